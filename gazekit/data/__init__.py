@@ -1,0 +1,1 @@
+"""Exam records, image reading, preparation, prepared data sets and splits."""

@@ -1,0 +1,1 @@
+"""Gaze recordings: geometry, fixations, heat maps and how they join the exams."""

@@ -1,0 +1,123 @@
+"""The contracts of the components.
+
+A component is a class whose *positional* parameters are context that the core hands over and whose
+*keyword-only* parameters are the options a preset may set; each option needs a type and a default.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from gazekit.data.exam import Exam
+from gazekit.gaze.recording import Recording
+from gazekit.types import Output, Views
+
+
+class Backbone(nn.Module):
+    """A convolutional network as a chain of stages; ``__init__(in_channels, *, options)``.
+
+    It has no ``forward`` of its own: the model runs ``stages`` one after the other and may let the views
+    meet between two of them.
+    """
+
+    stages: nn.ModuleList
+    """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first."""
+    channels: tuple[int, ...]
+    """Channels out of each stage."""
+
+
+class ImageFusion(nn.Module, ABC):
+    """Views meet at the images; ``__init__(views, in_channels, *, options)``."""
+
+    needs_gaze: ClassVar[bool] = False
+    """True only if gaze is read at inference too."""
+    views: tuple[str, ...]
+    """Views that come out."""
+    in_channels: int
+    """Channels of every view that comes out."""
+
+    @abstractmethod
+    def forward(self, images: Views, gaze: Views | None) -> Views:
+        """Map images ``[B, C, H, W]`` (and heat maps ``[B, H, W]``) to the views the branches see."""
+
+
+class MapFusion(nn.Module, ABC):
+    """Views meet at the feature maps; ``__init__(views, channels, *, options)``."""
+
+    @abstractmethod
+    def forward(self, maps: Views) -> Views:
+        """Map ``[B, C, h, w]`` per view to the same shapes."""
+
+
+class VectorFusion(nn.Module, ABC):
+    """Views meet at the vectors; ``__init__(views, channels, *, options)``."""
+
+    out_features: int
+    """``D``, the features of the fused representation."""
+
+    @abstractmethod
+    def forward(self, vectors: Views) -> Tensor:
+        """Map ``[B, C]`` per view to ``[B, D]``."""
+
+    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:
+        """Scalar losses of the fusion itself by name, unweighted; computed in training only."""
+        return {}
+
+
+Fusion = ImageFusion | MapFusion | VectorFusion
+
+
+@runtime_checkable
+class AttentionMap(Protocol):
+    """Where the model looked; ``__init__(*, options)``."""
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
+
+        ``output.pooled`` must be part of the graph of ``output.logits``. The maps are differentiable with
+        respect to ``output.features``.
+        """
+
+
+class AlignmentLoss(nn.Module, ABC):
+    """How far attention is from gaze; ``__init__(*, options)``."""
+
+    @abstractmethod
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``.
+
+        Unreduced: the core masks maps without gaze, weighs and averages.
+        """
+
+
+@runtime_checkable
+class DataSource(Protocol):
+    """A data set as it lies on disk; ``__init__(*, options)``."""
+
+    classes: Sequence[str] | None
+    """Class names in order (for two: negative, positive); None = sorted from the labels found."""
+
+    def exams(self, root: Path) -> Iterator[Exam]:
+        """Yield the exams below ``root``. Raises: DataError with file, row and what was expected."""
+
+
+@runtime_checkable
+class GeneratedSource(DataSource, Protocol):
+    """A data source that can write its own data set."""
+
+    def generate(self, root: Path, *, exams: int, seed: int, progress: Callable[[int, int], None]) -> None:
+        """Write ``exams`` exams below ``root``; the same seed writes the same bytes.
+
+        ``progress`` is called with (done, total).
+        """
+
+
+@runtime_checkable
+class GazeReader(Protocol):
+    """One file format of gaze recordings; ``__init__(*, options)``."""
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield recordings in pixels of the original image. Raises: DataError with file and row."""

@@ -1,0 +1,57 @@
+"""The parts of Mammo-Net and its ablations, as a plugin of gazekit."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
+
+from gazekit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion
+
+
+@hookimpl
+def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
+    """timm's convolutional networks, and a small one of our own."""
+    from gazekit_components.small_resnet import SmallResNet
+    from gazekit_components.timm_backbone import TimmBackbone
+
+    return {"timm": TimmBackbone, "small_resnet": SmallResNet}
+
+
+@hookimpl
+def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
+    """Concatenation, bidirectional fusion learning and cross-view attention."""
+    from gazekit_components.bfl import BidirectionalFusionLearning
+    from gazekit_components.concat import Concat
+    from gazekit_components.cross_attention import CrossAttention
+
+    return {"concat": Concat, "bfl": BidirectionalFusionLearning, "cross_attention": CrossAttention}
+
+
+@hookimpl
+def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
+    """CAM and Grad-CAM."""
+    from gazekit_components.cam import CAM
+    from gazekit_components.grad_cam import GradCAM
+
+    return {"cam": CAM, "grad_cam": GradCAM}
+
+
+@hookimpl
+def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
+    """GA-Net's mean squared error and Mammo-Net's pyramid loss."""
+    from gazekit_components.mse import MeanSquaredError
+    from gazekit_components.pyramid import Pyramid
+
+    return {"mse": MeanSquaredError, "pyramid": Pyramid}
+
+
+@hookimpl
+def gazekit_presets() -> Mapping[str, Traversable]:
+    """Mammo-Net and the rows of its ablation."""
+    folder = files("gazekit_components") / "presets"
+    return {
+        file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")
+    }

@@ -1,0 +1,27 @@
+"""Data sets and gaze formats, as a plugin of gazekit."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gazekit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import DataSource, GazeReader
+
+
+@hookimpl
+def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
+    """Any folder of images with a table, and the in-silico phantom."""
+    from gazekit_datasets.folder import Folder
+    from gazekit_datasets.phantom import Phantom
+
+    return {"folder": Folder, "phantom": Phantom}
+
+
+@hookimpl
+def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
+    """Plain tables of samples or fixations, and the recordings of MicEye."""
+    from gazekit_datasets.miceye import MicEye
+    from gazekit_datasets.plain import Plain
+
+    return {"plain": Plain, "miceye": MicEye}
