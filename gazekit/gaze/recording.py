@@ -1,12 +1,21 @@
 """A gaze recording on one image: samples, or fixations where the export holds only those."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.gaze.geometry import shown_at_height
+
 Floats = NDArray[np.float64]
+
+DEGREE_OF_HEIGHT = 30 / 800
+"""One degree of visual angle as a fraction of the image height, where a recording has no geometry (ours)."""
+_ROUNDING = 1e-6
+"""Pixels by which a scaled border coordinate may miss the border."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +23,9 @@ class Recording:
     """What one reader looked at on one image.
 
     Coordinates are continuous pixels of the original image: (0, 0) is the outer corner of its first pixel,
-    x to the right, y down, so the centre of pixel ``i`` is ``i + 0.5``.
+    x to the right, y down, so the centre of pixel ``i`` is ``i + 0.5``. Only where the format leaves out the
+    image's size are they pixels of the image as displayed: then ``display_height`` is set, and
+    :meth:`in_image_pixels` scales them once the size is known.
 
     Args:
         source: the file it was read from.
@@ -23,8 +34,11 @@ class Recording:
         duration_ms: ``[N]`` when the rows are fixations; None when they are samples.
         exam_id, view: as the file names them; None when it does not.
         image: file name of the image looked at, as the file names it; None when it does not.
-        pixels_per_degree: image pixels per degree of visual angle; None when the geometry is unknown.
-        suspect: ``[N]`` bool, samples that may have been clamped to the image border; None when not known.
+        pixels_per_degree: pixels (of x and y) per degree of visual angle; None when the geometry is unknown.
+        suspect: ``[N]`` bool, samples that may have been clamped to the image border; None when the format
+            does not clamp.
+        display_height: height in pixels at which the image was shown, when x and y are pixels of that
+            display; None when they are pixels of the original image.
     """
 
     source: Path
@@ -37,3 +51,42 @@ class Recording:
     image: str | None = None
     pixels_per_degree: float | None = None
     suspect: NDArray[np.bool_] | None = None
+    display_height: float | None = None
+
+    def __str__(self) -> str:
+        """The file, and whom it is about, for messages."""
+        about = [f"exam {self.exam_id}"] if self.exam_id is not None else []
+        about += [f"view {self.view}"] if self.view is not None else []
+        about += [f"image {self.image}"] if self.image is not None else []
+        return f"{self.source} ({', '.join(about)})" if about else str(self.source)
+
+    def degree(self, image_height: float) -> float:
+        """Original pixels per degree of visual angle: as recorded, else 30/800 of ``image_height`` (pixels).
+
+        Source: methods.md gives σ = 30/800 of the height where the geometry is unknown; that one degree is
+        that long, so that σ is always one degree, is ours.
+        """
+        if self.pixels_per_degree is None:
+            return DEGREE_OF_HEIGHT * image_height
+        shown = image_height if self.display_height is None else self.display_height
+        return self.pixels_per_degree * image_height / shown
+
+    def in_image_pixels(self, image_height: float, image_width: float | None = None) -> Recording:
+        """The same recording in pixels of the original image.
+
+        Where the format clamps samples to the border, those on the lower border become suspect too, and
+        with ``image_width`` those on the right one.
+
+        Args:
+            image_height, image_width: size of the original image in pixels.
+        """
+        zoom = 1.0 if self.display_height is None else self.display_height / image_height
+        x, y = shown_at_height(zoom * image_height, image_height).apply(self.x, self.y)
+        suspect = self.suspect
+        if suspect is not None:
+            suspect = suspect | (y >= image_height - _ROUNDING)
+            if image_width is not None:
+                shown_width = int(image_width * zoom + _ROUNDING)  # the viewer cuts the fraction off
+                suspect = suspect | (x >= shown_width / zoom - _ROUNDING)
+        per_degree = None if self.pixels_per_degree is None else self.degree(image_height)
+        return replace(self, x=x, y=y, suspect=suspect, pixels_per_degree=per_degree, display_height=None)

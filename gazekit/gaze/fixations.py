@@ -1,0 +1,184 @@
+"""From a recording to its fixations."""
+
+from dataclasses import dataclass, fields
+from math import inf, isfinite
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
+from gazekit.gaze.recording import Recording
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FixationSettings:
+    """How samples become fixations and fixations a heat map; plain values only.
+
+    Args:
+        method: ``"ivt"`` (velocity) or ``"idt"`` (dispersion).
+        velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
+            (Olsen, The Tobii I-VT fixation filter, 2012).
+        dispersion: I-DT, degrees of (max x - min x) + (max y - min y), > 0. 1: the upper end of the 0.5 to 1
+            that Salvucci & Goldberg give (DOI 10.1145/355017.355028).
+        minimum_duration_ms: shorter fixations are dropped, ms, >= 0. 100: the lower end of their 100 to 200.
+        maximum_gap_ms: longest gap of lost samples inside a fixation, ms, >= 0. 75: shorter than a blink
+            (Olsen 2012).
+        sigma_degrees: width of a fixation's Gaussian in a heat map, degrees, > 0. 1: about the fovea; 30/800
+            of the image height where the geometry is unknown (methods.md).
+        keep_suspect: count samples that the recorder may have clamped to the image border. False: ours, for
+            clamped samples pile up in places that nobody looked at.
+
+    Raises:
+        ConfigurationError: a value out of its range.
+    """
+
+    method: Literal["ivt", "idt"] = "ivt"
+    velocity_threshold: float = 30.0
+    dispersion: float = 1.0
+    minimum_duration_ms: float = 100.0
+    maximum_gap_ms: float = 75.0
+    sigma_degrees: float = 1.0
+    keep_suspect: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in ("ivt", "idt"):
+            raise ConfigurationError(
+                f"gaze settings: method is {self.method!r}; expected 'ivt' (velocity) or 'idt' (dispersion)"
+            )
+        for name in ("velocity_threshold", "dispersion", "sigma_degrees"):
+            self._check(name, positive=True)
+        for name in ("minimum_duration_ms", "maximum_gap_ms"):
+            self._check(name, positive=False)
+
+    def _check(self, name: str, *, positive: bool) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, int | float) and isfinite(value)
+        if not number or value < 0 or (positive and value == 0):
+            raise ConfigurationError(
+                f"gaze settings: {name} is {value!r}; expected a number {'> 0' if positive else '>= 0'}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Fixations:
+    """Fixations on one image, in the order in which they happened.
+
+    Args:
+        x, y: ``[n]`` centroids in pixels of the original image.
+        onset_ms: ``[n]``; NaN where the recording has no time.
+        duration_ms: ``[n]``; 1 each where the recording has no time, so that every sample weighs alike.
+    """
+
+    x: Floats
+    y: Floats
+    onset_ms: Floats
+    duration_ms: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def _where(self, keep: NDArray[np.bool_]) -> "Fixations":
+        return Fixations(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+
+def fixations_of(
+    recording: Recording,
+    *,
+    image_height: float,
+    settings: FixationSettings,
+    image_width: float | None = None,
+) -> Fixations:
+    """The fixations of a recording, in pixels of the original image.
+
+    Rows that are fixations already pass through without the lost ones; samples without timestamps become one
+    fixation of weight 1 each, for without time there is no velocity and no duration.
+
+    Args:
+        recording: samples or fixations on one image.
+        image_height, image_width: size of the original image in pixels; with the width, samples beside the
+            image or clamped to its right border are found too.
+        settings: thresholds in degrees and ms.
+
+    Raises:
+        DataError: every sample is lost or outside the image, or no fixation is found.
+    """
+    recording = recording.in_image_pixels(image_height, image_width)
+    rows = _rows(recording)
+    usable = np.isfinite(recording.x) & np.isfinite(recording.y)
+    if recording.suspect is not None and not settings.keep_suspect:
+        usable &= ~recording.suspect
+    rows = rows._where(usable)
+    _check_inside(recording, rows, image_height, image_width)
+    if recording.t_ms is None or recording.duration_ms is not None:
+        return rows
+    period = float(np.median(np.diff(recording.t_ms))) if len(recording.t_ms) > 1 else 0.0
+    runs = _detect(rows, recording.degree(image_height), period, settings)
+    if len(runs) == 0:
+        raise DataError(
+            f"{recording}: {settings.method} finds no fixation among {len(rows)} usable samples; expected at "
+            f"least {settings.minimum_duration_ms:g} ms in one place; check that its times are in ms, and raise "
+            "the velocity or dispersion threshold if it is noisy"
+        )
+    return _centroids(rows, runs, period)
+
+
+def _rows(recording: Recording) -> Fixations:
+    """Every row as a fixation of its own, lost ones included."""
+    unknown, alike = np.full(len(recording.x), np.nan), np.ones(len(recording.x))
+    return Fixations(
+        recording.x,
+        recording.y,
+        unknown if recording.t_ms is None else recording.t_ms,
+        alike if recording.duration_ms is None else recording.duration_ms,
+    )
+
+
+def _check_inside(recording: Recording, rows: Fixations, height: float, width: float | None) -> None:
+    total = len(recording.x)
+    if len(rows) == 0:
+        raise DataError(
+            f"{recording}: all {total} samples are lost or clamped to the image border; expected at least "
+            "one on the image; leave this recording out or record it again"
+        )
+    right = inf if width is None else width
+    inside = (rows.x >= 0) & (rows.y >= 0) & (rows.x <= right) & (rows.y <= height)
+    found = f"x {rows.x.min():g} to {rows.x.max():g}, y {rows.y.min():g} to {rows.y.max():g}"
+    if not inside.any():
+        size = f"{height:g} pixels high" if width is None else f"{width:g} x {height:g} pixels"
+        raise DataError(
+            f"{recording}: all {len(rows)} usable samples lie outside the image, which is {size} ({found}); "
+            "expected pixels of the original image, (0, 0) its top left corner"
+        )
+    if len(rows) > 1 and inside.all() and max(rows.x.max(), rows.y.max()) <= 1:
+        raise DataError(
+            f"{recording}: all {len(rows)} usable samples lie in the first pixel ({found}); expected pixels "
+            "of the original image; multiply fractions of the image by its width and height"
+        )
+
+
+def _detect(samples: Fixations, degree: float, period: float, settings: FixationSettings) -> Runs:
+    fast = settings.method == "ivt"
+    threshold = settings.velocity_threshold if fast else settings.dispersion
+    return (velocity_runs if fast else dispersion_runs)(
+        samples.x,
+        samples.y,
+        samples.onset_ms,
+        threshold=threshold * degree,
+        minimum_ms=settings.minimum_duration_ms,
+        maximum_gap_ms=settings.maximum_gap_ms,
+        period_ms=period,
+    )
+
+
+def _centroids(samples: Fixations, runs: Runs, period: float) -> Fixations:
+    """One fixation per run: the mean of its samples, from the first one's onset to the last one's end."""
+    first, last = runs[:, 0], runs[:, 1] - 1
+    count = runs[:, 1] - runs[:, 0]
+    before = [np.concatenate(([0.0], np.cumsum(values))) for values in (samples.x, samples.y)]
+    x, y = ((total[last + 1] - total[first]) / count for total in before)
+    onset = samples.onset_ms[first]
+    return Fixations(x, y, onset, samples.onset_ms[last] - onset + period)

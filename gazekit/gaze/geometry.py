@@ -1,0 +1,76 @@
+"""From the screen to the image: an offset and a scale per step, composed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Number = float | Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """One step between two pixel grids: ``x' = scale_x x + offset_x``, ``y' = scale_y y + offset_y``.
+
+    Every value is a number, or an array ``[N]`` with one value per sample where the reader zoomed or panned
+    during the recording.
+
+    Args:
+        scale_x, scale_y: new units per old unit, > 0.
+        offset_x, offset_y: where the old origin lies, in new units.
+    """
+
+    scale_x: Number = 1.0
+    scale_y: Number = 1.0
+    offset_x: Number = 0.0
+    offset_y: Number = 0.0
+
+    def apply(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Carry points ``[N]`` over to the new grid."""
+        return np.asarray(self.scale_x * x + self.offset_x), np.asarray(self.scale_y * y + self.offset_y)
+
+    def then(self, after: Placement) -> Placement:
+        """The step that does this one first and ``after`` second."""
+        return Placement(
+            after.scale_x * self.scale_x,
+            after.scale_y * self.scale_y,
+            after.scale_x * self.offset_x + after.offset_x,
+            after.scale_y * self.offset_y + after.offset_y,
+        )
+
+    def inverse(self) -> Placement:
+        """The step back."""
+        return Placement(
+            1 / self.scale_x, 1 / self.scale_y, -self.offset_x / self.scale_x, -self.offset_y / self.scale_y
+        )
+
+
+def screen(width: float, height: float) -> Placement:
+    """From fractions of the display area, (0, 0) top left, to pixels of a screen ``width`` × ``height``."""
+    return Placement(scale_x=width, scale_y=height)
+
+
+def window(left: Number, top: Number) -> Placement:
+    """From screen pixels to pixels of a viewport whose outer corner lies at (``left``, ``top``)."""
+    return Placement(offset_x=-left, offset_y=-top)
+
+
+def shown_image(left: Number, top: Number, zoom: Number) -> Placement:
+    """From viewport pixels to image pixels: ``(x - left) / zoom``.
+
+    Args:
+        left, top: outer corner of the image in the viewport, in viewport pixels (negative when panned out).
+        zoom: viewport pixels per image pixel, > 0.
+    """
+    return Placement(1 / zoom, 1 / zoom, -left / zoom, -top / zoom)
+
+
+def shown_at_height(display_height: float, image_height: float) -> Placement:
+    """From pixels of an image shown ``display_height`` pixels high, aspect kept, to the original's pixels.
+
+    MicEye shows every image at one height: ``x · image_height / display_height``.
+    """
+    return shown_image(0.0, 0.0, display_height / image_height)

@@ -1,0 +1,72 @@
+"""From fixations to a gaze heat map."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.recording import Recording
+
+Floats = NDArray[np.float64]
+
+REACH = 3.0
+"""Sigmas within which a fixation outside the image still counts as looking at it."""
+NARROWEST = 0.05
+"""Smallest sigma in pixels of the map."""
+_AT_ONCE = 4096
+"""Points per matrix product, which bounds the memory that a long recording takes."""
+
+
+def sigma_pixels(recording: Recording, image_height: float, settings: FixationSettings) -> float:
+    """Standard deviation of a fixation's Gaussian in pixels of the original image.
+
+    ``settings.sigma_degrees`` times the pixels per degree of the recording, or times 30/800 of
+    ``image_height`` (pixels) where the recording has no geometry.
+    """
+    return settings.sigma_degrees * recording.degree(image_height)
+
+
+def heat_map(
+    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: float
+) -> NDArray[np.float32]:
+    """One Gaussian per point, weighted, summed and divided by the largest value: ``[H, W]`` in [0, 1].
+
+    ``R(i, j) = Σ_k w_k exp(-((j + ½ - x_k)² + (i + ½ - y_k)²) / 2σ²) / max R``, evaluated exactly: the
+    Gaussian separates, so the sum is one matrix product. Points outside the map contribute their tail.
+
+    Args:
+        x, y: ``[n]`` pixels of the map, (0, 0) its outer corner.
+        weight: ``[n]`` >= 0, usually durations.
+        shape: (H, W).
+        sigma: pixels of the map, >= 0.05 (a narrower Gaussian can miss every pixel centre).
+
+    Raises:
+        ConfigurationError: sigma below that.
+        DataError: no point with a weight lies on the map or within 3 sigma of it.
+    """
+    height, width = shape
+    if not sigma >= NARROWEST:
+        raise ConfigurationError(
+            f"gaze heat map: sigma is {sigma:g} pixels; expected at least {NARROWEST}; make the map larger or "
+            "sigma wider"
+        )
+    beside = np.maximum(np.maximum(-x, x - width), 0)
+    above = np.maximum(np.maximum(-y, y - height), 0)
+    if not np.any((weight > 0) & (np.hypot(beside, above) <= REACH * sigma)):
+        raise DataError(
+            f"gaze heat map of {width} x {height} pixels: none of the {len(x)} fixations lies on it or "
+            f"within {REACH:g} sigma ({REACH * sigma:.1f} pixels); check that gaze and image belong together"
+        )
+    total = np.zeros(shape)
+    for first in range(0, len(x), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        rows = _gaussian(y[part], height, sigma)  # [n, H]
+        columns = _gaussian(x[part], width, sigma)  # [n, W]
+        total += (rows * weight[part, None]).T @ columns  # [H, W]
+    return np.asarray(total / total.max(), dtype=np.float32)
+
+
+def _gaussian(centre: Floats, size: int, sigma: float) -> Floats:
+    """``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[n, size]``."""
+    distance = np.arange(size) + 0.5 - centre[:, None]
+    return np.asarray(np.exp(-0.5 * np.square(distance / sigma)))

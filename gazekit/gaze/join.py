@@ -1,0 +1,99 @@
+"""Which recording belongs to which view of which exam."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PureWindowsPath
+
+from gazekit.data.exam import Exam
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording
+
+Key = tuple[str, str]
+"""(exam_id, view)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Recordings joined to exams, and what is left over on both sides.
+
+    Args:
+        matched: (exam_id, view) → its recordings, in the order in which they came.
+        unmatched_recordings: recordings that belong to no exam.
+        exams_without: (exam_id, view) of every image without a recording.
+    """
+
+    matched: dict[Key, list[Recording]]
+    unmatched_recordings: list[Recording]
+    exams_without: list[Key]
+
+
+def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
+    """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
+
+    An image name is compared whole first (``a_cc.png``), then without its suffix, for gaze is often recorded
+    on an export of the image that is trained on (``a_cc.dcm``); case does not matter.
+
+    Args:
+        recordings: what was recorded.
+        exams: what can be looked at; only views that have an image count.
+
+    Raises:
+        DataError: nothing matches, or an image name fits several images.
+    """
+    exams, recordings = list(exams), list(recordings)
+    keys = {(exam.exam_id, view): None for exam in exams for view in exam.images}
+    names, stems = _by_name(exams)
+    matched: dict[Key, list[Recording]] = {}
+    unmatched = []
+    for recording in recordings:
+        key: Key | None = (recording.exam_id or "", recording.view or "")
+        if key not in keys:
+            key = _by_image(recording, names, stems)
+        if key is None:
+            unmatched.append(recording)
+        else:
+            matched.setdefault(key, []).append(recording)
+    if not matched:
+        raise DataError(_nothing_matches(recordings, exams))
+    return Joined(matched, unmatched, [key for key in keys if key not in matched])
+
+
+def _by_name(exams: Sequence[Exam]) -> tuple[dict[str, set[Key]], dict[str, set[Key]]]:
+    """Image file name, and name without suffix, → the images called so."""
+    names, stems = defaultdict[str, set[Key]](set), defaultdict[str, set[Key]](set)
+    for exam in exams:
+        for view, image in exam.images.items():
+            names[image.name.casefold()].add((exam.exam_id, view))
+            stems[image.stem.casefold()].add((exam.exam_id, view))
+    return names, stems
+
+
+def _by_image(recording: Recording, names: dict[str, set[Key]], stems: dict[str, set[Key]]) -> Key | None:
+    if recording.image is None:
+        return None
+    path = PureWindowsPath(recording.image)  # splits at / and at \
+    found = names.get(path.name.casefold()) or stems.get(path.stem.casefold()) or set()
+    if len(found) > 1:
+        first, second = sorted(found)[:2]
+        raise DataError(
+            f"{recording}: the image name fits {len(found)} images, among them exam {first[0]} view {first[1]} "
+            f"and exam {second[0]} view {second[1]}; expected one; give the images names of their own"
+        )
+    return next(iter(found), None)
+
+
+def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> str:
+    if not recordings:
+        return (
+            f"there is no gaze recording to join to the {len(exams)} exams; check the path of the gaze files"
+        )
+    if not exams:
+        return f"there is no exam to join the {len(recordings)} gaze recordings to; check the data set"
+    exam = exams[0]
+    images = ", ".join(f"{view} = {image.name}" for view, image in exam.images.items()) or "no images"
+    return (
+        f"none of the {len(recordings)} gaze recordings matches any of the {len(exams)} exams: the first "
+        f"recording is {recordings[0]}, the first exam is {exam.exam_id} ({images}); expected the same exam_id "
+        "and view, or the same image file name, on both sides"
+    )
