@@ -120,8 +120,8 @@ def fixations_of(
     if len(runs) == 0:
         raise DataError(
             f"{recording}: {settings.method} finds no fixation among {len(rows)} usable samples; expected at "
-            f"least {settings.minimum_duration_ms:g} ms in one place; check that its times are in ms, and raise "
-            "the velocity or dispersion threshold if it is noisy"
+            f"least {settings.minimum_duration_ms:g} ms in one place; check that its times are in ms, and "
+            "raise the velocity or dispersion threshold if it is noisy"
         )
     return _centroids(rows, runs, period)
 

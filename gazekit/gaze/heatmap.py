@@ -47,8 +47,8 @@ def heat_map(
     height, width = shape
     if not sigma >= NARROWEST:
         raise ConfigurationError(
-            f"gaze heat map: sigma is {sigma:g} pixels; expected at least {NARROWEST}; make the map larger or "
-            "sigma wider"
+            f"gaze heat map: sigma is {sigma:g} pixels; expected at least {NARROWEST}; make the map larger "
+            "or sigma wider"
         )
     beside = np.maximum(np.maximum(-x, x - width), 0)
     above = np.maximum(np.maximum(-y, y - height), 0)

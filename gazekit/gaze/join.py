@@ -73,11 +73,12 @@ def _by_image(recording: Recording, names: dict[str, set[Key]], stems: dict[str,
     if recording.image is None:
         return None
     path = PureWindowsPath(recording.image)  # splits at / and at \
-    found = names.get(path.name.casefold()) or stems.get(path.stem.casefold()) or set()
+    name, stem = path.name.casefold(), path.stem.casefold()
+    found = names.get(name) or stems.get(stem) or stems.get(name) or set()
     if len(found) > 1:
         first, second = sorted(found)[:2]
         raise DataError(
-            f"{recording}: the image name fits {len(found)} images, among them exam {first[0]} view {first[1]} "
+            f"{recording}: the image name fits {len(found)} images, such as exam {first[0]} view {first[1]} "
             f"and exam {second[0]} view {second[1]}; expected one; give the images names of their own"
         )
     return next(iter(found), None)
@@ -94,6 +95,6 @@ def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> 
     images = ", ".join(f"{view} = {image.name}" for view, image in exam.images.items()) or "no images"
     return (
         f"none of the {len(recordings)} gaze recordings matches any of the {len(exams)} exams: the first "
-        f"recording is {recordings[0]}, the first exam is {exam.exam_id} ({images}); expected the same exam_id "
-        "and view, or the same image file name, on both sides"
+        f"recording is {recordings[0]}, the first exam is {exam.exam_id} ({images}); expected the same "
+        "exam_id and view, or the same image file name, on both sides"
     )
