@@ -1,0 +1,108 @@
+"""The recordings of MicEye, versions 1 and 2."""
+
+import ast
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gazekit.errors import DataError
+from gazekit.gaze.geometry import shown_image
+from gazekit.gaze.recording import Recording
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes; a day of reading stays far below."""
+LARGEST_ROW = 4 * 2**20
+"""Characters; more than an hour on one image at 90 Hz."""
+DEEPEST = 3
+"""Brackets around a coordinate: ``[[[x, y], scale], …]``."""
+
+Floats = NDArray[np.float64]
+
+
+class MicEye:
+    """Reads MicEye's ``path;class;gaze;boxes;point``, one row per image, no header, no times.
+
+    Version 1 writes gaze as ``[[x, y], …]`` in pixels of the image shown ``display_height`` high, so the
+    recordings carry that height and are scaled where the image's size is known: ``x · H / display_height``.
+    Version 2 writes ``[[[x, y], scale], …]``, read as ``x / scale``. Both clamp samples beside the image to
+    its border, so samples on the border are marked as suspect. Class, boxes and point are not read.
+
+    Args:
+        display_height: ``image height`` of the MicEye configuration that recorded (version 1), pixels.
+
+    Source: https://github.com/JamesQFreeman/MicEye
+    """
+
+    def __init__(self, *, display_height: Annotated[int, Field(gt=0)] = 800) -> None:
+        self.display_height = display_height
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per row.
+
+        Raises:
+            DataError: not readable, too large, or a row that is not MicEye's (with row).
+        """
+        try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise DataError(
+                    f"{path}: larger than {LARGEST_FILE // 2**20} MiB; expected the log of one MicEye session"
+                )
+            # MicEye writes in the encoding of its machine; gaze is ASCII in all of them
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        except OSError as error:
+            raise DataError(f"{path}: gaze cannot be read ({error.strerror}); expected a file") from error
+        rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        if not rows:
+            raise DataError(f"{path}: holds no gaze; expected a row path;class;gaze;boxes;point per image")
+        for number, line in rows:
+            yield self._recording(path, number, line)
+
+    def _recording(self, path: Path, number: int, line: str) -> Recording:
+        cells = line.rsplit(";", 4)  # a folder may contain a semicolon, the four last cells cannot
+        if len(cells) != 5:
+            raise DataError(
+                f"{path} row {number}: {len(cells)} cells; expected path;class;gaze;boxes;point of MicEye"
+            )
+        x, y, zoom = _gaze(cells[2], f"{path} row {number}")
+        border = (x <= 0) | (y <= 0)
+        image = PureWindowsPath(cells[0].strip()).name  # splits at / and at \
+        if zoom is None:
+            border |= y >= self.display_height
+            return Recording(path, x, y, image=image, suspect=border, display_height=self.display_height)
+        x, y = shown_image(0.0, 0.0, zoom).apply(x, y)
+        return Recording(path, x, y, image=image, suspect=border)
+
+
+def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
+    """x, y ``[N]`` as written and, in version 2, the zoom of each sample ``[N]``."""
+    expected = "expected [[x, y], …] or [[[x, y], scale], …] as MicEye writes it"
+    try:
+        points = _literal(text)
+        if points and isinstance(points[0][0], list | tuple):
+            x, y, zoom = np.array([(*point, scale) for point, scale in points], dtype=np.float64).T
+        else:
+            x, y = np.array(points, dtype=np.float64).reshape(len(points), 2).T
+            zoom = None
+    except (ValueError, TypeError, SyntaxError, IndexError, RecursionError, MemoryError) as error:
+        raise DataError(f"{where}: the gaze cannot be parsed ({str(error)[:80]}); {expected}") from error
+    numbers = np.concatenate([x, y] if zoom is None else [x, y, zoom])
+    if not np.isfinite(numbers).all() or (zoom is not None and (zoom <= 0).any()):
+        raise DataError(f"{where}: a coordinate is not finite or a scale is not > 0; {expected}")
+    return x, y, zoom
+
+
+def _literal(text: str) -> list[list[Any]]:
+    """The Python literal, refused before parsing where it could exhaust memory or the stack."""
+    if len(text) > LARGEST_ROW:
+        raise ValueError(f"longer than {LARGEST_ROW // 2**20} Mi characters")
+    if max(accumulate((c in "[(") - (c in "])") for c in text), default=0) > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} brackets deep")
+    points = ast.literal_eval(text.strip())
+    if not isinstance(points, list):
+        raise TypeError("not a list")
+    return points
