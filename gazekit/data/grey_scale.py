@@ -1,0 +1,76 @@
+"""The grey scale of a DICOM image: from stored values to what a display shows.
+
+An image has at most 65536 stored values, so the look-up tables are applied to those once and not to every
+pixel: the rest is one indexing.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+
+Floats = NDArray[np.float64]
+
+
+def grey_scale(dataset: Any, stored: NDArray[Any]) -> NDArray[np.float32]:
+    """The grey in [0, 1] of every stored value from the least to the greatest in the image.
+
+    Modality LUT, then VOI LUT (the LUT sequence, else the first window by its VOI LUT function, else the
+    range of the image without its padding), then 1 - grey for MONOCHROME1; padding is 0 in the end.
+
+    Args:
+        dataset: a pydicom data set of one grey image.
+        stored: ``[H, W]`` integers as decoded.
+
+    Source: DICOM PS3.3 C.11.1, C.11.2, C.7.6.3.1.2 and C.7.5.1.1.2.
+    """
+    lowest, highest = int(stored.min()), int(stored.max())
+    values = np.arange(lowest, highest + 1)  # [n]
+    padding = _is_padding(dataset, values)
+    modality = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
+    if dataset.get("VOILUTSequence"):
+        grey = _by_table(dataset, modality)
+    elif dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth") not in (None, ""):
+        grey = _by_window(dataset, modality)
+    else:
+        present = np.zeros(len(values), dtype=bool)
+        present[stored.astype(np.int32).ravel() - lowest] = True
+        grey = _by_range(modality, present & ~padding)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = 1 - grey
+    return np.where(padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
+
+
+def _is_padding(dataset: Any, values: NDArray[Any]) -> NDArray[np.bool_]:
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(len(values), dtype=bool)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = sorted((int(first), int(first if limit is None else limit)))
+    return np.asarray((values >= ends[0]) & (values <= ends[1]))
+
+
+def _by_table(dataset: Any, modality: Floats) -> Floats:
+    """The VOI LUT sequence, its own least and greatest entry becoming 0 and 1."""
+    entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
+    every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset).astype(np.float64)
+    grey = apply_voi(np.rint(modality).astype(np.int64), dataset).astype(np.float64)
+    return _between(grey, every.min(), every.max())
+
+
+def _by_window(dataset: Any, modality: Floats) -> Floats:
+    """LINEAR, LINEAR_EXACT or SIGMOID, by the output that it has far below and far above the window."""
+    far = apply_windowing(np.array([-1e15, 1e15]), dataset)
+    return _between(apply_windowing(modality, dataset), far[0], far[1])
+
+
+def _by_range(modality: Floats, used: NDArray[np.bool_]) -> Floats:
+    if not used.any():
+        return np.zeros_like(modality)
+    return _between(modality, modality[used].min(), modality[used].max())
+
+
+def _between(values: Floats, low: float, high: float) -> Floats:
+    """Values with ``low`` moved to 0 and ``high`` to 1; all 0 when the two are equal."""
+    return np.zeros_like(values) if high == low else (values - low) / (high - low)
