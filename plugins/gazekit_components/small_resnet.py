@@ -1,0 +1,67 @@
+"""A small residual network with a small stride, for small images and machines without a GPU."""
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from gazekit.interfaces import Backbone
+
+
+class SmallResNet(Backbone):
+    """Four residual stages of one block each, trained from scratch; total stride 8, so 64 px end in 8x8 maps.
+
+    The stem halves the image once (no max-pool) and belongs to the first stage; stages two and three halve
+    it again. The third and fourth share a grid, where views meet as finely as the attention map is drawn.
+
+    Args:
+        in_channels: channels of the image.
+        widths: channels out of each stage.
+
+    Source: ours; the residual block is that of He et al., CVPR 2016, doi:10.1109/CVPR.2016.90.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (24, 32, 64, 96),
+    ) -> None:
+        super().__init__()
+        stem = [_convolution(in_channels, widths[0], 3, 2), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        self.channels: tuple[int, ...] = tuple(widths)
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(*stem, _ResidualBlock(widths[0], widths[0], stride=1)),
+                _ResidualBlock(widths[0], widths[1], stride=2),
+                _ResidualBlock(widths[1], widths[2], stride=2),
+                _ResidualBlock(widths[2], widths[3], stride=1),
+            ]
+        )
+
+
+class _ResidualBlock(nn.Module):
+    """``ReLU(shortcut(x) + BN(conv(ReLU(BN(conv(x))))))``; the shortcut is 1x1 where the shape changes."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            _convolution(in_channels, out_channels, 3, stride),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            _convolution(out_channels, out_channels, 3, 1),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            projection = _convolution(in_channels, out_channels, 1, stride)
+            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        output: Tensor = nn.functional.relu(self.shortcut(maps) + self.residual(maps))
+        return output  # [B, C_out, h / stride, w / stride]
+
+
+def _convolution(in_channels: int, out_channels: int, size: int, stride: int) -> nn.Conv2d:
+    """A convolution without bias (a batch norm follows), initialised for the ReLU behind it."""
+    layer = nn.Conv2d(in_channels, out_channels, size, stride=stride, padding=size // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
