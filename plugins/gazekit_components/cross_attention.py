@@ -1,0 +1,116 @@
+"""Cross-view attention: every pixel of one view looks at all pixels of the others."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from gazekit.interfaces import MapFusion
+from gazekit.types import Views
+
+Norm = Literal["map", "layer", "instance"]
+
+
+class CrossAttention(MapFusion):
+    """``Z = Norm(Y + Linear(X))`` (Eq. 4) for each view, ``X`` what it gathers from the other views.
+
+    Per head, with queries from the pixels of the view's own map ``Y`` and keys from those of the others::
+
+        X = softmax(Q K^T / sqrt(d_k)) V                                              (Eq. 3)
+
+    ``Q`` and ``K`` are linear without bias; ``V`` is the raw map of the other views, without projection.
+    There is no positional encoding. All views read the maps from before the update, and each has weights of
+    its own. With more than two views the pixels of all others are one set of keys. One view alone passes
+    unchanged.
+
+    Args:
+        views: names of the views.
+        channels: ``C`` of the maps.
+        heads: attention heads; X has ``heads * C`` features per pixel.
+        head_dim: ``d_k``, features of a query and a key.
+        norm: over what ``Norm`` normalises: ``"map"`` (channels and space together), ``"layer"`` (channels,
+            at each pixel) or ``"instance"`` (space, for each channel: van Tulder's code; it erases the mean
+            that pooling reads). All have a scale and a shift per channel.
+        dropout: probability of dropping a value of ``Linear(X)``, in [0, 1).
+
+    Source: Sec. 2.3; van Tulder et al. 2021, doi:10.1007/978-3-030-87199-4_10. ``norm = "map"`` is ours.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[str],
+        channels: int,
+        *,
+        heads: PositiveInt = 12,
+        head_dim: PositiveInt = 32,
+        norm: Norm = "map",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__()
+        directions = views if len(views) > 1 else ()
+        self.directions = nn.ModuleDict(
+            {
+                view: _Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
+                for view in directions
+            }
+        )
+
+    def forward(self, maps: Views) -> Views:
+        """Map ``[B, C, h, w]`` per view to the same shapes."""
+        if not self.directions:
+            return dict(maps)
+        pixels = {view: values.flatten(2).mT for view, values in maps.items()}  # [B, h w, C]
+        fused = {}
+        for target, direction in self.directions.items():
+            source = torch.cat([pixels[view] for view in self.directions if view != target], dim=1)
+            fused[target] = direction(maps[target], pixels[target], source)
+        return fused
+
+
+class _Direction(nn.Module):
+    """What one view takes from the others."""
+
+    def __init__(self, channels: int, *, heads: int, head_dim: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, heads * head_dim, bias=False)
+        self.key = nn.Linear(channels, heads * head_dim, bias=False)
+        self.output = nn.Linear(heads * channels, channels, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = _norm(norm, channels)
+
+    def forward(self, target_map: Tensor, target: Tensor, source: Tensor) -> Tensor:
+        query = self.query(target).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, n, d_k]
+        key = self.key(source).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, m, d_k]
+        value = source[:, None].expand(-1, self.heads, -1, -1)  # [B, heads, m, C], one map for all heads
+        gathered = _attend(query, key, value).transpose(1, 2).flatten(2)  # [B, n, heads * C]
+        update = self.dropout(self.output(gathered)).mT.unflatten(2, target_map.shape[2:])  # [B, C, h, w]
+        fused: Tensor = self.norm(target_map + update)
+        return fused
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Eq. 3 for all heads, ``[B, heads, n, C]``, without a matrix of n x m weights that outgrows the result.
+
+    On a CPU torch avoids that matrix only where keys are as wide as values. Zeros make them so without
+    changing a product; they cost time, and are not worth it where the matrix is smaller than the result.
+    """
+    head_dim, channels = query.shape[3], value.shape[3]
+    if query.device.type == "cpu" and key.shape[2] > channels > head_dim:
+        query, key = (nn.functional.pad(tensor, (0, channels - head_dim)) for tensor in (query, key))
+    return nn.functional.scaled_dot_product_attention(query, key, value, scale=head_dim**-0.5)
+
+
+def _norm(name: Norm, channels: int) -> nn.Module:
+    if name == "layer":
+        return _NormOverChannels(channels)
+    return nn.GroupNorm(1 if name == "map" else channels, channels)
+
+
+class _NormOverChannels(nn.LayerNorm):
+    """Layer norm of ``[B, C, h, w]`` over ``C``."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps.movedim(1, -1)).movedim(-1, 1)
