@@ -1,0 +1,46 @@
+"""Grad-CAM from the gradient at the pooled features: the graph spans the head only."""
+
+import torch
+from torch import Tensor
+
+from gazekit.types import Output, Views
+
+
+class GradCAM:
+    """Where the model looked, weighted by how the score would follow.
+
+    ``H = sum_i w_i f_i`` (Eq. 1) with ``w_i`` the mean over space of ``d score / d f_i``. Pooling is a mean,
+    so that is ``d score / d pooled_i / (h w)``: no part of the backbone is differentiated a second time.
+
+    Args:
+        detach_weights: treat ``w`` as constants, so that a loss on ``H`` reaches the network through ``f``
+            alone; false lets it reach the head through ``w`` too (second derivatives of the head).
+        relu: keep the positive part of ``H`` only.
+
+    Source: Eq. 1, Sec. 2.2; Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74.
+    """
+
+    def __init__(self, *, detach_weights: bool = True, relu: bool = False) -> None:
+        self.detach_weights = detach_weights
+        self.relu = relu
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
+
+        A view that does not influence the score gets a map of zeros.
+        """
+        score = output.score(target)  # [B]; exams do not mix, so one backward of the sum serves all
+        weights = torch.autograd.grad(
+            score.sum(),
+            list(output.pooled.values()),
+            retain_graph=True,
+            create_graph=not self.detach_weights,
+            allow_unused=True,
+        )
+        maps = {}
+        for (view, pooled), weight in zip(output.pooled.items(), weights, strict=True):
+            features = output.features[view]  # [B, C, h, w]
+            used = torch.zeros_like(pooled) if weight is None else weight  # [B, C]
+            explained = torch.einsum("bc,bchw->bhw", used, features) / features[0, 0].numel()
+            maps[view] = explained.relu() if self.relu else explained
+        return maps
