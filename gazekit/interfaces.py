@@ -19,7 +19,7 @@ from gazekit.types import Output, Views
 class Backbone(nn.Module):
     """A convolutional network as a chain of stages; ``__init__(in_channels, *, options)``.
 
-    It has no ``forward`` of its own: the model runs ``stages`` one after the other and may let the views
+    It has no ``forward``: the model runs ``stages`` one after the other and may let the views
     meet between two of them.
     """
 
@@ -27,6 +27,14 @@ class Backbone(nn.Module):
     """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first."""
     channels: tuple[int, ...]
     """Channels out of each stage."""
+
+    def load_initial_weights(self) -> str:
+        """Load what the options ask for (a file, a pre-training) and say where it came from.
+
+        Called once when a training starts, never when a trained model is loaded; the constructor leaves
+        random weights. Raises: ConfigurationError if weights that are asked for cannot be had.
+        """
+        return "random"
 
 
 class ImageFusion(nn.Module, ABC):

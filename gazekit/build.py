@@ -1,0 +1,95 @@
+"""From a preset to the modules that it names."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from gazekit.errors import ConfigurationError
+from gazekit.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Objective
+from gazekit.layers import COMPONENT_KEYS, Key
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+
+
+def build_model(preset: Preset, registry: Registry, *, classes: int, in_channels: int = 1) -> MultiViewClassifier:
+    """Make the model of a preset with fresh weights.
+
+    Args:
+        preset: from ``registry.preset``.
+        registry: where the components come from.
+        classes: number of classes of the data; two give one logit.
+        in_channels: channels of an image.
+
+    Raises:
+        ConfigurationError: the components do not fit each other.
+    """
+
+    def create(key: Key, *context: Any) -> Any:
+        choice = preset.component(key)
+        return choice and registry.create(COMPONENT_KEYS[key], choice.use, *context, **choice.options)
+
+    views: Sequence[str] = preset.views
+    image_fusion: ImageFusion | None = create(("fusion", "images"), views, in_channels)
+    if image_fusion is not None:
+        views, in_channels = image_fusion.views, image_fusion.in_channels
+    branches = 1 if preset.model.share_backbone else len(views)
+    backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
+    channels = backbones[0].channels
+    after = preset.model.map_fusion_after
+    map_fusion: MapFusion | None = None
+    if preset.fusion.maps is not None:
+        if after > len(channels):
+            raise ConfigurationError(
+                f"model.map_fusion_after = {after}, but backbone '{preset.backbone.use}' has {len(channels)} stages"
+            )
+        map_fusion = create(("fusion", "maps"), views, channels[after - 1])
+    features = preset.model.vector_features or channels[-1]
+    projections = None
+    if preset.model.vector_features:
+        projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
+    vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
+    if vector_fusion is None and len(views) > 1:
+        raise ConfigurationError(f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet")
+    return MultiViewClassifier(
+        views,
+        backbones,
+        outputs=1 if classes == 2 else classes,
+        head_features=vector_fusion.out_features if vector_fusion else features,
+        image_fusion=image_fusion,
+        map_fusion=map_fusion,
+        map_fusion_after=after,
+        projections=projections,
+        vector_fusion=vector_fusion,
+    )
+
+
+def build_objective(
+    preset: Preset, registry: Registry, *, class_weights: Tensor | None = None
+) -> Objective:
+    """Make the objective of a preset."""
+    gaze = preset.gaze
+    return Objective(
+        attention_map=build_attention_map(preset, registry) if gaze else None,
+        alignment_loss=(
+            registry.create("alignment_loss", gaze.alignment_loss.use, **gaze.alignment_loss.options)
+            if gaze
+            else None
+        ),
+        target=gaze.target if gaze else "label",
+        gaze_weight=preset.loss.gaze_weight,
+        auxiliary_weight=preset.loss.auxiliary_weight,
+        class_weights=class_weights,
+    )
+
+
+def build_attention_map(preset: Preset, registry: Registry) -> AttentionMap | None:
+    """The attention map of a preset; None if it has none."""
+    choice = preset.attention_map
+    if choice is None:
+        return None
+    attention_map: AttentionMap = registry.create("attention_map", choice.use, **choice.options)
+    return attention_map
+

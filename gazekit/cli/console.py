@@ -1,0 +1,95 @@
+"""Where the command line writes: results to stdout, everything else to stderr."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gazekit.registry import Registry
+
+
+def stdout() -> "Console":
+    """The console for results; plain text when it is not a terminal."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not _is_terminal(), highlight=False)
+
+
+def stderr() -> "Console":
+    """The console for progress, notes and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stdout.isatty()
+
+
+def note(message: str) -> None:
+    """One line for the user's eyes, on stderr."""
+    stderr().print(message, markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """A warning on stderr."""
+    stderr().print(f"[yellow]warning:[/yellow] {_escape(message)}", soft_wrap=True)
+
+
+def fail(message: str) -> None:
+    """An error on stderr."""
+    stderr().print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
+
+
+def _escape(message: str) -> str:
+    from rich.markup import escape
+
+    return escape(message)
+
+
+def print_json(schema: str, value: dict[str, Any]) -> None:
+    """A result as JSON on stdout; ``schema`` is ``name/version``."""
+    print(json.dumps({"schema": schema, **value}, indent=2, allow_nan=False, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """A table on stdout."""
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_escape(str(cell)) for cell in row))
+    stdout().print(table)
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; yields ``report(done, total)``."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def registry() -> "Registry":
+    """The registry of this process, with a warning for each plugin that could not be loaded."""
+    from gazekit.registry import load_registry
+
+    loaded = load_registry()
+    for failure in loaded.failures:
+        warn(f"{failure}")
+    return loaded

@@ -1,0 +1,58 @@
+"""The command ``gazekit``; heavy imports happen inside the commands."""
+
+import errno
+import sys
+from typing import Annotated
+
+import typer
+
+import gazekit
+from gazekit.cli import console, data, evaluate, gaze, plugins, predict, presets, report, train
+from gazekit.errors import GazekitError, StorageError
+
+app = typer.Typer(
+    help="Multi-view image classification supervised by gaze.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("report")(report.report)
+app.add_typer(data.app, name="data")
+app.add_typer(gaze.app, name="gaze")
+app.add_typer(presets.app, name="presets")
+app.add_typer(plugins.app, name="plugins")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"gazekit {gazekit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Multi-view image classification supervised by gaze."""
+
+
+def main() -> None:
+    """Run the command line; a fault of the input ends in one line and its exit code."""
+    try:
+        if sys.argv[1:2] == ["data"]:
+            data.add_generators()
+        app()
+    except GazekitError as error:
+        console.fail(str(error))
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
+            raise
+        console.fail(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another folder")
+        sys.exit(StorageError.exit_code)

@@ -1,0 +1,58 @@
+"""``gazekit presets``: the systems that can be trained, and what each value of them comes from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gazekit.cli import console
+
+app = typer.Typer(help="List and show presets.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")]
+
+
+@app.command("list")
+def list_presets(as_json: Json = False) -> None:
+    """Show every preset with the components it is made of."""
+    registry = console.registry()
+    rows = []
+    for component in registry.components("preset"):
+        preset = registry.preset(component.name)
+        fusion = preset.fusion
+        rows.append(
+            {
+                "name": component.name,
+                "views": " ".join(preset.views),
+                "backbone": preset.backbone.use,
+                "images": fusion.images.use if fusion.images else "–",
+                "maps": fusion.maps.use if fusion.maps else "–",
+                "vectors": fusion.vectors.use if fusion.vectors else "–",
+                "gaze": preset.gaze.alignment_loss.use if preset.gaze else "–",
+                "what": preset.description + (f" (stand-in: {preset.stand_in})" if preset.stand_in else ""),
+                "package": str(component.provenance),
+            }
+        )
+    if as_json:
+        console.print_json("gazekit.presets/1", {"presets": rows})
+        return
+    columns = ("name", "views", "backbone", "images", "maps", "vectors", "gaze", "what")
+    console.print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A preset's name or a TOML file.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a resolved preset as TOML, with the origin of every value in a comment."""
+    import os
+
+    preset = console.registry().preset(name, config=config, environment=os.environ, overrides=overrides or ())
+    if as_json:
+        console.print_json("gazekit.preset/1", {"name": name, "preset": preset.model_dump(mode="json")})
+    else:
+        print(preset.to_toml(), end="")

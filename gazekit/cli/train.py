@@ -1,0 +1,160 @@
+"""``gazekit train``: train a preset on a prepared data set."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    import torch
+
+    from gazekit.data.prepared import PreparedDataset
+    from gazekit.preset import Preset
+    from gazekit.registry import Registry
+    from gazekit.training.run_directory import RunDirectory
+
+
+def train(
+    preset: Annotated[
+        str | None, typer.Option(help="Preset to train: a name (gazekit presets list) or a TOML file.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Prepared data set (gazekit data prepare).", show_default="the preset's own phantom"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set training.epochs=N.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of initial weights, order, augmentation and dropout.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")] = "auto",
+    split: Annotated[
+        Path | None, typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the preset; may be repeated."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+) -> None:
+    """Train a preset; writes a run directory with checkpoints, metrics and all that is needed to trace it.
+
+    Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
+    """
+    from gazekit.errors import ConfigurationError
+    from gazekit.training.run import check_resume
+    from gazekit.training.run_directory import RunDirectory
+
+    registry = console.registry()
+    overrides = [*(overrides or ()), *([f"training.epochs={epochs}"] if epochs else [])]
+    going_on = resume and out is not None and (out / "run.json").exists()
+    if resume and out is None:
+        raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
+    if preset is None and not going_on:
+        raise ConfigurationError("--preset is needed, e.g. --preset mammonet; gazekit presets list shows them all")
+    wanted = preset and registry.preset(preset, config=config, environment=os.environ, overrides=overrides)
+    if going_on:
+        assert out is not None
+        run = RunDirectory.open(out)
+        stored = registry.preset(str(run.preset))
+        if wanted:
+            check_resume(run, stored, wanted)
+        dataset = _open_data(data or Path(run.facts().data))
+    else:
+        assert wanted
+        stored = wanted
+        dataset = _open_data(data or _default_data(wanted, registry))
+        run = _start(out, wanted, registry, dataset, split, seed, _device(device), overwrite or resume)
+    _run(run, stored, registry, dataset)
+
+
+def _start(
+    out: Path | None,
+    preset: "Preset",
+    registry: "Registry",
+    dataset: "PreparedDataset",
+    split: Path | None,
+    seed: int,
+    device: "torch.device",
+    overwrite: bool,
+) -> "RunDirectory":
+    from gazekit.data.splits import choose_split, read_split
+    from gazekit.training.run import start_run
+
+    parts = read_split(split, dataset) if split else choose_split(dataset, preset.data)
+    path = out or _free_folder(Path("runs"), preset.name)
+    return start_run(
+        path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite
+    )
+
+
+def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "PreparedDataset") -> None:
+    from collections import Counter
+
+    from gazekit.cli.train_progress import TrainingProgress, stop_on_signals
+    from gazekit.data.splits import read_split
+    from gazekit.training.run import continue_run
+
+    facts = run.facts()
+    counts = Counter(read_split(run.split, dataset).values())
+    console.note(
+        f"{preset.name}: {counts['train']} exams to train on, {counts['val']} to validate, {counts['test']} to test, "
+        f"views {', '.join(preset.views)}, on {facts.device}; run directory {run.path}"
+    )
+    with stop_on_signals() as signals, TrainingProgress(preset, facts.device) as progress:
+        try:
+            state = continue_run(
+                run, registry, dataset, should_stop=lambda: signals.received is not None, report=progress.report
+            )
+        except Exception as error:
+            run.log(f"stopped: {error}")
+            signals.explain(error, run.path)
+            raise
+    run.log(f"finished {state.epoch} epochs; best epoch {state.best_epoch}, validation AUC {state.best_auc:.3f}")
+    console.note(
+        f"done: best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
+        + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")
+    )
+    console.note(f"next: gazekit evaluate {run.path}")
+
+
+def _open_data(path: Path) -> "PreparedDataset":
+    from gazekit.data.prepared import PreparedDataset
+
+    return PreparedDataset.open(path)
+
+
+def _default_data(preset: "Preset", registry: "Registry") -> Path:
+    from gazekit.data.default import default_data
+
+    with console.progress("making the default data") as report:
+        return default_data(preset, registry, note=console.note, progress=report)
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    from gazekit.errors import ConfigurationError
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return torch.device(name)
+
+
+def _free_folder(parent: Path, name: str) -> Path:
+    """``parent/name-1``, or the first number that is free."""
+    number = 1
+    while (parent / f"{name}-{number}").exists():
+        number += 1
+    return parent / f"{name}-{number}"

@@ -1,0 +1,111 @@
+"""What a training shows while it runs, and how it is stopped."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gazekit.cli import console
+from gazekit.errors import Preempted
+from gazekit.preset import Preset
+from gazekit.training.loop import State
+
+_SLOW_SECONDS = 300
+
+
+class Signals:
+    """The first SIGINT or SIGTERM asks the loop to stop; a second SIGINT interrupts at once."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Note the signal."""
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def explain(self, error: Exception, run: Path) -> None:
+        """Give a requested stop its exit code (130 after SIGINT, 75 after SIGTERM) and the way on."""
+        if isinstance(error, Preempted):
+            error.args = (f"{error}; go on with: gazekit train --out {run} --resume",)
+            error.exit_code = 130 if self.received == signal.SIGINT else 75
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Signals]:
+    """Install the handlers for the time of a training."""
+    signals = Signals()
+    before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class TrainingProgress:
+    """A bar in a terminal, a line now and then elsewhere; both on stderr."""
+
+    def __init__(self, preset: Preset, device: str) -> None:
+        self.preset = preset
+        self.device = device
+        self.epochs = preset.training.epochs
+        self.terminal = console.stderr().is_terminal
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
+            BarColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console.stderr(),
+            disable=not self.terminal,
+        )
+        self.task = self.bar.add_task("", total=None, epoch=0, losses="")
+        self.first: tuple[float, int] | None = None
+        self.said = False
+        self.shown_epoch = -1
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def report(self, state: State, batches: int) -> None:
+        """Show the losses of the epoch so far and the best AUC; say once how long a slow run will take."""
+        total = batches * self.epochs
+        losses = "  ".join(f"{name} {value / max(state.exams, 1):.3f}" for name, value in state.sums.items())
+        best = f"  best val AUC {state.best_auc:.3f}" if state.best_epoch else ""
+        epoch = min(state.epoch + 1, self.epochs)
+        self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses + best)
+        self._estimate(state.step, total)
+        last_batch = state.batch == batches
+        if not self.terminal and last_batch and (epoch * 10 // self.epochs) > self.shown_epoch:
+            self.shown_epoch = epoch * 10 // self.epochs
+            console.note(f"epoch {epoch}/{self.epochs}  {losses}{best}")
+
+    def _estimate(self, step: int, total: int) -> None:
+        """After the third step of this process, from the time of two steps."""
+        if self.first is None:
+            self.first = (time.monotonic(), step)
+        elif not self.said and step - self.first[1] == 2:
+            self.said = True
+            seconds = (time.monotonic() - self.first[0]) / 2 * (total - step)
+            if seconds > _SLOW_SECONDS:
+                quick = f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
+                console.note(f"about {_duration(seconds)} to go on this {self.device}{quick}")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

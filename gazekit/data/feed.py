@@ -1,0 +1,103 @@
+"""Exams resident on the device as integers, turned into normalised batches there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gazekit.data.augment import random_affine, random_generator, warp
+from gazekit.data.prepared import PreparedDataset
+from gazekit.errors import ConfigurationError
+from gazekit.preset import AugmentationSettings, Preset
+from gazekit.types import Batch
+
+
+class ResidentExams:
+    """Some exams of a prepared data set, held on the device as they were stored.
+
+    Args:
+        dataset: the prepared data set.
+        indices: which exams, ``[n]``.
+        preset: names the views and the normalisation.
+        device: where they live.
+        with_gaze: whether heat maps are held too.
+    """
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        indices: NDArray[np.int64],
+        preset: Preset,
+        device: torch.device,
+        *,
+        with_gaze: bool,
+    ) -> None:
+        self.views = preset.views
+        missing = [view for view in self.views if view not in dataset.views]
+        if missing:
+            raise ConfigurationError(
+                f"{dataset.root}: no view '{missing[0]}'; the data have {', '.join(dataset.views)}. "
+                f'Choose them with --set views=\'["{dataset.views[0]}", …]\''
+            )
+        columns = [dataset.views.index(view) for view in self.views]
+        self.indices = indices
+        self.images = _hold(dataset.images, indices, columns, device)  # [n, V, H, W]
+        self.gaze = _hold(dataset.gaze, indices, columns, device) if with_gaze else None
+        has_gaze = torch.as_tensor(dataset.has_gaze[indices][:, columns], device=device)
+        self.has_gaze = has_gaze if with_gaze else torch.zeros_like(has_gaze)  # [n, V]
+        self.labels = torch.as_tensor(dataset.labels[indices], device=device)
+        self.full_scale = float(np.iinfo(dataset.images.dtype).max)
+        self.mean, self.std = preset.data.mean, preset.data.std
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, rows: NDArray[np.int64], theta: NDArray[np.float32] | None = None) -> Batch:
+        """The exams at ``rows``, warped by ``theta`` ``[B, V, 2, 3]`` if given, then normalised."""
+        where = torch.as_tensor(rows, device=self.device)
+        layers = [self.images[where].float() / self.full_scale]  # [B, V, H, W]
+        if self.gaze is not None:
+            layers.append(self.gaze[where].float() / self.full_scale)
+        stacked = torch.stack(layers, dim=2)  # [B, V, 1 or 2, H, W]
+        if theta is not None:
+            flat = torch.as_tensor(theta, device=self.device).flatten(0, 1)
+            stacked = warp(stacked.flatten(0, 1), flat).view_as(stacked)
+        images = (stacked[:, :, :1] - self.mean) / self.std  # [B, V, 1, H, W]
+        has_gaze = self.has_gaze[where]
+        return Batch(
+            images={view: images[:, i].contiguous() for i, view in enumerate(self.views)},
+            labels=self.labels[where],
+            gaze={view: stacked[:, i, 1] for i, view in enumerate(self.views)} if self.gaze is not None else {},
+            has_gaze={view: has_gaze[:, i] for i, view in enumerate(self.views)},
+        )
+
+    def augmented(
+        self, rows: NDArray[np.int64], settings: AugmentationSettings, *, seed: int, epoch: int
+    ) -> Batch:
+        """The exams at ``rows`` as they look in this epoch of a run with this seed."""
+        theta = random_affine(settings, self.indices[rows], len(self.views), seed=seed, epoch=epoch)
+        return self.batch(rows, theta)
+
+    def in_order(self, batch_size: int) -> Sequence[NDArray[np.int64]]:
+        """The rows of all exams, in order, in batches."""
+        return [
+            np.arange(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)
+        ]
+
+
+def epoch_batches(exams: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """All rows in an order that is a function of (seed, epoch), in batches that differ by one exam at most.
+
+    Even batches keep every exam in every epoch without a tiny last batch, which batch norm and BFL dislike.
+    """
+    order = random_generator(seed=seed, purpose=0, index=0, epoch=epoch).permutation(exams)
+    return np.array_split(order, -(-exams // batch_size))
+
+
+def _hold(
+    array: NDArray[np.integer], indices: NDArray[np.int64], columns: list[int], device: torch.device
+) -> Tensor:
+    return torch.as_tensor(np.ascontiguousarray(array[indices][:, columns]), device=device)

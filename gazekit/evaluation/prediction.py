@@ -1,0 +1,68 @@
+"""Run a model over exams: each exam once, in order, whatever the batch size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.data.feed import ResidentExams
+from gazekit.interfaces import AttentionMap
+from gazekit.model import MultiViewClassifier, probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of some exams.
+
+    Args:
+        indices: ``[N]`` of the exams in their data set.
+        logits: ``[N, K]``.
+        probabilities: ``[N, classes]``.
+        attention: view → ``[N, h, w]`` for the predicted class; empty if not asked for.
+    """
+
+    indices: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    attention: dict[str, NDArray[np.float32]]
+
+
+def predict(
+    model: MultiViewClassifier,
+    exams: ResidentExams,
+    *,
+    batch_size: int,
+    attention_map: AttentionMap | None = None,
+) -> Predictions:
+    """Predict all exams in evaluation mode.
+
+    Args:
+        model: its mode is restored afterwards.
+        exams: not augmented.
+        batch_size: exams at a time.
+        attention_map: also explain the predicted class with it.
+    """
+    was_training = model.training
+    model.eval()
+    logits, attention = [], []
+    for rows in exams.in_order(batch_size):
+        batch = exams.batch(rows)
+        gaze = batch.gaze if model.needs_gaze else None
+        if attention_map is None:
+            with torch.no_grad():
+                output = model(batch.images, gaze)
+        else:
+            output, maps = model.explain(batch.images, attention_map, gaze=gaze)
+            attention.append({view: map_.cpu() for view, map_ in maps.items()})
+        logits.append(output.logits.detach())
+    model.train(was_training)
+    joined = torch.cat(logits).cpu()
+    return Predictions(
+        indices=exams.indices,
+        logits=joined.numpy(),
+        probabilities=probabilities(joined).numpy(),
+        attention={
+            view: torch.cat([maps[view] for maps in attention]).numpy() for view in (attention or [{}])[0]
+        },
+    )

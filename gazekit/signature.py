@@ -1,0 +1,92 @@
+"""The signature is the schema: the options of a component are its keyword-only parameters."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import pydantic
+
+from gazekit.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword-only parameter of a component: its name, type as text, and default."""
+
+    name: str
+    type: str
+    default: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type} = {self.default!r}"
+
+
+def _parameters(factory: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(factory).parameters
+
+
+def options_of(factory: type) -> list[Option]:
+    """The options of a component class, in the order of its signature."""
+    return [
+        Option(p.name, inspect.formatannotation(_bare(p.annotation)), p.default)
+        for p in _parameters(factory).values()
+        if p.kind is p.KEYWORD_ONLY
+    ]
+
+
+def _bare(annotation: Any) -> Any:
+    """``Annotated[int, …]`` → ``int``, for display."""
+    return getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
+
+
+def check_signature(factory: type) -> None:
+    """Raise ConfigurationError if an option lacks a type or a default, or options are not named one by one."""
+    for parameter in _parameters(factory).values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            raise ConfigurationError(
+                f"{factory.__name__} takes {parameter}: name each option as a keyword-only parameter"
+            )
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.default is parameter.empty or parameter.annotation is parameter.empty:
+            raise ConfigurationError(
+                f"option '{parameter.name}' of {factory.__name__} needs a type and a default"
+            )
+
+
+def _schema(factory: type) -> type[pydantic.BaseModel]:
+    hints = get_type_hints(factory.__init__, include_extras=True)  # type: ignore[misc]
+    fields: dict[str, Any] = {
+        option.name: (hints[option.name], option.default) for option in options_of(factory)
+    }
+    return pydantic.create_model(
+        factory.__name__,
+        __config__=pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()),
+        **fields,
+    )
+
+
+def validate(
+    factory: type, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Check options against the signature.
+
+    Returns:
+        The options with their defaults filled in and types coerced, and the problems as (option, what is wrong);
+        the options are empty when there are problems.
+    """
+    try:
+        checked = _schema(factory)(**options)
+    except pydantic.ValidationError as error:
+        known = "; ".join(map(str, options_of(factory))) or "none"
+        return {}, [
+            (
+                ".".join(map(str, item["loc"])),
+                f"no such option of {factory.__name__}; its options are: {known}"
+                if item["type"] == "extra_forbidden"
+                else f"{item['msg']} (got {item['input']!r})",
+            )
+            for item in error.errors(include_url=False)
+        ]
+    return {name: getattr(checked, name) for name in type(checked).model_fields}, []

@@ -1,0 +1,220 @@
+"""The training loop, in a straight line: order, augment, forward, losses, step, validate, keep the best."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.data.feed import ResidentExams, epoch_batches
+from gazekit.errors import DataError, GazekitError, Preempted
+from gazekit.evaluation.metrics import area_under_roc
+from gazekit.evaluation.prediction import predict
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Objective
+from gazekit.preset import TrainingSettings
+from gazekit.training import checkpoint
+from gazekit.training.run_directory import RunDirectory
+
+_NON_FINITE_LIMIT = 10
+
+
+@dataclass
+class State:
+    """How far a run is: all that, with the weights and the optimiser, a resumed run needs.
+
+    Args:
+        epoch: epochs completed.
+        batch: batches completed in the current epoch.
+        step: batches completed in all.
+        sums: sum of each loss term over the exams of the current epoch.
+        exams: exams summed over.
+        skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row`` now.
+        best_auc, best_epoch: of the selected weights; 0 = none yet.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    exams: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    best_auc: float = -math.inf
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The exams that are learnt from and those that select the epoch."""
+
+    training: ResidentExams
+    validation: ResidentExams
+
+
+def train(
+    model: MultiViewClassifier,
+    objective: Objective,
+    parts: Parts,
+    settings: TrainingSettings,
+    run: RunDirectory,
+    *,
+    seed: int,
+    should_stop: Callable[[], bool],
+    report: Callable[[State, int], None],
+) -> State:
+    """Train to the end, or go on from the newest checkpoint of the run.
+
+    Args:
+        model, objective: on the device of the exams.
+        parts: training and validation exams.
+        settings: the preset's ``training`` table.
+        run: where checkpoints and metrics go.
+        seed: order, augmentation and dropout are functions of it.
+        should_stop: asked before every step; when true a checkpoint is written and Preempted raised.
+        report: told the state and the number of batches of an epoch after every step.
+
+    Raises:
+        Preempted: stopped on request; resumable.
+        GazekitError: ten steps in a row had no finite loss or gradient.
+        StorageError: a checkpoint could not be written.
+    """
+    modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    optimizer = make_optimizer(modules, settings)
+    state = _restore(run, modules, optimizer)
+    model.train()
+    while state.epoch < settings.epochs:
+        batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
+        while state.batch < len(batches):
+            if should_stop():
+                _save(run, modules, optimizer, state)
+                raise Preempted(f"{run.path}: stopped at step {state.step}; go on with --resume {run.path}")
+            rows = batches[state.batch]
+            rate = learning_rate(state.step, len(batches) * settings.epochs, settings)
+            _step(model, objective, parts.training, rows, optimizer, settings, state, seed=seed, rate=rate)
+            state.batch += 1
+            state.step += 1
+            report(state, len(batches))
+        _finish_epoch(model, objective, parts.validation, settings, run, state)
+        _save(run, modules, optimizer, state)
+    return state
+
+
+def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The preset's optimiser over all parameters that learn."""
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kinds[settings.optimizer](
+        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
+    """The learning rate of a step: constant, or one cycle (rise over 30 %, fall to zero, both as a cosine).
+
+    Source: the cycle is Smith & Topin 2019, doi:10.1117/12.2520589, in the cosine form of torch's OneCycleLR.
+    """
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    peak = max(1.0, 0.3 * steps - 1)
+    low = 1 / 25
+    if step <= peak:
+        return settings.learning_rate * (low + (1 - low) * _rise(step / peak))
+    return settings.learning_rate * _rise((steps - 1 - step) / max(1.0, steps - 1 - peak))
+
+
+def _rise(share: float) -> float:
+    return (1 - math.cos(math.pi * share)) / 2
+
+
+def _step(
+    model: MultiViewClassifier,
+    objective: Objective,
+    exams: ResidentExams,
+    rows: NDArray[np.int64],
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    state: State,
+    *,
+    seed: int,
+    rate: float,
+) -> None:
+    """One optimiser step; skipped, and counted, if the loss or the gradient is not finite."""
+    torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
+    batch = exams.augmented(rows, settings.augmentation, seed=seed, epoch=state.epoch)
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    output = model(batch.images, batch.gaze if model.needs_gaze else None)
+    losses = objective(model, output, batch)
+    losses.total.backward()
+    gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not (torch.isfinite(losses.total) and torch.isfinite(norm)):
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
+            raise GazekitError(
+                f"step {state.step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last for the "
+                f"exams at rows {exams.indices[rows].tolist()} of the data; try a smaller training.learning_rate"
+            )
+        return
+    state.skipped_in_a_row = 0
+    optimizer.step()
+    for name, term in {"loss": losses.total, **losses.terms}.items():
+        state.sums[name] = state.sums.get(name, 0.0) + float(term.detach()) * len(rows)
+    state.exams += len(rows)
+
+
+def _finish_epoch(
+    model: MultiViewClassifier,
+    objective: Objective,
+    validation: ResidentExams,
+    settings: TrainingSettings,
+    run: RunDirectory,
+    state: State,
+) -> None:
+    """Validate, keep the weights if they are the best so far, write the line of the epoch."""
+    predictions = predict(model, validation, batch_size=settings.batch_size)
+    labels = validation.labels.cpu()
+    with torch.no_grad():
+        logits = torch.as_tensor(predictions.logits, device=validation.device)
+        loss = float(objective.classification(logits, validation.labels))
+    auc = area_under_roc(predictions.probabilities, labels.numpy())
+    state.epoch += 1
+    state.batch = 0
+    if auc > state.best_auc:
+        state.best_auc, state.best_epoch = auc, state.epoch
+        checkpoint.save_step(run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc})
+    line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
+    line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
+    line |= {"val_auc": auc, "val_loss": loss, "best_epoch": state.best_epoch, "skipped_steps": state.skipped}
+    run.append_metrics(line)
+    state.sums, state.exams = {}, 0
+
+
+def _save(
+    run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State
+) -> None:
+    values = {"optimizer": optimizer.state_dict(), "state": asdict(state)}
+    checkpoint.save_step(run.checkpoints, state.step, modules.state_dict(), values)
+
+
+def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """Go on from the newest checkpoint; the first one holds the initial weights only."""
+    found = checkpoint.load_latest(run.checkpoints, report=run.log)
+    if found is None:
+        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
+    modules.load_state_dict(found.weights)
+    state = State()
+    if found.state:
+        optimizer.load_state_dict(found.state["optimizer"])
+        state = State(**found.state["state"])
+    run.keep_metrics(state.epoch)
+    run.log(f"at step {state.step}")
+    return state

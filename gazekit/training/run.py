@@ -1,0 +1,185 @@
+"""One run: from a preset and a prepared data set to a run directory, and back to a model."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.build import build_model, build_objective
+from gazekit.data.feed import ResidentExams
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import check_split, read_split, write_split
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.interfaces import Backbone
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Objective, balanced_weights
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.training import checkpoint
+from gazekit.training.loop import Parts, State, train
+from gazekit.training.run_directory import RunDirectory, RunFacts, environment
+
+Split = Mapping[str, str]
+
+
+def start_run(
+    path: Path,
+    preset: Preset,
+    registry: Registry,
+    dataset: PreparedDataset,
+    split: Split,
+    *,
+    seed: int,
+    device: torch.device,
+    overwrite: bool = False,
+) -> RunDirectory:
+    """Check that everything fits, then make the run directory with the initial weights as its first checkpoint.
+
+    Raises:
+        ConfigurationError: the folder exists, or preset and data do not fit.
+        DataError: the split is unusable, or gaze is to supervise and there is none.
+    """
+    check_split(dataset, split)
+    _check_gaze(preset, dataset, split)
+    torch.manual_seed(seed)
+    model = build_model(preset, registry, classes=len(dataset.classes))
+    origins = tuple(_initialise(backbone) for backbone in model.backbones)
+    run = RunDirectory.create(path, overwrite=overwrite)
+    run.write_text("preset.toml", preset.to_toml())
+    run.write_json("plugins.json", registry.table())
+    run.write_json("environment.json", environment())
+    write_split(run.split, dataset, split)
+    objective = _objective(preset, registry, dataset, split)
+    modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
+    run.write_facts(
+        RunFacts(
+            data=str(dataset.root.resolve()),
+            fingerprint=dataset.fingerprint,
+            classes=tuple(dataset.classes),
+            seed=seed,
+            device=device.type,
+            weights_origin=origins,
+        )
+    )
+    return run
+
+
+def continue_run(
+    run: RunDirectory,
+    registry: Registry,
+    dataset: PreparedDataset,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    report: Callable[[State, int], None] = lambda state, batches: None,
+) -> State:
+    """Train a run to its end, from wherever it is; see ``training.loop.train``."""
+    preset, facts = registry.preset(str(run.preset)), run.facts()
+    check_same_data(run, facts, dataset)
+    device = torch.device(facts.device)
+    split = read_split(run.split, dataset)
+    model = build_model(preset, registry, classes=len(facts.classes)).to(device)
+    objective = _objective(preset, registry, dataset, split).to(device)
+    return train(
+        model,
+        objective,
+        Parts(
+            resident_part(preset, dataset, split, "train", device, with_gaze=preset.gaze is not None),
+            resident_part(preset, dataset, split, "val", device, with_gaze=model.needs_gaze),
+        ),
+        preset.training,
+        run,
+        seed=facts.seed,
+        should_stop=should_stop,
+        report=report,
+    )
+
+
+def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
+    """The model of a run with its selected weights, in evaluation mode. Raises DataError: none selected yet."""
+    preset, facts = registry.preset(str(run.preset)), run.facts()
+    best = checkpoint.load_latest(run.best, report=run.log)
+    if best is None:
+        raise DataError(f"{run.path}: no epoch has been validated yet; let the training finish one")
+    model = build_model(preset, registry, classes=len(facts.classes))
+    model.load_state_dict(best.weights)
+    return model.to(device).eval()
+
+
+def resident_part(
+    preset: Preset,
+    dataset: PreparedDataset,
+    split: Split,
+    part: str,
+    device: torch.device,
+    *,
+    with_gaze: bool,
+) -> ResidentExams:
+    """The exams of one part of a split, on the device."""
+    return ResidentExams(dataset, indices_of(dataset, split, part), preset, device, with_gaze=with_gaze)
+
+
+def indices_of(dataset: PreparedDataset, split: Split, part: str) -> NDArray[np.int64]:
+    """Positions of a part's exams in the data set, in its order."""
+    return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
+
+
+def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
+    """Raise DataError if the data set is not the one the run was started on."""
+    if dataset.fingerprint != facts.fingerprint:
+        raise DataError(
+            f"{dataset.root}: not the data that {run.path} was trained on (fingerprint {dataset.fingerprint[:12]}, "
+            f"expected {facts.fingerprint[:12]})"
+        )
+
+
+def _initialise(backbone: torch.nn.Module) -> str:
+    assert isinstance(backbone, Backbone)
+    return backbone.load_initial_weights()
+
+
+def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, split: Split) -> Objective:
+    weights = None
+    if preset.loss.class_weights == "balanced":
+        labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
+        weights = balanced_weights(labels, len(dataset.classes))
+    return build_objective(preset, registry, class_weights=weights)
+
+
+def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
+    if preset.gaze is None:
+        return
+    training = indices_of(dataset, split, "train")
+    if not dataset.has_gaze[training].any():
+        raise DataError(
+            f"{dataset.root}: none of the {len(training)} training exams has gaze, which preset '{preset.name}' "
+            "is supervised by; prepare the data with recordings, or train with --set gaze=none"
+        )
+
+
+def resume_conflicts(stored: Preset, wanted: Preset) -> list[str]:
+    """The keys in which the preset of a run differs from one asked for."""
+    a, b = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+
+
+def _flat(tables: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:
+    """Raise ConfigurationError if a run is to go on with another preset than it began with."""
+    conflicts = resume_conflicts(stored, wanted)
+    if conflicts:
+        raise ConfigurationError(
+            f"{run.path}: began with another preset; these keys differ: {', '.join(conflicts)}. "
+            "Resume without them, or choose another --out"
+        )

@@ -1,0 +1,176 @@
+"""The run directory: everything needed to trace, resume and use one training."""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gazekit.atomic import disk_errors, write_atomically
+from gazekit.errors import ConfigurationError, DataError
+
+SCHEMA = "gazekit.run/1"
+_PACKAGES = ("gazekit", "torch", "timm", "numpy", "scipy", "pydicom", "torchmetrics", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What identifies a run beside its preset.
+
+    Args:
+        data: folder of the prepared data set.
+        fingerprint: of the prepared data set; a run is never mixed with other data.
+        classes: class names, in order of the labels.
+        seed: of initial weights, order, augmentation and dropout.
+        device: ``cpu`` or ``cuda``.
+        weights_origin: where each branch's initial weights came from.
+    """
+
+    data: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    seed: int
+    device: str
+    weights_origin: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of a run by name; see ``create`` and ``open``."""
+
+    path: Path
+
+    @property
+    def preset(self) -> Path:
+        """The resolved preset."""
+        return self.path / "preset.toml"
+
+    @property
+    def split(self) -> Path:
+        """Which exam is in which part."""
+        return self.path / "split.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Step checkpoints, the newest and the one before."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoints of the best validation AUC."""
+        return self.path / "checkpoints" / "best"
+
+    @property
+    def predictions(self) -> Path:
+        """Probabilities per exam, written by evaluation."""
+        return self.path / "predictions.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics of the last evaluation."""
+        return self.path / "evaluation.json"
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False) -> "RunDirectory":
+        """Make an empty run directory. Raises ConfigurationError if the folder exists and is not to be overwritten."""
+        if path.exists():
+            if not overwrite:
+                raise ConfigurationError(f"{path}: exists already; go on with --resume, start anew with --overwrite")
+            if any(path.iterdir()) and not (path / "preset.toml").exists():
+                raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
+            shutil.rmtree(path)
+        with disk_errors(path):
+            path.mkdir(parents=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """A run directory that was made before. Raises DataError."""
+        if not (path / "run.json").is_file():
+            raise DataError(f"{path}: not a run directory (it has no run.json); expected the --out of gazekit train")
+        return cls(path)
+
+    def write_facts(self, facts: RunFacts) -> None:
+        """Write ``run.json``, last of what a run is started with: without it there is no run."""
+        write_atomically(self.path / "run.json", json.dumps({"schema": SCHEMA, **asdict(facts)}, indent=2))
+
+    def facts(self) -> RunFacts:
+        """What ``run.json`` says. Raises DataError."""
+        try:
+            values = json.loads((self.path / "run.json").read_text())
+            if values.pop("schema") != SCHEMA:
+                raise ValueError(f"expected schema {SCHEMA}")
+            values["classes"], values["weights_origin"] = (
+                tuple(values["classes"]),
+                tuple(values["weights_origin"]),
+            )
+            return RunFacts(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run."""
+        write_atomically(self.path / name, text)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run."""
+        self.write_text(name, json.dumps(value, indent=2, default=str))
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add one epoch to ``metrics.jsonl``."""
+        with disk_errors(self.metrics), self.metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All epochs so far; a line torn by a crash is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = []
+        for text in self.metrics.read_text().splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Forget lines after the first ``epochs``: a resumed run writes them again."""
+        kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
+        write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def log(self, message: str) -> None:
+        """Add a line to ``log.txt``."""
+        with disk_errors(self.path), (self.path / "log.txt").open("a") as file:
+            file.write(message + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and device, for ``environment.json``; no host name, no user name."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except ImportError:
+            packages[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": packages,
+        "cpu_threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": ["gazekit", *sys.argv[1:]],
+    }
