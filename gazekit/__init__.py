@@ -1,8 +1,8 @@
 """Multi-view image classification supervised by gaze.
 
-    registry = gazekit.load_registry()
-    preset = registry.preset("mammonet")
-    model = gazekit.build_model(preset, registry, classes=2)
+registry = gazekit.load_registry()
+preset = registry.preset("mammonet")
+model = gazekit.build_model(preset, registry, classes=2)
 """
 
 from importlib import import_module

@@ -7,14 +7,16 @@ from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.layers import COMPONENT_KEYS, Key
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
-from gazekit.layers import COMPONENT_KEYS, Key
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 
 
-def build_model(preset: Preset, registry: Registry, *, classes: int, in_channels: int = 1) -> MultiViewClassifier:
+def build_model(
+    preset: Preset, registry: Registry, *, classes: int, in_channels: int = 1
+) -> MultiViewClassifier:
     """Make the model of a preset with fresh weights.
 
     Args:
@@ -52,7 +54,9 @@ def build_model(preset: Preset, registry: Registry, *, classes: int, in_channels
         projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
     vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
     if vector_fusion is None and len(views) > 1:
-        raise ConfigurationError(f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet")
+        raise ConfigurationError(
+            f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet"
+        )
     return MultiViewClassifier(
         views,
         backbones,
@@ -66,9 +70,7 @@ def build_model(preset: Preset, registry: Registry, *, classes: int, in_channels
     )
 
 
-def build_objective(
-    preset: Preset, registry: Registry, *, class_weights: Tensor | None = None
-) -> Objective:
+def build_objective(preset: Preset, registry: Registry, *, class_weights: Tensor | None = None) -> Objective:
     """Make the objective of a preset."""
     gaze = preset.gaze
     return Objective(
@@ -92,4 +94,3 @@ def build_attention_map(preset: Preset, registry: Registry) -> AttentionMap | No
         return None
     attention_map: AttentionMap = registry.create("attention_map", choice.use, **choice.options)
     return attention_map
-

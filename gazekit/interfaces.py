@@ -70,7 +70,7 @@ class VectorFusion(nn.Module, ABC):
     def forward(self, vectors: Views) -> Tensor:
         """Map ``[B, C]`` per view to ``[B, D]``."""
 
-    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:
+    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """Scalar losses of the fusion itself by name, unweighted; computed in training only."""
         return {}
 

@@ -63,7 +63,9 @@ class MultiViewClassifier(nn.Module):
         """Images to the last feature maps ``[B, C, h, w]``."""
         if self.image_fusion is not None:
             if self.needs_gaze and gaze is None:
-                raise ConfigurationError("this model reads gaze at inference too; give recordings with the images")
+                raise ConfigurationError(
+                    "this model reads gaze at inference too; give recordings with the images"
+                )
             images = self.image_fusion(images, gaze if self.needs_gaze else None)
         maps = {view: images[view] for view in self.views}
         shared = len(self.backbones) == 1
@@ -88,7 +90,11 @@ class MultiViewClassifier(nn.Module):
         return Output(self.head(fused), features, pooled, vectors, fused)
 
     def explain(
-        self, images: Views, attention_map: AttentionMap, target: Tensor | None = None, gaze: Views | None = None
+        self,
+        images: Views,
+        attention_map: AttentionMap,
+        target: Tensor | None = None,
+        gaze: Views | None = None,
     ) -> tuple[Output, Views]:
         """Logits and attention maps ``[B, h, w]`` without the graph of the backbone.
 

@@ -261,12 +261,8 @@ def _where(merged: Layer, key: Key) -> str:
 def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer) -> None:
     """Values first, then tables, as TOML wants it."""
     for part, value in values.items():
-        if not isinstance(value, dict):
-            if value is None:
-                if (*key, part) not in _OPTIONAL:
-                    continue
-                value = "none"
-            item = tomlkit.item(value)
+        if not isinstance(value, dict) and (value is not None or (*key, part) in _OPTIONAL):
+            item = tomlkit.item("none" if value is None else value)
             item.comment(_remark(sources.get((*key, part))))
             table.add(part, item)
     for part, value in values.items():

@@ -89,7 +89,7 @@ class Registry:
         return [component for name in sorted(table) for component in table[name]]
 
     def component(self, kind: str, name: str) -> Component:
-        """Look one name up. Raises ConfigurationError: unknown (with what is there and what failed) or offered twice."""
+        """Look one name up. Raises ConfigurationError: unknown, or offered twice."""
         table = self._table(kind)
         if name not in table:
             raise ConfigurationError(self._unknown(kind, name, table))
@@ -186,7 +186,7 @@ class Registry:
                 answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
                 for name, value in (answers[0] if answers else {}).items():
                     self._admit(table, Component(kind, name, value, origin))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+            except (Exception, SystemExit) as error:
                 self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", _cause(error)))
         return table
 
@@ -220,7 +220,9 @@ def load_registry(disable: Iterable[str] = ()) -> Registry:
     unwanted = {*disable, *filter(None, os.environ.get("GAZEKIT_DISABLE", "").split(","))}
     for entry in sorted(entry_points(group="gazekit"), key=lambda e: (e.dist.name if e.dist else "", e.name)):
         origin = Provenance(
-            entry.name, entry.dist.name if entry.dist else "unknown", entry.dist.version if entry.dist else "?"
+            entry.name,
+            entry.dist.name if entry.dist else "unknown",
+            entry.dist.version if entry.dist else "?",
         )
         if unwanted & {origin.distribution, origin.plugin}:
             registry.disabled += (origin,)
@@ -237,7 +239,7 @@ def _register(registry: Registry, entry: EntryPoint, origin: Provenance) -> None
         registry.manager.register(plugin, name=key)
         _check_hooks(registry.manager, plugin)
         registry.provenance[key] = origin
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except (Exception, SystemExit) as error:
         if registry.manager.has_plugin(key):
             registry.manager.unregister(name=key)
         registry.failures.append(Failure(origin, f"entry point '{entry.value}'", _cause(error)))

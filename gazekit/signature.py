@@ -37,7 +37,9 @@ def options_of(factory: type) -> list[Option]:
 
 def _bare(annotation: Any) -> Any:
     """``Annotated[int, …]`` → ``int``, for display."""
-    return getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
+    return (
+        getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
+    )
 
 
 def check_signature(factory: type) -> None:
@@ -67,9 +69,7 @@ def _schema(factory: type) -> type[pydantic.BaseModel]:
     )
 
 
-def validate(
-    factory: type, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Check options against the signature.
 
     Returns:

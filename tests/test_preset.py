@@ -23,7 +23,11 @@ def test_the_papers_values(registry: Registry) -> None:
     assert preset.views == ("cc", "mlo")
     assert preset.backbone.use == "timm" and preset.backbone.options["model"] == "resnet18"
     assert (preset.loss.gaze_weight, preset.loss.auxiliary_weight) == (0.5, 0.2)
-    assert (preset.training.epochs, preset.training.learning_rate, preset.training.optimizer) == (300, 1e-4, "adam")
+    assert (preset.training.epochs, preset.training.learning_rate, preset.training.optimizer) == (
+        300,
+        1e-4,
+        "adam",
+    )
     assert preset.fusion.maps and preset.fusion.maps.options["heads"] == 12
     assert preset.gaze and preset.gaze.alignment_loss.options["order"] == "pyramid_first"
 
@@ -70,14 +74,25 @@ def test_layers_win_in_order(registry: Registry, tmp_path: Path) -> None:
     preset = registry.preset(
         "mammonet",
         config=config,
-        environment={"GAZEKIT_TRAINING__EPOCHS": "8", "GAZEKIT_CACHE": "x", "GAZEKIT_TRAINING__BATCH_SIZE": "5"},
+        environment={
+            "GAZEKIT_TRAINING__EPOCHS": "8",
+            "GAZEKIT_CACHE": "x",
+            "GAZEKIT_TRAINING__BATCH_SIZE": "5",
+        },
         overrides=["training.epochs=9"],
     )
     training = preset.training
-    assert (training.epochs, training.batch_size, training.learning_rate, training.optimizer) == (9, 5, 0.5, "adam")
+    assert (training.epochs, training.batch_size, training.learning_rate, training.optimizer) == (
+        9,
+        5,
+        0.5,
+        "adam",
+    )
     origins = {key[-1]: leaf.origin for key, leaf in preset.sources.items() if key[0] == "training"}
     assert origins["epochs"] == "--set" and origins["learning_rate"] == "mine.toml"
-    assert origins["batch_size"] == "$GAZEKIT_TRAINING__BATCH_SIZE" and origins["optimizer"] == "mammonet.toml"
+    assert (
+        origins["batch_size"] == "$GAZEKIT_TRAINING__BATCH_SIZE" and origins["optimizer"] == "mammonet.toml"
+    )
 
 
 def test_another_component_drops_the_options_of_the_one_below(registry: Registry) -> None:
@@ -99,7 +114,8 @@ def test_none_takes_a_part_out_and_a_table_brings_it_back(registry: Registry) ->
 def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path) -> None:
     file = write(
         tmp_path / "wrong.toml",
-        'extends = "mammonet"\n[training]\nepochs = 0\nepoch = 3\n[fusion.vectors]\nuse = "blf"\n[fusion.maps]\nheadz = 3\n',
+        'extends = "mammonet"\n[training]\nepochs = 0\nepoch = 3\n'
+        '[fusion.vectors]\nuse = "blf"\n[fusion.maps]\nheadz = 3\n',
     )
     with pytest.raises(ConfigurationError) as caught:
         registry.preset(str(file))
@@ -118,7 +134,10 @@ def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path
         ('extends = "mammonet_small"', "extends another preset itself"),
         ('extends = "mamonet"', "Did you mean 'mammonet'?"),
         ('views = ["cc", "mlo"]\nbackbone = "small_resnet"', "2 views need a fusion of vectors or of images"),
-        ('views = ["cc", "cc"]\nbackbone = "small_resnet"\nfusion.vectors = "concat"', "a view is named twice"),
+        (
+            'views = ["cc", "cc"]\nbackbone = "small_resnet"\nfusion.vectors = "concat"',
+            "a view is named twice",
+        ),
         ('backbone = "small_resnet"', "views: is needed"),
         (
             'views = ["cc"]\nbackbone = "small_resnet"\ngaze.alignment_loss = "mse"',
@@ -129,7 +148,8 @@ def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path
 def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         registry.preset(str(write(tmp_path / "mine.toml", text)))
-    assert message in str(caught.value) and "mine" in str(caught.value) or "mammonet" in str(caught.value)
+    assert message in str(caught.value)
+    assert "mine.toml" in str(caught.value) or "There are:" in str(caught.value)
 
 
 def test_missing_file_and_bad_override(registry: Registry, tmp_path: Path) -> None:

@@ -61,14 +61,18 @@ def test_a_strangers_fusion_is_found_created_and_located(distribution: MakeDistr
 def test_unknown_option_lists_the_options(distribution: MakeDistribution) -> None:
     distribution("gated", "1.2", GATED)
     registry = gazekit.load_registry()
-    with pytest.raises(ConfigurationError, match=r"fusion 'gated': 'widht': no such option .* width: int = 8"):
+    with pytest.raises(
+        ConfigurationError, match=r"fusion 'gated': 'widht': no such option .* width: int = 8"
+    ):
         registry.create("fusion", "gated", ("cc",), 4, widht=3)
     with pytest.raises(ConfigurationError, match=r"'width': .*integer.* \(got 'wide'\)"):
         registry.create("fusion", "gated", ("cc",), 4, width="wide")
 
 
 def test_unknown_name_suggests_and_lists(registry: Registry) -> None:
-    with pytest.raises(ConfigurationError, match=r"no fusion 'conact'\. Did you mean 'concat'\? There are: bfl, concat"):
+    with pytest.raises(
+        ConfigurationError, match=r"no fusion 'conact'\. Did you mean 'concat'\? There are: bfl, concat"
+    ):
         registry.create("fusion", "conact", ("cc",), 4)
     with pytest.raises(ConfigurationError, match="no kind 'fusions'; the kinds are: backbone, fusion"):
         registry.create("fusions", "concat")
@@ -77,20 +81,29 @@ def test_unknown_name_suggests_and_lists(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        ("import a_package_that_is_missing", "ModuleNotFoundError: No module named 'a_package_that_is_missing'"),
+        (
+            "import a_package_that_is_missing",
+            "ModuleNotFoundError: No module named 'a_package_that_is_missing'",
+        ),
         ("def broken(:", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         (
             "import gazekit\n@gazekit.hookimpl\ndef gazekit_fusion():\n    return {}",
             "no hook 'gazekit_fusion'; did you mean 'gazekit_fusions'?",
         ),
-        ("def gazekit_fusions():\n    return {}", "function 'gazekit_fusions' lacks the marker @gazekit.hookimpl"),
+        (
+            "def gazekit_fusions():\n    return {}",
+            "function 'gazekit_fusions' lacks the marker @gazekit.hookimpl",
+        ),
         (
             "import gazekit\n@gazekit.hookimpl\ndef gazekit_fusions(registry):\n    return {}",
             "definition: gazekit_fusions(registry)",
         ),
         ("import gazekit\n@gazekit.hookimpl\ndef gazekit_fusions():\n    return 1 / 0", "ZeroDivisionError"),
-        ("import gazekit\n@gazekit.hookimpl\ndef gazekit_fusions():\n    return {'odd': int}", "does not derive from"),
+        (
+            "import gazekit\n@gazekit.hookimpl\ndef gazekit_fusions():\n    return {'odd': int}",
+            "does not derive from",
+        ),
         (GATED.replace("width: int = 8", "width: int"), "option 'width' of Gated needs a type and a default"),
         (GATED.replace("width: int = 8", "width=8"), "option 'width' of Gated needs a type and a default"),
         (GATED.replace("width: int = 8", "**options").replace("= width", "= options"), "name each option"),
@@ -104,7 +117,9 @@ def test_a_broken_plugin_is_reported_and_hides_nothing(
     assert isinstance(registry.create("fusion", "concat", ("cc", "mlo"), 4).out_features, int)
     report = failures(registry)
     assert report.count("\n") == 0 and "of broken 0.3" in report and cause in report
-    with pytest.raises(ConfigurationError, match=r"no fusion 'gated'.*Not loaded: plugin 'broken' of broken 0\.3"):
+    with pytest.raises(
+        ConfigurationError, match=r"no fusion 'gated'.*Not loaded: plugin 'broken' of broken 0\.3"
+    ):
         registry.create("fusion", "gated", ("cc",), 4)
 
 
@@ -124,7 +139,11 @@ def test_two_plugins_with_one_name_neither_wins(
 
 
 def test_a_hook_is_called_only_when_its_kind_is_asked_for(distribution: MakeDistribution) -> None:
-    distribution("lazy", "1", "import gazekit\n@gazekit.hookimpl\ndef gazekit_backbones():\n    raise OSError('no disk')")
+    distribution(
+        "lazy",
+        "1",
+        "import gazekit\n@gazekit.hookimpl\ndef gazekit_backbones():\n    raise OSError('no disk')",
+    )
     registry = gazekit.load_registry()
     assert registry.components("fusion") and not registry.failures
     registry.components("backbone")

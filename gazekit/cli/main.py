@@ -54,5 +54,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
             raise
-        console.fail(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another folder")
+        console.fail(
+            f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another folder"
+        )
         sys.exit(StorageError.exit_code)

@@ -52,7 +52,8 @@ def show(
                 "version": component.provenance.version,
                 "location": component.location,
                 "options": [
-                    {"name": option.name, "type": option.type, "default": option.default} for option in options
+                    {"name": option.name, "type": option.type, "default": option.default}
+                    for option in options
                 ],
                 "documentation": documentation,
             },

@@ -44,7 +44,8 @@ def show(
     name: Annotated[str, typer.Argument(help="A preset's name or a TOML file.")],
     config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:

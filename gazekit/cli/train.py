@@ -23,7 +23,9 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Prepared data set (gazekit data prepare).", show_default="the preset's own phantom"),
+        typer.Option(
+            help="Prepared data set (gazekit data prepare).", show_default="the preset's own phantom"
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set training.epochs=N.")] = None,
@@ -32,7 +34,8 @@ def train(
     ] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")] = "auto",
     split: Annotated[
-        Path | None, typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3")
+        Path | None,
+        typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
     overrides: Annotated[
@@ -58,7 +61,9 @@ def train(
     if resume and out is None:
         raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
     if preset is None and not going_on:
-        raise ConfigurationError("--preset is needed, e.g. --preset mammonet; gazekit presets list shows them all")
+        raise ConfigurationError(
+            "--preset is needed, e.g. --preset mammonet; gazekit presets list shows them all"
+        )
     wanted = preset and registry.preset(preset, config=config, environment=os.environ, overrides=overrides)
     if going_on:
         assert out is not None
@@ -90,9 +95,7 @@ def _start(
 
     parts = read_split(split, dataset) if split else choose_split(dataset, preset.data)
     path = out or _free_folder(Path("runs"), preset.name)
-    return start_run(
-        path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite
-    )
+    return start_run(path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite)
 
 
 def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "PreparedDataset") -> None:
@@ -111,13 +114,19 @@ def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "
     with stop_on_signals() as signals, TrainingProgress(preset, facts.device) as progress:
         try:
             state = continue_run(
-                run, registry, dataset, should_stop=lambda: signals.received is not None, report=progress.report
+                run,
+                registry,
+                dataset,
+                should_stop=lambda: signals.received is not None,
+                report=progress.report,
             )
         except Exception as error:
             run.log(f"stopped: {error}")
             signals.explain(error, run.path)
             raise
-    run.log(f"finished {state.epoch} epochs; best epoch {state.best_epoch}, validation AUC {state.best_auc:.3f}")
+    run.log(
+        f"finished {state.epoch} epochs; best epoch {state.best_epoch}, validation AUC {state.best_auc:.3f}"
+    )
     console.note(
         f"done: best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
         + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")

@@ -24,7 +24,7 @@ class Signals:
     def __init__(self) -> None:
         self.received: int | None = None
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Note the signal."""
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -102,7 +102,9 @@ class TrainingProgress:
             self.said = True
             seconds = (time.monotonic() - self.first[0]) / 2 * (total - step)
             if seconds > _SLOW_SECONDS:
-                quick = f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
+                quick = (
+                    f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
+                )
                 console.note(f"about {_duration(seconds)} to go on this {self.device}{quick}")
 
 

@@ -90,7 +90,9 @@ def load(path: Path) -> Checkpoint:
         weights = safetensors.torch.load(content["weights.safetensors"])
         state = torch.load(io.BytesIO(content["state.pt"]), weights_only=True)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: not a complete checkpoint; {Path(error.filename).name} is missing") from None
+        raise DataError(
+            f"{path}: not a complete checkpoint; {Path(error.filename).name} is missing"
+        ) from None
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise DataError(f"{path}: not a readable checkpoint: {error}") from None
     return Checkpoint(weights, state)

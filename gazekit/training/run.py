@@ -73,7 +73,7 @@ def continue_run(
     dataset: PreparedDataset,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[State, int], None] = lambda state, batches: None,
+    report: Callable[[State, int], None] = lambda _state, _batches: None,
 ) -> State:
     """Train a run to its end, from wherever it is; see ``training.loop.train``."""
     preset, facts = registry.preset(str(run.preset)), run.facts()

@@ -86,7 +86,9 @@ class RunDirectory:
         """Make an empty run directory. Raises ConfigurationError if the folder exists and is not to be overwritten."""
         if path.exists():
             if not overwrite:
-                raise ConfigurationError(f"{path}: exists already; go on with --resume, start anew with --overwrite")
+                raise ConfigurationError(
+                    f"{path}: exists already; go on with --resume, start anew with --overwrite"
+                )
             if any(path.iterdir()) and not (path / "preset.toml").exists():
                 raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
             shutil.rmtree(path)
@@ -98,7 +100,9 @@ class RunDirectory:
     def open(cls, path: Path) -> "RunDirectory":
         """A run directory that was made before. Raises DataError."""
         if not (path / "run.json").is_file():
-            raise DataError(f"{path}: not a run directory (it has no run.json); expected the --out of gazekit train")
+            raise DataError(
+                f"{path}: not a run directory (it has no run.json); expected the --out of gazekit train"
+            )
         return cls(path)
 
     def write_facts(self, facts: RunFacts) -> None:
@@ -109,15 +113,13 @@ class RunDirectory:
         """What ``run.json`` says. Raises DataError."""
         try:
             values = json.loads((self.path / "run.json").read_text())
-            if values.pop("schema") != SCHEMA:
-                raise ValueError(f"expected schema {SCHEMA}")
-            values["classes"], values["weights_origin"] = (
-                tuple(values["classes"]),
-                tuple(values["weights_origin"]),
-            )
-            return RunFacts(**values)
+            schema = values.pop("schema")
+            facts = RunFacts(**values | {key: tuple(values[key]) for key in ("classes", "weights_origin")})
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
+        if schema != SCHEMA:
+            raise DataError(f"{self.path / 'run.json'}: schema {schema}, expected {SCHEMA}")
+        return facts
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run."""
