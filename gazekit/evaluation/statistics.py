@@ -1,0 +1,181 @@
+"""Uncertainty of an evaluation: intervals over patients, and the paired comparison of two AUCs."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from gazekit.errors import DataError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+WeightedStatistic = Callable[[Floats], Floats]
+"""Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
+
+_CELLS_PER_BATCH = 4_000_000  # weights held at once: 32 MB of float64
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Args:
+        value: the estimate on the data as they are.
+        low, high: bounds of the interval; NaN when too few resamples were defined.
+        method: ``"BCa"`` or ``"percentile"``.
+        resamples: how many resamples define the interval.
+        undefined: how many were drawn but left out, because the statistic does not exist there.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str = "percentile"
+    resamples: int = 0
+    undefined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeLong:
+    """Two correlated AUCs compared: ``difference = auc_a - auc_b``, ``z`` its score, ``p`` two-sided."""
+
+    auc_a: float
+    auc_b: float
+    difference: float
+    z: float
+    p: float
+
+
+def patient_bootstrap(
+    statistic: WeightedStatistic,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of a statistic by resampling patients, so that exams of one patient stay together.
+
+    The interval is BCa where every resample is defined and BCa exists, else the percentile interval of the
+    resamples where the statistic is defined (not NaN).
+
+    Args:
+        statistic: exam weights ``[R, N]`` to values ``[R]``, NaN where undefined.
+        patients: patient of each exam, ``[N]``.
+        seed: the same seed draws the same resamples of patients.
+        resamples: how many, at least 1.
+        level: confidence level in (0, 1).
+
+    Raises:
+        DataError: fewer than two patients.
+
+    Source: Efron 1987, doi:10.1080/01621459.1987.10478410.
+    """
+    names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
+
+    def of_drawn(drawn: Integers, axis: int) -> Floats:
+        assert axis == -1
+        rows = drawn.reshape(-1, drawn.shape[-1])  # [R, P]
+        return statistic(_counts(rows, len(names))[:, patient_of_exam]).reshape(drawn.shape[:-1])
+
+    value = float(statistic(np.ones((1, len(patient_of_exam))))[0])
+    bootstrap = partial(
+        stats.bootstrap,
+        (np.arange(len(names)),),
+        of_drawn,
+        batch=max(1, _CELLS_PER_BATCH // len(patient_of_exam)),
+        vectorized=True,
+        axis=-1,
+        confidence_level=level,
+        rng=np.random.default_rng(seed),
+    )
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # scipy warns of what is handled here: no variance, not defined
+        drawn = bootstrap(n_resamples=resamples, method="percentile")
+        bca = bootstrap(n_resamples=0, method="BCa", bootstrap_result=drawn).confidence_interval
+    if np.isfinite([bca.low, bca.high]).all():
+        return Interval(value, float(bca.low), float(bca.high), "BCa", resamples)
+    return _percentile_of_defined(value, drawn.bootstrap_distribution, level)
+
+
+def _counts(drawn: Integers, patients: int) -> Floats:
+    """How often each patient was drawn: indices ``[R, P']`` to counts ``[R, P]``."""
+    flat = drawn + patients * np.arange(len(drawn))[:, None]
+    return np.bincount(flat.ravel(), minlength=len(drawn) * patients).reshape(-1, patients).astype(np.float64)
+
+
+def _percentile_of_defined(value: float, distribution: Floats, level: float) -> Interval:
+    defined = distribution[np.isfinite(distribution)]
+    undefined = distribution.size - defined.size
+    if defined.size == 0:
+        return Interval(value, math.nan, math.nan, undefined=undefined)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
+
+
+def mean_interval(
+    values: Sequence[float] | Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
+) -> Interval:
+    """Mean over exams of one finite number per exam, with its 95 % interval over patients.
+
+    Raises:
+        DataError: fewer than two patients, or a value that is not finite.
+    """
+    exams = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(exams).all():
+        row = int(np.argmin(np.isfinite(exams)))
+        raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
+
+    def mean(weights: Floats) -> Floats:
+        return np.asarray(weights @ exams / weights.sum(axis=1))
+
+    return patient_bootstrap(mean, patients, seed=seed, resamples=resamples)
+
+
+def delong(
+    labels: Sequence[int] | Integers,
+    scores_a: Sequence[float] | Floats,
+    scores_b: Sequence[float] | Floats,
+) -> DeLong:
+    """Compare two AUCs measured on the same exams by DeLong's test.
+
+    ``z = (auc_a - auc_b) / sqrt(var)``, var from the structural components of the Mann-Whitney statistic.
+    Exams count as independent: where patients have several, use one exam per patient. Equal scores give
+    z = 0 and p = 1; a difference without any variance gives an infinite z and p = 0.
+
+    Args:
+        labels: truth 0 or 1, ``[N]``.
+        scores_a, scores_b: any monotone scores of the two systems, ``[N]``.
+
+    Raises:
+        DataError: fewer than two exams of a class, or lengths that differ.
+
+    Source: DeLong et al. 1988, doi:10.2307/2531595; by ranks as Sun & Xu 2014, doi:10.1109/LSP.2014.2337313.
+    """
+    positive = np.asarray(labels) == 1
+    scores = np.stack([np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)])
+    if scores.shape[1] != len(positive):
+        raise DataError(f"{len(positive)} labels but {scores.shape[1]} scores: both need one entry per exam")
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if min(ones, zeros) < 2:
+        raise DataError(f"DeLong's test needs at least two exams of each class, found {zeros} and {ones}")
+
+    ranks = stats.rankdata(scores, axis=1)  # [2, N], ties share their mean rank
+    above = (ranks[:, positive] - stats.rankdata(scores[:, positive], axis=1)) / zeros  # [2, ones]
+    below = 1 - (ranks[:, ~positive] - stats.rankdata(scores[:, ~positive], axis=1)) / ones  # [2, zeros]
+    auc_a, auc_b = above.mean(axis=1)
+    # The contrast (1, -1) is applied to the components: exact zero for equal scores, no cancellation.
+    variance = np.var(above[0] - above[1], ddof=1) / ones + np.var(below[0] - below[1], ddof=1) / zeros
+    difference = float(auc_a - auc_b)
+    if variance > 0:
+        z = difference / math.sqrt(variance)
+    else:
+        z = math.copysign(math.inf, difference) if difference else 0.0
+    return DeLong(float(auc_a), float(auc_b), difference, z, float(2 * stats.norm.sf(abs(z))))
