@@ -1,0 +1,123 @@
+"""Convolutional networks of timm, cut into stages."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gazekit.errors import ConfigurationError
+from gazekit.interfaces import Backbone
+from gazekit.torchvision_guard import allow_missing_operators
+from gazekit_components.timm_weights import create_network
+
+allow_missing_operators()
+
+import timm  # noqa: E402
+
+
+class TimmBackbone(Backbone):
+    """Any convolutional network of timm that is a chain of stages; one ends at each stride from 4 on.
+
+    For ResNet-18 these are its four layers (strides 4, 8, 16, 32), the stem being part of the first. What
+    timm puts behind the last stage is left out, so that no parameter is unused. A stem for one channel is the sum
+    of the RGB stem.
+
+    Args:
+        in_channels: channels of the image.
+        model: timm's name, with a tag or without (``"resnet18"``, ``"resnet18.a1_in1k"``).
+        pretrained: true = weights from the cache or the hub, and an error if there are none; false = random
+            weights; ``"auto"`` = pretrained if they can be had, else random ones with a warning.
+        weights: file with weights (safetensors, or pth without code) to start from instead; its classifier is ignored.
+
+    Attributes:
+        weights_origin: where the weights came from: the hub's name, the file, or ``"random"``.
+
+    Raises:
+        ConfigurationError: no such network, one without stages, or weights that are absent or do not fit.
+
+    Source: Sec. 2.1 and 3.2 (ResNet-18, ImageNet); https://github.com/huggingface/pytorch-image-models.
+    """
+
+    weights_origin: str
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        model: str = "resnet18",
+        pretrained: bool | Literal["auto"] = "auto",
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_name(model)
+        network, self.weights_origin = create_network(
+            model, in_channels, pretrained=pretrained, weights=weights
+        )
+        info = [level for level in getattr(network, "feature_info", ()) if level["reduction"] >= 4]
+        self.channels = tuple(level["num_chs"] for level in info)
+        try:
+            self.stages = _cut(network, [level["module"] for level in info])
+            _compare(self.stages, self.channels, network, in_channels)
+        except Exception as error:  # timm's many networks fail at this in many ways
+            raise ConfigurationError(
+                f"backbone {model}: cannot be cut into stages ({error}); expected a convolutional network that "
+                "is a chain of stages, such as resnet18, convnext_atto or efficientnet_b0"
+            ) from error
+
+
+def _check_name(model: str) -> None:
+    name, _, tag = model.partition(".")
+    tags = timm.list_pretrained(f"{name}.*")
+    if not timm.is_model(name):
+        close = get_close_matches(name, timm.list_models(), n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else "; timm.list_models() lists them"
+        raise ConfigurationError(f"backbone: timm has no model '{name}'{hint}")
+    if tag and model not in tags:
+        raise ConfigurationError(
+            f"backbone {name}: no weights '{tag}'; there are {', '.join(tags) or 'none'}"
+        )
+
+
+def _cut(network: nn.Module, ends: list[str]) -> nn.ModuleList:
+    """Chain the modules of the network in order, and start a new stage behind each of ``ends``."""
+    stages = nn.ModuleList()
+    stage: OrderedDict[str, nn.Module] = OrderedDict()
+    for path, module in _in_order(network, ends):
+        stage[path.replace(".", "_")] = module
+        if path == ends[len(stages)]:
+            stages.append(nn.Sequential(stage))
+            stage = OrderedDict()
+        if len(stages) == len(ends):
+            return stages
+    raise ValueError("it does not say where its stages end")
+
+
+def _in_order(module: nn.Module, ends: list[str], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The modules and their paths in the order of execution, opening those within which a stage ends."""
+    for name, child in module.named_children():
+        path = prefix + name
+        if any(end.startswith(f"{path}.") for end in ends):
+            if not isinstance(child, nn.Sequential):
+                raise ValueError(f"a stage ends inside of {path}")
+            yield from _in_order(child, ends, f"{path}.")
+        else:
+            yield path, child
+
+
+@torch.no_grad()
+def _compare(stages: nn.ModuleList, channels: tuple[int, ...], network: nn.Module, in_channels: int) -> None:
+    """Raise ValueError unless the chain of stages computes what timm's own forward does."""
+    training = network.training
+    network.eval()
+    maps = torch.linspace(-1, 1, in_channels * 96 * 96).view(1, in_channels, 96, 96)
+    expected: list[Tensor] = network.forward_intermediates(maps, intermediates_only=True)  # type: ignore[operator]
+    for stage, width in zip(stages, channels, strict=True):
+        maps = stage(maps)
+        if maps.ndim != 4 or maps.shape[1] != width:
+            raise ValueError(f"its stages give {list(maps.shape)} instead of maps with {width} channels")
+    if not torch.allclose(maps, expected[-1], rtol=1e-4, atol=1e-5):
+        raise ValueError("its parts in a chain compute something else than the whole")
+    network.train(training)
