@@ -15,6 +15,9 @@ class MeanSquaredError(AlignmentLoss):
     Source: GA-Net, Wang et al. 2022, doi:10.1109/TMI.2022.3146973.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
         """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``."""
         attention = attention if attention.dtype == torch.float64 else attention.float()
