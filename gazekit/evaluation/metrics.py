@@ -1,0 +1,176 @@
+"""How well probabilities agree with the truth; metrics take exam weights, so a bootstrap is one call."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.evaluation.statistics import Floats, Integers, Interval, patient_bootstrap
+
+Booleans = NDArray[np.bool_]
+
+CALIBRATION_BINS = 10
+"""Equal-width bins of the calibration error; ours: test parts of this field hold about a hundred exams."""
+
+
+def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve, ``P(score⁺ > score⁻) + ½ P(score⁺ = score⁻)``.
+
+    Args:
+        positive: ``[N]``.
+        scores: ``[N]``, higher means more likely positive.
+        weights: ``[R, N]``, not negative.
+
+    Returns:
+        ``[R]``, NaN where a row weighs one class only.
+    """
+    hits, misses = _by_threshold(positive, scores, weights)  # [R, T], lowest score first
+    below = np.cumsum(misses, axis=1) - misses
+    return _ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+
+
+def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
+    """Average precision, ``Σ (R_t - R_t-1) P_t`` over the distinct scores as thresholds, highest first.
+
+    Args and Returns as in `auc`; NaN where a row weighs no positive.
+    """
+    hits, misses = (part[:, ::-1] for part in _by_threshold(positive, scores, weights))  # highest first
+    found = np.cumsum(hits, axis=1)
+    called = found + np.cumsum(misses, axis=1)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+
+
+def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> Floats:
+    """Mean over the classes in ``labels`` of the share of their exams that is correct; ``[R]``."""
+    recalls = []
+    for label in np.unique(labels):
+        of_class = weights[:, labels == label]
+        recalls.append(_ratio(of_class @ correct[labels == label], of_class.sum(axis=1)))
+    return np.asarray(np.mean(recalls, axis=0))
+
+
+def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Floats:
+    """Expected calibration error, ``Σ_bins |Σ w (hit - confidence)| / Σ w``; ``[R]``.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, with `CALIBRATION_BINS` equal-width bins.
+    """
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    member = bins[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
+    gaps = weights @ (member * (hit - confidence)[:, None])  # [R, bins]
+    return _ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
+
+
+def classification_metrics(
+    probabilities: NDArray[np.floating],
+    labels: Integers,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Interval]:
+    """Every metric of a classification, each with its 95 % interval over patients.
+
+    Two classes: column 1 is the positive class; ``accuracy`` calls positive above 0.5; ``brier`` is the mean
+    of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
+    one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over
+    classes; ``calibration_error`` bins the probability of the called class. A resample that lacks one of
+    the classes present has no AUC: it is left out and counted in ``Interval.undefined``.
+
+    Args:
+        probabilities: ``[N, C]``, C ≥ 2, rows sum to 1; never logits.
+        labels: truth, ``[N]``, in ``0 … C - 1``.
+        patients: patient of each exam, ``[N]``.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``.
+
+    Raises:
+        DataError: one class only, fewer than two patients, or arrays that do not fit together.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    chances = np.asarray(probabilities, dtype=np.float64)
+    _check(chances, truth, patients)
+    statistics = _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
+    return {
+        name: patient_bootstrap(statistic, patients, seed=seed, resamples=resamples)
+        for name, statistic in statistics.items()
+    }
+
+
+def _binary(chances: Floats, truth: Integers) -> dict[str, Callable[[Floats], Floats]]:
+    score, positive = chances[:, 1], truth == 1
+    correct = (score > 0.5) == positive
+    return {
+        "auc": lambda weights: auc(positive, score, weights),
+        "accuracy": lambda weights: _mean(correct, weights),
+        "balanced_accuracy": lambda weights: balanced_accuracy(truth, correct, weights),
+        "average_precision": lambda weights: average_precision(positive, score, weights),
+        "brier": lambda weights: _mean((score - positive) ** 2, weights),
+        "calibration_error": lambda weights: calibration_error(score, positive, weights),
+    }
+
+
+def _multiclass(chances: Floats, truth: Integers) -> dict[str, Callable[[Floats], Floats]]:
+    present = np.unique(truth)
+    correct = chances.argmax(axis=1) == truth
+    squares = ((chances - np.eye(chances.shape[1])[truth]) ** 2).sum(axis=1)
+
+    def macro(of_class: Callable[[Booleans, Floats, Floats], Floats], weights: Floats) -> Floats:
+        return np.asarray(np.mean([of_class(truth == c, chances[:, c], weights) for c in present], axis=0))
+
+    return {
+        "auc": lambda weights: macro(auc, weights),
+        "accuracy": lambda weights: _mean(correct, weights),
+        "balanced_accuracy": lambda weights: balanced_accuracy(truth, correct, weights),
+        "average_precision": lambda weights: macro(average_precision, weights),
+        "brier": lambda weights: _mean(squares, weights),
+        "calibration_error": lambda weights: calibration_error(chances.max(axis=1), correct, weights),
+    }
+
+
+def _by_threshold(positive: Booleans, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weight of positives and of negatives at each distinct score, lowest first: two ``[R, T]``."""
+    order = np.argsort(scores, kind="stable")
+    ascending = scores[order]
+    starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
+    sorted_weights = weights[:, order]
+    hits = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)
+    misses = np.add.reduceat(sorted_weights * ~positive[order], starts, axis=1)
+    return hits, misses
+
+
+def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:
+    return _ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def _check(chances: Floats, truth: Integers, patients: Sequence[str]) -> None:
+    if chances.ndim != 2 or chances.shape[1] < 2:
+        raise DataError(f"probabilities have shape {chances.shape}: expected [exams, classes ≥ 2]")
+    if not len(chances) == len(truth) == len(patients):
+        raise DataError(
+            f"{len(chances)} probabilities, {len(truth)} labels, {len(patients)} patients: not one per exam"
+        )
+    wrong = ~((chances >= 0) & (chances <= 1)).all(axis=1) | ~np.isclose(chances.sum(axis=1), 1, atol=1e-3)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"probabilities of row {row} are {chances[row].tolist()}: expected values in [0, 1] that sum to 1"
+        )
+    if np.any((truth < 0) | (truth >= chances.shape[1])):
+        raise DataError(
+            f"labels run from {truth.min()} to {truth.max()}: expected 0 to {chances.shape[1] - 1}"
+        )
+    if len(np.unique(truth)) < 2:
+        raise DataError(
+            f"all {len(truth)} exams have the label {truth[:1].tolist()}: metrics need at least two classes; "
+            "evaluate on a split that holds both"
+        )
