@@ -1,0 +1,185 @@
+"""One exam from its files to arrays; runs in the worker processes, so it must not import torch."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.data.breast import breast_box
+from gazekit.data.exam import Exam
+from gazekit.data.geometry import Geometry
+from gazekit.data.image import read_image
+from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.raw_image import RawImage
+from gazekit.errors import DataError
+from gazekit.gaze.fixations import fixations_of
+from gazekit.gaze.heatmap import heat_map, sigma_pixels
+from gazekit.gaze.recording import Recording
+
+Grey = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """An exam to prepare.
+
+    Args:
+        exam: with paths below ``root``.
+        recordings: view → gaze recordings on its image.
+        settings: what to do.
+        root: the folder of the data set.
+    """
+
+    exam: Exam
+    recordings: Mapping[str, tuple[Recording, ...]]
+    settings: PreparationSettings
+    root: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reject:
+    """An exam that cannot be used, and why, in one line."""
+
+    exam_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedExam:
+    """An exam as arrays ``[V, H, W]`` and what the index says of it, in JSON values."""
+
+    images: NDArray[Any]
+    gaze: NDArray[Any]
+    masks: NDArray[np.uint8]
+    record: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """One prepared view; ``fixations`` are rows of reader, x, y, onset or None, duration."""
+
+    image: Grey
+    gaze: Grey | None
+    mask: Grey | None
+    row: dict[str, Any]
+    digest: str
+    fixations: list[list[Any]] = field(default_factory=list)
+
+
+def prepare_exam(task: Task | Reject) -> PreparedExam | Reject:
+    """Decode, crop, flip and resize all views of an exam, with their heat maps and masks.
+
+    A fault of the exam's files is returned and not raised; what was rejected before passes through.
+    """
+    if isinstance(task, Reject):
+        return task
+    try:
+        views = [_prepare_view(task, view) for view in task.settings.views]
+    except DataError as error:
+        return Reject(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
+    dtype = np.dtype(task.settings.dtype)
+    blank = np.zeros(task.settings.size, dtype=np.float32)
+    arrays = (
+        _whole_numbers([view.image for view in views], dtype),
+        _whole_numbers([blank if view.gaze is None else view.gaze for view in views], dtype),
+        _whole_numbers([blank if view.mask is None else view.mask for view in views], np.dtype("uint8")),
+    )
+    return PreparedExam(*arrays, record=_record(task.exam, views, arrays))
+
+
+def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> dict[str, Any]:
+    return {
+        "exam_id": exam.exam_id,
+        "patient_id": exam.patient_id,
+        "label": exam.label,
+        "split": exam.split,
+        "views": [view.row for view in views],
+        "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
+        "image_digests": [view.digest for view in views],
+        "digest": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+    }
+
+
+def _prepare_view(task: Task, view: str) -> _View:
+    exam, settings = task.exam, task.settings
+    raw = read_image(exam.images[view])
+    side = exam.laterality or raw.laterality
+    geometry = _geometry(raw, side, settings)
+    prepared = _View(
+        image=geometry.warp(raw.pixels),  # [H, W]
+        gaze=None,
+        mask=_mask(exam.masks[view], raw, geometry) if view in exam.masks else None,
+        row={},
+        digest=hashlib.sha256(repr(raw.pixels.shape).encode() + raw.pixels.tobytes()).hexdigest(),
+    )
+    if task.recordings.get(view):
+        prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
+    prepared.row = {
+        "view": view,
+        "image": Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
+        "has_gaze": int(prepared.gaze is not None),
+        "has_mask": int(prepared.mask is not None),
+        "laterality": side or "",
+        "raw_height": raw.pixels.shape[0],
+        "raw_width": raw.pixels.shape[1],
+        **geometry.to_numbers(),
+    }
+    return prepared
+
+
+def _geometry(raw: RawImage, side: str | None, settings: PreparationSettings) -> Geometry:
+    height, width = raw.pixels.shape
+    cut = settings.crop == "breast"
+    return Geometry.fit(
+        breast_box(raw.pixels) if cut else (0, 0, width, height),
+        settings.size,
+        flip=settings.laterality == "auto" and side == "R",
+        keep_left=cut and settings.laterality == "auto" and side is not None,
+    )
+
+
+def _mask(path: Path, raw: RawImage, geometry: Geometry) -> Grey | None:
+    """Prepared pixels at least half covered by the lesion; None where the file marks nothing."""
+    mask = read_image(path).pixels > 0
+    if mask.shape != raw.pixels.shape:
+        raise DataError(
+            f"{path}: the mask has {mask.shape[0]} x {mask.shape[1]} pixels, its image "
+            f"{raw.pixels.shape[0]} x {raw.pixels.shape[1]}; expected the same size"
+        )
+    if not mask.any():
+        return None
+    coverage = geometry.warp(mask.astype(np.float32))  # [H, W]
+    if coverage.max() == 0:
+        raise DataError(f"{path}: the lesion lies outside the breast found; prepare with crop none")
+    enough = min(0.5, float(coverage.max()))  # a tiny lesion keeps its best pixel
+    return np.asarray(coverage >= enough, dtype=np.float32)
+
+
+def _gaze(
+    recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
+) -> tuple[Grey, list[list[Any]]]:
+    """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels."""
+    height, width = raw.pixels.shape
+    total = np.zeros(settings.size, dtype=np.float32)
+    rows: list[list[Any]] = []
+    for reader, recording in enumerate(recordings):
+        found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
+        x, y = geometry.apply(found.x, found.y)
+        sigma = sigma_pixels(recording, height, settings.fixations) * geometry.scale
+        try:
+            total += heat_map(x, y, found.duration_ms, shape=settings.size, sigma=sigma)  # [H, W]
+        except DataError as error:
+            raise DataError(f"{recording}: {error}") from None
+        onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
+        columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
+        rows += [[reader, *row] for row in columns]
+    return total / total.max(), rows
+
+
+def _whole_numbers(layers: list[Grey], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.rint(np.clip(np.stack(layers), 0, 1) * np.iinfo(dtype).max).astype(dtype)  # [V, H, W]

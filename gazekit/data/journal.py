@@ -1,0 +1,116 @@
+"""The journal of a preparation: what is finished, so that a killed one goes on where it stopped.
+
+The arrays only ever grow by one exam; a line of the journal follows when its exam is in them. Whatever is
+torn after a kill (a part of a row, a part of a line, a row without its line) is dropped and made again.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gazekit.atomic import disk_errors, write_atomically
+from gazekit.data.exam_preparation import PreparedExam, Reject
+from gazekit.data.growing_array import GrowingArray
+from gazekit.errors import DataError
+
+NAME = "journal.jsonl"
+ARRAYS = ("images", "gaze", "masks")
+
+
+class Journal:
+    """Entries in the order of the source: a record per prepared exam, ``{"exam_id", "reject"}`` per reject.
+
+    Args:
+        root: the folder of the preparation.
+        header: settings and source; a journal with another header is refused.
+        shape: of one exam's arrays, (V, H, W).
+        dtypes: of the arrays by name.
+
+    Raises:
+        DataError: the journal there has another header, naming what differs.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        header: dict[str, Any],
+        shape: tuple[int, int, int],
+        dtypes: Mapping[str, np.dtype[Any]],
+    ) -> None:
+        self.path = root / NAME
+        if not self.path.exists():
+            write_atomically(self.path, _line(header))  # before the arrays: it marks the folder as ours
+        lines = _read_lines(self.path)
+        check_same(root, lines[0], header)
+        self.arrays = {name: GrowingArray(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
+        whole = min(array.rows for array in self.arrays.values())
+        self.entries = _first(lines[1:], whole)
+        for array in self.arrays.values():
+            array.keep(sum("reject" not in entry for entry in self.entries))
+        write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
+        with disk_errors(self.path):
+            self._file = self.path.open("a", encoding="utf-8")
+
+    def append(self, result: PreparedExam | Reject) -> None:
+        """Add the next exam. Raises: StorageError when the disk is full."""
+        if isinstance(result, Reject):
+            entry = {"exam_id": result.exam_id, "reject": result.reason}
+        else:
+            entry = result.record
+            for name, array in self.arrays.items():
+                array.append(getattr(result, name))
+        with disk_errors(self.path):
+            self._file.write(_line(entry))
+            self._file.flush()
+        self.entries.append(entry)
+
+    def close(self) -> None:
+        """Close the files, which makes the arrays valid. Raises: StorageError when the disk is full."""
+        for array in self.arrays.values():
+            array.close()
+        with disk_errors(self.path):
+            self._file.close()
+
+
+def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise a DataError that names each setting in which two headers differ."""
+    differing = [
+        "the files of the source have changed"
+        if name == "source"
+        else f"{name} is {json.dumps(there.get(name))} there, {json.dumps(asked.get(name))} now"
+        for name in dict.fromkeys([*there, *asked])
+        if there.get(name) != asked.get(name)
+    ]
+    if differing:
+        raise DataError(
+            f"{root}: holds another preparation: {'; '.join(differing)}; choose another folder or --overwrite"
+        )
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, allow_nan=False) + "\n"
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a journal up to a torn one."""
+    entries: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries or [{}]
+
+
+def _first(entries: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    """The leading entries for which the arrays have rows."""
+    kept: list[dict[str, Any]] = []
+    for entry in entries:
+        rows -= "reject" not in entry
+        if rows < 0:
+            break
+        kept.append(entry)
+    return kept

@@ -1,0 +1,62 @@
+"""What a preparation does to every exam."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from gazekit.errors import ConfigurationError
+from gazekit.gaze.fixations import FixationSettings
+
+Crop = Literal["breast", "none"]
+LateralityRule = Literal["auto", "off"]
+PixelType = Literal["uint8", "uint16"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationSettings:
+    """Settings of a preparation; plain values only.
+
+    Args:
+        views: the views an exam must have, in order.
+        size: (height, width) of the prepared images in pixels.
+        crop: ``"breast"`` cuts to the breast, ``"none"`` keeps the whole image.
+        laterality: ``"auto"`` flips right breasts so that the chest wall is on the left; ``"off"`` never.
+        dtype: of prepared images and heat maps; their greatest value stands for 1.
+        fixations: how gaze samples become fixations and heat maps.
+
+    Raises:
+        ConfigurationError: a value out of its range.
+    """
+
+    views: tuple[str, ...]
+    size: tuple[int, int] = (224, 224)
+    crop: Crop = "breast"
+    laterality: LateralityRule = "auto"
+    dtype: PixelType = "uint8"
+    fixations: FixationSettings = field(default_factory=FixationSettings)
+
+    def __post_init__(self) -> None:
+        if not self.views or len(set(self.views)) != len(self.views):
+            raise ConfigurationError(f"preparation: views are {self.views}; expected at least one, each once")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ConfigurationError(
+                f"preparation: size is {self.size}; expected (height, width), each at least 8 pixels"
+            )
+        for name, choices in (("crop", Crop), ("laterality", LateralityRule), ("dtype", PixelType)):
+            if getattr(self, name) not in get_args(choices):
+                raise ConfigurationError(
+                    f"preparation: {name} is {getattr(self, name)!r}; expected one of "
+                    f"{', '.join(get_args(choices))}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        values = asdict(self)
+        return values | {"views": list(self.views), "size": list(self.size)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
+        """The inverse of :meth:`to_json`; other keys are ignored."""
+        known = {item.name: values[item.name] for item in fields(cls)}
+        sequences = {"views": tuple(values["views"]), "size": tuple(values["size"])}
+        return cls(**known | sequences | {"fixations": FixationSettings(**values["fixations"])})

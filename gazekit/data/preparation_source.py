@@ -1,0 +1,170 @@
+"""What a preparation reads: exams, their classes, a fingerprint of their files, their gaze recordings."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from gazekit.data.exam import Exam
+from gazekit.data.exam_preparation import Reject, Task
+from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.join import Joined, join
+from gazekit.gaze.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import DataSource, GazeReader
+
+Recordings = tuple[Recording, ...]
+
+
+def list_exams(source: "DataSource", root: Path) -> list[Exam]:
+    """All exams of a source. Raises: DataError when there is none or an id comes twice."""
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder; expected the files of a data set")
+    exams = list(source.exams(root))
+    if not exams:
+        raise DataError(f"{root}: the data set has no exams")
+    seen: set[str] = set()
+    for exam in exams:
+        if exam.exam_id in seen:
+            raise DataError(f"{root}: exam {exam.exam_id} comes twice; expected every exam_id once")
+        seen.add(exam.exam_id)
+    given = [exam.exam_id for exam in exams if exam.split is not None]
+    if given and len(given) < len(exams):
+        raise DataError(
+            f"{root}: {len(given)} of {len(exams)} exams name a split (such as {given[0]}); expected all or none"
+        )
+    return exams
+
+
+def classes_of(source: "DataSource", exams: Sequence[Exam]) -> tuple[str, ...]:
+    """The source's classes, else the labels found, in numeric order if they are numbers.
+
+    Raises:
+        DataError: a label outside the classes, or fewer than two classes.
+    """
+    if source.classes is None:
+        found = {exam.label for exam in exams}
+        numeric = all(label.isdecimal() for label in found)
+        classes = tuple(sorted(found, key=int) if numeric else sorted(found))
+    else:
+        classes = tuple(source.classes)
+    if len(classes) < 2:
+        raise DataError(f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two")
+    for exam in exams:
+        if exam.label not in classes:
+            raise DataError(
+                f"exam {exam.exam_id}: label '{exam.label}' is none of the classes {', '.join(classes)}"
+            )
+    return classes
+
+
+def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
+    """All views of a source in the order in which they first appear."""
+    return tuple(dict.fromkeys(view for exam in exams for view in exam.images))
+
+
+def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:
+    """A hash of the table of exams, of the size and time of every file, and of external recordings."""
+    digest = hashlib.sha256()
+    for exam in exams:
+        files = {kind: _stamps(getattr(exam, kind), root) for kind in ("images", "gaze", "masks")}
+        about = [exam.exam_id, exam.patient_id, exam.label, exam.split, exam.laterality, exam.gaze_reader]
+        digest.update(json.dumps([about, files]).encode())
+    for recording in recordings or ():
+        digest.update(str((recording.exam_id, recording.view, recording.image)).encode())
+        digest.update(recording.x.tobytes() + recording.y.tobytes())
+    return digest.hexdigest()
+
+
+def _stamps(paths: Mapping[str, Path], root: Path) -> dict[str, Any]:
+    """View → relative path, size and modification time; the last two None where the file is missing."""
+    stamps = {}
+    for view, path in paths.items():
+        about = path.stat() if path.exists() else None
+        size = (about.st_size, about.st_mtime_ns) if about else None
+        stamps[view] = (os.path.relpath(path, root), size)
+    return stamps
+
+
+def tasks_of(
+    exams: Sequence[Exam],
+    root: Path,
+    settings: PreparationSettings,
+    gaze_reader: "Callable[[str], GazeReader] | None",
+    joined: Joined | None,
+) -> Iterator[Task | Reject]:
+    """A task per exam with its recordings read, or its reject; gaze files that exams share are read once."""
+
+    @lru_cache(maxsize=8)
+    def read(name: str, path: Path) -> Recordings:
+        if gaze_reader is None:
+            raise ConfigurationError(
+                f"{root}: the exams have gaze ({name}); expected a way to look up readers"
+            )
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such gaze file; check the table of exams")
+        return tuple(gaze_reader(name).read(path))
+
+    for exam in exams:
+        try:
+            _check_files(exam, root, settings.views)
+            views = [view for view in settings.views if view in exam.images]
+            if joined is None:
+                recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
+            else:
+                recordings = {v: tuple(joined.matched.get((exam.exam_id, v), ())) for v in views}
+        except DataError as error:
+            yield Reject(exam.exam_id, str(error).replace(f"{root}/", ""))
+        else:
+            yield Task(exam, recordings, settings, root)
+
+
+def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:
+    """External recordings by exam, their files by name only. Raises: DataError when nothing matches."""
+    if recordings is None:
+        return None
+    return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
+
+
+def _check_files(exam: Exam, root: Path, views: Sequence[str]) -> None:
+    missing = [view for view in views if view not in exam.images]
+    if missing:
+        there = ", ".join(exam.images) or "none"
+        raise DataError(
+            f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
+        )
+    for path in (*exam.images.values(), *exam.gaze.values(), *exam.masks.values()):
+        if Path(os.path.relpath(path, root)).parts[0] == os.pardir:
+            raise DataError(
+                f"the path of {path.name} leads out of the data set; expected one below its folder"
+            )
+
+
+def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -> Recordings:
+    """Those recordings in a view's gaze file that are about it."""
+    path = exam.gaze[view]
+    if exam.gaze_reader is None:
+        raise DataError(f"{path}: no gaze reader is named for this exam; expected the name of its format")
+    every = read(exam.gaze_reader, path)
+    found = tuple(each for each in every if _is_about(each, exam, view))
+    if not found:
+        first = f"; it has {every[0]}" if every else ", nor any other recording"
+        raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}{first}")
+    return found
+
+
+def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
+    """By exam and view, else by the name of the image; a recording that names nothing belongs to its file's view."""
+    if recording.exam_id is not None:
+        return recording.exam_id == exam.exam_id and recording.view in (None, view)
+    if recording.view is not None:
+        return recording.view == view
+    if recording.image is None:
+        return True
+    return PureWindowsPath(recording.image).stem.casefold() == exam.images[view].stem.casefold()

@@ -1,0 +1,192 @@
+"""From raw files to a prepared data set: once, in parallel, resumable."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from gazekit.atomic import disk_errors, write_atomically
+from gazekit.data.exam import Exam
+from gazekit.data.exam_preparation import PreparedExam, Reject, prepare_exam
+from gazekit.data.index import FIXATIONS, INDEX, REJECT_COLUMNS, REJECTS, read_table, write_tables
+from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
+from gazekit.data.manifest import MANIFEST, make_manifest, read_manifest
+from gazekit.data.parallel import available_cores, ordered_map
+from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
+from gazekit.data.preparation_source import (
+    classes_of,
+    fingerprint,
+    join_recordings,
+    list_exams,
+    tasks_of,
+    views_of,
+)
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import DataSource, GazeReader
+
+_OURS = (MANIFEST, NAME, INDEX, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a preparation made.
+
+    Args:
+        root: the prepared data set.
+        exams: exams prepared.
+        classes: class → exams prepared.
+        rejects: (exam_id, reason) of every exam left out.
+        with_gaze, with_mask: view → exams that have one.
+        duplicates: exams that hold an identical image, a tuple of exam ids per image.
+        unmatched_recordings: external recordings that belong to no exam.
+    """
+
+    root: Path
+    exams: int
+    classes: dict[str, int]
+    rejects: tuple[tuple[str, str], ...]
+    with_gaze: dict[str, int]
+    with_mask: dict[str, int]
+    duplicates: tuple[tuple[str, ...], ...]
+    unmatched_recordings: int
+
+
+def prepare(
+    source: "DataSource",
+    root: Path,
+    out: Path,
+    *,
+    views: Sequence[str] | None = None,
+    size: tuple[int, int] = (224, 224),
+    crop: Crop = "breast",
+    laterality: LateralityRule = "auto",
+    dtype: PixelType = "uint8",
+    jobs: int | None = None,
+    on_bad_exam: Literal["skip", "error"] = "skip",
+    gaze_reader: "Callable[[str], GazeReader] | None" = None,
+    recordings: Sequence[Recording] | None = None,
+    fixations: FixationSettings | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Prepare a data set: decode, crop, flip, resize; heat maps and masks through the same geometry.
+
+    A killed preparation goes on where it stopped when called again with the same settings; a finished one
+    is left as it is. The result does not depend on ``jobs``.
+
+    Args:
+        source: says which exams there are below ``root``.
+        root: folder of the raw data set.
+        out: folder of the prepared one.
+        views: views that an exam must have, in order; None takes all views of the source.
+        size, crop, laterality, dtype, fixations: see :class:`PreparationSettings`.
+        jobs: worker processes; None takes one per core, 1 works in this process.
+        on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        recordings: external recordings, joined by exam and view or by image name, in place of the exams' own.
+        overwrite: discard another preparation in ``out``.
+        progress: called with (exams done, exams).
+
+    Raises:
+        DataError: no usable exam, no gaze matched, another preparation in ``out``, one class only.
+        ConfigurationError: a setting out of its range.
+        StorageError: the disk is full or read-only.
+    """
+    root, out = Path(root), Path(out)
+    exams = list_exams(source, root)
+    classes = classes_of(source, exams)
+    chosen = tuple(views) if views is not None else views_of(exams)
+    settings = PreparationSettings(chosen, size, crop, laterality, dtype, fixations or FixationSettings())
+    header = settings.to_json() | {"classes": list(classes), "source": fingerprint(exams, recordings, root)}
+    _claim(out, overwrite=overwrite)
+    if (out / MANIFEST).exists():
+        check_same(out, read_manifest(out)["preparation"], header)
+        return _summary(out)
+    joined = join_recordings(recordings, exams)
+    dtypes = {"images": np.dtype(dtype), "gaze": np.dtype(dtype), "masks": np.dtype("uint8")}
+    with closing(Journal(out, header, (len(chosen), *size), dtypes)) as journal:
+        tasks = tasks_of(exams[len(journal.entries) :], root, settings, gaze_reader, joined)
+        with closing(ordered_map(prepare_exam, tasks, jobs=_jobs(jobs, len(exams)))) as results:
+            _record(journal, results, len(exams), on_bad_exam, progress)
+    write_tables(out, journal.entries)
+    _check_result(journal.entries, exams, joined is not None, root)
+    unmatched = len(joined.unmatched_recordings) if joined else 0
+    write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched))
+    journal.path.unlink()
+    return _summary(out)
+
+
+def _claim(out: Path, *, overwrite: bool) -> None:
+    """Make the folder, or make sure that it is a preparation; empty it of one if asked to."""
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        for name in _OURS:  # the manifest first: without it the rest is no data set
+            (out / name).unlink(missing_ok=True)
+    there = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
+    if there and MANIFEST not in there and NAME not in there:
+        raise DataError(f"{out}: holds other files ({sorted(there)[0]} …); give a new or an empty folder")
+
+
+def _jobs(jobs: int | None, exams: int) -> int:
+    if jobs is not None and jobs < 1:
+        raise ConfigurationError(f"preparation: jobs is {jobs}; expected at least 1")
+    return min(jobs or available_cores(), exams)
+
+
+def _record(
+    journal: Journal,
+    results: Iterable[PreparedExam | Reject],
+    total: int,
+    on_bad_exam: str,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    for result in results:
+        if isinstance(result, Reject) and on_bad_exam == "error":
+            raise DataError(f"exam {result.exam_id}: {result.reason}")
+        journal.append(result)
+        if progress is not None:
+            progress(len(journal.entries), total)
+    rejected = [entry for entry in journal.entries if "reject" in entry]  # of an earlier, interrupted call
+    if rejected and on_bad_exam == "error":
+        raise DataError(f"exam {rejected[0]['exam_id']}: {rejected[0]['reject']}")
+
+
+def _check_result(
+    entries: Sequence[dict[str, Any]], exams: Sequence[Exam], external: bool, root: Path
+) -> None:
+    prepared = [entry for entry in entries if "reject" not in entry]
+    if not prepared:
+        first = entries[0]
+        raise DataError(
+            f"{root}: all {len(entries)} exams were rejected; the first, {first['exam_id']}: {first['reject']}"
+        )
+    asked = external or any(exam.gaze for exam in exams)
+    if asked and not any(view["has_gaze"] for entry in prepared for view in entry["views"]):
+        raise DataError(
+            f"{root}: no prepared exam has gaze, though there are gaze recordings; see rejects.csv, and check "
+            "that exams and recordings name each other alike"
+        )
+
+
+def _summary(out: Path) -> Summary:
+    manifest = read_manifest(out)
+    counts = manifest["counts"]
+    rejects = read_table(out / REJECTS, REJECT_COLUMNS)
+    return Summary(
+        root=out,
+        exams=counts["exams"],
+        classes=counts["classes"],
+        rejects=tuple((row["exam_id"], row["reason"]) for row in rejects),
+        with_gaze=counts["with_gaze"],
+        with_mask=counts["with_mask"],
+        duplicates=tuple(map(tuple, manifest["duplicates"])),
+        unmatched_recordings=counts["unmatched_recordings"],
+    )

@@ -1,0 +1,156 @@
+"""Any folder of images with a table of exams."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+
+from gazekit.data.exam import Exam
+from gazekit.errors import DataError
+
+TABLE = "exams.csv"
+NEEDED = ("exam_id", "patient_id", "label")
+OPTIONAL = ("split", "laterality")
+SPLITS = ("train", "val", "test")
+SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
+SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
+
+Row = Mapping[str, str]
+
+
+class Folder:
+    """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality]`` and a path per view.
+
+    A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty
+    one means that there is none. The file is UTF-8, separated by commas or by semicolons.
+
+    Args:
+        gaze_reader: format of the gaze files.
+        classes: class names in order (for two: negative, positive); None takes the labels found, sorted.
+        views: columns that are views; None takes every further column whose first path names an image.
+    """
+
+    def __init__(
+        self,
+        *,
+        gaze_reader: str = "plain",
+        classes: tuple[str, ...] | None = None,
+        views: tuple[str, ...] | None = None,
+    ) -> None:
+        self.gaze_reader = gaze_reader
+        self.classes = classes
+        self.views = views
+
+    def exams(self, root: Path) -> Iterator[Exam]:
+        """Yield the exams of ``root / exams.csv``. Raises: DataError with file, row and what was expected."""
+        table = root / TABLE
+        rows = _read(table)
+        columns = list(rows[0][1]) if rows else []
+        views = self.views or _find_views(table, root, columns, [row for _, row in rows])
+        missing = [view for view in views if view not in columns]
+        if missing:
+            raise DataError(f"{table}: no column {', '.join(missing)}; the file has {', '.join(columns)}")
+        seen: dict[str, int] = {}
+        for number, row in rows:
+            where = f"{table}: row {number}"
+            first = seen.setdefault(row["exam_id"], number)
+            if first != number:
+                raise DataError(
+                    f"{where}: exam_id '{row['exam_id']}' comes again, first in row {first}; expected it once"
+                )
+            yield self._exam(row, where, root, views)
+
+    def _exam(self, row: Row, where: str, root: Path, views: tuple[str, ...]) -> Exam:
+        for name in NEEDED:
+            if not row[name]:
+                raise DataError(f"{where}: {name} is empty; expected a value in every row")
+        if self.classes is not None and row["label"] not in self.classes:
+            raise DataError(
+                f"{where}: label '{row['label']}' is none of the classes {', '.join(self.classes)}"
+            )
+        split = row.get("split")
+        if split is not None and split not in SPLITS:
+            raise DataError(f"{where}: split is '{split}'; expected {', '.join(SPLITS)} in every row")
+        side = row.get("laterality", "").lower()
+        if side not in SIDES:
+            raise DataError(f"{where}: laterality is '{row['laterality']}'; expected L, R or nothing")
+        gaze = _paths(row, root, views, "_gaze")
+        return Exam(
+            exam_id=row["exam_id"],
+            patient_id=row["patient_id"],
+            label=row["label"],
+            images=_paths(row, root, views, ""),
+            gaze=gaze,
+            masks=_paths(row, root, views, "_mask"),
+            gaze_reader=self.gaze_reader if gaze else None,
+            laterality=SIDES[side],
+            split=split,
+        )
+
+
+def _read(table: Path) -> list[tuple[int, Row]]:
+    """Row number in the file (the header is row 1) and cells without surrounding blanks."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{table}: there is no such file; expected a table of {', '.join(NEEDED)}") from None
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{table}: cannot be read as text in UTF-8; save it as CSV in UTF-8") from None
+    header = [name.strip() for name in next(iter(_parse(text, table)), [])]
+    missing = [name for name in NEEDED if name not in header]
+    if missing:
+        raise DataError(
+            f"{table}: no column {', '.join(missing)}; the file has {', '.join(header) or 'none'}"
+        )
+    if len(set(header)) != len(header):
+        raise DataError(f"{table}: a column name comes twice: {', '.join(header)}; expected each once")
+    rows: list[tuple[int, Row]] = []
+    for number, cells in enumerate(_parse(text, table), start=1):
+        if number == 1 or not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise DataError(f"{table}: row {number} has {len(cells)} cells; expected {len(header)}")
+        rows.append((number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+    if not rows:
+        raise DataError(f"{table}: no rows below the header; expected one per exam")
+    return rows
+
+
+def _parse(text: str, table: Path) -> list[list[str]]:
+    """The cells, by the separator of the header: the one of comma and semicolon that it has more of."""
+    first = text.partition("\n")[0]
+    separator = ";" if first.count(";") > first.count(",") else ","
+    try:
+        return list(csv.reader(StringIO(text), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{table}: not a valid CSV file ({error}); check its quotes") from None
+
+
+def _find_views(table: Path, root: Path, columns: list[str], rows: list[Row]) -> tuple[str, ...]:
+    further = [
+        name for name in columns if name not in NEEDED + OPTIONAL and not name.endswith(("_gaze", "_mask"))
+    ]
+    views = tuple(name for name in further if _names_images(root, [row[name] for row in rows]))
+    if not views:
+        raise DataError(
+            f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
+        )
+    attached = [name for name in columns if name.endswith(("_gaze", "_mask"))]
+    for name in attached:
+        if name.rpartition("_")[0] not in views:
+            raise DataError(f"{table}: column {name} belongs to no view; the views are {', '.join(views)}")
+    return views
+
+
+def _names_images(root: Path, cells: list[str]) -> bool:
+    first = next((cell for cell in cells if cell), "")
+    return first.lower().endswith(SUFFIXES) or (first != "" and _path(root, first).is_file())
+
+
+def _paths(row: Row, root: Path, views: tuple[str, ...], ending: str) -> dict[str, Path]:
+    cells = {view: row.get(f"{view}{ending}", "") for view in views}
+    return {view: _path(root, cell) for view, cell in cells.items() if cell}
+
+
+def _path(root: Path, cell: str) -> Path:
+    return root / cell.replace("\\", "/")  # tables written on Windows
