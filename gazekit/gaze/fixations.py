@@ -21,7 +21,8 @@ class FixationSettings:
     Args:
         method: ``"ivt"`` (velocity) or ``"idt"`` (dispersion).
         velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
-            (Olsen, The Tobii I-VT fixation filter, 2012).
+            (Olsen, The Tobii I-VT fixation filter, 2012). Above 250 Hz noise moves neighbours that fast:
+            take up to 100, Salvucci & Goldberg's bound.
         dispersion: I-DT, degrees of (max x - min x) + (max y - min y), > 0. 1: the upper end of the 0.5 to 1
             that Salvucci & Goldberg give (DOI 10.1145/355017.355028).
         minimum_duration_ms: shorter fixations are dropped, ms, >= 0. 100: the lower end of their 100 to 200.

@@ -53,7 +53,7 @@ class MicEye:
                     f"{path}: larger than {LARGEST_FILE // 2**20} MiB; expected the log of one MicEye session"
                 )
             # MicEye writes in the encoding of its machine; gaze is ASCII in all of them
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
         except OSError as error:
             raise DataError(f"{path}: gaze cannot be read ({error.strerror}); expected a file") from error
         rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -89,7 +89,9 @@ def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
             x, y = np.array(points, dtype=np.float64).reshape(len(points), 2).T
             zoom = None
     except (ValueError, TypeError, SyntaxError, IndexError, RecursionError, MemoryError) as error:
-        raise DataError(f"{where}: the gaze cannot be parsed ({str(error)[:80]}); {expected}") from error
+        raise DataError(
+            f"{where}: the gaze cannot be parsed ({str(error).split(':')[0][:80]}); {expected}"
+        ) from error
     numbers = np.concatenate([x, y] if zoom is None else [x, y, zoom])
     if not np.isfinite(numbers).all() or (zoom is not None and (zoom <= 0).any()):
         raise DataError(f"{where}: a coordinate is not finite or a scale is not > 0; {expected}")

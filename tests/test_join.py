@@ -1,0 +1,79 @@
+"""Joining recordings to exams: what matches, what is left over, and that nothing is guessed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gazekit.data.exam import Exam
+from gazekit.errors import DataError
+from gazekit.gaze.join import join
+from gazekit.gaze.recording import Recording
+
+
+def exam(exam_id, **images):
+    return Exam(exam_id, "P1", "0", {view: Path(image) for view, image in images.items()})
+
+
+def recording(**about):
+    return Recording(Path("gaze.csv"), np.array([1.0]), np.array([2.0]), **about)
+
+
+EXAMS = [exam("A", cc="img/a_cc.dcm", mlo="img/a_mlo.dcm"), exam("B", cc="img/b_cc.dcm"), exam("C")]
+
+
+def test_exam_and_view_join_and_the_rest_is_reported_on_both_sides():
+    first, second = recording(exam_id="A", view="cc"), recording(exam_id="A", view="cc")
+    stranger, wrong_view = recording(exam_id="Z", view="cc"), recording(exam_id="B", view="mlo")
+    joined = join([first, stranger, second, wrong_view], EXAMS)
+    assert list(joined.matched) == [("A", "cc")]
+    assert [one is other for one, other in zip(joined.matched["A", "cc"], (first, second), strict=True)]
+    assert joined.matched["A", "cc"][0] is first
+    assert joined.matched["A", "cc"][1] is second
+    assert len(joined.unmatched_recordings) == 2
+    assert joined.unmatched_recordings[0] is stranger
+    assert joined.unmatched_recordings[1] is wrong_view
+    assert joined.exams_without == [("A", "mlo"), ("B", "cc")]
+
+
+@pytest.mark.parametrize(
+    "image", ["a_mlo.dcm", "a_mlo.png", "a_mlo", "A_MLO.PNG", "D:\\study\\new\\a_mlo.png", "study/a_mlo.jpg"]
+)
+def test_image_names_join_with_any_folder_suffix_and_case(image):
+    assert list(join([recording(image=image)], EXAMS).matched) == [("A", "mlo")]
+
+
+def test_dots_inside_an_image_name_are_not_a_suffix():
+    exams = [exam("A", cc="1.2.840.7.dcm"), exam("B", cc="1.2.840.8.dcm")]
+    assert list(join([recording(image="1.2.840.8")], exams).matched) == [("B", "cc")]
+
+
+def test_the_whole_name_goes_before_the_name_without_suffix():
+    exams = [exam("A", cc="left/1.png"), exam("B", cc="right/1.dcm")]
+    assert list(join([recording(image="1.dcm")], exams).matched) == [("B", "cc")]
+
+
+def test_exam_and_view_go_before_the_image_name():
+    found = join([recording(exam_id="B", view="cc", image="a_cc.png")], EXAMS)
+    assert list(found.matched) == [("B", "cc")]
+
+
+def test_an_image_name_that_fits_two_exams_is_an_error():
+    exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
+    with pytest.raises(DataError, match="fits 2 images, such as exam A view cc and exam B view cc"):
+        join([recording(image="1-1.png")], exams)
+
+
+def test_nothing_matching_shows_an_example_of_each_side():
+    with pytest.raises(DataError) as caught:
+        join([recording(exam_id="a", view="CC"), recording(exam_id="b", view="CC")], EXAMS)
+    message = str(caught.value)
+    assert "none of the 2 gaze recordings matches any of the 3 exams" in message
+    assert "exam a, view CC" in message
+    assert "A (cc = a_cc.dcm, mlo = a_mlo.dcm)" in message
+
+
+@pytest.mark.parametrize(("recordings", "exams", "message"), [(0, 3, "no gaze recording"), (1, 0, "no exam")])
+def test_one_side_empty_is_an_error(recordings, exams, message):
+    with pytest.raises(DataError, match=message):
+        join([recording(exam_id="A", view="cc")] * recordings, EXAMS[:exams])

@@ -1,0 +1,97 @@
+"""Plain gaze tables: what is read, and one clear line for each fault."""
+
+import numpy as np
+import pytest
+from gazekit_datasets.plain import Plain
+
+from gazekit.errors import DataError
+
+SAMPLES = "exam_id,view,t_ms,x,y\n"
+
+
+def write(folder, text, encoding="utf-8"):
+    path = folder / "gaze.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def read(folder, text, encoding="utf-8"):
+    return list(Plain().read(write(folder, text, encoding)))
+
+
+def test_samples_of_several_exams_and_views(tmp_path):
+    found = read(
+        tmp_path,
+        SAMPLES
+        + "A,cc,0,10.5,20\nA,mlo,0,1,2\nA,cc,16.7,,\nA,cc,33.3,NaN,nan\nB,cc,5,7,8\nA,cc,50,11,-3e1\n",
+    )
+    assert [(one.exam_id, one.view) for one in found] == [("A", "cc"), ("A", "mlo"), ("B", "cc")]
+    np.testing.assert_array_equal(found[0].x, [10.5, np.nan, np.nan, 11])
+    np.testing.assert_array_equal(found[0].y, [20, np.nan, np.nan, -30])
+    np.testing.assert_array_equal(found[0].t_ms, [0, 16.7, 33.3, 50])
+    assert all(one.duration_ms is None for one in found)
+    assert found[0].source == tmp_path / "gaze.csv"
+
+
+def test_fixations(tmp_path):
+    (found,) = read(
+        tmp_path, "exam_id,view,start_ms,duration_ms,x,y\nA,cc,100,250,10,20\nA,cc,400,180.5,30,40\n"
+    )
+    np.testing.assert_array_equal(found.t_ms, [100, 400])
+    np.testing.assert_array_equal(found.duration_ms, [250, 180.5])
+    np.testing.assert_array_equal(found.y, [20, 40])
+
+
+def test_byte_order_mark_windows_lines_spaces_and_any_column_order(tmp_path):
+    (found,) = read(
+        tmp_path, 'y, x,t_ms,view,exam_id\r\n2,1,0,cc,"A, left"\r\n\r\n4,3,10,cc,"A, left"\r\n', "utf-8-sig"
+    )
+    assert (found.exam_id, found.view) == ("A, left", "cc")
+    np.testing.assert_array_equal(found.x, [1, 3])
+    np.testing.assert_array_equal(found.y, [2, 4])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "",
+            "the columns are \\(none\\); expected exam_id,view,t_ms,x,y for samples or exam_id,view,start_ms",
+        ),
+        ("exam_id,view,time,x,y\nA,cc,0,1,2\n", "the columns are exam_id,view,time,x,y; expected"),
+        ("exam_id;view;t_ms;x;y\nA;cc;0;1;2\n", "the columns are exam_id;view;t_ms;x;y; expected"),
+        (SAMPLES, "holds no gaze"),
+        (SAMPLES + "A,cc,0,1,2\nA,cc,9,left,2\n", "row 3: x is 'left'; expected a number, or blank"),
+        (SAMPLES + "A,cc,0,1,inf\n", "row 2: y is 'inf'; expected a number"),
+        (SAMPLES + "A,cc,,1,2\n", "row 2: t_ms is ''; expected a number$"),
+        (SAMPLES + "A,cc,nan,1,2\n", "row 2: t_ms is 'nan'; expected a number$"),
+        (
+            SAMPLES + "A,cc,0,1,2\nB,cc,50,1,2\nA,cc,20,1,2\nB,cc,40,1,2\n",
+            "row 5: time 40 ms after 50 ms for exam B",
+        ),
+        (SAMPLES + "A,cc,0,1,2\nA,cc,0,1,5,2,5\n", "row 3: 7 cells; expected 5"),
+        (SAMPLES + " ,cc,0,1,2\n", "row 2: exam_id is blank"),
+        (SAMPLES + "A,,0,1,2\n", "row 2: view is blank"),
+        ("exam_id,view,start_ms,duration_ms,x,y\nA,cc,0,-5,1,2\n", "row 2: duration_ms is -5; expected"),
+        (SAMPLES + "A,cc,0," + "9" * 200_000 + ",2\n", "not a text table"),
+    ],
+)
+def test_faults_are_named_with_file_and_row(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, text)
+    assert "gaze.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_samples_at_the_same_time_are_no_fault(tmp_path):
+    (found,) = read(tmp_path, SAMPLES + "A,cc,1,1,2\nA,cc,1,1,2\n")
+    assert len(found.x) == 2
+
+
+def test_a_file_that_cannot_be_read_or_is_no_text(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.csv: gaze cannot be read \(No such file"):
+        list(Plain().read(tmp_path / "absent.csv"))
+    with pytest.raises(DataError, match="gaze cannot be read"):
+        list(Plain().read(tmp_path))
+    with pytest.raises(DataError, match="not a text table"):
+        read(tmp_path, SAMPLES + "é,cc,0,1,2\n", "utf-16")
