@@ -67,7 +67,7 @@ def localisation(attention: Array, mask: Array) -> dict[str, float]:
 
 
 def _on_the_mask(attention: Array, mask: Array) -> tuple[Floats, Booleans]:
-    inside = np.asarray(mask) > 0
+    inside = np.asarray(mask).astype(bool)
     if not inside.any():
         raise DataError("lesion mask is empty: leave views without a lesion out of the localisation")
     return resize_bilinear(attention, (inside.shape[0], inside.shape[1])).ravel(), inside.ravel()
