@@ -1,0 +1,247 @@
+"""DICOM files to images: real files, and small ones written here with every grey-scale tag."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, Sequence
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from gazekit.data.dicom import read_dicom
+from gazekit.errors import DataError
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "dicom"
+real = pytest.mark.skipif(not REAL.exists(), reason="the real files are not here")
+
+
+def write(path, stored, *, drop=(), **tags):
+    """A minimal uncompressed image of 12 stored bits; ``tags`` are set last."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
+    dataset.PatientName, dataset.PatientBirthDate = "Secret^Name", "19500101"
+    dataset.Rows, dataset.Columns = stored.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = int(stored.dtype.kind == "i")
+    dataset.PixelData = stored.astype(f"<{stored.dtype.kind}2").tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    for name in drop:
+        del dataset[name]
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def ramp():
+    return np.arange(4096, dtype=np.uint16).reshape(64, 64)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "image.dcm"
+
+
+def linear(x, centre, width):
+    """DICOM PS3.3 C.11.2.1.2.1, word by word, with output 0 to 1."""
+    if x <= centre - 0.5 - (width - 1) / 2:
+        return 0.0
+    if x > centre - 0.5 + (width - 1) / 2:
+        return 1.0
+    return (x - (centre - 0.5)) / (width - 1) + 0.5
+
+
+def linear_exact(x, centre, width):
+    return min(max((x - centre) / width + 0.5, 0.0), 1.0)
+
+
+def sigmoid(x, centre, width):
+    return 1 / (1 + np.exp(-4 * (x - centre) / width))
+
+
+@pytest.mark.parametrize(
+    ("function", "oracle"),
+    [(None, linear), ("LINEAR", linear), ("LINEAR_EXACT", linear_exact), ("SIGMOID", sigmoid)],
+)
+@pytest.mark.parametrize("rescale", [(1, 0), (2, -100)])
+def test_window_is_the_standards_formula_on_modality_values(path, ramp, function, oracle, rescale):
+    tags = {"VOILUTFunction": function} if function else {}
+    slope, intercept = rescale
+    write(
+        path, ramp, WindowCenter=900, WindowWidth=700, RescaleSlope=slope, RescaleIntercept=intercept, **tags
+    )
+    pixels = read_dicom(path).pixels
+    expected = [oracle(slope * float(x) + intercept, 900, 700) for x in ramp.ravel()]
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels.ravel(), expected, atol=1e-6)
+
+
+def test_the_first_of_several_windows_is_used(path, ramp):
+    one = read_dicom(write(path, ramp, WindowCenter=900, WindowWidth=700)).pixels
+    several = read_dicom(write(path, ramp, WindowCenter=[900, 2000], WindowWidth=[700, 50])).pixels
+    np.testing.assert_array_equal(one, several)
+
+
+def test_a_negative_rescale_slope_inverts_before_the_window(path, ramp):
+    write(path, ramp, WindowCenter=-900, WindowWidth=700, RescaleSlope=-1, RescaleIntercept=0)
+    expected = [linear(-float(x), -900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_voi_lut_sequence_goes_before_the_window(path, ramp):
+    item = Dataset()
+    curve = (np.linspace(0, 1, 256) ** 2 * 1023).astype(np.uint16)
+    item.add_new("LUTDescriptor", "US", [256, 100, 10])
+    item.add_new("LUTData", "US", curve.tolist())
+    write(path, ramp, VOILUTSequence=Sequence([item]), WindowCenter=2000, WindowWidth=10)
+    expected = [curve[min(max(int(x) - 100, 0), 255)] / 1023 for x in ramp.ravel()]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 900, "WindowWidth": 700}])
+def test_monochrome1_is_the_inverse_of_monochrome2(path, ramp, window):
+    plain = read_dicom(write(path, ramp, **window)).pixels
+    inverse = read_dicom(write(path, ramp, PhotometricInterpretation="MONOCHROME1", **window)).pixels
+    np.testing.assert_allclose(inverse, 1 - plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_background_and_no_part_of_the_range(path, photometric):
+    stored = np.array([[-2000, -2000, 100], [200, 300, 400]], dtype=np.int16)
+    write(path, stored, PixelPaddingValue=-2000, PhotometricInterpretation=photometric)
+    rising = np.array([0, 1 / 3, 2 / 3, 1])
+    grey = rising if photometric == "MONOCHROME2" else 1 - rising
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), [0, 0, *grey], atol=1e-6)
+
+
+def test_padding_range_covers_both_ends(path):
+    stored = np.array([[0, 5, 10, 100, 200]], dtype=np.uint16)
+    write(path, stored, PixelPaddingValue=10, PixelPaddingRangeLimit=0)
+    np.testing.assert_allclose(read_dicom(path).pixels, [[0, 0, 0, 0, 1]], atol=1e-6)
+
+
+def test_a_constant_image_is_black_and_finite(path):
+    assert (read_dicom(write(path, np.full((4, 5), 7, dtype=np.uint16))).pixels == 0).all()
+
+
+def test_tags_that_preparation_needs(path, ramp):
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "R-10226", "SRT", "medio-lateral oblique"
+    tags = {"ImageLaterality": "R", "ImagerPixelSpacing": [0.07, 0.08], "ViewCodeSequence": Sequence([code])}
+    image = read_dicom(write(path, ramp, **tags))
+    assert (image.laterality, image.view, image.pixel_spacing_mm) == ("R", "MLO", (0.07, 0.08))
+    plain = read_dicom(write(path, ramp, ViewPosition="CC"))
+    assert (plain.laterality, plain.view, plain.pixel_spacing_mm) == (None, "CC", None)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"drop": ["PixelData"]}, "no pixel data"),
+        ({"drop": ["Rows"]}, "lacks Rows"),
+        ({"NumberOfFrames": 3}, "3 frames"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}, "colour"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"WindowCenter": 10, "WindowWidth": 0}, "WindowWidth"),
+        ({"Rows": 1000}, "truncated: 8192 of 128000 bytes"),
+    ],
+)
+def test_what_is_not_one_grey_image_is_one_clear_line(path, ramp, tags, expected):
+    write(path, ramp, **tags)
+    with pytest.raises(DataError, match=expected) as caught:
+        read_dicom(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Secret" not in str(caught.value)
+    assert "1950" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "no such file"),
+        (b"", "not a DICOM"),
+        (b"hello" * 99, "not a DICOM"),
+        (bytes(128) + b"DICM", "no pixel data"),
+    ],
+)
+def test_other_files_are_one_clear_line(path, content, expected):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=expected):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_anywhere_is_an_error(path, ramp, share):
+    content = write(path, ramp).read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError):
+        read_dicom(path)
+
+
+@real
+@pytest.mark.parametrize(
+    ("compressed", "plain"),
+    [
+        ("693_J2KR.dcm", "693_UNCR.dcm"),
+        ("MR2_J2KR.dcm", "MR2_UNCR.dcm"),
+        ("MR_small_RLE.dcm", "MR_small.dcm"),
+        ("MR_small_bigendian.dcm", "MR_small.dcm"),
+        ("MR_small_implicit.dcm", "MR_small.dcm"),
+        ("MR_small_jp2klossless.dcm", "MR_small.dcm"),
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+    ],
+)
+def test_lossless_syntaxes_give_the_pixels_of_the_plain_file(compressed, plain):
+    one, other = read_dicom(REAL / compressed).pixels, read_dicom(REAL / plain).pixels
+    np.testing.assert_array_equal(one, other)
+    assert one.std() > 0.01
+
+
+@real
+def test_lossy_jpeg2000_is_close_to_lossless():
+    lossy, lossless = read_dicom(REAL / "RG3_J2KI.dcm").pixels, read_dicom(REAL / "RG3_J2KR.dcm").pixels
+    assert np.abs(lossy - lossless).mean() < 0.01
+
+
+@real
+def test_a_real_monochrome1_radiograph_has_its_rays_dark():
+    """RG3 is MONOCHROME1 with a linear window over 10 bits: grey is the inverse of the stored value."""
+    import pydicom
+
+    dataset = pydicom.dcmread(REAL / "RG3_J2KR.dcm")
+    stored = dataset.pixel_array.astype(float)
+    centre, width = float(dataset.WindowCenter), float(dataset.WindowWidth)
+    expected = 1 - np.clip((stored - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+    image = read_dicom(REAL / "RG3_J2KR.dcm")
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-5)
+    assert image.laterality == "R"
+
+
+@real
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MR_truncated.dcm", "truncated: 8130 of 8192 bytes"),
+        ("no_meta.dcm", "no DICM prefix"),
+        ("SC_rgb_jpeg_gdcm.dcm", "colour"),
+    ],
+)
+def test_real_oddities_are_one_clear_line(name, expected):
+    with pytest.raises(DataError, match=expected):
+        read_dicom(REAL / name)
+
+
+@real
+def test_every_real_file_is_read_or_explained():
+    for path in REAL.glob("*.dcm"):
+        with contextlib.suppress(DataError):  # any other exception fails
+            pixels = read_dicom(path).pixels
+            assert pixels.min() >= 0
+            assert pixels.max() <= 1
