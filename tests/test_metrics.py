@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gazekit.errors import DataError
 from gazekit.evaluation.metrics import (
     CALIBRATION_BINS,
+    area_under_roc,
     auc,
     average_precision,
     balanced_accuracy,
@@ -71,6 +72,7 @@ def test_metrics_of_several_classes_are_torchmetrics(seed, exams, classes):
     assert {name: interval.value for name, interval in ours.items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}, abs=1e-5
     )
+    assert area_under_roc(chances, labels) == ours["auc"].value
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():
@@ -157,7 +159,8 @@ def test_a_class_without_exams_is_left_out_of_the_macro_mean():
         ([[0.5, 0.5], [0.9, 0.9]], [0, 1], "ab", "row 1"),
         ([[0.5, 0.5], [np.nan, 0.9]], [0, 1], "ab", "row 1"),
         ([[0.5, 0.5], [0.1, 0.9]], [0, 2], "ab", "labels run from 0 to 2: expected 0 to 1"),
-        ([[0.5, 0.5], [0.1, 0.9]], [0, 1], "abc", "2 probabilities, 2 labels, 3 patients"),
+        ([[0.5, 0.5], [0.1, 0.9]], [0, 1, 1], "abc", "2 rows of probabilities but 3 labels"),
+        ([[0.5, 0.5], [0.1, 0.9]], [0, 1], "abc", "2 exams but 3 patients"),
     ],
 )
 def test_input_that_cannot_be_judged_is_refused(chances, labels, patients, message):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.evaluation.statistics import Floats, Integers, Interval, patient_bootstrap
+from gazekit.evaluation.statistics import Floats, Integers, Interval, WeightedStatistic, patient_bootstrap
 
 Booleans = NDArray[np.bool_]
 
@@ -92,17 +92,28 @@ def classification_metrics(
     Raises:
         DataError: one class only, fewer than two patients, or arrays that do not fit together.
     """
-    truth = np.asarray(labels, dtype=np.int64)
-    chances = np.asarray(probabilities, dtype=np.float64)
-    _check(chances, truth, patients)
-    statistics = _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
+    statistics = _statistics(probabilities, labels)
+    if len(patients) != len(labels):
+        raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
     return {
         name: patient_bootstrap(statistic, patients, seed=seed, resamples=resamples)
         for name, statistic in statistics.items()
     }
 
 
-def _binary(chances: Floats, truth: Integers) -> dict[str, Callable[[Floats], Floats]]:
+def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:
+    """The ``auc`` of `classification_metrics` without its interval; same Args and Raises."""
+    return float(_statistics(probabilities, labels)["auc"](np.ones((1, len(labels))))[0])
+
+
+def _statistics(probabilities: NDArray[np.floating], labels: Integers) -> dict[str, WeightedStatistic]:
+    truth = np.asarray(labels, dtype=np.int64)
+    chances = np.asarray(probabilities, dtype=np.float64)
+    _check(chances, truth)
+    return _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
+
+
+def _binary(chances: Floats, truth: Integers) -> dict[str, WeightedStatistic]:
     score, positive = chances[:, 1], truth == 1
     correct = (score > 0.5) == positive
     return {
@@ -115,7 +126,7 @@ def _binary(chances: Floats, truth: Integers) -> dict[str, Callable[[Floats], Fl
     }
 
 
-def _multiclass(chances: Floats, truth: Integers) -> dict[str, Callable[[Floats], Floats]]:
+def _multiclass(chances: Floats, truth: Integers) -> dict[str, WeightedStatistic]:
     present = np.unique(truth)
     correct = chances.argmax(axis=1) == truth
     squares = ((chances - np.eye(chances.shape[1])[truth]) ** 2).sum(axis=1)
@@ -152,12 +163,12 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
-def _check(chances: Floats, truth: Integers, patients: Sequence[str]) -> None:
+def _check(chances: Floats, truth: Integers) -> None:
     if chances.ndim != 2 or chances.shape[1] < 2:
         raise DataError(f"probabilities have shape {chances.shape}: expected [exams, classes ≥ 2]")
-    if not len(chances) == len(truth) == len(patients):
+    if len(chances) != len(truth):
         raise DataError(
-            f"{len(chances)} probabilities, {len(truth)} labels, {len(patients)} patients: not one per exam"
+            f"{len(chances)} rows of probabilities but {len(truth)} labels: expected one per exam"
         )
     wrong = ~((chances >= 0) & (chances <= 1)).all(axis=1) | ~np.isclose(chances.sum(axis=1), 1, atol=1e-3)
     if wrong.any():
