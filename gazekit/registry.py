@@ -65,6 +65,8 @@ class Failure:
     provenance: Provenance
     what: str
     cause: str
+    kind: str | None = None
+    """The kind that is affected; None = all."""
 
     def __str__(self) -> str:
         return f"plugin '{self.provenance.plugin}' of {self.provenance}: {self.what}: {self.cause}"
@@ -187,7 +189,7 @@ class Registry:
                 for name, value in (answers[0] if answers else {}).items():
                     self._admit(table, Component(kind, name, value, origin))
             except (Exception, SystemExit) as error:
-                self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", _cause(error)))
+                self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", _cause(error), kind))
         return table
 
     def _admit(self, table: dict[str, list[Component]], component: Component) -> None:
@@ -195,7 +197,7 @@ class Registry:
             _check_contract(component)
         except ConfigurationError as error:
             what = f"{_words(component.kind)} '{component.name}'"
-            self.failures.append(Failure(component.provenance, what, str(error)))
+            self.failures.append(Failure(component.provenance, what, str(error), component.kind))
         else:
             table.setdefault(component.name, []).append(component)
 
@@ -203,7 +205,7 @@ class Registry:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         there = ", ".join(sorted(table)) or "none"
-        failed = "".join(f" Not loaded: {failure}." for failure in self.failures)
+        failed = "".join(f" Not loaded: {f}." for f in self.failures if f.kind in (None, kind))
         return f"no {_words(kind)} '{name}'.{hint} There are: {there}.{failed}"
 
 

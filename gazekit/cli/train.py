@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.device import Device, choose_device
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, help="Of initial weights, order, augmentation and dropout.")
     ] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")] = "auto",
+    device: Device = "auto",
     split: Annotated[
         Path | None,
         typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
@@ -76,7 +77,7 @@ def train(
         assert wanted
         stored = wanted
         dataset = _open_data(data or _default_data(wanted, registry))
-        run = _start(out, wanted, registry, dataset, split, seed, _device(device), overwrite or resume)
+        run = _start(out, wanted, registry, dataset, split, seed, choose_device(device), overwrite or resume)
     _run(run, stored, registry, dataset)
 
 
@@ -90,10 +91,15 @@ def _start(
     device: "torch.device",
     overwrite: bool,
 ) -> "RunDirectory":
-    from gazekit.data.splits import choose_split, read_split
+    from gazekit.data.splits import make_split, read_split
     from gazekit.training.run import start_run
 
-    parts = read_split(split, dataset) if split else choose_split(dataset, preset.data)
+    settings = preset.data
+    parts = (
+        read_split(split)
+        if split
+        else make_split(dataset, seed=settings.split_seed, test=settings.test, val=settings.validation)
+    )
     path = out or _free_folder(Path("runs"), preset.name)
     return start_run(path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite)
 
@@ -106,7 +112,7 @@ def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "
     from gazekit.training.run import continue_run
 
     facts = run.facts()
-    counts = Counter(read_split(run.split, dataset).values())
+    counts = Counter(read_split(run.split).values())
     console.note(
         f"{preset.name}: {counts['train']} exams to train on, {counts['val']} to validate, {counts['test']} to test, "
         f"views {', '.join(preset.views)}, on {facts.device}; run directory {run.path}"
@@ -145,20 +151,6 @@ def _default_data(preset: "Preset", registry: "Registry") -> Path:
 
     with console.progress("making the default data") as report:
         return default_data(preset, registry, note=console.note, progress=report)
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    from gazekit.errors import ConfigurationError
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("--device cuda: torch sees no CUDA device here; use --device cpu")
-    return torch.device(name)
 
 
 def _free_folder(parent: Path, name: str) -> Path:

@@ -35,10 +35,14 @@ def default_data(
     """
     settings, choice = preset.data, preset.data.dataset
     if choice is None:
-        raise ConfigurationError(f"preset '{preset.name}' has no default data; give a prepared data set with --data")
+        raise ConfigurationError(
+            f"preset '{preset.name}' has no default data; give a prepared data set with --data"
+        )
     source = registry.create("dataset", choice.use, **choice.options)
     if not hasattr(source, "generate"):
-        raise ConfigurationError(f"data set '{choice.use}' cannot be generated; give a prepared data set with --data")
+        raise ConfigurationError(
+            f"data set '{choice.use}' cannot be generated; give a prepared data set with --data"
+        )
     key = json.dumps([choice.use, choice.options, settings.exams], sort_keys=True)
     folder = cache_folder() / f"{choice.use}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     prepared = folder / f"prepared-{settings.size}"

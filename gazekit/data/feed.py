@@ -1,11 +1,11 @@
 """Exams resident on the device as integers, turned into normalised batches there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gazekit.data.augment import random_affine, random_generator, warp
 from gazekit.data.prepared import PreparedDataset
@@ -13,42 +13,42 @@ from gazekit.errors import ConfigurationError
 from gazekit.preset import AugmentationSettings, Preset
 from gazekit.types import Batch
 
+Stored = NDArray[np.uint8] | NDArray[np.uint16]
+
 
 class ResidentExams:
-    """Some exams of a prepared data set, held on the device as they were stored.
+    """Some exams, held on the device as they were stored; see ``resident_exams`` and ``prediction``.
 
     Args:
-        dataset: the prepared data set.
-        indices: which exams, ``[n]``.
-        preset: names the views and the normalisation.
+        images: ``[n, V, H, W]`` uint8 or uint16; the greatest value of the type stands for 1.
+        preset: names the views, in the order of the second axis, and the normalisation.
         device: where they live.
-        with_gaze: whether heat maps are held too.
+        indices: ``[n]`` of the exams in their data set; augmentation is a function of them.
+        labels: ``[n]``; None where the truth is not known.
+        gaze: heat maps like ``images``; None where they are not needed.
+        has_gaze: ``[n, V]`` bool, with ``gaze``.
     """
 
     def __init__(
         self,
-        dataset: PreparedDataset,
-        indices: NDArray[np.int64],
+        images: Stored,
         preset: Preset,
         device: torch.device,
         *,
-        with_gaze: bool,
+        indices: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+        gaze: Stored | None = None,
+        has_gaze: NDArray[np.bool_] | None = None,
     ) -> None:
         self.views = preset.views
-        missing = [view for view in self.views if view not in dataset.views]
-        if missing:
-            raise ConfigurationError(
-                f"{dataset.root}: no view '{missing[0]}'; the data have {', '.join(dataset.views)}. "
-                f'Choose them with --set views=\'["{dataset.views[0]}", …]\''
-            )
-        columns = [dataset.views.index(view) for view in self.views]
         self.indices = indices
-        self.images = _hold(dataset.images, indices, columns, device)  # [n, V, H, W]
-        self.gaze = _hold(dataset.gaze, indices, columns, device) if with_gaze else None
-        has_gaze = torch.as_tensor(dataset.has_gaze[indices][:, columns], device=device)
-        self.has_gaze = has_gaze if with_gaze else torch.zeros_like(has_gaze)  # [n, V]
-        self.labels = torch.as_tensor(dataset.labels[indices], device=device)
-        self.full_scale = float(np.iinfo(dataset.images.dtype).max)
+        self.images = torch.as_tensor(images, device=device)  # [n, V, H, W]
+        self.gaze = None if gaze is None else torch.as_tensor(gaze, device=device)
+        present = np.zeros(images.shape[:2], dtype=bool) if has_gaze is None else has_gaze
+        self.has_gaze = torch.as_tensor(present, device=device)  # [n, V]
+        truth = np.zeros(len(images), dtype=np.int64) if labels is None else labels
+        self.labels = torch.as_tensor(truth, device=device)
+        self.full_scale = float(np.iinfo(images.dtype).max)
         self.mean, self.std = preset.data.mean, preset.data.std
         self.device = device
 
@@ -70,7 +70,9 @@ class ResidentExams:
         return Batch(
             images={view: images[:, i].contiguous() for i, view in enumerate(self.views)},
             labels=self.labels[where],
-            gaze={view: stacked[:, i, 1] for i, view in enumerate(self.views)} if self.gaze is not None else {},
+            gaze={view: stacked[:, i, 1] for i, view in enumerate(self.views)}
+            if self.gaze is not None
+            else {},
             has_gaze={view: has_gaze[:, i] for i, view in enumerate(self.views)},
         )
 
@@ -97,7 +99,36 @@ def epoch_batches(exams: int, batch_size: int, *, seed: int, epoch: int) -> list
     return np.array_split(order, -(-exams // batch_size))
 
 
-def _hold(
-    array: NDArray[np.integer], indices: NDArray[np.int64], columns: list[int], device: torch.device
-) -> Tensor:
-    return torch.as_tensor(np.ascontiguousarray(array[indices][:, columns]), device=device)
+def resident_exams(
+    dataset: PreparedDataset,
+    indices: NDArray[np.int64],
+    preset: Preset,
+    device: torch.device,
+    *,
+    with_gaze: bool,
+) -> ResidentExams:
+    """Some exams of a prepared data set, with their heat maps if asked for.
+
+    Raises:
+        ConfigurationError: the data lack a view of the preset.
+    """
+    missing = [view for view in preset.views if view not in dataset.views]
+    if missing:
+        raise ConfigurationError(
+            f"{dataset.root}: no view '{missing[0]}', which preset '{preset.name}' reads; "
+            f"the data have {', '.join(dataset.views)}: choose with --set views='{list(dataset.views)}'"
+        )
+    columns = [dataset.views.index(view) for view in preset.views]
+
+    def part(array: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(array[indices][:, columns])
+
+    return ResidentExams(
+        part(dataset.images),
+        preset,
+        device,
+        indices=indices,
+        labels=dataset.labels[indices],
+        gaze=part(dataset.gaze) if with_gaze else None,
+        has_gaze=part(dataset.has_gaze) if with_gaze else None,
+    )

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,10 @@ def load(path: Path) -> Checkpoint:
         ) from None
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise DataError(f"{path}: not a readable checkpoint: {error}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise DataError(
+            f"{path / 'state.pt'}: not a readable checkpoint: holds more than plain values"
+        ) from None
     return Checkpoint(weights, state)
 
 

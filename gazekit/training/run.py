@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import ResidentExams
+from gazekit.data.feed import ResidentExams, resident_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
@@ -56,9 +56,11 @@ def start_run(
     checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
     run.write_facts(
         RunFacts(
+            preset=preset.name,
             data=str(dataset.root.resolve()),
             fingerprint=dataset.fingerprint,
             classes=tuple(dataset.classes),
+            preparation=dataset.settings.to_json(),
             seed=seed,
             device=device.type,
             weights_origin=origins,
@@ -79,15 +81,20 @@ def continue_run(
     preset, facts = registry.preset(str(run.preset)), run.facts()
     check_same_data(run, facts, dataset)
     device = torch.device(facts.device)
-    split = read_split(run.split, dataset)
+    split = read_split(run.split)
     model = build_model(preset, registry, classes=len(facts.classes)).to(device)
     objective = _objective(preset, registry, dataset, split).to(device)
+
+    def part(name: str, *, with_gaze: bool) -> ResidentExams:
+        indices = indices_of(dataset, split, name)
+        return resident_exams(dataset, indices, preset, device, with_gaze=with_gaze)
+
     return train(
         model,
         objective,
         Parts(
-            resident_part(preset, dataset, split, "train", device, with_gaze=preset.gaze is not None),
-            resident_part(preset, dataset, split, "val", device, with_gaze=model.needs_gaze),
+            part("train", with_gaze=preset.gaze is not None or model.needs_gaze),
+            part("val", with_gaze=model.needs_gaze),
         ),
         preset.training,
         run,
@@ -106,19 +113,6 @@ def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> M
     model = build_model(preset, registry, classes=len(facts.classes))
     model.load_state_dict(best.weights)
     return model.to(device).eval()
-
-
-def resident_part(
-    preset: Preset,
-    dataset: PreparedDataset,
-    split: Split,
-    part: str,
-    device: torch.device,
-    *,
-    with_gaze: bool,
-) -> ResidentExams:
-    """The exams of one part of a split, on the device."""
-    return ResidentExams(dataset, indices_of(dataset, split, part), preset, device, with_gaze=with_gaze)
 
 
 def indices_of(dataset: PreparedDataset, split: Split, part: str) -> NDArray[np.int64]:

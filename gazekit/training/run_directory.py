@@ -24,17 +24,21 @@ class RunFacts:
     """What identifies a run beside its preset.
 
     Args:
+        preset: the name it was asked for by; its values are in ``preset.toml``.
         data: folder of the prepared data set.
         fingerprint: of the prepared data set; a run is never mixed with other data.
         classes: class names, in order of the labels.
+        preparation: settings that raw images go through before the model sees them.
         seed: of initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
     """
 
+    preset: str
     data: str
     fingerprint: str
     classes: tuple[str, ...]
+    preparation: dict[str, Any]
     seed: int
     device: str
     weights_origin: tuple[str, ...] = ()

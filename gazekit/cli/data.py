@@ -1,0 +1,221 @@
+"""``gazekit data``: make, prepare and split data sets."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.data.prepare import Summary
+
+app = typer.Typer(help="Make, prepare and split data sets.", no_args_is_help=True)
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the prepared one.")],
+    size: Annotated[str, typer.Option(help="Side, or HEIGHTxWIDTH, of the prepared images, px.")] = "224",
+    views: Annotated[
+        str | None,
+        typer.Option(help="Views an exam must have, e.g. cc,mlo.", show_default="all of the source"),
+    ] = None,
+    crop: Annotated[
+        Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")
+    ] = "breast",
+    laterality: Annotated[
+        Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
+    ] = "auto",
+    dtype: Annotated[Literal["uint8", "uint16"], typer.Option(help="Type of the stored pixels.")] = "uint8",
+    gaze: Annotated[
+        Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
+    ] = None,
+    gaze_reader: Annotated[
+        str | None, typer.Option(help="Format of --gaze (gazekit plugins list --kind gaze_reader).")
+    ] = None,
+    fixations: Annotated[
+        Literal["ivt", "idt"], typer.Option(help="Fixations by velocity or by dispersion.")
+    ] = "ivt",
+    sigma: Annotated[float, typer.Option(help="Width of a fixation in the heat map, degrees.")] = 1.0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    on_bad_exam: Annotated[
+        Literal["skip", "error"], typer.Option(help="skip lists it in rejects.csv, error stops.")
+    ] = "skip",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another preparation in OUT.")
+    ] = False,
+) -> None:
+    """Decode, crop, flip and resize every exam once; heat maps and masks go through the same geometry.
+
+    A killed preparation goes on where it stopped when called again.
+    """
+    from gazekit.data.prepare import prepare as prepare_data
+    from gazekit.errors import ConfigurationError
+    from gazekit.gaze.fixations import FixationSettings
+    from gazekit.layers import override_layer
+
+    registry = console.registry()
+    if (gaze is None) != (gaze_reader is None):
+        raise ConfigurationError(
+            "--gaze and --gaze-reader go together: which recordings, and in which format"
+        )
+    options = {".".join(key): leaf.value for key, leaf in override_layer(overrides or ()).items()}
+    with console.progress("preparing") as report:
+        summary = prepare_data(
+            registry.create("dataset", dataset, **options),
+            source,
+            out,
+            views=views.split(",") if views else None,
+            size=_size(size),
+            crop=crop,
+            laterality=laterality,
+            dtype=dtype,
+            jobs=jobs,
+            on_bad_exam=on_bad_exam,
+            gaze_reader=lambda name: registry.create("gaze_reader", name),
+            recordings=_recordings(registry, gaze, gaze_reader),
+            fixations=FixationSettings(method=fixations, sigma_degrees=sigma),
+            overwrite=overwrite,
+            progress=report,
+        )
+    _print(summary)
+
+
+def _size(text: str) -> tuple[int, int]:
+    from gazekit.errors import ConfigurationError
+
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise ConfigurationError(
+            f"--size {text}: expected a side such as 224, or HEIGHTxWIDTH such as 256x192"
+        )
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _recordings(registry: Any, gaze: Path | None, reader: str | None) -> list[Any] | None:
+    from gazekit.errors import DataError
+
+    if gaze is None:
+        return None
+    files = sorted(path for path in gaze.rglob("*") if path.is_file()) if gaze.is_dir() else [gaze]
+    if not files:
+        raise DataError(f"{gaze}: no recordings in this folder")
+    read = registry.create("gaze_reader", reader).read
+    return [recording for file in files for recording in read(file)]
+
+
+def _print(summary: "Summary") -> None:
+    rows = [("exams", summary.exams)]
+    rows += [(f"class {name}", count) for name, count in summary.classes.items()]
+    rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
+    rows += [(f"{view} with a lesion mask", count) for view, count in summary.with_mask.items()]
+    rows += [
+        ("rejected", len(summary.rejects)),
+        ("recordings that match no exam", summary.unmatched_recordings),
+    ]
+    console.print_table(("", "number"), rows, title=str(summary.root))
+    for exam, reason in summary.rejects[:10]:
+        console.warn(f"exam {exam} left out: {reason}")
+    if len(summary.rejects) > 10:
+        console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
+    for exams in summary.duplicates:
+        console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
+
+
+@app.command()
+def split(
+    data: Annotated[Path, typer.Argument(help="Prepared data set.")],
+    out: Annotated[Path, typer.Argument(help="CSV file to write; with --folds a folder for fold-1.csv, …")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the random order of the patients.")] = 0,
+    test: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the patients in the test part.")
+    ] = 0.3,
+    val: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the others in the validation part.")
+    ] = 0.2,
+    folds: Annotated[int | None, typer.Option(min=2, help="Write so many cross-validation splits.")] = None,
+) -> None:
+    """Split by patient, stratified by label; a split that the source gives is respected (not with --folds)."""
+    from collections import Counter
+
+    from gazekit.atomic import disk_errors
+    from gazekit.data.prepared import PreparedDataset
+    from gazekit.data.splits import k_folds, make_split, write_split
+
+    dataset = PreparedDataset.open(data)
+    if folds is None:
+        splits = {out: make_split(dataset, seed=seed, test=test, val=val)}
+    else:
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        numbered = enumerate(k_folds(dataset, folds, seed, val=val), start=1)
+        splits = {out / f"fold-{number}.csv": parts for number, parts in numbered}
+    rows = []
+    for path, parts in splits.items():
+        write_split(path, dataset, parts)
+        counts = Counter(parts.values())
+        rows.append((path, counts["train"], counts["val"], counts["test"]))
+    console.print_table(("file", "train", "val", "test"), rows)
+
+
+def add_generators() -> None:
+    """Add a command for every data set that can write itself: ``gazekit data NAME OUT --exams N --seed N``."""
+    for component in console.registry().components("dataset"):
+        if hasattr(component.value, "generate"):
+            command = _generator(component.name, component.value)
+            app.command(component.name, help=(inspect.getdoc(component.value) or "").partition("\n")[0])(
+                command
+            )
+
+
+def _generator(name: str, factory: type) -> Any:
+    """A function whose parameters are the options of the data set, which Typer turns into a command."""
+    documentation = dict(re.findall(r"^ {4,}(\w+): (.+)$", inspect.getdoc(factory) or "", flags=re.MULTILINE))
+    hints = get_type_hints(factory.__init__)  # type: ignore[misc]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [
+        inspect.Parameter(
+            p.name,
+            keyword,
+            default=p.default,
+            annotation=Annotated[hints[p.name], typer.Option(help=documentation.get(p.name, ""))],
+        )
+        for p in inspect.signature(factory).parameters.values()
+        if p.kind is keyword
+    ]
+    known = [
+        inspect.Parameter(
+            "out", keyword, annotation=Annotated[Path, typer.Argument(help="Folder to write.")]
+        ),
+        inspect.Parameter(
+            "exams",
+            keyword,
+            default=200,
+            annotation=Annotated[int, typer.Option(min=1, help="Exams to make.")],
+        ),
+        inspect.Parameter(
+            "seed",
+            keyword,
+            default=0,
+            annotation=Annotated[int, typer.Option(min=0, help="Same seed, same files.")],
+        ),
+    ]
+
+    def generate(*, out: Path, exams: int, seed: int, **chosen: Any) -> None:
+        source = console.registry().create("dataset", name, **chosen)
+        with console.progress(f"writing {name}") as report:
+            source.generate(out, exams=exams, seed=seed, progress=report)
+        console.note(f"{exams} exams in {out}; next: gazekit data prepare {name} {out} PREPARED")
+
+    generate.__signature__ = inspect.Signature([*known, *options])  # type: ignore[attr-defined]
+    generate.__annotations__ = {p.name: p.annotation for p in [*known, *options]}
+    return generate

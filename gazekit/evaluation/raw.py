@@ -1,0 +1,89 @@
+"""Prediction on raw image files, prepared in memory as the training data were."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.data.exam import Exam
+from gazekit.data.exam_preparation import PreparedExam, Reject, Task, prepare_exam
+from gazekit.data.feed import ResidentExams
+from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.errors import ConfigurationError
+from gazekit.evaluation.prediction import predict
+from gazekit.interfaces import AttentionMap
+from gazekit.model import MultiViewClassifier
+from gazekit.preset import Preset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawPrediction:
+    """What a model says of one exam.
+
+    Args:
+        exam_id: from the file names.
+        probabilities: ``[classes]``.
+        images: view → prepared image ``[H, W]`` in [0, 1].
+        attention: view → ``[h, w]`` for the predicted class; empty if not asked for.
+    """
+
+    exam_id: str
+    probabilities: NDArray[np.float32]
+    images: dict[str, NDArray[np.float32]]
+    attention: dict[str, NDArray[np.float32]]
+
+
+def predict_raw(
+    model: MultiViewClassifier,
+    preset: Preset,
+    preparation: PreparationSettings,
+    exams: Sequence[Exam],
+    device: torch.device,
+    *,
+    attention_map: AttentionMap | None = None,
+) -> Iterator[RawPrediction | Reject]:
+    """Predict exams one after the other; one whose files cannot be used is yielded as a Reject.
+
+    Args:
+        model, preset: trained.
+        preparation: settings of the data that it was trained on.
+        exams: with absolute image paths, without gaze.
+        device: of the model.
+        attention_map: also explain the predicted class with it.
+
+    Raises:
+        ConfigurationError: the model reads gaze at inference.
+    """
+    if model.needs_gaze:
+        raise ConfigurationError(
+            f"preset '{preset.name}' reads gaze at inference; evaluate it on a prepared data set"
+        )
+    settings = replace(preparation, views=preset.views)
+    for exam in exams:
+        prepared = prepare_exam(Task(exam, {}, settings, root=Path(next(iter(exam.images.values())).anchor)))
+        if isinstance(prepared, Reject):
+            yield prepared
+        else:
+            yield _predict_one(model, preset, exam, prepared, device, attention_map)
+
+
+def _predict_one(
+    model: MultiViewClassifier,
+    preset: Preset,
+    exam: Exam,
+    prepared: PreparedExam,
+    device: torch.device,
+    attention_map: AttentionMap | None,
+) -> RawPrediction:
+    resident = ResidentExams(prepared.images[None], preset, device, indices=np.zeros(1, dtype=np.int64))
+    found = predict(model, resident, batch_size=1, attention_map=attention_map)
+    scale = np.iinfo(prepared.images.dtype).max
+    return RawPrediction(
+        exam_id=exam.exam_id,
+        probabilities=found.probabilities[0],
+        images={view: prepared.images[i].astype(np.float32) / scale for i, view in enumerate(preset.views)},
+        attention={view: maps[0] for view, maps in found.attention.items()},
+    )

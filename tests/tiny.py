@@ -1,0 +1,27 @@
+"""A preset small enough for tests, and batches of random exams for it."""
+
+import torch
+
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.types import Batch
+
+SMALL = ("backbone.use=small_resnet", "backbone.widths=[4,6,8,10]")
+
+
+def tiny(registry: Registry, *overrides: str, preset: str = "mammonet_small") -> Preset:
+    """A preset of ours with very few channels; 16-px images give 2 × 2 maps."""
+    few = ["fusion.maps.heads=2", "fusion.maps.head_dim=3"] if preset == "mammonet_small" else []
+    levels = ["gaze.alignment_loss.levels=2"] if preset == "mammonet_small" else []
+    return registry.preset(preset, overrides=[*SMALL, *few, *levels, "model.vector_features=7", *overrides])
+
+
+def random_batch(views: tuple[str, ...], exams: int = 4, size: int = 32, classes: int = 2, seed: int = 0) -> Batch:
+    """Noise images and heat maps; every exam has gaze."""
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(
+        images={view: torch.randn(exams, 1, size, size, generator=generator) for view in views},
+        labels=torch.arange(exams) % classes,
+        gaze={view: torch.rand(exams, size, size, generator=generator) for view in views},
+        has_gaze={view: torch.ones(exams, dtype=torch.bool) for view in views},
+    )
