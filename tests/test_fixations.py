@@ -34,9 +34,9 @@ def scanpath(places, samples) -> Recording:
     return recording(x, y, np.arange(len(x)) * PERIOD)
 
 
-def slow_ivt(x, y, t, *, threshold, minimum, gap, period) -> Runs:
-    """Salvucci & Goldberg's I-VT, sample by sample, on integers (no rounding)."""
-    found, group = [], [0]
+def slow_ivt(x, y, t, *, threshold, minimum, gap, period, merge=0) -> Runs:
+    """Salvucci & Goldberg's I-VT, sample by sample, on integers (no rounding); merging as Olsen has it."""
+    groups, group = [], [0]
     for i in range(1, len(x) + 1):
         if i < len(x):
             moved = ((x[i] - x[i - 1]) ** 2 + (y[i] - y[i - 1]) ** 2) ** 0.5
@@ -44,10 +44,28 @@ def slow_ivt(x, y, t, *, threshold, minimum, gap, period) -> Runs:
             if slow and t[i] - t[i - 1] - period <= gap:
                 group.append(i)
                 continue
-        if t[group[-1]] - t[group[0]] + period >= minimum:
-            found.append((group[0], group[-1] + 1))
+        groups.append(group)
         group = [i]
-    return found
+    if merge:
+        groups = slow_merge([group for group in groups if len(group) > 1], x, y, t, merge, gap + period)
+    lasting = [group for group in groups if t[group[-1]] - t[group[0]] + period >= minimum]
+    return [(group[0], group[-1] + 1) for group in lasting]
+
+
+def slow_merge(groups, x, y, t, distance, interval):
+    def centre(group, axis):
+        return sum(axis[i] for i in group) / len(group)
+
+    merged = []
+    for group in groups:
+        if merged:
+            last = merged[-1]
+            apart = (centre(last, x) - centre(group, x)) ** 2 + (centre(last, y) - centre(group, y)) ** 2
+            if apart <= distance**2 and t[group[0]] - t[last[-1]] <= interval:
+                merged[-1] = list(range(last[0], group[-1] + 1))
+                continue
+        merged.append(group)
+    return merged
 
 
 def slow_idt(x, y, t, *, threshold, minimum, gap, period) -> Runs:
@@ -85,16 +103,19 @@ oracle_settings = st.tuples(
 )
 
 
-@pytest.mark.parametrize(
-    ("fast", "slow", "scale"), [(velocity_runs, slow_ivt, 100), (dispersion_runs, slow_idt, 1)]
-)
+@pytest.mark.parametrize(("method", "merge"), [("ivt", 0), ("ivt", 2.3), ("ivt", 20.7), ("idt", 0)], ids=str)
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(walk=walks, chosen=oracle_settings)
-def test_runs_equal_the_slow_definition(fast, slow, scale, walk, chosen):
+def test_runs_equal_the_slow_definition(method, merge, walk, chosen):
     x, y, t = (np.cumsum(part).astype(float) for part in zip(*walk, strict=True))
-    limit, minimum, gap = chosen[0] * scale, *chosen[1:]
-    runs = fast(x, y, t, threshold=limit, minimum_ms=minimum, maximum_gap_ms=gap, period_ms=10)
-    expected = slow(x, y, t, threshold=limit, minimum=minimum, gap=gap, period=10)
+    threshold, minimum, gap = chosen
+    fast = {"threshold": threshold, "minimum_ms": minimum, "maximum_gap_ms": gap, "period_ms": 10}
+    slow = {"threshold": threshold, "minimum": minimum, "gap": gap, "period": 10}
+    if method == "idt":
+        runs, expected = dispersion_runs(x, y, t, **fast), slow_idt(x, y, t, **slow)
+    else:
+        runs = velocity_runs(x, y, t, **(fast | {"threshold": 100 * threshold}), merge_distance=merge)
+        expected = slow_ivt(x, y, t, **(slow | {"threshold": 100 * threshold}), merge=merge)
     assert [tuple(run) for run in runs.tolist()] == expected
 
 
@@ -161,11 +182,24 @@ def test_detection_does_not_depend_on_the_pixel_size(method, seed, scale):
 def test_velocity_fixations_are_the_same_backwards_in_time(seed):
     random = np.random.default_rng(seed)
     places = np.repeat(random.integers(200, 600, (5, 2)), 12, axis=0) + random.normal(0, 4, (60, 2))
-    t, chosen = np.arange(60) * PERIOD, FixationSettings(minimum_duration_ms=40)
+    t, chosen = np.arange(60) * PERIOD, FixationSettings(minimum_duration_ms=40, merge_degrees=0)
     forward = fixations_of(recording(*places.T, t), image_height=HEIGHT, settings=chosen)
     backward = fixations_of(recording(*places[::-1].T, t), image_height=HEIGHT, settings=chosen)
     np.testing.assert_allclose(backward.x[::-1], forward.x)
     np.testing.assert_allclose(backward.duration_ms[::-1], forward.duration_ms)
+
+
+def test_noise_of_a_fifth_of_a_degree_leaves_fixations_whole():
+    """Eight places of 400 ms at 60 Hz; without merging, single samples that jump cut them to pieces."""
+    random = np.random.default_rng(0)
+    places = np.stack([100 + 80 * np.arange(8), 400 + 200 * (np.arange(8) % 2)], axis=1)
+    x, y = (np.repeat(places, 24, axis=0) + random.normal(0, 0.2 * 30, (192, 2))).T
+    noisy = recording(x, y, np.arange(192) * PERIOD)
+    found = fixations_of(noisy, image_height=HEIGHT, settings=FixationSettings())
+    np.testing.assert_allclose(np.stack([found.x, found.y], axis=1), places, atol=6)
+    assert found.duration_ms.sum() > 0.95 * 3200
+    unmerged = fixations_of(noisy, image_height=HEIGHT, settings=FixationSettings(merge_degrees=0))
+    assert unmerged.duration_ms.sum() < 0.8 * 3200
 
 
 def test_known_geometry_sets_the_scale_of_the_thresholds():

@@ -5,7 +5,7 @@ index after its last. ``period`` is the time one sample stands for, so a run las
 ``t[last] - t[first] + period``, as trackers count it.
 
 Source: Salvucci & Goldberg, Identifying fixations and saccades in eye-tracking protocols, ETRA 2000,
-DOI 10.1145/355017.355028.
+DOI 10.1145/355017.355028. Olsen, The Tobii I-VT fixation filter, Tobii Technology 2012.
 """
 
 import numpy as np
@@ -26,25 +26,67 @@ def velocity_runs(
     minimum_ms: float,
     maximum_gap_ms: float,
     period_ms: float,
+    merge_distance: float,
 ) -> Runs:
     """Runs of samples whose point-to-point velocity stays at or below the threshold (I-VT).
 
     Two neighbours belong together when ``|p_i+1 - p_i| / (t_i+1 - t_i) <= threshold``; a longer gap of lost
     samples than ``maximum_gap_ms`` parts them whatever the velocity, a shorter one is bridged by a straight
-    line. Runs shorter than ``minimum_ms`` are dropped.
+    line. One noisy sample parts a fixation in two, so runs of at least two samples are merged again where they
+    are no further apart than ``merge_distance`` and ``maximum_gap_ms`` (Olsen 2012; not in the definition).
+    Runs shorter than ``minimum_ms`` are dropped last.
 
     Args:
         x, y: ``[N]`` pixels.
         t_ms: ``[N]`` ms, not descending.
         threshold: pixels per second.
         minimum_ms, maximum_gap_ms, period_ms: ms.
+        merge_distance: pixels between centroids; 0 merges nothing.
     """
     distance = np.hypot(np.diff(x), np.diff(y))  # [N - 1]
     slow = 1000 * distance <= threshold * np.diff(t_ms)
     together = slow & ~_gaps(t_ms, maximum_gap_ms, period_ms)
     runs = _runs(together)
+    if merge_distance > 0:
+        runs = _merged(
+            runs,
+            x,
+            y,
+            t_ms,
+            maximum_gap_ms=maximum_gap_ms,
+            period_ms=period_ms,
+            distance=merge_distance,
+        )
     length = t_ms[runs[:, 1] - 1] - t_ms[runs[:, 0]] + period_ms
     return runs[length >= minimum_ms - _ROUNDING_MS]
+
+
+def _merged(
+    runs: Runs,
+    x: Floats,
+    y: Floats,
+    t_ms: Floats,
+    *,
+    maximum_gap_ms: float,
+    period_ms: float,
+    distance: float,
+) -> Runs:
+    """Runs of two or more samples, neighbours that are near in time and place made one with what lies between."""
+    merged: list[list[int]] = []
+    for start, stop in runs[runs[:, 1] - runs[:, 0] > 1].tolist():
+        if merged:
+            first, after = merged[-1]
+            apart = np.hypot(
+                x[first:after].mean() - x[start:stop].mean(), y[first:after].mean() - y[start:stop].mean()
+            )
+            if (
+                apart <= distance
+                and t_ms[start] - t_ms[after - 1] - period_ms <= maximum_gap_ms + _ROUNDING_MS
+            ):
+                merged[-1][1] = stop
+                continue
+        merged.append([start, stop])
+    return np.array(merged, dtype=np.int64).reshape(-1, 2)
 
 
 def dispersion_runs(

@@ -23,6 +23,9 @@ class FixationSettings:
         velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
             (Olsen, The Tobii I-VT fixation filter, 2012). Above 250 Hz noise moves neighbours that fast:
             take up to 100, Salvucci & Goldberg's bound.
+        merge_degrees: I-VT, fixations no further apart than this and maximum_gap_ms are one, degrees, >= 0;
+            0 merges nothing. 0.5 (Olsen 2012): without it, 0.2 degrees of noise at 60 Hz lose 40 % of the
+            fixation time.
         dispersion: I-DT, degrees of (max x - min x) + (max y - min y), > 0. 1: the upper end of the 0.5 to 1
             that Salvucci & Goldberg give (DOI 10.1145/355017.355028).
         minimum_duration_ms: shorter fixations are dropped, ms, >= 0. 100: the lower end of their 100 to 200.
@@ -39,6 +42,7 @@ class FixationSettings:
 
     method: Literal["ivt", "idt"] = "ivt"
     velocity_threshold: float = 30.0
+    merge_degrees: float = 0.5
     dispersion: float = 1.0
     minimum_duration_ms: float = 100.0
     maximum_gap_ms: float = 75.0
@@ -52,7 +56,7 @@ class FixationSettings:
             )
         for name in ("velocity_threshold", "dispersion", "sigma_degrees"):
             self._check(name, positive=True)
-        for name in ("minimum_duration_ms", "maximum_gap_ms"):
+        for name in ("merge_degrees", "minimum_duration_ms", "maximum_gap_ms"):
             self._check(name, positive=False)
 
     def _check(self, name: str, *, positive: bool) -> None:
@@ -162,17 +166,16 @@ def _check_inside(recording: Recording, rows: Fixations, height: float, width: f
 
 
 def _detect(samples: Fixations, degree: float, period: float, settings: FixationSettings) -> Runs:
-    fast = settings.method == "ivt"
-    threshold = settings.velocity_threshold if fast else settings.dispersion
-    return (velocity_runs if fast else dispersion_runs)(
-        samples.x,
-        samples.y,
-        samples.onset_ms,
-        threshold=threshold * degree,
-        minimum_ms=settings.minimum_duration_ms,
-        maximum_gap_ms=settings.maximum_gap_ms,
-        period_ms=period,
-    )
+    limits = {
+        "minimum_ms": settings.minimum_duration_ms,
+        "maximum_gap_ms": settings.maximum_gap_ms,
+        "period_ms": period,
+    }
+    x, y, t_ms = samples.x, samples.y, samples.onset_ms
+    if settings.method == "idt":
+        return dispersion_runs(x, y, t_ms, threshold=settings.dispersion * degree, **limits)
+    threshold, merge = settings.velocity_threshold * degree, settings.merge_degrees * degree
+    return velocity_runs(x, y, t_ms, threshold=threshold, merge_distance=merge, **limits)
 
 
 def _centroids(samples: Fixations, runs: Runs, period: float) -> Fixations:
