@@ -1,0 +1,49 @@
+# The front door. `make demo` and `make test` work on a bare machine with Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## make .venv and install gazekit with pinned dependencies
+
+# torch first: its pin takes the build that suits the machine before another package asks for torch
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gazekit needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, write a report
+	$(BIN)/gazekit data phantom $(DEMO)/raw --exams 300 --seed 0
+	$(BIN)/gazekit data prepare phantom $(DEMO)/raw $(DEMO)/prepared --size 64
+	$(BIN)/gazekit train --preset mammonet_small --data $(DEMO)/prepared --out $(DEMO)/with_gaze --resume
+	$(BIN)/gazekit train --preset mammonet_small --set gaze=none --data $(DEMO)/prepared --out $(DEMO)/without_gaze --resume
+	$(BIN)/gazekit evaluate $(DEMO)/without_gaze
+	$(BIN)/gazekit evaluate $(DEMO)/with_gaze
+	$(BIN)/gazekit report $(DEMO)/with_gaze --without $(DEMO)/without_gaze
+
+test: install ## run the tests (under 5 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-slow: install ## run the slow tests too
+	$(BIN)/python -m pytest -m "not gpu and not cluster and not browser"
+
+lint: install ## ruff check, ruff format, mypy --strict
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy gazekit plugins/gazekit_components plugins/gazekit_datasets
+
+format: install ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove the demo and all caches
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
