@@ -50,10 +50,9 @@ class GrowingArray:
 
     def close(self) -> None:
         """Write the number of rows into the header and close the file."""
-        with disk_errors(self.path):
+        with disk_errors(self.path), self._file:
             self._file.seek(0)
             self._write(self._header(self.rows))
-            self._file.close()
 
     def _end(self) -> int:
         return len(self._header(self.rows)) + self.rows * self.row_bytes

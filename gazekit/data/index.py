@@ -62,12 +62,12 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restkey="", restval=None)
+            found = list(reader.fieldnames or ())
             rows = list(reader)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; expected a table of {', '.join(columns)}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({type(error).__name__})") from None
-    found = reader.fieldnames or []
     missing = [name for name in columns if name not in found]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; the file has {', '.join(found) or 'none'}")

@@ -6,6 +6,7 @@ torn after a kill (a part of a row, a part of a line, a row without its line) is
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,11 @@ class Journal:
 
     def close(self) -> None:
         """Close the files, which makes the arrays valid. Raises: StorageError when the disk is full."""
-        for array in self.arrays.values():
-            array.close()
-        with disk_errors(self.path):
-            self._file.close()
+        with ExitStack() as stack:  # all of them, even if one fails
+            stack.enter_context(disk_errors(self.path))
+            stack.enter_context(self._file)
+            for array in self.arrays.values():
+                stack.callback(array.close)
 
 
 def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

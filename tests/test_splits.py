@@ -1,0 +1,214 @@
+"""Splits: no patient on two sides, ever; proportions, classes, determinism, files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import check_split, k_folds, make_split, read_split, write_split
+from gazekit.errors import ConfigurationError, DataError
+
+
+def dataset(patients, labels, *, split=None, duplicates=(), classes=("benign", "malignant")):
+    """A data set without pixels."""
+    count = len(patients)
+    blank = np.zeros((count, 1, 8, 8), dtype=np.uint8)
+    flags = np.zeros((count, 1), dtype=bool)
+    return PreparedDataset(
+        root=Path("data"),
+        settings=PreparationSettings(("cc",), (8, 8)),
+        classes=classes,
+        images=blank,
+        gaze=blank,
+        masks=blank,
+        has_gaze=flags,
+        has_mask=flags,
+        labels=np.array(labels, dtype=np.int64),
+        exam_ids=tuple(f"e{i}" for i in range(count)),
+        patient_ids=tuple(patients),
+        split=split,
+        fingerprint="0",
+        duplicates=duplicates,
+    )
+
+
+@st.composite
+def datasets(draw):
+    """Patients of one to three exams, at least six per class, in mixed order, some with shared images."""
+    exams = []
+    for label, count in enumerate((draw(st.integers(6, 40)), draw(st.integers(6, 40)))):
+        for patient in range(count):
+            other = draw(st.integers(0, label))
+            exams += [(f"p{label}-{patient}", label)]
+            exams += [(f"p{label}-{patient}", other)] * draw(st.integers(0, 2))
+    order = draw(st.permutations(range(len(exams))))
+    return dataset([exams[i][0] for i in order], [exams[i][1] for i in order])
+
+
+def patients_of(data, split):
+    parts = {"train": set(), "val": set(), "test": set()}
+    for exam_id, patient in zip(data.exam_ids, data.patient_ids, strict=True):
+        parts[split[exam_id]].add(patient)
+    return parts
+
+
+@settings(max_examples=40, deadline=None)
+@given(datasets(), st.integers(0, 10**6))
+def test_parts_are_disjoint_in_patients_stratified_and_repeatable(data, seed):
+    split = make_split(data, seed=seed)
+    assert split == make_split(data, seed=seed)
+    assert list(split) == list(data.exam_ids)
+    parts = patients_of(data, split)
+    assert sum(map(len, parts.values())) == len(set(data.patient_ids))
+    for label in (0, 1):
+        per_part = {part: sum(p.startswith(f"p{label}") for p in names) for part, names in parts.items()}
+        total = sum(per_part.values())
+        assert abs(per_part["test"] - 0.3 * total) <= 0.5
+        assert abs(per_part["val"] - max(0.2 * (total - per_part["test"]), 1)) <= 0.5
+
+
+@settings(max_examples=25, deadline=None)
+@given(datasets(), st.integers(2, 5), st.integers(0, 99))
+def test_folds_test_every_exam_once_and_never_part_a_patient(data, folds, seed):
+    splits = k_folds(data, folds, seed)
+    assert splits == k_folds(data, folds, seed)
+    tested = [exam for split in splits for exam, part in split.items() if part == "test"]
+    assert sorted(tested) == sorted(data.exam_ids)
+    sizes = []
+    for split in splits:
+        parts = patients_of(data, split)
+        assert sum(map(len, parts.values())) == len(set(data.patient_ids))
+        sizes.append(len(parts["test"]))
+        check_split(data, split)
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_seeds_differ_and_row_order_does_not_matter():
+    patients, labels = [f"p{i}" for i in range(40)], [i % 2 for i in range(40)]
+    data = dataset(patients, labels)
+    assert make_split(data, seed=0) != make_split(data, seed=1)
+    mirrored = PreparedDataset(
+        **vars(data)
+        | {
+            "exam_ids": data.exam_ids[::-1],
+            "patient_ids": data.patient_ids[::-1],
+            "labels": data.labels[::-1].copy(),
+        }
+    )
+    assert make_split(mirrored) == make_split(data)
+
+
+def test_a_patient_with_both_labels_counts_as_the_greater():
+    """20 patients, each with a benign breast, 10 of them with a malignant one too."""
+    patients = [f"p{i}" for i in range(20)] + [f"p{i}" for i in range(10)]
+    split = make_split(dataset(patients, [0] * 20 + [1] * 10), test=0.5, val=0)
+    tested = {patients[int(exam[1:])] for exam, part in split.items() if part == "test"}
+    assert len(tested) == 10
+    assert sum(int(patient[1:]) < 10 for patient in tested) == 5
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_patients_that_share_an_image_stay_together(seed):
+    data = dataset(
+        [f"p{i}" for i in range(24)],
+        [i % 2 for i in range(24)],
+        duplicates=(("e0", "e7"), ("e7", "e12", "e20")),
+    )
+    for split in (make_split(data, seed=seed), *k_folds(data, 3, seed)):
+        assert len({split[exam] for exam in ("e0", "e7", "e12", "e20")}) == 1
+
+
+def test_a_given_split_is_kept_and_validation_carved_from_its_training_part():
+    patients = [f"p{i // 2}" for i in range(80)]
+    labels = [i // 2 % 2 for i in range(80)]
+    given_parts = tuple("train" if i < 60 else "test" for i in range(80))
+    split = make_split(dataset(patients, labels, split=given_parts))
+    assert [exam for exam in split if split[exam] == "test"] == [f"e{i}" for i in range(60, 80)]
+    assert sum(part == "val" for part in split.values()) == 12
+    whole = tuple("train" if i < 40 else "val" if i < 60 else "test" for i in range(80))
+    assert tuple(make_split(dataset(patients, labels, split=whole), seed=5).values()) == whole
+
+
+def test_more_than_two_classes_are_stratified():
+    labels = [i % 3 for i in range(90)]
+    split = make_split(dataset([f"p{i}" for i in range(90)], labels, classes=("a", "b", "c")))
+    for label in range(3):
+        tested = [exam for exam, part in split.items() if part == "test" and labels[int(exam[1:])] == label]
+        assert len(tested) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"e1": "test"}, "patient p0 is on two sides of the split: exam e0 in train, exam e1 in test"),
+        ({"e9": "train"}, "names exam e9"),
+        ({"e1": "dev", "e0": "dev"}, "exam e0 in 'dev'; expected train, val, test"),
+        ({"e6": "val", "e7": "val"}, "one class only: every exam of the val part is 'malignant'"),
+        ({f"e{i}": "test" for i in range(8)}, "no training part"),
+    ],
+)
+def test_a_bad_split_is_refused(change, expected):
+    data = dataset(["p0", "p0", "p1", "p1", "p2", "p2", "p3", "p3"], [0, 0, 1, 1, 0, 0, 1, 1])
+    good = dict.fromkeys(data.exam_ids, "train")
+    check_split(data, good)
+    with pytest.raises(DataError, match=expected):
+        check_split(data, good | change)
+    with pytest.raises(DataError, match="lacks exam e3"):
+        check_split(data, {exam: part for exam, part in good.items() if exam != "e3"})
+
+
+def test_a_given_split_that_parts_a_patient_is_refused():
+    parts = ("train", "test", "train", "val", "test", "val")
+    with pytest.raises(DataError, match="patient p0 is on two sides"):
+        make_split(dataset(["p0", "p0", "p1", "p2", "p3", "p4"], [0, 1, 1, 0, 0, 1], split=parts))
+
+
+def test_too_few_patients_and_wrong_fractions_are_refused():
+    with pytest.raises(DataError, match="class 'malignant' has 2 patients to split; expected at least 3"):
+        make_split(dataset([f"p{i}" for i in range(9)], [0] * 7 + [1] * 2))
+    with pytest.raises(DataError, match="one class only among 9 exams"):
+        make_split(dataset([f"p{i}" for i in range(9)], [0] * 9))
+    many = dataset([f"p{i}" for i in range(20)], [i % 2 for i in range(20)])
+    with pytest.raises(DataError, match="expected at least 11"):
+        k_folds(many, 11)
+    with pytest.raises(ConfigurationError, match="test is 1"):
+        make_split(many, test=1.0)
+    with pytest.raises(ConfigurationError, match="1 folds"):
+        k_folds(many, 1)
+
+
+def test_three_patients_of_a_class_are_enough_for_three_parts():
+    split = make_split(dataset([f"p{i}" for i in range(6)], [0, 1] * 3))
+    assert sorted(split.values()) == ["test"] * 2 + ["train"] * 2 + ["val"] * 2
+
+
+def test_a_split_survives_its_file(tmp_path):
+    data = dataset([f"p,{i}" for i in range(12)], [i % 2 for i in range(12)])
+    split = make_split(data)
+    write_split(tmp_path / "split.csv", data, split)
+    assert read_split(tmp_path / "split.csv") == split
+    lines = (tmp_path / "split.csv").read_text().splitlines()
+    assert lines[0] == "exam_id,patient_id,label,split"
+    assert lines[1] == f'e0,"p,0",benign,{split["e0"]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("exam_id,part\ne0,train\n", "no column split; the file has exam_id, part"),
+        ("exam_id,split\ne0,train\ne0,test\n", "row 3: exam e0 comes again"),
+        ("exam_id,split\ne0\n", "row 2 does not have 2 cells"),
+        ("", "no column exam_id, split; the file has none"),
+    ],
+)
+def test_a_damaged_split_file_is_one_clear_line(tmp_path, text, expected):
+    (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(DataError, match=expected):
+        read_split(tmp_path / "split.csv")
+    with pytest.raises(DataError, match="no such file"):
+        read_split(tmp_path / "absent.csv")
