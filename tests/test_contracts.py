@@ -1,0 +1,297 @@
+"""Every registered component keeps the contract of its kind, and each promise can be broken."""
+
+from typing import Any
+
+import gazekit_components
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gazekit.errors import ConfigurationError
+from gazekit.interfaces import AlignmentLoss, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.testing import check_component
+from gazekit.types import Output, Views
+
+SMALL: dict[str, list[dict[str, Any]]] = {
+    "timm": [{"model": "resnet10t", "pretrained": False}],
+    "small_resnet": [{"widths": (4, 6, 8, 10)}],
+    "concat": [{}, {"hidden": (5, 4), "activation": "relu", "dropout": 0.5}],
+    "bfl": [{"hidden": (5,)}, {"hidden": (), "anchor": "view", "dropout": 0.5}],
+    "cross_attention": [
+        {"heads": 2, "head_dim": 4, "norm": norm, "dropout": 0.3} for norm in ("map", "layer", "instance")
+    ],
+    "cam": [{}],
+    "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
+    "mse": [{}],
+    "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
+}
+TABLES = {
+    "backbone": gazekit_components.gazekit_backbones,
+    "fusion": gazekit_components.gazekit_fusions,
+    "attention_map": gazekit_components.gazekit_attention_maps,
+    "alignment_loss": gazekit_components.gazekit_alignment_losses,
+}
+CASES = [
+    pytest.param(kind, cls, options, id=f"{name}-{index}")
+    for kind, table in TABLES.items()
+    for name, cls in table().items()
+    for index, options in enumerate(SMALL[name])
+]
+
+
+@pytest.mark.parametrize(("kind", "cls", "options"), CASES)
+def test_every_component_keeps_its_contract(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
+    check_component(kind, cls, **options)
+
+
+class _Backbone(Backbone):
+    """A sound backbone of two stages."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.channels = (2, 3)
+        self.stages = nn.ModuleList([nn.Conv2d(in_channels, 2, 3, stride=2), nn.Conv2d(2, 3, 3)])
+
+
+class UndeclaredStage(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.channels = (2,)
+
+
+class WrongChannels(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.channels = (2, 4)
+
+
+class GrowingGrid(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.stages[1] = nn.ConvTranspose2d(2, 3, 3)
+
+
+class UnusedParameter(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.forgotten = nn.Linear(1, 1)
+
+
+class _Fusion(VectorFusion):
+    """A sound fusion: the mean of a linear layer of each view."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__()
+        self.out_features = 4
+        self.linear = nn.Linear(channels, 4)
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused: Tensor = sum(map(self.linear, vectors.values())) / len(vectors)
+        return fused
+
+
+class WrongWidth(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.out_features = 5
+
+
+class MixesExams(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) - super().forward(vectors).mean(dim=0)
+
+
+class DependsOnOrder(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors).cumsum(dim=0)
+
+
+class RandomInEval(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return nn.functional.dropout(super().forward(vectors), 0.5, training=True)
+
+
+class ChangesItsInput(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward({view: vector.mul_(2) for view, vector in vectors.items()})
+
+
+class StateOutsideTheStateDict(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.shift = torch.randn(4)
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + self.shift
+
+
+class RemembersTraining(_Fusion):
+    """Switching to training and back changes what it computes."""
+
+    spells = 0
+
+    def train(self, mode: bool = True) -> "RemembersTraining":
+        self.spells += mode
+        super().train(mode)
+        return self
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) * (1 + self.spells)
+
+
+class InfiniteGradient(_Fusion):
+    """sqrt has an infinite slope at 0."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + (self.linear.bias * 0).abs().sqrt()
+
+
+class NotFinite(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) / 0
+
+
+class VectorLoss(_Fusion):
+    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:
+        return {"unreduced": fused.mean(dim=1)}
+
+
+class LosesAView(MapFusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__()
+
+    def forward(self, maps: Views) -> Views:
+        return dict(list(maps.items())[:1])
+
+
+class ShrinksMaps(LosesAView):
+    def forward(self, maps: Views) -> Views:
+        return {view: each[..., ::2] for view, each in maps.items()}
+
+
+class UndeclaredView(ImageFusion):
+    def __init__(self, views: tuple[str, ...], in_channels: int) -> None:
+        super().__init__()
+        self.views, self.in_channels = ("stack",), in_channels
+
+    def forward(self, images: Views, gaze: Views | None) -> Views:
+        return dict(images)
+
+
+class _Map:
+    """A sound attention map: the mean over channels."""
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: maps.mean(dim=1) for view, maps in output.features.items()}
+
+
+class DetachedMap(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: each.detach() for view, each in super().__call__(output, target).items()}
+
+
+class FreesTheGraph(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        torch.autograd.grad(output.logits.square().sum(), list(output.pooled.values()))
+        return super().__call__(output, target)
+
+
+class ResizesMap(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: each[:, ::2] for view, each in super().__call__(output, target).items()}
+
+
+class _Loss(AlignmentLoss):
+    """A sound loss on a gaze heat map brought to the grid of the attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        resized = nn.functional.interpolate(gaze[:, None], attention.shape[1:], mode="bilinear")[:, 0]
+        return (attention - resized).square().mean(dim=(1, 2))
+
+
+class Reduces(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention, gaze).mean()
+
+
+class LikesDistance(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return -super().forward(attention, gaze)
+
+
+class UpsetByConstants(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        spread = (attention - attention.mean(dim=(1, 2), keepdim=True)).norm(dim=(1, 2), keepdim=True)
+        return super().forward(attention / spread, gaze)
+
+
+class IgnoresAttention(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention * 0, gaze)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [("backbone", _Backbone), ("fusion", _Fusion), ("attention_map", _Map), ("alignment_loss", _Loss)],
+)
+def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
+    check_component(kind, cls)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "promised"),
+    [
+        ("backbone", UndeclaredStage, "one entry of channels per stage"),
+        ("backbone", WrongChannels, r"maps \[3, 4, …\] from stage 2; came: \[3, 3"),
+        ("backbone", GrowingGrid, "stage 2 no larger than before"),
+        ("backbone", UnusedParameter, "a gradient for forgotten.weight; came: none"),
+        ("fusion", WrongWidth, r"fused of shape \[3, 5\]; came: \[3, 4\]"),
+        ("fusion", MixesExams, "for an exam alone"),
+        ("fusion", DependsOnOrder, "the order of the exams"),
+        ("fusion", RandomInEval, "called twice"),
+        ("fusion", ChangesItsInput, "leave its inputs"),
+        ("fusion", StateOutsideTheStateDict, "state dict"),
+        ("fusion", RemembersTraining, r"before and after train\(\)"),
+        ("fusion", InfiniteGradient, "a finite gradient for linear.bias"),
+        ("fusion", NotFinite, "finite fused"),
+        ("fusion", VectorLoss, r"unreduced of shape \[\]"),
+        ("fusion", LosesAView, r"results for \['cc', 'mlo'\]; came: \['cc'\]"),
+        ("fusion", ShrinksMaps, r"only of shape \[3, 6, 8, 6\]"),
+        ("fusion", UndeclaredView, r"results for \['stack'\]"),
+        ("attention_map", DetachedMap, "differentiable"),
+        ("attention_map", FreesTheGraph, "a graph of the logits"),
+        ("attention_map", ResizesMap, r"only of shape \[3, 5, 4\]"),
+        ("alignment_loss", Reduces, r"loss of shape \[3\]"),
+        ("alignment_loss", LikesDistance, "a smaller loss"),
+        ("alignment_loss", UpsetByConstants, "a finite gradient for attention"),
+        ("alignment_loss", IgnoresAttention, "a gradient for attention; came: zeros"),
+    ],
+)
+def test_each_promise_can_be_broken(kind: str, cls: type[Any], promised: str) -> None:
+    with pytest.raises(AssertionError, match=rf"{cls.__name__} promises .*{promised}"):
+        check_component(kind, cls)
+
+
+def test_an_option_without_a_default_is_no_schema() -> None:
+    class NoDefault(_Fusion):
+        def __init__(self, views: tuple[str, ...], channels: int, *, width: int) -> None:
+            super().__init__(views, channels)
+
+    with pytest.raises(ConfigurationError, match="width"):
+        check_component("fusion", NoDefault, width=3)
+
+
+def test_a_kind_without_a_contract_is_named() -> None:
+    with pytest.raises(AssertionError, match="no contract for kind 'optimiser'; there are backbone"):
+        check_component("optimiser", _Loss)
+
+
+def test_random_numbers_of_the_caller_are_untouched() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    check_component("fusion", _Fusion)
+    assert torch.equal(torch.rand(2), expected)
