@@ -15,6 +15,7 @@ import numpy as np
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.growing_array import GrowingArray
+from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import DataError
 
 NAME = "journal.jsonl"
@@ -27,8 +28,7 @@ class Journal:
     Args:
         root: the folder of the preparation.
         header: settings and source; a journal with another header is refused.
-        shape: of one exam's arrays, (V, H, W).
-        dtypes: of the arrays by name.
+        settings: give the arrays their shape and type.
 
     Raises:
         DataError: the journal there has another header, naming what differs.
@@ -38,14 +38,15 @@ class Journal:
         self,
         root: Path,
         header: dict[str, Any],
-        shape: tuple[int, int, int],
-        dtypes: Mapping[str, np.dtype[Any]],
+        settings: PreparationSettings,
     ) -> None:
         self.path = root / NAME
         if not self.path.exists():
             write_atomically(self.path, _line(header))  # before the arrays: it marks the folder as ours
         lines = _read_lines(self.path)
         check_same(root, lines[0], header)
+        shape = (len(settings.views), *settings.size)  # [V, H, W]
+        dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
         self.arrays = {name: GrowingArray(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
         whole = min(array.rows for array in self.arrays.values())
         self.entries = _first(lines[1:], whole)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject, prepare_exam
@@ -26,6 +24,7 @@ from gazekit.data.preparation_source import (
 )
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.join import Joined
 from gazekit.gaze.recording import Recording
 
 if TYPE_CHECKING:
@@ -76,51 +75,65 @@ def prepare(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Prepare a data set: decode, crop, flip, resize; heat maps and masks through the same geometry.
+    """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
 
     A killed preparation goes on where it stopped when called again with the same settings; a finished one
     is left as it is. The result does not depend on ``jobs``.
 
     Args:
-        source: says which exams there are below ``root``.
-        root: folder of the raw data set.
+        source, root: which exams there are below the folder of the raw data set.
         out: folder of the prepared one.
         views: views that an exam must have, in order; None takes all views of the source.
         size, crop, laterality, dtype, fixations: see :class:`PreparationSettings`.
         jobs: worker processes; None takes one per core, 1 works in this process.
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
-        recordings: external recordings, joined by exam and view or by image name, in place of the exams' own.
+        recordings: joined by exam and view or by image name, in place of the exams' own.
         overwrite: discard another preparation in ``out``.
         progress: called with (exams done, exams).
 
-    Raises:
-        DataError: no usable exam, no gaze matched, another preparation in ``out``, one class only.
-        ConfigurationError: a setting out of its range.
-        StorageError: the disk is full or read-only.
+    Raises: DataError (no usable exam, no gaze matched, one class, another preparation), ConfigurationError,
+    StorageError.
     """
     root, out = Path(root), Path(out)
     exams = list_exams(source, root)
-    classes = classes_of(source, exams)
-    chosen = tuple(views) if views is not None else views_of(exams)
+    chosen = tuple(views or views_of(exams))
     settings = PreparationSettings(chosen, size, crop, laterality, dtype, fixations or FixationSettings())
-    header = settings.to_json() | {"classes": list(classes), "source": fingerprint(exams, recordings, root)}
+    header = _header(source, exams, settings, fingerprint(exams, recordings, root))
     _claim(out, overwrite=overwrite)
-    if (out / MANIFEST).exists():
-        check_same(out, read_manifest(out)["preparation"], header)
-        return _summary(out)
-    joined = join_recordings(recordings, exams)
-    dtypes = {"images": np.dtype(dtype), "gaze": np.dtype(dtype), "masks": np.dtype("uint8")}
-    with closing(Journal(out, header, (len(chosen), *size), dtypes)) as journal:
-        tasks = tasks_of(exams[len(journal.entries) :], root, settings, gaze_reader, joined)
-        with closing(ordered_map(prepare_exam, tasks, jobs=_jobs(jobs, len(exams)))) as results:
-            _record(journal, results, len(exams), on_bad_exam, progress)
+    if not _is_finished(out, header):
+        joined = join_recordings(recordings, exams)
+        with closing(Journal(out, header, settings)) as journal:
+            tasks = tasks_of(exams[len(journal.entries) :], root, settings, gaze_reader, joined)
+            with closing(ordered_map(prepare_exam, tasks, jobs=_jobs(jobs, len(exams)))) as results:
+                _record(journal, results, len(exams), on_bad_exam, progress)
+        _finish(out, header, journal, exams, joined)
+    return _summary(out)
+
+
+def _header(
+    source: "DataSource", exams: Sequence[Exam], settings: PreparationSettings, files: str
+) -> dict[str, Any]:
+    return settings.to_json() | {"classes": list(classes_of(source, exams)), "source": files}
+
+
+def _is_finished(out: Path, header: dict[str, Any]) -> bool:
+    """Whether ``out`` is prepared already. Raises: DataError when it is, but otherwise."""
+    if not (out / MANIFEST).exists():
+        return False
+    check_same(out, read_manifest(out)["preparation"], header)
+    return True
+
+
+def _finish(
+    out: Path, header: dict[str, Any], journal: Journal, exams: Sequence[Exam], joined: Joined | None
+) -> None:
+    """Write the tables, then the manifest, which says that all is there."""
     write_tables(out, journal.entries)
-    _check_result(journal.entries, exams, joined is not None, root)
+    _check_result(journal.entries, exams, out, external=joined is not None)
     unmatched = len(joined.unmatched_recordings) if joined else 0
     write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched))
     journal.path.unlink()
-    return _summary(out)
 
 
 def _claim(out: Path, *, overwrite: bool) -> None:
@@ -160,18 +173,18 @@ def _record(
 
 
 def _check_result(
-    entries: Sequence[dict[str, Any]], exams: Sequence[Exam], external: bool, root: Path
+    entries: Sequence[dict[str, Any]], exams: Sequence[Exam], out: Path, *, external: bool
 ) -> None:
     prepared = [entry for entry in entries if "reject" not in entry]
     if not prepared:
         first = entries[0]
         raise DataError(
-            f"{root}: all {len(entries)} exams were rejected; the first, {first['exam_id']}: {first['reject']}"
+            f"{out}: all {len(entries)} exams were rejected; the first, {first['exam_id']}: {first['reject']}"
         )
     asked = external or any(exam.gaze for exam in exams)
     if asked and not any(view["has_gaze"] for entry in prepared for view in entry["views"]):
         raise DataError(
-            f"{root}: no prepared exam has gaze, though there are gaze recordings; see rejects.csv, and check "
+            f"{out}: no prepared exam has gaze, though there are gaze recordings; see rejects.csv, and check "
             "that exams and recordings name each other alike"
         )
 
