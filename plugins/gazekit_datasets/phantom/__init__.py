@@ -1,0 +1,95 @@
+"""An in-silico two-view data set with gaze, written as the files that a hospital and an eye tracker write."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from gazekit.data.exam import Exam
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.signature import validate
+from gazekit_datasets.folder import Folder
+from gazekit_datasets.phantom.generate import DESCRIPTION, TABLE, generate
+from gazekit_datasets.phantom.scene import CLASSES, VIEWS, Settings
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Size = Annotated[float, Field(ge=0.03, le=0.2)]
+
+
+class Phantom:
+    """Mammograms of breasts that do not exist: one three-dimensional scene each, projected to CC and MLO.
+
+    A scene has one lesion, seen in both views at the same distance behind the nipple, and its label is the
+    lesion's; a look-alike of the other kind is seen in one view only. The tissue's power spectrum falls with
+    f^-3. Files: ``images/*.dcm`` (MG, for presentation), ``gaze/*.csv`` (samples at 60 Hz),
+    ``masks/*.png``, ``exams.csv``, ``phantom.json``; the data set ``folder`` reads them too.
+
+    Args:
+        image_height: rows of an image, in pixels; it is 0.8 times as wide and shows 233 mm.
+        difficulty: 0 to 1; raises the tissue's texture, the look-alikes' contrast and the number of harmless
+            densities, lowers the lesion's contrast.
+        lesion_size: smallest and largest diameter of a lesion's core (spicules reach beyond) or of a cluster, as
+            fractions of the image height.
+        contrast: factor on the brightness of all findings, 0 to 3.
+        calcifications: share of exams whose findings are clusters of calcifications, 0 to 1. They are lost where
+            images are prepared much smaller than they were drawn, hence 0.
+        gaze_quality: share of the dwell time on the lesion, 0 to 1.
+        without_gaze: share of exams without a recording, 0 to 1.
+
+    Raises:
+        ConfigurationError: an option out of its range.
+
+    Source: issue 2, section 4; Burgess et al. 2001, doi:10.1118/1.1355308, for the texture.
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        *,
+        image_height: Annotated[int, Field(ge=64, le=4096)] = 256,
+        difficulty: Share = 0.5,
+        lesion_size: tuple[Size, Size] = (0.07, 0.10),
+        contrast: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0,
+        calcifications: Share = 0.0,
+        gaze_quality: Share = 0.75,
+        without_gaze: Share = 0.0,
+    ) -> None:
+        options = {
+            "image_height": image_height,
+            "difficulty": difficulty,
+            "lesion_size": lesion_size,
+            "contrast": contrast,
+            "calcifications": calcifications,
+            "gaze_quality": gaze_quality,
+            "without_gaze": without_gaze,
+        }
+        checked, problems = validate(Phantom, options)
+        if not problems and lesion_size[0] > lesion_size[1]:
+            problems = [("lesion_size", f"expected (smallest, largest), got {lesion_size}")]
+        if problems:
+            raise ConfigurationError("phantom: " + "; ".join(f"{name}: {why}" for name, why in problems))
+        self.settings = Settings(**checked)
+
+    def generate(self, root: Path, *, exams: int, seed: int, progress: Callable[[int, int], None]) -> None:
+        """Write ``exams`` exams below ``root``; exam i depends on the options, the seed and i only.
+
+        A folder that already holds a phantom of these options and this seed keeps its finished files.
+        ``progress`` is called with (done, total).
+
+        Raises:
+            DataError: the folder holds something else.
+            StorageError: the disk is full or not writable.
+        """
+        generate(root, self.settings, exams=exams, seed=seed, progress=progress)
+
+    def exams(self, root: Path) -> Iterator[Exam]:
+        """Yield the exams below ``root``. Raises: DataError with file, row and what was expected."""
+        for name in (DESCRIPTION, TABLE):
+            if not (root / name).is_file():
+                raise DataError(
+                    f"{root / name}: there is no such file; expected a complete phantom; "
+                    "generate it into this folder (again: finished exams are kept)"
+                )
+        yield from Folder(gaze_reader="plain", classes=CLASSES, views=VIEWS).exams(root)

@@ -1,0 +1,121 @@
+"""Scenes drawn at random: who the patient is, how the breast is shaped, what is in it and where."""
+
+from typing import Literal
+
+import numpy as np
+
+from gazekit_datasets.phantom.geometry import in_pectoral, inside, project
+from gazekit_datasets.phantom.scene import VIEWS, Finding, Outline, Role, Scene, Settings, View, generator
+
+BOTH_BREASTS = 0.35
+"""Share of the pairs of exams that are the two breasts of one patient."""
+MALIGNANT = 0.45
+MONOCHROME1 = 0.25
+MARGIN = 0.12
+"""How far inside the outline a finding's centre lies at least."""
+
+
+def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
+    """The scene of exam ``index``; it depends on the settings, the seed and the index only."""
+    first = index - index % 2
+    both = generator(seed, first, "pair").random() < BOTH_BREASTS
+    number = first if both else index
+    patient = generator(seed, number, "patient")
+    laterality: Literal["L", "R"] = "L" if (patient.random() < 0.5) == (index == number) else "R"
+    bits, inverted = int(patient.choice([12, 14])), bool(patient.random() < MONOCHROME1)
+    density = float(patient.uniform(0.25, 0.75))
+    outlines = _outlines(patient)
+    rng = generator(seed, index, "scene")
+    malignant = bool(rng.random() < MALIGNANT)
+    return Scene(
+        exam_id=f"P{number + 1:05d}_{laterality}",
+        patient_id=f"P{number + 1:05d}",
+        laterality=laterality,
+        malignant=malignant,
+        density=density,
+        outlines=outlines,
+        findings=_findings(settings, rng, malignant, outlines),
+        bits=bits,
+        inverted=inverted,
+        has_gaze=bool(generator(seed, index, "recording").random() >= settings.without_gaze),
+    )
+
+
+def _outlines(rng: np.random.Generator) -> dict[View, Outline]:
+    depth = rng.uniform(0.40, 0.56)
+    half = rng.uniform(0.34, 0.42)
+    nipple = rng.uniform(0.47, 0.53)
+    low = rng.uniform(0.56, 0.64)
+    return {
+        "cc": Outline(depth, nipple, half, half * rng.uniform(0.92, 1.08)),
+        "mlo": Outline(
+            depth * rng.uniform(0.98, 1.06),
+            low,
+            low * rng.uniform(1.08, 1.25),
+            min(half * rng.uniform(0.85, 1.0), 0.95 - low),
+            (rng.uniform(0.16, 0.27), rng.uniform(0.40, 0.60)),
+        ),
+    }
+
+
+def _findings(
+    settings: Settings, rng: np.random.Generator, malignant: bool, outlines: dict[View, Outline]
+) -> tuple[Finding, ...]:
+    """The lesion, one look-alike of the other kind in one view, and densities without meaning."""
+    kind: Literal["mass", "calcifications"] = (
+        "calcifications" if rng.random() < settings.calcifications else "mass"
+    )
+    level = settings.contrast * (1.15 - 0.3 * settings.difficulty)
+    found: list[Finding] = []
+
+    def add(role: Role, looks_malignant: bool, strength: float, views: tuple[View, ...]) -> None:
+        diameter = float(rng.uniform(*settings.lesion_size))
+        contrast = float(level * strength * rng.uniform(0.85, 1.15))
+        position = _free_position(rng, outlines, diameter, views, found)
+        shape_seed = int(rng.integers(2**31))
+        found.append(Finding(role, kind, looks_malignant, position, diameter, contrast, views, shape_seed))
+
+    add("lesion", malignant, 0.24, VIEWS)
+    superposed = VIEWS[int(rng.random() < 0.5)]
+    add("look_alike", not malignant, 0.24 * (0.6 + 0.4 * settings.difficulty), (superposed,))
+    for _ in range(int(rng.integers(0, 2 + round(2 * settings.difficulty)))):
+        add("density", False, float(rng.uniform(0.08, 0.18)), VIEWS)
+    return tuple(found)
+
+
+def _free_position(
+    rng: np.random.Generator,
+    outlines: dict[View, Outline],
+    diameter: float,
+    views: tuple[View, ...],
+    others: list[Finding],
+) -> tuple[float, float, float]:
+    """A place inside the breast in both views, off the pectoral muscle, clear of what is there already."""
+    depth = outlines["cc"].depth
+    for attempt in range(2000):
+        spread = rng.uniform(-1.0, 1.0, 2) * outlines["cc"].above
+        position = (float(rng.uniform(0.18, 0.88) * depth), float(spread[0]), float(spread[1]))
+        clear = 1.6 * diameter * (1.0 - attempt / 2000)
+        if all(_fits(position, view, outlines[view], diameter) for view in VIEWS) and all(
+            _distance(position, other.position, view, outlines[view]) > clear + other.diameter / 2
+            for other in others
+            for view in views
+            if view in other.views
+        ):
+            return position
+    return (0.5 * depth, 0.0, 0.0)
+
+
+def _fits(position: tuple[float, float, float], view: View, outline: Outline, diameter: float) -> bool:
+    x, y = project(position, view, outline)
+    return bool(
+        inside(x, y, outline) > MARGIN
+        and in_pectoral(x, y, outline) < -0.5 * diameter
+        and diameter < y < 1.0 - diameter
+    )
+
+
+def _distance(
+    one: tuple[float, float, float], two: tuple[float, float, float], view: View, outline: Outline
+) -> float:
+    return float(np.linalg.norm(project(one, view, outline) - project(two, view, outline)))

@@ -1,0 +1,90 @@
+"""The files of one exam: DICOM images, lesion masks, gaze samples; each is whole or absent."""
+
+import os
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gazekit.errors import StorageError
+from gazekit_datasets.phantom.dicom import dicom_bytes
+from gazekit_datasets.phantom.drawing import draw_scene
+from gazekit_datasets.phantom.gaze import Samples, record_gaze
+from gazekit_datasets.phantom.geometry import image_shape
+from gazekit_datasets.phantom.render import render
+from gazekit_datasets.phantom.scene import VIEWS, Scene, Settings, View, generator
+
+FOLDERS = ("images", "gaze", "masks")
+COLUMNS = ("exam_id", "patient_id", "label", "cc", "mlo", "cc_gaze", "mlo_gaze", "cc_mask", "mlo_mask")
+
+
+def exam_row(scene: Scene) -> dict[str, str]:
+    """The exam's row of the table; paths relative to the root, no gaze files where nothing was recorded."""
+    row = {"exam_id": scene.exam_id, "patient_id": scene.patient_id, "label": scene.label}
+    for view in VIEWS:
+        row[view] = f"images/{scene.exam_id}_{view}.dcm"
+        row[f"{view}_gaze"] = f"gaze/{scene.exam_id}_{view}.csv" if scene.has_gaze else ""
+        row[f"{view}_mask"] = f"masks/{scene.exam_id}_{view}.png"
+    return row
+
+
+def is_written(root: Path, row: dict[str, str]) -> bool:
+    """Whether all files of a row of the table are there."""
+    return all((root / row[column]).exists() for column in COLUMNS[3:] if row[column])
+
+
+def write_exam(root: Path, settings: Settings, seed: int, identity: str, index: int) -> None:
+    """Draw exam ``index`` and write its files.
+
+    Args:
+        root: of the data set; its folders exist.
+        settings, seed, index: the exam is a function of these.
+        identity: see `dicom_bytes`.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    scene = draw_scene(settings, seed, index)
+    row = exam_row(scene)
+    shape = image_shape(settings.image_height)
+    for view in VIEWS:
+        rng = generator(seed, index, f"tissue {view}")
+        image, mask = render(scene, view, shape, difficulty=settings.difficulty, rng=rng)
+        write_whole(root / row[view], dicom_bytes(image, scene, view, identity))
+        write_whole(root / row[f"{view}_mask"], _png(mask))
+        if scene.has_gaze:
+            reader = generator(seed, index, f"gaze {view}")
+            samples = record_gaze(scene, view, shape, quality=settings.gaze_quality, rng=reader)
+            write_whole(root / row[f"{view}_gaze"], _gaze_table(scene, view, samples))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there. Raises: StorageError."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder, "
+            "then run again: finished exams are kept"
+        ) from error
+
+
+def _png(mask: NDArray[np.bool_]) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _gaze_table(scene: Scene, view: View, samples: Samples) -> bytes:
+    """Raw samples as CSV; a lost sample has neither x nor y."""
+    text = StringIO()
+    text.write("exam_id,view,t_ms,x,y\n")
+    for t_ms, x, y in zip(samples.t_ms, samples.x, samples.y, strict=True):
+        place = "," if np.isnan(x) else f"{x:.2f},{y:.2f}"
+        text.write(f"{scene.exam_id},{view},{t_ms:.1f},{place}\n")
+    return text.getvalue().encode()

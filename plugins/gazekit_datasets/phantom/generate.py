@@ -1,0 +1,97 @@
+"""Writing a whole phantom, in parallel and resumable."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from functools import partial
+from io import StringIO
+from multiprocessing import get_context
+from pathlib import Path
+
+from gazekit.errors import DataError, StorageError
+from gazekit_datasets.phantom.drawing import draw_scene
+from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam, write_whole
+from gazekit_datasets.phantom.scene import Settings
+
+DESCRIPTION = "phantom.json"
+TABLE = "exams.csv"
+VERSION = 1
+"""Of the drawing code: raised whenever the same seed no longer gives the same bytes."""
+WORTH_A_POOL = 2e6
+"""Pixels below which starting other processes costs more than it saves."""
+
+
+def generate(
+    root: Path, settings: Settings, *, exams: int, seed: int, progress: Callable[[int, int], None]
+) -> None:
+    """Write the first ``exams`` exams of a phantom below ``root``; what is there already is kept.
+
+    Args:
+        root: an empty or new folder, or one that holds a phantom of these settings and this seed.
+        settings: options of the phantom.
+        exams: how many, at least 1.
+        seed: 0 or greater.
+        progress: called with (done, total).
+
+    Raises:
+        DataError: the folder holds something else, or the numbers make no sense.
+        StorageError: the disk is full or not writable.
+    """
+    if exams < 1 or seed < 0:
+        raise DataError(f"phantom: exams is {exams} and seed is {seed}; expected exams >= 1 and seed >= 0")
+    description = json.dumps({"version": VERSION, "seed": seed, "options": asdict(settings)}, indent=1)
+    _claim(root, description)
+    rows = [exam_row(draw_scene(settings, seed, index)) for index in range(exams)]
+    missing = [index for index, row in enumerate(rows) if not is_written(root, row)]
+    progress(exams - len(missing), exams)
+    write = partial(write_exam, root, settings, seed, description)
+    for done, _ in enumerate(_in_parallel(write, missing, settings.image_height), start=1):
+        progress(exams - len(missing) + done, exams)
+    text = StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(root / TABLE, text.getvalue().encode())
+
+
+def _claim(root: Path, description: str) -> None:
+    """Make the folders, or check that they are those of the same phantom."""
+    marker = root / DESCRIPTION
+    if root.exists() and not root.is_dir():
+        raise DataError(f"{root}: is a file; expected a folder for the phantom; choose another path")
+    if marker.exists():
+        if marker.read_text(encoding="utf-8") != description:
+            raise DataError(
+                f"{marker}: the folder holds a phantom of another seed or of other options; "
+                "choose another folder or delete this one"
+            )
+    elif root.exists() and any(root.iterdir()):
+        raise DataError(f"{root}: is not empty and holds no phantom; choose a new or empty folder")
+    try:
+        for folder in FOLDERS:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{root}: cannot be made ({error.strerror}); choose another folder") from error
+    write_whole(marker, description.encode())
+
+
+def _in_parallel(write: Callable[[int], None], indices: list[int], image_height: int) -> Iterator[None]:
+    """Call ``write`` for every index, on all cores if that is worth it."""
+    jobs = min(os.cpu_count() or 1, len(indices))
+    if jobs <= 1 or len(indices) * image_height**2 < WORTH_A_POOL:
+        yield from map(write, indices)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        yield from pool.map(write, indices)
+    except BrokenProcessPool as error:
+        raise StorageError(
+            "phantom: a process that draws exams was killed, for want of memory as a rule; "
+            "run again: finished exams are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)

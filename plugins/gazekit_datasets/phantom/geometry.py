@@ -1,0 +1,64 @@
+"""From the scene to one view: projection, outline and pectoral muscle.
+
+Images are drawn as of a left breast, the chest wall on the left and the armpit side on top; a right breast's are
+mirrored when everything is drawn.
+"""
+
+from math import cos, radians, sin
+
+import numpy as np
+
+from gazekit_datasets.phantom.scene import Floats, Outline, View
+
+ASPECT = 0.8
+"""Image width over height, as of a 24 x 29 cm detector."""
+FIELD_MM = 233.0
+"""Height of the field of view in mm."""
+OBLIQUITY = radians(45.0)
+"""Tilt of the MLO projection, from the head towards the armpit side."""
+EXPONENT = 2.2
+"""Of the superellipse that a compressed breast's outline is."""
+
+# Rows: right and down in the image, for a position (behind, lateral, cranial).
+PROJECTION: dict[View, Floats] = {
+    "cc": np.array([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
+    "mlo": np.array([[-1.0, 0.0, 0.0], [0.0, -sin(OBLIQUITY), -cos(OBLIQUITY)]]),
+}
+
+
+def image_shape(height: int) -> tuple[int, int]:
+    """(rows, columns) of an image of this height in pixels."""
+    return height, round(ASPECT * height)
+
+
+def project(position: tuple[float, float, float] | Floats, view: View, outline: Outline) -> Floats:
+    """Positions ``[..., 3]`` to (x, y) ``[..., 2]``, in fractions of the image height."""
+    return np.asarray(np.asarray(position) @ PROJECTION[view].T + np.array([outline.depth, outline.nipple]))
+
+
+def inside(x: Floats, y: Floats, outline: Outline) -> Floats:
+    """How far inside the outline a point is: 1 at the nipple's level on the chest wall, 0 at the skin.
+
+    ``1 - (|x / depth|^p + |(y - nipple) / half|^p)^(1/p)`` with half = above or below; negative outside.
+    """
+    rise = y - outline.nipple
+    half = np.where(rise < 0, outline.above, outline.below)
+    radius = (np.abs(x / outline.depth) ** EXPONENT + np.abs(rise / half) ** EXPONENT) ** (1 / EXPONENT)
+    return np.asarray(1.0 - radius)
+
+
+def skin_distance(x: Floats, y: Floats, outline: Outline) -> Floats:
+    """Distance to the skin, positive inside, by the first-order estimate F / |grad F|; exact at the skin."""
+    value = inside(x, y, outline)
+    step = float(x[0, 1] - x[0, 0])
+    along_y, along_x = np.gradient(value, step)
+    return np.asarray(value / np.maximum(np.hypot(along_x, along_y), 0.5))
+
+
+def in_pectoral(x: Floats, y: Floats, outline: Outline) -> Floats:
+    """Signed depth in the pectoral muscle, positive inside; a triangle at the upper chest wall, slightly convex."""
+    if outline.pectoral is None:
+        return np.full(np.broadcast_shapes(np.shape(x), np.shape(y)), -1.0)
+    width, length = outline.pectoral
+    down = np.clip(y / length, 0.0, 1.5)
+    return np.asarray(width * (1.0 - down + 0.35 * down * (1.0 - down)) - x)

@@ -1,0 +1,119 @@
+"""One breast as a three-dimensional scene: what there is, before anything is projected or drawn.
+
+Lengths are fractions of the image height. A position is (behind, lateral, cranial): its distance behind the
+nipple towards the chest wall, then towards the armpit side, then towards the head.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+View = Literal["cc", "mlo"]
+Role = Literal["lesion", "look_alike", "density"]
+
+VIEWS: tuple[View, View] = ("cc", "mlo")
+CLASSES = ("benign", "malignant")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of a phantom, as `Phantom` documents them."""
+
+    image_height: int
+    difficulty: float
+    lesion_size: tuple[float, float]
+    contrast: float
+    calcifications: float
+    gaze_quality: float
+    without_gaze: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The compressed breast in one view, and the pectoral muscle if it is in the picture.
+
+    Args:
+        depth: from the chest wall to the nipple.
+        nipple: height of the nipple below the upper image border.
+        above, below: from the nipple's level to the upper and lower end of the half-ellipse.
+        pectoral: (width at the upper border, length along the chest wall); None where it is not seen.
+    """
+
+    depth: float
+    nipple: float
+    above: float
+    below: float
+    pectoral: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a reader may look at.
+
+    Args:
+        role: ``lesion`` decides the label, ``look_alike`` is a superposition seen in one view only,
+            ``density`` a harmless one.
+        kind: mass or cluster of calcifications.
+        malignant: how it looks.
+        position: of its centre, see above.
+        diameter: of the mass's core or of the cluster.
+        contrast: its brightness over the tissue around it; the brightest tissue is about 0.9.
+        views: in which it is seen.
+        shape_seed: of its three-dimensional shape, the same in every view.
+    """
+
+    role: Role
+    kind: Literal["mass", "calcifications"]
+    malignant: bool
+    position: tuple[float, float, float]
+    diameter: float
+    contrast: float
+    views: tuple[View, ...]
+    shape_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One exam before it is drawn.
+
+    Args:
+        exam_id, patient_id: synthetic.
+        laterality: ``L`` or ``R``.
+        malignant: the label; that of the finding whose role is ``lesion``.
+        density: share of glandular tissue, 0.2 (fatty) to 0.8 (dense).
+        outlines: per view.
+        findings: the lesion first.
+        bits: stored per pixel, 12 or 14.
+        inverted: written as MONOCHROME1.
+        has_gaze: a recording was made.
+    """
+
+    exam_id: str
+    patient_id: str
+    laterality: Literal["L", "R"]
+    malignant: bool
+    density: float
+    outlines: dict[View, Outline]
+    findings: tuple[Finding, ...]
+    bits: int
+    inverted: bool
+    has_gaze: bool
+
+    @property
+    def label(self) -> str:
+        """The class name."""
+        return CLASSES[self.malignant]
+
+    @property
+    def lesion(self) -> Finding:
+        """The finding that decides the label."""
+        return self.findings[0]
+
+
+def generator(seed: int, index: int, purpose: str) -> np.random.Generator:
+    """Random numbers of one exam (or patient) for one purpose; f(seed, index, purpose), never a stream."""
+    return np.random.default_rng((seed, index, zlib.crc32(purpose.encode())))
