@@ -138,7 +138,9 @@ def test_facts_and_limits_are_told_in_words(written):
 def test_text_from_outside_stays_text(written):
     attack = "<script>alert(1)</script>"
     page, path = written(
-        title=attack, facts={attack: {attack: attack}}, metrics={attack: {attack: METRICS["Gaze"]["cc"]}}
+        title=attack,
+        facts={attack: {attack: attack}},
+        metrics={attack: {attack: METRICS["gaze_agreement"]["cc"]}},
     )
     assert page.all("script") == []
     assert page.words.count(attack) >= 5

@@ -93,7 +93,7 @@ def write_page(
         style=Markup(style),
         style_hash=f"sha256-{digest}",
         groups=[
-            {"title": group, "rows": [_row(name, interval) for name, interval in found.items()]}
+            {"title": _heading(group), "rows": [_row(name, interval) for name, interval in found.items()]}
             for group, found in metrics.items()
         ],
         sections=[
@@ -103,6 +103,11 @@ def write_page(
         limits=[*limits, *LIMITS],
     )
     write_atomically(path, page)
+
+
+def _heading(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _row(name: str, interval: Interval) -> dict[str, Any]:
