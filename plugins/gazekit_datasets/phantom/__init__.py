@@ -10,8 +10,8 @@ from gazekit.data.exam import Exam
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.signature import validate
 from gazekit_datasets.folder import Folder
-from gazekit_datasets.phantom.generate import DESCRIPTION, TABLE, generate
 from gazekit_datasets.phantom.scene import CLASSES, VIEWS, Settings
+from gazekit_datasets.phantom.writing import DESCRIPTION, TABLE, generate
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[float, Field(ge=0.03, le=0.2)]

@@ -11,6 +11,8 @@ BOTH_BREASTS = 0.35
 """Share of the pairs of exams that are the two breasts of one patient."""
 MALIGNANT = 0.45
 MONOCHROME1 = 0.25
+LESION_CONTRAST = 0.32
+"""At difficulty 0.5; the brightest tissue is about 0.9."""
 MARGIN = 0.12
 """How far inside the outline a finding's centre lies at least."""
 
@@ -75,10 +77,10 @@ def _findings(
         shape_seed = int(rng.integers(2**31))
         found.append(Finding(role, kind, looks_malignant, position, diameter, contrast, views, shape_seed))
 
-    add("lesion", malignant, 0.24, VIEWS)
+    add("lesion", malignant, LESION_CONTRAST, VIEWS)
     superposed = VIEWS[int(rng.random() < 0.5)]
-    add("look_alike", not malignant, 0.24 * (0.6 + 0.4 * settings.difficulty), (superposed,))
-    for _ in range(int(rng.integers(0, 2 + round(2 * settings.difficulty)))):
+    add("look_alike", not malignant, LESION_CONTRAST * (0.5 + 0.5 * settings.difficulty), (superposed,))
+    for _ in range(int(rng.integers(0, 1 + round(2 * settings.difficulty)))):
         add("density", False, float(rng.uniform(0.08, 0.18)), VIEWS)
     return tuple(found)
 

@@ -63,7 +63,7 @@ def _draw_mass(
         return ndimage.gaussian_filter(core**0.8, 0.03 * pixels), core > 0
     core = np.zeros(size)
     for _ in range(6):
-        offset, radii = rng.normal(0.0, 0.17, 3), rng.uniform(0.16, 0.34, 3)
+        offset, radii = rng.normal(0.0, 0.15, 3), rng.uniform(0.18, 0.36, 3)
         core = np.maximum(core, _chord(offset, np.diag(radii**2), rng, matrix, centre, size))
     soft = ndimage.gaussian_filter(core, 0.06 * pixels)
     spicules = _spicules(rng, matrix, centre, size, pixels)
@@ -97,15 +97,15 @@ def _spicules(
     rng: np.random.Generator, matrix: Floats, centre: Floats, size: tuple[int, int], pixels: float
 ) -> Floats:
     """Thin, slightly bent, fading lines that radiate from the core in all directions of space."""
-    number = int(rng.integers(26, 38))
+    number = int(rng.integers(22, 32))
     direction = rng.standard_normal((number, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     bend = 0.15 * rng.standard_normal((number, 1, 3))
-    length = rng.uniform(0.5, 1.15, (number, 1, 1))
+    length = rng.uniform(0.55, 1.15, (number, 1, 1))
     along = np.linspace(0.0, 1.0, 9)[None, :, None]
     points = direction[:, None, :] * (0.25 + length * along) + bend * along**2  # [N, 9, 3], in diameters
-    peaks = rng.uniform(0.4, 0.85, (number, 1)) * (1.0 - along[..., 0]) ** 0.8
-    return np.minimum(draw_lines(points @ matrix.T + centre, peaks, 0.024 * pixels, size), 0.9)
+    peaks = rng.uniform(0.5, 1.0, (number, 1)) * (1.0 - along[..., 0]) ** 0.6
+    return np.minimum(draw_lines(points @ matrix.T + centre, peaks, 0.030 * pixels, size), 0.9)
 
 
 def _draw_cluster(

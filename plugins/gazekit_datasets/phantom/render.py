@@ -70,9 +70,9 @@ def _tissue(
     gland *= np.clip(skin_distance(x, y, outline) / SUBCUTANEOUS, 0.0, 1.0) ** 0.7
     fine = power_law(shape, rng).astype(np.float64)
     strands = fibres(shape, rng, outline)
-    strength = 0.035 + 0.05 * difficulty
+    strength = 0.02 + 0.04 * difficulty
     image = FAT + GLAND * gland * (0.85 + 0.1 * texture)
-    image += strength * (0.55 + gland) * fine + 0.10 * (0.2 + 0.8 * gland) * strands
+    image += strength * (0.55 + gland) * fine + 0.08 * (0.2 + 0.8 * gland) * strands
     muscle = np.clip(in_pectoral(x, y, outline) / 0.03, 0.0, 1.0) ** 0.8
     return image * (1.0 - muscle) + muscle * (MUSCLE - 0.25 * y + 0.03 * fine + 0.04 * strands)
 

@@ -1,0 +1,173 @@
+"""The phantom's scenes: patients, labels, look-alikes, and one lesion that both views agree on."""
+
+import csv
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from gazekit_datasets.phantom import Phantom
+from gazekit_datasets.phantom.drawing import draw_scene
+from gazekit_datasets.phantom.geometry import image_shape, project
+from gazekit_datasets.phantom.lesions import draw_finding
+from gazekit_datasets.phantom.render import render
+from gazekit_datasets.phantom.scene import VIEWS, Finding, Floats, Scene, Settings, View, generator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+
+SCENES = 300
+DEFAULT = Phantom().settings
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [draw_scene(DEFAULT, 11, index) for index in range(SCENES)]
+
+
+def changed(**options: object) -> Settings:
+    return Phantom(**options).settings  # type: ignore[arg-type]
+
+
+def test_exams_have_unique_ids_and_some_patients_have_both_breasts(scenes: list[Scene]) -> None:
+    assert len({scene.exam_id for scene in scenes}) == SCENES
+    sides: dict[str, list[str]] = {}
+    for scene in scenes:
+        sides.setdefault(scene.patient_id, []).append(scene.laterality)
+    assert all(sorted(side) in (["L"], ["R"], ["L", "R"]) for side in sides.values())
+    both = sum(len(side) == 2 for side in sides.values()) / (SCENES / 2)
+    assert 0.2 < both < 0.5
+
+
+def test_labels_are_balanced_and_are_the_lesions(scenes: list[Scene]) -> None:
+    assert 0.37 < np.mean([scene.malignant for scene in scenes]) < 0.53
+    for scene in scenes:
+        assert [f.role for f in scene.findings].count("lesion") == 1
+        assert scene.lesion.role == "lesion"
+        assert scene.lesion.views == VIEWS
+        assert scene.label == ("malignant" if scene.lesion.malignant else "benign")
+
+
+def test_what_looks_malignant_beside_the_label_is_in_one_view_only(scenes: list[Scene]) -> None:
+    superposed = set()
+    for scene in scenes:
+        (look_alike,) = (f for f in scene.findings if f.role == "look_alike")
+        assert len(look_alike.views) == 1
+        assert look_alike.malignant != scene.malignant
+        superposed.add((scene.malignant, look_alike.views))
+        assert not any(f.malignant for f in scene.findings if f.role == "density")
+    assert len(superposed) == 4  # both kinds in both views
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), index=st.integers(0, 10_000))
+def test_findings_lie_in_the_breast_and_apart(seed: int, index: int) -> None:
+    scene = draw_scene(DEFAULT, seed, index)
+    for view in VIEWS:
+        outline = scene.outlines[view]
+        seen = [f for f in scene.findings if view in f.views]
+        places = np.array([project(f.position, view, outline) for f in seen])
+        half = np.where(places[:, 1] < outline.nipple, outline.above, outline.below)
+        ellipse = (places[:, 0] / outline.depth) ** 2 + ((places[:, 1] - outline.nipple) / half) ** 2
+        assert (places[:, 0] > 0).all()
+        assert (ellipse < 1).all()
+        gaps = np.linalg.norm(places[0] - places[1:], axis=1)
+        reach = np.array([(scene.lesion.diameter + f.diameter) / 2 for f in seen[1:]])
+        assert (gaps > reach).all()  # nothing is drawn over the lesion's core
+
+
+@settings(max_examples=25, deadline=None)
+@given(index=st.integers(0, 10_000))
+def test_options_do_not_move_what_they_do_not_name(index: int) -> None:
+    plain = draw_scene(DEFAULT, 3, index)
+    varied = draw_scene(changed(gaze_quality=0.2, contrast=2.0, without_gaze=0.5), 3, index)
+    assert [f.position for f in plain.findings] == [f.position for f in varied.findings]
+    assert plain.label == varied.label
+    for one, two in zip(plain.findings, varied.findings, strict=True):
+        assert two.contrast == pytest.approx(2 * one.contrast)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.8, 1.0])
+def test_share_without_gaze_is_respected(share: float) -> None:
+    without = [not draw_scene(changed(without_gaze=share), 2, index).has_gaze for index in range(SCENES)]
+    assert np.mean(without) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_share_of_calcifications_is_respected(share: float) -> None:
+    options = changed(calcifications=share)
+    kinds = [draw_scene(options, 2, index).lesion.kind == "calcifications" for index in range(SCENES)]
+    assert np.mean(kinds) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
+
+
+def test_harder_means_fainter_lesions_and_stronger_look_alikes() -> None:
+    def mean_contrast(difficulty: float, role: str) -> float:
+        drawn = [draw_scene(changed(difficulty=difficulty), 4, index) for index in range(60)]
+        return float(np.mean([f.contrast for scene in drawn for f in scene.findings if f.role == role]))
+
+    assert mean_contrast(0.0, "lesion") > mean_contrast(1.0, "lesion")
+    ease, hardship = (mean_contrast(d, "look_alike") / mean_contrast(d, "lesion") for d in (0.0, 1.0))
+    assert ease < hardship <= 1.05
+
+
+def test_distance_behind_the_nipple_agrees_between_the_written_masks(tmp_path: Path) -> None:
+    """Measured on the files alone: the nipple is the breast's foremost point, the lesion its mask's centroid."""
+    phantom = Phantom(image_height=256)
+    phantom.generate(tmp_path, exams=8, seed=9, progress=lambda done, total: None)
+    with (tmp_path / "exams.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    for number, row in enumerate(table):
+        distance = []
+        scene = draw_scene(phantom.settings, 9, number)
+        for view in VIEWS:
+            mask = np.asarray(Image.open(tmp_path / row[f"{view}_mask"])) > 0
+            x = np.nonzero(mask)[1].mean() + 0.5
+            foremost = scene.outlines[view].depth * 256
+            distance.append(foremost - (x if scene.laterality == "L" else mask.shape[1] - x))
+        assert distance[0] == pytest.approx(distance[1], abs=2.5)  # of 256 rows: 2.3 mm; readers accept 10 mm
+
+
+def drawn(view: View, *, malignant: bool, kind: Literal["mass", "calcifications"]) -> Floats:
+    finding = Finding("lesion", kind, malignant, (0.25, 0.02, 0.05), 0.15, 0.3, VIEWS, 42)
+    outline = draw_scene(DEFAULT, 0, 0).outlines[view]
+    return draw_finding(finding, view, outline, image_shape(1024)).brightness
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_malignant_masses_are_rougher_than_benign_ones(view: View) -> None:
+    """At equal nominal size there is more border, the spicules, in relation to the brightness."""
+
+    def roughness(malignant: bool) -> float:
+        brightness = drawn(view, malignant=malignant, kind="mass")
+        return float(np.hypot(*np.gradient(brightness)).sum() / brightness.sum())
+
+    assert roughness(True) > 1.3 * roughness(False)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_malignant_calcifications_are_many_and_unlike_each_other(view: View) -> None:
+    grains, spread = {}, {}
+    for malignant in (False, True):
+        brightness = drawn(view, malignant=malignant, kind="calcifications")
+        labels, grains[malignant] = ndimage.label(brightness > 0.3 * brightness.max())
+        peaks = ndimage.maximum(brightness, labels, range(1, grains[malignant] + 1))
+        spread[malignant] = np.std(peaks) / np.mean(peaks)
+    assert 4 <= grains[False] <= 8
+    assert grains[True] > grains[False]
+    assert spread[True] > 2 * spread[False]
+
+
+def test_a_look_alike_changes_the_pixels_of_its_own_view_only() -> None:
+    scene = draw_scene(DEFAULT, 0, 1)
+    (look_alike,) = (f for f in scene.findings if f.role == "look_alike")
+    without = Scene(
+        **{name: getattr(scene, name) for name in Scene.__slots__ if name != "findings"},
+        findings=tuple(f for f in scene.findings if f is not look_alike),
+    )
+    for view in VIEWS:
+        there, gone = (
+            render(s, view, image_shape(128), difficulty=0.5, rng=generator(0, 1, view))[0]
+            for s in (scene, without)
+        )
+        assert np.array_equal(there, gone) == (view not in look_alike.views)
