@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from gazekit.build import build_model as build_model
     from gazekit.build import build_objective as build_objective
     from gazekit.data.prepared import PreparedDataset as PreparedDataset
+    from gazekit.discovery import load_registry as load_registry
     from gazekit.hookspecs import hookimpl as hookimpl
-    from gazekit.registry import load_registry as load_registry
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ _PUBLIC = {
     "build_model": "gazekit.build",
     "build_objective": "gazekit.build",
     "hookimpl": "gazekit.hookspecs",
-    "load_registry": "gazekit.registry",
+    "load_registry": "gazekit.discovery",
 }
 __all__ = ["PreparedDataset", "__version__", "build_model", "build_objective", "hookimpl", "load_registry"]
 

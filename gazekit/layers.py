@@ -9,6 +9,7 @@ from typing import Any
 
 import tomlkit
 import tomlkit.exceptions
+from tomlkit.container import Container
 
 from gazekit.errors import ConfigurationError
 
@@ -151,7 +152,8 @@ def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:
     layer: Layer = {}
 
     def walk(key: Key, table: Any) -> None:
-        for part, item in table.items():
+        for part in table:
+            item = _item(table, part)
             if isinstance(item, dict) and not isinstance(item, tomlkit.items.InlineTable):
                 walk((*key, part), item)
             else:
@@ -161,3 +163,9 @@ def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:
 
     walk((), document)
     return layer
+
+
+def _item(table: Any, part: str) -> Any:
+    """The item with its comment, which plain look-up leaves off booleans."""
+    container = table.value if isinstance(table, tomlkit.items.Table) else table
+    return container.item(part) if isinstance(container, Container) else table[part]

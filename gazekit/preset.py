@@ -1,7 +1,7 @@
 """A preset: which components, with which options, trained how. TOML → validated values."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 import tomlkit
@@ -20,6 +20,18 @@ from gazekit.layers import (
     preset_layers,
     read_layer,
 )
+from gazekit.settings import (
+    ComponentChoice,
+    DataSettings,
+    FusionSettings,
+    GazeSettings,
+    LossSettings,
+    ModelSettings,
+    Slot,
+    Table,
+    TrainingSettings,
+    absent,
+)
 
 __all__ = [
     "Preset",
@@ -30,125 +42,11 @@ __all__ = [
     "resolve",
 ]
 
+
 CheckComponent = Callable[[str, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
-Share = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 
-class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class ComponentChoice(pydantic.BaseModel):
-    """A component by name; every other key is one of its options."""
-
-    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
-    use: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options as written, or with defaults once the preset is resolved."""
-        return dict(self.model_extra or {})
-
-
-def _absent(value: Any) -> Any:
-    return None if value == "none" else value
-
-
-Slot = Annotated[ComponentChoice | None, pydantic.BeforeValidator(_absent)]
-
-
-class DataSettings(_Table):
-    """What the model sees."""
-
-    dataset: Slot = None
-    """Data source that is generated and used when no data are given."""
-    exams: Count = 300
-    """Exams to generate."""
-    size: Count = 224
-    """Height and width of a prepared image, px."""
-    mean: float = 0.449
-    """Subtracted from pixels in [0, 1]."""
-    std: Positive = 0.226
-    """Pixels are divided by it."""
-    test: Share = 0.3
-    """Share of the patients in the test part when the data bring no split."""
-    validation: Share = 0.2
-    """Share of the other patients in the validation part."""
-    split_seed: int = 0
-
-
-class ModelSettings(_Table):
-    """How the model shell joins the components."""
-
-    share_backbone: bool = False
-    """One backbone for all views instead of one each."""
-    vector_features: Annotated[Count | None, pydantic.BeforeValidator(_absent)] = None
-    """Width of p_v = Linear(pooled); absent: p_v = pooled."""
-    map_fusion_after: Count = 3
-    """The stage after which the feature maps meet, counted from 1."""
-
-
-class FusionSettings(_Table):
-    """Where views meet: at the images, the feature maps, the vectors."""
-
-    images: Slot = None
-    maps: Slot = None
-    vectors: Slot = None
-
-
-class GazeSettings(_Table):
-    """How gaze supervises the attention of the model."""
-
-    alignment_loss: ComponentChoice
-    target: Literal["label", "positive"] = "label"
-    """Class whose attention is aligned: the true one, or always the positive (last) one."""
-
-
-class LossSettings(_Table):
-    """Weights of the terms."""
-
-    gaze_weight: NonNegative = 0.5
-    """λ of Eq. 8."""
-    auxiliary_weight: NonNegative = 0.2
-    """μ of Eq. 8."""
-    class_weights: Literal["balanced", "none"] = "balanced"
-    """``balanced``: inverse to the frequency in the training split (binary: pos_weight = n_neg / n_pos)."""
-
-
-class AugmentationSettings(_Table):
-    """One random affine map per exam and view, the same for image and heat map."""
-
-    rotation: NonNegative = 15.0
-    """Largest rotation, degrees."""
-    translation: Share = 0.1
-    """Largest shift, as a share of the image side."""
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Largest relative change of size."""
-    flip_horizontal: Share = 0.5
-    """Probability."""
-    flip_vertical: Share = 0.5
-    """Probability."""
-    same_for_views: bool = False
-    """Draw one map per exam instead of one per view."""
-
-
-class TrainingSettings(_Table):
-    """How the model is trained."""
-
-    epochs: Count = 300
-    batch_size: Count = 8
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Positive = 1e-4
-    weight_decay: NonNegative = 0.0
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    augmentation: AugmentationSettings = AugmentationSettings()
-
-
-class Preset(_Table):
+class Preset(Table):
     """A system, complete enough to be trained; see ``registry.preset``."""
 
     description: str = ""
@@ -163,7 +61,7 @@ class Preset(_Table):
     fusion: FusionSettings = FusionSettings()
     attention_map: Slot = None
     """How the model's attention is computed: for its supervision and for every picture of it."""
-    gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(_absent)] = None
+    gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
     _name: str = pydantic.PrivateAttr(default="")

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_data import make_folder
 
 import gazekit
+from gazekit.data.prepare import prepare
+from gazekit.data.prepared import PreparedDataset
 from gazekit.registry import Registry
 
 MakeDistribution = Callable[..., None]
@@ -35,3 +38,26 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeDistrib
     yield make
     for module in made:
         sys.modules.pop(module, None)
+
+
+@pytest.fixture(scope="session")
+def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up ``folder`` data set of 24 exams, 32 px."""
+    return make_folder(tmp_path_factory.mktemp("made") / "raw")
+
+
+@pytest.fixture(scope="session")
+def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
+    """The same, prepared at 16 px."""
+    out = raw_folder.parent / "prepared"
+    source = registry.create("dataset", "folder")
+    prepare(
+        source,
+        raw_folder,
+        out,
+        size=(16, 16),
+        crop="none",
+        jobs=1,
+        gaze_reader=lambda name: registry.create("gaze_reader", name),
+    )
+    return PreparedDataset.open(out)

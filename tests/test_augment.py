@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gazekit.data.augment import random_affine, warp
 from gazekit.data.feed import epoch_batches
-from gazekit.preset import AugmentationSettings
+from gazekit.settings import AugmentationSettings
 
 STILL = AugmentationSettings(rotation=0, translation=0, flip_horizontal=0, flip_vertical=0)
 
@@ -32,7 +32,10 @@ def test_flips_are_exact() -> None:
 
 
 @given(
-    rotation=st.floats(0, 180), translation=st.floats(0, 1), scale=st.floats(0, 0.9), exam=st.integers(0, 10_000)
+    rotation=st.floats(0, 180),
+    translation=st.floats(0, 1),
+    scale=st.floats(0, 0.9),
+    exam=st.integers(0, 10_000),
 )
 @settings(max_examples=60, deadline=None)
 def test_draws_stay_in_their_ranges(rotation: float, translation: float, scale: float, exam: int) -> None:

@@ -104,5 +104,7 @@ def test_score_probabilities_and_classes() -> None:
 
 
 def test_components_that_do_not_fit(registry: Registry) -> None:
-    with pytest.raises(ConfigurationError, match="map_fusion_after = 9, but backbone 'small_resnet' has 4 stages"):
+    with pytest.raises(
+        ConfigurationError, match="map_fusion_after = 9, but backbone 'small_resnet' has 4 stages"
+    ):
         build_model(tiny(registry, "model.map_fusion_after=9"), registry, classes=2)

@@ -28,13 +28,18 @@ def test_the_total_is_the_weighted_sum(built: tuple[Preset, MultiViewClassifier,
     assert set(losses.terms) == {"classification", "gaze", "bfl"}
     expected = losses.terms["classification"] + 0.5 * losses.terms["gaze"] + 0.2 * losses.terms["bfl"]
     torch.testing.assert_close(losses.total, expected)
-    assert all(float(term) > 0 for term in losses.terms.values())
+    assert all(term.item() > 0 for term in losses.terms.values())
 
 
-def test_alignment_is_the_mean_over_pairs_with_gaze(built: tuple[Preset, MultiViewClassifier, Objective]) -> None:
+def test_alignment_is_the_mean_over_pairs_with_gaze(
+    built: tuple[Preset, MultiViewClassifier, Objective],
+) -> None:
     preset, model, objective = built
     batch = random_batch(preset.views)
-    has_gaze = {"cc": torch.tensor([True, False, False, True]), "mlo": torch.tensor([False, False, True, False])}
+    has_gaze = {
+        "cc": torch.tensor([True, False, False, True]),
+        "mlo": torch.tensor([False, False, True, False]),
+    }
     poisoned = {
         view: torch.where(has_gaze[view][:, None, None], batch.gaze[view], torch.nan) for view in preset.views
     }

@@ -106,7 +106,7 @@ def test_unknown_name_suggests_and_lists(registry: Registry) -> None:
         ),
         (GATED.replace("width: int = 8", "width: int"), "option 'width' of Gated needs a type and a default"),
         (GATED.replace("width: int = 8", "width=8"), "option 'width' of Gated needs a type and a default"),
-        (GATED.replace("width: int = 8", "**options").replace("= width", "= options"), "name each option"),
+        (GATED.replace("*, width: int = 8", "**options").replace("= width", "= options"), "name each option"),
     ],
 )
 def test_a_broken_plugin_is_reported_and_hides_nothing(

@@ -16,7 +16,9 @@ def tiny(registry: Registry, *overrides: str, preset: str = "mammonet_small") ->
     return registry.preset(preset, overrides=[*SMALL, *few, *levels, "model.vector_features=7", *overrides])
 
 
-def random_batch(views: tuple[str, ...], exams: int = 4, size: int = 32, classes: int = 2, seed: int = 0) -> Batch:
+def random_batch(
+    views: tuple[str, ...], exams: int = 4, size: int = 32, classes: int = 2, seed: int = 0
+) -> Batch:
     """Noise images and heat maps; every exam has gaze."""
     generator = torch.Generator().manual_seed(seed)
     return Batch(

@@ -87,7 +87,7 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 def registry() -> "Registry":
     """The registry of this process, with a warning for each plugin that could not be loaded."""
-    from gazekit.registry import load_registry
+    from gazekit.discovery import load_registry
 
     loaded = load_registry()
     for failure in loaded.failures:

@@ -1,9 +1,8 @@
 """``gazekit data``: make, prepare and split data sets."""
 
-import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -165,57 +164,3 @@ def split(
         counts = Counter(parts.values())
         rows.append((path, counts["train"], counts["val"], counts["test"]))
     console.print_table(("file", "train", "val", "test"), rows)
-
-
-def add_generators() -> None:
-    """Add a command for every data set that can write itself: ``gazekit data NAME OUT --exams N --seed N``."""
-    for component in console.registry().components("dataset"):
-        if hasattr(component.value, "generate"):
-            command = _generator(component.name, component.value)
-            app.command(component.name, help=(inspect.getdoc(component.value) or "").partition("\n")[0])(
-                command
-            )
-
-
-def _generator(name: str, factory: type) -> Any:
-    """A function whose parameters are the options of the data set, which Typer turns into a command."""
-    documentation = dict(re.findall(r"^ {4,}(\w+): (.+)$", inspect.getdoc(factory) or "", flags=re.MULTILINE))
-    hints = get_type_hints(factory.__init__)  # type: ignore[misc]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    options = [
-        inspect.Parameter(
-            p.name,
-            keyword,
-            default=p.default,
-            annotation=Annotated[hints[p.name], typer.Option(help=documentation.get(p.name, ""))],
-        )
-        for p in inspect.signature(factory).parameters.values()
-        if p.kind is keyword
-    ]
-    known = [
-        inspect.Parameter(
-            "out", keyword, annotation=Annotated[Path, typer.Argument(help="Folder to write.")]
-        ),
-        inspect.Parameter(
-            "exams",
-            keyword,
-            default=200,
-            annotation=Annotated[int, typer.Option(min=1, help="Exams to make.")],
-        ),
-        inspect.Parameter(
-            "seed",
-            keyword,
-            default=0,
-            annotation=Annotated[int, typer.Option(min=0, help="Same seed, same files.")],
-        ),
-    ]
-
-    def generate(*, out: Path, exams: int, seed: int, **chosen: Any) -> None:
-        source = console.registry().create("dataset", name, **chosen)
-        with console.progress(f"writing {name}") as report:
-            source.generate(out, exams=exams, seed=seed, progress=report)
-        console.note(f"{exams} exams in {out}; next: gazekit data prepare {name} {out} PREPARED")
-
-    generate.__signature__ = inspect.Signature([*known, *options])  # type: ignore[attr-defined]
-    generate.__annotations__ = {p.name: p.annotation for p in [*known, *options]}
-    return generate

@@ -105,7 +105,8 @@ def _print(result: dict[str, Any]) -> None:
         for name, m in measures.items()
     ]
     classes = ", ".join(f"{count} {name}" for name, count in result["classes"].items())
-    title = f"{result['preset']}, {result['split']} part: {result['exams']} exams of {result['patients']} patients ({classes})"
+    who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
+    title = f"{result['preset']}, {result['split']} part: {who}"
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     console.note(
         "intervals: bootstrap over patients; attention explains the predicted class; not a medical device"

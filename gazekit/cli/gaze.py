@@ -45,7 +45,7 @@ def heatmap(
     from gazekit.errors import DataError
     from gazekit.gaze.fixations import FixationSettings, fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
-    from gazekit.report.figures import overlay
+    from gazekit.report.overlay import overlay
 
     read = console.registry().create("gaze_reader", reader).read
     found = [r for r in read(recording) if view in (None, r.view) and exam in (None, r.exam_id)]

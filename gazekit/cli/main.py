@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import console, data, evaluate, gaze, plugins, predict, presets, report, train
+from gazekit.cli import console, data, evaluate, gaze, generate, plugins, predict, presets, report, train
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def main() -> None:
     """Run the command line; a fault of the input ends in one line and its exit code."""
     try:
         if sys.argv[1:2] == ["data"]:
-            data.add_generators()
+            generate.add_generators(data.app)
         app()
     except GazekitError as error:
         console.fail(str(error))

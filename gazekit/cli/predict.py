@@ -93,7 +93,7 @@ def _draw(prediction: "RawPrediction", folder: Path | None) -> None:
     from PIL import Image
 
     from gazekit.atomic import disk_errors
-    from gazekit.report.figures import overlay
+    from gazekit.report.overlay import overlay
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gazekit.preset import AugmentationSettings
+from gazekit.settings import AugmentationSettings
 
 _DRAWS = 6  # rotation, two shifts, size, two flips
 

@@ -1,5 +1,6 @@
 """Exams resident on the device as integers, turned into normalised batches there."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from gazekit.data.augment import random_affine, random_generator, warp
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
-from gazekit.preset import AugmentationSettings, Preset
+from gazekit.preset import Preset
+from gazekit.settings import AugmentationSettings
 from gazekit.types import Batch
 
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
@@ -99,6 +101,16 @@ def epoch_batches(exams: int, batch_size: int, *, seed: int, epoch: int) -> list
     return np.array_split(order, -(-exams // batch_size))
 
 
+def check_views(dataset: PreparedDataset, preset: Preset) -> None:
+    """Raise ConfigurationError if the data lack a view of the preset."""
+    missing = [view for view in preset.views if view not in dataset.views]
+    if missing:
+        raise ConfigurationError(
+            f"{dataset.root}: no view '{missing[0]}', which preset '{preset.name}' reads; the data have "
+            f"{', '.join(dataset.views)}: choose with --set views='{json.dumps(dataset.views)}'"
+        )
+
+
 def resident_exams(
     dataset: PreparedDataset,
     indices: NDArray[np.int64],
@@ -112,12 +124,7 @@ def resident_exams(
     Raises:
         ConfigurationError: the data lack a view of the preset.
     """
-    missing = [view for view in preset.views if view not in dataset.views]
-    if missing:
-        raise ConfigurationError(
-            f"{dataset.root}: no view '{missing[0]}', which preset '{preset.name}' reads; "
-            f"the data have {', '.join(dataset.views)}: choose with --set views='{list(dataset.views)}'"
-        )
+    check_views(dataset, preset)
     columns = [dataset.views.index(view) for view in preset.views]
 
     def part(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """One evaluation: classification, agreement of attention with gaze, localisation, each with its interval."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -66,15 +67,16 @@ def evaluate(
 
 
 def _fixations_by_view(dataset: PreparedDataset, predictions: Predictions) -> dict[str, dict[int, Any]]:
-    """View → exam → ``[F, 2]`` in prepared pixels, of all exams that were predicted."""
-    return {
-        view: {
-            int(exam): np.concatenate([np.stack([each.x, each.y], axis=1) for each in readers])
-            for exam in predictions.indices
-            if (readers := dataset.fixations(int(exam), view))
-        }
-        for view in predictions.attention
-    }
+    """View → exam → ``[F, 2]`` in prepared pixels, inside the image, of all exams that were predicted."""
+    height, width = dataset.size
+    found: dict[str, dict[int, Any]] = {view: {} for view in predictions.attention}
+    for view, exam in itertools.product(predictions.attention, predictions.indices.tolist()):
+        readers = [np.stack([each.x, each.y], axis=1) for each in dataset.fixations(exam, view)]
+        points = np.concatenate([np.empty((0, 2)), *readers])
+        inside = points[((points >= 0) & (points < (width, height))).all(axis=1)]
+        if len(inside):
+            found[view][exam] = inside
+    return found
 
 
 def _means(
@@ -85,20 +87,15 @@ def _means(
     seed: int,
     resamples: int,
 ) -> dict[str, Interval]:
-    """Each measure averaged over the views of an exam, then over exams; empty with fewer than two patients."""
-    per_exam: list[dict[str, float]] = []
-    patients: list[str] = []
+    """Each measure averaged over the views of an exam that have it, then over exams; two patients at least."""
+    per_measure: dict[str, list[tuple[float, str]]] = {}
     for row, exam in enumerate(predictions.indices):
         views = [measure(int(exam), view, maps[row]) for view, maps in predictions.attention.items()]
-        found = [values for values in views if values]
-        if found:
-            names = found[0].keys()
-            per_exam.append({name: float(np.mean([v[name] for v in found if name in v])) for name in names})
-            patients.append(dataset.patient_ids[exam])
-    if len(set(patients)) < 2:
-        return {}
+        for name in dict.fromkeys(name for values in views if values for name in values):
+            of_exam = [values[name] for values in views if values and name in values]
+            per_measure.setdefault(name, []).append((float(np.mean(of_exam)), dataset.patient_ids[exam]))
     return {
-        name: mean_interval([values[name] for values in per_exam], patients, seed=seed, resamples=resamples)
-        for name in per_exam[0]
-        if all(name in values for values in per_exam)
+        name: mean_interval(*map(list, zip(*pairs, strict=True)), seed=seed, resamples=resamples)
+        for name, pairs in per_measure.items()
+        if len({patient for _, patient in pairs}) > 1
     }

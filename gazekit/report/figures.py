@@ -146,7 +146,14 @@ def _legend(figure: Figure, width: float, height: float, *, outlined: bool) -> N
     bar.set_axis_off()
     _text(figure, _NAMES, 0.4, "0", size=9, color=MUTED)
     _text(figure, _NAMES + _BAR, 0.4, "the map's own maximum", size=9, color=MUTED, ha="right")
-    _text(figure, _NAMES, 0.17, "Colours compare places within one panel, not one panel with another.", size=9, color=MUTED)
+    _text(
+        figure,
+        _NAMES,
+        0.17,
+        "Colours compare places within one panel, not one panel with another.",
+        size=9,
+        color=MUTED,
+    )
     if outlined:
         line = Line2D([], [], color=OUTLINE, linewidth=1.6)
         line.set_path_effects([patheffects.withStroke(linewidth=3, foreground="black", alpha=0.6)])

@@ -15,7 +15,7 @@ from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
-from gazekit.preset import TrainingSettings
+from gazekit.settings import TrainingSettings
 from gazekit.training import checkpoint
 from gazekit.training.run_directory import RunDirectory
 
@@ -105,7 +105,7 @@ def train(
 
 def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """The preset's optimiser over all parameters that learn."""
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     return kinds[settings.optimizer](
         [parameter for parameter in module.parameters() if parameter.requires_grad],
         lr=settings.learning_rate,
@@ -185,15 +185,17 @@ def _finish_epoch(
     with torch.no_grad():
         logits = torch.as_tensor(predictions.logits, device=validation.device)
         loss = float(objective.classification(logits, validation.labels))
-    auc = area_under_roc(predictions.probabilities, labels.numpy())
+    finite = bool(np.isfinite(predictions.logits).all())
+    auc = area_under_roc(predictions.probabilities, labels.numpy()) if finite else None
     state.epoch += 1
     state.batch = 0
-    if auc > state.best_auc:
+    if auc is not None and auc > state.best_auc:
         state.best_auc, state.best_epoch = auc, state.epoch
         checkpoint.save_step(run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc})
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
-    line |= {"val_auc": auc, "val_loss": loss, "best_epoch": state.best_epoch, "skipped_steps": state.skipped}
+    line |= {"val_auc": auc, "val_loss": loss if finite else None}
+    line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
     state.sums, state.exams = {}, 0
 
@@ -201,8 +203,13 @@ def _finish_epoch(
 def _save(
     run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State
 ) -> None:
+    """Write a checkpoint, unless a value in it is not finite: then the one before stays the newest."""
+    weights = modules.state_dict()
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        run.log(f"step {state.step}: weights or running statistics are not finite; not saved")
+        return
     values = {"optimizer": optimizer.state_dict(), "state": asdict(state)}
-    checkpoint.save_step(run.checkpoints, state.step, modules.state_dict(), values)
+    checkpoint.save_step(run.checkpoints, state.step, weights, values)
 
 
 def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:

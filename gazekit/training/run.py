@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import ResidentExams, resident_exams
+from gazekit.data.feed import ResidentExams, check_views, resident_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
@@ -41,7 +41,9 @@ def start_run(
         ConfigurationError: the folder exists, or preset and data do not fit.
         DataError: the split is unusable, or gaze is to supervise and there is none.
     """
+    check_views(dataset, preset)
     check_split(dataset, split)
+    _check_validation(dataset, split)
     _check_gaze(preset, dataset, split)
     torch.manual_seed(seed)
     model = build_model(preset, registry, classes=len(dataset.classes))
@@ -140,6 +142,14 @@ def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, spl
         labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
         weights = balanced_weights(labels, len(dataset.classes))
     return build_objective(preset, registry, class_weights=weights)
+
+
+def _check_validation(dataset: PreparedDataset, split: Split) -> None:
+    for part in ("train", "val"):
+        if len(indices_of(dataset, split, part)) == 0:
+            raise DataError(
+                f"{dataset.root}: the split has no exam in its part '{part}'; training needs both"
+            )
 
 
 def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:

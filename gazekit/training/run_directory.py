@@ -3,10 +3,11 @@
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from gazekit.atomic import disk_errors, write_atomically
 from gazekit.errors import ConfigurationError, DataError
 
 SCHEMA = "gazekit.run/1"
-_PACKAGES = ("gazekit", "torch", "timm", "numpy", "scipy", "pydicom", "torchmetrics", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +165,11 @@ class RunDirectory:
 
 def environment() -> dict[str, Any]:
     """Versions and device, for ``environment.json``; no host name, no user name."""
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except ImportError:
-            packages[name] = "not installed"
+    needed = [re.split(r"[^\w.-]", item)[0] for item in requires("gazekit") or () if "extra ==" not in item]
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": packages,
+        "packages": {name: version(name) for name in ["gazekit", *sorted(needed)]},
         "cpu_threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

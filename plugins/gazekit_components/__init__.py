@@ -52,6 +52,4 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
 def gazekit_presets() -> Mapping[str, Traversable]:
     """Mammo-Net and the rows of its ablation."""
     folder = files("gazekit_components") / "presets"
-    return {
-        file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")
-    }
+    return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

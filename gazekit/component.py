@@ -1,0 +1,95 @@
+"""A registered component: where it comes from, and whether it keeps the contract of its kind."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from gazekit import signature
+from gazekit.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The plugin that something comes from."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One registered name: a class, or for kind ``preset`` a file."""
+
+    kind: str
+    name: str
+    value: Any
+    provenance: Provenance
+
+    @property
+    def location(self) -> str:
+        """Module and line of a class, file name of a preset."""
+        if not isinstance(self.value, type):
+            return str(getattr(self.value, "name", self.value))
+        try:
+            return f"{self.value.__module__}:{inspect.getsourcelines(self.value)[1]}"
+        except (OSError, TypeError):
+            return self.value.__module__
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something of a plugin that cannot be used, and why."""
+
+    provenance: Provenance
+    what: str
+    cause: str
+    kind: str | None = None
+    """The kind that is affected; None = all."""
+
+    def __str__(self) -> str:
+        return f"plugin '{self.provenance.plugin}' of {self.provenance}: {self.what}: {self.cause}"
+
+
+def check_contract(component: Component) -> None:
+    """Raise ConfigurationError if a name does not stand for what its kind promises."""
+    value = component.value
+    if component.kind == "preset":
+        if not hasattr(value, "read_text"):
+            raise ConfigurationError(f"expected a file (pathlib.Path or importlib.resources), got {value!r}")
+        return
+    if not isinstance(value, type):
+        raise ConfigurationError(f"expected a class, got {value!r}")
+    if component.kind in _METHODS:
+        if not any(_METHODS[component.kind] in vars(base) for base in value.__mro__):
+            raise ConfigurationError(f"{value.__name__} has no method '{_METHODS[component.kind]}'")
+    elif not issubclass(value, _bases(component.kind)):
+        names = " or ".join(base.__name__ for base in _bases(component.kind))
+        raise ConfigurationError(f"{value.__name__} does not derive from gazekit.interfaces.{names}")
+    signature.check_signature(value)
+
+
+_METHODS = {"attention_map": "__call__", "dataset": "exams", "gaze_reader": "read"}
+
+
+def _bases(kind: str) -> tuple[type, ...]:
+    from gazekit import interfaces  # imports torch: data sets and gaze readers do without
+
+    return {
+        "backbone": (interfaces.Backbone,),
+        "fusion": (interfaces.ImageFusion, interfaces.MapFusion, interfaces.VectorFusion),
+        "alignment_loss": (interfaces.AlignmentLoss,),
+    }[kind]
+
+
+def in_words(kind: str) -> str:
+    """``attention_map`` → ``attention map``, for messages."""
+    return kind.replace("_", " ")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,198 @@
+"""One run: it learns, selects by validation, resumes to the bit, and refuses what cannot work."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import make_split
+from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
+from gazekit.registry import Registry
+from gazekit.settings import TrainingSettings
+from gazekit.training import checkpoint
+from gazekit.training.loop import learning_rate
+from gazekit.training.run import continue_run, load_model, start_run
+from gazekit.training.run_directory import RunDirectory
+
+CPU = torch.device("cpu")
+FEW = ("training.epochs=3", "training.batch_size=4", "fusion.vectors.dropout=0.2")
+
+
+def start(
+    path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str, seed: int = 1
+) -> RunDirectory:
+    preset = tiny(registry, *FEW, *overrides)
+    return start_run(path, preset, registry, dataset, make_split(dataset), seed=seed, device=CPU)
+
+
+def stop_before(step: int) -> Callable[[], bool]:
+    calls = iter(range(10_000))
+    return lambda: next(calls) >= step
+
+
+def outcome(run: RunDirectory) -> dict[str, object]:
+    """Bytes of the last and the best weights and of the metrics; the optimiser's state value by value."""
+    newest = sorted(run.checkpoints.glob("0*"))[-1]
+    best = sorted(run.best.glob("0*"))[-1]
+    files = [newest / "weights.safetensors", best / "weights.safetensors", run.metrics]
+    state = flat(checkpoint.load(newest).state)
+    return {str(file.relative_to(run.path)): file.read_bytes() for file in files} | state
+
+
+def flat(value: object, key: str = "") -> dict[str, object]:
+    if isinstance(value, dict):
+        return {k: v for name, inner in value.items() for k, v in flat(inner, f"{key}.{name}").items()}
+    if isinstance(value, torch.Tensor):
+        return {key: value.numpy().tobytes()}
+    return {key: value}
+
+
+@pytest.fixture(scope="module")
+def straight(
+    tmp_path_factory: pytest.TempPathFactory, registry: Registry, dataset: PreparedDataset
+) -> RunDirectory:
+    run = start(tmp_path_factory.mktemp("runs") / "straight", registry, dataset)
+    continue_run(run, registry, dataset)
+    return run
+
+
+def test_the_run_directory_tells_all(straight: RunDirectory) -> None:
+    names = {path.name for path in straight.path.iterdir()}
+    assert {
+        "preset.toml",
+        "plugins.json",
+        "environment.json",
+        "split.csv",
+        "metrics.jsonl",
+        "run.json",
+    } <= names
+    lines = straight.read_metrics()
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert {"loss", "classification", "gaze", "bfl", "val_auc", "val_loss"} <= lines[0].keys()
+    plugins = json.loads((straight.path / "plugins.json").read_text())
+    assert {row["status"] for row in plugins} == {"ok"}
+
+
+def test_the_best_validation_auc_is_selected(straight: RunDirectory) -> None:
+    lines = straight.read_metrics()
+    best = max(lines, key=lambda line: line["val_auc"])
+    saved = checkpoint.load(sorted(straight.best.glob("0*"))[-1])
+    assert saved.state == {"epoch": best["epoch"], "val_auc": best["val_auc"]}
+    assert lines[-1]["best_epoch"] == best["epoch"]
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 8])
+def test_stopped_at_any_step_and_resumed_to_the_bit(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, straight: RunDirectory, step: int
+) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    with pytest.raises(Preempted, match=f"stopped at step {step}"):
+        continue_run(run, registry, dataset, should_stop=stop_before(step))
+    torch.rand(17)  # whatever else drew from the global stream in between
+    continue_run(run, registry, dataset)
+    assert outcome(run) == outcome(straight)
+
+
+def test_a_torn_checkpoint_costs_one_interval_only(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, straight: RunDirectory
+) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    with pytest.raises(Preempted):
+        continue_run(run, registry, dataset, should_stop=stop_before(7))
+    newest = sorted(run.checkpoints.glob("0*"))[-1] / "state.pt"
+    newest.write_bytes(newest.read_bytes()[:-10])
+    continue_run(run, registry, dataset)
+    assert outcome(run) == outcome(straight)
+    assert "using the one before it" in (run.path / "log.txt").read_text()
+
+
+def test_a_metrics_line_written_before_the_kill_is_not_doubled(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, straight: RunDirectory
+) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    with pytest.raises(Preempted):
+        continue_run(run, registry, dataset, should_stop=stop_before(2))
+    run.append_metrics({"epoch": 1, "val_auc": 0.0})
+    with run.metrics.open("a") as file:
+        file.write('{"epoch": 2, "val')
+    continue_run(run, registry, dataset)
+    assert run.metrics.read_bytes() == straight.metrics.read_bytes()
+
+
+def test_another_seed_is_another_run(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, straight: RunDirectory
+) -> None:
+    run = start(tmp_path / "run", registry, dataset, seed=2)
+    continue_run(run, registry, dataset)
+    assert run.metrics.read_bytes() != straight.metrics.read_bytes()
+
+
+def test_it_learns_what_is_there(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    quiet = ["training.augmentation.flip_horizontal=0", "training.learning_rate=0.01", "training.epochs=15"]
+    run = start(tmp_path / "run", registry, dataset, *quiet)
+    state = continue_run(run, registry, dataset)
+    losses = [line["classification"] for line in run.read_metrics()]
+    assert losses[-1] < losses[0] / 2
+    assert state.best_auc == 1.0
+    model = load_model(run, registry, CPU)
+    assert not model.training
+
+
+def test_not_finite_steps_are_skipped_and_ten_in_a_row_stop(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    run = start(tmp_path / "run", registry, dataset, "training.epochs=9", "data.mean=1e38", "data.std=1e-30")
+    with pytest.raises(GazekitError, match="not finite 10 times in a row"):
+        continue_run(run, registry, dataset)
+    weights = checkpoint.load_latest(run.checkpoints, lambda _: None)
+    assert weights is not None
+    learnt = {name: tensor for name, tensor in weights.weights.items() if "running" not in name}
+    assert all(torch.isfinite(tensor).all() for tensor in learnt.values())
+
+
+def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ConfigurationError, match="taken: exists already"):
+        start(tmp_path / "taken", registry, dataset)
+    with pytest.raises(ConfigurationError, match="no view 'front', which preset"):
+        start(tmp_path / "views", registry, dataset, 'views=["front", "mlo"]')
+    blind = object.__new__(PreparedDataset)
+    blind.__dict__.update({**dataset.__dict__, "has_gaze": np.zeros_like(dataset.has_gaze)})
+    with pytest.raises(DataError, match=r"none of the \d+ training exams has gaze.*--set gaze=none"):
+        start(tmp_path / "blind", registry, blind)
+    start(tmp_path / "without", registry, blind, "gaze=none")
+    half = dict.fromkeys(dataset.exam_ids, "train")
+    half[dataset.exam_ids[0]] = "test"
+    with pytest.raises(DataError, match="patient"):
+        start_run(tmp_path / "leak", tiny(registry), registry, dataset, half, seed=0, device=CPU)
+
+
+def test_a_run_is_not_continued_on_other_data(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    other = object.__new__(PreparedDataset)
+    other.__dict__.update({**dataset.__dict__, "fingerprint": "0" * 64})
+    with pytest.raises(DataError, match=r"not the data that .* was trained on"):
+        continue_run(run, registry, other)
+
+
+def test_the_one_cycle_is_torchs() -> None:
+    settings = TrainingSettings(schedule="one_cycle", learning_rate=0.01)
+    steps = 50
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    reference = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.01, total_steps=steps, cycle_momentum=False, final_div_factor=1e9
+    )
+    for step in range(steps):
+        assert learning_rate(step, steps, settings) == pytest.approx(
+            optimizer.param_groups[0]["lr"], abs=1e-8
+        )
+        optimizer.step()
+        if step < steps - 1:
+            reference.step()
