@@ -11,6 +11,10 @@ import pydicom
 import pytest
 from gazekit_datasets.folder import Folder
 from gazekit_datasets.phantom import Phantom, files, writing
+from gazekit_datasets.phantom.drawing import draw_scene
+from gazekit_datasets.phantom.geometry import image_shape
+from gazekit_datasets.phantom.render import render
+from gazekit_datasets.phantom.scene import generator
 from gazekit_datasets.plain import Plain
 from PIL import Image
 
@@ -109,6 +113,17 @@ def test_air_is_black_and_the_chest_wall_lies_on_its_side(root: Path) -> None:
             assert not nipple_side[:, :4].any()  # exactly 0: air in front of the nipple
             assert (nipple_side[:, -1] > 0).mean() > 0.5  # tissue along most of the chest wall
             assert 0.15 < (image.pixels > 0).mean() < 0.8
+
+
+def test_what_is_displayed_is_what_was_drawn(root: Path) -> None:
+    """Through window, bit depth and MONOCHROME1 back to the brightness, to half a step of the stored bits."""
+    options = Phantom(image_height=128, without_gaze=0.3).settings
+    for index, exam in enumerate(Phantom().exams(root)):
+        scene = draw_scene(options, 5, index)
+        rng = generator(5, index, "tissue mlo")
+        drawn, _ = render(scene, "mlo", image_shape(128), difficulty=0.5, rng=rng)
+        pixels = read_image(exam.images["mlo"]).pixels
+        np.testing.assert_allclose(pixels, drawn, atol=0.51 / (2**scene.bits - 1) + 1e-6)
 
 
 def test_masks_are_of_the_image_and_lie_in_the_breast(root: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gazekit_datasets.phantom import Phantom
 from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.geometry import image_shape, project
+from gazekit_datasets.phantom.geometry import image_shape, in_pectoral, inside, project
 from gazekit_datasets.phantom.lesions import draw_finding
 from gazekit_datasets.phantom.render import render
 from gazekit_datasets.phantom.scene import VIEWS, Finding, Floats, Scene, Settings, View, generator
@@ -68,10 +68,12 @@ def test_findings_lie_in_the_breast_and_apart(seed: int, index: int) -> None:
         outline = scene.outlines[view]
         seen = [f for f in scene.findings if view in f.views]
         places = np.array([project(f.position, view, outline) for f in seen])
-        half = np.where(places[:, 1] < outline.nipple, outline.above, outline.below)
-        ellipse = (places[:, 0] / outline.depth) ** 2 + ((places[:, 1] - outline.nipple) / half) ** 2
-        assert (places[:, 0] > 0).all()
-        assert (ellipse < 1).all()
+        for place, finding in zip(places, seen, strict=True):
+            angle = np.linspace(0, 2 * np.pi, 32)
+            x, y = place[:, None] + finding.diameter / 2 * np.stack([np.cos(angle), np.sin(angle)])
+            assert (x > 0).all()
+            assert (inside(x, y, outline) > 0).all()
+            assert in_pectoral(place[:1], place[1:], outline) < 0
         gaps = np.linalg.norm(places[0] - places[1:], axis=1)
         reach = np.array([(scene.lesion.diameter + f.diameter) / 2 for f in seen[1:]])
         assert (gaps > reach).all()  # nothing is drawn over the lesion's core

@@ -3,9 +3,20 @@
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gazekit_datasets.phantom.geometry import in_pectoral, inside, project
-from gazekit_datasets.phantom.scene import VIEWS, Finding, Outline, Role, Scene, Settings, View, generator
+from gazekit_datasets.phantom.scene import (
+    VIEWS,
+    Finding,
+    Floats,
+    Outline,
+    Role,
+    Scene,
+    Settings,
+    View,
+    generator,
+)
 
 BOTH_BREASTS = 0.35
 """Share of the pairs of exams that are the two breasts of one patient."""
@@ -13,8 +24,13 @@ MALIGNANT = 0.45
 MONOCHROME1 = 0.25
 LESION_CONTRAST = 0.32
 """At difficulty 0.5; the brightest tissue is about 0.9."""
-MARGIN = 0.12
-"""How far inside the outline a finding's centre lies at least."""
+CLUSTER_SIZE = 0.6
+"""Diameter of a cluster over that of a mass's core."""
+MARGIN = 0.65
+"""Least distance of a finding's centre from the skin, in its diameters."""
+CLEARANCE = 1.6
+"""Wanted distance of a finding's centre from the border of another, in its own diameters."""
+CANDIDATES = 500
 
 
 def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
@@ -71,7 +87,7 @@ def _findings(
     found: list[Finding] = []
 
     def add(role: Role, looks_malignant: bool, strength: float, views: tuple[View, ...]) -> None:
-        diameter = float(rng.uniform(*settings.lesion_size))
+        diameter = float(rng.uniform(*settings.lesion_size)) * (1.0 if kind == "mass" else CLUSTER_SIZE)
         contrast = float(level * strength * rng.uniform(0.85, 1.15))
         position = _free_position(rng, outlines, diameter, views, found)
         shape_seed = int(rng.integers(2**31))
@@ -92,32 +108,31 @@ def _free_position(
     views: tuple[View, ...],
     others: list[Finding],
 ) -> tuple[float, float, float]:
-    """A place inside the breast in both views, off the pectoral muscle, clear of what is there already."""
-    depth = outlines["cc"].depth
-    for attempt in range(2000):
-        spread = rng.uniform(-1.0, 1.0, 2) * outlines["cc"].above
-        position = (float(rng.uniform(0.18, 0.88) * depth), float(spread[0]), float(spread[1]))
-        clear = 1.6 * diameter * (1.0 - attempt / 2000)
-        if all(_fits(position, view, outlines[view], diameter) for view in VIEWS) and all(
-            _distance(position, other.position, view, outlines[view]) > clear + other.diameter / 2
-            for other in others
-            for view in views
-            if view in other.views
-        ):
-            return position
-    return (0.5 * depth, 0.0, 0.0)
+    """A place inside the breast in both views, off the pectoral muscle, clear of what is there already.
+
+    It is the first of the candidates that is clear, or the clearest where the breast is too small for that.
+    """
+    low = np.array([0.18 * outlines["cc"].depth, -outlines["cc"].above, -outlines["cc"].above])
+    high = np.array([0.88 * outlines["cc"].depth, outlines["cc"].above, outlines["cc"].above])
+    candidates = rng.uniform(low, high, (CANDIDATES, 3))
+    fits = np.logical_and(*(_fits(candidates, view, outlines[view], diameter) for view in VIEWS))
+    gap = np.full(CANDIDATES, CLEARANCE * diameter)
+    for view in views:
+        places = project(candidates, view, outlines[view])
+        for other in others:
+            if view in other.views:
+                away = np.linalg.norm(places - project(other.position, view, outlines[view]), axis=1)
+                gap = np.minimum(gap, away - other.diameter / 2)
+    behind, lateral, cranial = candidates[np.argmax(np.where(fits, gap, -1.0))].tolist()
+    return behind, lateral, cranial
 
 
-def _fits(position: tuple[float, float, float], view: View, outline: Outline, diameter: float) -> bool:
-    x, y = project(position, view, outline)
-    return bool(
-        inside(x, y, outline) > MARGIN
-        and in_pectoral(x, y, outline) < -0.5 * diameter
-        and diameter < y < 1.0 - diameter
+def _fits(positions: Floats, view: View, outline: Outline, diameter: float) -> NDArray[np.bool_]:
+    x, y = project(positions, view, outline).T
+    return np.asarray(
+        (inside(x, y, outline) * min(outline.depth, outline.above, outline.below) > MARGIN * diameter)
+        & (x > 0.5 * diameter)
+        & (in_pectoral(x, y, outline) < -0.5 * diameter)
+        & (diameter < y)
+        & (y < 1.0 - diameter)
     )
-
-
-def _distance(
-    one: tuple[float, float, float], two: tuple[float, float, float], view: View, outline: Outline
-) -> float:
-    return float(np.linalg.norm(project(one, view, outline) - project(two, view, outline)))

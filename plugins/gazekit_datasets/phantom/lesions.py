@@ -117,7 +117,7 @@ def _draw_cluster(
     if not malignant:
         grains = _in_ball(rng, int(rng.integers(5, 9)), 0.5)
         peaks = np.full(len(grains), 1.6)
-        return draw_dots(grains @ matrix.T + centre, peaks, 0.035 * pixels, size), footprint
+        return draw_dots(grains @ matrix.T + centre, peaks, 0.03 * pixels, size), footprint
     number = int(rng.integers(22, 36))
     start = _in_ball(rng, number, 0.42)
     rods = np.stack([start, start + 0.07 * rng.standard_normal((number, 3))], axis=1)  # [N, 2, 3]

@@ -49,6 +49,7 @@ def render(
             if finding.role == "lesion":
                 mask[patch.rows, patch.columns] |= patch.mask
     developed = _develop(image, x, y, outline, rng)
+    mask &= developed > 0
     if scene.laterality == "R":
         return np.ascontiguousarray(developed[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
     return developed, mask
