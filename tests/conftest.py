@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from made_data import make_folder
 
 import gazekit
@@ -12,6 +13,7 @@ from gazekit.data.prepare import prepare
 from gazekit.data.prepared import PreparedDataset
 from gazekit.registry import Registry
 
+torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 MakeDistribution = Callable[..., None]
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -42,8 +43,14 @@ def _root(
     """Multi-view image classification supervised by gaze."""
 
 
+def _show_warning(message: Warning | str, *_where: object, **_how: object) -> None:
+    """A library's warning as one line, without the place in the code that it came from."""
+    console.warn(str(message))
+
+
 def main() -> None:
     """Run the command line; a fault of the input ends in one line and its exit code."""
+    warnings.showwarning = _show_warning
     try:
         if sys.argv[1:2] == ["data"]:
             generate.add_generators(data.app)

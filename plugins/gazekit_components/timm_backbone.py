@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import Backbone
 from gazekit.torchvision_guard import allow_missing_operators
-from gazekit_components.timm_weights import create_network
+from gazekit_components.timm_weights import InitialWeights, create_network, load_network
 
 allow_missing_operators()
 
@@ -32,16 +32,11 @@ class TimmBackbone(Backbone):
             weights; ``"auto"`` = pretrained if they can be had, else random ones with a warning.
         weights: file with weights (safetensors, or pth without code) to start from instead; its classifier is ignored.
 
-    Attributes:
-        weights_origin: where the weights came from: the hub's name, the file, or ``"random"``.
-
     Raises:
-        ConfigurationError: no such network, one without stages, or weights that are absent or do not fit.
+        ConfigurationError: no such network, or one without stages.
 
     Source: Sec. 2.1 and 3.2 (ResNet-18, ImageNet); https://github.com/huggingface/pytorch-image-models.
     """
-
-    weights_origin: str
 
     def __init__(
         self,
@@ -53,19 +48,33 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         _check_name(model)
-        network, self.weights_origin = create_network(
-            model, in_channels, pretrained=pretrained, weights=weights
-        )
+        self._initial = InitialWeights(model, in_channels, pretrained=pretrained, weights=weights)
+        network = create_network(model, in_channels)
         info = [level for level in getattr(network, "feature_info", ()) if level["reduction"] >= 4]
         self.channels = tuple(level["num_chs"] for level in info)
+        self._ends = [level["module"] for level in info]
         try:
-            self.stages = _cut(network, [level["module"] for level in info])
+            self.stages = _cut(network, self._ends)
             _compare(self.stages, self.channels, network, in_channels)
         except Exception as error:  # timm's many networks fail at this in many ways
             raise ConfigurationError(
                 f"backbone {model}: cannot be cut into stages ({error}); expected a convolutional network that "
                 "is a chain of stages, such as resnet18, convnext_atto or efficientnet_b0"
             ) from error
+
+    def load_initial_weights(self) -> str:
+        """Load the weights that the options ask for.
+
+        Returns:
+            The hub's name of the weights, the path of the file, or ``"random"``.
+
+        Raises:
+            ConfigurationError: weights that were asked for are not there, or do not fit the network.
+        """
+        network, origin = load_network(self._initial)
+        if network is not None:
+            self.stages.load_state_dict(_cut(network, self._ends).state_dict())
+        return origin
 
 
 def _check_name(model: str) -> None:

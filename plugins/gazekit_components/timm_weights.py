@@ -1,6 +1,7 @@
 """Where the initial weights of a timm network come from: the hub's cache, the hub, or a file."""
 
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -20,45 +21,49 @@ HUB_TIMEOUT = 3.0
 """Seconds to wait for the hub's first answer; without a network that is all the time that is lost."""
 
 
-def create_network(
-    model: str, in_channels: int, *, pretrained: bool | Literal["auto"], weights: str | None
-) -> tuple[nn.Module, str]:
-    """Make a timm network without its classifier, and say where its weights come from.
+@dataclass(frozen=True, slots=True)
+class InitialWeights:
+    """Which weights a network starts from; see TimmBackbone for the fields."""
 
-    Args:
-        model: a name that timm knows.
-        in_channels: channels of the image.
-        pretrained: see TimmBackbone.
-        weights: see TimmBackbone.
+    model: str
+    in_channels: int
+    pretrained: bool | Literal["auto"]
+    weights: str | None
+
+
+def load_network(choice: InitialWeights) -> tuple[nn.Module | None, str]:
+    """Make a timm network with the weights asked for, and say where they come from.
 
     Returns:
-        The network, and the hub's name of the weights, the path of the file, or ``"random"``.
+        The network and the hub's name of its weights or the path of their file; None and ``"random"`` if it is
+        to start from random weights.
 
     Raises:
         ConfigurationError: weights that were asked for are not there, or do not fit the network.
     """
-    if weights is not None:
-        network = _create(model, in_channels)
-        _load_file(network, Path(weights), in_channels)
-        return network, weights
-    if pretrained is False:
-        return _create(model, in_channels), "random"
+    model, in_channels = choice.model, choice.in_channels
+    if choice.weights is not None:
+        network = create_network(model, in_channels)
+        _load_file(network, Path(choice.weights), in_channels)
+        return network, choice.weights
+    if choice.pretrained is False:
+        return None, "random"
     name = str(timm.models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
     file, reason = _hub_file(name)
     if file is not None:
-        return _create(model, in_channels, file), name
+        return create_network(model, in_channels, file), name
     remedy = "give weights = FILE (safetensors or pth), or pretrained = false to start from random weights"
-    if pretrained is True:
+    if choice.pretrained is True:
         raise ConfigurationError(f"backbone {model}: no pretrained weights ({reason}); {remedy}")
     warnings.warn(
         f"backbone {model}: starting from random weights, for there are no pretrained ones ({reason}); {remedy}",
         stacklevel=3,
     )
-    return _create(model, in_channels), "random"
+    return None, "random"
 
 
-def _create(model: str, in_channels: int, file: str | None = None) -> nn.Module:
-    """timm itself sums the stem of a file over its channels where the image has one."""
+def create_network(model: str, in_channels: int, file: str | None = None) -> nn.Module:
+    """Make a timm network without its classifier; timm sums the stem of a file over its channels for one channel."""
     network: nn.Module = timm.create_model(
         model,
         pretrained=file is not None,
