@@ -2,8 +2,7 @@
 
 import csv
 import json
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,10 @@ VIEWS = ("cc", "mlo")
 
 def silent(done: int, total: int) -> None:
     pass
+
+
+def die(*_: object) -> None:
+    os._exit(9)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -68,6 +71,7 @@ def test_processes_write_the_same_bytes_as_one(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "WORTH_A_POOL", 0)
+    monkeypatch.setattr(writing, "available_cores", lambda: 2)
     seen: list[tuple[int, int]] = []
     phantom = Phantom(image_height=128, without_gaze=0.3)
     phantom.generate(tmp_path, exams=EXAMS, seed=5, progress=lambda done, total: seen.append((done, total)))
@@ -195,27 +199,24 @@ def test_numbers_without_sense_are_refused(tmp_path: Path, exams: int, seed: int
 def test_a_full_disk_is_one_line_and_leaves_no_torn_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_bytes = Path.write_bytes
+    replace = Path.replace
 
-    def full(self: Path, data: bytes) -> int:
+    def full(self: Path, target: Path) -> Path:
         if "masks" in self.parts:
-            write_bytes(self, data[:10])
             raise OSError(28, "No space left on device")
-        return write_bytes(self, data)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match=r"No space left on device.*finished exams are kept"):
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match=r"masks.*No space left on device"):
         Phantom(image_height=64).generate(tmp_path, exams=1, seed=0, progress=silent)
     assert not list(tmp_path.glob("masks/*"))
     assert not (tmp_path / "exams.csv").exists()
 
 
 def test_a_killed_process_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: object) -> None:
-        raise BrokenProcessPool("a child was terminated")
-
     monkeypatch.setattr(writing, "WORTH_A_POOL", 0)
-    monkeypatch.setattr(ProcessPoolExecutor, "map", killed)
+    monkeypatch.setattr(writing, "available_cores", lambda: 2)
+    monkeypatch.setattr(writing, "write_exam", die)
     with pytest.raises(StorageError, match=r"killed.*run again"):
         Phantom(image_height=64).generate(tmp_path, exams=2, seed=0, progress=silent)
 

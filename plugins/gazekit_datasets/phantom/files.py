@@ -1,6 +1,5 @@
 """The files of one exam: DICOM images, lesion masks, gaze samples; each is whole or absent."""
 
-import os
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gazekit.errors import StorageError
+from gazekit.atomic import write_atomically
 from gazekit_datasets.phantom.dicom import dicom_bytes
 from gazekit_datasets.phantom.drawing import draw_scene
 from gazekit_datasets.phantom.gaze import Samples, record_gaze
@@ -52,26 +51,12 @@ def write_exam(root: Path, settings: Settings, seed: int, identity: str, index: 
     for view in VIEWS:
         rng = generator(seed, index, f"tissue {view}")
         image, mask = render(scene, view, shape, difficulty=settings.difficulty, rng=rng)
-        write_whole(root / row[view], dicom_bytes(image, scene, view, identity))
-        write_whole(root / row[f"{view}_mask"], _png(mask))
+        write_atomically(root / row[view], dicom_bytes(image, scene, view, identity))
+        write_atomically(root / row[f"{view}_mask"], _png(mask))
         if scene.has_gaze:
             reader = generator(seed, index, f"gaze {view}")
             samples = record_gaze(scene, view, shape, quality=settings.gaze_quality, rng=reader)
-            write_whole(root / row[f"{view}_gaze"], _gaze_table(scene, view, samples))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there. Raises: StorageError."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder, "
-            "then run again: finished exams are kept"
-        ) from error
+            write_atomically(root / row[f"{view}_gaze"], _gaze_table(scene, view, samples))
 
 
 def _png(mask: NDArray[np.bool_]) -> bytes:
@@ -80,11 +65,11 @@ def _png(mask: NDArray[np.bool_]) -> bytes:
     return buffer.getvalue()
 
 
-def _gaze_table(scene: Scene, view: View, samples: Samples) -> bytes:
+def _gaze_table(scene: Scene, view: View, samples: Samples) -> str:
     """Raw samples as CSV; a lost sample has neither x nor y."""
     text = StringIO()
     text.write("exam_id,view,t_ms,x,y\n")
     for t_ms, x, y in zip(samples.t_ms, samples.x, samples.y, strict=True):
         place = "," if np.isnan(x) else f"{x:.2f},{y:.2f}"
         text.write(f"{scene.exam_id},{view},{t_ms:.1f},{place}\n")
-    return text.getvalue().encode()
+    return text.getvalue()

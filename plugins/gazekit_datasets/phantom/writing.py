@@ -2,19 +2,17 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from io import StringIO
-from multiprocessing import get_context
 from pathlib import Path
 
+from gazekit.atomic import disk_errors, write_atomically
+from gazekit.data.parallel import available_cores, ordered_map
 from gazekit.errors import DataError, StorageError
 from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam, write_whole
+from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
 from gazekit_datasets.phantom.scene import Settings
 
 DESCRIPTION = "phantom.json"
@@ -55,7 +53,7 @@ def generate(
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_whole(root / TABLE, text.getvalue().encode())
+    write_atomically(root / TABLE, text.getvalue())
 
 
 def _claim(root: Path, description: str) -> None:
@@ -71,27 +69,19 @@ def _claim(root: Path, description: str) -> None:
             )
     elif root.exists() and any(root.iterdir()):
         raise DataError(f"{root}: is not empty and holds no phantom; choose a new or empty folder")
-    try:
+    with disk_errors(root):
         for folder in FOLDERS:
             (root / folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{root}: cannot be made ({error.strerror}); choose another folder") from error
-    write_whole(marker, description.encode())
+    write_atomically(marker, description)
 
 
 def _in_parallel(write: Callable[[int], None], indices: list[int], image_height: int) -> Iterator[None]:
     """Call ``write`` for every index, on all cores if that is worth it."""
-    jobs = min(os.cpu_count() or 1, len(indices))
-    if jobs <= 1 or len(indices) * image_height**2 < WORTH_A_POOL:
-        yield from map(write, indices)
-        return
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    worth_it = len(indices) * image_height**2 >= WORTH_A_POOL
     try:
-        yield from pool.map(write, indices)
-    except BrokenProcessPool as error:
+        yield from ordered_map(write, indices, jobs=available_cores() if worth_it else 1)
+    except DataError as error:
         raise StorageError(
             "phantom: a process that draws exams was killed, for want of memory as a rule; "
             "run again: finished exams are kept"
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
