@@ -15,9 +15,9 @@ def _maps(backbone: SmallResNet, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("size", [64, 96])
-def test_the_total_stride_is_8_and_views_can_meet_on_the_last_grid(size: int) -> None:
+def test_the_total_stride_is_8_and_the_first_stage_keeps_every_pixel(size: int) -> None:
     maps = _maps(SmallResNet(1), torch.zeros(2, 1, size, size))
-    assert [each.shape[2] for each in maps] == [size // 2, size // 4, size // 8, size // 8]
+    assert [each.shape[2] for each in maps] == [size, size // 2, size // 4, size // 8]
     assert [each.shape[1] for each in maps] == [24, 32, 64, 96] == list(SmallResNet(1).channels)
 
 
@@ -36,8 +36,8 @@ def test_moving_the_image_by_the_stride_moves_the_maps_by_one_cell() -> None:
 
 def test_a_block_whose_last_norm_is_zero_is_its_shortcut() -> None:
     backbone = SmallResNet(1, widths=(4, 4, 6, 6)).eval()
-    last = backbone.stages[3]
-    norms = [module for module in last.modules() if isinstance(module, nn.BatchNorm2d)]
+    block = list(backbone.stages[0])[-1]
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     nn.init.zeros_(norms[-1].weight)
-    maps = torch.randn(2, 6, 8, 8)
-    torch.testing.assert_close(last(maps), maps.relu())
+    maps = torch.randn(2, 4, 8, 8)
+    torch.testing.assert_close(block(maps), maps.relu())

@@ -15,7 +15,7 @@ from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempte
 from gazekit.registry import Registry
 from gazekit.settings import TrainingSettings
 from gazekit.training import checkpoint
-from gazekit.training.loop import learning_rate
+from gazekit.training.optimiser import learning_rate
 from gazekit.training.run import continue_run, load_model, start_run
 from gazekit.training.run_directory import RunDirectory
 

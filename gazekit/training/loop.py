@@ -17,6 +17,7 @@ from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.settings import TrainingSettings
 from gazekit.training import checkpoint
+from gazekit.training.optimiser import learning_rate, make_optimizer
 from gazekit.training.run_directory import RunDirectory
 
 _NON_FINITE_LIMIT = 10
@@ -91,7 +92,7 @@ def train(
         while state.batch < len(batches):
             if should_stop():
                 _save(run, modules, optimizer, state)
-                raise Preempted(f"{run.path}: stopped at step {state.step}; go on with --resume {run.path}")
+                raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
             rows = batches[state.batch]
             rate = learning_rate(state.step, len(batches) * settings.epochs, settings)
             _step(model, objective, parts.training, rows, optimizer, settings, state, seed=seed, rate=rate)
@@ -101,36 +102,6 @@ def train(
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         _save(run, modules, optimizer, state)
     return state
-
-
-def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The preset's optimiser over all parameters that learn."""
-    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[settings.optimizer](
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-
-
-def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step: constant, or one cycle (rise over 30 %, fall to zero, both as a cosine).
-
-    Source: the cycle is Smith & Topin 2019, doi:10.1117/12.2520589, in the cosine form of torch's OneCycleLR.
-    """
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    peak = max(1.0, 0.3 * steps - 1)
-    low = 1 / 25
-    if step <= peak:
-        return settings.learning_rate * (low + (1 - low) * _rise(step / peak))
-    return settings.learning_rate * _rise((steps - 1 - step) / max(1.0, steps - 1 - peak))
-
-
-def _rise(share: float) -> float:
-    return (1 - math.cos(math.pi * share)) / 2
 
 
 def _step(

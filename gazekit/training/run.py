@@ -41,6 +41,7 @@ def start_run(
         ConfigurationError: the folder exists, or preset and data do not fit.
         DataError: the split is unusable, or gaze is to supervise and there is none.
     """
+    RunDirectory.check_free(path, overwrite=overwrite)
     check_views(dataset, preset)
     check_split(dataset, split)
     _check_validation(dataset, split)
@@ -85,6 +86,7 @@ def continue_run(
     device = torch.device(facts.device)
     split = read_split(run.split)
     model = build_model(preset, registry, classes=len(facts.classes)).to(device)
+    model = model.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPU and GPU
     objective = _objective(preset, registry, dataset, split).to(device)
 
     def part(name: str, *, with_gaze: bool) -> ResidentExams:

@@ -87,18 +87,23 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool = False) -> "RunDirectory":
-        """Make an empty run directory. Raises ConfigurationError if the folder exists and is not to be overwritten."""
+        """Make an empty run directory, in place of another one only if asked to. Raises as ``check_free`` does."""
+        cls.check_free(path, overwrite=overwrite)
         if path.exists():
-            if not overwrite:
-                raise ConfigurationError(
-                    f"{path}: exists already; go on with --resume, start anew with --overwrite"
-                )
-            if any(path.iterdir()) and not (path / "preset.toml").exists():
-                raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
             shutil.rmtree(path)
         with disk_errors(path):
             path.mkdir(parents=True)
         return cls(path)
+
+    @staticmethod
+    def check_free(path: Path, *, overwrite: bool) -> None:
+        """Raise ConfigurationError if the folder holds a run that is not to be overwritten, or no run at all."""
+        if not path.exists():
+            return
+        if not overwrite:
+            raise ConfigurationError(f"{path}: exists already; go on with --resume, start anew with --overwrite")
+        if not path.is_dir() or (any(path.iterdir()) and not (path / "preset.toml").exists()):
+            raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

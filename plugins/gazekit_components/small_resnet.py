@@ -9,8 +9,8 @@ from gazekit.interfaces import Backbone
 class SmallResNet(Backbone):
     """Four residual stages of one block each, trained from scratch; total stride 8, so 64 px end in 8x8 maps.
 
-    The stem halves the image once (no max-pool) and belongs to the first stage; stages two and three halve
-    it again. The third and fourth share a grid, where views meet as finely as the attention map is drawn.
+    The stem and the first stage keep the resolution of the image, for in a 64-px mammogram a spicule is one pixel
+    wide; each further stage halves it.
 
     Args:
         in_channels: channels of the image.
@@ -26,14 +26,14 @@ class SmallResNet(Backbone):
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (24, 32, 64, 96),
     ) -> None:
         super().__init__()
-        stem = [_convolution(in_channels, widths[0], 3, 2), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        stem = [_convolution(in_channels, widths[0], 3, 1), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         self.channels: tuple[int, ...] = tuple(widths)
         self.stages = nn.ModuleList(
             [
                 nn.Sequential(*stem, _ResidualBlock(widths[0], widths[0], stride=1)),
                 _ResidualBlock(widths[0], widths[1], stride=2),
                 _ResidualBlock(widths[1], widths[2], stride=2),
-                _ResidualBlock(widths[2], widths[3], stride=1),
+                _ResidualBlock(widths[2], widths[3], stride=2),
             ]
         )
 

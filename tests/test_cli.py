@@ -1,0 +1,198 @@
+"""The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from made_data import make_folder
+from tiny import SMALL
+
+from gazekit.cli.main import main
+from gazekit.data.prepared import PreparedDataset
+
+TINY = [
+    *(part for item in SMALL for part in ("--set", item)),
+    *("--set", "fusion.maps.heads=2", "--set", "fusion.maps.head_dim=3", "--set", "gaze.alignment_loss.levels=2"),
+    *("--set", "model.vector_features=7", "--set", "training.batch_size=4"),
+]
+
+
+@dataclass(frozen=True)
+class Finished:
+    stdout: str
+    stderr: str
+
+
+def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
+    """Run the command in this process: 200 columns, no colours."""
+    out, err = io.StringIO(), io.StringIO()
+    variables = {"COLUMNS": "200", "NO_COLOR": "1"} | environment
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code or 0) == code, err.getvalue()
+    return Finished(out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    gazekit("train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, "--epochs", 2, *TINY)
+    return out
+
+
+def test_help_is_light_and_names_every_command() -> None:
+    code = (
+        "import sys; sys.argv = ['gazekit', '--help']\n"
+        "from gazekit.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'pydicom', 'timm', 'matplotlib', 'pydantic', 'torchmetrics'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    for command in ("train", "evaluate", "predict", "report", "data", "gaze", "presets", "plugins"):
+        assert command in finished.stdout
+
+
+def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    table = gazekit("evaluate", run).stdout
+    assert "auc" in table and "pointing game" in table and "95 % interval" in table
+    result = json.loads(gazekit("evaluate", run, "--split", "val", "--json").stdout)
+    assert result["schema"] == "gazekit.evaluation/1" and result["split"] == "val"
+    assert 0 <= result["metrics"]["classification"]["auc"]["value"] <= 1
+
+    pair = [raw_folder / "e003_cc.png", raw_folder / "e003_mlo.png"]
+    predicted = json.loads(gazekit("predict", run, *pair, "--json", "--overlays", tmp_path / "o").stdout)
+    (exam,) = predicted["exams"]
+    assert exam["exam"] == "e003"
+    assert sum(exam["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
+
+    page = Path(gazekit("report", run, "--without", run).stdout.strip())
+    assert page.read_text().startswith("<!") and (run / "attention.png").stat().st_size > 10_000
+
+
+def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_folder: Path) -> None:
+    gazekit("evaluate", run, "--split", "all")
+    rows = [line.split(",") for line in (run / "predictions.csv").read_text().splitlines()]
+    evaluated = {row[0]: float(row[-1]) for row in rows[1:]}
+    pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    predicted = json.loads(gazekit("predict", run, *pair, "--json").stdout)["exams"][0]
+    assert predicted["probabilities"]["malignant"] == pytest.approx(evaluated["e005"], abs=2e-5)
+
+
+def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
+    data = ["--data", dataset.root, "--out", run]
+    before = (run / "metrics.jsonl").read_bytes()
+    assert "exists already; go on with --resume" in gazekit("train", "--preset", "ga_net", *data, code=2).stderr
+    gazekit("train", "--out", run, "--resume")
+    assert (run / "metrics.jsonl").read_bytes() == before
+    other = gazekit("train", "--preset", "mammonet_small", *data, "--epochs", 3, "--resume", *TINY, code=2)
+    assert "these keys differ: training.epochs" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--preset", "mamonet"], 2, "Did you mean 'mammonet'?"),
+        (["train"], 2, "--preset is needed"),
+        (["train", "--preset", "mammonet", "--data", "nowhere"], 3, "nowhere"),
+        (["train", "--preset", "mammonet", "--set", "training.epochs=no"], 2, "--set: training.epochs"),
+        (["train", "--preset", "mammonet", "--resume"], 2, "--resume needs the run directory"),
+        (["evaluate", "nowhere"], 3, "nowhere: not a run directory"),
+        (["plugins", "show", "fusion", "bfi"], 2, "Did you mean 'bfl'?"),
+        (["plugins", "show", "fusions", "bfl"], 2, "no kind 'fusions'"),
+        (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
+        (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),
+        (["data", "prepare", "folder", "x", "out", "--size", "big"], 2, "--size big: expected"),
+        (["data", "prepare", "folder", "x", "out", "--set", "viewz=1"], 2, "'viewz': no such option of Folder"),
+    ],
+)
+def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    finished = gazekit(*arguments, code=code, GAZEKIT_CACHE=str(tmp_path))
+    assert message in finished.stderr
+    assert finished.stderr.startswith("error: ")
+
+
+def test_a_missing_view_and_a_damaged_image(run: Path, tmp_path: Path) -> None:
+    make_folder(tmp_path / "new", exams=2)
+    alone = gazekit("predict", run, tmp_path / "new" / "e000_cc.png", code=3)
+    assert "exam e000: no view 'mlo' beside e000_cc.png; expected cc, mlo" in alone.stderr
+    damaged = tmp_path / "new" / "e001_cc.png"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    images = [tmp_path / "new" / f"e00{i}_{view}.png" for i in (0, 1) for view in ("cc", "mlo")]
+    finished = gazekit("predict", run, *images, code=3)
+    assert "e000" in finished.stdout
+    assert "1 of 2 exams could not be read" in finished.stderr and "damaged or truncated" in finished.stderr
+
+
+def test_lists_and_shows() -> None:
+    rows = json.loads(gazekit("plugins", "list", "--json").stdout)["components"]
+    assert {"kind", "name", "package", "version", "location", "status"} == rows[0].keys()
+    shown = gazekit("plugins", "show", "fusion", "bfl").stdout
+    assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
+    presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
+    assert len(presets) == 9
+    text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
+    assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
+
+
+def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_path: Path) -> None:
+    assert "exams" in gazekit("data", "prepare", "folder", raw_folder, tmp_path / "p", "--size", "16x24").stdout
+    assert PreparedDataset.open(tmp_path / "p").size == (16, 24)
+    gazekit("data", "split", dataset.root, tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text().startswith("exam_id,patient_id,label,split")
+    gazekit("data", "split", dataset.root, tmp_path / "folds", "--folds", 3)
+    assert len(list((tmp_path / "folds").iterdir())) == 3
+    picture = tmp_path / "heat.png"
+    shown = gazekit(
+        "gaze", "heatmap", raw_folder / "e000_cc.csv", raw_folder / "e000_cc.png", picture, "--reader", "plain"
+    )
+    assert "fixations" in shown.stdout and picture.stat().st_size > 500
+
+
+def test_the_default_data_are_made_once_and_said(tmp_path: Path) -> None:
+    few = ["--set", "data.exams=40", "--set", "data.size=16", "--set", "data.dataset.image_height=64"]
+    arguments = ["train", "--preset", "mammonet_small", "--epochs", 1, *few, *TINY]
+    first = gazekit(*arguments, "--out", tmp_path / "a", GAZEKIT_CACHE=str(tmp_path / "cache"))
+    assert "no --data given: generating 40 exams of 'phantom'" in first.stderr
+    second = gazekit(*arguments, "--out", tmp_path / "b", GAZEKIT_CACHE=str(tmp_path / "cache"))
+    assert "generating" not in second.stderr and "no --data given: using 40 exams" in second.stderr
+    assert (tmp_path / "a" / "metrics.jsonl").read_bytes() == (tmp_path / "b" / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 75), ("SIGINT", 130)])
+def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
+    dataset: PreparedDataset, tmp_path: Path, signal: str, code: int
+) -> None:
+    import signal as signals
+    import time
+
+    out = tmp_path / "run"
+    arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, *TINY]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazekit", *map(str, arguments), "--epochs", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(getattr(signals, signal))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"go on with: gazekit train --out {out} --resume" in said
+    assert "Traceback" not in said
