@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -36,10 +36,13 @@ def options_of(factory: type) -> list[Option]:
 
 
 def _bare(annotation: Any) -> Any:
-    """``Annotated[int, …]`` → ``int``, for display."""
-    return (
-        getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
-    )
+    """``tuple[Annotated[int, …], ...]`` → ``tuple[int, ...]``, for display."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bare(arguments[0])
+    if origin in (tuple, list, dict):
+        return origin[tuple(map(_bare, arguments))]
+    return annotation
 
 
 def check_signature(factory: type) -> None:

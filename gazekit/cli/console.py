@@ -1,6 +1,7 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,23 +13,22 @@ if TYPE_CHECKING:
 
 
 def stdout() -> "Console":
-    """The console for results; plain text when it is not a terminal."""
-    from rich.console import Console
-
-    return Console(soft_wrap=not _is_terminal(), highlight=False)
+    """The console for results; wide plain text when it is no terminal, so that a pipe gets whole lines."""
+    return _console(stderr=False)
 
 
 def stderr() -> "Console":
     """The console for progress, notes and errors."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
-
-
-def _is_terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 160
+    return console
 
 
 def note(message: str) -> None:
@@ -57,13 +57,15 @@ def print_json(schema: str, value: dict[str, Any]) -> None:
     print(json.dumps({"schema": schema, **value}, indent=2, allow_nan=False, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """A table on stdout."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", fold: str | None = None
+) -> None:
+    """A table on stdout; only the column ``fold`` (the last by default) breaks into lines when it is too wide."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != (fold or columns[-1]))
     for row in rows:
         table.add_row(*(_escape(str(cell)) for cell in row))
     stdout().print(table)

@@ -20,8 +20,14 @@ def list_plugins(
     if as_json:
         console.print_json("gazekit.plugins/1", {"components": rows})
         return
-    columns = ("kind", "name", "package", "version", "location", "status")
-    console.print_table(columns, [[row[column] for column in columns] for row in rows])
+    console.print_table(
+        ("kind", "name", "package", "location", "status"),
+        [
+            (row["kind"], row["name"], f"{row['package']} {row['version']}", row["location"], row["status"])
+            for row in rows
+        ],
+        fold="location" if all(row["status"] == "ok" for row in rows) else "status",
+    )
 
 
 @app.command()

@@ -35,8 +35,20 @@ def list_presets(as_json: Json = False) -> None:
     if as_json:
         console.print_json("gazekit.presets/1", {"presets": rows})
         return
-    columns = ("name", "views", "backbone", "images", "maps", "vectors", "gaze", "what")
-    console.print_table(columns, [[row[column] for column in columns] for row in rows])
+    console.print_table(
+        ("name", "views, backbone, fusions, gaze; what it is"), [(r["name"], _two_lines(r)) for r in rows]
+    )
+
+
+def _two_lines(row: dict[str, str]) -> str:
+    fusions = [f"{level} {row[level]}" for level in ("images", "maps", "vectors") if row[level] != "–"]
+    parts = [
+        row["views"],
+        row["backbone"],
+        *fusions,
+        *([f"gaze {row['gaze']}"] if row["gaze"] != "–" else []),
+    ]
+    return f"{' · '.join(parts)}\n{row['what']}"
 
 
 @app.command()

@@ -86,7 +86,7 @@ def continue_run(
     device = torch.device(facts.device)
     split = read_split(run.split)
     model = build_model(preset, registry, classes=len(facts.classes)).to(device)
-    model = model.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPU and GPU
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
     objective = _objective(preset, registry, dataset, split).to(device)
 
     def part(name: str, *, with_gaze: bool) -> ResidentExams:

@@ -101,7 +101,9 @@ class RunDirectory:
         if not path.exists():
             return
         if not overwrite:
-            raise ConfigurationError(f"{path}: exists already; go on with --resume, start anew with --overwrite")
+            raise ConfigurationError(
+                f"{path}: exists already; go on with --resume, start anew with --overwrite"
+            )
         if not path.is_dir() or (any(path.iterdir()) and not (path / "preset.toml").exists()):
             raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
 
