@@ -101,7 +101,7 @@ class MultiViewClassifier(nn.Module):
         Args:
             images: per view ``[B, C, H, W]``.
             attention_map: what to compute.
-            target: class to explain per exam ``[B]``; None = the predicted one.
+            target: class to explain per exam ``[B]``; None = see ``explained_class``.
             gaze: only for models that need it.
         """
         with torch.no_grad():
@@ -109,14 +109,18 @@ class MultiViewClassifier(nn.Module):
         with torch.enable_grad():
             leaves = {view: maps.detach().requires_grad_() for view, maps in features.items()}
             output = self.classify(leaves)
-            maps = attention_map(output, predicted_class(output.logits) if target is None else target)
+            maps = attention_map(output, explained_class(output.logits) if target is None else target)
         return output, {view: attention.detach() for view, attention in maps.items()}
 
 
-def predicted_class(logits: Tensor) -> Tensor:
-    """``[B, K]`` → ``[B]`` int64: the most probable class (binary: logit > 0)."""
+def explained_class(logits: Tensor) -> Tensor:
+    """The class that pictures and measures explain, ``[B, K]`` → ``[B]`` int64.
+
+    The positive class of a binary model, whatever it predicts, for the map of the other class is the same map
+    negated; the most probable class of several.
+    """
     if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).long()
+        return torch.ones(len(logits), dtype=torch.int64, device=logits.device)
     return logits.argmax(dim=1)
 
 

@@ -24,7 +24,8 @@ class Objective(nn.Module):
 
     Args:
         attention_map, alignment_loss: gaze supervision; both None = without.
-        target: class whose attention is aligned, ``"label"`` (the true one) or ``"positive"`` (the last one).
+        target: class whose attention is aligned, ``"label"`` (the true one) or ``"positive"`` (for one logit
+            the positive one, for several the true one).
         gaze_weight: λ.
         auxiliary_weight: μ.
         class_weights: ``[classes]``; None = all alike.
@@ -79,8 +80,8 @@ class Objective(nn.Module):
         """Mean alignment loss over the (exam, view) pairs that have gaze; exactly 0 if none has."""
         assert self.attention_map is not None and self.alignment_loss is not None
         target = batch.labels
-        if self.target == "positive":
-            target = torch.full_like(target, max(output.logits.shape[1], 2) - 1)
+        if self.target == "positive" and output.logits.shape[1] == 1:
+            target = torch.ones_like(target)
         maps = self.attention_map(output, target)
         views = [view for view in maps if view in batch.gaze]
         total, pairs = output.logits.new_zeros(()), output.logits.new_zeros(())

@@ -81,7 +81,10 @@ class GazeSettings(Table):
 
     alignment_loss: ComponentChoice
     target: Literal["label", "positive"] = "label"
-    """Class whose attention is aligned: the true one, or always the positive (last) one."""
+    """Class whose attention is aligned: the true one, or the positive one (of several classes: the true one).
+
+    With one logit the maps of the two classes are each other's negatives, so ``"label"`` asks for opposite maps.
+    """
 
 
 class LossSettings(Table):

@@ -18,7 +18,14 @@ from gazekit.data.prepared import PreparedDataset
 
 TINY = [
     *(part for item in SMALL for part in ("--set", item)),
-    *("--set", "fusion.maps.heads=2", "--set", "fusion.maps.head_dim=3", "--set", "gaze.alignment_loss.levels=2"),
+    *(
+        "--set",
+        "fusion.maps.heads=2",
+        "--set",
+        "fusion.maps.head_dim=3",
+        "--set",
+        "gaze.alignment_loss.levels=2",
+    ),
     *("--set", "model.vector_features=7", "--set", "training.batch_size=4"),
 ]
 
@@ -94,7 +101,9 @@ def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_fol
 def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
     data = ["--data", dataset.root, "--out", run]
     before = (run / "metrics.jsonl").read_bytes()
-    assert "exists already; go on with --resume" in gazekit("train", "--preset", "ga_net", *data, code=2).stderr
+    assert (
+        "exists already; go on with --resume" in gazekit("train", "--preset", "ga_net", *data, code=2).stderr
+    )
     gazekit("train", "--out", run, "--resume")
     assert (run / "metrics.jsonl").read_bytes() == before
     other = gazekit("train", "--preset", "mammonet_small", *data, "--epochs", 3, "--resume", *TINY, code=2)
@@ -115,7 +124,11 @@ def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
         (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
         (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),
         (["data", "prepare", "folder", "x", "out", "--size", "big"], 2, "--size big: expected"),
-        (["data", "prepare", "folder", "x", "out", "--set", "viewz=1"], 2, "'viewz': no such option of Folder"),
+        (
+            ["data", "prepare", "folder", "x", "out", "--set", "viewz=1"],
+            2,
+            "'viewz': no such option of Folder",
+        ),
     ],
 )
 def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
@@ -150,7 +163,9 @@ def test_lists_and_shows() -> None:
 
 
 def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_path: Path) -> None:
-    assert "exams" in gazekit("data", "prepare", "folder", raw_folder, tmp_path / "p", "--size", "16x24").stdout
+    assert (
+        "exams" in gazekit("data", "prepare", "folder", raw_folder, tmp_path / "p", "--size", "16x24").stdout
+    )
     assert PreparedDataset.open(tmp_path / "p").size == (16, 24)
     gazekit("data", "split", dataset.root, tmp_path / "split.csv")
     assert (tmp_path / "split.csv").read_text().startswith("exam_id,patient_id,label,split")
@@ -158,7 +173,13 @@ def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_
     assert len(list((tmp_path / "folds").iterdir())) == 3
     picture = tmp_path / "heat.png"
     shown = gazekit(
-        "gaze", "heatmap", raw_folder / "e000_cc.csv", raw_folder / "e000_cc.png", picture, "--reader", "plain"
+        "gaze",
+        "heatmap",
+        raw_folder / "e000_cc.csv",
+        raw_folder / "e000_cc.png",
+        picture,
+        "--reader",
+        "plain",
     )
     assert "fixations" in shown.stdout and picture.stat().st_size > 500
 

@@ -8,7 +8,7 @@ from tiny import random_batch, tiny
 
 from gazekit.build import build_attention_map, build_model
 from gazekit.errors import ConfigurationError
-from gazekit.model import predicted_class, probabilities
+from gazekit.model import explained_class, probabilities
 from gazekit.registry import Registry
 
 
@@ -80,7 +80,7 @@ def test_explaining_gives_the_maps_of_the_full_graph_and_leaves_no_gradient(regi
     batch = random_batch(preset.views)
     output, maps = model.explain(batch.images, attention)
     full = model(batch.images)
-    expected = attention(full, predicted_class(full.logits))
+    expected = attention(full, explained_class(full.logits))
     torch.testing.assert_close(output.logits, full.logits)
     for view in preset.views:
         torch.testing.assert_close(maps[view], expected[view].detach())
@@ -96,9 +96,10 @@ def test_score_probabilities_and_classes() -> None:
 
     binary = output([[2.0], [-1.0]])
     assert binary.score(torch.tensor([1, 0])).tolist() == [2.0, 1.0]
-    assert predicted_class(binary.logits).tolist() == [1, 0]
+    assert explained_class(binary.logits).tolist() == [1, 1]
     torch.testing.assert_close(probabilities(binary.logits)[:, 1], torch.tensor([2.0, -1.0]).sigmoid())
     classes = output([[0.0, 1.0, 3.0]])
+    assert explained_class(classes.logits).tolist() == [2]
     assert classes.score(torch.tensor([1])).tolist() == [1.0]
     torch.testing.assert_close(probabilities(classes.logits).sum(), torch.tensor(1.0))
 

@@ -73,13 +73,15 @@ def test_target_is_the_label_or_always_the_positive_class(registry: Registry) ->
     model = build_model(preset, registry, classes=2).eval()
     batch = random_batch(preset.views)
     output = model(batch.images)
-    by_label = build_objective(preset, registry).alignment(output, batch)
+    label = build_objective(tiny(registry, "gaze.target=label"), registry)
     positive = build_objective(tiny(registry, "gaze.target=positive"), registry)
-    assert not torch.isclose(by_label, positive.alignment(output, batch))
+    assert not torch.isclose(label.alignment(output, batch), positive.alignment(output, batch))
     ones = replace(batch, labels=torch.ones(4, dtype=torch.int64))
-    torch.testing.assert_close(
-        build_objective(preset, registry).alignment(output, ones), positive.alignment(output, batch)
-    )
+    torch.testing.assert_close(label.alignment(output, ones), positive.alignment(output, batch))
+    several = build_model(preset, registry, classes=3).eval()
+    batch = random_batch(preset.views, classes=3)
+    output = several(batch.images)
+    torch.testing.assert_close(positive.alignment(output, batch), label.alignment(output, batch))
 
 
 def test_balanced_weights_are_the_papers_pos_weight() -> None:

@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation where there is truth.
 
-    Attention maps explain the predicted class. Writes evaluation.json and predictions.csv into the run directory.
+    Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and predictions.csv into the run directory.
     """
     from gazekit.cli.trained import open_data, open_trained
     from gazekit.evaluation.evaluate import evaluate as evaluate_predictions
@@ -109,7 +109,7 @@ def _print(result: dict[str, Any]) -> None:
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     console.note(
-        "intervals: bootstrap over patients; attention explains the predicted class; not a medical device"
+        "intervals: bootstrap over patients; attention explains the positive class; not a medical device"
     )
 
 

@@ -21,7 +21,10 @@ def predict(
         ),
     ],
     overlays: Annotated[
-        Path | None, typer.Option(help="Folder for PNG overlays of the attention for the predicted class.")
+        Path | None,
+        typer.Option(
+            help="Folder for PNG overlays of the attention for the positive class (of several: the predicted)."
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Annotated[

@@ -85,7 +85,7 @@ def _attention(
             "Where the model looked",
             figure,
             "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
-            "The first two exams of each class in this part that have gaze. Attention explains the predicted class.",
+            "The first two exams of each class in this part that have gaze. Attention explains the positive class.",
         )
     ]
 

@@ -19,7 +19,7 @@ class Predictions:
         indices: ``[N]`` of the exams in their data set.
         logits: ``[N, K]``.
         probabilities: ``[N, classes]``.
-        attention: view → ``[N, h, w]`` for the predicted class; empty if not asked for.
+        attention: view → ``[N, h, w]`` of the explained class; empty if not asked for.
     """
 
     indices: NDArray[np.int64]
@@ -41,7 +41,7 @@ def predict(
         model: its mode is restored afterwards.
         exams: not augmented.
         batch_size: exams at a time.
-        attention_map: also explain the predicted class with it.
+        attention_map: also explain with it, see ``model.explained_class``.
     """
     was_training = model.training
     model.eval()

@@ -27,7 +27,7 @@ class RawPrediction:
         exam_id: from the file names.
         probabilities: ``[classes]``.
         images: view → prepared image ``[H, W]`` in [0, 1].
-        attention: view → ``[h, w]`` for the predicted class; empty if not asked for.
+        attention: view → ``[h, w]`` of the explained class; empty if not asked for.
     """
 
     exam_id: str
@@ -52,7 +52,7 @@ def predict_raw(
         preparation: settings of the data that it was trained on.
         exams: with absolute image paths, without gaze.
         device: of the model.
-        attention_map: also explain the predicted class with it.
+        attention_map: also explain with it.
 
     Raises:
         ConfigurationError: the model reads gaze at inference.
