@@ -22,7 +22,7 @@ from rich.table import Table
 
 RIDGE_AUC = 0.816
 AXES = {"front": 2, "side": 3}
-PRESETS = ("late_concat", "cross_view_bfl")
+PRESETS = {"late_concat": [], "cross_view_bfl": ["--set", "fusion.maps.heads=2"]}
 CONFIG = Path(__file__).with_suffix(".toml")
 
 
@@ -38,11 +38,11 @@ def main() -> None:
     gazekit("data", "prepare", "folder", out / "raw", out / "prepared", "--size", "64", "--crop", "none")
     table = Table("system", "test AUC", "95 % interval", title="AdrenalMNIST3D, two thickness maps")
     table.add_row("ridge regression (reference)", f"{RIDGE_AUC:.3f}", "–")
-    for preset in PRESETS:
+    for preset, smaller in PRESETS.items():
         run = out / preset
         views = json.dumps(list(AXES))
         epochs = ["--epochs", arguments.epochs] if arguments.epochs else []
-        settings = ["--config", CONFIG, "--set", f"views={views}", *epochs]
+        settings = ["--config", CONFIG, "--set", f"views={views}", *smaller, *epochs]
         gazekit("train", "--preset", preset, "--data", out / "prepared", *settings, "--out", run, "--resume")
         auc = json.loads(gazekit("evaluate", run, "--json"))["metrics"]["classification"]["auc"]
         table.add_row(preset, f"{auc['value']:.3f}", f"{auc['low']:.3f} – {auc['high']:.3f}")

@@ -29,6 +29,8 @@ __all__ = ["PreparedDataset", "__version__", "build_model", "build_objective", "
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import gazekit`` costs nothing."""
+    if name == "testing":
+        return import_module("gazekit.testing")
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'gazekit' has no attribute {name!r}")

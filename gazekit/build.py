@@ -37,8 +37,18 @@ def build_model(
     image_fusion: ImageFusion | None = create(("fusion", "images"), views, in_channels)
     if image_fusion is not None:
         views, in_channels = image_fusion.views, image_fusion.in_channels
+        if preset.gaze and not set(views) & set(preset.views):
+            raise ConfigurationError(
+                f"fusion.images leaves none of the views {', '.join(preset.views)}, so their gaze can supervise "
+                'nothing; train with gaze = "none"'
+            )
     branches = 1 if preset.model.share_backbone else len(views)
     backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
+    reserved = [view for view in views if hasattr(nn.ModuleDict, view) or not view or "." in view]
+    if reserved:
+        raise ConfigurationError(
+            f"views: '{reserved[0]}' cannot name a view; choose another name, without a dot"
+        )
     channels = backbones[0].channels
     after = preset.model.map_fusion_after
     map_fusion: MapFusion | None = None

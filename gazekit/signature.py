@@ -58,6 +58,10 @@ def check_signature(factory: type) -> None:
             raise ConfigurationError(
                 f"option '{parameter.name}' of {factory.__name__} needs a type and a default"
             )
+    try:
+        _schema(factory)
+    except (NameError, TypeError, pydantic.PydanticUserError) as error:
+        raise ConfigurationError(f"the options of {factory.__name__} cannot be checked: {error}") from None
 
 
 def _schema(factory: type) -> type[pydantic.BaseModel]:

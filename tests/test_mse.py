@@ -73,3 +73,18 @@ def test_the_gradient_is_that_of_the_function() -> None:
     gaze = _random(2, 9, 8, seed=1).sigmoid()
     attention = _random(2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda maps: MeanSquaredError()(maps, gaze), attention)
+
+
+def test_the_learnt_weight_balances_itself() -> None:
+    """``L/(2σ²) + log σ`` starts at L/2 and is least at σ² = L, where it is (1 + log L)/2."""
+    attention, gaze = torch.rand(1, 8, 8), torch.rand(1, 8, 8)
+    plain = MeanSquaredError()(attention, gaze)
+    learnt = MeanSquaredError(uncertainty=True)
+    torch.testing.assert_close(learnt(attention, gaze), plain / 2)
+    assert learnt.log_variance is not None
+    with torch.no_grad():
+        learnt.log_variance.copy_(plain.log()[0])
+    learnt(attention, gaze).sum().backward()
+    torch.testing.assert_close(learnt(attention, gaze), (1 + plain.log()) / 2)
+    assert learnt.log_variance.grad is not None
+    assert learnt.log_variance.grad.abs() < 1e-6

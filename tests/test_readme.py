@@ -1,10 +1,10 @@
 """What the README shows does what it says."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 import torch
 from conftest import MakeDistribution
 from tiny import random_batch, tiny

@@ -1,5 +1,6 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,11 +88,16 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
         yield report
 
 
+@functools.cache
 def registry() -> "Registry":
-    """The registry of this process, with a warning for each plugin that could not be loaded."""
+    """The registry of this process."""
     from gazekit.discovery import load_registry
 
-    loaded = load_registry()
-    for failure in loaded.failures:
-        warn(f"{failure}")
-    return loaded
+    return load_registry()
+
+
+def warn_of_failures() -> None:
+    """A warning for each plugin that could not be loaded, once the command is done."""
+    if registry.cache_info().currsize:
+        for failure in registry().failures:
+            warn(f"{failure}")

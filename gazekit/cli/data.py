@@ -73,7 +73,7 @@ def prepare(
             registry.create("dataset", dataset, **options),
             source,
             out,
-            views=views.split(",") if views else None,
+            views=[view.strip() for view in views.split(",") if view.strip()] if views else None,
             size=_size(size),
             crop=crop,
             laterality=laterality,

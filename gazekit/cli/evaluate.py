@@ -33,7 +33,8 @@ def evaluate(
 ) -> None:
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation where there is truth.
 
-    Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and predictions.csv into the run directory.
+    Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
+    predictions.csv into the run directory.
     """
     from gazekit.cli.trained import open_data, open_trained
     from gazekit.evaluation.evaluate import evaluate as evaluate_predictions

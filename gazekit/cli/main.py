@@ -65,3 +65,5 @@ def main() -> None:
             f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another folder"
         )
         sys.exit(StorageError.exit_code)
+    finally:
+        console.warn_of_failures()

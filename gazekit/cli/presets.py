@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.errors import ConfigurationError
 
 app = typer.Typer(help="List and show presets.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")]
@@ -17,7 +18,11 @@ def list_presets(as_json: Json = False) -> None:
     registry = console.registry()
     rows = []
     for component in registry.components("preset"):
-        preset = registry.preset(component.name)
+        try:
+            preset = registry.preset(component.name)
+        except ConfigurationError as error:
+            console.warn(str(error))
+            continue
         fusion = preset.fusion
         rows.append(
             {

@@ -40,10 +40,12 @@ def report(
     registry = console.registry()
     trained = open_trained(run, registry, device)
     dataset = open_data(trained, None)
+    own = trained.predict(dataset, split)
     columns: dict[str, Predictions] = {}
     if without is not None:
-        columns[WITHOUT] = open_trained(without, registry, device).predict(dataset, split)
-    own = trained.predict(dataset, split)
+        other = open_trained(without, registry, device)
+        columns[WITHOUT] = other.predict(dataset, split)
+        _check_same(trained, other, own, columns[WITHOUT])
     columns["attention with gaze supervision" if trained.preset.gaze else WITH] = own
     metrics = evaluate(dataset, own)
     labels = dataset.labels[own.indices]
@@ -62,6 +64,17 @@ def report(
         facts=_facts(trained, dataset),
     )
     console.stdout().print(str(path), markup=False)
+
+
+def _check_same(trained: "Trained", other: "Trained", own: "Predictions", theirs: "Predictions") -> None:
+    """Raise ConfigurationError if two runs cannot be shown side by side."""
+    from gazekit.errors import ConfigurationError
+
+    if trained.preset.views != other.preset.views or own.indices.tolist() != theirs.indices.tolist():
+        raise ConfigurationError(
+            f"{other.run.path}: has other views or another split than {trained.run.path}; a picture of both needs the "
+            "same (train with the same --split FILE)"
+        )
 
 
 def _attention(

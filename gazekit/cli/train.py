@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,8 +31,14 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set training.epochs=N.")] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of initial weights, order, augmentation and dropout.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Of initial weights, order, augmentation and dropout.",
+            show_default="0",
+        ),
+    ] = None,
     device: Device = "auto",
     split: Annotated[
         Path | None,
@@ -53,32 +59,48 @@ def train(
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
     from gazekit.errors import ConfigurationError
-    from gazekit.training.run import check_resume
-    from gazekit.training.run_directory import RunDirectory
 
     registry = console.registry()
     overrides = [*(overrides or ()), *([f"training.epochs={epochs}"] if epochs else [])]
-    going_on = resume and out is not None and (out / "run.json").exists()
+    layers = {"config": config, "environment": os.environ, "overrides": overrides}
     if resume and out is None:
         raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
-    if preset is None and not going_on:
-        raise ConfigurationError(
-            "--preset is needed, e.g. --preset mammonet; gazekit presets list shows them all"
-        )
-    wanted = preset and registry.preset(preset, config=config, environment=os.environ, overrides=overrides)
-    if going_on:
-        assert out is not None
-        run = RunDirectory.open(out)
-        stored = registry.preset(str(run.preset))
-        if wanted:
-            check_resume(run, stored, wanted)
+    if resume and out is not None and (out / "run.json").exists():
+        run = _reopen(out, registry, preset, layers, seed=seed, split=split)
         dataset = _open_data(data or Path(run.facts().data))
+    elif preset is None:
+        raise ConfigurationError("--preset is needed; gazekit presets list shows them all")
     else:
-        assert wanted
-        stored = wanted
+        wanted = registry.preset(preset, **layers)  # type: ignore[arg-type]
+        chosen = choose_device(device)
         dataset = _open_data(data or _default_data(wanted, registry))
-        run = _start(out, wanted, registry, dataset, split, seed, choose_device(device), overwrite or resume)
-    _run(run, stored, registry, dataset)
+        run = _start(out, wanted, registry, dataset, split, seed or 0, chosen, overwrite or resume)
+    _run(run, registry, dataset, choose_device(run.facts().device if device == "auto" else device))
+
+
+def _reopen(
+    out: Path,
+    registry: "Registry",
+    preset: str | None,
+    layers: dict[str, Any],
+    *,
+    seed: int | None,
+    split: Path | None,
+) -> "RunDirectory":
+    """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
+    from gazekit.data.splits import read_split
+    from gazekit.errors import ConfigurationError
+    from gazekit.training.run import check_resume
+    from gazekit.training.run_directory import RunDirectory
+
+    run = RunDirectory.open(out)
+    facts = run.facts()
+    check_resume(run, registry.preset(str(run.preset)), registry.preset(preset or str(run.preset), **layers))
+    if seed not in (None, facts.seed):
+        raise ConfigurationError(f"{out}: began with --seed {facts.seed}; resume without --seed")
+    if split and read_split(split) != read_split(run.split):
+        raise ConfigurationError(f"{out}: began with another split than {split}; resume without --split")
+    return run
 
 
 def _start(
@@ -104,25 +126,29 @@ def _start(
     return start_run(path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite)
 
 
-def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "PreparedDataset") -> None:
+def _run(
+    run: "RunDirectory", registry: "Registry", dataset: "PreparedDataset", device: "torch.device"
+) -> None:
     from collections import Counter
 
     from gazekit.cli.train_progress import TrainingProgress, stop_on_signals
     from gazekit.data.splits import read_split
     from gazekit.training.run import continue_run
 
-    facts = run.facts()
-    counts = Counter(read_split(run.split).values())
+    facts, preset = run.facts(), registry.preset(str(run.preset))
+    parts = Counter(read_split(run.split).values())
     console.note(
-        f"{preset.name}: {counts['train']} exams to train on, {counts['val']} to validate, {counts['test']} to test, "
-        f"views {', '.join(preset.views)}, on {facts.device}; run directory {run.path}"
+        f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "
+        f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {device.type}; run "
+        f"directory {run.path}"
     )
-    with stop_on_signals() as signals, TrainingProgress(preset, facts.device) as progress:
+    with stop_on_signals() as signals, TrainingProgress(preset, device.type) as progress:
         try:
             state = continue_run(
                 run,
                 registry,
                 dataset,
+                device=device,
                 should_stop=lambda: signals.received is not None,
                 report=progress.report,
             )
@@ -130,11 +156,10 @@ def _run(run: "RunDirectory", preset: "Preset", registry: "Registry", dataset: "
             run.log(f"stopped: {error}")
             signals.explain(error, run.path)
             raise
-    run.log(
-        f"finished {state.epoch} epochs; best epoch {state.best_epoch}, validation AUC {state.best_auc:.3f}"
-    )
+    best = f"best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
+    run.log(f"finished: {best}")
     console.note(
-        f"done: best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
+        f"done: {best}"
         + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")
     )
     console.note(f"next: gazekit evaluate {run.path}")

@@ -34,15 +34,19 @@ class Trained:
         import numpy as np
 
         from gazekit.data.feed import resident_exams
-        from gazekit.data.splits import read_split
+        from gazekit.data.splits import indices_of, read_split
         from gazekit.evaluation.prediction import predict
-        from gazekit.training.run import check_same_data, indices_of
+        from gazekit.training.run import check_same_data
 
         if part == "all":
             indices = np.arange(len(dataset))
         else:
             check_same_data(self.run, self.facts, dataset)
             indices = indices_of(dataset, read_split(self.run.split), part)
+        if len(indices) == 0:
+            raise DataError(
+                f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
+            )
         exams = resident_exams(dataset, indices, self.preset, self.device, with_gaze=self.model.needs_gaze)
         return predict(
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
@@ -73,4 +77,17 @@ def open_data(trained: Trained, data: Path | None) -> "PreparedDataset":
             f"{dataset.root}: classes {', '.join(dataset.classes)}; the model of {trained.run.path} "
             f"was trained on {', '.join(trained.facts.classes)}"
         )
+    if data is not None:
+        _check_preparation(trained, dataset)
     return dataset
+
+
+def _check_preparation(trained: Trained, dataset: "PreparedDataset") -> None:
+    """Raise DataError if other data were prepared in another way than what the model was trained on."""
+    here, there = dataset.settings.to_json(), trained.facts.preparation
+    for key in ("size", "crop", "laterality"):
+        if here[key] != there[key]:
+            raise DataError(
+                f"{dataset.root}: prepared with {key} {here[key]}, the data of {trained.run.path} with {there[key]}; "
+                "prepare them alike"
+            )

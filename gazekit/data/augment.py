@@ -17,7 +17,13 @@ def random_generator(*, seed: int, purpose: int, index: int, epoch: int) -> np.r
 
 
 def random_affine(
-    settings: AugmentationSettings, exams: NDArray[np.int64], views: int, *, seed: int, epoch: int
+    settings: AugmentationSettings,
+    exams: NDArray[np.int64],
+    views: int,
+    *,
+    seed: int,
+    epoch: int,
+    aspect: float = 1.0,
 ) -> NDArray[np.float32]:
     """Draw one affine map per exam and view.
 
@@ -26,6 +32,7 @@ def random_affine(
         exams: ``[B]`` indices of the exams in their data set.
         views: number of views.
         seed, epoch: with the exam's index they fix the draw.
+        aspect: height / width of the image, without which a rotation would shear it.
 
     Returns:
         ``[B, views, 2, 3]``: from output to input coordinates in [-1, 1], as ``affine_grid`` takes them.
@@ -46,8 +53,8 @@ def random_affine(
     shift = 2 * settings.translation * signed[..., 1:3]  # the image side is 2 in these coordinates
     cosine, sine = np.cos(angle) / size, np.sin(angle) / size
     theta = np.empty((*draws.shape[:2], 2, 3), dtype=np.float32)
-    theta[..., 0, 0], theta[..., 0, 1] = flip_x * cosine, -flip_x * sine
-    theta[..., 1, 0], theta[..., 1, 1] = flip_y * sine, flip_y * cosine
+    theta[..., 0, 0], theta[..., 0, 1] = flip_x * cosine, -flip_x * sine * aspect
+    theta[..., 1, 0], theta[..., 1, 1] = flip_y * sine / aspect, flip_y * cosine
     theta[..., :, 2] = shift
     return theta
 

@@ -19,7 +19,7 @@ Stored = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class ResidentExams:
-    """Some exams, held on the device as they were stored; see ``resident_exams`` and ``prediction``.
+    """Some exams, held on the device as they were stored; see ``resident_exams`` and ``evaluation.raw``.
 
     Args:
         images: ``[n, V, H, W]`` uint8 or uint16; the greatest value of the type stands for 1.
@@ -69,6 +69,8 @@ class ResidentExams:
             stacked = warp(stacked.flatten(0, 1), flat).view_as(stacked)
         images = (stacked[:, :, :1] - self.mean) / self.std  # [B, V, 1, H, W]
         has_gaze = self.has_gaze[where]
+        if self.gaze is not None:  # a map that was moved out of the frame says nothing
+            has_gaze = has_gaze & (stacked[:, :, 1].amax(dim=(2, 3)) > 0)
         return Batch(
             images={view: images[:, i].contiguous() for i, view in enumerate(self.views)},
             labels=self.labels[where],
@@ -82,7 +84,10 @@ class ResidentExams:
         self, rows: NDArray[np.int64], settings: AugmentationSettings, *, seed: int, epoch: int
     ) -> Batch:
         """The exams at ``rows`` as they look in this epoch of a run with this seed."""
-        theta = random_affine(settings, self.indices[rows], len(self.views), seed=seed, epoch=epoch)
+        height, width = self.images.shape[2:]
+        theta = random_affine(
+            settings, self.indices[rows], len(self.views), seed=seed, epoch=epoch, aspect=height / width
+        )
         return self.batch(rows, theta)
 
     def in_order(self, batch_size: int) -> Sequence[NDArray[np.int64]]:

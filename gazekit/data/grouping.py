@@ -14,9 +14,9 @@ SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
 def group_images(paths: Iterable[Path], views: Sequence[str]) -> list[Exam]:
     """Exams from image files (folders are searched), each with every view once.
 
-    A file belongs to the view that its name holds as a word (``0012_cc.dcm``, ``P1-L-MLO.png``); the rest of
-    the name is the exam. Where the names of all files say nothing, the view position of the DICOM files decides, and
-    the files given must be the views of one exam.
+    A file belongs to the view that its name holds as a word (``0012_cc.dcm``, ``P1-L-MLO.png``); the folder and the
+    rest of the name are the exam. Where a name says nothing, the view position of the DICOM file decides, and the files
+    given must be the views of one exam.
 
     Args:
         paths: image files or folders of them.
@@ -29,22 +29,33 @@ def group_images(paths: Iterable[Path], views: Sequence[str]) -> list[Exam]:
     if not files:
         raise DataError(f"no image among the paths given; expected files ending in {', '.join(SUFFIXES)}")
     named = {file: _by_name(file, views) for file in files}
-    found: dict[str, dict[str, Path]] = {}
+    found: dict[tuple[Path, str], dict[str, Path]] = {}
     for file in files:
         exam, view = named[file] or (_only_exam(files, views), _by_content(file, views))
-        if view in found.setdefault(exam, {}):
+        images = found.setdefault((file.parent, exam), {})
+        if view in images:
             raise DataError(
-                f"exam {exam}: view '{view}' comes twice: {found[exam][view].name} and {file.name}"
+                f"exam {exam}: view '{view}' comes twice: {images[view]} and {file}; give the folder of the images "
+                "only, or the files themselves"
             )
-        found[exam][view] = file
-    for exam, images in found.items():
+        images[view] = file
+    for (folder, exam), images in found.items():
         missing = [view for view in views if view not in images]
         if missing:
             there = ", ".join(file.name for file in images.values())
             raise DataError(
-                f"exam {exam}: no view '{missing[0]}' beside {there}; expected {', '.join(views)}"
+                f"exam {exam}: no view '{missing[0]}' beside {there} in {folder}; expected {', '.join(views)}"
             )
-    return [Exam(exam_id=exam, patient_id="", label="", images=images) for exam, images in found.items()]
+    names = [exam for _, exam in found]
+    return [
+        Exam(
+            exam_id=exam if names.count(exam) == 1 else f"{folder.name}_{exam}",
+            patient_id="",
+            label="",
+            images=images,
+        )
+        for (folder, exam), images in found.items()
+    ]
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

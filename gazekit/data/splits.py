@@ -109,6 +109,13 @@ def check_split(dataset: PreparedDataset, split: Mapping[str, str]) -> None:
                 f"in {part}; expected all exams of a patient in one part"
             )
         classes[part].add(int(label))
+    for first_exam, *others in dataset.duplicates:
+        for other in others:
+            if split[other] != split[first_exam]:
+                raise DataError(
+                    f"exams {first_exam} and {other} hold an identical image but are in {split[first_exam]} and "
+                    f"{split[other]}; expected them in one part"
+                )
     if "train" not in classes:
         raise DataError("the split has no training part; expected exams in train")
     for part, labels in classes.items():
@@ -134,6 +141,11 @@ def read_split(path: Path) -> Split:
             raise DataError(f"{path}: row {number}: exam {row['exam_id']} comes again; expected it once")
         split[row["exam_id"]] = row["split"]
     return split
+
+
+def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) -> NDArray[np.int64]:
+    """Positions of a part's exams in the data set, in its order, ``[n]``."""
+    return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
 
 
 def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:

@@ -1,8 +1,8 @@
 """Checkpoints: atomic, verified, never executable, the previous one kept.
 
-``checkpoints/000120/`` holds ``weights.safetensors`` (model), ``state.pt`` (optimiser and counters, tensors and
-plain values only) and ``manifest.json`` (size and sha256 of both). The folder appears under its name only when it
-is complete.
+``checkpoints/000120/`` holds ``weights.safetensors`` (model and objective), ``state.pt`` (optimiser and counters,
+tensors and plain values only) and ``manifest.json`` (size and sha256 of both). The folder appears under its name
+only when it is complete.
 """
 
 import hashlib
@@ -114,4 +114,4 @@ def load_latest(folder: Path, report: Callable[[str], None]) -> Checkpoint | Non
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    return sorted((path for path in folder.glob("[0-9]*") if path.is_dir()), key=lambda path: int(path.name))

@@ -1,13 +1,12 @@
 """The training loop, in a straight line: order, augment, forward, losses, step, validate, keep the best."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gazekit.data.feed import ResidentExams, epoch_batches
 from gazekit.errors import DataError, GazekitError, Preempted
@@ -19,6 +18,7 @@ from gazekit.settings import TrainingSettings
 from gazekit.training import checkpoint
 from gazekit.training.optimiser import learning_rate, make_optimizer
 from gazekit.training.run_directory import RunDirectory
+from gazekit.types import Batch
 
 _NON_FINITE_LIMIT = 10
 
@@ -50,10 +50,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The exams that are learnt from and those that select the epoch."""
+    """The exams that are learnt from and those that select the epoch; ``exam_ids`` of the whole data set."""
 
     training: ResidentExams
     validation: ResidentExams
+    exam_ids: Sequence[str]
 
 
 def train(
@@ -94,8 +95,13 @@ def train(
                 _save(run, modules, optimizer, state)
                 raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
             rows = batches[state.batch]
-            rate = learning_rate(state.step, len(batches) * settings.epochs, settings)
-            _step(model, objective, parts.training, rows, optimizer, settings, state, seed=seed, rate=rate)
+            torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
+            batch = parts.training.augmented(rows, settings.augmentation, seed=seed, epoch=state.epoch)
+            optimizer.param_groups[0]["lr"] = learning_rate(
+                state.step, len(batches) * settings.epochs, settings
+            )
+            terms = _step(model, objective, batch, optimizer)
+            _account(state, terms, [parts.exam_ids[i] for i in parts.training.indices[rows]], run)
             state.batch += 1
             state.step += 1
             report(state, len(batches))
@@ -105,21 +111,10 @@ def train(
 
 
 def _step(
-    model: MultiViewClassifier,
-    objective: Objective,
-    exams: ResidentExams,
-    rows: NDArray[np.int64],
-    optimizer: torch.optim.Optimizer,
-    settings: TrainingSettings,
-    state: State,
-    *,
-    seed: int,
-    rate: float,
-) -> None:
-    """One optimiser step; skipped, and counted, if the loss or the gradient is not finite."""
-    torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
-    batch = exams.augmented(rows, settings.augmentation, seed=seed, epoch=state.epoch)
-    optimizer.param_groups[0]["lr"] = rate
+    model: MultiViewClassifier, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer
+) -> dict[str, float] | None:
+    """One optimiser step; the loss terms, or None if it was skipped because loss or gradient is not finite."""
+    statistics = [buffer.clone() for buffer in model.buffers()]
     optimizer.zero_grad(set_to_none=True)
     output = model(batch.images, batch.gaze if model.needs_gaze else None)
     losses = objective(model, output, batch)
@@ -127,19 +122,29 @@ def _step(
     gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     if not (torch.isfinite(losses.total) and torch.isfinite(norm)):
-        state.skipped += 1
-        state.skipped_in_a_row += 1
-        if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
-            raise GazekitError(
-                f"step {state.step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last for the "
-                f"exams at rows {exams.indices[rows].tolist()} of the data; try a smaller training.learning_rate"
-            )
-        return
-    state.skipped_in_a_row = 0
+        for buffer, before in zip(model.buffers(), statistics, strict=True):
+            buffer.copy_(before)  # the forward pass has written running statistics
+        return None
     optimizer.step()
-    for name, term in {"loss": losses.total, **losses.terms}.items():
-        state.sums[name] = state.sums.get(name, 0.0) + float(term.detach()) * len(rows)
-    state.exams += len(rows)
+    return {name: float(term.detach()) for name, term in {"loss": losses.total, **losses.terms}.items()}
+
+
+def _account(state: State, terms: dict[str, float] | None, exams: list[str], run: RunDirectory) -> None:
+    """Add the terms of a step to the epoch, or count and log a skipped one; ten of those in a row are an error."""
+    if terms is not None:
+        state.skipped_in_a_row = 0
+        state.exams += len(exams)
+        for name, term in terms.items():
+            state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
+        return
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    run.log(f"step {state.step}: loss or gradient not finite; skipped, with exams {', '.join(exams)}")
+    if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
+        raise GazekitError(
+            f"step {state.step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last with exams "
+            f"{', '.join(exams)}; look at their images, or try a smaller training.learning_rate"
+        )
 
 
 def _finish_epoch(

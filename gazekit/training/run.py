@@ -3,14 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gazekit.build import build_model, build_objective
 from gazekit.data.feed import ResidentExams, check_views, resident_exams
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import check_split, read_split, write_split
+from gazekit.data.splits import check_split, indices_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.interfaces import Backbone
 from gazekit.model import MultiViewClassifier
@@ -18,6 +16,7 @@ from gazekit.objective import Objective, balanced_weights
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
+from gazekit.training.checks import check_gaze, check_parts, try_one_batch
 from gazekit.training.loop import Parts, State, train
 from gazekit.training.run_directory import RunDirectory, RunFacts, environment
 
@@ -44,17 +43,18 @@ def start_run(
     RunDirectory.check_free(path, overwrite=overwrite)
     check_views(dataset, preset)
     check_split(dataset, split)
-    _check_validation(dataset, split)
-    _check_gaze(preset, dataset, split)
+    check_parts(dataset, split)
+    check_gaze(preset, dataset, split)
     torch.manual_seed(seed)
     model = build_model(preset, registry, classes=len(dataset.classes))
     origins = tuple(_initialise(backbone) for backbone in model.backbones)
+    objective = _objective(preset, registry, dataset, split)
+    try_one_batch(model, objective, preset, dataset, split)
     run = RunDirectory.create(path, overwrite=overwrite)
     run.write_text("preset.toml", preset.to_toml())
     run.write_json("plugins.json", registry.table())
     run.write_json("environment.json", environment())
     write_split(run.split, dataset, split)
-    objective = _objective(preset, registry, dataset, split)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
     run.write_facts(
@@ -77,13 +77,26 @@ def continue_run(
     registry: Registry,
     dataset: PreparedDataset,
     *,
+    device: torch.device | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[State, int], None] = lambda _state, _batches: None,
 ) -> State:
-    """Train a run to its end, from wherever it is; see ``training.loop.train``."""
+    """Train a run to its end, from wherever it is; see ``training.loop.train``.
+
+    Args:
+        run: from ``start_run``, or interrupted.
+        registry: where the components come from.
+        dataset: the one it was started on.
+        device: other than the one it was started on; the result is then equal up to rounding only.
+        should_stop, report: see ``training.loop.train``.
+
+    Raises:
+        ConfigurationError: another process trains this run.
+        DataError: other data.
+    """
     preset, facts = registry.preset(str(run.preset)), run.facts()
     check_same_data(run, facts, dataset)
-    device = torch.device(facts.device)
+    device = device or torch.device(facts.device)
     split = read_split(run.split)
     model = build_model(preset, registry, classes=len(facts.classes)).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
@@ -93,19 +106,22 @@ def continue_run(
         indices = indices_of(dataset, split, name)
         return resident_exams(dataset, indices, preset, device, with_gaze=with_gaze)
 
-    return train(
-        model,
-        objective,
-        Parts(
-            part("train", with_gaze=preset.gaze is not None or model.needs_gaze),
-            part("val", with_gaze=model.needs_gaze),
-        ),
-        preset.training,
-        run,
-        seed=facts.seed,
-        should_stop=should_stop,
-        report=report,
+    parts = Parts(
+        part("train", with_gaze=preset.gaze is not None or model.needs_gaze),
+        part("val", with_gaze=model.needs_gaze),
+        dataset.exam_ids,
     )
+    with run.lock():
+        return train(
+            model,
+            objective,
+            parts,
+            preset.training,
+            run,
+            seed=facts.seed,
+            should_stop=should_stop,
+            report=report,
+        )
 
 
 def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
@@ -119,17 +135,12 @@ def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> M
     return model.to(device).eval()
 
 
-def indices_of(dataset: PreparedDataset, split: Split, part: str) -> NDArray[np.int64]:
-    """Positions of a part's exams in the data set, in its order."""
-    return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
-
-
 def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
     """Raise DataError if the data set is not the one the run was started on."""
     if dataset.fingerprint != facts.fingerprint:
         raise DataError(
             f"{dataset.root}: not the data that {run.path} was trained on (fingerprint {dataset.fingerprint[:12]}, "
-            f"expected {facts.fingerprint[:12]})"
+            f"expected {facts.fingerprint[:12]}); to evaluate on other data add --split all"
         )
 
 
@@ -146,26 +157,7 @@ def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, spl
     return build_objective(preset, registry, class_weights=weights)
 
 
-def _check_validation(dataset: PreparedDataset, split: Split) -> None:
-    for part in ("train", "val"):
-        if len(indices_of(dataset, split, part)) == 0:
-            raise DataError(
-                f"{dataset.root}: the split has no exam in its part '{part}'; training needs both"
-            )
-
-
-def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
-    if preset.gaze is None:
-        return
-    training = indices_of(dataset, split, "train")
-    if not dataset.has_gaze[training].any():
-        raise DataError(
-            f"{dataset.root}: none of the {len(training)} training exams has gaze, which preset '{preset.name}' "
-            "is supervised by; prepare the data with recordings, or train with --set gaze=none"
-        )
-
-
-def resume_conflicts(stored: Preset, wanted: Preset) -> list[str]:
+def _conflicts(stored: Preset, wanted: Preset) -> list[str]:
     """The keys in which the preset of a run differs from one asked for."""
     a, b = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
@@ -183,7 +175,7 @@ def _flat(tables: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:
     """Raise ConfigurationError if a run is to go on with another preset than it began with."""
-    conflicts = resume_conflicts(stored, wanted)
+    conflicts = _conflicts(stored, wanted)
     if conflicts:
         raise ConfigurationError(
             f"{run.path}: began with another preset; these keys differ: {', '.join(conflicts)}. "

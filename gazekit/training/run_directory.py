@@ -6,17 +6,25 @@ import platform
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.errors import ConfigurationError, DataError
 
 SCHEMA = "gazekit.run/1"
+_OURS = {
+    *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
+    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", ".lock"),
+}
+"""What a run directory may hold; one that holds anything else is never removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +103,8 @@ class RunDirectory:
             path.mkdir(parents=True)
         return cls(path)
 
-    @staticmethod
-    def check_free(path: Path, *, overwrite: bool) -> None:
+    @classmethod
+    def check_free(cls, path: Path, *, overwrite: bool) -> None:
         """Raise ConfigurationError if the folder holds a run that is not to be overwritten, or no run at all."""
         if not path.exists():
             return
@@ -104,8 +112,26 @@ class RunDirectory:
             raise ConfigurationError(
                 f"{path}: exists already; go on with --resume, start anew with --overwrite"
             )
-        if not path.is_dir() or (any(path.iterdir()) and not (path / "preset.toml").exists()):
-            raise ConfigurationError(f"{path}: is not a run directory; choose another --out")
+        strangers = (
+            [file.name for file in path.iterdir() if file.name not in _OURS] if path.is_dir() else [path.name]
+        )
+        if strangers:
+            raise ConfigurationError(
+                f"{path}: holds {strangers[0]}, which no run has; choose another --out, nothing was removed"
+            )
+        with cls(path).lock():
+            pass
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training this run. Raises ConfigurationError: one does already."""
+        try:
+            with disk_errors(self.path), FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigurationError(
+                f"{self.path}: another process is training this run; wait for it or stop it"
+            ) from None
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

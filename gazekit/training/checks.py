@@ -1,0 +1,61 @@
+"""What is checked before a run begins, so that nothing is left behind by one that cannot work."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import torch
+
+from gazekit.data.feed import resident_exams
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import indices_of
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Objective
+from gazekit.preset import Preset
+
+Split = Mapping[str, str]
+
+
+def try_one_batch(
+    model: MultiViewClassifier,
+    objective: Objective,
+    preset: Preset,
+    dataset: PreparedDataset,
+    split: Split,
+) -> None:
+    """Run the smallest batch through a copy of the model, so that what does not fit is said before a run begins."""
+    training = indices_of(dataset, split, "train")
+    smallest = len(training) // -(-len(training) // preset.training.batch_size)
+    few = training[: min(smallest, 2)]
+    exams = resident_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
+    batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
+    try:
+        objective(copy, copy(batch.images, batch.gaze), batch)
+    except (ValueError, RuntimeError) as error:
+        height, width = dataset.size
+        raise ConfigurationError(
+            f"preset '{preset.name}' cannot be trained on images of {height} × {width} px in batches of "
+            f"{preset.training.batch_size}: {error}"
+        ) from None
+
+
+def check_parts(dataset: PreparedDataset, split: Split) -> None:
+    """Raise DataError if there is nothing to train on or nothing to select by."""
+    for part in ("train", "val"):
+        if len(indices_of(dataset, split, part)) == 0:
+            raise DataError(
+                f"{dataset.root}: the split has no exam in its part '{part}'; training needs both"
+            )
+
+
+def check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
+    """Raise DataError if gaze is to supervise and no training exam has any."""
+    if preset.gaze is None:
+        return
+    training = indices_of(dataset, split, "train")
+    if not dataset.has_gaze[training].any():
+        raise DataError(
+            f"{dataset.root}: none of the {len(training)} training exams has gaze, which preset '{preset.name}' "
+            "is supervised by; prepare the data with recordings, or train with --set gaze=none"
+        )
