@@ -82,3 +82,20 @@ def test_an_epoch_holds_every_exam_once_in_even_batches(exams: int, size: int, s
     assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
     again = epoch_batches(exams, size, seed=seed, epoch=epoch)
     assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+def test_a_rotation_keeps_the_shape_of_a_square_on_an_oblong_image() -> None:
+    image = torch.zeros(1, 1, 64, 32)
+    image[:, :, 28:36, 12:20] = 1
+    turned = AugmentationSettings(rotation=180, translation=0, flip_horizontal=0, flip_vertical=0)
+    for exam in range(20):
+        matrix = random_affine(turned, np.array([exam]), 1, seed=0, epoch=0, aspect=2.0)[0]
+        moved = warp(image, torch.as_tensor(matrix))[0, 0]
+        weights = moved / moved.sum()
+        rows, columns = torch.arange(64.0), torch.arange(32.0)
+        spread = [
+            float((weights.sum(axis) * (place - (weights.sum(axis) * place).sum()) ** 2).sum())
+            for axis, place in ((1, rows), (0, columns))
+        ]
+        assert abs(spread[0] - spread[1]) < 0.5
+        assert abs(moved.sum() - 64) < 4

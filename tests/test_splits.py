@@ -212,3 +212,12 @@ def test_a_damaged_split_file_is_one_clear_line(tmp_path, text, expected):
         read_split(tmp_path / "split.csv")
     with pytest.raises(DataError, match="no such file"):
         read_split(tmp_path / "absent.csv")
+
+
+def test_an_identical_image_on_two_sides_of_a_split_is_refused():
+    data = dataset([f"p{i}" for i in range(8)], [0, 1] * 4, duplicates=(("e0", "e3"),))
+    split = {f"e{i}": "train" if i < 4 else "test" for i in range(8)}
+    check_split(data, split)
+    split |= {"e3": "test", "e7": "train"}
+    with pytest.raises(DataError, match="exams e0 and e3 hold an identical image but are in train and test"):
+        check_split(data, split)

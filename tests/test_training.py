@@ -147,12 +147,14 @@ def test_not_finite_steps_are_skipped_and_ten_in_a_row_stop(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset
 ) -> None:
     run = start(tmp_path / "run", registry, dataset, "training.epochs=9", "data.mean=1e38", "data.std=1e-30")
-    with pytest.raises(GazekitError, match="not finite 10 times in a row"):
+    before = checkpoint.load_latest(run.checkpoints, lambda _: None)
+    with pytest.raises(GazekitError, match=r"not finite 10 times in a row, last with exams e\d"):
         continue_run(run, registry, dataset)
-    weights = checkpoint.load_latest(run.checkpoints, lambda _: None)
-    assert weights is not None
-    learnt = {name: tensor for name, tensor in weights.weights.items() if "running" not in name}
-    assert all(torch.isfinite(tensor).all() for tensor in learnt.values())
+    after = checkpoint.load_latest(run.checkpoints, lambda _: None)
+    assert before is not None
+    assert after is not None
+    assert all(torch.equal(before.weights[name], tensor) for name, tensor in after.weights.items())
+    assert "skipped, with exams e" in (run.path / "log.txt").read_text()
 
 
 def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
@@ -196,3 +198,37 @@ def test_the_one_cycle_is_torchs() -> None:
         optimizer.step()
         if step < steps - 1:
             reference.step()
+
+
+def test_a_run_in_use_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    with run.lock():
+        with pytest.raises(ConfigurationError, match="another process is training this run"):
+            continue_run(run, registry, dataset)
+        with pytest.raises(ConfigurationError, match="another process is training this run"):
+            RunDirectory.create(run.path, overwrite=True)
+    assert run.facts().seed == 1
+
+
+def test_only_a_run_is_ever_overwritten(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"holds notes\.txt, which no run has"):
+        RunDirectory.create(run.path, overwrite=True)
+    (run.path / "notes.txt").unlink()
+    RunDirectory.create(run.path, overwrite=True)
+    assert not (run.path / "run.json").exists()
+
+
+def test_what_does_not_fit_is_said_before_a_run_begins(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    with pytest.raises(ConfigurationError, match="linear"):
+        start(tmp_path / "cam", registry, dataset, "attention_map=cam")
+    overrides = ["training.batch_size=1", "backbone.model=resnet10t", "backbone.pretrained=false"]
+    preset = registry.preset("late_concat", overrides=overrides)
+    with pytest.raises(
+        ConfigurationError, match=r"images of 16 × 16 px in batches of 1: Expected more than 1 value"
+    ):
+        start_run(tmp_path / "one", preset, registry, dataset, make_split(dataset), seed=0, device=CPU)
+    assert not any(tmp_path.iterdir())
