@@ -20,9 +20,12 @@ def add_generators(app: typer.Typer) -> None:
             )
 
 
-def _generator(name: str, factory: type) -> Any:
+def _generator(dataset: str, factory: type) -> Any:
     """A function whose parameters are the options of the data set, which Typer turns into a command."""
-    documentation = dict(re.findall(r"^ {4,}(\w+): (.+)$", inspect.getdoc(factory) or "", flags=re.MULTILINE))
+    arguments = re.findall(
+        r"^ {4}(\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(factory) or "", flags=re.MULTILINE
+    )
+    documentation = {name: " ".join(text.split()) for name, text in arguments}
     hints = get_type_hints(factory.__init__)  # type: ignore[misc]
     keyword = inspect.Parameter.KEYWORD_ONLY
     options = [
@@ -54,10 +57,10 @@ def _generator(name: str, factory: type) -> Any:
     ]
 
     def generate(*, out: Path, exams: int, seed: int, **chosen: Any) -> None:
-        source = console.registry().create("dataset", name, **chosen)
-        with console.progress(f"writing {name}") as report:
+        source = console.registry().create("dataset", dataset, **chosen)
+        with console.progress(f"writing {dataset}") as report:
             source.generate(out, exams=exams, seed=seed, progress=report)
-        console.note(f"{exams} exams in {out}; next: gazekit data prepare {name} {out} PREPARED")
+        console.note(f"{exams} exams in {out}; next: gazekit data prepare {dataset} {out} PREPARED")
 
     generate.__signature__ = inspect.Signature([*known, *options])  # type: ignore[attr-defined]
     generate.__annotations__ = {p.name: p.annotation for p in [*known, *options]}

@@ -16,6 +16,7 @@ from gazekit.preset import Preset
 from gazekit.training.loop import State
 
 _SLOW_SECONDS = 300
+_TIMED_STEPS = 6
 
 
 class Signals:
@@ -95,12 +96,12 @@ class TrainingProgress:
             console.note(f"epoch {epoch}/{self.epochs}  {losses}{best}")
 
     def _estimate(self, step: int, total: int) -> None:
-        """After the third step of this process, from the time of two steps."""
+        """After a few steps of this process; the first, which sets everything up, is left out."""
         if self.first is None:
             self.first = (time.monotonic(), step)
-        elif not self.said and step - self.first[1] == 2:
+        elif not self.said and step - self.first[1] == _TIMED_STEPS:
             self.said = True
-            seconds = (time.monotonic() - self.first[0]) / 2 * (total - step)
+            seconds = (time.monotonic() - self.first[0]) / _TIMED_STEPS * (total - step)
             if seconds > _SLOW_SECONDS:
                 quick = (
                     f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
