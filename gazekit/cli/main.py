@@ -1,6 +1,7 @@
 """The command ``gazekit``; heavy imports happen inside the commands."""
 
 import errno
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -51,6 +52,8 @@ def _show_warning(message: Warning | str, *_where: object, **_how: object) -> No
 def main() -> None:
     """Run the command line; a fault of the input ends in one line and its exit code."""
     warnings.showwarning = _show_warning
+    # waiting threads that sleep: spinning ones make a step several times slower when another process is busy
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         if sys.argv[1:2] == ["data"]:
             generate.add_generators(data.app)
