@@ -28,9 +28,13 @@ CONFIG = Path(__file__).with_suffix(".toml")
 
 def main() -> None:
     """Write the data set, train both presets, print their test AUC."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shapes", type=Path, help="adrenalmnist3d_64.npz")
-    parser.add_argument("--out", type=Path, default=Path("runs/real_two_view"), help="folder for data and runs")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/real_two_view"), help="folder for data and runs"
+    )
     parser.add_argument("--epochs", type=int, help="epochs per run (default: those of real_two_view.toml)")
     arguments = parser.parse_args()
     out: Path = arguments.out
@@ -59,7 +63,12 @@ def write_folder(shapes: Path, folder: Path) -> None:
             zip(arrays[f"{part}_images"], arrays[f"{part}_labels"][:, 0], strict=True)
         ):
             exam = f"{part}-{number:04d}"
-            row = {"exam_id": exam, "patient_id": exam, "label": ("normal", "hyperplasia")[label], "split": part}
+            row = {
+                "exam_id": exam,
+                "patient_id": exam,
+                "label": ("normal", "hyperplasia")[label],
+                "split": part,
+            }
             for view, axis in AXES.items():
                 thickness = (shape > 0).sum(axis=axis - 1)  # [64, 64] voxels
                 row[view] = f"{part}/{exam}_{view}.png"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -219,3 +220,36 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
     assert process.returncode == code
     assert f"go on with: gazekit train --out {out} --resume" in said
     assert "Traceback" not in said
+
+
+def test_an_output_of_the_wrong_kind_is_one_line(
+    raw_folder: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for arguments in (
+        ["data", "split", dataset.root, tmp_path / "folder"],
+        ["data", "prepare", "folder", raw_folder, tmp_path / "file"],
+        [
+            "gaze",
+            "heatmap",
+            raw_folder / "e000_cc.csv",
+            raw_folder / "e000_cc.png",
+            tmp_path / "folder",
+            "--reader",
+            "plain",
+        ],
+    ):
+        said = gazekit(*arguments, code=74).stderr
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+
+
+def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    stored = (copy / "preset.toml").read_text()
+    (copy / "preset.toml").write_text(stored.replace('use = "bfl"', 'use = "gated"'))
+    said = gazekit("evaluate", copy, code=2).stderr
+    assert "no fusion 'gated'" in said
+    assert "was made with gazekit" in said

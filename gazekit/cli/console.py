@@ -18,8 +18,9 @@ def stdout() -> "Console":
     return _console(stderr=False)
 
 
+@functools.cache
 def stderr() -> "Console":
-    """The console for progress, notes and errors."""
+    """The console for progress, notes and errors; one, so that a note does not break into a progress bar."""
     return _console(stderr=True)
 
 
@@ -64,7 +65,9 @@ def print_table(
     """A table on stdout; only the column ``fold`` (the last by default) breaks into lines when it is too wide."""
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    if title:
+        stdout().print(title, style="bold", markup=False, soft_wrap=True)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column != (fold or columns[-1]))
     for row in rows:

@@ -122,6 +122,8 @@ def _print(summary: "Summary") -> None:
         ("recordings that match no exam", summary.unmatched_recordings),
     ]
     console.print_table(("", "number"), rows, title=str(summary.root))
+    for name in [name for name, count in summary.classes.items() if count == 0]:
+        console.warn(f"no exam of class '{name}' is left")
     for exam, reason in summary.rejects[:10]:
         console.warn(f"exam {exam} left out: {reason}")
     if len(summary.rejects) > 10:
@@ -154,10 +156,10 @@ def split(
     if folds is None:
         splits = {out: make_split(dataset, seed=seed, test=test, val=val)}
     else:
-        with disk_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
         numbered = enumerate(k_folds(dataset, folds, seed, val=val), start=1)
         splits = {out / f"fold-{number}.csv": parts for number, parts in numbered}
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
     rows = []
     for path, parts in splits.items():
         write_split(path, dataset, parts)

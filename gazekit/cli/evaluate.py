@@ -98,7 +98,7 @@ def _print(result: dict[str, Any]) -> None:
     rows = [
         (
             group.replace("_", " "),
-            name.replace("_", " "),
+            "correlation" if name == "cc" else name.replace("_", " "),
             _three(m["value"]),
             f"{_three(m['low'])} – {_three(m['high'])}",
         )
@@ -109,8 +109,9 @@ def _print(result: dict[str, Any]) -> None:
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
+    explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(
-        "intervals: bootstrap over patients; attention explains the positive class; not a medical device"
+        f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"
     )
 
 

@@ -62,7 +62,7 @@ def heatmap(
     heat = heat_map(fixations.x, fixations.y, fixations.duration_ms, shape=(height, width), sigma=spread)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(overlay(pixels, heat)).save(out)
+        Image.fromarray(overlay(pixels, heat)).save(out, format="PNG")
     console.print_table(
         ("", "value"),
         [

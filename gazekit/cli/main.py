@@ -1,6 +1,5 @@
 """The command ``gazekit``; heavy imports happen inside the commands."""
 
-import errno
 import os
 import sys
 import warnings
@@ -62,10 +61,8 @@ def main() -> None:
         console.fail(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
-            raise
         console.fail(
-            f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another folder"
+            f"{error.filename or 'input or output'}: {error.strerror or error}; choose another file or folder"
         )
         sys.exit(StorageError.exit_code)
     finally:

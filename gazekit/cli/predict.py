@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from gazekit.evaluation.raw import RawPrediction
 
 
+_OVERLAY_SIDE = 512  # px
+
+
 def predict(
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
     images: Annotated[
@@ -101,5 +104,8 @@ def _draw(prediction: "RawPrediction", folder: Path | None) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for view, attention in prediction.attention.items():
-            picture = overlay(prediction.images[view], attention)  # [H, W, 3]
-            Image.fromarray(picture).save(folder / f"{prediction.exam_id}_{view}.png")
+            picture = Image.fromarray(overlay(prediction.images[view], attention))
+            zoom = -(-_OVERLAY_SIDE // max(picture.size))  # a small model's image is too small to look at
+            picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BICUBIC).save(
+                folder / f"{prediction.exam_id}_{view}.png"
+            )

@@ -98,7 +98,8 @@ def _attention(
             "Where the model looked",
             figure,
             "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
-            "The first two exams of each class in this part that have gaze. Attention explains the positive class.",
+            "The first two exams of each class in this part that have gaze. Attention explains the "
+            f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class.",
         )
     ]
 
@@ -126,14 +127,13 @@ def _training(trained: "Trained") -> "Section":
 
 
 def _facts(trained: "Trained", dataset: "PreparedDataset") -> dict[str, dict[str, Any]]:
-    import json
     from collections import Counter
 
     from gazekit.data.splits import read_split
 
     facts, preset = trained.facts, trained.preset
-    environment = json.loads((trained.run.path / "environment.json").read_text())
-    plugins = json.loads((trained.run.path / "plugins.json").read_text())
+    environment = trained.run.read_json("environment.json")
+    plugins = trained.run.read_json("plugins.json")
     parts = Counter(read_split(trained.run.split).values())
     height, width = dataset.size
     return {

@@ -68,6 +68,8 @@ def train(
     if resume and out is not None and (out / "run.json").exists():
         run = _reopen(out, registry, preset, layers, seed=seed, split=split)
         dataset = _open_data(data or Path(run.facts().data))
+    elif resume and preset is None:
+        raise ConfigurationError(f"{out}: nothing to resume; start it with --preset as well")
     elif preset is None:
         raise ConfigurationError("--preset is needed; gazekit presets list shows them all")
     else:
@@ -90,12 +92,12 @@ def _reopen(
     """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
     from gazekit.data.splits import read_split
     from gazekit.errors import ConfigurationError
-    from gazekit.training.run import check_resume
+    from gazekit.training.run import check_resume, stored_preset
     from gazekit.training.run_directory import RunDirectory
 
     run = RunDirectory.open(out)
     facts = run.facts()
-    check_resume(run, registry.preset(str(run.preset)), registry.preset(preset or str(run.preset), **layers))
+    check_resume(run, stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers))
     if seed not in (None, facts.seed):
         raise ConfigurationError(f"{out}: began with --seed {facts.seed}; resume without --seed")
     if split and read_split(split) != read_split(run.split):
@@ -133,9 +135,10 @@ def _run(
 
     from gazekit.cli.train_progress import TrainingProgress, stop_on_signals
     from gazekit.data.splits import read_split
-    from gazekit.training.run import continue_run
+    from gazekit.training.run import continue_run, stored_preset
 
-    facts, preset = run.facts(), registry.preset(str(run.preset))
+    with run.lock():
+        facts, preset = run.facts(), stored_preset(run, registry)
     parts = Counter(read_split(run.split).values())
     console.note(
         f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "

@@ -58,9 +58,10 @@ class TrainingProgress:
         self.device = device
         self.epochs = preset.training.epochs
         self.terminal = console.stderr().is_terminal
+        self.wide = console.stderr().width >= 120
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
-            BarColumn(),
+            BarColumn(20),
             TextColumn("{task.fields[losses]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -83,17 +84,20 @@ class TrainingProgress:
         self.bar.stop()
 
     def report(self, state: State, batches: int) -> None:
-        """Show the losses of the epoch so far and the best AUC; say once how long a slow run will take."""
+        """Show the losses of the epoch so far and the AUC; say once how long a slow run will take."""
         total = batches * self.epochs
-        losses = "  ".join(f"{name} {value / max(state.exams, 1):.3f}" for name, value in state.sums.items())
-        best = f"  best val AUC {state.best_auc:.3f}" if state.best_epoch else ""
-        epoch = min(state.epoch + 1, self.epochs)
-        self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses + best)
+        means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
+        shown = means if self.wide else {"loss": means.get("loss", 0.0)}
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+        if state.auc is not None:
+            losses += f"  val AUC {state.auc:.3f}, best {state.best_auc:.3f}"
+        validated = state.batch == 0
+        epoch = state.epoch if validated else state.epoch + 1
+        self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)
         self._estimate(state.step, total)
-        last_batch = state.batch == batches
-        if not self.terminal and last_batch and (epoch * 10 // self.epochs) > self.shown_epoch:
+        if not self.terminal and validated and (epoch * 10 // self.epochs) > self.shown_epoch:
             self.shown_epoch = epoch * 10 // self.epochs
-            console.note(f"epoch {epoch}/{self.epochs}  {losses}{best}")
+            console.note(f"epoch {epoch}/{self.epochs}  {losses}")
 
     def _estimate(self, step: int, total: int) -> None:
         """After a few steps of this process; the first, which sets everything up, is left out."""

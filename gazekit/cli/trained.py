@@ -57,12 +57,12 @@ def open_trained(path: Path, registry: "Registry", device: str) -> Trained:
     """Open a run with its selected weights. Raises DataError: no run, or no weights yet."""
     from gazekit.build import build_attention_map
     from gazekit.cli.device import choose_device
-    from gazekit.training.run import load_model
+    from gazekit.training.run import load_model, stored_preset
     from gazekit.training.run_directory import RunDirectory
 
     run = RunDirectory.open(path)
     chosen = choose_device(device)
-    preset = registry.preset(str(run.preset))
+    preset = stored_preset(run, registry)
     model = load_model(run, registry, chosen)
     return Trained(run, run.facts(), preset, model, build_attention_map(preset, registry), chosen)
 

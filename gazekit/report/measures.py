@@ -23,7 +23,8 @@ class Measure:
 MEASURES = {
     "auc": Measure(
         "AUC",
-        "chance that a positive exam gets a higher probability than a negative one; 0.5 is guessing",
+        "chance that a positive exam gets a higher probability than a negative one (several classes: the mean of "
+        "each against the rest); 0.5 is guessing",
         chance=0.5,
     ),
     "accuracy": Measure("Accuracy", "share of exams called correctly (two classes: at probability 0.5)"),

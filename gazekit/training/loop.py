@@ -34,6 +34,7 @@ class State:
         sums: sum of each loss term over the exams of the current epoch.
         exams: exams summed over.
         skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row`` now.
+        auc: of the last validation; None before it, and if the outputs were not finite.
         best_auc, best_epoch: of the selected weights; 0 = none yet.
     """
 
@@ -44,6 +45,7 @@ class State:
     exams: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
+    auc: float | None = None
     best_auc: float = -math.inf
     best_epoch: int = 0
 
@@ -77,7 +79,7 @@ def train(
         run: where checkpoints and metrics go.
         seed: order, augmentation and dropout are functions of it.
         should_stop: asked before every step; when true a checkpoint is written and Preempted raised.
-        report: told the state and the number of batches of an epoch after every step.
+        report: told the state and the number of batches of an epoch after every step and every validation.
 
     Raises:
         Preempted: stopped on request; resumable.
@@ -90,6 +92,8 @@ def train(
     model.train()
     while state.epoch < settings.epochs:
         batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
+        if state.batch == 0:
+            state.sums, state.exams = {}, 0
         while state.batch < len(batches):
             if should_stop():
                 _save(run, modules, optimizer, state)
@@ -106,6 +110,7 @@ def train(
             state.step += 1
             report(state, len(batches))
         _finish_epoch(model, objective, parts.validation, settings, run, state)
+        report(state, len(batches))
         _save(run, modules, optimizer, state)
     return state
 
@@ -165,6 +170,7 @@ def _finish_epoch(
     auc = area_under_roc(predictions.probabilities, labels.numpy()) if finite else None
     state.epoch += 1
     state.batch = 0
+    state.auc = auc
     if auc is not None and auc > state.best_auc:
         state.best_auc, state.best_epoch = auc, state.epoch
         checkpoint.save_step(run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc})
@@ -173,7 +179,6 @@ def _finish_epoch(
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
-    state.sums, state.exams = {}, 0
 
 
 def _save(

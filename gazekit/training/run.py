@@ -94,7 +94,7 @@ def continue_run(
         ConfigurationError: another process trains this run.
         DataError: other data.
     """
-    preset, facts = registry.preset(str(run.preset)), run.facts()
+    preset, facts = stored_preset(run, registry), run.facts()
     check_same_data(run, facts, dataset)
     device = device or torch.device(facts.device)
     split = read_split(run.split)
@@ -124,9 +124,20 @@ def continue_run(
         )
 
 
+def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
+    """The preset of a run. Raises ConfigurationError: a component is missing; names the packages it was made with."""
+    try:
+        return registry.preset(str(run.preset))
+    except ConfigurationError as error:
+        packages = dict.fromkeys(
+            f"{row['package']} {row['version']}" for row in run.read_json("plugins.json")
+        )
+        raise ConfigurationError(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
+
+
 def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
     """The model of a run with its selected weights, in evaluation mode. Raises DataError: none selected yet."""
-    preset, facts = registry.preset(str(run.preset)), run.facts()
+    preset, facts = stored_preset(run, registry), run.facts()
     best = checkpoint.load_latest(run.best, report=run.log)
     if best is None:
         raise DataError(f"{run.path}: no epoch has been validated yet; let the training finish one")

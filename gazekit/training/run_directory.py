@@ -166,6 +166,13 @@ class RunDirectory:
         """Write a JSON file of the run."""
         self.write_text(name, json.dumps(value, indent=2, default=str))
 
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the run. Raises DataError."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / name}: not readable: {error}") from None
+
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to ``metrics.jsonl``."""
         with disk_errors(self.metrics), self.metrics.open("a") as file:
