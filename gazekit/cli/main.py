@@ -51,8 +51,8 @@ def _show_warning(message: Warning | str, *_where: object, **_how: object) -> No
 def main() -> None:
     """Run the command line; a fault of the input ends in one line and its exit code."""
     warnings.showwarning = _show_warning
-    # waiting threads that sleep: spinning ones make a step several times slower when another process is busy
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # short spins: threads that spin for long make a step several times slower when another process is busy
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         if sys.argv[1:2] == ["data"]:
             generate.add_generators(data.app)
