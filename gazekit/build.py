@@ -37,18 +37,9 @@ def build_model(
     image_fusion: ImageFusion | None = create(("fusion", "images"), views, in_channels)
     if image_fusion is not None:
         views, in_channels = image_fusion.views, image_fusion.in_channels
-        if preset.gaze and not set(views) & set(preset.views):
-            raise ConfigurationError(
-                f"fusion.images leaves none of the views {', '.join(preset.views)}, so their gaze can supervise "
-                'nothing; train with gaze = "none"'
-            )
+    _check_views(views, preset)
     branches = 1 if preset.model.share_backbone else len(views)
     backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
-    reserved = [view for view in views if hasattr(nn.ModuleDict, view) or not view or "." in view]
-    if reserved:
-        raise ConfigurationError(
-            f"views: '{reserved[0]}' cannot name a view; choose another name, without a dot"
-        )
     channels = backbones[0].channels
     after = preset.model.map_fusion_after
     map_fusion: MapFusion | None = None
@@ -63,10 +54,6 @@ def build_model(
     if preset.model.vector_features:
         projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
     vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
-    if vector_fusion is None and len(views) > 1:
-        raise ConfigurationError(
-            f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet"
-        )
     return MultiViewClassifier(
         views,
         backbones,
@@ -78,6 +65,24 @@ def build_model(
         projections=projections,
         vector_fusion=vector_fusion,
     )
+
+
+def _check_views(views: Sequence[str], preset: Preset) -> None:
+    """Raise ConfigurationError if the views that reach the branches cannot be named, supervised or joined."""
+    reserved = [view for view in views if hasattr(nn.ModuleDict, view) or not view or "." in view]
+    if reserved:
+        raise ConfigurationError(
+            f"views: '{reserved[0]}' cannot name a view; choose another name, without a dot"
+        )
+    if preset.gaze and not set(views) & set(preset.views):
+        raise ConfigurationError(
+            f"fusion.images leaves none of the views {', '.join(preset.views)}, so their gaze can supervise "
+            'nothing; train with gaze = "none"'
+        )
+    if preset.fusion.vectors is None and len(views) > 1:
+        raise ConfigurationError(
+            f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet"
+        )
 
 
 def build_objective(preset: Preset, registry: Registry, *, class_weights: Tensor | None = None) -> Objective:

@@ -109,3 +109,9 @@ def test_components_that_do_not_fit(registry: Registry) -> None:
         ConfigurationError, match="map_fusion_after = 9, but backbone 'small_resnet' has 4 stages"
     ):
         build_model(tiny(registry, "model.map_fusion_after=9"), registry, classes=2)
+
+
+@pytest.mark.parametrize("name", ["l.cc", "type", ""])
+def test_a_name_that_cannot_name_a_view(registry: Registry, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"views: '{name}' cannot name a view"):
+        build_model(tiny(registry, f'views=["{name}", "mlo"]'), registry, classes=2)
