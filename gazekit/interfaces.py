@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from gazekit.data.exam import Exam
+from gazekit.data.exam import Exam, Finding
 from gazekit.gaze.recording import Recording
 from gazekit.types import Output, Views
 
@@ -108,8 +108,11 @@ class DataSource(Protocol):
     classes: Sequence[str] | None
     """Class names in order (for two: negative, positive); None = sorted from the labels found."""
 
-    def exams(self, root: Path) -> Iterator[Exam]:
-        """Yield the exams below ``root``. Raises: DataError with file, row and what was expected."""
+    def exams(self, root: Path) -> Iterator[Exam | Finding]:
+        """Yield the exams below ``root``, and a finding for whatever is left out or does not agree.
+
+        Reads tables and headers, no pixels. Raises: DataError with file, row and what was expected.
+        """
 
 
 @runtime_checkable
@@ -127,5 +130,11 @@ class GeneratedSource(DataSource, Protocol):
 class GazeReader(Protocol):
     """One file format of gaze recordings; ``__init__(*, options)``."""
 
+    def fits(self, path: Path) -> bool:
+        """Whether a file looks like this format, from its first lines; never raises. Two formats must not both fit."""
+
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield recordings in pixels of the original image. Raises: DataError with file and row."""
+        """Yield recordings in pixels of the original image, or of the screen where the format leaves that open.
+
+        Raises: DataError with file and row.
+        """

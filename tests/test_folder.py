@@ -5,6 +5,7 @@ import pytest
 from gazekit_datasets.folder import Folder
 from PIL import Image
 
+from gazekit.data.lesions import MaskFile
 from gazekit.data.prepare import prepare
 from gazekit.errors import DataError
 
@@ -22,8 +23,8 @@ def test_exams_say_what_the_table_says(tmp_path):
     assert (first.exam_id, first.patient_id, first.label, first.split) == ("a", "p1", "1", "train")
     assert first.images == {"cc": tmp_path / "i/a.dcm", "mlo": tmp_path / "i/b.png"}
     assert (first.gaze, first.gaze_reader) == ({"cc": tmp_path / "g/a.csv"}, "plain")
-    assert first.masks == {"mlo": tmp_path / "m/b.png"}
-    assert (first.laterality, second.laterality) == ("L", "R")
+    assert first.masks == {"mlo": (MaskFile(tmp_path / "m/b.png"),)}
+    assert (first.laterality["cc"], second.laterality["mlo"]) == ("L", "R")
     assert second.images == {"cc": tmp_path / "i/c.png"}
     assert (second.gaze, second.masks, second.gaze_reader) == ({}, {}, None)
 

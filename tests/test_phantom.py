@@ -133,7 +133,7 @@ def test_what_is_displayed_is_what_was_drawn(root: Path) -> None:
 def test_masks_are_of_the_image_and_lie_in_the_breast(root: Path) -> None:
     for exam in Phantom().exams(root):
         for view in VIEWS:
-            mask = np.asarray(Image.open(exam.masks[view]))
+            mask = np.asarray(Image.open(exam.masks[view][0].path))
             pixels = read_image(exam.images[view]).pixels
             assert mask.dtype == np.uint8
             assert set(np.unique(mask)) == {0, 255}

@@ -25,7 +25,7 @@ def truncated(exam):
 
 
 def small_mask(exam):
-    Image.fromarray(np.ones((9, 9), dtype=np.uint8)).save(exam.masks["cc"])
+    Image.fromarray(np.ones((9, 9), dtype=np.uint8)).save(exam.masks["cc"][0].path)
     return exam
 
 

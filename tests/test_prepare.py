@@ -16,6 +16,7 @@ from PIL import Image
 
 from gazekit.data.exam import Exam
 from gazekit.data.growing_array import GrowingArray
+from gazekit.data.lesions import MaskFile
 from gazekit.data.prepare import prepare
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError, StorageError
@@ -64,12 +65,24 @@ def write_exams(root, count=6, views=("cc", "mlo"), laterality="L"):
         images, masks = {}, {}
         for j, view in enumerate(views):
             pixels, lesion = breast(10 * i + j)
-            images[view], masks[view] = root / f"{i}_{view}.png", root / f"{i}_{view}_mask.png"
+            images[view], mask = root / f"{i}_{view}.png", root / f"{i}_{view}_mask.png"
+            masks[view] = (MaskFile(mask),)
             Image.fromarray(pixels).save(images[view])
-            Image.fromarray(lesion.astype(np.uint8) * 255).save(masks[view])
+            Image.fromarray(lesion.astype(np.uint8) * 255).save(mask)
         gaze = {views[0]: root / f"{i}.gaze"}
         gaze[views[0]].write_text(f"{X},{Y}\n")
-        exams.append(Exam(f"e{i}", f"p{i // 2}", str(i % 2), images, gaze, masks, "reader", laterality))
+        exams.append(
+            Exam(
+                f"e{i}",
+                f"p{i // 2}",
+                str(i % 2),
+                images,
+                gaze,
+                masks,
+                "reader",
+                dict.fromkeys(views, laterality),
+            )
+        )
     return exams
 
 
@@ -130,7 +143,7 @@ def test_a_right_breast_becomes_its_mirror_image(root, tmp_path):
     Image.fromarray(np.ascontiguousarray(pixels[:, ::-1])).save(exams[1].images["cc"])
     Image.fromarray(pixels).save(exams[0].images["cc"])
     exams = [replace(exam, gaze={}, masks={}) for exam in exams]
-    run([exams[0], replace(exams[1], laterality="R")], root, tmp_path / "out", views=["cc"])
+    run([exams[0], replace(exams[1], laterality={"cc": "R"})], root, tmp_path / "out", views=["cc"])
     images = PreparedDataset.open(tmp_path / "out").images
     np.testing.assert_array_equal(images[0], images[1])
     assert (images[0, 0, :, 0] > 0).sum() > 20  # the chest wall is at the left edge, without padding
@@ -153,7 +166,7 @@ def test_the_heat_map_is_the_mean_of_the_readers_maps(root, exams, tmp_path):
 
 
 def test_no_gaze_is_a_state_and_an_empty_mask_is_none(root, exams, tmp_path):
-    Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(exams[1].masks["mlo"])
+    Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(exams[1].masks["mlo"][0].path)
     summary = run([replace(exams[0], gaze={}, gaze_reader=None), *exams[1:]], root, tmp_path / "out")
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.has_gaze.tolist() == [[False, False], *[[True, False]] * 5]
@@ -259,7 +272,11 @@ def test_labels_found_are_sorted_as_numbers(root, exams, tmp_path):
 def test_identical_images_under_two_ids_are_reported(root, exams, tmp_path):
     for view, source in (("cc", exams[1].images["cc"]), ("mlo", exams[4].images["cc"])):
         exams[3].images[view].write_bytes(source.read_bytes())
-    summary = run([*exams[:3], replace(exams[3], laterality="R"), *exams[4:]], root, tmp_path / "out")
+    summary = run(
+        [*exams[:3], replace(exams[3], laterality={"cc": "R", "mlo": "R"}), *exams[4:]],
+        root,
+        tmp_path / "out",
+    )
     assert set(summary.duplicates) == {("e1", "e3"), ("e3", "e4")}
     assert PreparedDataset.open(tmp_path / "out").duplicates == summary.duplicates
 

@@ -31,6 +31,7 @@ def dataset(patients, labels, *, split=None, duplicates=(), classes=("benign", "
         exam_ids=tuple(f"e{i}" for i in range(count)),
         patient_ids=tuple(patients),
         split=split,
+        datasets=("",) * count,
         fingerprint="0",
         duplicates=duplicates,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from gazekit import __version__
+from gazekit.data.manifest import SCHEMA
 from gazekit.data.prepare import prepare
 from gazekit.errors import ConfigurationError
 from gazekit.preset import Preset
@@ -44,7 +45,7 @@ def default_data(
         raise ConfigurationError(
             f"data set '{choice.use}' cannot be generated; give a prepared data set with --data"
         )
-    key = json.dumps([__version__, choice.use, choice.options, settings.exams], sort_keys=True)
+    key = json.dumps([__version__, SCHEMA, choice.use, choice.options, settings.exams], sort_keys=True)
     folder = cache_folder() / f"{choice.use}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     prepared = folder / f"prepared-{settings.size}"
     if not (prepared / "dataset.json").exists():

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit.data.lesions import Lesion
+
 
 @dataclass(frozen=True, slots=True)
 class Exam:
@@ -15,10 +17,11 @@ class Exam:
         label: the class name, as the source writes it (``"0"``, ``"malignant"`` …).
         images: view → image file; a view that is missing is absent.
         gaze: view → raw gaze file, read by ``gaze_reader``; a view without gaze is absent.
-        masks: view → lesion mask file, same pixels as the image; absent where there is none.
+        masks: view → its lesions, all of which make one mask; absent where nothing was annotated.
         gaze_reader: name of the gaze reader for ``gaze``; None when there is none.
-        laterality: ``"L"``, ``"R"`` or None when the image file must say so (or it does not matter).
+        laterality: view → ``"L"`` or ``"R"``; absent when the image file must say so (or it does not matter).
         split: ``"train"``, ``"val"``, ``"test"`` where the source fixes it, else None.
+        dataset: part of the source that the exam comes from, where there are several; splits are stratified by it.
     """
 
     exam_id: str
@@ -26,7 +29,24 @@ class Exam:
     label: str
     images: Mapping[str, Path]
     gaze: Mapping[str, Path] = field(default_factory=dict)
-    masks: Mapping[str, Path] = field(default_factory=dict)
+    masks: Mapping[str, tuple[Lesion, ...]] = field(default_factory=dict)
     gaze_reader: str | None = None
-    laterality: str | None = None
+    laterality: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
+    dataset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a source noticed that a user should know: nothing is left out silently.
+
+    Args:
+        kind: ``"dropped"`` (left out, by a rule), ``"missing"`` (named but not there), ``"disagrees"`` (two places
+            say two things, and how that was settled), ``"note"`` (anything else).
+        about: the exam, image or file, without a folder.
+        what: a sentence that is the same for all findings of its sort, so that they can be counted.
+    """
+
+    kind: str
+    about: str
+    what: str

@@ -14,6 +14,7 @@ from gazekit.data.breast import breast_box
 from gazekit.data.exam import Exam
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
+from gazekit.data.lesions import Lesion, lesion_mask
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.raw_image import RawImage
 from gazekit.errors import DataError
@@ -98,6 +99,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
         "patient_id": exam.patient_id,
         "label": exam.label,
         "split": exam.split,
+        "dataset": exam.dataset,
         "views": [view.row for view in views],
         "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
         "image_digests": [view.digest for view in views],
@@ -108,7 +110,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
 def _prepare_view(task: Task, view: str) -> _View:
     exam, settings = task.exam, task.settings
     raw = read_image(exam.images[view])
-    side = exam.laterality or raw.laterality
+    side = exam.laterality.get(view) or raw.laterality
     geometry = _geometry(raw, side, settings)
     prepared = _View(
         image=geometry.warp(raw.pixels),  # [H, W]
@@ -143,19 +145,15 @@ def _geometry(raw: RawImage, side: str | None, settings: PreparationSettings) ->
     )
 
 
-def _mask(path: Path, raw: RawImage, geometry: Geometry) -> Grey | None:
-    """Prepared pixels at least half covered by the lesion; None where the file marks nothing."""
-    mask = read_image(path).pixels > 0
-    if mask.shape != raw.pixels.shape:
-        raise DataError(
-            f"{path}: the mask has {mask.shape[0]} x {mask.shape[1]} pixels, its image "
-            f"{raw.pixels.shape[0]} x {raw.pixels.shape[1]}; expected the same size"
-        )
+def _mask(lesions: tuple[Lesion, ...], raw: RawImage, geometry: Geometry) -> Grey | None:
+    """Prepared pixels at least half covered by a lesion; None where nothing is marked."""
+    height, width = raw.pixels.shape
+    mask = lesion_mask(lesions, (height, width))
     if not mask.any():
         return None
     coverage = geometry.warp(mask.astype(np.float32))  # [H, W]
     if coverage.max() == 0:
-        raise DataError(f"{path}: the lesion lies outside the breast found; prepare with crop none")
+        raise DataError("the lesion lies outside the breast found; prepare with crop none")
     enough = min(0.5, float(coverage.max()))  # a tiny lesion keeps its best pixel
     return np.asarray(coverage >= enough, dtype=np.float32)
 

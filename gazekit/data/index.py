@@ -2,18 +2,21 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from gazekit.atomic import write_atomically
+from gazekit.data.exam import Finding
 from gazekit.errors import DataError
 
 INDEX = "index.csv"
 FIXATIONS = "fixations.csv"
 REJECTS = "rejects.csv"
+FINDINGS = "findings.csv"
 
-EXAM_COLUMNS = ("exam_id", "patient_id", "label", "split")
+EXAM_COLUMNS = ("exam_id", "patient_id", "label", "split", "dataset")
 VIEW_COLUMNS = ("view", "image", "has_gaze", "has_mask", "laterality", "raw_height", "raw_width")
 GEOMETRY_COLUMNS = (
     "left",
@@ -30,6 +33,7 @@ GEOMETRY_COLUMNS = (
 INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
 FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
 REJECT_COLUMNS = ("exam_id", "reason")
+FINDING_COLUMNS = ("kind", "about", "what")
 
 
 def write_tables(root: Path, entries: Iterable[dict[str, Any]]) -> None:
@@ -46,6 +50,19 @@ def write_tables(root: Path, entries: Iterable[dict[str, Any]]) -> None:
     write_table(root / FIXATIONS, FIXATION_COLUMNS, fixations)
     rejects = ([entry["exam_id"], entry["reject"]] for entry in entries if "reject" in entry)
     write_table(root / REJECTS, REJECT_COLUMNS, rejects)
+
+
+def write_findings(root: Path, findings: Iterable[Finding]) -> None:
+    """Write what a source noticed, a row per finding."""
+    write_table(root / FINDINGS, FINDING_COLUMNS, (astuple(each) for each in findings))
+
+
+def read_findings(root: Path) -> list[Finding]:
+    """The inverse of :func:`write_findings`."""
+    return [
+        Finding(row["kind"], row["about"], row["what"])
+        for row in read_table(root / FINDINGS, FINDING_COLUMNS)
+    ]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:

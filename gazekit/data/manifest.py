@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 
 MANIFEST = "dataset.json"
 FORMAT = "gazekit prepared data set"
-SCHEMA = 1
+SCHEMA = 2
 
 
 def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], unmatched: int) -> str:
@@ -29,7 +29,8 @@ def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], 
     labels = Counter(entry["label"] for entry in prepared)
     settings = {key: value for key, value in header.items() if key != "source"}
     content = [
-        [entry[key] for key in ("exam_id", "patient_id", "label", "split", "digest")] for entry in prepared
+        [entry[key] for key in ("exam_id", "patient_id", "label", "split", "dataset", "digest")]
+        for entry in prepared
     ]
     manifest = {
         "format": FORMAT,

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from gazekit.data.exam import Exam
+from gazekit.data.exam import Exam, Finding
 from gazekit.data.exam_preparation import Reject, Task
+from gazekit.data.lesions import MaskFile
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.join import Joined, join
@@ -22,13 +23,20 @@ if TYPE_CHECKING:
 Recordings = tuple[Recording, ...]
 
 
-def list_exams(source: "DataSource", root: Path) -> list[Exam]:
-    """All exams of a source. Raises: DataError when there is none or an id comes twice."""
+def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
+    """All exams of a source and what it noticed. Raises: DataError when there is no exam or an id comes twice."""
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; expected the files of a data set")
-    exams = list(source.exams(root))
+    exams: list[Exam] = []
+    findings: list[Finding] = []
+    for each in source.exams(root):
+        if isinstance(each, Exam):
+            exams.append(each)
+        else:
+            findings.append(each)
     if not exams:
-        raise DataError(f"{root}: the data set has no exams")
+        first = f"; {findings[0].about}: {findings[0].what}" if findings else ""
+        raise DataError(f"{root}: the data set has no exams{first}")
     seen: set[str] = set()
     for exam in exams:
         if exam.exam_id in seen:
@@ -39,7 +47,7 @@ def list_exams(source: "DataSource", root: Path) -> list[Exam]:
         raise DataError(
             f"{root}: {len(given)} of {len(exams)} exams name a split (such as {given[0]}); expected all or none"
         )
-    return exams
+    return exams, findings
 
 
 def classes_of(source: "DataSource", exams: Sequence[Exam]) -> tuple[str, ...]:
@@ -73,8 +81,17 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
     """A hash of the table of exams, of the size and time of every file, and of external recordings."""
     digest = hashlib.sha256()
     for exam in exams:
-        files = {kind: _stamps(getattr(exam, kind), root) for kind in ("images", "gaze", "masks")}
-        about = [exam.exam_id, exam.patient_id, exam.label, exam.split, exam.laterality, exam.gaze_reader]
+        files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
+        files["masks"] = _stamps(_mask_files(exam), root)
+        about: list[Any] = [
+            exam.exam_id,
+            exam.patient_id,
+            exam.label,
+            exam.split,
+            exam.dataset,
+            exam.gaze_reader,
+        ]
+        about += [dict(exam.laterality), repr(_outlines(exam))]
         digest.update(json.dumps([about, files]).encode())
     for recording in recordings or ():
         digest.update(str((recording.exam_id, recording.view, recording.image)).encode())
@@ -82,14 +99,28 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
     return digest.hexdigest()
 
 
-def _stamps(paths: Mapping[str, Path], root: Path) -> dict[str, Any]:
-    """View → relative path, size and modification time; the last two None where the file is missing."""
-    stamps = {}
-    for view, path in paths.items():
+def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
+    """View, relative path, size and modification time; the last two None where the file is missing."""
+    stamps = []
+    for view, path in paths:
         about = path.stat() if path.exists() else None
         size = (about.st_size, about.st_mtime_ns) if about else None
-        stamps[view] = (os.path.relpath(path, root), size)
+        stamps.append((view, os.path.relpath(path, root), size))
     return stamps
+
+
+def _mask_files(exam: Exam) -> list[tuple[str, Path]]:
+    every = [(view, lesion) for view, lesions in exam.masks.items() for lesion in lesions]
+    return [(view, lesion.path) for view, lesion in every if isinstance(lesion, MaskFile)]
+
+
+def _outlines(exam: Exam) -> list[Any]:
+    """What the files do not say of the masks."""
+    return [
+        (view, lesion.resize if isinstance(lesion, MaskFile) else lesion.points)
+        for view, lesions in exam.masks.items()
+        for lesion in lesions
+    ]
 
 
 def tasks_of(
@@ -139,7 +170,8 @@ def _check_files(exam: Exam, root: Path, views: Sequence[str]) -> None:
         raise DataError(
             f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
         )
-    for path in (*exam.images.values(), *exam.gaze.values(), *exam.masks.values()):
+    masks = [path for _, path in _mask_files(exam)]
+    for path in (*exam.images.values(), *exam.gaze.values(), *masks):
         if Path(os.path.relpath(path, root)).parts[0] == os.pardir:
             raise DataError(
                 f"the path of {path.name} leads out of the data set; expected one below its folder"

@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gazekit.atomic import disk_errors, write_atomically
-from gazekit.data.exam import Exam
+from gazekit.data.exam import Exam, Finding
 from gazekit.data.exam_preparation import PreparedExam, Reject, prepare_exam
-from gazekit.data.index import FIXATIONS, INDEX, REJECT_COLUMNS, REJECTS, read_table, write_tables
+from gazekit.data.index import (
+    FINDINGS,
+    FIXATIONS,
+    INDEX,
+    REJECT_COLUMNS,
+    REJECTS,
+    read_findings,
+    read_table,
+    write_findings,
+    write_tables,
+)
 from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
 from gazekit.data.manifest import MANIFEST, make_manifest, read_manifest
 from gazekit.data.parallel import available_cores, ordered_map
@@ -30,7 +40,7 @@ from gazekit.gaze.recording import Recording
 if TYPE_CHECKING:
     from gazekit.interfaces import DataSource, GazeReader
 
-_OURS = (MANIFEST, NAME, INDEX, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
+_OURS = (MANIFEST, NAME, INDEX, FINDINGS, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Summary:
         classes: class → exams prepared.
         rejects: (exam_id, reason) of every exam left out.
         with_gaze, with_mask: view → exams that have one.
+        findings: what the source left out, missed or settled.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         unmatched_recordings: external recordings that belong to no exam.
     """
@@ -51,6 +62,7 @@ class Summary:
     exams: int
     classes: dict[str, int]
     rejects: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
     with_gaze: dict[str, int]
     with_mask: dict[str, int]
     duplicates: tuple[tuple[str, ...], ...]
@@ -96,7 +108,7 @@ def prepare(
     StorageError.
     """
     root, out = Path(root), Path(out)
-    exams = list_exams(source, root)
+    exams, findings = list_exams(source, root)
     chosen = tuple(views or views_of(exams))
     settings = PreparationSettings(chosen, size, crop, laterality, dtype, fixations or FixationSettings())
     header = _header(source, exams, settings, fingerprint(exams, recordings, root))
@@ -107,6 +119,7 @@ def prepare(
             tasks = tasks_of(exams[len(journal.entries) :], root, settings, gaze_reader, joined)
             with closing(ordered_map(prepare_exam, tasks, jobs=_jobs(jobs, len(exams)))) as results:
                 _record(journal, results, len(exams), on_bad_exam, progress)
+        write_findings(out, findings)
         _finish(out, header, journal, exams, joined)
     return _summary(out)
 
@@ -198,6 +211,7 @@ def _summary(out: Path) -> Summary:
         exams=counts["exams"],
         classes=counts["classes"],
         rejects=tuple((row["exam_id"], row["reason"]) for row in rejects),
+        findings=tuple(read_findings(out)),
         with_gaze=counts["with_gaze"],
         with_mask=counts["with_mask"],
         duplicates=tuple(map(tuple, manifest["duplicates"])),

@@ -33,6 +33,7 @@ class PreparedDataset:
         labels: ``[N]`` int64.
         exam_ids, patient_ids: of the exams, in order.
         split: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
+        datasets: part of the source that an exam comes from; empty where there is only one.
         fingerprint: of labels, arrays and settings; equal for equal data.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
@@ -51,6 +52,7 @@ class PreparedDataset:
     exam_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
     split: tuple[str, ...] | None
+    datasets: tuple[str, ...]
     fingerprint: str
     duplicates: tuple[tuple[str, ...], ...] = ()
     geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
@@ -81,6 +83,7 @@ class PreparedDataset:
             exam_ids=tuple(row["exam_id"] for row in first),
             patient_ids=tuple(row["patient_id"] for row in first),
             split=splits if all(splits) else None,
+            datasets=tuple(row["dataset"] for row in first),
             fingerprint=manifest["fingerprint"],
             duplicates=tuple(map(tuple, manifest["duplicates"])),
             geometry=tuple({row["view"]: Geometry.from_numbers(row) for row in rows} for rows in exams),

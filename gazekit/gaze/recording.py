@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.errors import DataError
 from gazekit.gaze.geometry import shown_at_height
 
 Floats = NDArray[np.float64]
@@ -37,6 +38,7 @@ class Recording:
         pixels_per_degree: pixels (of x and y) per degree of visual angle; None when the geometry is unknown.
         suspect: ``[N]`` bool, samples that may have been clamped to the image border; None when the format
             does not clamp.
+        on_screen: x and y are pixels of the screen, for the recording does not say where the image lay on it.
         display_height: height in pixels at which the image was shown, when x and y are pixels of that
             display; None when they are pixels of the original image.
     """
@@ -52,6 +54,7 @@ class Recording:
     pixels_per_degree: float | None = None
     suspect: NDArray[np.bool_] | None = None
     display_height: float | None = None
+    on_screen: bool = False
 
     def __str__(self) -> str:
         """The file, and whom it is about, for messages."""
@@ -79,7 +82,15 @@ class Recording:
 
         Args:
             image_height, image_width: size of the original image in pixels.
+
+        Raises:
+            DataError: the samples are pixels of the screen, and where the image lay on it is not known.
         """
+        if self.on_screen:
+            raise DataError(
+                f"{self}: its samples are pixels of the screen; expected to know where the image was shown; set the "
+                "reader's option shown to left, top, width and height of the image on the screen"
+            )
         zoom = 1.0 if self.display_height is None else self.display_height / image_height
         x, y = shown_at_height(zoom * image_height, image_height).apply(self.x, self.y)
         suspect = self.suspect

@@ -6,11 +6,12 @@ from io import StringIO
 from pathlib import Path
 
 from gazekit.data.exam import Exam
+from gazekit.data.lesions import MaskFile
 from gazekit.errors import DataError
 
 TABLE = "exams.csv"
 NEEDED = ("exam_id", "patient_id", "label")
-OPTIONAL = ("split", "laterality")
+OPTIONAL = ("split", "laterality", "dataset")
 SPLITS = ("train", "val", "test")
 SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
@@ -19,7 +20,7 @@ Row = Mapping[str, str]
 
 
 class Folder:
-    """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality]`` and a path per view.
+    """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality][,dataset]`` and a path per view.
 
     A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty
     one means that there is none. The file is UTF-8, separated by commas or by semicolons.
@@ -74,17 +75,20 @@ class Folder:
         side = row.get("laterality", "").lower()
         if side not in SIDES:
             raise DataError(f"{where}: laterality is '{row['laterality']}'; expected L, R or nothing")
+        side_letter = SIDES[side]
         gaze = _paths(row, root, views, "_gaze")
+        masks = _paths(row, root, views, "_mask")
         return Exam(
             exam_id=row["exam_id"],
             patient_id=row["patient_id"],
             label=row["label"],
             images=_paths(row, root, views, ""),
             gaze=gaze,
-            masks=_paths(row, root, views, "_mask"),
+            masks={view: (MaskFile(path),) for view, path in masks.items()},
             gaze_reader=self.gaze_reader if gaze else None,
-            laterality=SIDES[side],
+            laterality=dict.fromkeys(views, side_letter) if side_letter else {},
             split=split,
+            dataset=row.get("dataset", ""),
         )
 
 

@@ -1,6 +1,7 @@
 """The recordings of MicEye, versions 1 and 2."""
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path, PureWindowsPath
@@ -40,6 +41,15 @@ class MicEye:
 
     def __init__(self, *, display_height: Annotated[int, Field(gt=0)] = 800) -> None:
         self.display_height = display_height
+
+    def fits(self, path: Path) -> bool:
+        """Whether the first row is ``path;class;[[…;…;…``."""
+        try:
+            with path.open("rb") as file:
+                start = file.read(4096).decode(errors="replace")
+        except OSError:
+            return False
+        return re.match(r"[^\n]*;[^;\n]*;\s*\[(\[|\])", start) is not None
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield one recording per row.

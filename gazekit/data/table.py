@@ -1,0 +1,205 @@
+"""Text tables as instruments, spreadsheets and hospitals write them: row by row, in bounded memory.
+
+The encoding (UTF-8 or UTF-16 with or without a mark, else Windows-1252), the separator (tab, semicolon or comma) and
+decimal commas are found from the file; whatever cannot be read is an error that names file and row.
+"""
+
+import codecs
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gazekit.errors import DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+SEPARATORS = ("\t", ";", ",")
+_BLOCK = 2**20
+_HEAD = 2**16
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_LOST = ("", "nan", "na", "null", ".", "-nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        where: file and number of the row's last line (the first line of the file is 1), for messages.
+        cells: as they stand in the file.
+        positions: column → position in ``cells``.
+        decimal_comma: whether ``1,5`` is one and a half.
+    """
+
+    where: str
+    cells: Sequence[str]
+    positions: Mapping[str, int]
+    decimal_comma: bool
+
+    def __getitem__(self, column: str) -> str:
+        """A cell without blanks around it."""
+        return self.cells[self.positions[column]].strip()
+
+    def word(self, column: str) -> str:
+        """A cell that must not be empty. Raises: DataError."""
+        word = self[column]
+        if not word:
+            raise DataError(f"{self.where}: {column} is empty; expected a value in every row")
+        return word
+
+    def number(self, column: str, *, may_be_lost: bool = False) -> float:
+        """A finite number; NaN where it may be lost and the cell is empty, NaN, NA or a point. Raises: DataError."""
+        cell = self[column]
+        if may_be_lost and cell.lower() in _LOST:
+            return math.nan
+        try:
+            number = float(cell.replace(",", ".") if self.decimal_comma else cell)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or "_" in cell:
+            lost = ", or an empty cell where it was lost" if may_be_lost else ""
+            raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first row names its columns; open it with :func:`open_table`.
+
+    Args:
+        path: the file.
+        columns: names without blanks around them, in order.
+        encoding, separator: as found.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    encoding: str
+    separator: str
+
+    def rows(self) -> Iterator[Row]:
+        """The rows below the header, empty ones left out. Raises: DataError with file and row."""
+        positions = {name: position for position, name in enumerate(self.columns)}
+        decimal_comma = self.separator != ","
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            reader = _reader(file, self.separator)
+            try:
+                next(reader, None)
+                for cells in reader:
+                    if not any(cells):
+                        continue
+                    where = f"{self.path} row {reader.line_num}"
+                    if len(cells) != len(self.columns):
+                        raise DataError(
+                            f"{where}: {len(cells)} cells; expected {len(self.columns)} like the first row"
+                        )
+                    yield Row(where, cells, positions, decimal_comma)
+            except (csv.Error, UnicodeError) as error:
+                raise DataError(
+                    f"{self.path} row {reader.line_num + 1}: not a row of a text table ({error}); check its quotes"
+                ) from None
+
+
+def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
+    """Find out how a table is written and check its columns.
+
+    Args:
+        path: a text file whose first row names the columns.
+        needed: columns that must be there.
+
+    Raises:
+        DataError: no such file, not text, no header, a column missing or there twice.
+    """
+    try:
+        encoding = _encoding(path)
+        head = _head(path, encoding)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a table in text form") from None
+    columns = _columns(head)
+    if not columns or columns == ("",):
+        raise DataError(f"{path}: the first row is empty; expected the names of the columns")
+    twice = next((name for name in columns if name and columns.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice[:40]!r} comes twice; expected each once")
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; the file has {', '.join(columns)[:300]}; choose the file of this "
+            "format or its exporter's default columns"
+        )
+    return Table(path, columns, encoding, _separator(head))
+
+
+def first_columns(path: Path) -> tuple[str, ...]:
+    """The cells of a file's first line, for telling formats apart; empty when it is no text or not there."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEAD)
+        mark = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+        text = start.decode(mark or "utf-8", errors="ignore" if mark else "replace")
+    except (OSError, UnicodeError):
+        return ()
+    return () if "\0" in text else _columns(text.partition("\n")[0])
+
+
+def _encoding(path: Path) -> str:
+    """The encoding of a whole file, found in one pass over it. Raises: DataError when it is no text."""
+    with path.open("rb") as file:
+        start = file.read(4)
+        marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+        if marked is None and start[1:2] == b"\0":
+            marked = "utf-16-le"
+        file.seek(0)
+        decoder = codecs.getincrementaldecoder(marked or "utf-8")()
+        is_valid = True
+        for block in iter(lambda: file.read(_BLOCK), b""):
+            if b"\0" in block and not (marked or "").startswith("utf-16"):
+                raise DataError(f"{path}: holds bytes that are no text; expected a table in text form")
+            is_valid = is_valid and _decodes(decoder, block)
+        is_valid = is_valid and _decodes(decoder, b"", final=True)
+    if not is_valid and marked is not None:
+        raise DataError(f"{path}: not valid {marked}; save it as text in UTF-8")
+    return (marked or "utf-8") if is_valid else "cp1252"
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(block, final=final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _head(path: Path, encoding: str) -> str:
+    """The first line without its end. Raises: DataError when it is no text or endless."""
+    with path.open(encoding=encoding, newline="") as file:
+        try:
+            line = file.readline(_HEAD)
+        except UnicodeError:
+            raise DataError(f"{path}: holds bytes that are no text; expected a table in text form") from None
+    if len(line) == _HEAD:
+        raise DataError(
+            f"{path}: the first line is longer than {_HEAD} characters; expected names of columns"
+        )
+    return line.rstrip("\r\n")
+
+
+def _columns(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(name.strip() for name in next(_reader([line.rstrip("\r\n")], _separator(line)), []))
+    except csv.Error:
+        return ()
+
+
+def _separator(line: str) -> str:
+    """The separator that the header has most of; a tab wins over the others, for names may hold those."""
+    return "\t" if "\t" in line else max(SEPARATORS, key=line.count)
+
+
+def _reader(lines: Iterable[str], separator: str) -> "CsvReader":
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    return csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
