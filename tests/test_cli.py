@@ -1,56 +1,17 @@
 """The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_line import TINY, gazekit
 from made_data import make_folder
-from tiny import SMALL
 
-from gazekit.cli import console
-from gazekit.cli.main import main
 from gazekit.data.prepared import PreparedDataset
-
-TINY = [
-    *(part for item in SMALL for part in ("--set", item)),
-    *(
-        "--set",
-        "fusion.maps.heads=2",
-        "--set",
-        "fusion.maps.head_dim=3",
-        "--set",
-        "gaze.alignment_loss.levels=2",
-    ),
-    *("--set", "model.vector_features=7", "--set", "training.batch_size=4"),
-]
-
-
-@dataclass(frozen=True)
-class Finished:
-    stdout: str
-    stderr: str
-
-
-def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
-    """Run the command in this process: 200 columns, no colours."""
-    out, err = io.StringIO(), io.StringIO()
-    variables = {"COLUMNS": "200", "NO_COLOR": "1"} | environment
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
-        console.registry.cache_clear()
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert (ended.value.code or 0) == code, err.getvalue()
-    return Finished(out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import check_split, k_folds, make_split, read_split, write_split
+from gazekit.data.splits import check_split, k_folds, leak_of, make_split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 
 
-def dataset(patients, labels, *, split=None, duplicates=(), classes=("benign", "malignant")):
+def dataset(patients, labels, *, split=None, datasets=None, duplicates=(), classes=("benign", "malignant")):
     """A data set without pixels."""
     count = len(patients)
     blank = np.zeros((count, 1, 8, 8), dtype=np.uint8)
@@ -31,7 +31,7 @@ def dataset(patients, labels, *, split=None, duplicates=(), classes=("benign", "
         exam_ids=tuple(f"e{i}" for i in range(count)),
         patient_ids=tuple(patients),
         split=split,
-        datasets=("",) * count,
+        datasets=datasets or ("",) * count,
         fingerprint="0",
         duplicates=duplicates,
     )
@@ -146,7 +146,7 @@ def test_more_than_two_classes_are_stratified():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"e1": "test"}, "patient p0 is on two sides of the split: exam e0 in train, exam e1 in test"),
+        ({"e1": "test"}, "1 patient is on two sides of the split \\(p0\\)"),
         ({"e9": "train"}, "names exam e9"),
         ({"e1": "dev", "e0": "dev"}, "exam e0 in 'dev'; expected train, val, test"),
         ({"e6": "val", "e7": "val"}, "one class only: every exam of the val part is 'malignant'"),
@@ -165,7 +165,10 @@ def test_a_bad_split_is_refused(change, expected):
 
 def test_a_given_split_that_parts_a_patient_is_refused():
     parts = ("train", "test", "train", "val", "test", "val")
-    with pytest.raises(DataError, match="patient p0 is on two sides"):
+    with pytest.raises(
+        DataError,
+        match=r"1 patient is on two sides of the split \(p0\); .* --anew\), or use it all the same with --allow-leak",
+    ):
         make_split(dataset(["p0", "p0", "p1", "p2", "p3", "p4"], [0, 1, 1, 0, 0, 1], split=parts))
 
 
@@ -220,5 +223,56 @@ def test_an_identical_image_on_two_sides_of_a_split_is_refused():
     split = {f"e{i}": "train" if i < 4 else "test" for i in range(8)}
     check_split(data, split)
     split |= {"e3": "test", "e7": "train"}
-    with pytest.raises(DataError, match="exams e0 and e3 hold an identical image but are in train and test"):
+    with pytest.raises(DataError, match=r"1 identical image is in exams on two sides \(e0 = e3\)"):
         check_split(data, split)
+
+
+def test_a_leak_may_be_allowed_and_names_its_patients():
+    parts = ("train", "test") * 7
+    patients = [f"p{i // 2}" for i in range(14)]
+    data = dataset(patients, [0, 0, 1, 1] * 3 + [0, 1], split=parts)
+    with pytest.raises(
+        DataError, match=r"7 patients are on two sides of the split \(p0, p1, p2, p3, p4 and 2 more"
+    ):
+        make_split(data, val=0)
+    kept = make_split(data, val=0, allow_leak=True)
+    assert tuple(kept.values()) == parts
+    assert leak_of(data, kept).patients == tuple(f"p{i}" for i in range(7))
+    anew = make_split(data, anew=True)
+    assert leak_of(data, anew) is None
+    assert set(anew.values()) == {"train", "val", "test"}
+
+
+def test_every_data_set_has_its_share_of_every_part():
+    count = 240
+    names = ["mass"] * 180 + ["calc"] * 60
+    data = dataset([f"p{i}" for i in range(count)], [i % 3 == 0 for i in range(count)], datasets=tuple(names))
+    split = make_split(data, test=0.25, val=0.2)
+    for name in ("mass", "calc"):
+        for label in (0, 1):
+            exams = [
+                e
+                for e, d, y in zip(data.exam_ids, names, data.labels, strict=True)
+                if (d, y) == (name, label)
+            ]
+            assert sum(split[exam] == "test" for exam in exams) == len(exams) // 4
+
+
+def test_a_data_set_too_small_for_a_stratum_joins_the_others():
+    names = ("a",) * 10 + ("b", "c")
+    data = dataset([f"p{i}" for i in range(12)], [i % 2 for i in range(12)], datasets=names)
+    split = make_split(data)
+    assert set(split) == set(data.exam_ids)
+    assert (
+        make_split(dataset([f"p{i}" for i in range(12)], [i % 2 for i in range(12)])).keys() == split.keys()
+    )
+
+
+def test_repeated_folds_differ_and_each_covers_every_exam_once():
+    data = dataset([f"p{i}" for i in range(40)], [i % 2 for i in range(40)])
+    assert k_folds(data, 4, 7) == k_folds(data, 4, 7, repeat=0)
+    repeats = [k_folds(data, 4, 7, repeat=repeat) for repeat in range(3)]
+    test_parts = [[{e for e, part in fold.items() if part == "test"} for fold in folds] for folds in repeats]
+    for parts in test_parts:
+        assert sorted(exam for part in parts for exam in part) == sorted(data.exam_ids)
+    assert test_parts[0] != test_parts[1] != test_parts[2]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.split import split
 
 if TYPE_CHECKING:
     from gazekit.data.prepare import Summary
 
 app = typer.Typer(help="Make, prepare and split data sets.", no_args_is_help=True)
+app.command()(split)
 
 
 @app.command()
@@ -130,39 +132,3 @@ def _print(summary: "Summary") -> None:
         console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
     for exams in summary.duplicates:
         console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
-
-
-@app.command()
-def split(
-    data: Annotated[Path, typer.Argument(help="Prepared data set.")],
-    out: Annotated[Path, typer.Argument(help="CSV file to write; with --folds a folder for fold-1.csv, …")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the random order of the patients.")] = 0,
-    test: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the patients in the test part.")
-    ] = 0.3,
-    val: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the others in the validation part.")
-    ] = 0.2,
-    folds: Annotated[int | None, typer.Option(min=2, help="Write so many cross-validation splits.")] = None,
-) -> None:
-    """Split by patient, stratified by label; a split that the source gives is respected (not with --folds)."""
-    from collections import Counter
-
-    from gazekit.atomic import disk_errors
-    from gazekit.data.prepared import PreparedDataset
-    from gazekit.data.splits import k_folds, make_split, write_split
-
-    dataset = PreparedDataset.open(data)
-    if folds is None:
-        splits = {out: make_split(dataset, seed=seed, test=test, val=val)}
-    else:
-        numbered = enumerate(k_folds(dataset, folds, seed, val=val), start=1)
-        splits = {out / f"fold-{number}.csv": parts for number, parts in numbered}
-        with disk_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for path, parts in splits.items():
-        write_split(path, dataset, parts)
-        counts = Counter(parts.values())
-        rows.append((path, counts["train"], counts["val"], counts["test"]))
-    console.print_table(("file", "train", "val", "test"), rows)

@@ -65,6 +65,7 @@ def evaluation_record(
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
         "interval": "95 %, bootstrap over patients",
+        "leak": trained.facts.leak,
         "metrics": {
             group: {
                 name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
@@ -109,6 +110,8 @@ def _print(result: dict[str, Any]) -> None:
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
+    if result["leak"]:
+        console.warn(f"the split leaks, these numbers flatter the model: {result['leak']}")
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(
         f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"

@@ -54,7 +54,7 @@ def report(
     write_page(
         path,
         title=f"{trained.facts.preset}: {trained.run.path.name}",
-        summary=f"{split} part: {len(labels)} exams ({classes}).",
+        summary=f"{split} part: {len(labels)} exams ({classes})." + _leak(trained),
         metrics=metrics,
         sections=[
             *_attention(trained, dataset, columns),
@@ -64,6 +64,12 @@ def report(
         facts=_facts(trained, dataset),
     )
     console.stdout().print(str(path), markup=False)
+
+
+def _leak(trained: "Trained") -> str:
+    if not trained.facts.leak:
+        return ""
+    return f" The split leaks, these numbers flatter the model: {trained.facts.leak}."
 
 
 def _check_same(trained: "Trained", other: "Trained", own: "Predictions", theirs: "Predictions") -> None:

@@ -44,6 +44,13 @@ def train(
         Path | None,
         typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
     ] = None,
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak",
+            help="Train even if a patient is on both sides of the split; every report will say so.",
+        ),
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -59,6 +66,7 @@ def train(
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
     from gazekit.errors import ConfigurationError
+    from gazekit.training.run import start_run
 
     registry = console.registry()
     overrides = [*(overrides or ()), *([f"training.epochs={epochs}"] if epochs else [])]
@@ -76,7 +84,18 @@ def train(
         wanted = registry.preset(preset, **layers)  # type: ignore[arg-type]
         chosen = choose_device(device)
         dataset = _open_data(data or _default_data(wanted, registry))
-        run = _start(out, wanted, registry, dataset, split, seed or 0, chosen, overwrite or resume)
+        parts = _parts(dataset, split, wanted, allow_leak)
+        run = start_run(
+            out or _free_folder(Path("runs"), wanted.name),
+            wanted,
+            registry,
+            dataset,
+            parts,
+            seed=seed or 0,
+            device=chosen,
+            overwrite=overwrite or resume,
+            allow_leak=allow_leak,
+        )
     _run(run, registry, dataset, choose_device(run.facts().device if device == "auto" else device))
 
 
@@ -105,27 +124,22 @@ def _reopen(
     return run
 
 
-def _start(
-    out: Path | None,
-    preset: "Preset",
-    registry: "Registry",
-    dataset: "PreparedDataset",
-    split: Path | None,
-    seed: int,
-    device: "torch.device",
-    overwrite: bool,
-) -> "RunDirectory":
+def _parts(
+    dataset: "PreparedDataset", split: Path | None, preset: "Preset", allow_leak: bool
+) -> dict[str, str]:
+    """The split of the file, else one made as the preset says."""
     from gazekit.data.splits import make_split, read_split
-    from gazekit.training.run import start_run
 
+    if split is not None:
+        return read_split(split)
     settings = preset.data
-    parts = (
-        read_split(split)
-        if split
-        else make_split(dataset, seed=settings.split_seed, test=settings.test, val=settings.validation)
+    return make_split(
+        dataset,
+        seed=settings.split_seed,
+        test=settings.test,
+        val=settings.validation,
+        allow_leak=allow_leak,
     )
-    path = out or _free_folder(Path("runs"), preset.name)
-    return start_run(path, preset, registry, dataset, parts, seed=seed, device=device, overwrite=overwrite)
 
 
 def _run(
@@ -165,6 +179,8 @@ def _run(
         f"done: {best}"
         + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")
     )
+    if facts.leak:
+        console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
     console.note(f"next: gazekit evaluate {run.path}")
 
 

@@ -8,7 +8,7 @@ import torch
 from gazekit.build import build_model, build_objective
 from gazekit.data.feed import ResidentExams, check_views, resident_exams
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import check_split, indices_of, read_split, write_split
+from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.interfaces import Backbone
 from gazekit.model import MultiViewClassifier
@@ -33,16 +33,17 @@ def start_run(
     seed: int,
     device: torch.device,
     overwrite: bool = False,
+    allow_leak: bool = False,
 ) -> RunDirectory:
     """Check that everything fits, then make the run directory with the initial weights as its first checkpoint.
 
     Raises:
         ConfigurationError: the folder exists, or preset and data do not fit.
-        DataError: the split is unusable, or gaze is to supervise and there is none.
+        DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
     """
     RunDirectory.check_free(path, overwrite=overwrite)
     check_views(dataset, preset)
-    check_split(dataset, split)
+    check_split(dataset, split, allow_leak=allow_leak)
     check_parts(dataset, split)
     check_gaze(preset, dataset, split)
     torch.manual_seed(seed)
@@ -67,6 +68,7 @@ def start_run(
             seed=seed,
             device=device.type,
             weights_origin=origins,
+            leak=str(leak_of(dataset, split) or ""),
         )
     )
     return run

@@ -40,6 +40,7 @@ class RunFacts:
         seed: of initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
+        leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
     """
 
     preset: str
@@ -50,6 +51,7 @@ class RunFacts:
     seed: int
     device: str
     weights_origin: tuple[str, ...] = ()
+    leak: str = ""
 
 
 @dataclass(frozen=True, slots=True)

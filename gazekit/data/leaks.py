@@ -1,0 +1,59 @@
+"""What a split must not do: put a patient, or an identical image, on two sides."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_NAMED = 5
+"""Patients and exams that a message names before it only counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Patients and images that are in more than one part of a split.
+
+    Args:
+        patients: every patient with exams in more than one part.
+        duplicates: exams that hold an identical image and are in more than one part, a tuple per image.
+    """
+
+    patients: tuple[str, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        """One line that names the patients and exams."""
+        said = []
+        if self.patients:
+            who = "patient is" if len(self.patients) == 1 else "patients are"
+            said.append(f"{len(self.patients)} {who} on two sides of the split ({_list(self.patients)})")
+        if self.duplicates:
+            exams = _list([" = ".join(group) for group in self.duplicates])
+            number = len(self.duplicates)
+            said.append(f"{number} identical image{'s are' if number > 1 else ' is'} in exams on two sides ({exams})")
+        return "; ".join(said)
+
+
+def find_leak(exams: Iterable[tuple[str, str, str]], duplicates: Iterable[Sequence[str]] = ()) -> Leak | None:
+    """The leak of a split, or None.
+
+    Args:
+        exams: (exam id, patient id, part); a part of ``""`` is no part.
+        duplicates: exams that hold an identical image, one sequence of exam ids per image.
+    """
+    parts: dict[str, set[str]] = {}
+    part_of: dict[str, str] = {}
+    for exam, patient, part in exams:
+        if part:
+            parts.setdefault(patient, set()).add(part)
+            part_of[exam] = part
+    patients = tuple(sorted(patient for patient, found in parts.items() if len(found) > 1))
+    images = tuple(tuple(group) for group in duplicates if _is_parted(group, part_of))
+    return Leak(patients, images) if patients or images else None
+
+
+def _is_parted(exams: Iterable[str], part_of: Mapping[str, str]) -> bool:
+    return len({part_of[exam] for exam in exams if exam in part_of}) > 1
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,46 @@
+"""The command line, run in this process, and settings for a training of seconds."""
+
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+
+import pytest
+from tiny import SMALL
+
+from gazekit.cli import console
+from gazekit.cli.main import main
+
+TINY = [
+    *(part for item in SMALL for part in ("--set", item)),
+    *(
+        "--set",
+        "fusion.maps.heads=2",
+        "--set",
+        "fusion.maps.head_dim=3",
+        "--set",
+        "gaze.alignment_loss.levels=2",
+    ),
+    *("--set", "model.vector_features=7", "--set", "training.batch_size=4"),
+]
+
+
+@dataclass(frozen=True)
+class Finished:
+    stdout: str
+    stderr: str
+
+
+def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
+    """Run the command in this process: 200 columns, no colours."""
+    out, err = io.StringIO(), io.StringIO()
+    variables = {"COLUMNS": "200", "NO_COLOR": "1"} | environment
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
+        console.registry.cache_clear()
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code or 0) == code, err.getvalue()
+    return Finished(out.getvalue(), err.getvalue())
