@@ -1,7 +1,7 @@
 """From the mammograms of a data set's tables to exams: breasts, or visits of four views."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from gazekit.data.lesions import Lesion
 Unit = Literal["breast", "visit"]
 Disagreement = Literal["max", "drop"]
 Repeated = Literal["first", "last", "drop"]
+Unlabelled = Literal["drop", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Mammogram:
         lesions: annotated on it.
         split: ``"train"``, ``"val"``, ``"test"`` or None.
         dataset: part of the data set.
+        fault: why its exam cannot be used, where there is such a reason.
     """
 
     patient_id: str
@@ -41,6 +43,7 @@ class Mammogram:
     lesions: tuple[Lesion, ...] = ()
     split: str | None = None
     dataset: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +53,30 @@ class Grouping:
     Args:
         label: the class of a grade; None when the exam is to be left out.
         unit: ``"breast"`` (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
-        disagreement: of the views' labels: ``"max"`` takes the worse, ``"drop"`` leaves the exam out.
+        disagreement: of the classes of a breast's views: ``"max"`` takes the worse, ``"drop"`` leaves the exam out.
         repeated: a view that comes several times in one visit: take the first, the last, or leave the exam out.
+        unlabelled: images without a label beside labelled ones: leave the exam out, or go by the labelled ones.
+        grade_name: a grade in words, for findings.
     """
 
     label: Callable[[int], str | None]
     unit: Unit = "breast"
     disagreement: Disagreement = "max"
     repeated: Repeated = "last"
+    unlabelled: Unlabelled = "drop"
+    grade_name: Callable[[int], str] = "grade {}".format
+
+
+class _LeftOut(Exception):
+    """Why mammograms make no exam."""
 
 
 def group(mammograms: Iterable[Mammogram], grouping: Grouping) -> Iterator[Exam | Finding]:
     """Yield the exams in the order in which they first appear, and a finding for all that is not as expected.
 
-    Images that are not there are findings and the exam has one view less; an exam without any image, without a label
-    or with a label that is to be left out is dropped.
+    The label is that of the worst image which the tables name, be it there or not. Images that are not there are
+    findings and the exam has one view less; an exam without any image, with a fault, without a label or with one that
+    is to be left out is dropped.
     """
     members: dict[tuple[str, ...], list[Mammogram]] = defaultdict(list)
     visits: dict[str, set[str]] = defaultdict(set)
@@ -82,52 +94,52 @@ def _exam(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iter
     yield from (
         Finding("missing", each.path.name, "image file not there") for each in images if each not in there
     )
-    views: dict[str, Mammogram] = {}
-    for each in sorted(there, key=lambda image: image.order, reverse=grouping.repeated == "last"):
-        view = each.view if grouping.unit == "breast" else f"{each.side.lower()}_{each.view}"
-        if view in views and grouping.repeated == "drop":
-            yield Finding("dropped", exam_id, "exam left out: a view comes twice")
-            return
-        if view in views:
-            yield Finding("note", each.path.name, f"view repeated: the {grouping.repeated} one is taken")
-        else:
-            views[view] = each
-    if not views:
-        yield Finding("dropped", exam_id, "exam left out: none of its images is there")
+    try:
+        views = _views(there, grouping)
+        label, is_disputed = _label(images, grouping)
+    except _LeftOut as reason:
+        yield Finding("dropped", exam_id, f"exam left out: {reason}")
         return
-    label = None
-    for found in _label(exam_id, list(views.values()), grouping):
-        if isinstance(found, Finding):
-            yield found
-        else:
-            label = found
-    if label is not None:
-        yield _record(exam_id, dict(sorted(views.items())), label)
+    if len(views) < len(there):
+        yield Finding("note", exam_id, f"view repeated: the {grouping.repeated} one is taken")
+    if is_disputed:
+        yield Finding("disagrees", exam_id, "views of a breast disagree: the worse is taken")
+    yield _record(exam_id, views, label)
 
 
-def _label(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iterator[str | Finding]:
-    """The label, if the exam has one, and what is to be said about it."""
-    grades = [each.grade for each in images if each.grade is not None]
-    if len(grades) < len(images):
-        yield Finding("dropped", exam_id, "exam left out: no label of its own")
-        return
+def _views(images: Sequence[Mammogram], grouping: Grouping) -> dict[str, Mammogram]:
+    """One image per view, views in alphabetical order. Raises: _LeftOut."""
+    if not images:
+        raise _LeftOut("none of its images is there")
+    fault = next((each.fault for each in images if each.fault), None)
+    if fault:
+        raise _LeftOut(fault)
+    found: dict[str, list[Mammogram]] = defaultdict(list)
+    for each in sorted(images, key=lambda image: image.order):
+        found[each.view if grouping.unit == "breast" else f"{each.side.lower()}_{each.view}"].append(each)
+    if grouping.repeated == "drop" and len(found) < len(images):
+        raise _LeftOut("a view comes twice")
+    return {view: found[view][-1 if grouping.repeated == "last" else 0] for view in sorted(found)}
+
+
+def _label(images: Sequence[Mammogram], grouping: Grouping) -> tuple[str, bool]:
+    """The class, and whether the views of a breast disagree on it. Raises: _LeftOut."""
+    graded = [(each.side, each.grade) for each in images if each.grade is not None]
+    if not graded or (len(graded) < len(images) and grouping.unlabelled == "drop"):
+        raise _LeftOut("no label of its own")
     # two breasts of a visit may well differ; two views of one breast may not
-    by_side: dict[str, set[int]] = defaultdict(set)
-    for each, grade in zip(images, grades, strict=True):
-        by_side[each.side].add(grade)
-    if any(len(found) > 1 for found in by_side.values()):
-        if grouping.disagreement == "drop":
-            yield Finding("dropped", exam_id, "exam left out: its views disagree in grade")
-            return
-        yield Finding("disagrees", exam_id, "views of a breast disagree in grade: the worse is taken")
-    label = grouping.label(max(grades))
+    claims = {(side, grouping.label(grade)) for side, grade in graded}
+    is_disputed = len(claims) > len({side for side, _ in graded})
+    if is_disputed and grouping.disagreement == "drop":
+        raise _LeftOut("its views disagree")
+    worst = max(grade for _, grade in graded)
+    label = grouping.label(worst)
     if label is None:
-        yield Finding("dropped", exam_id, f"exam left out: grade {max(grades)} has no class")
-    else:
-        yield label
+        raise _LeftOut(f"{grouping.grade_name(worst)} has no class")
+    return label, is_disputed
 
 
-def _record(exam_id: str, views: dict[str, Mammogram], label: str) -> Exam:
+def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
     first = next(iter(views.values()))
     return Exam(
         exam_id=exam_id,
