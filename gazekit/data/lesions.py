@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from gazekit.data.image import read_image
 from gazekit.errors import DataError
@@ -75,15 +75,24 @@ def _from_file(lesion: MaskFile, shape: tuple[int, int]) -> Mask:
 
 
 def _outlined(lesion: Outline, shape: tuple[int, int]) -> Mask:
+    """Pixels whose centre lies inside by the even-odd rule."""
     height, width = shape
-    points = np.asarray(lesion.points, dtype=np.float64).reshape(-1, 2)
-    canvas = Image.new("1", (width, height))
-    # a draw coordinate is the centre of its pixel, ours its outer corner; far points would overflow the drawing
-    inside = np.clip(points - 0.5, -4 * max(shape), 5 * max(shape))
-    if len(points) > 2:
-        ImageDraw.Draw(canvas).polygon([tuple(point) for point in inside.tolist()], fill=1)
-    mask = np.array(canvas, dtype=bool)
-    for x, y in np.floor(points).astype(np.int64).tolist() if len(points) < 3 else ():
+    start = np.asarray(lesion.points, dtype=np.float64).reshape(-1, 2)  # [n, (x, y)]
+    end = np.roll(start, -1, axis=0)
+    top, bottom = np.clip([start[:, 1].min() - 1, start[:, 1].max() + 1], 0, height).astype(np.int64)
+    centres = np.arange(top, bottom)[:, None] + 0.5  # [rows, 1]
+    row, edge = np.nonzero((start[:, 1] > centres) != (end[:, 1] > centres))
+    (x1, y1), (x2, y2) = start[edge].T, end[edge].T
+    crossing = x1 + (centres[row, 0] - y1) * (x2 - x1) / (y2 - y1)
+    # a pixel is inside when an odd number of crossings lies to its right
+    left_of = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
+    crossings = np.zeros((bottom - top, width + 1), dtype=np.int32)
+    np.add.at(crossings, (row, left_of), 1)
+    to_the_right = np.cumsum(crossings[:, ::-1], axis=1)[:, ::-1]
+    mask = np.zeros(shape, dtype=bool)
+    mask[top:bottom] = to_the_right[:, 1:] % 2 == 1
+    if not mask.any():
+        x, y = start.mean(axis=0)
         if 0 <= x < width and 0 <= y < height:
-            mask[y, x] = True
+            mask[int(y), int(x)] = True
     return mask

@@ -139,8 +139,7 @@ def first_columns(path: Path) -> tuple[str, ...]:
     try:
         with path.open("rb") as file:
             start = file.read(_HEAD)
-        mark = next((name for mark, name in _MARKS if start.startswith(mark)), None)
-        text = start.decode(mark or "utf-8", errors="ignore" if mark else "replace")
+        text = start.decode(_marked(start) or "utf-8", errors="replace")
     except (OSError, UnicodeError):
         return ()
     return () if "\0" in text else _columns(text.partition("\n")[0])
@@ -149,10 +148,7 @@ def first_columns(path: Path) -> tuple[str, ...]:
 def _encoding(path: Path) -> str:
     """The encoding of a whole file, found in one pass over it. Raises: DataError when it is no text."""
     with path.open("rb") as file:
-        start = file.read(4)
-        marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
-        if marked is None and start[1:2] == b"\0":
-            marked = "utf-16-le"
+        marked = _marked(file.read(4))
         file.seek(0)
         decoder = codecs.getincrementaldecoder(marked or "utf-8")()
         is_valid = True
@@ -164,6 +160,13 @@ def _encoding(path: Path) -> str:
     if not is_valid and marked is not None:
         raise DataError(f"{path}: not valid {marked}; save it as text in UTF-8")
     return (marked or "utf-8") if is_valid else "cp1252"
+
+
+def _marked(start: bytes) -> str | None:
+    """The encoding that the first bytes of a file give away."""
+    if start[1:2] == b"\0" and start[:1] != b"\0":
+        return "utf-16-le"  # without a mark: the upper byte of an English letter
+    return next((name for mark, name in _MARKS if start.startswith(mark)), None)
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
