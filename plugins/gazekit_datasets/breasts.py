@@ -71,16 +71,19 @@ class _LeftOut(Exception):
     """Why mammograms make no exam."""
 
 
-def group(mammograms: Iterable[Mammogram], grouping: Grouping) -> Iterator[Exam | Finding]:
+def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iterator[Exam | Finding]:
     """Yield the exams in the order in which they first appear, and a finding for all that is not as expected.
 
     The label is that of the worst image which the tables name, be it there or not. Images that are not there are
     findings and the exam has one view less; an exam without any image, with a fault, without a label or with one that
-    is to be left out is dropped.
+    is to be left out is dropped. Findings pass through.
     """
     members: dict[tuple[str, ...], list[Mammogram]] = defaultdict(list)
     visits: dict[str, set[str]] = defaultdict(set)
     for each in mammograms:
+        if isinstance(each, Finding):
+            yield each
+            continue
         breast = (each.side,) if grouping.unit == "breast" else ()
         members[each.patient_id, each.visit, *breast].append(each)
         visits[each.patient_id].add(each.visit)
