@@ -15,7 +15,7 @@ class Exam:
         exam_id: unique in its data set.
         patient_id: exams of one patient never fall on two sides of a split.
         label: the class name, as the source writes it (``"0"``, ``"malignant"`` …).
-        images: view → image file; a view that is missing is absent.
+        images: view → image file, whether it is there or not; a view that the tables do not name is absent.
         gaze: view → raw gaze file, read by ``gaze_reader``; a view without gaze is absent.
         masks: view → its lesions, all of which make one mask; absent where nothing was annotated.
         gaze_reader: name of the gaze reader for ``gaze``; None when there is none.

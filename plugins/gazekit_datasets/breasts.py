@@ -31,6 +31,7 @@ class Mammogram:
         split: ``"train"``, ``"val"``, ``"test"`` or None.
         dataset: part of the data set.
         fault: why its exam cannot be used, where there is such a reason.
+        name: of the image in findings; empty for the name of its file.
     """
 
     patient_id: str
@@ -44,6 +45,7 @@ class Mammogram:
     split: str | None = None
     dataset: str = ""
     fault: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,9 @@ class _LeftOut(Exception):
 def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iterator[Exam | Finding]:
     """Yield the exams in the order in which they first appear, and a finding for all that is not as expected.
 
-    The label is that of the worst image which the tables name, be it there or not. Images that are not there are
-    findings and the exam has one view less; an exam without any image, with a fault, without a label or with one that
-    is to be left out is dropped. Findings pass through.
+    The label is that of the worst image which the tables name. An image file that is not there is a finding, and the
+    exam names it all the same, so that the tables can be counted without the images. An exam with a fault, without a
+    label or with one that is to be left out is dropped. Findings pass through.
     """
     members: dict[tuple[str, ...], list[Mammogram]] = defaultdict(list)
     visits: dict[str, set[str]] = defaultdict(set)
@@ -93,27 +95,30 @@ def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iter
 
 
 def _exam(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iterator[Exam | Finding]:
-    there = [each for each in images if each.path.is_file()]
-    yield from (
-        Finding("missing", each.path.name, "image file not there") for each in images if each not in there
-    )
+    missing = [each for each in images if not each.path.is_file()]
+    yield from (Finding("missing", each.name or each.path.name, "image file not there") for each in missing)
     try:
-        views = _views(there, grouping)
+        views = _views(images, missing, grouping)
         label, is_disputed = _label(images, grouping)
     except _LeftOut as reason:
         yield Finding("dropped", exam_id, f"exam left out: {reason}")
         return
-    if len(views) < len(there):
+    if len(images) - len(missing) > sum(each not in missing for each in views.values()):
         yield Finding("note", exam_id, f"view repeated: the {grouping.repeated} one is taken")
     if is_disputed:
         yield Finding("disagrees", exam_id, "views of a breast disagree: the worse is taken")
-    yield _record(exam_id, views, label)
+    exam = _record(exam_id, views, label)
+    if any(each.split != exam.split for each in views.values()):
+        yield Finding(
+            "disagrees", exam_id, f"images of the exam lie in several splits: it goes to {exam.split}"
+        )
+    yield exam
 
 
-def _views(images: Sequence[Mammogram], grouping: Grouping) -> dict[str, Mammogram]:
-    """One image per view, views in alphabetical order. Raises: _LeftOut."""
-    if not images:
-        raise _LeftOut("none of its images is there")
+def _views(
+    images: Sequence[Mammogram], missing: Sequence[Mammogram], grouping: Grouping
+) -> dict[str, Mammogram]:
+    """One image per view, one that is there if possible; views in alphabetical order. Raises: _LeftOut."""
     fault = next((each.fault for each in images if each.fault), None)
     if fault:
         raise _LeftOut(fault)
@@ -122,7 +127,10 @@ def _views(images: Sequence[Mammogram], grouping: Grouping) -> dict[str, Mammogr
         found[each.view if grouping.unit == "breast" else f"{each.side.lower()}_{each.view}"].append(each)
     if grouping.repeated == "drop" and len(found) < len(images):
         raise _LeftOut("a view comes twice")
-    return {view: found[view][-1 if grouping.repeated == "last" else 0] for view in sorted(found)}
+    there = {
+        view: [each for each in found[view] if each not in missing] or found[view] for view in sorted(found)
+    }
+    return {view: choice[-1 if grouping.repeated == "last" else 0] for view, choice in there.items()}
 
 
 def _label(images: Sequence[Mammogram], grouping: Grouping) -> tuple[str, bool]:
@@ -144,6 +152,7 @@ def _label(images: Sequence[Mammogram], grouping: Grouping) -> tuple[str, bool]:
 
 def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
     first = next(iter(views.values()))
+    splits = {each.split for each in views.values()}
     return Exam(
         exam_id=exam_id,
         patient_id=first.patient_id,
@@ -151,6 +160,7 @@ def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
         images={view: each.path for view, each in views.items()},
         masks={view: each.lesions for view, each in views.items() if each.lesions},
         laterality={view: each.side for view, each in views.items()},
-        split=first.split,
+        # what is tested on must not have been trained on: an exam in several parts leaves the training part
+        split=next((part for part in ("test", "val", "train") if part in splits), None),
         dataset="+".join(sorted({each.dataset for each in views.values() if each.dataset})),
     )
