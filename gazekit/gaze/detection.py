@@ -11,10 +11,9 @@ DOI 10.1145/355017.355028. Olsen, The Tobii I-VT fixation filter, Tobii Technolo
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Runs = NDArray[np.int64]
+from gazekit.gaze.blinks import ROUNDING_MS, Floats, gaps
 
-_ROUNDING_MS = 1e-6
+Runs = NDArray[np.int64]
 
 
 def velocity_runs(
@@ -26,27 +25,31 @@ def velocity_runs(
     minimum_ms: float,
     maximum_gap_ms: float,
     period_ms: float,
+    window_ms: float,
     merge_distance: float,
 ) -> Runs:
-    """Runs of samples whose point-to-point velocity stays at or below the threshold (I-VT).
+    """Runs of samples whose velocity stays at or below the threshold (I-VT).
 
-    Two neighbours belong together when ``|p_i+1 - p_i| / (t_i+1 - t_i) <= threshold``; a longer gap of lost
-    samples than ``maximum_gap_ms`` parts them whatever the velocity, a shorter one is bridged by a straight
-    line. One noisy sample parts a fixation in two, so runs of at least two samples are merged again where they
-    are no further apart than ``merge_distance`` and ``maximum_gap_ms`` (Olsen 2012; not in the definition).
-    Runs shorter than ``minimum_ms`` are dropped last.
+    Two neighbours belong together when ``|p_b - p_a| / (t_b - t_a) <= threshold``, where a and b are the first
+    and the last sample no further than half of ``window_ms`` from the middle between them: the two neighbours
+    themselves where samples are rarer than that, or the window 0. A longer gap of lost samples than
+    ``maximum_gap_ms`` parts them whatever the velocity, and no window reaches across it; a shorter one is
+    bridged by a straight line. One noisy sample parts a fixation in two, so runs of at least two samples are
+    merged again where they are no further apart than ``merge_distance`` and ``maximum_gap_ms``. Window and
+    merging are Olsen's (2012), not in the definition. Runs shorter than ``minimum_ms`` are dropped last.
 
     Args:
         x, y: ``[N]`` pixels.
         t_ms: ``[N]`` ms, not descending.
         threshold: pixels per second.
-        minimum_ms, maximum_gap_ms, period_ms: ms.
+        minimum_ms, maximum_gap_ms, period_ms, window_ms: ms.
         merge_distance: pixels between centroids; 0 merges nothing.
     """
-    distance = np.hypot(np.diff(x), np.diff(y))  # [N - 1]
-    slow = 1000 * distance <= threshold * np.diff(t_ms)
-    together = slow & ~_gaps(t_ms, maximum_gap_ms, period_ms)
-    runs = _runs(together)
+    parted = gaps(t_ms, maximum_gap_ms, period_ms)
+    first, last = _windows(t_ms, parted, window_ms)
+    distance = np.hypot(x[last] - x[first], y[last] - y[first])  # [N - 1]
+    slow = 1000 * distance <= threshold * (t_ms[last] - t_ms[first])
+    runs = _runs(slow & ~parted)
     if merge_distance > 0:
         runs = _merged(
             runs,
@@ -58,7 +61,21 @@ def velocity_runs(
             distance=merge_distance,
         )
     length = t_ms[runs[:, 1] - 1] - t_ms[runs[:, 0]] + period_ms
-    return runs[length >= minimum_ms - _ROUNDING_MS]
+    return runs[length >= minimum_ms - ROUNDING_MS]
+
+
+def _windows(
+    t_ms: Floats, parted: NDArray[np.bool_], window_ms: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last sample of the window around every two neighbours, ``[N - 1]`` each."""
+    before = np.arange(len(t_ms) - 1)
+    middle = (t_ms[:-1] + t_ms[1:]) / 2
+    reach = window_ms / 2 + ROUNDING_MS
+    first = np.minimum(np.searchsorted(t_ms, middle - reach, side="left"), before)
+    last = np.maximum(np.searchsorted(t_ms, middle + reach, side="right") - 1, before + 1)
+    whole = _runs(~parted)
+    inside = whole[np.searchsorted(whole[:, 1], before, side="right")]  # the stretch without gap around them
+    return np.maximum(first, inside[:, 0]), np.maximum(np.minimum(last, inside[:, 1] - 1), before + 1)
 
 
 def _merged(
@@ -81,7 +98,7 @@ def _merged(
             )
             if (
                 apart <= distance
-                and t_ms[start] - t_ms[after - 1] - period_ms <= maximum_gap_ms + _ROUNDING_MS
+                and t_ms[start] - t_ms[after - 1] - period_ms <= maximum_gap_ms + ROUNDING_MS
             ):
                 merged[-1][1] = stop
                 continue
@@ -112,10 +129,10 @@ def dispersion_runs(
         minimum_ms, maximum_gap_ms, period_ms: ms.
     """
     found: list[tuple[int, int]] = []
-    for start, stop in _runs(~_gaps(t_ms, maximum_gap_ms, period_ms)).tolist():
+    for start, stop in _runs(~gaps(t_ms, maximum_gap_ms, period_ms)).tolist():
         first = start
         while first < stop:
-            enough = t_ms[first] + minimum_ms - period_ms - _ROUNDING_MS
+            enough = t_ms[first] + minimum_ms - period_ms - ROUNDING_MS
             last = first + int(np.searchsorted(t_ms[first:stop], enough))
             if last >= stop:
                 break
@@ -134,11 +151,6 @@ def _spread(x: Floats, y: Floats) -> Floats:
     wide = np.maximum.accumulate(x) - np.minimum.accumulate(x)
     high = np.maximum.accumulate(y) - np.minimum.accumulate(y)
     return np.asarray(wide + high)
-
-
-def _gaps(t_ms: Floats, maximum_gap_ms: float, period_ms: float) -> NDArray[np.bool_]:
-    """Where the time without samples between two neighbours is too long to bridge, ``[N - 1]``."""
-    return np.diff(t_ms) - period_ms > maximum_gap_ms + _ROUNDING_MS
 
 
 def _runs(together: NDArray[np.bool_]) -> Runs:

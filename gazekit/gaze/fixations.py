@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.blinks import beside_blinks
 from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
 from gazekit.gaze.recording import Recording
 
@@ -21,8 +22,9 @@ class FixationSettings:
     Args:
         method: ``"ivt"`` (velocity) or ``"idt"`` (dispersion).
         velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
-            (Olsen, The Tobii I-VT fixation filter, 2012). Above 250 Hz noise moves neighbours that fast:
-            take up to 100, Salvucci & Goldberg's bound.
+            (Olsen, The Tobii I-VT fixation filter, 2012).
+        velocity_window_ms: I-VT, time over which a velocity is taken, ms, >= 0. 20 (Olsen 2012): above 150 Hz the
+            noise of two neighbours alone moves that fast; below, and with 0, it is their difference.
         merge_degrees: I-VT, fixations no further apart than this and maximum_gap_ms are one, degrees, >= 0;
             0 merges nothing. 0.5 (Olsen 2012): without it, 0.2 degrees of noise at 60 Hz lose 40 % of the
             fixation time.
@@ -31,8 +33,12 @@ class FixationSettings:
         minimum_duration_ms: shorter fixations are dropped, ms, >= 0. 100: the lower end of their 100 to 200.
         maximum_gap_ms: longest gap of lost samples inside a fixation, ms, >= 0. 75: shorter than a blink
             (Olsen 2012).
-        sigma_degrees: width of a fixation's Gaussian in a heat map, degrees, > 0. 1: about the fovea; 30/800
-            of the image height where the geometry is unknown (methods.md).
+        blink_margin_ms: samples wholly this near to a longer gap are dropped, for the lid moves the pupil's
+            centre, ms, >= 0. 15: EyeLink's parser gives blinks 12 to 14 ms on each side (measured). Samples
+            at 60 Hz are longer and stay.
+        sigma_degrees: width of a fixation's Gaussian in a heat map, degrees, > 0. 1: about the fovea.
+        pixels_per_degree: original pixels per degree, > 0, of recordings without geometry; None takes 30/800 of
+            the image height. With 1 every threshold is in pixels, the velocity in pixels per second.
         keep_suspect: count samples that the recorder may have clamped to the image border. False: ours, for
             clamped samples pile up in places that nobody looked at.
 
@@ -42,11 +48,14 @@ class FixationSettings:
 
     method: Literal["ivt", "idt"] = "ivt"
     velocity_threshold: float = 30.0
+    velocity_window_ms: float = 20.0
     merge_degrees: float = 0.5
     dispersion: float = 1.0
     minimum_duration_ms: float = 100.0
     maximum_gap_ms: float = 75.0
+    blink_margin_ms: float = 15.0
     sigma_degrees: float = 1.0
+    pixels_per_degree: float | None = None
     keep_suspect: bool = False
 
     def __post_init__(self) -> None:
@@ -56,7 +65,15 @@ class FixationSettings:
             )
         for name in ("velocity_threshold", "dispersion", "sigma_degrees"):
             self._check(name, positive=True)
-        for name in ("merge_degrees", "minimum_duration_ms", "maximum_gap_ms"):
+        if self.pixels_per_degree is not None:
+            self._check("pixels_per_degree", positive=True)
+        for name in (
+            "velocity_window_ms",
+            "merge_degrees",
+            "minimum_duration_ms",
+            "maximum_gap_ms",
+            "blink_margin_ms",
+        ):
             self._check(name, positive=False)
 
     def _check(self, name: str, *, positive: bool) -> None:
@@ -121,10 +138,18 @@ def fixations_of(
     if recording.t_ms is None or recording.duration_ms is not None:
         return rows
     period = float(np.median(np.diff(recording.t_ms))) if len(recording.t_ms) > 1 else 0.0
-    runs = _detect(rows, recording.degree(image_height), period, settings)
-    if len(runs) == 0:
+    lids = beside_blinks(
+        recording.t_ms,
+        ~usable,
+        margin_ms=settings.blink_margin_ms,
+        maximum_gap_ms=settings.maximum_gap_ms,
+        period_ms=period,
+    )
+    rows = rows._where(~lids[usable])
+    degree = recording.degree(image_height, settings.pixels_per_degree)
+    if len(rows) == 0 or len(runs := _detect(rows, degree, period, settings)) == 0:
         raise DataError(
-            f"{recording}: {settings.method} finds no fixation among {len(rows)} usable samples; expected at "
+            f"{recording}: {settings.method} finds no fixation among {usable.sum()} usable samples; expected at "
             f"least {settings.minimum_duration_ms:g} ms in one place; check that its times are in ms, and "
             "raise the velocity or dispersion threshold if it is noisy"
         )
@@ -175,7 +200,8 @@ def _detect(samples: Fixations, degree: float, period: float, settings: Fixation
     if settings.method == "idt":
         return dispersion_runs(x, y, t_ms, threshold=settings.dispersion * degree, **limits)
     threshold, merge = settings.velocity_threshold * degree, settings.merge_degrees * degree
-    return velocity_runs(x, y, t_ms, threshold=threshold, merge_distance=merge, **limits)
+    window = settings.velocity_window_ms
+    return velocity_runs(x, y, t_ms, threshold=threshold, window_ms=window, merge_distance=merge, **limits)
 
 
 def _centroids(samples: Fixations, runs: Runs, period: float) -> Fixations:

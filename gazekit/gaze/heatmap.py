@@ -20,10 +20,10 @@ _AT_ONCE = 4096
 def sigma_pixels(recording: Recording, image_height: float, settings: FixationSettings) -> float:
     """Standard deviation of a fixation's Gaussian in pixels of the original image.
 
-    ``settings.sigma_degrees`` times the pixels per degree of the recording, or times 30/800 of
-    ``image_height`` (pixels) where the recording has no geometry.
+    ``settings.sigma_degrees`` times the pixels per degree of the recording; where it has no geometry, those of
+    the settings, else 30/800 of ``image_height`` (pixels).
     """
-    return settings.sigma_degrees * recording.degree(image_height)
+    return settings.sigma_degrees * recording.degree(image_height, settings.pixels_per_degree)
 
 
 def heat_map(

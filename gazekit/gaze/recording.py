@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.gaze.geometry import shown_at_height
+from gazekit.gaze.geometry import Placement, window
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +41,7 @@ class Recording:
         on_screen: x and y are pixels of the screen, for the recording does not say where the image lay on it.
         display_height: height in pixels at which the image was shown, when x and y are pixels of that
             display; None when they are pixels of the original image.
+        display_width: width in pixels at which it was shown; None when its aspect was kept.
     """
 
     source: Path
@@ -55,6 +56,7 @@ class Recording:
     suspect: NDArray[np.bool_] | None = None
     display_height: float | None = None
     on_screen: bool = False
+    display_width: float | None = None
 
     def __str__(self) -> str:
         """The file, and whom it is about, for messages."""
@@ -63,16 +65,27 @@ class Recording:
         about += [f"image {self.image}"] if self.image is not None else []
         return f"{self.source} ({', '.join(about)})" if about else str(self.source)
 
-    def degree(self, image_height: float) -> float:
-        """Original pixels per degree of visual angle: as recorded, else 30/800 of ``image_height`` (pixels).
+    def degree(self, image_height: float, otherwise: float | None = None) -> float:
+        """Original pixels per degree of visual angle.
+
+        As recorded, else ``otherwise`` (original pixels per degree), else 30/800 of ``image_height`` (pixels).
 
         Source: methods.md gives σ = 30/800 of the height where the geometry is unknown; that one degree is
         that long, so that σ is always one degree, is ours.
         """
         if self.pixels_per_degree is None:
-            return DEGREE_OF_HEIGHT * image_height
+            return DEGREE_OF_HEIGHT * image_height if otherwise is None else otherwise
         shown = image_height if self.display_height is None else self.display_height
         return self.pixels_per_degree * image_height / shown
+
+    def where_shown(self, left: float, top: float, width: float, height: float) -> Recording:
+        """The same recording, from pixels of the screen to those of the image as displayed there.
+
+        Args:
+            left, top, width, height: where the image lay on the screen, in pixels of the screen.
+        """
+        x, y = window(left, top).apply(self.x, self.y)
+        return replace(self, x=x, y=y, display_height=height, display_width=width, on_screen=False)
 
     def in_image_pixels(self, image_height: float, image_width: float | None = None) -> Recording:
         """The same recording in pixels of the original image.
@@ -91,13 +104,23 @@ class Recording:
                 f"{self}: its samples are pixels of the screen; expected to know where the image was shown; set the "
                 "reader's option shown to left, top, width and height of the image on the screen"
             )
-        zoom = 1.0 if self.display_height is None else self.display_height / image_height
-        x, y = shown_at_height(zoom * image_height, image_height).apply(self.x, self.y)
+        zoom = zoom_x = 1.0 if self.display_height is None else self.display_height / image_height
+        if self.display_width is not None and image_width is not None:
+            zoom_x = self.display_width / image_width
+        x, y = Placement(1 / zoom_x, 1 / zoom).apply(self.x, self.y)
         suspect = self.suspect
         if suspect is not None:
             suspect = suspect | (y >= image_height - _ROUNDING)
             if image_width is not None:
-                shown_width = int(image_width * zoom + _ROUNDING)  # the viewer cuts the fraction off
-                suspect = suspect | (x >= shown_width / zoom - _ROUNDING)
+                shown_width = int(image_width * zoom_x + _ROUNDING)  # the viewer cuts the fraction off
+                suspect = suspect | (x >= shown_width / zoom_x - _ROUNDING)
         per_degree = None if self.pixels_per_degree is None else self.degree(image_height)
-        return replace(self, x=x, y=y, suspect=suspect, pixels_per_degree=per_degree, display_height=None)
+        return replace(
+            self,
+            x=x,
+            y=y,
+            suspect=suspect,
+            pixels_per_degree=per_degree,
+            display_height=None,
+            display_width=None,
+        )
