@@ -1,0 +1,124 @@
+"""The Chinese Mammography Database (CMMD): breasts with biopsy-proven labels.
+
+Source: Cui et al. 2021, DOI 10.7937/tcia.eqde-4b16.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazekit.data.exam import Exam, Finding
+from gazekit.data.table import first_columns
+from gazekit.errors import DataError
+from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
+from gazekit_datasets.mammogram_header import read_header
+from gazekit_datasets.spreadsheet import read_rows
+
+COLUMNS = ("ID1", "LeftRight", "classification")
+CLASSES = ("benign", "malignant")
+
+Breast = tuple[str, str]
+"""Patient and side."""
+
+
+class CMMD:
+    """CMMD as downloaded from TCIA, with its clinical table (``.xlsx`` or ``.csv``) in the same folder.
+
+    Patient, side and view come from the DICOM headers, labels from the table. A breast without a row has no label,
+    whatever the other breast has.
+
+    Args:
+        unit: ``"breast"`` (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
+        unlabelled: a visit with a breast that has no label: drop it, or let the other breast's label stand for it.
+        repeated: a view that comes again: take the first or the last, or drop the exam.
+        table: name of the clinical table; None finds it by its columns.
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        *,
+        unit: Unit = "breast",
+        unlabelled: Unlabelled = "drop",
+        repeated: Repeated = "last",
+        table: str | None = None,
+    ) -> None:
+        self.grouping = Grouping(CLASSES.__getitem__, unit, repeated=repeated, unlabelled=unlabelled)
+        self.table = table
+
+    def exams(self, root: Path) -> Iterator[Exam | Finding]:
+        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        yield from group(self._mammograms(root), self.grouping)
+
+    def _mammograms(self, root: Path) -> Iterator[Mammogram | Finding]:
+        grades: dict[Breast, int | None] = {}
+        for breast, grade in _read_labels(root / self.table if self.table else _find_table(root)):
+            if grades.setdefault(breast, grade) != grade:
+                grades[breast] = None
+                yield Finding(
+                    "disagrees", " ".join(breast), "rows of a breast disagree on its class: it has none"
+                )
+        seen: set[Breast] = set()
+        for order, path in enumerate(_image_files(root)):
+            name = path.relative_to(root).as_posix()
+            try:
+                header = read_header(path)
+            except DataError as error:
+                yield Finding("dropped", name, f"image not used: {str(error).removeprefix(f'{path}: ')}")
+                continue
+            breast = (header.patient_id, header.side)
+            seen.add(breast)
+            yield Mammogram(
+                patient_id=header.patient_id,
+                side=header.side,
+                view=header.view,
+                path=path,
+                grade=grades.get(breast),
+                visit=header.study,
+                order=order,
+                dataset=_part(header.patient_id),
+                name=name,
+            )
+        for breast in grades.keys() - seen:
+            yield Finding("missing", " ".join(breast), "breast of the table without an image")
+
+
+def _find_table(root: Path) -> Path:
+    """The only workbook, or text table with the columns needed, directly in the folder. Raises: DataError."""
+    files = sorted(path for path in root.iterdir() if path.is_file() and path.name[0] not in ".~")
+    found = [path for path in files if path.suffix.lower() == ".xlsx"]
+    found += [
+        path for path in files if path.suffix.lower() == ".csv" and set(COLUMNS) <= set(first_columns(path))
+    ]
+    if len(found) != 1:
+        there = ", ".join(path.name for path in found) or "none"
+        raise DataError(
+            f"{root}: expected one clinical table (.xlsx, or .csv with {', '.join(COLUMNS)}), there is {there}; put it "
+            "there or name it by the option table"
+        )
+    return found[0]
+
+
+def _read_labels(table: Path) -> Iterator[tuple[Breast, int]]:
+    for row in read_rows(table, COLUMNS):
+        side, label = row["LeftRight"].upper(), row["classification"].lower()
+        if side not in ("L", "R"):
+            raise DataError(f"{row.where}: LeftRight is {row['LeftRight'][:40]!r}; expected L or R")
+        if label not in CLASSES:
+            raise DataError(
+                f"{row.where}: classification is {row['classification'][:40]!r}; expected Benign or Malignant"
+            )
+        yield (row.word("ID1"), side), CLASSES.index(label)
+
+
+def _image_files(root: Path) -> list[Path]:
+    return sorted(
+        path for path in root.rglob("*") if path.suffix.lower() == ".dcm" and not path.name.startswith(".")
+    )
+
+
+def _part(patient: str) -> str:
+    """``D1`` and ``D2`` are two collections, the second malignant throughout."""
+    match = re.match(r"(D[12])-", patient)
+    return match[1] if match else ""

@@ -1,0 +1,175 @@
+"""INbreast: full-field digital mammograms with outlined lesions.
+
+Source: Moreira et al. 2012, DOI 10.1016/j.acra.2011.09.014.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from gazekit.data.exam import Exam, Finding
+from gazekit.data.table import Row, open_table
+from gazekit.errors import ConfigurationError, DataError
+from gazekit_datasets.birads import BiradsLabels, Category3, Labels
+from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
+from gazekit_datasets.osirix import Region, read_regions
+
+RELEASE, TABLE, IMAGES, ANNOTATIONS = "INbreast Release 1.0", "INbreast.csv", "AllDICOMs", "AllXML"
+COLUMNS = ("Laterality", "View", "Acquisition date", "File Name", "Bi-Rads")
+CATEGORIES = ("1", "2", "3", "4a", "4b", "4c", "5", "6")
+VIEWS = {"CC": "cc", "MLO": "mlo", "ML": "mlo"}
+"""View of the table (``MLO``) or of the file name (``ML``) → view."""
+KINDS = ("Asymmetry", "Calcification", "Cluster", "Distortion", "Mass", "Spiculated Region")
+SPELLINGS = {
+    "assymetry": "Asymmetry",
+    "calcifications": "Calcification",
+    "espiculated region": "Spiculated Region",
+}
+"""Names that readers typed otherwise, in small letters → kind."""
+_NAME = re.compile(r"(\d{8})_([0-9a-f]{16})_MG_([LR])_([A-Z]+)_ANON\.dcm", re.IGNORECASE)
+_CELLS = {
+    "Laterality": ("[LR]", "L or R"),
+    "View": ("CC|MLO|FB", "CC, MLO or FB"),
+    "Acquisition date": (r"\d{6}", "year and month in six digits"),
+    "File Name": (r"\d{8}", "eight digits"),
+}
+"""Column → pattern of its cells, and that in words."""
+
+
+class INbreast:
+    """INbreast as released: ``INbreast.csv``, ``AllDICOMs``, ``AllXML``; the patient is known from file names only.
+
+    Args:
+        unit: ``"breast"`` of one visit (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
+        labels: ``"malignancy"`` (BI-RADS 1, 2 benign; 4, 5, 6 malignant), ``"birads"`` (the categories, 4a to 4c as
+            one) or ``"birads_4abc"`` (all categories).
+        birads3: with malignancy, drop BI-RADS 3, or call it benign or malignant.
+        disagreement: of the views of a breast: take the worse, or drop the exam.
+        repeated: a view that comes again in one visit: take the first or the last, or drop the exam.
+        annotations: kinds of lesions that make the masks, such as ``Mass``; None takes all.
+    """
+
+    def __init__(
+        self,
+        *,
+        unit: Unit = "breast",
+        labels: Labels = "malignancy",
+        birads3: Category3 = "drop",
+        disagreement: Disagreement = "max",
+        repeated: Repeated = "last",
+        annotations: tuple[str, ...] | None = None,
+    ) -> None:
+        unknown = [name for name in annotations or () if name not in KINDS]
+        if unknown:
+            raise ConfigurationError(
+                f"annotations: no kind {unknown[0]!r}; expected some of {', '.join(KINDS)}"
+            )
+        self.birads = BiradsLabels(CATEGORIES, labels, birads3)
+        self.grouping = Grouping(self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name)
+        self.annotations = annotations
+        self.classes = self.birads.classes
+
+    def exams(self, root: Path) -> Iterator[Exam | Finding]:
+        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        home = root if (root / TABLE).exists() else root / RELEASE
+        if not (home / TABLE).exists():
+            raise DataError(
+                f"{root / TABLE}: there is no such file; expected it beside {IMAGES} and {ANNOTATIONS}"
+            )
+        yield from group(self._mammograms(home), self.grouping)
+
+    def _mammograms(self, home: Path) -> Iterator[Mammogram | Finding]:
+        rows = _rows(home / TABLE)
+        images: dict[str, re.Match[str]] = {}
+        for name in _names(home / IMAGES):
+            match = _NAME.fullmatch(name)
+            if match is None:
+                yield Finding("dropped", name, "file name of another pattern: not used")
+            elif match[1] not in rows:
+                yield Finding("dropped", name, f"image without a row in {TABLE}: not used")
+            elif match[1] in images:
+                raise DataError(
+                    f"{home / IMAGES / name}: another file has its number; expected one; remove one"
+                )
+            else:
+                images[match[1]] = match
+        for name in _names(home / ANNOTATIONS) if (home / ANNOTATIONS).exists() else ():
+            if Path(name).stem not in rows:
+                yield Finding("note", name, f"annotation without a row in {TABLE}: not used")
+        for number, row in rows.items():
+            if row["View"] == "FB":
+                yield Finding("dropped", number, "view FB: not used")
+            elif number not in images:
+                yield Finding("missing", number, "image file not there")
+            else:
+                yield from self._mammogram(home, row, images[number])
+
+    def _mammogram(self, home: Path, row: Row, image: re.Match[str]) -> Iterator[Mammogram | Finding]:
+        name, number, patient, side, view = image.group(0, 1, 2, 3, 4)
+        grade = self.birads.grade(row["Bi-Rads"], row.where)
+        if (side.upper(), VIEWS.get(view.upper())) != (row["Laterality"], VIEWS[row["View"]]):
+            yield Finding("disagrees", name, "side or view is another in the file name: image not used")
+            return
+        annotation = home / ANNOTATIONS / f"{number}.xml"
+        regions: tuple[Region, ...] = ()
+        fault = ""
+        if annotation.exists():
+            try:
+                regions = read_regions(annotation)
+            except DataError as error:
+                # without its lesions the image would look healthy, so its exam is left out
+                fault = "an annotation cannot be read"
+                yield Finding("missing", annotation.name, str(error).removeprefix(f"{annotation}: "))
+        elif row["Bi-Rads"] != "1":
+            yield Finding("note", name, "no annotation, though BI-RADS is not 1: no mask")
+        yield from _remarks(regions, annotation.name)
+        yield Mammogram(
+            patient_id=patient.lower(),
+            side=row["Laterality"],
+            view=VIEWS[row["View"]],
+            path=home / IMAGES / name,
+            grade=grade,
+            visit=row["Acquisition date"],
+            order=int(number),
+            lesions=tuple(each.outline for each in regions if self._is_wanted(each)),
+            fault=fault,
+        )
+
+    def _is_wanted(self, region: Region) -> bool:
+        return self.annotations is None or _kind(region.name) in self.annotations
+
+
+def _kind(name: str) -> str | None:
+    word = name.casefold()
+    return SPELLINGS.get(word) or next((kind for kind in KINDS if kind.casefold() == word), None)
+
+
+def _remarks(regions: Iterable[Region], file: str) -> Iterator[Finding]:
+    """What is to be said about the names of regions."""
+    for name in sorted({region.name for region in regions}):
+        kind = _kind(name)
+        if kind is None:
+            yield Finding("note", file, f"lesion of no known kind ({name[:40]!r})")
+        elif kind != name:
+            yield Finding("note", file, f"lesion {name!r} taken as {kind}")
+
+
+def _names(folder: Path) -> list[str]:
+    """Files of a folder without hidden ones, sorted. Raises: DataError."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; expected the release with {IMAGES}")
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _rows(table: Path) -> Mapping[str, Row]:
+    """File Name → row. Raises: DataError with file and row."""
+    rows: dict[str, Row] = {}
+    for row in open_table(table, COLUMNS).rows():
+        for column, (pattern, expected) in _CELLS.items():
+            if not re.fullmatch(pattern, row[column]):
+                raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected {expected}")
+        if row["File Name"] in rows:
+            first = rows[row["File Name"]].where.rpartition(" ")[2]
+            raise DataError(f"{row.where}: File Name {row['File Name']} comes again, first in row {first}")
+        rows[row["File Name"]] = row
+    return rows

@@ -1,0 +1,117 @@
+"""VinDr-Mammo: four-view screening exams with BI-RADS categories and boxes around findings.
+
+Source: Nguyen et al. 2023, DOI 10.1038/s41597-023-02100-7.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from gazekit.data.exam import Exam, Finding
+from gazekit.data.lesions import Outline
+from gazekit.data.table import Row, open_table
+from gazekit.errors import DataError
+from gazekit_datasets.birads import BiradsLabels, Category3
+from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
+
+TABLE, FINDINGS, IMAGES = "breast-level_annotations.csv", "finding_annotations.csv", "images"
+BOX = ("xmin", "ymin", "xmax", "ymax")
+SIDES = {"L": "L", "R": "R"}
+VIEWS = {"CC": "cc", "MLO": "mlo"}
+SPLITS = {"training": "train", "test": "test"}
+COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads", "split")
+_ID = re.compile(r"\w[\w.-]*", re.ASCII)
+
+
+class VinDrMammo:
+    """VinDr-Mammo as on PhysioNet: ``breast-level_annotations.csv``, ``finding_annotations.csv``, ``images``.
+
+    The set names no patients: a study stands for one.
+
+    Args:
+        unit: ``"breast"`` (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
+        labels: ``"malignancy"`` (BI-RADS 1, 2 benign; 4, 5 malignant) or ``"birads"`` (the categories).
+        birads3: with malignancy, drop BI-RADS 3, or call it benign or malignant.
+        disagreement: of the views of a breast: take the worse, or drop the exam.
+        repeated: a view that comes again: take the first or the last, or drop the exam.
+    """
+
+    def __init__(
+        self,
+        *,
+        unit: Unit = "breast",
+        labels: Literal["malignancy", "birads"] = "malignancy",
+        birads3: Category3 = "drop",
+        disagreement: Disagreement = "max",
+        repeated: Repeated = "last",
+    ) -> None:
+        self.birads = BiradsLabels(("1", "2", "3", "4", "5"), labels, birads3)
+        self.grouping = Grouping(self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name)
+        self.classes = self.birads.classes
+
+    def exams(self, root: Path) -> Iterator[Exam | Finding]:
+        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        yield from group(self._mammograms(root), self.grouping)
+
+    def _mammograms(self, root: Path) -> Iterator[Mammogram | Finding]:
+        boxes: Mapping[str, list[Outline]] = {}
+        if (root / FINDINGS).exists():
+            boxes = _read_boxes(root / FINDINGS)
+        else:
+            yield Finding("missing", FINDINGS, "no boxes around findings: no masks")
+        rows: dict[str, Row] = {}
+        for row in open_table(root / TABLE, COLUMNS).rows():
+            image = _identifier(row, "image_id")
+            if image in rows:
+                first = rows[image].where.rpartition(" ")[2]
+                raise DataError(
+                    f"{row.where}: image_id {image} comes again, first in row {first}; expected it once"
+                )
+            rows[image] = row
+            yield Mammogram(
+                patient_id=_identifier(row, "study_id"),
+                side=_choice(row, "laterality", SIDES),
+                view=_choice(row, "view_position", VIEWS),
+                path=root / IMAGES / row["study_id"] / f"{image}.dicom",
+                grade=self.birads.grade(row["breast_birads"], row.where),
+                order=len(rows),
+                lesions=tuple(boxes.get(image, ())),
+                split=_choice(row, "split", SPLITS),
+            )
+        for image in sorted(boxes.keys() - rows.keys()):
+            yield Finding("note", image, f"boxes of an image that {TABLE} does not list")
+        for path in sorted((root / IMAGES).glob("*/*")):
+            if path.stem not in rows and not path.name.startswith("."):
+                yield Finding("dropped", path.name, f"image without a row in {TABLE}: not used")
+
+
+def _read_boxes(table: Path) -> Mapping[str, list[Outline]]:
+    """Image → its boxes. Raises: DataError with file and row."""
+    boxes: dict[str, list[Outline]] = defaultdict(list)
+    for row in open_table(table, ("image_id", *BOX)).rows():
+        left, top, right, bottom = (row.number(side, may_be_lost=True) for side in BOX)
+        if all(map(math.isnan, (left, top, right, bottom))):
+            continue  # a row that says that there is no finding
+        if not (left < right and top < bottom):
+            raise DataError(
+                f"{row.where}: the box is {left, top, right, bottom}; expected xmin < xmax and ymin < ymax"
+            )
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+        boxes[row.word("image_id")].append(Outline(corners))
+    return boxes
+
+
+def _identifier(row: Row, column: str) -> str:
+    """A cell that is a file name and nothing else. Raises: DataError."""
+    if not _ID.fullmatch(row[column]):
+        raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected letters and digits")
+    return row[column]
+
+
+def _choice(row: Row, column: str, choices: Mapping[str, str]) -> str:
+    if row[column] not in choices:
+        raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected {' or '.join(choices)}")
+    return choices[row[column]]
