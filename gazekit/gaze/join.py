@@ -1,7 +1,7 @@
 """Which recording belongs to which view of which exam."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
@@ -31,8 +31,10 @@ class Joined:
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
-    An image name is compared whole first (``a_cc.png``), then without its suffix, for gaze is often recorded
-    on an export of the image that is trained on (``a_cc.dcm``); case does not matter.
+    An exam_id without a view is enough where the exam has one image. An image name is compared whole first
+    (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is trained
+    on (``a_cc.dcm``); case does not matter. A recording that names nothing is called like its image:
+    ``a_cc.csv``, or ``a_cc.dcm.csv``.
 
     Args:
         recordings: what was recorded.
@@ -42,21 +44,26 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
         DataError: nothing matches, or an image name fits several images.
     """
     exams, recordings = list(exams), list(recordings)
-    keys = {(exam.exam_id, view): None for exam in exams for view in exam.images}
+    views = {exam.exam_id: tuple(exam.images) for exam in exams}
     names, stems = _by_name(exams)
     matched: dict[Key, list[Recording]] = {}
     unmatched = []
     for recording in recordings:
-        key: Key | None = (recording.exam_id or "", recording.view or "")
-        if key not in keys:
-            key = _by_image(recording, names, stems)
+        key = _by_exam(recording, views) or _by_image(recording, names, stems)
         if key is None:
             unmatched.append(recording)
         else:
             matched.setdefault(key, []).append(recording)
     if not matched:
         raise DataError(_nothing_matches(recordings, exams))
+    keys = [(exam, view) for exam, there in views.items() for view in there]
     return Joined(matched, unmatched, [key for key in keys if key not in matched])
+
+
+def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | None:
+    there = views.get(recording.exam_id or "", ())
+    view = there[0] if recording.view is None and len(there) == 1 else recording.view
+    return (recording.exam_id or "", view) if view in there and view is not None else None
 
 
 def _by_name(exams: Sequence[Exam]) -> tuple[dict[str, set[Key]], dict[str, set[Key]]]:
@@ -70,11 +77,11 @@ def _by_name(exams: Sequence[Exam]) -> tuple[dict[str, set[Key]], dict[str, set[
 
 
 def _by_image(recording: Recording, names: dict[str, set[Key]], stems: dict[str, set[Key]]) -> Key | None:
-    if recording.image is None:
-        return None
-    path = PureWindowsPath(recording.image)  # splits at / and at \
+    names_nothing = recording.exam_id is None and recording.view is None and recording.image is None
+    image = recording.source.name if names_nothing else recording.image or ""
+    path = PureWindowsPath(image)  # splits at / and at \
     name, stem = path.name.casefold(), path.stem.casefold()
-    found = names.get(name) or stems.get(stem) or stems.get(name) or set()
+    found = names.get(name) or stems.get(stem) or stems.get(name) or names.get(stem) or set()
     if len(found) > 1:
         first, second = sorted(found)[:2]
         raise DataError(

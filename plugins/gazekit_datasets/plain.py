@@ -13,6 +13,10 @@ from gazekit.gaze.recording import Recording
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
+OPTIONAL = ("reader", "pixels_per_degree")
+
+Key = tuple[str, str, str, float | None]
+"""Exam, view, reader, pixels per degree."""
 Values = tuple[float, float, float, float]
 """Time, duration (NaN for samples), x, y."""
 
@@ -22,15 +26,19 @@ class Plain:
 
     Fixations have ``start_ms,duration_ms`` in the place of ``t_ms``. Columns in any order. x and y are pixels of the
     original image, (0, 0) the outer corner of its first pixel; blank or NaN where the sample was lost. A file may
-    hold several exams and views, each with its times ascending, or all blank: then its rows weigh alike.
+    hold several exams and views, each with its times ascending, or all blank: then samples weigh alike.
+
+    Two more columns may be there: ``reader`` parts the recordings of several readers (or sittings) on one view, and
+    ``pixels_per_degree`` says how many pixels of the image were one degree of visual angle.
     """
 
     def fits(self, path: Path) -> bool:
         """Whether the columns are those of one of the two tables."""
-        return sorted(first_columns(path)) in (sorted(SAMPLES), sorted(FIXATIONS))
+        needed = sorted(name for name in first_columns(path) if name not in OPTIONAL)
+        return needed in (sorted(SAMPLES), sorted(FIXATIONS))
 
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield one recording per exam and view, in the order in which they first appear.
+        """Yield one recording per exam, view and reader, in the order in which they first appear.
 
         Raises:
             DataError: not readable, wrong columns, a cell that is no number, times that go back (with row).
@@ -42,10 +50,10 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = "duration_ms" in table.columns
-        groups: dict[tuple[str, str], list[Values]] = {}
+        groups: dict[Key, list[Values]] = {}
         for row in table.rows():
-            exam, view = row.word("exam_id"), row.word("view")
-            rows = groups.setdefault((exam, view), [])
+            exam, view, *_ = key = _key(row)
+            rows = groups.setdefault(key, [])
             values = _values(row, fixations=fixations)
             if rows and (values[0] < rows[-1][0] or math.isnan(values[0]) != math.isnan(rows[-1][0])):
                 raise DataError(
@@ -55,10 +63,21 @@ class Plain:
             rows.append(values)
         if not groups:
             raise DataError(f"{path}: holds no gaze; expected at least one row below the header")
-        for (exam, view), rows in groups.items():
+        for (exam, view, _, degree), rows in groups.items():
             t_ms, duration, x, y = np.array(rows, dtype=np.float64).T
-            times = None if np.isnan(t_ms[0]) else t_ms
-            yield Recording(path, x, y, times, duration if fixations else None, exam_id=exam, view=view)
+            times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
+            about = {"exam_id": exam, "view": view}
+            yield Recording(path, x, y, times, durations, **about, pixels_per_degree=degree)
+
+
+def _key(row: Row) -> Key:
+    reader = row["reader"] if "reader" in row.positions else ""
+    if "pixels_per_degree" not in row.positions or not row["pixels_per_degree"]:
+        return row.word("exam_id"), row.word("view"), reader, None
+    degree = row.number("pixels_per_degree")
+    if degree <= 0:
+        raise DataError(f"{row.where}: pixels_per_degree is {degree:g}; expected a number > 0, or nothing")
+    return row.word("exam_id"), row.word("view"), reader, degree
 
 
 def _values(row: Row, *, fixations: bool) -> Values:
@@ -68,4 +87,4 @@ def _values(row: Row, *, fixations: bool) -> Values:
     duration = row.number("duration_ms")
     if duration < 0:
         raise DataError(f"{row.where}: duration_ms is {duration:g}; expected a number >= 0")
-    return row.number("start_ms"), duration, x, y
+    return row.number("start_ms", may_be_lost=True), duration, x, y

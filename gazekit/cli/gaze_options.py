@@ -1,0 +1,136 @@
+"""What the commands that read gaze have in common: the format, its options, the settings of the fixations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.data.exam import Exam
+    from gazekit.gaze.fixations import FixationSettings
+    from gazekit.gaze.formats import GazeFile
+    from gazekit.gaze.recording import Recording
+    from gazekit.interfaces import GazeReader
+
+    Readers = Mapping[str, GazeReader]
+
+GazeFormat = Annotated[
+    str,
+    typer.Option(
+        "--format", help="Format of the recordings (gazekit plugins list --kind gaze_reader); auto looks at each file."
+    ),
+]
+GazeSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of the format, or fixations.NAME of the fixation detection; may be repeated.",
+    ),
+]
+DatasetName = Annotated[
+    str | None, typer.Option(help="Kind of data set with the images (gazekit plugins list --kind dataset).")
+]
+DatasetSource = Annotated[Path | None, typer.Option(metavar="SRC", help="Folder of that raw data set.")]
+DatasetSettings = Annotated[
+    list[str] | None,
+    typer.Option("--dataset-set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
+
+
+def options_of(items: Sequence[str] | None) -> dict[str, Any]:
+    """``OPTION=VALUE`` items as a table. Raises: ConfigurationError."""
+    from gazekit.layers import override_layer
+
+    return {".".join(key): leaf.value for key, leaf in override_layer(items or ()).items()}
+
+
+def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
+    """The gaze readers for a ``--format``, with their options, and the settings of the fixations.
+
+    With ``auto`` every format is there, and an option goes to all formats that have it.
+
+    Raises:
+        ConfigurationError: no such format, option or setting, or a value out of its range.
+    """
+    from gazekit.gaze.formats import AUTO
+
+    options = options_of(items)
+    prefix = "fixations."
+    detection = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
+    own = {key: value for key, value in options.items() if not key.startswith(prefix)}
+    settings = _fixation_settings(detection)
+    if name != AUTO:
+        return {name: console.registry().create("gaze_reader", name, **own)}, settings
+    return _every_reader(own), settings
+
+
+def _every_reader(options: Mapping[str, Any]) -> "Readers":
+    from gazekit import signature
+    from gazekit.errors import ConfigurationError
+
+    registry = console.registry()
+    components = registry.components("gaze_reader")
+    known = {each.name: [o.name for o in signature.options_of(each.value)] for each in components}
+    for option in options:
+        if not any(option in names for names in known.values()):
+            there = "; ".join(f"{name}: {', '.join(names)}" for name, names in known.items() if names)
+            raise ConfigurationError(
+                f"'{option}': no gaze format has such an option; there are {there}; and fixations.NAME"
+            )
+    return {
+        name: registry.create("gaze_reader", name, **{o: options[o] for o in names if o in options})
+        for name, names in known.items()
+    }
+
+
+def _fixation_settings(values: Mapping[str, Any]) -> "FixationSettings":
+    import pydantic
+
+    from gazekit.errors import ConfigurationError
+    from gazekit.gaze.fixations import FixationSettings
+
+    known = [field.name for field in fields(FixationSettings)]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise ConfigurationError(f"fixations.{unknown[0]}: no such setting; there are {', '.join(known)}")
+    try:
+        return pydantic.TypeAdapter(FixationSettings).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"fixations.{name}: {first['msg']} (got {first['input']!r})") from None
+
+
+def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
+    """The gaze files of a file or folder; what no format fits is said. Raises: DataError."""
+    from gazekit.gaze.formats import gaze_files
+
+    found, others = gaze_files(source, readers)
+    if others:
+        names = some(path.name for path in others)
+        console.warn(f"{len(others)} files in {source} are no gaze recordings and are skipped: {names}")
+    return found
+
+
+def read_recordings(source: Path, readers: "Readers") -> "list[Recording]":
+    """All recordings of a file or folder. Raises: DataError."""
+    return [recording for file in find_gaze_files(source, readers) for recording in file.read()]
+
+
+def exams_of(dataset: str, source: Path, items: Sequence[str] | None) -> "list[Exam]":
+    """The exams of a raw data set. Raises: DataError, ConfigurationError."""
+    from gazekit.data.preparation_source import list_exams
+
+    return list_exams(console.registry().create("dataset", dataset, **options_of(items)), source)[0]
+
+
+def some(names: Iterable[object], most: int = 3) -> str:
+    """The first names, and that there are more."""
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (", …" if len(every) > most else "")

@@ -1,0 +1,131 @@
+"""Recordings of any format as one plain table in pixels of the original images."""
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import StringIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.check import Size
+from gazekit.gaze.fixations import FixationSettings, fixations_of
+from gazekit.gaze.join import Joined, Key
+from gazekit.gaze.recording import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A plain gaze table and what could not be put into it.
+
+    Args:
+        text: the table as CSV.
+        rows: below its header.
+        holds_fixations: whether they are fixations or samples.
+        left_out: a sentence per recording that is not in it.
+    """
+
+    text: str
+    rows: int
+    holds_fixations: bool
+    left_out: list[str]
+
+
+def export(
+    joined: Joined, size_of: Callable[[Key], Size], settings: FixationSettings, *, as_fixations: bool
+) -> Exported:
+    """Write joined recordings as ``exam_id,view,t_ms,x,y``, or as fixations with ``start_ms,duration_ms``.
+
+    A column ``reader`` counts the recordings of one image from 1, and ``pixels_per_degree`` says the geometry, each
+    only where needed. Samples that may have been clamped to the border are written as lost, unless the settings
+    keep them.
+
+    Args:
+        joined: recordings by exam and view.
+        size_of: (exam_id, view) → height and width of the original image.
+        settings: how fixations are found.
+        as_fixations: write the fixations of recordings that hold samples.
+
+    Raises:
+        ConfigurationError: samples and fixations in one table.
+        DataError: no recording can be written; the first one's reason.
+    """
+    every = [
+        (key, number, each) for key, some in joined.matched.items() for number, each in enumerate(some, 1)
+    ]
+    held = [each.duration_ms is not None for _, _, each in every]
+    if any(held) and not all(held) and not as_fixations:
+        raise ConfigurationError(
+            f"{sum(held)} of {len(held)} recordings hold fixations and the others samples; expected one kind in a "
+            "table; add --fixations to find the fixations of the samples"
+        )
+    written: list[tuple[Key, int, Recording]] = []
+    left_out = []
+    for key, number, recording in every:
+        try:
+            written.append(
+                (key, number, _placed(recording, size_of(key), settings, as_fixations=as_fixations))
+            )
+        except DataError as error:
+            left_out.append(str(error))
+    if not written:
+        raise DataError(left_out[0])
+    text, rows = _table(written)
+    return Exported(text, rows, written[0][2].duration_ms is not None, left_out)
+
+
+def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_fixations: bool) -> Recording:
+    """The recording in pixels of its image; what may not be used is lost."""
+    height, width = size
+    placed = recording.in_image_pixels(height, width)
+    if as_fixations:
+        found = fixations_of(placed, image_height=height, image_width=width, settings=settings)
+        times = None if recording.t_ms is None else found.onset_ms
+        return replace(placed, x=found.x, y=found.y, t_ms=times, duration_ms=found.duration_ms, suspect=None)
+    if placed.suspect is None or settings.keep_suspect:
+        return placed
+    x, y = (np.where(placed.suspect, np.nan, values) for values in (placed.x, placed.y))
+    return replace(placed, x=x, y=y)
+
+
+def _table(written: list[tuple[Key, int, Recording]]) -> tuple[str, int]:
+    """The table as text and its number of rows."""
+    unneeded = set()
+    if all(number == 1 for _, number, _ in written):
+        unneeded.add("reader")
+    if all(recording.pixels_per_degree is None for _, _, recording in written):
+        unneeded.add("pixels_per_degree")
+    text, count = StringIO(), 0
+    writer = csv.writer(text, lineterminator="\n")
+    for position, (key, number, recording) in enumerate(written):
+        columns = {
+            name: cells for name, cells in _columns(key, number, recording).items() if name not in unneeded
+        }
+        if position == 0:
+            writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        count += len(recording.x)
+    return text.getvalue(), count
+
+
+def _columns(key: Key, number: int, recording: Recording) -> dict[str, list[str]]:
+    count = len(recording.x)
+    times = np.full(count, np.nan) if recording.t_ms is None else recording.t_ms
+    columns = {"exam_id": [key[0]] * count, "view": [key[1]] * count, "reader": [str(number)] * count}
+    if recording.duration_ms is None:
+        columns["t_ms"] = _cells(times)
+    else:
+        columns |= {"start_ms": _cells(times), "duration_ms": _cells(recording.duration_ms)}
+    degree = np.array([np.nan if recording.pixels_per_degree is None else recording.pixels_per_degree])
+    return columns | {
+        "x": _cells(recording.x),
+        "y": _cells(recording.y),
+        "pixels_per_degree": _cells(degree) * count,
+    }
+
+
+def _cells(values: NDArray[np.float64]) -> list[str]:
+    """Numbers such that reading gives the very same ones; a lost one is empty."""
+    return ["" if math.isnan(value) else repr(value) for value in values.tolist()]

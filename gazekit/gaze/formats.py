@@ -1,0 +1,108 @@
+"""Which format a gaze file has, found by its content."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazekit.data.table import first_columns
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import GazeReader
+
+AUTO = "auto"
+"""In the place of a format's name: the one that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GazeFile:
+    """A gaze file and what reads it."""
+
+    path: Path
+    format: str
+    reader: "GazeReader"
+
+    def read(self) -> list[Recording]:
+        """All its recordings. Raises: DataError with file and row."""
+        return list(self.reader.read(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class AnyFormat:
+    """A gaze reader that finds out the format of each file.
+
+    Args:
+        readers: name of a format → its reader.
+    """
+
+    readers: Mapping[str, "GazeReader"]
+
+    def fits(self, path: Path) -> bool:
+        """Whether one of the formats fits."""
+        return any(reader.fits(path) for reader in self.readers.values())
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield the recordings of a file of any format. Raises: DataError, also when none or several fit."""
+        return self.readers[format_of(path, self.readers)].read(path)
+
+
+def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:
+    """The gaze files of a folder and below, sorted, and the files that no format fits.
+
+    Files whose names begin with a point are not looked at. A single file is taken as it is when there is one
+    reader only: its reader then says what is wrong with it.
+
+    Args:
+        source: a gaze file, or a folder.
+        readers: name of a format → its reader.
+
+    Raises:
+        DataError: nothing there, no file that a format fits, or a file that several fit.
+    """
+    if not source.is_dir():
+        name = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
+        return [GazeFile(source, name, readers[name])], []
+    files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise DataError(f"{source}: there is no file in this folder; expected gaze recordings")
+    found, others = [], []
+    for path in files:
+        name = _fitting(path, readers)
+        if name is None:
+            others.append(path)
+        else:
+            found.append(GazeFile(path, name, readers[name]))
+    if not found:
+        raise DataError(
+            f"{source}: none of its {len(files)} files is a gaze recording; {_misfit(files[0], readers)}"
+        )
+    return found, others
+
+
+def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
+    """The name of the one format that fits a file. Raises: DataError when none or several fit."""
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; expected a gaze recording, or a folder of them")
+    name = _fitting(path, readers)
+    if name is None:
+        raise DataError(f"{path}: not a gaze recording; {_misfit(path, readers)}")
+    return name
+
+
+def _fitting(path: Path, readers: Mapping[str, "GazeReader"]) -> str | None:
+    names = [name for name, reader in readers.items() if reader.fits(path)]
+    if len(names) > 1:
+        raise DataError(f"{path}: fits the formats {' and '.join(names)}; choose one with --format")
+    return names[0] if names else None
+
+
+def _misfit(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
+    columns = first_columns(path)
+    start = ", ".join(columns[:12])[:200] + (", …" if len(columns) > 12 else "")
+    begins = f"begins with the columns {start}" if start.isprintable() and start else "begins with no text"
+    return (
+        f"{path.name} {begins}; the formats are {', '.join(sorted(readers))}; export it in one of them "
+        "with its columns as they are, or choose with --format"
+    )

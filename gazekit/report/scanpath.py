@@ -1,0 +1,41 @@
+"""A scanpath drawn over its image: the order, the places and the durations of the fixations."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from gazekit.report.colours import INK, OUTLINE
+
+Floats = NDArray[np.float64]
+
+_LARGEST = 0.03
+"""Radius of the longest fixation's disc, as a share of the picture's longer side."""
+_MOST_NUMBERS = 200
+"""More fixations than these are samples, or too many to read: they get no numbers and no lines."""
+
+
+def draw_scanpath(picture: Image.Image, x: Floats, y: Floats, duration: Floats) -> None:
+    """Draw fixations as numbered discs, joined by lines in their order; the disc's area is the duration.
+
+    Args:
+        picture: RGB, drawn upon.
+        x, y: ``[n]`` pixels of the picture, (0, 0) its outer corner; what lies outside is cut off.
+        duration: ``[n]`` >= 0, any unit.
+    """
+    draw = ImageDraw.Draw(picture)
+    longest = float(duration.max(initial=0)) or 1.0
+    largest = _LARGEST * max(picture.size)
+    points = list(
+        zip((x - 0.5).tolist(), (y - 0.5).tolist(), strict=True)
+    )  # a coordinate is its pixel's centre
+    numbered = len(points) <= _MOST_NUMBERS
+    width = max(round(largest / 12), 1)
+    if numbered and len(points) > 1:
+        draw.line(points, fill=OUTLINE, width=width)
+    font = ImageFont.load_default(max(largest * 0.7, 6))
+    for number, ((across, down), share) in enumerate(zip(points, duration / longest, strict=True), start=1):
+        radius = max(largest * float(share) ** 0.5, 2) if numbered else 1.5
+        draw.circle((across, down), radius, outline=OUTLINE, width=width)
+        if numbered:
+            style = {"stroke_width": 2, "stroke_fill": INK}
+            draw.text((across, down), str(number), fill="white", font=font, anchor="mm", **style)
