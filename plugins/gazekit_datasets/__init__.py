@@ -11,11 +11,20 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
-    """Any folder of images with a table, and the in-silico phantom."""
+    """Public mammography sets, any folder of images with a table, and the in-silico phantom."""
+    from gazekit_datasets.cmmd import CMMD
     from gazekit_datasets.folder import Folder
+    from gazekit_datasets.inbreast import INbreast
     from gazekit_datasets.phantom import Phantom
+    from gazekit_datasets.vindr_mammo import VinDrMammo
 
-    return {"folder": Folder, "phantom": Phantom}
+    return {
+        "cmmd": CMMD,
+        "folder": Folder,
+        "inbreast": INbreast,
+        "phantom": Phantom,
+        "vindr_mammo": VinDrMammo,
+    }
 
 
 @hookimpl

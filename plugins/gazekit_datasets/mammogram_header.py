@@ -11,7 +11,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from gazekit.data.dicom import VIEW_CODES
 from gazekit.errors import DataError
 
-_TAGS = ["PatientID", "StudyInstanceUID", "ImageLaterality", "ViewCodeSequence"]
+_TAGS, _VIEW = ("PatientID", "StudyInstanceUID", "ImageLaterality"), "ViewCodeSequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +28,9 @@ def read_header(path: Path) -> MammogramHeader:
     """Read the header of a mammogram.
 
     Raises:
-        DataError: not a DICOM file, or no patient, side or view of CC or MLO in it.
+        DataError: not a DICOM file, or its header names no patient, no side or another view than CC and MLO.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they may quote patients' names
-            if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-                raise DataError(
-                    f"{path}: deflated as a whole; expected a header that can be read without its pixels"
-                )
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-            patient = str(header.get("PatientID") or "").strip()
-            study = str(header.get("StudyInstanceUID") or "")
-            side = str(header.get("ImageLaterality") or "")
-            codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
-    except DataError:
-        raise
-    except Exception:  # on damaged files it raises whatever its steps do
-        raise DataError(f"{path}: not a DICOM file, or its header is damaged; copy it again") from None
+    patient, study, side, *codes = _values(path)
     view = next((VIEW_CODES[code].lower() for code in codes if code in VIEW_CODES), "")
     if not patient:
         raise DataError(f"{path}: the header names no patient; expected PatientID")
@@ -56,3 +41,19 @@ def read_header(path: Path) -> MammogramHeader:
             f"{path}: the header names another view or none; expected CC or MLO in ViewCodeSequence"
         )
     return MammogramHeader(patient, study, side, view)
+
+
+def _values(path: Path) -> list[str]:
+    """Patient, study, side and all codes of the view, empty where they are absent."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they may quote patients' names
+            is_deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+            if not is_deflated:
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS, _VIEW])
+                codes = [str(item.get("CodeValue")) for item in header.get(_VIEW) or ()]
+                return [str(header.get(tag) or "").strip() for tag in _TAGS] + codes
+    except Exception:  # on damaged files it raises whatever its steps do
+        raise DataError(f"{path}: not a DICOM file, or its header is damaged; copy it again") from None
+    # pydicom would inflate all of it, however large, to read the header
+    raise DataError(f"{path}: the file is deflated as a whole; store it uncompressed or as JPEG 2000")
