@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 @hookimpl
 def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
     """Public mammography sets, any folder of images with a table, and the in-silico phantom."""
+    from gazekit_datasets.cbis_ddsm import CbisDdsm
     from gazekit_datasets.cmmd import CMMD
     from gazekit_datasets.folder import Folder
     from gazekit_datasets.inbreast import INbreast
@@ -19,6 +20,7 @@ def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
     from gazekit_datasets.vindr_mammo import VinDrMammo
 
     return {
+        "cbis_ddsm": CbisDdsm,
         "cmmd": CMMD,
         "folder": Folder,
         "inbreast": INbreast,

@@ -1,0 +1,96 @@
+"""Where the series of CBIS-DDSM lie on disk: NBIA's folders, old and new, or folders named by series."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+
+from gazekit.data.exam import Finding
+from gazekit.data.table import open_table
+from gazekit.errors import DataError
+from gazekit_datasets.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
+
+_SUFFIXES = (".dcm", ".jpg", ".jpeg", ".png")
+_METADATA = "metadata.csv"
+
+Tails = tuple[str, str, str]
+"""Subject, and the last five characters of the folders of study and series: those of their unique identifiers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Image files by series, the tables beside them, and what is to be said about them."""
+
+    by_uid: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    by_tails: dict[Tails, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    tables: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    findings: list[Finding] = field(default_factory=list)
+
+    def of(self, series: Series) -> Sequence[Path]:
+        """The files of a series in the order of their names; none where it is not there."""
+        tails = (series.subject, series.study[-5:], series.uid[-5:])
+        return self.by_uid.get(series.uid) or self.by_tails.get(tails) or ()
+
+    def table(self, root: Path, kind: Kind, part: Part) -> Path:
+        """The file of a table. Raises: DataError when it is not there, or twice."""
+        name = table_name(kind, part)
+        found = self.tables.get(name, [])
+        if len(found) != 1:
+            there = " and ".join(os.path.relpath(path, root) for path in found[:2]) or "none"
+            raise DataError(
+                f"{root}: expected one {name} in the folder or below it, there is {there}; put the case descriptions "
+                "of CBIS-DDSM beside its images"
+            )
+        return found[0]
+
+
+def find_files(root: Path) -> Files:
+    """Look through a folder once.
+
+    A series is known by its folder: in the repack of JPEG files that bears its unique identifier, in NBIA's layouts
+    the folders of study and series end on the last five digits of theirs, and a ``metadata.csv`` says it of any.
+    """
+    files = Files()
+    images: dict[Path, list[Path]] = {}
+    for folder, names in _walk(root):
+        images[folder] = [folder / name for name in names if name.lower().endswith(_SUFFIXES)]
+        for name in names:
+            if name.endswith(".csv"):
+                files.tables[name].append(folder / name)
+    uids: dict[Path, str] = {}
+    for metadata in files.tables.get(_METADATA, []):
+        try:
+            uids |= _uids(metadata)
+        except DataError:
+            files.findings.append(
+                Finding("note", _METADATA, "unreadable: series are found by the names of their folders")
+            )
+    for folder, paths in images.items():
+        tails = folder.parent.parent.name, folder.parent.name[-5:], folder.name[-5:]
+        if paths:
+            files.by_tails[tails] += paths
+        uid = uids.get(folder, folder.name)
+        if paths and UID.fullmatch(uid):
+            files.by_uid[uid] += paths
+    return files
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders and the names of their files, in order; links are followed, but nowhere twice."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(folders)
+        if real not in seen:
+            seen.add(real)
+            yield Path(folder), sorted(names)
+
+
+def _uids(metadata: Path) -> dict[Path, str]:
+    """Folder → series, as NBIA's retriever writes it. Raises: DataError."""
+    rows = open_table(metadata, ("Series UID", "File Location")).rows()
+    return {
+        metadata.parent.joinpath(*PureWindowsPath(row["File Location"]).parts): row["Series UID"]
+        for row in rows
+    }

@@ -1,0 +1,131 @@
+"""The four case descriptions of CBIS-DDSM: a row per annotated abnormality."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gazekit.data.table import Row, open_table
+from gazekit.errors import DataError
+
+Kind = Literal["mass", "calc"]
+Part = Literal["train", "test"]
+
+ROWS: dict[tuple[Kind, Part], int] = {
+    ("mass", "train"): 1318,
+    ("mass", "test"): 378,
+    ("calc", "train"): 1546,
+    ("calc", "test"): 326,
+}
+"""Rows of the tables as they were published."""
+
+_IMAGE, _CROP, _MASK = "image file path", "cropped image file path", "ROI mask file path"
+_NEEDED = (
+    "patient_id",
+    "left or right breast",
+    "image view",
+    "abnormality id",
+    "pathology",
+    _IMAGE,
+    _CROP,
+    _MASK,
+)
+_SIDES = {"LEFT": "L", "RIGHT": "R"}
+_VIEWS = {"CC": "cc", "MLO": "mlo"}
+_IS_MALIGNANT = {"MALIGNANT": True, "BENIGN": False, "BENIGN_WITHOUT_CALLBACK": False}
+_PARTS = {"train": "Training", "test": "Test"}
+UID = re.compile(r"\d+(\.\d+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A DICOM series as a table names it.
+
+    Args:
+        subject: NBIA's subject: table, patient, side, view and, for a lesion, its number.
+        study, uid: unique identifiers of study and series.
+        file: its path in the table.
+    """
+
+    subject: str
+    study: str
+    uid: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abnormality:
+    """One row of a table.
+
+    Args:
+        patient_id: such as ``P_00001``.
+        side: ``"L"`` or ``"R"``.
+        view: ``"cc"`` or ``"mlo"``.
+        kind, part: the table.
+        is_malignant: by its pathology; a benign finding that nobody called back is benign.
+        image: the full mammogram.
+        lesion: where crop and mask are, which may be one series or two, in either order.
+    """
+
+    patient_id: str
+    side: str
+    view: str
+    kind: Kind
+    part: Part
+    is_malignant: bool
+    image: Series
+    lesion: tuple[Series, ...]
+
+
+def table_name(kind: Kind, part: Part) -> str:
+    """The name of a table's file."""
+    return f"{kind}_case_description_{part}_set.csv"
+
+
+def read_table(path: Path, kind: Kind, part: Part) -> Iterator[Abnormality]:
+    """Yield the rows of a table. Raises: DataError with file and row."""
+    seen: set[str] = set()
+    for row in open_table(path, _NEEDED).rows():
+        abnormality = _abnormality(row, kind, part)
+        subject = abnormality.lesion[0].subject
+        if subject in seen:
+            raise DataError(f"{row.where}: abnormality {subject} comes again; expected each once")
+        seen.add(subject)
+        yield abnormality
+    if not seen:
+        raise DataError(f"{path}: no rows below the header; expected one per abnormality")
+
+
+def _abnormality(row: Row, kind: Kind, part: Part) -> Abnormality:
+    side, view = row["left or right breast"], row["image view"]
+    subject = f"{kind.capitalize()}-{_PARTS[part]}_{row.word('patient_id')}_{side}_{view}"
+    lesion = f"{subject}_{row.word('abnormality id')}"
+    pathology = row["pathology"]
+    for column, known in (
+        ("left or right breast", _SIDES),
+        ("image view", _VIEWS),
+        ("pathology", _IS_MALIGNANT),
+    ):
+        if row[column] not in known:
+            raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected {', '.join(known)}")
+    return Abnormality(
+        patient_id=row["patient_id"],
+        side=_SIDES[side],
+        view=_VIEWS[view],
+        kind=kind,
+        part=part,
+        is_malignant=_IS_MALIGNANT[pathology],
+        image=_series(row, _IMAGE, subject),
+        lesion=tuple(dict.fromkeys(_series(row, column, lesion) for column in (_CROP, _MASK))),
+    )
+
+
+def _series(row: Row, column: str, subject: str) -> Series:
+    path = row[column].split("/")
+    if len(path) != 4 or path[0] != subject or not (UID.fullmatch(path[1]) and UID.fullmatch(path[2])):
+        raise DataError(
+            f"{row.where}: {column} is {row[column][:200]!r}; expected {subject}/STUDY/SERIES/FILE, the two in the "
+            "middle unique identifiers"
+        )
+    return Series(subject, study=path[1], uid=path[2], file=row[column])
