@@ -39,7 +39,7 @@ test-slow: install ## run the slow tests too
 lint: install ## ruff check, ruff format, mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy gazekit plugins/gazekit_components plugins/gazekit_datasets
+	$(BIN)/mypy gazekit plugins/gazekit_baselines plugins/gazekit_components plugins/gazekit_datasets
 
 format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix

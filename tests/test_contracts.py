@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gazekit_baselines
 import gazekit_components
 import pytest
 import torch
@@ -20,21 +21,25 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "cross_attention": [
         {"heads": 2, "head_dim": 4, "norm": norm, "dropout": 0.3} for norm in ("map", "layer", "instance")
     ],
+    "token_attention": [{"tokens": 3, "layers": 2, "heads": 2, "head_dim": 4, "dropout": 0.3}],
+    "phresnet": [{"width": 4}, {"width": 4, "n": 1}],
+    "stack": [{}],
+    "gaze_overlay": [{"strength": 0.5}],
     "cam": [{}],
     "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "mse": [{}],
     "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
 }
 TABLES = {
-    "backbone": gazekit_components.gazekit_backbones,
-    "fusion": gazekit_components.gazekit_fusions,
-    "attention_map": gazekit_components.gazekit_attention_maps,
-    "alignment_loss": gazekit_components.gazekit_alignment_losses,
+    "backbone": gazekit_components.gazekit_backbones() | gazekit_baselines.gazekit_backbones(),
+    "fusion": gazekit_components.gazekit_fusions() | gazekit_baselines.gazekit_fusions(),
+    "attention_map": gazekit_components.gazekit_attention_maps(),
+    "alignment_loss": gazekit_components.gazekit_alignment_losses(),
 }
 CASES = [
     pytest.param(kind, cls, options, id=f"{name}-{index}")
     for kind, table in TABLES.items()
-    for name, cls in table().items()
+    for name, cls in table.items()
     for index, options in enumerate(SMALL[name])
 ]
 

@@ -51,7 +51,10 @@ def test_the_table_of_presets_is_complete_and_true(registry: Registry) -> None:
         for name in re.findall(r"`(.+?)`", names):
             table[name] = (maps, vectors, gaze)
     assert set(table) == {component.name for component in registry.components("preset")}
-    words = {"cross_attention": "cross-attention", "bfl": "BFL", "concat": "concat", None: "–"}
+    words = {
+        **{"cross_attention": "cross-attention", "token_attention": "token attention", "bfl": "BFL"},
+        **{"concat": "concat", None: "–"},
+    }
     for name, (maps, vectors, gaze) in table.items():
         preset = registry.preset(name)
         assert maps == words[preset.fusion.maps and preset.fusion.maps.use], name

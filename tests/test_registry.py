@@ -37,12 +37,15 @@ def failures(registry: Registry) -> str:
 def test_ours_come_through_the_entry_points(registry: Registry) -> None:
     assert not failures(registry)
     expected = {
-        "backbone": {"timm", "small_resnet"},
-        "fusion": {"concat", "cross_attention", "bfl"},
+        "backbone": {"timm", "small_resnet", "phresnet"},
+        "fusion": {"concat", "cross_attention", "token_attention", "bfl", "stack", "gaze_overlay"},
         "attention_map": {"cam", "grad_cam"},
         "alignment_loss": {"mse", "pyramid"},
-        "dataset": {"folder", "phantom"},
-        "gaze_reader": {"plain", "miceye"},
+        "dataset": {"folder", "phantom", "inbreast", "cbis_ddsm", "cmmd", "vindr_mammo"},
+        "gaze_reader": {
+            *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),
+            *("reflacx", "egd_cxr", "gazemedseg"),
+        },
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected
     assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {"gazekit"}

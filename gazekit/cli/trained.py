@@ -47,7 +47,9 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
             )
-        exams = resident_exams(dataset, indices, self.preset, self.device, with_gaze=self.model.needs_gaze)
+        exams = resident_exams(
+            dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
+        )
         return predict(
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
         )

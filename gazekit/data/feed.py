@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gazekit.data.augment import random_affine, random_generator, warp
 from gazekit.data.prepared import PreparedDataset
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.preset import Preset
 from gazekit.settings import AugmentationSettings
 from gazekit.types import Batch
@@ -116,6 +116,19 @@ def check_views(dataset: PreparedDataset, preset: Preset) -> None:
         )
 
 
+def check_gaze_of_all(dataset: PreparedDataset, indices: NDArray[np.int64], preset: Preset) -> None:
+    """Raise DataError if an exam lacks gaze on a view; for models that read gaze at inference."""
+    columns = [dataset.views.index(view) for view in preset.views]
+    without = np.argwhere(~dataset.has_gaze[indices][:, columns])  # [n, (exam, view)]
+    if len(without):
+        exam, view = without[0]
+        raise DataError(
+            f"{dataset.root}: exam {dataset.exam_ids[indices[exam]]} has no gaze on view '{preset.views[view]}' (and "
+            f"{len(np.unique(without[:, 0]))} exams in all), which preset '{preset.name}' reads at inference too; "
+            "leave such exams out of the data"
+        )
+
+
 def resident_exams(
     dataset: PreparedDataset,
     indices: NDArray[np.int64],
@@ -123,13 +136,17 @@ def resident_exams(
     device: torch.device,
     *,
     with_gaze: bool,
+    needs_gaze: bool = False,
 ) -> ResidentExams:
-    """Some exams of a prepared data set, with their heat maps if asked for.
+    """Some exams of a prepared data set, with their heat maps if asked for, or needed at inference.
 
     Raises:
         ConfigurationError: the data lack a view of the preset.
+        DataError: an exam lacks gaze that is needed.
     """
     check_views(dataset, preset)
+    if needs_gaze:
+        check_gaze_of_all(dataset, indices, preset)
     columns = [dataset.views.index(view) for view in preset.views]
 
     def part(array: NDArray[Any]) -> NDArray[Any]:
@@ -141,6 +158,6 @@ def resident_exams(
         device,
         indices=indices,
         labels=dataset.labels[indices],
-        gaze=part(dataset.gaze) if with_gaze else None,
-        has_gaze=part(dataset.has_gaze) if with_gaze else None,
+        gaze=part(dataset.gaze) if with_gaze or needs_gaze else None,
+        has_gaze=part(dataset.has_gaze) if with_gaze or needs_gaze else None,
     )

@@ -19,7 +19,8 @@ class Predictions:
         indices: ``[N]`` of the exams in their data set.
         logits: ``[N, K]``.
         probabilities: ``[N, classes]``.
-        attention: view → ``[N, h, w]`` of the explained class; empty if not asked for.
+        attention: view → ``[N, h, w]`` of the explained class; empty if not asked for, or if the branches see
+            none of the views themselves (an image fusion made other ones of them).
     """
 
     indices: NDArray[np.int64]
@@ -54,7 +55,7 @@ def predict(
                 output = model(batch.images, gaze)
         else:
             output, maps = model.explain(batch.images, attention_map, gaze=gaze)
-            attention.append({view: map_.cpu() for view, map_ in maps.items()})
+            attention.append({view: maps[view].cpu() for view in exams.views if view in maps})
         logits.append(output.logits.detach())
     model.train(was_training)
     joined = torch.cat(logits).cpu()

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import ResidentExams, check_views, resident_exams
+from gazekit.data.feed import ResidentExams, check_gaze_of_all, check_views, resident_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
@@ -48,6 +49,8 @@ def start_run(
     check_gaze(preset, dataset, split)
     torch.manual_seed(seed)
     model = build_model(preset, registry, classes=len(dataset.classes))
+    if model.needs_gaze:
+        check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
     origins = tuple(_initialise(backbone) for backbone in model.backbones)
     objective = _objective(preset, registry, dataset, split)
     try_one_batch(model, objective, preset, dataset, split)
@@ -106,11 +109,13 @@ def continue_run(
 
     def part(name: str, *, with_gaze: bool) -> ResidentExams:
         indices = indices_of(dataset, split, name)
-        return resident_exams(dataset, indices, preset, device, with_gaze=with_gaze)
+        return resident_exams(
+            dataset, indices, preset, device, with_gaze=with_gaze, needs_gaze=model.needs_gaze
+        )
 
     parts = Parts(
-        part("train", with_gaze=preset.gaze is not None or model.needs_gaze),
-        part("val", with_gaze=model.needs_gaze),
+        part("train", with_gaze=preset.gaze is not None),
+        part("val", with_gaze=False),
         dataset.exam_ids,
     )
     with run.lock():

@@ -22,12 +22,18 @@ def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
 
 @hookimpl
 def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
-    """Concatenation, bidirectional fusion learning and cross-view attention."""
+    """Concatenation, bidirectional fusion learning and cross-view attention to pixels or tokens."""
     from gazekit_components.bfl import BidirectionalFusionLearning
     from gazekit_components.concat import Concat
     from gazekit_components.cross_attention import CrossAttention
+    from gazekit_components.token_attention import TokenAttention
 
-    return {"concat": Concat, "bfl": BidirectionalFusionLearning, "cross_attention": CrossAttention}
+    return {
+        "concat": Concat,
+        "bfl": BidirectionalFusionLearning,
+        "cross_attention": CrossAttention,
+        "token_attention": TokenAttention,
+    }
 
 
 @hookimpl

@@ -52,7 +52,7 @@ class CrossAttention(MapFusion):
         directions = views if len(views) > 1 else ()
         self.directions = nn.ModuleDict(
             {
-                view: _Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
+                view: Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
                 for view in directions
             }
         )
@@ -69,8 +69,8 @@ class CrossAttention(MapFusion):
         return fused
 
 
-class _Direction(nn.Module):
-    """What one view takes from the others."""
+class Direction(nn.Module):
+    """What one view takes from the others: pixels, or tokens of them."""
 
     def __init__(self, channels: int, *, heads: int, head_dim: int, norm: Norm, dropout: float) -> None:
         super().__init__()
@@ -82,6 +82,7 @@ class _Direction(nn.Module):
         self.norm = _norm(norm, channels)
 
     def forward(self, target_map: Tensor, target: Tensor, source: Tensor) -> Tensor:
+        """Map ``[B, C, h, w]``, its pixels ``[B, n, C]`` and those of the others ``[B, m, C]`` to a new map."""
         query = self.query(target).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, n, d_k]
         key = self.key(source).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, m, d_k]
         value = source[:, None].expand(-1, self.heads, -1, -1)  # [B, heads, m, C], one map for all heads

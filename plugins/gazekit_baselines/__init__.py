@@ -1,0 +1,35 @@
+"""The systems that Mammo-Net is compared with in the paper's Table 1, as a plugin of gazekit."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
+
+from gazekit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import Backbone, Fusion
+
+
+@hookimpl
+def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
+    """The hypercomplex network of Lopez et al."""
+    from gazekit_baselines.phresnet import PHResNet
+
+    return {"phresnet": PHResNet}
+
+
+@hookimpl
+def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
+    """Views as channels of one image, and gaze laid over images."""
+    from gazekit_baselines.gaze_overlay import GazeOverlay
+    from gazekit_baselines.stack import Stack
+
+    return {"stack": Stack, "gaze_overlay": GazeOverlay}
+
+
+@hookimpl
+def gazekit_presets() -> Mapping[str, Traversable]:
+    """The rows of Table 1 that are not Mammo-Net's own."""
+    folder = files("gazekit_baselines") / "presets"
+    return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

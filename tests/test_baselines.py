@@ -1,0 +1,93 @@
+"""The other systems of Table 1: what their fusions compute, and that every preset trains, evaluates and predicts."""
+
+import json
+
+import pytest
+import torch
+from command_line import gazekit
+from gazekit_baselines import gazekit_presets
+from gazekit_baselines.gaze_overlay import GazeOverlay
+from gazekit_baselines.stack import Stack
+from made_data import make_folder
+
+import gazekit as core
+
+NAMES = sorted(gazekit_presets())
+SMALL = {
+    "phresnet": ["backbone.width=4"],
+    "van_tulder_pixels": ["fusion.maps.heads=2", "fusion.maps.head_dim=3"],
+    "van_tulder_tokens": ["fusion.maps.heads=2", "fusion.maps.head_dim=3", "fusion.maps.tokens=4"],
+}
+SMALL_RESNET = ["backbone.use=small_resnet", "backbone.widths=[4,6,8,10]"]
+
+
+def small(name):
+    changes = SMALL.get(name, [])
+    if name != "phresnet":
+        changes = [*SMALL_RESNET, *changes]
+    return [part for change in [*changes, "training.batch_size=4"] for part in ("--set", change)]
+
+
+def test_the_presets_are_the_rows_of_the_table():
+    assert NAMES == [
+        "double_model",
+        "ga_net",
+        "phresnet",
+        "two_channel",
+        "van_tulder_pixels",
+        "van_tulder_tokens",
+    ]
+
+
+def test_stacked_views_are_channels_in_their_order():
+    images = {view: torch.full((2, 1, 3, 4), float(i)) for i, view in enumerate(("cc", "mlo", "lat"))}
+    fusion = Stack(("mlo", "cc", "lat"), 1)
+    assert (fusion.views, fusion.in_channels) == (("stacked",), 3)
+    (stacked,) = fusion(images, None).values()
+    assert stacked[0, :, 0, 0].tolist() == [1, 0, 2]
+
+
+def test_gaze_is_added_to_a_copy_of_each_view():
+    images = {view: torch.randn(2, 1, 3, 4) for view in ("cc", "mlo")}
+    gaze = {view: torch.rand(2, 3, 4) for view in images}
+    fusion = GazeOverlay(("cc", "mlo"), 1, strength=0.5)
+    assert fusion.views == ("cc", "cc_gaze", "mlo", "mlo_gaze")
+    fused = fusion(images, gaze)
+    assert tuple(fused) == fusion.views and fused["mlo"] is images["mlo"]
+    torch.testing.assert_close(fused["cc_gaze"][:, 0], images["cc"][:, 0] + 0.5 * gaze["cc"])
+
+
+def test_the_published_number_of_parameters_of_the_whole_model(registry):
+    model = core.build_model(registry.preset("phresnet"), registry, classes=2)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 13_081_809
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory):
+    """A prepared set in which every exam has gaze."""
+    raw = make_folder(tmp_path_factory.mktemp("looked_at") / "raw", without_gaze=0)
+    gazekit("data", "prepare", "folder", raw, raw.parent / "prepared", "--size", 32, "--crop", "none")
+    return raw
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path, name):
+    out, data = tmp_path / "run", looked_at.parent / "prepared"
+    gazekit("train", "--preset", name, "--data", data, "--out", out, "--epochs", 1, *small(name))
+    evaluated = json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)
+    assert 0 <= evaluated["metrics"]["classification"]["auc"]["value"] <= 1
+    gazekit("report", out)
+    assert (out / "report.html").stat().st_size > 10_000
+    pair = [looked_at / "e003_cc.png", looked_at / "e003_mlo.png"]
+    if name == "double_model":
+        assert "reads gaze at inference" in gazekit("predict", out, *pair, code=2).stderr
+    else:
+        (exam,) = json.loads(gazekit("predict", out, *pair, "--json").stdout)["exams"]
+        assert sum(exam["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_that_reads_gaze_refuses_exams_without(dataset, tmp_path):
+    command = ("train", "--preset", "double_model", "--data", dataset.root, "--out", tmp_path / "run")
+    error = gazekit(*command, *small("double_model"), code=3).stderr
+    assert "exam e022 has no gaze on view 'cc'" in error and "2 exams" in error and "\n" not in error.strip()
+    assert not (tmp_path / "run").exists()
