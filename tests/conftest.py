@@ -52,7 +52,7 @@ def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
     """The same, prepared at 16 px."""
     out = raw_folder.parent / "prepared"
-    source = registry.create("dataset", "folder")
+    source = registry.create("dataset", "folder", gaze_reader="plain")
     prepare(
         source,
         raw_folder,

@@ -142,7 +142,7 @@ def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_
         raw_folder / "e000_cc.csv",
         raw_folder / "e000_cc.png",
         picture,
-        "--reader",
+        "--format",
         "plain",
     )
     assert "fixations" in shown.stdout and picture.stat().st_size > 500
@@ -197,7 +197,7 @@ def test_an_output_of_the_wrong_kind_is_one_line(
             raw_folder / "e000_cc.csv",
             raw_folder / "e000_cc.png",
             tmp_path / "folder",
-            "--reader",
+            "--format",
             "plain",
         ],
     ):

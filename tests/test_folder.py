@@ -22,7 +22,7 @@ def test_exams_say_what_the_table_says(tmp_path):
     first, second = Folder().exams(table(tmp_path, GOOD + ROWS))
     assert (first.exam_id, first.patient_id, first.label, first.split) == ("a", "p1", "1", "train")
     assert first.images == {"cc": tmp_path / "i/a.dcm", "mlo": tmp_path / "i/b.png"}
-    assert (first.gaze, first.gaze_reader) == ({"cc": tmp_path / "g/a.csv"}, "plain")
+    assert (first.gaze, first.gaze_reader) == ({"cc": tmp_path / "g/a.csv"}, "auto")
     assert first.masks == {"mlo": (MaskFile(tmp_path / "m/b.png"),)}
     assert (first.laterality["cc"], second.laterality["mlo"]) == ("L", "R")
     assert second.images == {"cc": tmp_path / "i/c.png"}

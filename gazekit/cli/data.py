@@ -2,11 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.gaze_options import (
+    GazeFormat,
+    options_of,
+    read_recordings,
+    reader_lookup,
+    readers_and_settings,
+)
 from gazekit.cli.split import split
 
 if TYPE_CHECKING:
@@ -36,13 +43,15 @@ def prepare(
     gaze: Annotated[
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
     ] = None,
-    gaze_reader: Annotated[
-        str | None, typer.Option(help="Format of --gaze (gazekit plugins list --kind gaze_reader).")
+    gaze_format: GazeFormat = "auto",
+    gaze_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gaze-set",
+            metavar="OPTION=VALUE",
+            help="Option of the gaze format, or fixations.NAME of the fixation detection; may be repeated.",
+        ),
     ] = None,
-    fixations: Annotated[
-        Literal["ivt", "idt"], typer.Option(help="Fixations by velocity or by dispersion.")
-    ] = "ivt",
-    sigma: Annotated[float, typer.Option(help="Width of a fixation in the heat map, degrees.")] = 1.0,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
@@ -60,19 +69,12 @@ def prepare(
     A killed preparation goes on where it stopped when called again.
     """
     from gazekit.data.prepare import prepare as prepare_data
-    from gazekit.errors import ConfigurationError
-    from gazekit.gaze.fixations import FixationSettings
-    from gazekit.layers import override_layer
 
-    registry = console.registry()
-    if (gaze is None) != (gaze_reader is None):
-        raise ConfigurationError(
-            "--gaze and --gaze-reader go together: which recordings, and in which format"
-        )
-    options = {".".join(key): leaf.value for key, leaf in override_layer(overrides or ()).items()}
+    readers, detection = readers_and_settings(gaze_format, gaze_settings)
+    recordings = None if gaze is None else read_recordings(gaze, readers)
     with console.progress("preparing") as report:
         summary = prepare_data(
-            registry.create("dataset", dataset, **options),
+            console.registry().create("dataset", dataset, **options_of(overrides)),
             source,
             out,
             views=[view.strip() for view in views.split(",") if view.strip()] if views else None,
@@ -82,13 +84,13 @@ def prepare(
             dtype=dtype,
             jobs=jobs,
             on_bad_exam=on_bad_exam,
-            gaze_reader=lambda name: registry.create("gaze_reader", name),
-            recordings=_recordings(registry, gaze, gaze_reader),
-            fixations=FixationSettings(method=fixations, sigma_degrees=sigma),
+            gaze_reader=reader_lookup(readers),
+            recordings=recordings,
+            fixations=detection,
             overwrite=overwrite,
             progress=report,
         )
-    _print(summary)
+    _print(summary, recordings=None if recordings is None else len(recordings))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -102,28 +104,23 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def _recordings(registry: Any, gaze: Path | None, reader: str | None) -> list[Any] | None:
-    from gazekit.errors import DataError
-
-    if gaze is None:
-        return None
-    files = sorted(path for path in gaze.rglob("*") if path.is_file()) if gaze.is_dir() else [gaze]
-    if not files:
-        raise DataError(f"{gaze}: no recordings in this folder")
-    read = registry.create("gaze_reader", reader).read
-    return [recording for file in files for recording in read(file)]
-
-
-def _print(summary: "Summary") -> None:
+def _print(summary: "Summary", *, recordings: int | None) -> None:
     rows = [("exams", summary.exams)]
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
     rows += [(f"{view} with a lesion mask", count) for view, count in summary.with_mask.items()]
-    rows += [
-        ("rejected", len(summary.rejects)),
-        ("recordings that match no exam", summary.unmatched_recordings),
-    ]
+    if recordings is not None:
+        rows += [
+            ("recordings that match an image", recordings - summary.unmatched_recordings),
+            ("recordings that match none", summary.unmatched_recordings),
+        ]
+        rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
+    rows += [("rejected", len(summary.rejects))]
     console.print_table(("", "number"), rows, title=str(summary.root))
+    if summary.unmatched_recordings:
+        console.warn(
+            "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
+        )
     for name in [name for name, count in summary.classes.items() if count == 0]:
         console.warn(f"no exam of class '{name}' is left")
     for exam, reason in summary.rejects[:10]:

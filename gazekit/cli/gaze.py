@@ -1,18 +1,17 @@
-"""``gazekit gaze``: look at a recording before it supervises anything."""
+"""``gazekit gaze``: look at recordings before they supervise anything."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from gazekit.cli import console
+from gazekit.cli import console, gaze_fixations, gaze_import, gaze_validate
+from gazekit.cli.gaze_options import GazeFormat, GazeSettings, read_recordings, readers_and_settings
 
-app = typer.Typer(help="Look at gaze recordings.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Look at gaze recordings."""
+app = typer.Typer(help="Check gaze recordings, import them, find their fixations.", no_args_is_help=True)
+app.command("validate")(gaze_validate.validate)
+app.command("import")(gaze_import.import_recordings)
+app.command("fixations")(gaze_fixations.fixations)
 
 
 @app.command()
@@ -20,7 +19,6 @@ def heatmap(
     recording: Annotated[Path, typer.Argument(help="Gaze file.")],
     image: Annotated[Path, typer.Argument(help="The image that was looked at.")],
     out: Annotated[Path, typer.Argument(help="PNG file to write.")],
-    reader: Annotated[str, typer.Option(help="Format (gazekit plugins list --kind gaze_reader).")],
     view: Annotated[
         str | None,
         typer.Option(help="View to draw when the file holds several.", show_default="the only one"),
@@ -29,26 +27,27 @@ def heatmap(
         str | None,
         typer.Option(help="Exam to draw when the file holds several.", show_default="the only one"),
     ] = None,
-    method: Annotated[
-        Literal["ivt", "idt"], typer.Option(help="Fixations by velocity or by dispersion.")
-    ] = "ivt",
-    sigma: Annotated[
-        float, typer.Option(help="Width of a fixation, degrees (30/800 of the height if unknown).")
-    ] = 1.0,
+    gaze_format: GazeFormat = "auto",
+    settings: GazeSettings = None,
 ) -> None:
-    """Draw the gaze heat map of a recording over its image, and print what was found in it."""
+    """Draw the gaze heat map of a recording over its image, and print what was found in it.
+
+    The width of a fixation is --set fixations.sigma_degrees; a degree is 30/800 of the image's height where the
+    recording does not say how long it is.
+    """
     import numpy as np
     from PIL import Image
 
     from gazekit.atomic import disk_errors
     from gazekit.data.image import read_image
     from gazekit.errors import DataError
-    from gazekit.gaze.fixations import FixationSettings, fixations_of
+    from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
     from gazekit.report.overlay import overlay
 
-    read = console.registry().create("gaze_reader", reader).read
-    found = [r for r in read(recording) if view in (None, r.view) and exam in (None, r.exam_id)]
+    readers, detection = readers_and_settings(gaze_format, settings)
+    every = read_recordings(recording, readers)
+    found = [each for each in every if view in (None, each.view) and exam in (None, each.exam_id)]
     if len(found) != 1:
         what = ", ".join(f"exam {r.exam_id} view {r.view}" for r in found[:5]) or "none"
         raise DataError(
@@ -56,9 +55,8 @@ def heatmap(
         )
     pixels = read_image(image).pixels  # [H, W]
     height, width = pixels.shape
-    settings = FixationSettings(method=method, sigma_degrees=sigma)
-    fixations = fixations_of(found[0], image_height=height, image_width=width, settings=settings)
-    spread = sigma_pixels(found[0], height, settings)
+    fixations = fixations_of(found[0], image_height=height, image_width=width, settings=detection)
+    spread = sigma_pixels(found[0], height, detection)
     heat = heat_map(fixations.x, fixations.y, fixations.duration_ms, shape=(height, width), sigma=spread)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """What the commands that read gaze have in common: the format, its options, the settings of the fixations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 GazeFormat = Annotated[
     str,
     typer.Option(
-        "--format", help="Format of the recordings (gazekit plugins list --kind gaze_reader); auto looks at each file."
+        "--format",
+        help="Format of the recordings (gazekit plugins list --kind gaze_reader); auto looks at each file.",
     ),
 ]
 GazeSettings = Annotated[
@@ -32,10 +33,6 @@ GazeSettings = Annotated[
         help="Option of the format, or fixations.NAME of the fixation detection; may be repeated.",
     ),
 ]
-DatasetName = Annotated[
-    str | None, typer.Option(help="Kind of data set with the images (gazekit plugins list --kind dataset).")
-]
-DatasetSource = Annotated[Path | None, typer.Option(metavar="SRC", help="Folder of that raw data set.")]
 DatasetSettings = Annotated[
     list[str] | None,
     typer.Option("--dataset-set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
@@ -68,6 +65,18 @@ def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Reade
     if name != AUTO:
         return {name: console.registry().create("gaze_reader", name, **own)}, settings
     return _every_reader(own), settings
+
+
+def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
+    """From the format that an exam names for its gaze files to a reader; ``auto`` is any of ``readers``."""
+    from gazekit.gaze.formats import AUTO, AnyFormat
+
+    def look_up(name: str) -> "GazeReader":
+        if name == AUTO:
+            return AnyFormat(readers)
+        return readers.get(name) or console.registry().create("gaze_reader", name)
+
+    return look_up
 
 
 def _every_reader(options: Mapping[str, Any]) -> "Readers":

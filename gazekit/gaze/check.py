@@ -75,11 +75,9 @@ def check_recording(
         fixations = fixations_of(placed, image_height=height, image_width=width, settings=settings)
     except DataError as error:
         return replace(check, fault=str(error)), None
-    durations = (
-        fixations.duration_ms if recording.t_ms is not None or recording.duration_ms is not None else []
-    )
-    median = float(np.median(durations)) if len(durations) else None
-    return replace(check, fixations=len(fixations), median_duration_ms=median), fixations
+    is_timed = recording.t_ms is not None or recording.duration_ms is not None
+    duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
+    return replace(check, fixations=len(fixations), median_duration_ms=duration), fixations
 
 
 def without_image(recording: Recording, settings: FixationSettings) -> tuple[Recording, float]:

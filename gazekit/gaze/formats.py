@@ -62,23 +62,18 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
         DataError: nothing there, no file that a format fits, or a file that several fit.
     """
     if not source.is_dir():
-        name = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
-        return [GazeFile(source, name, readers[name])], []
+        only = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
+        return [GazeFile(source, only, readers[only])], []
     files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not files:
         raise DataError(f"{source}: there is no file in this folder; expected gaze recordings")
-    found, others = [], []
-    for path in files:
-        name = _fitting(path, readers)
-        if name is None:
-            others.append(path)
-        else:
-            found.append(GazeFile(path, name, readers[name]))
+    fitting = [(path, _fitting(path, readers)) for path in files]
+    found = [GazeFile(path, name, readers[name]) for path, name in fitting if name is not None]
     if not found:
         raise DataError(
             f"{source}: none of its {len(files)} files is a gaze recording; {_misfit(files[0], readers)}"
         )
-    return found, others
+    return found, [path for path, name in fitting if name is None]
 
 
 def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:

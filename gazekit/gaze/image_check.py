@@ -9,7 +9,7 @@ from PIL import Image
 
 from gazekit.data.breast import breast_box
 from gazekit.data.image import read_image
-from gazekit.data.lesions import Lesion, lesion_mask
+from gazekit.data.lesions import Lesion, Mask, lesion_mask
 from gazekit.errors import DataError
 from gazekit.gaze.check import RecordingCheck, check_recording, share_inside
 from gazekit.gaze.fixations import Fixations, FixationSettings
@@ -72,34 +72,41 @@ def check_view(viewed: Viewed) -> ViewCheck:
     The breast is its bounding box. A fault of the image is returned and not raised: the recordings are then
     checked without it.
     """
-    pixels, regions, fault = None, {}, None
+    pixels = breast = lesion = fault = None
     if viewed.image is not None:
         try:
             pixels = read_image(viewed.image).pixels  # [H, W]
-            regions = _regions(pixels, viewed.lesions)
+            breast = _breast(pixels)
+            lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, breast.shape)
         except DataError as error:
             fault = str(error)
     result = ViewCheck(fault=fault)
-    size = None if pixels is None else (pixels.shape[0], pixels.shape[1])
     for recording in viewed.recordings:
+        size = None if breast is None else breast.shape
         check, fixations = check_recording(recording, size=size, settings=viewed.settings)
-        if fixations is not None:
-            dwell = {name: share_inside(fixations, mask) for name, mask in regions.items()}
-            areas = {f"{name}_area": float(mask.mean()) for name, mask in regions.items()}
-            check = replace(check, **dwell, **areas)
+        drawing = None
+        if fixations is not None and pixels is not None and breast is not None:
+            check = _with_dwell(check, fixations, breast, lesion)
+            drawing = _drawing(pixels, recording, fixations, viewed.settings) if viewed.draw else None
         result.checks.append(check)
-        can_draw = viewed.draw and pixels is not None and fixations is not None
-        result.drawings.append(_drawing(pixels, recording, fixations, viewed.settings) if can_draw else None)
+        result.drawings.append(drawing)
     return result
 
 
-def _regions(pixels: Grey, lesions: tuple[Lesion, ...] | None) -> dict[str, NDArray[np.bool_]]:
+def _breast(pixels: Grey) -> Mask:
     left, top, right, bottom = breast_box(pixels)
-    breast = np.zeros(pixels.shape, dtype=bool)
-    breast[top:bottom, left:right] = True
-    if lesions is None:
-        return {"breast": breast}
-    return {"breast": breast, "lesion": lesion_mask(lesions, (pixels.shape[0], pixels.shape[1]))}
+    mask = np.zeros(pixels.shape, dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def _with_dwell(
+    check: RecordingCheck, fixations: Fixations, breast: Mask, lesion: Mask | None
+) -> RecordingCheck:
+    check = replace(check, breast=share_inside(fixations, breast), breast_area=float(breast.mean()))
+    if lesion is None:
+        return check
+    return replace(check, lesion=share_inside(fixations, lesion), lesion_area=float(lesion.mean()))
 
 
 def _drawing(pixels: Grey, recording: Recording, fixations: Fixations, settings: FixationSettings) -> Drawing:

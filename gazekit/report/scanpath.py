@@ -24,18 +24,19 @@ def draw_scanpath(picture: Image.Image, x: Floats, y: Floats, duration: Floats) 
     """
     draw = ImageDraw.Draw(picture)
     longest = float(duration.max(initial=0)) or 1.0
-    largest = _LARGEST * max(picture.size)
-    points = list(
-        zip((x - 0.5).tolist(), (y - 0.5).tolist(), strict=True)
-    )  # a coordinate is its pixel's centre
+    far = max(picture.size)
+    largest = _LARGEST * far
+    # a draw coordinate is its pixel's centre, ours its outer corner; far points would overflow the drawing
+    across, down = (np.clip(values - 0.5, -far, 2 * far).tolist() for values in (x, y))
+    points = list(zip(across, down, strict=True))
     numbered = len(points) <= _MOST_NUMBERS
     width = max(round(largest / 12), 1)
     if numbered and len(points) > 1:
         draw.line(points, fill=OUTLINE, width=width)
     font = ImageFont.load_default(max(largest * 0.7, 6))
-    for number, ((across, down), share) in enumerate(zip(points, duration / longest, strict=True), start=1):
+    for number, (point, share) in enumerate(zip(points, duration / longest, strict=True), start=1):
         radius = max(largest * float(share) ** 0.5, 2) if numbered else 1.5
-        draw.circle((across, down), radius, outline=OUTLINE, width=width)
+        draw.circle(point, radius, outline=OUTLINE, width=width)
         if numbered:
-            style = {"stroke_width": 2, "stroke_fill": INK}
-            draw.text((across, down), str(number), fill="white", font=font, anchor="mm", **style)
+            text = str(number)
+            draw.text(point, text, "white", font, anchor="mm", stroke_width=2, stroke_fill=INK)

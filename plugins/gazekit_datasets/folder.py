@@ -26,7 +26,7 @@ class Folder:
     one means that there is none. The file is UTF-8, separated by commas or by semicolons.
 
     Args:
-        gaze_reader: format of the gaze files.
+        gaze_reader: format of the gaze files; ``"auto"`` looks at each.
         classes: class names in order (for two: negative, positive); None takes the labels found, sorted.
         views: columns that are views; None takes every further column whose first path names an image.
     """
@@ -34,7 +34,7 @@ class Folder:
     def __init__(
         self,
         *,
-        gaze_reader: str = "plain",
+        gaze_reader: str = "auto",
         classes: tuple[str, ...] | None = None,
         views: tuple[str, ...] | None = None,
     ) -> None:

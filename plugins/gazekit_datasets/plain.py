@@ -66,8 +66,7 @@ class Plain:
         for (exam, view, _, degree), rows in groups.items():
             t_ms, duration, x, y = np.array(rows, dtype=np.float64).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
-            about = {"exam_id": exam, "view": view}
-            yield Recording(path, x, y, times, durations, **about, pixels_per_degree=degree)
+            yield Recording(path, x, y, times, durations, exam, view, pixels_per_degree=degree)
 
 
 def _key(row: Row) -> Key:

@@ -1,0 +1,188 @@
+"""``gazekit gaze validate``: what recordings are worth before they supervise anything."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.gaze_joining import matching_rows, warn_of_unmatched
+from gazekit.cli.gaze_options import (
+    AsJson,
+    DatasetSettings,
+    GazeFormat,
+    GazeSettings,
+    exams_of,
+    find_gaze_files,
+    readers_and_settings,
+    some,
+)
+
+if TYPE_CHECKING:
+    from gazekit.data.exam import Exam
+    from gazekit.gaze.join import Joined
+    from gazekit.gaze.validation import Checked
+
+_COLUMNS = {
+    "rows": "rows",
+    "s": "seconds",
+    "Hz": "rate_hz",
+    "lost": "lost",
+    "border": "border",
+    "outside": "outside",
+    "fixations": "fixations",
+    "ms": "median_duration_ms",
+    "breast": "breast",
+    "lesion": "lesion",
+}
+_SHARES = ("lost", "border", "outside", "breast", "lesion")
+
+
+def validate(
+    recordings: Annotated[Path, typer.Argument(help="Gaze file, or folder of them.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Kind of data set with the images (gazekit plugins list --kind dataset)."),
+    ] = None,
+    source: Annotated[Path | None, typer.Option(metavar="SRC", help="Folder of that raw data set.")] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a PNG per matched recording: image, heat map, numbered fixations."),
+    ] = None,
+    gaze_format: GazeFormat = "auto",
+    settings: GazeSettings = None,
+    dataset_settings: DatasetSettings = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what recordings are worth: rate, losses, fixations; with a data set also what matches, and the dwell.
+
+    lost: rows without a place. border, outside: of the others, on the image's edge (or clamped to it) and beside the
+    image. ms: median duration of the fixations. breast, lesion: share of the fixation time inside the breast's box
+    and inside the masks. What looks wrong is said in words.
+    """
+    from gazekit.data.parallel import available_cores
+    from gazekit.errors import ConfigurationError, DataError
+    from gazekit.gaze.join import join
+    from gazekit.gaze.validation import check_all, read_files
+
+    if (dataset is None) != (source is None):
+        raise ConfigurationError(
+            "--dataset and --source go together: which kind of data set, and where it lies"
+        )
+    if overlays is not None and dataset is None:
+        raise ConfigurationError("--overlays needs the images: add --dataset and --source")
+    readers, detection = readers_and_settings(gaze_format, settings)
+    read, unreadable = read_files(find_gaze_files(recordings, readers))
+    if not read:
+        raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
+    exams: list[Exam] = exams_of(dataset, source, dataset_settings) if dataset and source else []
+    joined = join([recording for _, recording in read], exams) if dataset else None
+    checked: list[Checked] = []
+    with console.progress("checking") as report:
+        each_image = check_all(
+            read,
+            exams=exams,
+            joined=joined,
+            settings=detection,
+            draw=overlays is not None,
+            jobs=jobs or available_cores(),
+        )
+        for some_checked in each_image:
+            _draw(some_checked, overlays)
+            checked += some_checked
+            report(len(checked), len(read))
+    if as_json:
+        console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
+    else:
+        _print(checked, joined, unreadable)
+
+
+def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> dict[str, Any]:
+    from gazekit.gaze.validation import medians
+
+    without = (
+        [] if joined is None else [{"exam_id": exam, "view": view} for exam, view in joined.exams_without]
+    )
+    return {
+        "recordings": [each.record() for each in checked],
+        "median": medians(checked),
+        "images_without_recording": without,
+        "unreadable": unreadable,
+    }
+
+
+def _print(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
+    from gazekit.gaze.validation import medians
+
+    middle = medians(checked)
+    shown = {head: name for head, name in _COLUMNS.items() if middle[name] is not None}
+    rows = [
+        (each.name, *(_cell(name, getattr(each.check, name)) for name in shown.values())) for each in checked
+    ]
+    if len(rows) > 1:
+        rows.append(("median", *(_cell(name, middle[name]) for name in shown.values())))
+    console.print_table(("recording", *shown), rows, fold="recording")
+    formats = Counter(each.format for each in checked)
+    totals: list[tuple[str, object]] = [(f"recordings of {name}", count) for name, count in formats.items()]
+    if joined is not None:
+        totals += matching_rows(joined)
+    totals += [("files that cannot be read", len(unreadable))] if unreadable else []
+    console.print_table(("", "number"), totals, title="\n")
+    _warn(checked, joined, unreadable)
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.0f} %" if name in _SHARES else f"{value:.0f}"
+
+
+def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
+    from gazekit.gaze.validation import doubts
+
+    if joined is not None:
+        warn_of_unmatched(joined)
+    for sentence, names in doubts(checked).items():
+        console.warn(f"{sentence} ({len(names)} of {len(checked)}: {some(names)})")
+    images = dict.fromkeys(each.image_fault for each in checked if each.image_fault)
+    faults = [each.check.fault for each in checked if each.check.fault]
+    for what, reasons in (("files cannot be read", unreadable), ("images cannot be used", [*images])):
+        if reasons:
+            console.warn(f"{len(reasons)} {what}: {some(reasons, most=2)}")
+    if faults:
+        console.warn(f"{len(faults)} of {len(checked)} recordings have no fixations: {some(faults, most=2)}")
+
+
+def _draw(checked: "list[Checked]", folder: Path | None) -> None:
+    """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, further readers numbered."""
+    if folder is None:
+        return
+    import re
+
+    from PIL import Image
+
+    from gazekit.atomic import disk_errors
+    from gazekit.errors import DataError
+    from gazekit.gaze.heatmap import heat_map
+    from gazekit.report.overlay import overlay
+    from gazekit.report.scanpath import draw_scanpath
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, each in enumerate(checked, start=1):
+        if each.drawing is None or each.key is None:
+            continue
+        found, pixels = each.drawing.fixations, each.drawing.pixels
+        shape = (pixels.shape[0], pixels.shape[1])
+        try:
+            heat = heat_map(found.x, found.y, found.duration_ms, shape=shape, sigma=each.drawing.sigma)
+        except DataError as error:
+            console.warn(f"{each.recording}: {error}")
+            continue
+        picture = Image.fromarray(overlay(pixels, heat))
+        draw_scanpath(picture, found.x, found.y, found.duration_ms)
+        name = re.sub(r"[^\w.-]+", "_", "_".join([*each.key, *([str(number)] if number > 1 else [])]))
+        with disk_errors(folder):
+            picture.save(folder / f"{name}.png")

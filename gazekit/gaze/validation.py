@@ -1,0 +1,137 @@
+"""Every recording of a collection checked, on its image where a data set is at hand."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from gazekit.data.exam import Exam
+from gazekit.data.parallel import ordered_map
+from gazekit.errors import DataError
+from gazekit.gaze.check import RecordingCheck, doubts_about
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.formats import GazeFile
+from gazekit.gaze.image_check import Drawing, Viewed, check_view
+from gazekit.gaze.join import Joined, Key
+from gazekit.gaze.recording import Recording
+
+NUMBERS = (
+    "rows",
+    "seconds",
+    "rate_hz",
+    "interval_spread_ms",
+    "lost",
+    "border",
+    "outside",
+    "fixations",
+    "median_duration_ms",
+    "breast",
+    "lesion",
+)
+"""Numbers of a check of which a collection has a median."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """A recording with its format, its image, and what was found.
+
+    Args:
+        recording: as it was read.
+        format: the format of its file.
+        key: exam and view of its image; None when it matches none.
+        check: the numbers.
+        image_fault: why its image or masks cannot be used.
+        drawing: what an overlay is drawn from; None when none was asked for or it has no fixation.
+    """
+
+    recording: Recording
+    format: str
+    key: Key | None
+    check: RecordingCheck
+    image_fault: str | None
+    drawing: Drawing | None
+
+    @property
+    def name(self) -> str:
+        """Exam and view where it matches an image, else its file and what it names."""
+        if self.key is not None:
+            return " ".join(self.key)
+        one = self.recording
+        return " ".join(filter(None, (one.source.name, one.exam_id, one.view, one.image)))
+
+    def record(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "file": str(self.recording.source),
+            "format": self.format,
+            "exam_id": self.key[0] if self.key else self.recording.exam_id,
+            "view": self.key[1] if self.key else self.recording.view,
+            "image": self.recording.image,
+            "matched": self.key is not None,
+            **asdict(self.check),
+            "image_fault": self.image_fault,
+            "doubts": doubts_about(self.check),
+        }
+
+
+def read_files(files: Sequence[GazeFile]) -> tuple[list[tuple[str, Recording]], list[str]]:
+    """The recordings of all files, each with its format, and a sentence per file that cannot be read."""
+    found: list[tuple[str, Recording]] = []
+    faults = []
+    for file in files:
+        try:
+            found += [(file.format, recording) for recording in file.read()]
+        except DataError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+def check_all(
+    recordings: Sequence[tuple[str, Recording]],
+    *,
+    exams: Sequence[Exam],
+    joined: Joined | None,
+    settings: FixationSettings,
+    draw: bool,
+    jobs: int,
+) -> Iterator[list[Checked]]:
+    """Check the recordings, image by image, then those without an image one by one.
+
+    Args:
+        recordings: (format, recording).
+        exams, joined: the data set, and which recording belongs to which image; without one, nothing is read.
+        settings: how fixations are found.
+        draw: give the drawings too.
+        jobs: worker processes.
+    """
+    formats = {id(recording): name for name, recording in recordings}
+    images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
+    tasks: list[tuple[Key | None, Viewed]] = []
+    for key, some in joined.matched.items() if joined else ():
+        exam, path = images[key]
+        tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw)))
+    for recording in joined.unmatched_recordings if joined else [each for _, each in recordings]:
+        tasks.append((None, Viewed(None, (recording,), None, settings)))
+    with closing(ordered_map(check_view, (task for _, task in tasks), jobs=jobs if joined else 1)) as results:
+        for (image, task), result in zip(tasks, results, strict=True):
+            found = zip(task.recordings, result.checks, result.drawings, strict=True)
+            yield [
+                Checked(each, formats[id(each)], image, check, result.fault, d) for each, check, d in found
+            ]
+
+
+def medians(checked: Sequence[Checked]) -> dict[str, float | None]:
+    """The median of every number over the recordings that have it; None where none has."""
+    values = {name: [getattr(each.check, name) for each in checked] for name in NUMBERS}
+    known = {name: [value for value in some if value is not None] for name, some in values.items()}
+    return {name: float(median(some)) if some else None for name, some in known.items()}
+
+
+def doubts(checked: Sequence[Checked]) -> dict[str, list[str]]:
+    """What looks wrong → the names of the recordings of which it holds; sentences about most recordings first."""
+    found: dict[str, list[str]] = {}
+    for each in checked:
+        for sentence in doubts_about(each.check):
+            found.setdefault(sentence, []).append(each.name)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
