@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
+from gazekit.data.regular_file import require_regular_file
 from gazekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Table:
         positions = {name: position for position, name in enumerate(self.columns)}
         decimal_comma = self.separator != ","
         with self.path.open(encoding=self.encoding, newline="") as file:
-            reader = _reader(file, self.separator)
+            reader = _reader(_lines(file, self.path), self.separator)
             try:
                 next(reader, None)
                 for cells in reader:
@@ -115,6 +116,7 @@ def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
         DataError: no such file, not text, no header, a column missing or there twice.
     """
     try:
+        require_regular_file(path)
         encoding = _encoding(path)
         head = _head(path, encoding)
     except OSError as error:
@@ -137,12 +139,13 @@ def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
 def first_columns(path: Path) -> tuple[str, ...]:
     """The cells of a file's first line, for telling formats apart; empty when it is no text or not there."""
     try:
+        require_regular_file(path)
         with path.open("rb") as file:
             start = file.read(_HEAD)
         text = start.decode(_marked(start) or "utf-8", errors="replace")
     except (OSError, UnicodeError):
         return ()
-    return () if "\0" in text else _columns(text.partition("\n")[0])
+    return () if "\0" in text else _columns((text.splitlines() or [""])[0])
 
 
 def _encoding(path: Path) -> str:
@@ -189,6 +192,14 @@ def _head(path: Path, encoding: str) -> str:
             f"{path}: the first line is longer than {_HEAD} characters; expected names of columns"
         )
     return line.rstrip("\r\n")
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a file, none so long that it fills the memory. Raises: DataError."""
+    for number, line in enumerate(iter(lambda: file.readline(_BLOCK), ""), 1):
+        if len(line) == _BLOCK:
+            raise DataError(f"{path} row {number}: longer than {_BLOCK} characters; expected a table")
+        yield line
 
 
 def _columns(line: str) -> tuple[str, ...]:

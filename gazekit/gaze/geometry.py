@@ -58,19 +58,13 @@ def window(left: Number, top: Number) -> Placement:
     return Placement(offset_x=-left, offset_y=-top)
 
 
-def shown_image(left: Number, top: Number, zoom: Number) -> Placement:
+def shown_image(left: Number, top: Number, zoom: Number, zoom_y: Number | None = None) -> Placement:
     """From viewport pixels to image pixels: ``(x - left) / zoom``.
 
     Args:
         left, top: outer corner of the image in the viewport, in viewport pixels (negative when panned out).
         zoom: viewport pixels per image pixel, > 0.
+        zoom_y: the same down the image where it differs; None = as ``zoom``.
     """
-    return Placement(1 / zoom, 1 / zoom, -left / zoom, -top / zoom)
-
-
-def shown_at_height(display_height: float, image_height: float) -> Placement:
-    """From pixels of an image shown ``display_height`` pixels high, aspect kept, to the original's pixels.
-
-    MicEye shows every image at one height: ``x · image_height / display_height``.
-    """
-    return shown_image(0.0, 0.0, display_height / image_height)
+    down = zoom if zoom_y is None else zoom_y
+    return Placement(1 / zoom, 1 / down, -left / zoom, -top / down)

@@ -31,8 +31,21 @@ def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
 
 @hookimpl
 def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
-    """Plain tables of samples or fixations, and the recordings of MicEye."""
+    """Plain tables, and the formats of eye trackers, viewers and public gaze sets."""
+    from gazekit_datasets.egd_cxr import EgdCxr
+    from gazekit_datasets.gazemedseg import GazeMedSeg
     from gazekit_datasets.miceye import MicEye
     from gazekit_datasets.plain import Plain
+    from gazekit_datasets.reflacx import Reflacx
+    from gazekit_datasets.tobii_sdk import TobiiSDK
+    from gazekit_datasets.viewer_log import ViewerLog
 
-    return {"plain": Plain, "miceye": MicEye}
+    return {
+        "egd_cxr": EgdCxr,
+        "gazemedseg": GazeMedSeg,
+        "miceye": MicEye,
+        "plain": Plain,
+        "reflacx": Reflacx,
+        "tobii_sdk": TobiiSDK,
+        "viewer_log": ViewerLog,
+    }

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gazekit.data.regular_file import require_regular_file
 from gazekit.errors import DataError
 from gazekit.gaze.geometry import shown_image
 from gazekit.gaze.recording import Recording
@@ -45,6 +46,7 @@ class MicEye:
     def fits(self, path: Path) -> bool:
         """Whether the first row is ``path;class;[[…;…;…``."""
         try:
+            require_regular_file(path)
             with path.open("rb") as file:
                 start = file.read(4096).decode(errors="replace")
         except OSError:
@@ -58,6 +60,7 @@ class MicEye:
             DataError: not readable, too large, or a row that is not MicEye's (with row).
         """
         try:
+            require_regular_file(path)
             if path.stat().st_size > LARGEST_FILE:
                 raise DataError(
                     f"{path}: larger than {LARGEST_FILE // 2**20} MiB; expected the log of one MicEye session"

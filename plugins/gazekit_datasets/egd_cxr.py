@@ -1,0 +1,79 @@
+"""The gaze of EGD-CXR: chest radiographs read by one radiologist, recorded by a Gazepoint tracker."""
+
+import math
+from collections.abc import Iterator
+from itertools import groupby, islice, pairwise
+from pathlib import Path
+
+from gazekit.data.table import Row, Table, first_columns, open_table
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, samples
+
+IMAGE, SESSION = "DICOM_ID", "SESSION_ID"
+TIME, DURATION, VALID = "Time (in secs)", "FPOGD", "FPOGV"
+ONSET, FIXATION = "FPOGS", "FPOGID"
+POSITION = ("X_ORIGINAL", "Y_ORIGINAL")
+NEEDED = (IMAGE, TIME, DURATION, VALID, *POSITION)
+_LOOKED_AT = 1000
+"""Rows that tell samples from fixations: more than ten seconds at 60 Hz."""
+
+
+class EgdCxr:
+    """Reads ``fixations.csv`` of EGD-CXR, and its ``eye_gaze.csv`` of samples at 60 Hz.
+
+    Both tables have the same columns. In the one of samples a fixation has many rows in a row, all with its
+    ``FPOGID``. ``X_ORIGINAL, Y_ORIGINAL`` are pixels of the original image, negative beside it: such rows are lost, as
+    are those whose ``FPOGV`` is 0. Times are seconds; a fixation begins at ``FPOGS``, or where that column is left out
+    at ``Time (in secs)``, and lasts ``FPOGD``. Rows in a row on one image are one recording, so that the 400 MB of the
+    samples are read image by image.
+
+    Source: https://doi.org/10.13026/qfdz-zr67, columns in table 2 of https://doi.org/10.1038/s41597-021-00863-5
+    """
+
+    def fits(self, path: Path) -> bool:
+        """Whether the columns are those of EGD-CXR."""
+        return set(NEEDED) <= set(first_columns(path))
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per image, in the order of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+        """
+        table = open_table(path, NEEDED)
+        has_samples, has_onset = _has_samples(table), ONSET in table.columns
+        image = None
+        for (image, _), rows in groupby(table.rows(), key=_image):
+            if has_samples:
+                t_ms, x, y = samples(((row, (1000 * row.number(TIME), *_place(row))) for row in rows), path)
+                duration = None
+            else:
+                t_ms, duration, x, y = fixations(
+                    ((row, _fixation(row, ONSET if has_onset else TIME)) for row in rows), path
+                )
+            yield Recording(path, x, y, t_ms, duration, image=image)
+        if image is None:
+            raise no_gaze(path)
+
+
+def _image(row: Row) -> tuple[str, str]:
+    return row.word(IMAGE), row[SESSION] if SESSION in row.positions else ""
+
+
+def _has_samples(table: Table) -> bool:
+    if FIXATION not in table.columns:
+        return False
+    first = ((_image(row), row[FIXATION]) for row in islice(table.rows(), _LOOKED_AT))
+    return any(one == other for one, other in pairwise(first))
+
+
+def _fixation(row: Row, onset: str) -> Values:
+    return 1000 * row.number(onset), 1000 * row.number(DURATION), *_place(row)
+
+
+def _place(row: Row) -> Values:
+    x, y, valid = (row.number(column, may_be_lost=True) for column in (*POSITION, VALID))
+    if valid not in (0, 1) and not math.isnan(valid):
+        raise DataError(f"{row.where}: {VALID} is {valid:g}; expected 0 or 1")
+    return (x, y) if valid == 1 and x >= 0 and y >= 0 else (math.nan, math.nan)

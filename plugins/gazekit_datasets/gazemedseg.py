@@ -1,0 +1,56 @@
+"""The gaze of GazeMedSeg: polyps and prostates that were looked at instead of being outlined."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from gazekit.data.table import Row, first_columns, open_table
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import Values, fixations, no_gaze
+
+IMAGE, ORDER, ONSET, DURATION = "IMAGE", "CURRENT_FIX_INDEX", "CURRENT_FIX_START", "CURRENT_FIX_DURATION"
+POSITION = ("CURRENT_FIX_X", "CURRENT_FIX_Y")
+SIZE = ("IMAGE_WIDTH", "IMAGE_HEIGHT")
+NEEDED = (IMAGE, ORDER, DURATION, *POSITION, *SIZE)
+
+
+class GazeMedSeg:
+    """Reads the fixation tables of GazeMedSeg, recorded by an EyeLink and normalised.
+
+    Positions are fractions of the image, read as pixels by ``IMAGE_WIDTH`` and ``IMAGE_HEIGHT``; durations are ms.
+    ``CURRENT_FIX_START`` is the onset in ms. A table without that column has an order, ``CURRENT_FIX_INDEX``, but no
+    times, and neither has the recording then: its fixations are in order. Rows in a row on one image are one recording.
+
+    Source: https://github.com/med-air/GazeMedSeg
+    """
+
+    def fits(self, path: Path) -> bool:
+        """Whether the columns are those of GazeMedSeg."""
+        return set(NEEDED) <= set(first_columns(path))
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per image, in the order of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, an image size that is not > 0 (with
+                row).
+        """
+        table = open_table(path, NEEDED)
+        has_onset = ONSET in table.columns
+        image = None
+        for image, rows in groupby(table.rows(), key=lambda row: row.word(IMAGE)):
+            t_ms, duration, x, y = fixations(
+                ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows), path
+            )
+            yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image)
+        if image is None:
+            raise no_gaze(path)
+
+
+def _fixation(row: Row, order: str) -> Values:
+    width, height = (row.number(column) for column in SIZE)
+    if not min(width, height) > 0:
+        raise DataError(f"{row.where}: the image is {width:g} x {height:g} pixels; expected a size > 0")
+    x, y = (row.number(column, may_be_lost=True) for column in POSITION)
+    return row.number(order), row.number(DURATION), x * width, y * height

@@ -1,0 +1,101 @@
+"""The gaze of REFLACX: chest radiographs read by radiologists while they dictate."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gazekit.data.table import Row, first_columns, open_table
+from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import Values, fixations, samples
+
+FIXATION = ("timestamp_start_fixation", "timestamp_end_fixation")
+SAMPLE = "timestamp_sample"
+POSITION = ("x_position", "y_position")
+DEGREE = ("angular_resolution_x_pixels_per_degree", "angular_resolution_y_pixels_per_degree")
+
+
+class Reflacx:
+    """Reads ``fixations.csv`` of a reading, and its ``gaze.csv`` of samples at 1000 Hz.
+
+    Times are seconds from the start of the dictation. Positions are pixels of the image already, with zoom and pan
+    taken out: the columns ``…_shown_from_image`` and ``…_in_screen_coordinates``, which say what part of the image was
+    shown where, are not needed for it. Some positions lie beside the image. Pixels per degree change with the zoom;
+    the recording carries their median.
+
+    The reading is named by its folder, such as ``P102R009922``, or by a column ``id``; the image by a column
+    ``dicom_id``, or by the metadata table, where there is one.
+
+    Args:
+        metadata: table of ``id`` and ``dicom_id``. None: every ``metadata*.csv`` beside the folder of the reading.
+
+    Source: https://doi.org/10.13026/e0dj-8498
+    """
+
+    def __init__(self, *, metadata: str | None = None) -> None:
+        self.metadata = metadata
+        self._images: dict[Path, dict[str, str]] = {}
+
+    def fits(self, path: Path) -> bool:
+        """Whether the columns are those of REFLACX's fixations or samples."""
+        columns = set(first_columns(path))
+        return {*POSITION, DEGREE[0]} <= columns and (set(FIXATION) <= columns or SAMPLE in columns)
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield the one recording of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, a fixation that ends before it starts
+                (with row).
+        """
+        has_samples = SAMPLE in first_columns(path)
+        table = open_table(path, (*POSITION, *DEGREE, *((SAMPLE,) if has_samples else FIXATION)))
+        if has_samples:
+            t_ms, x, y, degree = samples(((row, _sample(row)) for row in table.rows()), path)
+            duration = None
+        else:
+            t_ms, duration, x, y, degree = fixations(((row, _fixation(row)) for row in table.rows()), path)
+        first = next(table.rows())
+        reading = first.word("id") if "id" in table.columns else path.absolute().parent.name
+        image = first.word("dicom_id") if "dicom_id" in table.columns else self._image(path, reading)
+        known = degree[degree > 0]
+        yield Recording(
+            path,
+            x,
+            y,
+            t_ms,
+            duration,
+            exam_id=reading,
+            image=image,
+            pixels_per_degree=float(np.median(known)) if len(known) else None,
+        )
+
+    def _image(self, path: Path, reading: str) -> str | None:
+        """The image of a reading by the metadata, whose tables are read once."""
+        folder = path.absolute().parent.parent
+        tables = [Path(self.metadata)] if self.metadata else sorted(folder.glob("metadata*.csv"))
+        for table in tables:
+            if table not in self._images:
+                rows = open_table(table, ("id", "dicom_id")).rows()
+                self._images[table] = {row["id"]: row["dicom_id"] for row in rows}
+            if reading in self._images[table]:
+                return self._images[table][reading]
+        return None
+
+
+def _fixation(row: Row) -> Values:
+    start, end = (1000 * row.number(column) for column in FIXATION)
+    return start, end - start, *_place(row)
+
+
+def _sample(row: Row) -> Values:
+    return 1000 * row.number(SAMPLE), *_place(row)
+
+
+def _place(row: Row) -> Values:
+    """x, y and pixels per degree (the geometric mean of both axes), NaN where the eye was not found."""
+    x, y, across, down = (row.number(column, may_be_lost=True) for column in (*POSITION, *DEGREE))
+    if math.isnan(x) or math.isnan(y):
+        return math.nan, math.nan, math.nan
+    return x, y, math.sqrt(across) * math.sqrt(down) if min(across, down) > 0 else math.nan

@@ -1,0 +1,138 @@
+"""Samples as the Tobii Pro SDK hands them over, written to a table."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from gazekit.data.table import Row, first_columns, open_table
+from gazekit.errors import DataError
+from gazekit.gaze.geometry import screen as on_screen
+from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import samples
+
+CLOCKS = ("system_time_stamp", "device_time_stamp")
+"""Microseconds; the computer's clock first, for it is the one that other logs of the session share."""
+POINT = "gaze_point_on_display_area"
+VALIDITY = ("gaze_point_validity", "gaze_point_valid")
+"""What the SDK and what wrappers around it call it."""
+_VALID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
+
+Size = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """Where a table has one eye.
+
+    Args:
+        point: one column of ``(x, y)``, or one of x and one of y; fractions of the display.
+        validity: column of 0 and 1; None where there is none and lost samples are NaN.
+    """
+
+    point: tuple[str, ...]
+    validity: str | None
+
+    def gaze(self, row: Row) -> tuple[float, float] | None:
+        """The fractions of the display, or None where the eye was lost. Raises: DataError."""
+        if self.validity is not None:
+            valid = _VALID.get(row[self.validity].lower())
+            if valid is None:
+                raise DataError(
+                    f"{row.where}: {self.validity} is {row[self.validity][:40]!r}; expected 0 or 1"
+                )
+            if not valid:
+                return None
+        if len(self.point) == 1:
+            x, y = _pair(row, self.point[0])
+        else:
+            x, y = (row.number(column, may_be_lost=True) for column in self.point)
+        return None if math.isnan(x + y) else (x, y)
+
+
+class TobiiSDK:
+    """Reads tables of the Tobii Pro SDK's gaze data, one row per sample, such as those of a Tobii Pro Nano.
+
+    Needed are a clock, ``system_time_stamp`` or ``device_time_stamp`` (µs), and for an eye or both
+    ``left_gaze_point_on_display_area``: as one column of ``(x, y)`` or as two that end in ``_x`` and ``_y``; further
+    columns are not read. A sample is the mean of the eyes whose ``left_gaze_point_validity`` is 1; it is lost where
+    none is. The SDK gives fractions of the display, so the pixels follow from its size.
+
+    Args:
+        screen: width and height in pixels of the display that the tracker was set up for.
+        shown: left, top, width and height of the image on that display, pixels. None: not known, or the image was
+            zoomed or moved; then the recording is in pixels of the screen.
+
+    Source: https://developer.tobiipro.com/python/python-sdk-reference-guide.html
+    """
+
+    def __init__(
+        self,
+        *,
+        screen: tuple[Size, Size] = (1920, 1080),
+        shown: tuple[float, float, Size, Size] | None = None,
+    ) -> None:
+        self.screen, self.shown = screen, shown
+
+    def fits(self, path: Path) -> bool:
+        """Whether there are columns of a clock and of an eye."""
+        columns = first_columns(path)
+        return not set(CLOCKS).isdisjoint(columns) and bool(_eyes(columns))
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield the one recording of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+        """
+        table = open_table(path)
+        clock = next((name for name in CLOCKS if name in table.columns), None)
+        eyes = _eyes(table.columns)
+        if clock is None or not eyes:
+            raise DataError(
+                f"{path}: the columns are {', '.join(table.columns)[:200]}; expected {' or '.join(CLOCKS)} and "
+                f"left_{POINT} (or with _x and _y), as the Tobii Pro SDK names them"
+            )
+        t_ms, *fractions = samples(
+            ((row, (row.number(clock) / 1000, *_mean(row, eyes))) for row in table.rows()), path
+        )
+        x, y = on_screen(*self.screen).apply(*fractions)
+        recording = Recording(path, x, y, t_ms, on_screen=True)
+        yield recording if self.shown is None else recording.where_shown(*self.shown)
+
+
+def _eyes(columns: Sequence[str]) -> list[Eye]:
+    found = []
+    for side in ("left", "right"):
+        whole, parts = f"{side}_{POINT}", (f"{side}_{POINT}_x", f"{side}_{POINT}_y")
+        validity = next((f"{side}_{name}" for name in VALIDITY if f"{side}_{name}" in columns), None)
+        if whole in columns:
+            found.append(Eye((whole,), validity))
+        elif set(parts) <= set(columns):
+            found.append(Eye(parts, validity))
+    return found
+
+
+def _mean(row: Row, eyes: Sequence[Eye]) -> tuple[float, float]:
+    points = [point for eye in eyes if (point := eye.gaze(row)) is not None]
+    if not points:
+        return math.nan, math.nan
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _pair(row: Row, column: str) -> tuple[float, float]:
+    """``(x, y)`` as Python writes it, ``[x, y]`` or ``[x y]``; NaN for an empty cell."""
+    cell = row[column]
+    words = cell.strip("()[]").replace(",", " ").split()
+    if not words:
+        return math.nan, math.nan
+    try:
+        x, y = (float(word) for word in words)
+    except ValueError:
+        x = y = math.inf
+    if math.isinf(x) or math.isinf(y):
+        raise DataError(f"{row.where}: {column} is {cell[:40]!r}; expected (x, y)")
+    return x, y

@@ -1,0 +1,135 @@
+"""What a viewer showed where and when, by its log."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.data.table import Row, open_table
+from gazekit.errors import DataError
+from gazekit.gaze.geometry import shown_image, window
+from gazekit_datasets.gaze_rows import Values, samples
+
+TIME, BOX, IMAGE = "timestamp", "box_index", "dcm_path"
+WINDOW = ("box_pos_x", "box_pos_y", "box_size_w", "box_size_h")
+PLACE = ("img_pos_x", "img_pos_y", "img_scale_x", "img_scale_y")
+COLUMNS = (TIME, *PLACE, "img_size_w", "img_size_h", *WINDOW, BOX, IMAGE)
+
+NOTHING = "-1"
+"""In the place of an image that is not there yet; the zoom is -1 then."""
+ZOOM = (1e-3, 1e3)
+"""Screen pixels per image pixel that a viewer can show."""
+MOST_BOXES = 64
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Samples brought to the images that they lie on.
+
+    Args:
+        x, y: ``[N]`` pixels of the image; meaningless where the sample is on none.
+        image: ``[N]`` position of that image in the log's ``images``; -1 on none.
+        shown: ``[boxes, N]`` images on the screen at that time; -1 for a box that shows none or is covered.
+    """
+
+    x: Floats
+    y: Floats
+    image: Integers
+    shown: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerStates:
+    """The rows of a log: each says how one box shows its image from then on.
+
+    Args:
+        time: ``[S]`` ascending, in the log's unit.
+        window: ``[4, S]`` left, top, width and height of the box in pixels of the screen.
+        place: ``[4, S]`` left and top of the image in pixels of the screen; screen pixels per image pixel across, down.
+        box: ``[S]`` number of the box.
+        image: ``[S]`` position in ``images``; -1 where the box shows none.
+        images: paths as the log has them, in the order in which they first appear.
+    """
+
+    time: Floats
+    window: Floats
+    place: Floats
+    box: Floats
+    image: Integers
+    images: tuple[str, ...]
+
+    def follow(self, time: Floats, x: Floats, y: Floats) -> Followed:
+        """Find for every sample the box that it lies in and the image there.
+
+        Args:
+            time: ``[N]`` in the log's unit.
+            x, y: ``[N]`` pixels of the screen; NaN where lost.
+        """
+        latest = self._latest(time)  # [boxes, N]
+        left, top, width, height = self.window[:, latest]  # [boxes, N] each
+        across, down = window(left, top).apply(x, y)
+        inside = (latest >= 0) & (across >= 0) & (across < width) & (down >= 0) & (down < height)
+        row = np.where(inside, latest, -1).max(axis=0)  # [N]
+        box_left, box_top = self.window[:2, row]
+        image_left, image_top, *zoom = self.place[:, row]
+        in_box = window(box_left, box_top)
+        to_image = in_box.then(shown_image(image_left - box_left, image_top - box_top, *zoom))
+        shown = np.where(latest >= 0, self.image[latest], -1)
+        return Followed(*to_image.apply(x, y), np.where(row >= 0, self.image[row], -1), shown)
+
+    def _latest(self, time: Floats) -> Integers:
+        """The row that holds for each box at each time, ``[boxes, N]``; -1 before its first or under a newer box."""
+        latest = np.empty((len(np.unique(self.box)), len(time)), dtype=np.int64)
+        for holds, box in zip(latest, np.unique(self.box), strict=True):
+            rows = np.flatnonzero(self.box == box)
+            before = np.searchsorted(self.time[rows], time, side="right") - 1
+            holds[:] = np.where(before >= 0, rows[before], -1)
+        covered = [
+            np.any([(newer > older) & (older >= 0) & self._meet(older, newer) for newer in latest], axis=0)
+            for older in latest
+        ]
+        return np.where(covered, -1, latest)
+
+    def _meet(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
+        """Whether the boxes of two rows overlap."""
+        left, top, width, height = self.window[:, one]
+        other_left, other_top, other_width, other_height = self.window[:, other]
+        beside = (left >= other_left + other_width) | (other_left >= left + width)
+        above = (top >= other_top + other_height) | (other_top >= top + height)
+        return np.asarray(~(beside | above))
+
+
+def read_states(path: Path) -> ViewerStates:
+    """Read a viewer's log.
+
+    Raises:
+        DataError: not readable, columns missing, a cell that is no number, times that go back, a zoom out of range
+            (with row), more than 64 boxes.
+    """
+    images: dict[str, int] = {}
+    table = open_table(path, COLUMNS)
+    values = samples(((row, _state(row, images)) for row in table.rows()), path)
+    box = values[9]
+    if len(np.unique(box)) > MOST_BOXES:
+        raise DataError(
+            f"{path}: {BOX} has {len(np.unique(box))} values; expected at most {MOST_BOXES} boxes"
+        )
+    return ViewerStates(values[0], values[1:5], values[5:9], box, values[10].astype(np.int64), tuple(images))
+
+
+def _state(row: Row, images: dict[str, int]) -> Values:
+    box = [row.number(column) for column in (TIME, *WINDOW)]
+    left, top, *zoom = (row.number(column) for column in PLACE)
+    image = row[IMAGE]
+    if image in ("", NOTHING) or zoom == [-1, -1]:
+        return *box, 0.0, 0.0, 1.0, 1.0, row.number(BOX), -1
+    if not ZOOM[0] <= min(zoom) <= max(zoom) <= ZOOM[1]:
+        raise DataError(
+            f"{row.where}: the zoom is {zoom[0]:g}, {zoom[1]:g}; expected screen pixels per image pixel between "
+            f"{ZOOM[0]:g} and {ZOOM[1]:g}"
+        )
+    return *box, left, top, *zoom, row.number(BOX), images.setdefault(image, len(images))
