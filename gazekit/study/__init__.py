@@ -1,0 +1,1 @@
+"""Studies: many runs, systems × folds × seeds, carried out and compared."""

@@ -1,0 +1,208 @@
+"""What a study found, as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.evaluation.statistics import Interval
+
+SCHEMA = "gazekit.study/1"
+
+
+def _bounds(value: Any) -> Any:
+    """JSON has no NaN: a bound that could not be had is null there."""
+    return (
+        {key: math.nan if v is None else v for key, v in value.items()} if isinstance(value, dict) else value
+    )
+
+
+Bounded = Annotated[Interval, pydantic.BeforeValidator(_bounds)]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One measure of one system.
+
+    Args:
+        mean: over its runs, each on its own test part.
+        sd: sample standard deviation over the runs; None for one run.
+        runs: how many have this measure.
+        pooled: the measure of the pooled predictions with its 95 % interval over patients; None for measures
+            that are means over attention maps.
+    """
+
+    mean: float
+    sd: float | None
+    runs: int
+    pooled: Bounded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A system against the reference, on the pooled predictions of the exams that both have.
+
+    Args:
+        exams: how many.
+        auc_difference: AUC of the system minus AUC of the reference, with its paired 95 % interval over patients.
+        delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None where the test does not exist.
+        delong_holm, mcnemar_holm: the same, corrected by Holm over the systems of the study.
+    """
+
+    exams: int
+    auc_difference: Bounded
+    delong_p: float | None
+    mcnemar_p: float | None
+    delong_holm: float | None = None
+    mcnemar_holm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that could not be finished, ``fold-1-seed-0``, and why in one line."""
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Figures that a publication states for a system; None where it states none. On its own data and protocol."""
+
+    auc: float | None
+    acc: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One system.
+
+    Args:
+        name: in this study.
+        preset: that it was made from.
+        changes: ``key=value`` items on top of the preset that not all systems of the study have.
+        stand_in: what it stands in for and why; empty for a system that is what its name says.
+        runs: finished; ``planned``: asked for.
+        failures: of the others, those that failed.
+        metrics: measure (a key of ``report.measures.MEASURES``) → estimate; empty if no run was finished.
+        comparison: against the reference; None for the reference itself and where nothing can be compared.
+        parameters: trainable numbers of the model.
+        step_ratio: median time of a training step over that of the reference; None if not measured.
+        reported: the publication's figures, if they were asked for and there are any.
+        data: name of the prepared folder, where it is another than the study's.
+    """
+
+    name: str
+    preset: str
+    runs: int
+    planned: int
+    changes: tuple[str, ...] = ()
+    stand_in: str = ""
+    failures: tuple[Failure, ...] = ()
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    parameters: int | None = None
+    step_ratio: float | None = None
+    reported: Reported | None = None
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the numbers come from: device in words, package → version, date (ISO), minutes of training in all runs."""
+
+    device: str
+    versions: dict[str, str]
+    date: str
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """All that a table of a study says.
+
+    Args:
+        title: of the study.
+        dataset: name of the prepared folder; ``fingerprint`` of its content.
+        exams, patients: in the test parts.
+        classes: class → exams in the test parts, in the order of the labels (two classes: negative, positive).
+        protocol: the folds in words.
+        folds, repeats, seeds: how many; runs per system = folds × repeats × seeds.
+        reference: name of the row that the others are compared with.
+        rows: in the order of the study.
+        evidence: device, versions, date, work.
+        leak: what the splits leak, in words; empty for nothing.
+        notes: what a reader must know beside.
+        reported: name under which publications' figures were asked for; empty if not.
+    """
+
+    title: str
+    dataset: str
+    fingerprint: str
+    exams: int
+    patients: int
+    classes: dict[str, int]
+    protocol: str
+    folds: int
+    repeats: int
+    seeds: int
+    reference: str
+    rows: tuple[Row, ...]
+    evidence: Evidence
+    leak: str = ""
+    notes: tuple[str, ...] = ()
+    reported: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with the schema; NaN becomes null."""
+        values: dict[str, Any] = _without_nan({"schema": SCHEMA, **asdict(self)})
+        return values
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "StudyResult":
+        """Read what ``to_json`` gave, as text. Raises DataError: another schema or damaged."""
+        try:
+            values = json.loads(text)
+            schema = values.pop("schema", None)
+            if schema != SCHEMA:
+                raise DataError(
+                    f"results of a study: schema {schema}, expected {SCHEMA}; make the table again"
+                )
+            return pydantic.TypeAdapter(cls).validate_python(values)
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"results of a study: not readable: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """One system's predictions of the test parts, the runs of an exam averaged.
+
+    Args:
+        exam_ids, patient_ids: ``[N]``, in the order of the data set; exams that no finished run predicted are left out.
+        labels: ``[N]``.
+        probabilities: ``[N, classes]``.
+    """
+
+    exam_ids: Sequence[str]
+    patient_ids: Sequence[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+PooledRows = Mapping[str, Pooled]
+"""Name of a row → its pooled predictions; a row without a finished run is not in it."""
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
