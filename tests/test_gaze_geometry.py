@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.gaze.geometry import Placement, screen, shown_at_height, shown_image, window
+from gazekit.gaze.geometry import Placement, screen, shown_image, window
 
 scales, offsets = st.floats(0.05, 20), st.floats(-3000, 3000)
 placements = st.builds(Placement, scales, scales, offsets, offsets)
@@ -33,11 +33,32 @@ def test_the_formula_of_the_viewer_log():
     np.testing.assert_allclose(y, [560, 140, 100])
 
 
-def test_miceyes_display_scaling():
-    """x · H_original / display height, on both axes."""
-    x, y = shown_at_height(800, 4084).apply(*point(206, 412))
-    assert x[0] == pytest.approx(206 * 4084 / 800)
-    assert y[0] == pytest.approx(412 * 4084 / 800)
+def test_a_viewer_that_stretches_has_two_zooms():
+    x, y = shown_image(10.0, 20.0, 0.5, 2.0).apply(*point(110, 120))
+    assert (x[0], y[0]) == (200, 50)
+
+
+views = st.tuples(st.floats(0.5, 8), st.floats(-4000, 4000), st.floats(-4000, 4000))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lesion=st.tuples(st.floats(0, 3328), st.floats(0, 4084)),
+    box=st.tuples(st.floats(0, 1920), st.floats(0, 1080)),
+    seen=st.lists(views, min_size=3, max_size=3),
+)
+def test_a_lesion_clicked_at_three_zooms_lands_within_one_pixel(lesion, box, seen):
+    """A click is a whole pixel of the screen, so at half the size of the image it is right to one image pixel."""
+    landed = []
+    for zoom, left, top in seen:
+        path = window(*box).then(shown_image(left - box[0], top - box[1], zoom))
+        on_screen = path.inverse().apply(*point(*lesion))
+        back = path.apply(*on_screen)
+        np.testing.assert_allclose(np.ravel(back), lesion, atol=1e-6)
+        landed.append(np.ravel(path.apply(*np.rint(on_screen))))
+        assert np.abs(landed[-1] - lesion).max() <= 0.5 / zoom + 1e-6
+    assert np.ptp(landed, axis=0).max() <= 2
+    assert np.abs(np.array(landed) - lesion).max() <= 1 + 1e-6
 
 
 @settings(max_examples=60, deadline=None)

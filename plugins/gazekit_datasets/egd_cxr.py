@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 
@@ -42,17 +43,16 @@ class EgdCxr:
             DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
         """
         table = open_table(path, NEEDED)
-        has_samples, has_onset = _has_samples(table), ONSET in table.columns
+        has_samples, onset = _has_samples(table), ONSET if ONSET in table.columns else TIME
         image = None
-        for (image, _), rows in groupby(table.rows(), key=_image):
-            if has_samples:
-                t_ms, x, y = samples(((row, (1000 * row.number(TIME), *_place(row))) for row in rows), path)
-                duration = None
-            else:
-                t_ms, duration, x, y = fixations(
-                    ((row, _fixation(row, ONSET if has_onset else TIME)) for row in rows), path
-                )
-            yield Recording(path, x, y, t_ms, duration, image=image)
+        with closing(table.rows()) as every:
+            for (image, _), rows in groupby(every, key=_image):
+                if has_samples:
+                    t_ms, x, y = samples(((row, _sample(row)) for row in rows), path)
+                    duration = None
+                else:
+                    t_ms, duration, x, y = fixations(((row, _fixation(row, onset)) for row in rows), path)
+                yield Recording(path, x, y, t_ms, duration, image=image)
         if image is None:
             raise no_gaze(path)
 
@@ -66,6 +66,10 @@ def _has_samples(table: Table) -> bool:
         return False
     first = ((_image(row), row[FIXATION]) for row in islice(table.rows(), _LOOKED_AT))
     return any(one == other for one, other in pairwise(first))
+
+
+def _sample(row: Row) -> Values:
+    return 1000 * row.number(TIME), *_place(row)
 
 
 def _fixation(row: Row, onset: str) -> Values:

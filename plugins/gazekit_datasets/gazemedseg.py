@@ -1,6 +1,7 @@
 """The gaze of GazeMedSeg: polyps and prostates that were looked at instead of being outlined."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -39,11 +40,12 @@ class GazeMedSeg:
         table = open_table(path, NEEDED)
         has_onset = ONSET in table.columns
         image = None
-        for image, rows in groupby(table.rows(), key=lambda row: row.word(IMAGE)):
-            t_ms, duration, x, y = fixations(
-                ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows), path
-            )
-            yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image)
+        with closing(table.rows()) as every:
+            for image, rows in groupby(every, key=lambda row: row.word(IMAGE)):
+                t_ms, duration, x, y = fixations(
+                    ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows), path
+                )
+                yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image)
         if image is None:
             raise no_gaze(path)
 

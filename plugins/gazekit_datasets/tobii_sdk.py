@@ -126,11 +126,10 @@ def _mean(row: Row, eyes: Sequence[Eye]) -> tuple[float, float]:
 def _pair(row: Row, column: str) -> tuple[float, float]:
     """``(x, y)`` as Python writes it, ``[x, y]`` or ``[x y]``; NaN for an empty cell."""
     cell = row[column]
-    words = cell.strip("()[]").replace(",", " ").split()
-    if not words:
+    if not cell:
         return math.nan, math.nan
     try:
-        x, y = (float(word) for word in words)
+        x, y = (float(word) for word in cell.strip("()[]").replace(",", " ").split())
     except ValueError:
         x = y = math.inf
     if math.isinf(x) or math.isinf(y):
