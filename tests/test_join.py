@@ -77,3 +77,32 @@ def test_nothing_matching_shows_an_example_of_each_side():
 def test_one_side_empty_is_an_error(recordings, exams, message):
     with pytest.raises(DataError, match=message):
         join([recording(exam_id="A", view="cc")] * recordings, EXAMS[:exams])
+
+
+def named(file, **about):
+    return Recording(Path(file), np.array([1.0]), np.array([2.0]), **about)
+
+
+@pytest.mark.parametrize("file", ["a_mlo.csv", "sub/A_MLO.TSV", "a_mlo.dcm.csv", "a_mlo"])
+def test_a_recording_that_names_nothing_is_called_like_its_image(file):
+    assert list(join([named(file)], EXAMS).matched) == [("A", "mlo")]
+
+
+def test_a_recording_that_names_something_is_not_judged_by_its_file():
+    joined = join(
+        [named("a_mlo.csv", image="other.png"), named("a_cc.csv", exam_id="Z"), named("b_cc.csv")], EXAMS
+    )
+    assert list(joined.matched) == [("B", "cc")]
+    assert len(joined.unmatched_recordings) == 2
+
+
+def test_an_exam_alone_is_enough_where_it_has_one_image():
+    joined = join([recording(exam_id="B"), recording(exam_id="A")], EXAMS)
+    assert list(joined.matched) == [("B", "cc")]
+    assert [one.exam_id for one in joined.unmatched_recordings] == ["A"]
+
+
+def test_a_file_name_that_fits_two_images_is_an_error():
+    exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
+    with pytest.raises(DataError, match=r"1-1\.csv: the image name fits 2 images"):
+        join([named("1-1.csv")], exams)

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,7 +63,7 @@ def fixations(
     for recording in chosen:
         check, these = check_recording(recording, size=size, settings=detection)
         if these is None:
-            faults.append(str(check.fault))
+            faults.append(f"{recording}: {check.fault}")
         else:
             found.append(_record(len(found) + 1, recording, these, of_image=image is not None))
     if not found:
@@ -111,27 +112,30 @@ def _rows(found: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def _print(found: list[dict[str, Any]], out: Path | None) -> None:
-    durations = sorted(
+    durations = [
         f["duration_ms"] for each in found for f in each["fixations"] if f["duration_ms"] is not None
-    )
-    grids = sorted({each["pixels_of"] for each in found})
+    ]
     summary = [
         ("recordings", len(found)),
         ("fixations", sum(len(each["fixations"]) for each in found)),
-        (
-            "median duration, ms",
-            f"{durations[len(durations) // 2]:.0f}" if durations else "unknown: no times",
-        ),
-        ("pixels of the", " and of the ".join(grids)),
+        ("median duration, ms", f"{median(durations):.0f}" if durations else "unknown, no times"),
+        ("pixels of the", " and of the ".join(sorted({each["pixels_of"] for each in found}))),
     ]
     if out is not None:
         console.print_table(("", "value"), [*summary, ("written", out)])
         return
-    several_files = len({each["file"] for each in found}) > 1
-    rows = [["" if cell is None else cell for cell in row] for row in _rows(found)]
-    told = [any(row[i] != "" for row in rows) for i in range(len(COLUMNS))]
-    told[0], told[1] = len(found) > 1, several_files
-    shown = [i for i in range(len(COLUMNS)) if told[i]]
-    cells = [[f"{row[i]:.1f}" if isinstance(row[i], float) else row[i] for i in shown] for row in rows]
-    console.print_table([COLUMNS[i] for i in shown], cells, fold="image" if told[4] else "file")
+    columns = dict(zip(COLUMNS, zip(*_rows(found), strict=True), strict=True))
+    if len({each["file"] for each in found}) == 1 or all(each["exam_id"] or each["image"] for each in found):
+        columns.pop("file")
+    if len(found) == 1:
+        columns.pop("recording")
+    shown = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
+    longest = next((name for name in ("image", "file", "exam_id") if name in shown), None)
+    console.print_table(list(shown), zip(*(map(_text, c) for c in shown.values()), strict=True), fold=longest)
     console.note("; ".join(f"{name} {value}" for name, value in summary))
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)

@@ -36,6 +36,8 @@ _COLUMNS = {
     "breast": "breast",
     "lesion": "lesion",
 }
+_LINES = 8
+"""Warnings of one sort that are printed."""
 _SHARES = ("lost", "border", "outside", "breast", "lesion")
 
 
@@ -96,7 +98,7 @@ def validate(
     if as_json:
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
     else:
-        _print(checked, joined, unreadable)
+        _print(recordings, checked, joined, unreadable)
 
 
 def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[
     }
 
 
-def _print(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
+def _print(title: object, checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
     from gazekit.gaze.validation import medians
 
     middle = medians(checked)
@@ -129,14 +131,16 @@ def _print(checked: "list[Checked]", joined: "Joined | None", unreadable: list[s
     if joined is not None:
         totals += matching_rows(joined)
     totals += [("files that cannot be read", len(unreadable))] if unreadable else []
-    console.print_table(("", "number"), totals, title="\n")
+    console.print_table(("", "number"), totals, title=f"\n{title}")
     _warn(checked, joined, unreadable)
 
 
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{100 * value:.0f} %" if name in _SHARES else f"{value:.0f}"
+    if name in _SHARES:
+        return f"{100 * value:.0f} %"
+    return f"{value:.1f}" if name == "seconds" else f"{value:.0f}"
 
 
 def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
@@ -144,15 +148,15 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
 
     if joined is not None:
         warn_of_unmatched(joined)
-    for sentence, names in doubts(checked).items():
-        console.warn(f"{sentence} ({len(names)} of {len(checked)}: {some(names)})")
     images = dict.fromkeys(each.image_fault for each in checked if each.image_fault)
-    faults = [each.check.fault for each in checked if each.check.fault]
-    for what, reasons in (("files cannot be read", unreadable), ("images cannot be used", [*images])):
-        if reasons:
-            console.warn(f"{len(reasons)} {what}: {some(reasons, most=2)}")
-    if faults:
-        console.warn(f"{len(faults)} of {len(checked)} recordings have no fixations: {some(faults, most=2)}")
+    about = [
+        f"{what} ({len(names)} of {len(checked)}: {some(names)})" for what, names in doubts(checked).items()
+    ]
+    for lines in (unreadable, [*images], about):
+        for line in lines[:_LINES]:
+            console.warn(line)
+        if len(lines) > _LINES:
+            console.warn(f"and {len(lines) - _LINES} more like these; --json lists all")
 
 
 def _draw(checked: "list[Checked]", folder: Path | None) -> None:

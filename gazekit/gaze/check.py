@@ -74,7 +74,7 @@ def check_recording(
             check = _place(check, placed, size)
         fixations = fixations_of(placed, image_height=height, image_width=width, settings=settings)
     except DataError as error:
-        return replace(check, fault=str(error)), None
+        return replace(check, fault=str(error).removeprefix(f"{recording}: ")), None
     is_timed = recording.t_ms is not None or recording.duration_ms is not None
     duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
     return replace(check, fixations=len(fixations), median_duration_ms=duration), fixations
@@ -95,7 +95,7 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
         return own, float(usable.max(initial=0)) + 1  # so high that every sample lies inside
     raise DataError(
         f"{recording}: neither the recording nor an image says how long one degree of visual angle is; give the image, "
-        "or set fixations.pixels_per_degree (1: thresholds in pixels)"
+        "or --set fixations.pixels_per_degree (1: thresholds in pixels)"
     )
 
 
@@ -111,7 +111,7 @@ def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
 
 
 def doubts_about(check: RecordingCheck) -> list[str]:
-    """What looks wrong with a recording, in sentences that are the same for all recordings of their sort."""
+    """Its fault and what else looks wrong with a recording, in sentences that do not name it."""
     rate, breast = check.rate_hz, check.breast
     doubts = {
         "more than half of the samples are lost": check.lost > 0.5,
@@ -127,7 +127,8 @@ def doubts_about(check: RecordingCheck) -> list[str]:
             breast is not None and breast < 0.2
         ),
     }
-    return [sentence for sentence, holds in doubts.items() if holds]
+    faults = [] if check.fault is None else [check.fault]
+    return faults + [sentence for sentence, holds in doubts.items() if holds]
 
 
 def _time(recording: Recording) -> RecordingCheck:

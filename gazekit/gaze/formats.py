@@ -95,8 +95,8 @@ def _fitting(path: Path, readers: Mapping[str, "GazeReader"]) -> str | None:
 
 def _misfit(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     columns = first_columns(path)
-    start = ", ".join(columns[:12])[:200] + (", …" if len(columns) > 12 else "")
-    begins = f"begins with the columns {start}" if start.isprintable() and start else "begins with no text"
+    start = ", ".join(columns[:12])[:160] + ("…" if len(columns) > 12 else "")
+    begins = f"begins with {start!r}" if start and start.isprintable() else "begins with no text"
     return (
         f"{path.name} {begins}; the formats are {', '.join(sorted(readers))}; export it in one of them "
         "with its columns as they are, or choose with --format"

@@ -18,8 +18,8 @@ from gazekit.gaze.recording import Recording
 
 Grey = NDArray[np.float32]
 
-SIDE = 1024
-"""Longer side of a drawing in pixels."""
+SIDES = (512, 1024)
+"""Least and most pixels of the longer side of a drawing: large enough to see, small enough to draw quickly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class Viewed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """What an overlay of one recording is drawn from, on a grid of at most 1024 pixels.
+    """What an overlay of one recording is drawn from, on a grid of 512 to 1024 pixels.
 
     Args:
         pixels: ``[H, W]`` in [0, 1].
@@ -111,8 +111,9 @@ def _with_dwell(
 
 def _drawing(pixels: Grey, recording: Recording, fixations: Fixations, settings: FixationSettings) -> Drawing:
     height, width = pixels.shape
-    scale = min(SIDE / max(height, width), 1.0)
+    longer = max(height, width)
+    scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), dtype=np.float32)
-    shrunk = replace(fixations, x=fixations.x * size[0] / width, y=fixations.y * size[1] / height)
-    return Drawing(np.clip(small, 0, 1), shrunk, sigma_pixels(recording, height, settings) * scale)
+    scaled = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    moved = replace(fixations, x=fixations.x * size[0] / width, y=fixations.y * size[1] / height)
+    return Drawing(np.clip(scaled, 0, 1), moved, sigma_pixels(recording, height, settings) * scale)

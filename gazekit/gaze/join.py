@@ -77,7 +77,7 @@ def _by_name(exams: Sequence[Exam]) -> tuple[dict[str, set[Key]], dict[str, set[
 
 
 def _by_image(recording: Recording, names: dict[str, set[Key]], stems: dict[str, set[Key]]) -> Key | None:
-    names_nothing = recording.exam_id is None and recording.view is None and recording.image is None
+    names_nothing = not (recording.exam_id or recording.view or recording.image)
     image = recording.source.name if names_nothing else recording.image or ""
     path = PureWindowsPath(image)  # splits at / and at \
     name, stem = path.name.casefold(), path.stem.casefold()

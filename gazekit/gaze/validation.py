@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,7 @@ from gazekit.errors import DataError
 from gazekit.gaze.check import RecordingCheck, doubts_about
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.formats import GazeFile
-from gazekit.gaze.image_check import Drawing, Viewed, check_view
+from gazekit.gaze.image_check import Drawing, ViewCheck, Viewed, check_view
 from gazekit.gaze.join import Joined, Key
 from gazekit.gaze.recording import Recording
 
@@ -103,7 +103,7 @@ def check_all(
         exams, joined: the data set, and which recording belongs to which image; without one, nothing is read.
         settings: how fixations are found.
         draw: give the drawings too.
-        jobs: worker processes.
+        jobs: worker processes that read images.
     """
     formats = {id(recording): name for name, recording in recordings}
     images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
@@ -113,12 +113,18 @@ def check_all(
         tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw)))
     for recording in joined.unmatched_recordings if joined else [each for _, each in recordings]:
         tasks.append((None, Viewed(None, (recording,), None, settings)))
-    with closing(ordered_map(check_view, (task for _, task in tasks), jobs=jobs if joined else 1)) as results:
+    viewed = (task for _, task in tasks)
+    with closing(ordered_map(check_view, viewed, jobs=jobs if joined else 0, lost=_lost)) as results:
         for (image, task), result in zip(tasks, results, strict=True):
             found = zip(task.recordings, result.checks, result.drawings, strict=True)
             yield [
                 Checked(each, formats[id(each)], image, check, result.fault, d) for each, check, d in found
             ]
+
+
+def _lost(viewed: Viewed, reason: str) -> ViewCheck:
+    """What can be said without the image that took its worker along."""
+    return replace(check_view(replace(viewed, image=None)), fault=f"{viewed.image}: {reason}")
 
 
 def medians(checked: Sequence[Checked]) -> dict[str, float | None]:

@@ -1,0 +1,279 @@
+"""``gazekit gaze`` as a user meets it: from a folder of recordings to a gaze-joined data set."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import gazekit
+from made_data import make_folder, write_exams
+from PIL import Image
+
+from gazekit.data.prepared import PreparedDataset
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "gaze"
+VIEWS = ("cc", "mlo")
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(table.read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four exams of two views without gaze, 32 px."""
+    root = make_folder(tmp_path_factory.mktemp("gaze") / "images", exams=4, without_gaze=4)
+    rows = rows_of(root / "exams.csv")
+    write_exams(root, [{k: v for k, v in row.items() if not k.endswith("_gaze")} for row in rows])
+    return root
+
+
+def bright(images: Path, name: str) -> tuple[float, float]:
+    """The middle of an image's lesion."""
+    y, x = np.nonzero(np.asarray(Image.open(images / f"{name}_mask.png")))
+    return float(x.mean()) + 0.5, float(y.mean()) + 0.5
+
+
+@pytest.fixture(scope="module")
+def recordings(images: Path) -> Path:
+    """Three exams by plain tables named like their images, one by MicEye; a stranger and a note beside them."""
+    root = images.parent / "recordings"
+    root.mkdir()
+    header = "exam_id,view,t_ms,x,y\n"
+    for name in [f"e00{number}_{view}" for number in range(3) for view in VIEWS]:
+        x, y = bright(images, name)
+        rows = [f"{name[:4]},{name[5:]},{1000 * i / 60},{x},{y}" for i in range(60)]
+        (root / f"{name}.csv").write_text(header + "\n".join(rows))
+    x, y = (25 * value for value in bright(images, "e003_cc"))  # as displayed 800 px high
+    (root / "e003.csv").write_text(f"D:\\study\\e003_cc.png;1;{[[x, y]] * 9};[];(0, 0)\n")
+    (root / "stranger.csv").write_text(header + "Z,cc,0,1,2\nZ,cc,10,1,2\n")
+    (root / "notes.txt").write_text("calibrated twice")
+    return root
+
+
+def joined_to(images: Path) -> list[object]:
+    return ["--dataset", "folder", "--source", images]
+
+
+def test_validate_counts_matches_measures_dwell_and_draws(
+    images: Path, recordings: Path, tmp_path: Path
+) -> None:
+    shown = gazekit("gaze", "validate", recordings, *joined_to(images), "--overlays", tmp_path / "o")
+    rows = dict(
+        re.findall(r"^(recordings .+?|images .+?)  +(\d+)$", re.sub(" +\n", "\n", shown.stdout), re.M)
+    )
+    assert rows == {
+        "recordings of plain": "7",
+        "recordings of miceye": "1",
+        "recordings that match an image": "7",
+        "recordings that match none": "1",
+        "images with a recording": "7",
+        "images without a recording": "1",
+    }
+    assert "1 files in" in shown.stderr and "skipped: notes.txt" in shown.stderr
+    assert "1 recordings match no image" in shown.stderr and "exam Z" in shown.stderr
+    assert "1 images have no recording: exam e003 view mlo" in shown.stderr
+    pictures = sorted(path.name for path in (tmp_path / "o").iterdir())
+    assert pictures == sorted([f"e00{n}_{v}.png" for n in range(3) for v in VIEWS] + ["e003_cc.png"])
+    picture = np.asarray(Image.open(tmp_path / "o" / "e000_cc.png")).astype(int)
+    assert picture.shape == (512, 512, 3) and (np.ptp(picture, axis=2) > 40).any()  # colour over grey
+
+
+def test_validate_as_json_holds_the_numbers(images: Path, recordings: Path) -> None:
+    result = json.loads(gazekit("gaze", "validate", recordings, *joined_to(images), "--json").stdout)
+    assert result["schema"] == "gazekit.gaze_validation/1"
+    by_name = {(each["exam_id"], each["view"]): each for each in result["recordings"]}
+    plain = by_name["e000", "cc"]
+    assert (plain["format"], plain["rows"], plain["matched"], plain["doubts"]) == ("plain", 60, True, [])
+    assert plain["rate_hz"] == pytest.approx(60) and plain["median_duration_ms"] == pytest.approx(1000)
+    assert (plain["lost"], plain["outside"], plain["lesion"]) == (0, 0, 1)
+    assert plain["lesion_area"] == pytest.approx(36 / 32**2)
+    miceye = by_name["e003", "cc"]
+    assert (miceye["rate_hz"], miceye["fixations"], miceye["lesion"]) == (None, 9, 1)
+    assert by_name["Z", "cc"]["matched"] is False
+    assert result["images_without_recording"] == [{"exam_id": "e003", "view": "mlo"}]
+
+
+def test_validate_alone_needs_no_images_and_says_what_is_missing(recordings: Path) -> None:
+    shown = gazekit("gaze", "validate", recordings)
+    assert "e000_cc.csv e000 cc" in shown.stdout and "outside" not in shown.stdout
+    assert "how long one degree of visual angle is" in shown.stderr
+
+
+def test_validate_names_what_cannot_be_read_and_what_looks_wrong(images: Path, tmp_path: Path) -> None:
+    header = "exam_id,view,t_ms,x,y\n"
+    (tmp_path / "e000_cc.csv").write_text(header + "".join(f"e000,cc,{10 * i},0.5,0.5\n" for i in range(50)))
+    (tmp_path / "e000_mlo.csv").write_text(
+        header + "".join(f"e000,mlo,{10 * i},900,900\n" for i in range(50))
+    )
+    (tmp_path / "e001_cc.csv").write_text(header + "e001,cc,0,left,2\n")
+    said = gazekit("gaze", "validate", tmp_path, *joined_to(images)).stderr
+    assert "e001_cc.csv row 2: x is 'left'" in said
+    assert "lie in the first pixel" in said and "(1 of 2: e000 cc)" in said
+    assert "usable samples lie outside the image" in said and "(1 of 2: e000 mlo)" in said
+
+
+def test_import_writes_what_prepare_takes_and_gives_the_same_data_set(
+    images: Path, recordings: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "new" / "gaze.csv"
+    shown = gazekit("gaze", "import", recordings, table, *joined_to(images))
+    assert re.search(r"samples written +369", shown.stdout)  # 6 x 60 and 9 of MicEye
+    common = ["--size", "16", "--crop", "none"]
+    direct = gazekit("data", "prepare", "folder", images, tmp_path / "a", "--gaze", recordings, *common)
+    gazekit("data", "prepare", "folder", images, tmp_path / "b", "--gaze", table, *common)
+    first, second = (PreparedDataset.open(tmp_path / name) for name in "ab")
+    np.testing.assert_array_equal(first.gaze, second.gaze)
+    assert first.gaze.any()
+    assert re.search(r"recordings that match an image +7", direct.stdout)
+    assert re.search(r"recordings that match none +1", direct.stdout)
+    assert re.search(r"mlo without a recording +1", direct.stdout)
+
+
+def test_import_can_write_fixations(images: Path, recordings: Path, tmp_path: Path) -> None:
+    shown = gazekit("gaze", "import", recordings, tmp_path / "f.csv", *joined_to(images), "--fixations")
+    assert re.search(r"fixations written +15", shown.stdout)
+    rows = rows_of(tmp_path / "f.csv")
+    assert rows[0].keys() == {"exam_id", "view", "start_ms", "duration_ms", "x", "y"}
+    x, y = bright(images, "e000_cc")
+    assert (float(rows[0]["x"]), float(rows[0]["y"])) == pytest.approx((x, y))
+
+
+def test_recordings_that_name_nothing_join_by_their_file(images: Path, tmp_path: Path) -> None:
+    x, y = (25 * value for value in bright(images, "e001_mlo"))
+    (tmp_path / "e001_mlo.csv").write_text(f"other.png;1;{[[x, y]] * 9};[];(0, 0)\n")
+    said = gazekit("gaze", "validate", tmp_path, *joined_to(images), code=3).stderr
+    assert "none of the 1 gaze recordings matches any of the 4 exams" in said
+    (tmp_path / "e001_mlo.csv").write_text(f";1;{[[x, y]] * 9};[];(0, 0)\n")
+    shown = gazekit("gaze", "validate", tmp_path, *joined_to(images))
+    assert "e001 mlo" in shown.stdout
+
+
+def test_fixations_as_table_csv_and_json(images: Path, recordings: Path, tmp_path: Path) -> None:
+    file, image = recordings / "e000_cc.csv", images / "e000_cc.png"
+    x, y = bright(images, "e000_cc")
+    table = gazekit("gaze", "fixations", file, "--image", image)
+    assert re.search(rf"e000 +cc +0\.0 +1000\.0 +{x:.1f} +{y:.1f}", table.stdout)
+    assert "pixels of the image" in table.stderr
+    result = json.loads(gazekit("gaze", "fixations", file, "--image", image, "--json").stdout)
+    assert result["schema"] == "gazekit.fixations/1"
+    (found,) = result["recordings"]
+    assert found["fixations"] == [{"onset_ms": 0, "duration_ms": pytest.approx(1000), "x": x, "y": y}]
+    out = tmp_path / "f.csv"
+    degrees = ["--set", "fixations.pixels_per_degree=1"]  # every threshold in pixels
+    gazekit("gaze", "fixations", recordings, "--exam", "e000", *degrees, "--out", out)
+    rows = rows_of(out)
+    assert [(row["exam_id"], row["view"], row["onset_ms"]) for row in rows] == [
+        ("e000", v, "0.0") for v in VIEWS
+    ]
+
+
+def test_thresholds_and_options_reach_the_detection_and_the_reader(images: Path, recordings: Path) -> None:
+    file, image = recordings / "e000_cc.csv", images / "e000_cc.png"
+    strict = ["--set", "fixations.minimum_duration_ms=1500"]
+    said = gazekit("gaze", "fixations", file, "--image", image, *strict, code=3).stderr
+    assert "ivt finds no fixation" in said and "at least 1500 ms" in said
+    miceye = ["gaze", "fixations", recordings / "e003.csv", "--image", images / "e003_cc.png", "--json"]
+    (usual,) = json.loads(gazekit(*miceye).stdout)["recordings"]
+    (other,) = json.loads(gazekit(*miceye, "--set", "display_height=1600").stdout)["recordings"]
+    assert usual["fixations"][0]["x"] == pytest.approx(2 * other["fixations"][0]["x"])
+    assert usual["fixations"][0]["duration_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fixations", "REC/e000_cc.csv"], 3, "give the image, or --set fixations.pixels_per_degree"),
+        (["fixations", "nowhere"], 3, "nowhere: there is no such file"),
+        (["fixations", "IMG"], 3, "is a gaze recording; "),
+        (["fixations", "REC", "--exam", "Y"], 3, "no recording of exam Y"),
+        (["fixations", "REC", "--format", "plane"], 2, "Did you mean 'plain'?"),
+        (
+            ["fixations", "REC", "--set", "fixations.method=fast"],
+            2,
+            "fixations.method: Input should be 'ivt' or 'idt'",
+        ),
+        (
+            ["fixations", "REC", "--set", "fixations.speed=1"],
+            2,
+            "fixations.speed: no such setting; there are method",
+        ),
+        (
+            ["fixations", "REC", "--set", "fixations.sigma_degrees=-1"],
+            2,
+            "sigma_degrees is -1.0; expected a number",
+        ),
+        (["fixations", "REC", "--set", "zoom=1"], 2, "'zoom': no gaze format has such an option; there are "),
+        (["fixations", "REC", "--format", "plain", "--set", "zoom=1"], 2, "'zoom': no such option of Plain"),
+        (["validate", "REC", "--dataset", "folder"], 2, "--dataset and --source go together"),
+        (["validate", "REC", "--overlays", "o"], 2, "--overlays needs the images"),
+        (
+            ["validate", "REC/stranger.csv", "--dataset", "folder", "--source", "IMG"],
+            3,
+            "none of the 1 gaze recordings",
+        ),
+        (
+            ["import", "REC/stranger.csv", "OUT", "--dataset", "folder", "--source", "IMG"],
+            3,
+            "none of the 1 gaze",
+        ),
+        (
+            ["import", "REC", "REC/new.csv", "--dataset", "folder", "--source", "IMG"],
+            2,
+            "lies among the recordings",
+        ),
+        (["import", "REC", "OUT", "--dataset", "folder", "--source", "nowhere"], 3, "nowhere"),
+        (["heatmap", "REC", "IMG/e000_cc.png", "OUT"], 3, "expected one recording to draw, found 8"),
+    ],
+)
+def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
+    images: Path, recordings: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    places = {"REC": str(recordings), "IMG": str(images), "OUT": str(tmp_path / "out")}
+    filled = [re.sub("REC|IMG|OUT", lambda found: places[found[0]], each) for each in arguments]
+    said = gazekit("gaze", *filled, code=code).stderr.splitlines()
+    errors = [line for line in said if not line.startswith("warning: ")]
+    assert len(errors) == 1 and errors[0].startswith("error: ") and message in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_gaze_that_the_data_set_names_is_sniffed_too(images: Path, recordings: Path, tmp_path: Path) -> None:
+    raw = make_folder(tmp_path / "raw", exams=4, without_gaze=0)
+    (raw / "e000_cc.csv").write_text(f"e000_cc.png;1;{[[200, 200]] * 9};[];(0, 0)\n")
+    common = ["--size", "16", "--crop", "none"]
+    assert re.search(
+        r"cc with gaze +4", gazekit("data", "prepare", "folder", raw, tmp_path / "p", *common).stdout
+    )
+    narrow = ["--gaze-set", "fixations.sigma_degrees=0.5", "--gaze-set", "display_height=400"]
+    gazekit("data", "prepare", "folder", raw, tmp_path / "n", *common, *narrow)
+    wide, thin = (PreparedDataset.open(tmp_path / name) for name in "pn")
+    assert not np.array_equal(wide.gaze[0, 0], thin.gaze[0, 0])
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_tables_keep_to_the_terminal(images: Path, recordings: Path, columns: int) -> None:
+    for command in (
+        ["validate", recordings, *joined_to(images)],
+        ["fixations", recordings, "--set", "fixations.pixels_per_degree=20"],
+    ):
+        shown = gazekit("gaze", *command, COLUMNS=str(columns)).stdout
+        tables = [line for line in shown.splitlines() if str(recordings) not in line]  # a path is not broken
+        assert max(map(len, tables)) <= columns
+        assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name"),
+    [("eyelink/eyelink_monocular_example.asc", "eyelink"), ("tobii_studio/data.tsv", "tobii_studio")],
+)
+def test_real_recordings_are_recognised_and_give_fixations(name: str, format_name: str) -> None:
+    path = REAL / name
+    if not path.exists():
+        pytest.skip("real recordings are not here")
+    settings = ["--set", "fixations.pixels_per_degree=35"]
+    result = json.loads(gazekit("gaze", "validate", path, *settings, "--json").stdout)
+    assert {each["format"] for each in result["recordings"]} == {format_name}
+    assert sum(each["fixations"] or 0 for each in result["recordings"]) > 0
+    assert all(100 <= each["rate_hz"] <= 2000 for each in result["recordings"] if each["rows"] > 100)
