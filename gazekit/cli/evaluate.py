@@ -1,19 +1,12 @@
 """``gazekit evaluate``: how good a trained model is, with intervals."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device
-
-if TYPE_CHECKING:
-    from gazekit.cli.trained import Trained
-    from gazekit.data.prepared import PreparedDataset
-    from gazekit.evaluation.evaluate import Metrics
-    from gazekit.evaluation.prediction import Predictions
+from gazekit.cli.device import Device, choose_device
 
 
 def evaluate(
@@ -36,63 +29,15 @@ def evaluate(
     Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
     predictions.csv into the run directory.
     """
-    from gazekit.cli.trained import open_data, open_trained
-    from gazekit.evaluation.evaluate import evaluate as evaluate_predictions
+    from gazekit.training.evaluation import SCHEMA, evaluate_run
+    from gazekit.training.trained import open_data, open_trained
 
-    trained = open_trained(run, console.registry(), device)
-    dataset = open_data(trained, data)
-    predictions = trained.predict(dataset, split)
-    metrics = evaluate_predictions(dataset, predictions, resamples=resamples)
-    result = evaluation_record(trained, dataset, predictions, metrics, split)
-    trained.run.write_json("evaluation.json", {"schema": "gazekit.evaluation/1", **result})
-    trained.run.write_text("predictions.csv", _predictions_csv(dataset, predictions))
+    trained = open_trained(run, console.registry(), choose_device(device))
+    result = evaluate_run(trained, open_data(trained, data), split, resamples=resamples)
     if as_json:
-        console.print_json("gazekit.evaluation/1", result)
+        console.print_json(SCHEMA, result)
     else:
         _print(result)
-
-
-def evaluation_record(
-    trained: "Trained", dataset: "PreparedDataset", predictions: "Predictions", metrics: "Metrics", split: str
-) -> dict[str, Any]:
-    """The evaluation as plain values; a bound that could not be had is null."""
-    labels = dataset.labels[predictions.indices]
-    return {
-        "preset": trained.facts.preset,
-        "run": str(trained.run.path),
-        "split": split,
-        "exams": len(predictions.indices),
-        "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
-        "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
-        "interval": "95 %, bootstrap over patients",
-        "leak": trained.facts.leak,
-        "metrics": {
-            group: {
-                name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
-                for name, i in measures.items()
-            }
-            for group, measures in metrics.items()
-        },
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _predictions_csv(dataset: "PreparedDataset", predictions: "Predictions") -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)])
-    for exam, row in zip(predictions.indices, predictions.probabilities, strict=True):
-        label = dataset.classes[dataset.labels[exam]]
-        writer.writerow(
-            [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.6f}" for p in row)]
-        )
-    return text.getvalue()
 
 
 def _print(result: dict[str, Any]) -> None:

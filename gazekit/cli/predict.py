@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device
+from gazekit.cli.device import Device, choose_device
 
 if TYPE_CHECKING:
     from gazekit.evaluation.raw import RawPrediction
@@ -35,13 +35,13 @@ def predict(
     ] = False,
 ) -> None:
     """Print the probability of every class per exam; images are prepared as the training data were, no gaze needed."""
-    from gazekit.cli.trained import open_trained
     from gazekit.data.grouping import group_images
     from gazekit.data.preparation_settings import PreparationSettings
     from gazekit.errors import ConfigurationError, DataError
     from gazekit.evaluation.raw import RawPrediction, predict_raw
+    from gazekit.training.trained import open_trained
 
-    trained = open_trained(run, console.registry(), device)
+    trained = open_trained(run, console.registry(), choose_device(device))
     exams = group_images([path.absolute() for path in images], trained.preset.views)
     if overlays is not None and trained.attention_map is None:
         raise ConfigurationError(

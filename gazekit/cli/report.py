@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device
+from gazekit.cli.device import Device, choose_device
 
 if TYPE_CHECKING:
-    from gazekit.cli.trained import Trained
     from gazekit.data.prepared import PreparedDataset
     from gazekit.evaluation.evaluate import Metrics
     from gazekit.evaluation.prediction import Predictions
     from gazekit.report.page import Section
+    from gazekit.training.trained import Trained
 
 WITH, WITHOUT = "attention", "attention without gaze supervision"
 
@@ -33,17 +33,17 @@ def report(
 
     The exams of the picture are the first two of each class, not a choice. Also writes attention.png.
     """
-    from gazekit.cli.trained import open_data, open_trained
     from gazekit.evaluation.evaluate import evaluate
     from gazekit.report.page import write_page
+    from gazekit.training.trained import open_data, open_trained
 
-    registry = console.registry()
-    trained = open_trained(run, registry, device)
+    registry, chosen = console.registry(), choose_device(device)
+    trained = open_trained(run, registry, chosen)
     dataset = open_data(trained, None)
     own = trained.predict(dataset, split)
     columns: dict[str, Predictions] = {}
     if without is not None:
-        other = open_trained(without, registry, device)
+        other = open_trained(without, registry, chosen)
         columns[WITHOUT] = other.predict(dataset, split)
         _check_same(trained, other, own, columns[WITHOUT])
     columns["attention with gaze supervision" if trained.preset.gaze else WITH] = own

@@ -1,0 +1,74 @@
+"""The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv``."""
+
+import csv
+import io
+import math
+from typing import Any
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.evaluation.evaluate import Metrics, evaluate
+from gazekit.evaluation.prediction import Predictions
+from gazekit.training.trained import Trained
+
+SCHEMA = "gazekit.evaluation/1"
+
+
+def evaluate_run(
+    trained: Trained, dataset: PreparedDataset, part: str, *, resamples: int = 2000
+) -> dict[str, Any]:
+    """Predict one part of a data set, compare with the truth, write both files; the content of the first is returned.
+
+    Args:
+        trained: the run.
+        dataset: what it was trained on, or other data with ``part = "all"``.
+        part: ``train``, ``val``, ``test`` or ``all``.
+        resamples: of the bootstrap over patients.
+    """
+    predictions = trained.predict(dataset, part)
+    metrics = evaluate(dataset, predictions, resamples=resamples)
+    record = _record(trained, dataset, predictions, metrics, part)
+    trained.run.write_text("predictions.csv", _predictions_csv(dataset, predictions))
+    trained.run.write_json("evaluation.json", {"schema": SCHEMA, **record})
+    return record
+
+
+def _record(
+    trained: Trained, dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, part: str
+) -> dict[str, Any]:
+    """Plain values; a bound that could not be had is null."""
+    labels = dataset.labels[predictions.indices]
+    return {
+        "preset": trained.facts.preset,
+        "run": str(trained.run.path),
+        "epoch": trained.run.read_metrics()[-1]["best_epoch"],
+        "split": part,
+        "exams": len(predictions.indices),
+        "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
+        "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
+        "interval": "95 %, bootstrap over patients",
+        "leak": trained.facts.leak,
+        "metrics": {
+            group: {
+                name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
+                for name, i in measures.items()
+            }
+            for group, measures in metrics.items()
+        },
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _predictions_csv(dataset: PreparedDataset, predictions: Predictions) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)])
+    for exam, row in zip(predictions.indices, predictions.probabilities, strict=True):
+        label = dataset.classes[dataset.labels[exam]]
+        # nine digits: what a float32 needs to be read back as it was
+        writer.writerow(
+            [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
+        )
+    return text.getvalue()
