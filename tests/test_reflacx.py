@@ -79,7 +79,10 @@ def test_columns_of_names_go_before_the_folder(tmp_path):
     ("text", "message"),
     [
         ("a,b\n1,2\n", "no column x_position, y_position, angular_resolution_x_pixels_per_degree"),
-        (SAMPLES.replace("timestamp_sample", "t"), "no column timestamp_start_fixation, timestamp_end_fixation"),
+        (
+            SAMPLES.replace("timestamp_sample", "t"),
+            "no column timestamp_start_fixation, timestamp_end_fixation",
+        ),
         (FIXATIONS.replace("timestamp_end_fixation", "end"), "no column timestamp_end_fixation"),
         (FIXATIONS.replace("y_position", "x_position"), "column 'x_position' comes twice"),
         (SAMPLES.replace(",angular_resolution_y_pixels_per_degree", ""), "no column angular_resolution_y"),

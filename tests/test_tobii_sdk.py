@@ -82,9 +82,15 @@ def test_where_the_image_was_shown(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "the columns are a, b; expected system_time_stamp or device_time_stamp and left_gaze_point_on"),
+        (
+            "a,b\n1,2\n",
+            "the columns are a, b; expected system_time_stamp or device_time_stamp and left_gaze_point_on",
+        ),
         ("system_time_stamp,left_gaze_point_on_display_area_x\n1,2\n", "expected system_time_stamp or"),
-        ('left_gaze_point_on_display_area\n"(0.1, 0.2)"\n', "expected system_time_stamp or device_time_stamp and"),
+        (
+            'left_gaze_point_on_display_area\n"(0.1, 0.2)"\n',
+            "expected system_time_stamp or device_time_stamp and",
+        ),
         (WHOLE, "holds no gaze; expected at least one row below the header"),
         (WHOLE + '1,x,"(0.1, 0.2)",1,"(0.1, 0.2)",1\n', "row 2: system_time_stamp is 'x'; expected a number"),
         (WHOLE + '1,,"(0.1, 0.2)",1,"(0.1, 0.2)",1\n', "row 2: system_time_stamp is ''"),
@@ -95,15 +101,24 @@ def test_where_the_image_was_shown(tmp_path):
         (WHOLE + '1,2,"(0.1, 1e999)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, zwei)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + f'1,2,"({"[" * 999}",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
-        (WHOLE + '1,2,"(0.1, 1e99)",1,,0\n', "row 2: a number is beyond 1e.18; expected what an eye tracker writes"),
+        (
+            WHOLE + '1,2,"(0.1, 1e99)",1,,0\n',
+            "row 2: a number is beyond 1e.18; expected what an eye tracker writes",
+        ),
         (WHOLE + '1,2,"(0.1, 0.2)",2,,0\n', "row 2: left_gaze_point_validity is '2'; expected 0 or 1"),
         (WHOLE + '1,2,"(0.1, 0.2)",Valid,,0\n', "left_gaze_point_validity is 'Valid'; expected 0 or 1"),
-        (WHOLE + '1,2,"(0.1, 0.2)",1,,0\n' + '1,1,"(0.1, 0.2)",1,,0\n', "row 3: time 0.001 ms after 0.002 ms"),
+        (
+            WHOLE + '1,2,"(0.1, 0.2)",1,,0\n' + '1,1,"(0.1, 0.2)",1,,0\n',
+            "row 3: time 0.001 ms after 0.002 ms",
+        ),
         (WHOLE + "1,2,(0.1, 0.2),1,(0.1, 0.2),1\n", "row 2: 8 cells; expected 6 like the first row"),
         (SPLIT + "0,1,2,0.1,oben,1,,,0\n", "row 2: left_gaze_point_on_display_area_y is 'oben'"),
         (SPLIT + "0,1,2,1e400,0.2,1,,,0\n", "row 2: left_gaze_point_on_display_area_x is '1e400'"),
         (SPLIT + "0,1,1e30,0.1,0.2,1,,,0\n", "row 2: a number is beyond"),
-        (WHOLE.replace("left_gaze_point_validity", "system_time_stamp"), "column 'system_time_stamp' comes twice"),
+        (
+            WHOLE.replace("left_gaze_point_validity", "system_time_stamp"),
+            "column 'system_time_stamp' comes twice",
+        ),
     ],
 )
 def test_faults_are_named_with_file_and_row(tmp_path, text, message):

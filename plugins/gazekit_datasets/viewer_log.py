@@ -101,8 +101,8 @@ def _unit(path: Path, log: Floats, t_ms: Floats) -> str:
     )
     if shares[best[0]] < 0:
         raise DataError(
-            f"{times}; expected them to overlap in {', '.join(MS_PER)}; if their clocks differ, set the option "
-            "clock_offset_ms to what the samples' is behind, and unit"
+            f"{times}; expected them to overlap in one of {', '.join(MS_PER)}; set the option clock_offset_ms where "
+            "their clocks differ, and unit where the viewer was not touched after the tracker began"
         )
     if len({spans[unit] for unit in best}) > 1:
         raise DataError(f"{times}; they overlap alike in {' and '.join(best)}; set the option unit")
