@@ -151,6 +151,17 @@ def test_recordings_that_name_nothing_join_by_their_file(images: Path, tmp_path:
     assert "e001 mlo" in shown.stdout
 
 
+def test_a_table_of_names_joins_what_is_called_otherwise(
+    images: Path, recordings: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text("name,exam_id,view\nstranger,e003,mlo\n")
+    table = tmp_path / "gaze.csv"
+    shown = gazekit("gaze", "import", recordings, table, *joined_to(images), "--names", names)
+    assert re.search(r"recordings that match none +0", shown.stdout)
+    assert ["e003", "mlo"] in [[row["exam_id"], row["view"]] for row in rows_of(table)]
+
+
 def test_fixations_as_table_csv_and_json(images: Path, recordings: Path, tmp_path: Path) -> None:
     file, image = recordings / "e000_cc.csv", images / "e000_cc.png"
     x, y = bright(images, "e000_cc")

@@ -8,6 +8,7 @@ import pytest
 from gazekit.data.exam import Exam
 from gazekit.errors import DataError
 from gazekit.gaze.join import join
+from gazekit.gaze.names import named_by, read_names
 from gazekit.gaze.recording import Recording
 
 
@@ -106,3 +107,34 @@ def test_a_file_name_that_fits_two_images_is_an_error():
     exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
     with pytest.raises(DataError, match=r"1-1\.csv: the image name fits 2 images"):
         join([named("1-1.csv")], exams)
+
+
+def test_a_folder_that_holds_one_image_alone_names_it():
+    exams = [exam("A", cc="root/P_1_LEFT_CC/study/1-1.dcm"), exam("B", cc="root/P_2_LEFT_CC/study/1-1.dcm")]
+    joined = join([named("P_2_left_cc.csv"), recording(image="P_1_LEFT_CC.png"), named("root.csv")], exams)
+    assert [key[0] for key in joined.matched] == ["B", "A"]
+    assert [one.source.name for one in joined.unmatched_recordings] == ["root.csv"]
+
+
+def test_a_table_of_names_says_which_image_is_meant(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("name;exam_id;view\nSlide 1.PNG;A;mlo\nsession7;B;cc\n")
+    slide, file, other = recording(image="slide 1.png"), named("x/SESSION7.csv"), named("a_cc.csv")
+    joined = join(named_by([slide, file, other], read_names(path)), EXAMS)
+    assert list(joined.matched) == [("A", "mlo"), ("B", "cc"), ("A", "cc")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,exam_id\na,A\n", "no column view"),
+        ("name,exam_id,view\n", "no rows below the header"),
+        ("name,exam_id,view\na,,cc\n", "row 2: exam_id is empty"),
+        ("name,exam_id,view\na,A,cc\nA,B,cc\n", "row 3: name 'A' comes again"),
+    ],
+)
+def test_a_table_of_names_with_a_fault_is_one_line(tmp_path, text, message):
+    path = tmp_path / "names.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_names(path)

@@ -9,6 +9,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.gaze_options import (
     GazeFormat,
+    NamesTable,
     options_of,
     read_recordings,
     reader_lookup,
@@ -43,6 +44,7 @@ def prepare(
     gaze: Annotated[
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
     ] = None,
+    names: NamesTable = None,
     gaze_format: GazeFormat = "auto",
     gaze_settings: Annotated[
         list[str] | None,
@@ -71,7 +73,7 @@ def prepare(
     from gazekit.data.prepare import prepare as prepare_data
 
     readers, detection = readers_and_settings(gaze_format, gaze_settings)
-    recordings = None if gaze is None else read_recordings(gaze, readers)
+    recordings = None if gaze is None else read_recordings(gaze, readers, names)
     with console.progress("preparing") as report:
         summary = prepare_data(
             console.registry().create("dataset", dataset, **options_of(overrides)),

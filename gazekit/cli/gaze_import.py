@@ -11,6 +11,7 @@ from gazekit.cli.gaze_options import (
     DatasetSettings,
     GazeFormat,
     GazeSettings,
+    NamesTable,
     exams_of,
     read_recordings,
     readers_and_settings,
@@ -25,6 +26,7 @@ def import_recordings(
         str, typer.Option(help="Kind of data set with the images (gazekit plugins list --kind dataset).")
     ],
     source: Annotated[Path, typer.Option(metavar="SRC", help="Folder of that raw data set.")],
+    names: NamesTable = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
@@ -49,7 +51,7 @@ def import_recordings(
         )
     exams = exams_of(dataset, source, dataset_settings)
     images = {(exam.exam_id, view): path for exam in exams for view, path in exam.images.items()}
-    joined = join(read_recordings(recordings, readers), exams)
+    joined = join(read_recordings(recordings, readers, names), exams)
     exported = export(joined, lambda key: image_size(images[key]), detection, as_fixations=fixations)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

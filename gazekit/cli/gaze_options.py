@@ -33,6 +33,10 @@ GazeSettings = Annotated[
         help="Option of the format, or fixations.NAME of the fixation detection; may be repeated.",
     ),
 ]
+NamesTable = Annotated[
+    Path | None,
+    typer.Option(help="Table name,exam_id,view: which image a recording's image or file name stands for."),
+]
 DatasetSettings = Annotated[
     list[str] | None,
     typer.Option("--dataset-set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
@@ -127,9 +131,17 @@ def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
     return found
 
 
-def read_recordings(source: Path, readers: "Readers") -> "list[Recording]":
-    """All recordings of a file or folder. Raises: DataError."""
-    return [recording for file in find_gaze_files(source, readers) for recording in file.read()]
+def read_recordings(source: Path, readers: "Readers", names: Path | None = None) -> "list[Recording]":
+    """All recordings of a file or folder, named by a table if there is one. Raises: DataError."""
+    found = [recording for file in find_gaze_files(source, readers) for recording in file.read()]
+    return name_recordings(found, names)
+
+
+def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":
+    """The same recordings, named by a table if there is one. Raises: DataError."""
+    from gazekit.gaze.names import named_by, read_names
+
+    return recordings if names is None else named_by(recordings, read_names(names))
 
 
 def exams_of(dataset: str, source: Path, items: Sequence[str] | None) -> "list[Exam]":

@@ -13,8 +13,10 @@ from gazekit.cli.gaze_options import (
     DatasetSettings,
     GazeFormat,
     GazeSettings,
+    NamesTable,
     exams_of,
     find_gaze_files,
+    name_recordings,
     readers_and_settings,
     some,
 )
@@ -52,6 +54,7 @@ def validate(
         Path | None,
         typer.Option(help="Folder for a PNG per matched recording: image, heat map, numbered fixations."),
     ] = None,
+    names: NamesTable = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
@@ -76,15 +79,18 @@ def validate(
     if overlays is not None and dataset is None:
         raise ConfigurationError("--overlays needs the images: add --dataset and --source")
     readers, detection = readers_and_settings(gaze_format, settings)
-    read, unreadable = read_files(find_gaze_files(recordings, readers))
-    if not read:
+    files = find_gaze_files(recordings, readers)
+    found, unreadable = read_files(files)
+    if not found:
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
     exams: list[Exam] = exams_of(dataset, source, dataset_settings) if dataset and source else []
-    joined = join([recording for _, recording in read], exams) if dataset else None
+    found = name_recordings(found, names)
+    joined = join(found, exams) if dataset else None
     checked: list[Checked] = []
     with console.progress("checking") as report:
         each_image = check_all(
-            read,
+            found,
+            {file.path: file.format for file in files},
             exams=exams,
             joined=joined,
             settings=detection,
@@ -94,7 +100,7 @@ def validate(
         for some_checked in each_image:
             _draw(some_checked, overlays)
             checked += some_checked
-            report(len(checked), len(read))
+            report(len(checked), len(found))
     if as_json:
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
     else:

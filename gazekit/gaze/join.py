@@ -11,6 +11,7 @@ from gazekit.gaze.recording import Recording
 
 Key = tuple[str, str]
 """(exam_id, view)."""
+Names = Mapping[str, set[Key]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
 
     An exam_id without a view is enough where the exam has one image. An image name is compared whole first
     (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is trained
-    on (``a_cc.dcm``); case does not matter. A recording that names nothing is called like its image:
-    ``a_cc.csv``, or ``a_cc.dcm.csv``.
+    on (``a_cc.dcm``), then with the folders that hold this image alone (``P_00001_LEFT_CC/…/1-1.dcm``); case does
+    not matter. A recording that names nothing is called like its image: ``a_cc.csv``, or ``a_cc.dcm.csv``.
 
     Args:
         recordings: what was recorded.
@@ -45,11 +46,11 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """
     exams, recordings = list(exams), list(recordings)
     views = {exam.exam_id: tuple(exam.images) for exam in exams}
-    names, stems = _by_name(exams)
+    tables = _by_name(exams)
     matched: dict[Key, list[Recording]] = {}
     unmatched = []
     for recording in recordings:
-        key = _by_exam(recording, views) or _by_image(recording, names, stems)
+        key = _by_exam(recording, views) or _by_image(recording, *tables)
         if key is None:
             unmatched.append(recording)
         else:
@@ -66,22 +67,26 @@ def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | 
     return (recording.exam_id or "", view) if view in there and view is not None else None
 
 
-def _by_name(exams: Sequence[Exam]) -> tuple[dict[str, set[Key]], dict[str, set[Key]]]:
-    """Image file name, and name without suffix, → the images called so."""
-    names, stems = defaultdict[str, set[Key]](set), defaultdict[str, set[Key]](set)
+def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
+    """Image file name, name without suffix, and name of a folder above, → the images called so."""
+    names, stems, folders = (defaultdict[str, set[Key]](set) for _ in range(3))
     for exam in exams:
         for view, image in exam.images.items():
-            names[image.name.casefold()].add((exam.exam_id, view))
-            stems[image.stem.casefold()].add((exam.exam_id, view))
-    return names, stems
+            key = (exam.exam_id, view)
+            names[image.name.casefold()].add(key)
+            stems[image.stem.casefold()].add(key)
+            for folder in image.parts[:-1]:
+                folders[folder.casefold()].add(key)
+    return names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1}
 
 
-def _by_image(recording: Recording, names: dict[str, set[Key]], stems: dict[str, set[Key]]) -> Key | None:
+def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> Key | None:
     names_nothing = not (recording.exam_id or recording.view or recording.image)
     image = recording.source.name if names_nothing else recording.image or ""
     path = PureWindowsPath(image)  # splits at / and at \
     name, stem = path.name.casefold(), path.stem.casefold()
-    found = names.get(name) or stems.get(stem) or stems.get(name) or names.get(stem) or set()
+    places = ((names, name), (stems, stem), (stems, name), (names, stem), (folders, stem), (folders, name))
+    found = next((table[called] for table, called in places if called in table), set[Key]())
     if len(found) > 1:
         first, second = sorted(found)[:2]
         raise DataError(
@@ -103,5 +108,5 @@ def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> 
     return (
         f"none of the {len(recordings)} gaze recordings matches any of the {len(exams)} exams: the first "
         f"recording is {recordings[0]}, the first exam is {exam.exam_id} ({images}); expected the same "
-        "exam_id and view, or the same image file name, on both sides"
+        "exam_id and view, or the same image file name, on both sides; --names takes a table name,exam_id,view"
     )

@@ -1,8 +1,9 @@
 """Every recording of a collection checked, on its image where a data set is at hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -75,20 +76,21 @@ class Checked:
         }
 
 
-def read_files(files: Sequence[GazeFile]) -> tuple[list[tuple[str, Recording]], list[str]]:
-    """The recordings of all files, each with its format, and a sentence per file that cannot be read."""
-    found: list[tuple[str, Recording]] = []
+def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
+    """The recordings of all files, and a sentence per file that cannot be read."""
+    found: list[Recording] = []
     faults = []
     for file in files:
         try:
-            found += [(file.format, recording) for recording in file.read()]
+            found += file.read()
         except DataError as error:
             faults.append(str(error))
     return found, faults
 
 
 def check_all(
-    recordings: Sequence[tuple[str, Recording]],
+    recordings: Sequence[Recording],
+    formats: Mapping[Path, str],
     *,
     exams: Sequence[Exam],
     joined: Joined | None,
@@ -99,26 +101,26 @@ def check_all(
     """Check the recordings, image by image, then those without an image one by one.
 
     Args:
-        recordings: (format, recording).
+        recordings: what was recorded.
+        formats: the format of each file.
         exams, joined: the data set, and which recording belongs to which image; without one, nothing is read.
         settings: how fixations are found.
         draw: give the drawings too.
         jobs: worker processes that read images.
     """
-    formats = {id(recording): name for name, recording in recordings}
     images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
     tasks: list[tuple[Key | None, Viewed]] = []
     for key, some in joined.matched.items() if joined else ():
         exam, path = images[key]
         tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw)))
-    for recording in joined.unmatched_recordings if joined else [each for _, each in recordings]:
+    for recording in joined.unmatched_recordings if joined else recordings:
         tasks.append((None, Viewed(None, (recording,), None, settings)))
     viewed = (task for _, task in tasks)
     with closing(ordered_map(check_view, viewed, jobs=jobs if joined else 0, lost=_lost)) as results:
         for (image, task), result in zip(tasks, results, strict=True):
             found = zip(task.recordings, result.checks, result.drawings, strict=True)
             yield [
-                Checked(each, formats[id(each)], image, check, result.fault, d) for each, check, d in found
+                Checked(each, formats[each.source], image, check, result.fault, d) for each, check, d in found
             ]
 
 
