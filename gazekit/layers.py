@@ -25,6 +25,9 @@ COMPONENT_KEYS: dict[Key, str] = {
 }
 """Where a preset names a component, and of which kind."""
 
+_OWN = {"reported"}
+"""Tables that are true of one preset and not of what is built on top of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -86,7 +89,7 @@ def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
         raise ConfigurationError(
             f"{parent.origin}: extends = '{parent.value}' extends another preset itself; only one level is allowed"
         )
-    return [below, own]
+    return [{key: value for key, value in below.items() if key[0] not in _OWN}, own]
 
 
 def merge(layers: Iterable[Layer]) -> Layer:

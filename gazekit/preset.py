@@ -27,6 +27,7 @@ from gazekit.settings import (
     GazeSettings,
     LossSettings,
     ModelSettings,
+    ReportedSettings,
     Slot,
     Table,
     TrainingSettings,
@@ -64,6 +65,8 @@ class Preset(Table):
     gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
+    reported: dict[str, ReportedSettings] = {}
+    """Publications' figures by data set, to be shown beside ours; a preset on top of this one does not inherit them."""
     _name: str = pydantic.PrivateAttr(default="")
     _sources: Layer = pydantic.PrivateAttr(default_factory=dict)
 
@@ -71,6 +74,12 @@ class Preset(Table):
     def name(self) -> str:
         """The name it was asked for by."""
         return self._name
+
+    def named(self, name: str) -> "Preset":
+        """The same preset under the name that a study gives it."""
+        copy = self.model_copy()
+        copy._name = name
+        return copy
 
     @property
     def sources(self) -> Layer:
@@ -164,7 +173,7 @@ def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer
             item.comment(_remark(sources.get((*key, part))))
             table.add(part, item)
     for part, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             inner = tomlkit.table()
             _write_table(inner, value, (*key, part), sources)
             table.add(part, inner)

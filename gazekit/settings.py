@@ -115,6 +115,15 @@ class AugmentationSettings(Table):
     """Draw one map per exam instead of one per view."""
 
 
+class ReportedSettings(Table):
+    """What a publication reports for this system, on its own data, split and protocol."""
+
+    auc: Share | None = None
+    acc: Share | None = None
+    source: str
+    """Where it says so."""
+
+
 class TrainingSettings(Table):
     """How the model is trained."""
 

@@ -37,10 +37,11 @@ def _record(
 ) -> dict[str, Any]:
     """Plain values; a bound that could not be had is null."""
     labels = dataset.labels[predictions.indices]
+    epochs = trained.run.read_metrics()
     return {
         "preset": trained.facts.preset,
         "run": str(trained.run.path),
-        "epoch": trained.run.read_metrics()[-1]["best_epoch"],
+        "epoch": epochs[-1]["best_epoch"] if epochs else None,
         "split": part,
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
