@@ -147,9 +147,10 @@ def _run(
 ) -> None:
     from collections import Counter
 
-    from gazekit.cli.train_progress import TrainingProgress, stop_on_signals
+    from gazekit.cli.train_progress import TrainingProgress
     from gazekit.data.splits import read_split
     from gazekit.training.run import continue_run, stored_preset
+    from gazekit.training.signals import stop_on_signals
 
     with run.lock():
         facts, preset = run.facts(), stored_preset(run, registry)
@@ -166,12 +167,12 @@ def _run(
                 registry,
                 dataset,
                 device=device,
-                should_stop=lambda: signals.received is not None,
+                should_stop=signals.asked,
                 report=progress.report,
             )
         except Exception as error:
             run.log(f"stopped: {error}")
-            signals.explain(error, run.path)
+            signals.explain(error, f"gazekit train --out {run.path} --resume")
             raise
     best = f"best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
     run.log(f"finished: {best}")

@@ -1,53 +1,17 @@
-"""What a training shows while it runs, and how it is stopped."""
+"""What a training shows while it runs."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gazekit.cli import console
-from gazekit.errors import Preempted
 from gazekit.preset import Preset
 from gazekit.training.loop import State
 
 _SLOW_SECONDS = 300
 _TIMED_STEPS = 6
-
-
-class Signals:
-    """The first SIGINT or SIGTERM asks the loop to stop; a second SIGINT interrupts at once."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Note the signal."""
-        if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def explain(self, error: Exception, run: Path) -> None:
-        """Give a requested stop its exit code (130 after SIGINT, 75 after SIGTERM) and the way on."""
-        if isinstance(error, Preempted):
-            error.args = (f"{error}; go on with: gazekit train --out {run} --resume",)
-            error.exit_code = 130 if self.received == signal.SIGINT else 75
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Signals]:
-    """Install the handlers for the time of a training."""
-    signals = Signals()
-    before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class TrainingProgress:

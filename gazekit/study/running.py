@@ -2,9 +2,20 @@
 
 from collections.abc import Callable
 
+import torch
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import read_split
+from gazekit.discovery import load_registry
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.grid import RunTask
+from gazekit.training.evaluation import evaluate_run
 from gazekit.training.loop import State
+from gazekit.training.run import check_resume, continue_run, start_run, stored_preset
+from gazekit.training.run_directory import RunDirectory
+from gazekit.training.trained import open_trained
 
 Report = Callable[[State, int], None]
 
@@ -16,7 +27,7 @@ def carry_out(
     should_stop: Callable[[], bool] = lambda: False,
     report: Report = lambda _state, _batches: None,
 ) -> None:
-    """Train to the end from wherever the run is; a finished run is left as it is.
+    """Train to the end from wherever the run is, then evaluate the test part, once; a finished run is left as it is.
 
     Args:
         task: what to run.
@@ -27,4 +38,55 @@ def carry_out(
         Preempted: stopped on request; the same task goes on with it.
         GazekitError: what a training can raise.
     """
-    raise NotImplementedError
+    registry = registry or load_registry()
+    preset = registry.preset(str(task.preset)).named(task.system)
+    if is_finished(task, preset):
+        return
+    dataset = PreparedDataset.open(task.data)
+    device = torch.device(task.device)
+    run = _run(task, preset, registry, dataset, device)
+    continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=report)
+    if task.test:
+        evaluate_run(open_trained(run.path, registry, device), dataset, "test")
+
+
+def is_finished(task: RunTask, preset: Preset) -> bool:
+    """Whether a run is trained to its end and, where that is asked for, its test predictions are those of its end."""
+    if not (task.path / "run.json").exists():
+        return False
+    run = RunDirectory.open(task.path)
+    epochs = run.read_metrics()
+    if not epochs or epochs[-1]["epoch"] < preset.training.epochs:
+        return False
+    if not task.test:
+        return True
+    if not (run.evaluation.exists() and run.predictions.exists()):
+        return False
+    evaluation = run.read_json(run.evaluation.name)
+    return bool(evaluation["split"] == "test" and evaluation.get("epoch") == epochs[-1]["best_epoch"])
+
+
+def _run(
+    task: RunTask, preset: Preset, registry: Registry, dataset: PreparedDataset, device: torch.device
+) -> RunDirectory:
+    """The run to go on with, or a new one. Raises ConfigurationError, DataError: it is not the task's."""
+    split = read_split(task.split)
+    if not (task.path / "run.json").exists():
+        return start_run(
+            task.path,
+            preset,
+            registry,
+            dataset,
+            split,
+            seed=task.seed,
+            device=device,
+            overwrite=True,  # of what a crash left before there was a run
+            allow_leak=task.allow_leak,
+        )
+    run = RunDirectory.open(task.path)
+    check_resume(run, stored_preset(run, registry), preset)
+    if run.facts().seed != task.seed:
+        raise ConfigurationError(f"{run.path}: began with seed {run.facts().seed}, expected {task.seed}")
+    if read_split(run.split) != split:
+        raise DataError(f"{run.path}: began with another split than {task.split}; remove the run")
+    return run
