@@ -7,7 +7,7 @@ decimal commas are found from the file; whatever cannot be read is an error that
 import codecs
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -82,7 +82,7 @@ class Table:
     encoding: str
     separator: str
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The rows below the header, empty ones left out. Raises: DataError with file and row."""
         positions = {name: position for position, name in enumerate(self.columns)}
         decimal_comma = self.separator != ","

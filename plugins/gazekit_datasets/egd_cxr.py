@@ -9,7 +9,7 @@ from pathlib import Path
 from gazekit.data.table import Row, Table, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, samples
+from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
 
 IMAGE, SESSION = "DICOM_ID", "SESSION_ID"
 TIME, DURATION, VALID = "Time (in secs)", "FPOGD", "FPOGV"
@@ -77,7 +77,7 @@ def _fixation(row: Row, onset: str) -> Values:
 
 
 def _place(row: Row) -> Values:
-    x, y, valid = (row.number(column, may_be_lost=True) for column in (*POSITION, VALID))
+    (x, y), valid = place(row, *POSITION), row.number(VALID, may_be_lost=True)
     if valid not in (0, 1) and not math.isnan(valid):
         raise DataError(f"{row.where}: {VALID} is {valid:g}; expected 0 or 1")
     return (x, y) if valid == 1 and x >= 0 and y >= 0 else (math.nan, math.nan)

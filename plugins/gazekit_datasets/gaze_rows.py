@@ -1,5 +1,6 @@
 """Rows of gaze tables as arrays: checked, in the order of their times."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -39,6 +40,12 @@ def fixations(rows: Iterable[tuple[Row, Values]], path: Path) -> Floats:
     """
     arrays = _arrays(_lasting(rows), path)
     return arrays[:, np.argsort(arrays[0], kind="stable")]
+
+
+def place(row: Row, x: str, y: str) -> tuple[float, float]:
+    """The place in two columns, both NaN where one of them is lost. Raises: DataError."""
+    at = row.number(x, may_be_lost=True), row.number(y, may_be_lost=True)
+    return (math.nan, math.nan) if math.isnan(at[0] + at[1]) else at
 
 
 def no_gaze(path: Path) -> DataError:

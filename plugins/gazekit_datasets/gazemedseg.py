@@ -8,7 +8,7 @@ from pathlib import Path
 from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, no_gaze
+from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place
 
 IMAGE, ORDER, ONSET, DURATION = "IMAGE", "CURRENT_FIX_INDEX", "CURRENT_FIX_START", "CURRENT_FIX_DURATION"
 POSITION = ("CURRENT_FIX_X", "CURRENT_FIX_Y")
@@ -54,5 +54,5 @@ def _fixation(row: Row, order: str) -> Values:
     width, height = (row.number(column) for column in SIZE)
     if not min(width, height) > 0:
         raise DataError(f"{row.where}: the image is {width:g} x {height:g} pixels; expected a size > 0")
-    x, y = (row.number(column, may_be_lost=True) for column in POSITION)
+    x, y = place(row, *POSITION)
     return row.number(order), row.number(DURATION), x * width, y * height

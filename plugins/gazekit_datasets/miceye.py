@@ -101,7 +101,15 @@ def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
         else:
             x, y = np.array(points, dtype=np.float64).reshape(len(points), 2).T
             zoom = None
-    except (ValueError, TypeError, SyntaxError, IndexError, RecursionError, MemoryError) as error:
+    except (
+        ValueError,
+        TypeError,
+        SyntaxError,
+        IndexError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise DataError(
             f"{where}: the gaze cannot be parsed ({str(error).split(':')[0][:80]}); {expected}"
         ) from error

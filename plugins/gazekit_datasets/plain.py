@@ -9,6 +9,7 @@ import numpy as np
 from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
@@ -80,7 +81,7 @@ def _key(row: Row) -> Key:
 
 
 def _values(row: Row, *, fixations: bool) -> Values:
-    x, y = (row.number(name, may_be_lost=True) for name in ("x", "y"))
+    x, y = place(row, "x", "y")
     if not fixations:
         return row.number("t_ms", may_be_lost=True), math.nan, x, y
     duration = row.number("duration_ms")

@@ -8,7 +8,7 @@ import numpy as np
 
 from gazekit.data.table import Row, first_columns, open_table
 from gazekit.gaze.recording import Recording
-from gazekit_datasets.gaze_rows import Values, fixations, samples
+from gazekit_datasets.gaze_rows import Values, fixations, place, samples
 
 FIXATION = ("timestamp_start_fixation", "timestamp_end_fixation")
 SAMPLE = "timestamp_sample"
@@ -95,7 +95,5 @@ def _sample(row: Row) -> Values:
 
 def _place(row: Row) -> Values:
     """x, y and pixels per degree (the geometric mean of both axes), NaN where the eye was not found."""
-    x, y, across, down = (row.number(column, may_be_lost=True) for column in (*POSITION, *DEGREE))
-    if math.isnan(x) or math.isnan(y):
-        return math.nan, math.nan, math.nan
-    return x, y, math.sqrt(across) * math.sqrt(down) if min(across, down) > 0 else math.nan
+    across, down = (row.number(column, may_be_lost=True) for column in DEGREE)
+    return *place(row, *POSITION), math.sqrt(across) * math.sqrt(down) if min(across, down) > 0 else math.nan

@@ -12,7 +12,7 @@ from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.geometry import screen as on_screen
 from gazekit.gaze.recording import Recording
-from gazekit_datasets.gaze_rows import samples
+from gazekit_datasets.gaze_rows import place, samples
 
 CLOCKS = ("system_time_stamp", "device_time_stamp")
 """Microseconds; the computer's clock first, for it is the one that other logs of the session share."""
@@ -46,10 +46,7 @@ class Eye:
                 )
             if not valid:
                 return None
-        if len(self.point) == 1:
-            x, y = _pair(row, self.point[0])
-        else:
-            x, y = (row.number(column, may_be_lost=True) for column in self.point)
+        x, y = _pair(row, *self.point) if len(self.point) == 1 else place(row, *self.point)
         return None if math.isnan(x + y) else (x, y)
 
 
