@@ -66,7 +66,7 @@ def test_a_single_file_is_sniffed_among_several_formats_and_believed_with_one(tm
             "gaze: none of its 2 files is a gaze recording; 1.c begins with 'time, x, y'",
         ),
         ([".a"], "", "there is no file in this folder"),
-        (["1.a"], "2.a", "2.a: there is no such file; expected a gaze recording"),
+        (["1.a"], "2.a", "2.a: there is no file that can be read"),
     ],
 )
 def test_nothing_that_fits_is_one_line_with_the_formats_and_the_columns(tmp_path, names, target, message):
@@ -89,10 +89,10 @@ def test_two_formats_that_fit_are_an_error_that_names_both(tmp_path):
 def test_bytes_that_are_no_text_are_said_and_not_shown(tmp_path):
     path = tmp_path / "image.dcm"
     path.write_bytes(bytes(128) + b"DICM\x1b[31m")
-    with pytest.raises(DataError, match=r"image\.dcm begins with no text"):
+    with pytest.raises(DataError, match=r"image\.dcm does not begin with text"):
         format_of(path, READERS)
     path.write_bytes(b"\x1b[31mred")
-    with pytest.raises(DataError, match=r"image\.dcm begins with no text"):
+    with pytest.raises(DataError, match=r"image\.dcm does not begin with text"):
         format_of(path, READERS)
 
 

@@ -199,7 +199,7 @@ def exported(folder, recordings, *, as_fixations=False, settings=SETTINGS):
 def test_an_exported_table_reads_back_to_the_very_same_numbers(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 100, 50), rng.uniform(0, 100, 50)
-    x[7] = np.nan
+    x[7] = y[7] = np.nan
     one = recording(x, y, at_60_hz(50 / 60), exam_id="A", view="cc", pixels_per_degree=31.7)
     back, result = exported(tmp_path, [one, replace(one, y=y + 1), replace(one, view="mlo", t_ms=None)])
     assert result.rows == 150 and not result.left_out and not result.holds_fixations

@@ -197,7 +197,7 @@ def test_thresholds_and_options_reach_the_detection_and_the_reader(images: Path,
     ("arguments", "code", "message"),
     [
         (["fixations", "REC/e000_cc.csv"], 3, "give the image, or --set fixations.pixels_per_degree"),
-        (["fixations", "nowhere"], 3, "nowhere: there is no such file"),
+        (["fixations", "nowhere"], 3, "nowhere: there is no file that can be read"),
         (["fixations", "IMG"], 3, "is a gaze recording; "),
         (["fixations", "REC", "--exam", "Y"], 3, "no recording of exam Y"),
         (["fixations", "REC", "--format", "plane"], 2, "Did you mean 'plain'?"),

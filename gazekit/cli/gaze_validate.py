@@ -1,6 +1,8 @@
 """``gazekit gaze validate``: what recordings are worth before they supervise anything."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +24,6 @@ from gazekit.cli.gaze_options import (
 )
 
 if TYPE_CHECKING:
-    from gazekit.data.exam import Exam
     from gazekit.gaze.join import Joined
     from gazekit.gaze.validation import Checked
 
@@ -83,12 +84,12 @@ def validate(
     found, unreadable = read_files(files)
     if not found:
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
-    exams: list[Exam] = exams_of(dataset, source, dataset_settings) if dataset and source else []
     found = name_recordings(found, names)
+    exams = exams_of(dataset, source, dataset_settings) if dataset and source else []
     joined = join(found, exams) if dataset else None
     checked: list[Checked] = []
     with console.progress("checking") as report:
-        each_image = check_all(
+        for on_one_image in check_all(
             found,
             {file.path: file.format for file in files},
             exams=exams,
@@ -96,10 +97,9 @@ def validate(
             settings=detection,
             draw=overlays is not None,
             jobs=jobs or available_cores(),
-        )
-        for some_checked in each_image:
-            _draw(some_checked, overlays)
-            checked += some_checked
+        ):
+            _draw(on_one_image, overlays)
+            checked += [replace(each, drawing=None) for each in on_one_image]  # drawings are large
             report(len(checked), len(found))
     if as_json:
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
@@ -169,30 +169,18 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
     """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, further readers numbered."""
     if folder is None:
         return
-    import re
-
-    from PIL import Image
-
     from gazekit.atomic import disk_errors
     from gazekit.errors import DataError
-    from gazekit.gaze.heatmap import heat_map
-    from gazekit.report.overlay import overlay
-    from gazekit.report.scanpath import draw_scanpath
+    from gazekit.report.scanpath import gaze_overlay
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for number, each in enumerate(checked, start=1):
-        if each.drawing is None or each.key is None:
-            continue
-        found, pixels = each.drawing.fixations, each.drawing.pixels
-        shape = (pixels.shape[0], pixels.shape[1])
-        try:
-            heat = heat_map(found.x, found.y, found.duration_ms, shape=shape, sigma=each.drawing.sigma)
-        except DataError as error:
-            console.warn(f"{each.recording}: {error}")
-            continue
-        picture = Image.fromarray(overlay(pixels, heat))
-        draw_scanpath(picture, found.x, found.y, found.duration_ms)
-        name = re.sub(r"[^\w.-]+", "_", "_".join([*each.key, *([str(number)] if number > 1 else [])]))
-        with disk_errors(folder):
-            picture.save(folder / f"{name}.png")
+        for number, each in enumerate(checked, start=1):
+            if each.drawing is None or each.key is None:
+                continue
+            words = "_".join([*each.key, str(number)] if number > 1 else each.key)
+            name = re.sub(r"[^\w.-]+", "_", words)
+            try:
+                gaze_overlay(each.drawing).save(folder / f"{name}.png")
+            except DataError as error:
+                console.warn(f"{each.name}: not drawn: {error}")

@@ -140,7 +140,7 @@ def _time(recording: Recording) -> RecordingCheck:
         period = float(np.median(intervals))
         seconds = float(t_ms[-1] - t_ms[0] + (period if duration is None else duration[-1])) / 1000
         if duration is None:
-            rate = 1000 / period if period > 0 else None
+            rate = 1000 / period if period > 1e-9 else None
             spread = float(np.subtract(*np.percentile(intervals, (75, 25))))
     return RecordingCheck(len(lost), seconds, rate, spread, float(lost.mean()) if len(lost) else 1.0)
 

@@ -1,5 +1,6 @@
 """Which format a gaze file has, found by its content."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +79,10 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
 
 def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     """The name of the one format that fits a file. Raises: DataError when none or several fit."""
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file; expected a gaze recording, or a folder of them")
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise DataError(
+            f"{path}: there is no file that can be read; expected a gaze recording, or a folder of them"
+        )
     name = _fitting(path, readers)
     if name is None:
         raise DataError(f"{path}: not a gaze recording; {_misfit(path, readers)}")
@@ -96,7 +99,7 @@ def _fitting(path: Path, readers: Mapping[str, "GazeReader"]) -> str | None:
 def _misfit(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     columns = first_columns(path)
     start = ", ".join(columns[:12])[:160] + ("…" if len(columns) > 12 else "")
-    begins = f"begins with {start!r}" if start and start.isprintable() else "begins with no text"
+    begins = f"begins with {start!r}" if start and start.isprintable() else "does not begin with text"
     return (
         f"{path.name} {begins}; the formats are {', '.join(sorted(readers))}; export it in one of them "
         "with its columns as they are, or choose with --format"

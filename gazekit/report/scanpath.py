@@ -1,10 +1,13 @@
-"""A scanpath drawn over its image: the order, the places and the durations of the fixations."""
+"""Gaze drawn over its image: the heat map, and the order, places and durations of the fixations."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from gazekit.gaze.heatmap import heat_map
+from gazekit.gaze.image_check import Drawing
 from gazekit.report.colours import INK, OUTLINE
+from gazekit.report.overlay import overlay
 
 Floats = NDArray[np.float64]
 
@@ -12,6 +15,19 @@ _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the picture's longer side."""
 _MOST_NUMBERS = 200
 """More fixations than these are samples, or too many to read: they get no numbers and no lines."""
+
+
+def gaze_overlay(drawing: Drawing) -> Image.Image:
+    """The heat map and the scanpath of a recording over its image.
+
+    Raises: DataError when no fixation lies on the image.
+    """
+    found, pixels = drawing.fixations, drawing.pixels
+    shape = (pixels.shape[0], pixels.shape[1])
+    heat = heat_map(found.x, found.y, found.duration_ms, shape=shape, sigma=drawing.sigma)
+    picture = Image.fromarray(overlay(pixels, heat))
+    draw_scanpath(picture, found.x, found.y, found.duration_ms)
+    return picture
 
 
 def draw_scanpath(picture: Image.Image, x: Floats, y: Floats, duration: Floats) -> None:
