@@ -9,6 +9,8 @@ import numpy as np
 
 import gazekit
 from gazekit.errors import DataError
+from gazekit.gaze.fixations import FixationSettings, fixations_of
+from gazekit.gaze.heatmap import heat_map
 from gazekit.gaze.recording import Recording
 
 FOLDER = Path(__file__).parent / "gaze_files"
@@ -50,6 +52,7 @@ def outcome(name: str, path: Path, seconds: float = 10) -> list[Recording] | Dat
             return error
     for recording in found:
         check_sound(recording)
+        check_usable(recording)
     return found
 
 
@@ -77,3 +80,13 @@ def check_sound(recording: Recording) -> None:
     assert per_degree is None or (per_degree > 0 and np.isfinite(per_degree))
     assert recording.display_height is None or recording.display_height > 0
     assert str(recording)
+
+
+def check_usable(recording: Recording) -> None:
+    """It becomes a heat map, or the reason why not is a clear error."""
+    try:
+        fixations = fixations_of(recording, image_height=1000, image_width=800, settings=FixationSettings())
+        heat = heat_map(fixations.x, fixations.y, fixations.duration_ms, shape=(25, 20), sigma=1.0)
+    except DataError:
+        return
+    assert heat.max() == 1 and np.isfinite(heat).all()

@@ -48,6 +48,13 @@ def place(row: Row, x: str, y: str) -> tuple[float, float]:
     return (math.nan, math.nan) if math.isnan(at[0] + at[1]) else at
 
 
+def believable(row: Row, values: Values) -> Values:
+    """The same values. Raises: DataError when no eye tracker can have written them."""
+    if any(abs(value) > LARGEST for value in values):
+        raise DataError(f"{row.where}: a number is beyond {LARGEST:g}; expected what an eye tracker writes")
+    return values
+
+
 def no_gaze(path: Path) -> DataError:
     """The error for a table that has no row."""
     return DataError(f"{path}: holds no gaze; expected at least one row below the header")
@@ -73,18 +80,9 @@ def _lasting(rows: Iterable[tuple[Row, Values]]) -> Iterator[tuple[Row, Values]]
 
 
 def _arrays(rows: Iterable[tuple[Row, Values]], path: Path) -> Floats:
-    checked = _checked(rows)
+    checked = (believable(row, values) for row, values in rows)
     first = next(checked, None)
     if first is None:
         raise no_gaze(path)
     by_row = np.fromiter(chain([first], checked), dtype=np.dtype((np.float64, len(first))))  # [N, values]
     return np.asarray(by_row.T, dtype=np.float64)
-
-
-def _checked(rows: Iterable[tuple[Row, Values]]) -> Iterator[Values]:
-    for row, values in rows:
-        if any(abs(value) > LARGEST for value in values):
-            raise DataError(
-                f"{row.where}: a number is beyond {LARGEST:g}; expected what an eye tracker writes"
-            )
-        yield values

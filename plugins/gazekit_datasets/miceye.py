@@ -15,6 +15,7 @@ from gazekit.data.regular_file import require_regular_file
 from gazekit.errors import DataError
 from gazekit.gaze.geometry import shown_image
 from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import LARGEST
 
 LARGEST_FILE = 64 * 2**20
 """Bytes; a day of reading stays far below."""
@@ -22,6 +23,9 @@ LARGEST_ROW = 4 * 2**20
 """Characters; more than an hour on one image at 90 Hz."""
 DEEPEST = 3
 """Brackets around a coordinate: ``[[[x, y], scale], …]``."""
+
+SMALLEST_SCALE = 1e-3
+"""Display pixels per image pixel."""
 
 Floats = NDArray[np.float64]
 
@@ -114,8 +118,10 @@ def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
             f"{where}: the gaze cannot be parsed ({str(error).split(':')[0][:80]}); {expected}"
         ) from error
     numbers = np.concatenate([x, y] if zoom is None else [x, y, zoom])
-    if not np.isfinite(numbers).all() or (zoom is not None and (zoom <= 0).any()):
-        raise DataError(f"{where}: a coordinate is not finite or a scale is not > 0; {expected}")
+    if not (np.abs(numbers) <= LARGEST).all() or (zoom is not None and (zoom < SMALLEST_SCALE).any()):
+        raise DataError(
+            f"{where}: a coordinate is beyond {LARGEST:g} or a scale is below {SMALLEST_SCALE:g}; {expected}"
+        )
     return x, y, zoom
 
 

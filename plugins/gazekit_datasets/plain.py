@@ -1,6 +1,7 @@
 """Gaze as a plain table of samples or fixations in image pixels."""
 
 import math
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
-from gazekit_datasets.gaze_rows import place
+from gazekit_datasets.gaze_rows import Values, believable, no_gaze, place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
@@ -18,8 +19,6 @@ OPTIONAL = ("reader", "pixels_per_degree")
 
 Key = tuple[str, str, str, float | None]
 """Exam, view, reader, pixels per degree."""
-Values = tuple[float, float, float, float]
-"""Time, duration (NaN for samples), x, y."""
 
 
 class Plain:
@@ -51,21 +50,21 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = "duration_ms" in table.columns
-        groups: dict[Key, list[Values]] = {}
+        groups: dict[Key, array[float]] = {}
         for row in table.rows():
             exam, view, *_ = key = _key(row)
-            rows = groups.setdefault(key, [])
-            values = _values(row, fixations=fixations)
-            if rows and (values[0] < rows[-1][0] or math.isnan(values[0]) != math.isnan(rows[-1][0])):
+            rows = groups.setdefault(key, array("d"))
+            values = believable(row, _values(row, fixations=fixations))
+            if rows and (values[0] < rows[-4] or math.isnan(values[0]) != math.isnan(rows[-4])):
                 raise DataError(
-                    f"{row.where}: time {values[0]:g} ms after {rows[-1][0]:g} ms for exam {exam} view {view}; "
+                    f"{row.where}: time {values[0]:g} ms after {rows[-4]:g} ms for exam {exam} view {view}; "
                     "expected ascending times, or blank ones for a whole view; sort the rows by time"
                 )
-            rows.append(values)
+            rows.extend(values)
         if not groups:
-            raise DataError(f"{path}: holds no gaze; expected at least one row below the header")
+            raise no_gaze(path)
         for (exam, view, _, degree), rows in groups.items():
-            t_ms, duration, x, y = np.array(rows, dtype=np.float64).T
+            t_ms, duration, x, y = np.array(rows).reshape(-1, 4).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
             yield Recording(path, x, y, times, durations, exam, view, pixels_per_degree=degree)
 
@@ -81,6 +80,7 @@ def _key(row: Row) -> Key:
 
 
 def _values(row: Row, *, fixations: bool) -> Values:
+    """Time, duration (NaN for samples), x, y."""
     x, y = place(row, "x", "y")
     if not fixations:
         return row.number("t_ms", may_be_lost=True), math.nan, x, y
