@@ -64,15 +64,16 @@ def check_contract(component: Component) -> None:
     if not isinstance(value, type):
         raise ConfigurationError(f"expected a class, got {value!r}")
     if component.kind in _METHODS:
-        if not any(_METHODS[component.kind] in vars(base) for base in value.__mro__):
-            raise ConfigurationError(f"{value.__name__} has no method '{_METHODS[component.kind]}'")
+        for method in _METHODS[component.kind]:
+            if not any(method in vars(base) for base in value.__mro__):
+                raise ConfigurationError(f"{value.__name__} has no method '{method}'")
     elif not issubclass(value, _bases(component.kind)):
         names = " or ".join(base.__name__ for base in _bases(component.kind))
         raise ConfigurationError(f"{value.__name__} does not derive from gazekit.interfaces.{names}")
     signature.check_signature(value)
 
 
-_METHODS = {"attention_map": "__call__", "dataset": "exams", "gaze_reader": "read"}
+_METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
 
 
 def _bases(kind: str) -> tuple[type, ...]:

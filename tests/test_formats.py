@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gazekit
 from gazekit.errors import DataError
 from gazekit.gaze.formats import AnyFormat, format_of, gaze_files
 from gazekit.gaze.recording import Recording
@@ -115,3 +116,14 @@ def test_every_registered_reader_keeps_to_its_own_file(tmp_path, registry):
         path = tmp_path / f"{name}.csv"
         path.write_text(text)
         assert format_of(path, readers) == name
+
+
+def test_a_reader_that_cannot_tell_its_files_is_a_broken_plugin(distribution):
+    code = (
+        "import gazekit\nclass Half:\n    def read(self, path):\n        yield\n"
+        "@gazekit.hookimpl\ndef gazekit_gaze_readers():\n    return {'half': Half}"
+    )
+    distribution("half", "0.1", code)
+    loaded = gazekit.load_registry()
+    assert "half" not in [each.name for each in loaded.components("gaze_reader")]
+    assert any("Half has no method 'fits'" in str(failure) for failure in loaded.failures)
