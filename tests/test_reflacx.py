@@ -75,6 +75,11 @@ def test_columns_of_names_go_before_the_folder(tmp_path):
     assert (found.exam_id, found.image) == ("P7", "abc-def")
 
 
+def test_a_folder_that_is_no_reading_names_nothing(tmp_path):
+    (found,) = Reflacx().read(write(tmp_path, FIXATIONS + "0,1,5,5,40,90\n", "cxr7.csv", reading="exports"))
+    assert (found.exam_id, found.image) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,6 +1,7 @@
 """The gaze of REFLACX: chest radiographs read by radiologists while they dictate."""
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Reflacx:
         else:
             t_ms, duration, x, y, degree = fixations(((row, _fixation(row)) for row in table.rows()), path)
         first = next(table.rows())
-        reading = first.word("id") if "id" in table.columns else path.absolute().parent.name
+        reading = first.word("id") if "id" in table.columns else _reading(path)
         image = first.word("dicom_id") if "dicom_id" in table.columns else self._image(path, reading)
         known = degree[degree > 0]
         yield Recording(
@@ -71,7 +72,7 @@ class Reflacx:
             pixels_per_degree=float(np.median(known)) if len(known) else None,
         )
 
-    def _image(self, path: Path, reading: str) -> str | None:
+    def _image(self, path: Path, reading: str | None) -> str | None:
         """The image of a reading by the metadata, whose tables are read once."""
         folder = path.absolute().parent.parent
         tables = [Path(self.metadata)] if self.metadata else sorted(folder.glob("metadata*.csv"))
@@ -79,9 +80,14 @@ class Reflacx:
             if table not in self._images:
                 rows = open_table(table, ("id", "dicom_id")).rows()
                 self._images[table] = {row["id"]: row["dicom_id"] for row in rows}
-            if reading in self._images[table]:
+            if reading is not None and reading in self._images[table]:
                 return self._images[table][reading]
         return None
+
+
+def _reading(path: Path) -> str | None:
+    folder = path.absolute().parent.name
+    return folder if re.fullmatch(r"P\d+R\d+", folder) else None
 
 
 def _fixation(row: Row) -> Values:
