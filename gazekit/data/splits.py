@@ -84,17 +84,40 @@ def k_folds(
     """
     if folds < 2:
         raise ConfigurationError(f"split: {folds} folds; expected at least 2")
-    fold_of = np.zeros(len(dataset), dtype=np.int64)
-    dealt = 0
-    for groups in strata(dataset, range(len(dataset)), seed, least=max(folds, 2 + (val > 0)), repeat=repeat):
-        for group in groups:
-            fold_of[list(group)] = dealt % folds
-            dealt += 1  # goes on over the classes, so that no fold gets every remainder
+    fold_of = _deal(dataset, range(len(dataset)), folds, seed, least=max(folds, 2 + (val > 0)), repeat=repeat)
     splits = []
     for fold in range(folds):
         rest = np.flatnonzero(fold_of != fold).tolist()
         split = dict.fromkeys(dataset.exam_ids, "test") | _carve_validation(dataset, rest, val, seed)
         check_split(dataset, split)
+        splits.append(split)
+    return splits
+
+
+def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, seed: int = 0) -> list[Split]:
+    """Splits of the exams that are not in the test part of ``outer``: each fold is the validation part once.
+
+    What is chosen by them has not seen the test part, which stays the same in all of them.
+
+    Args:
+        dataset: what ``outer`` splits.
+        outer: exam → part.
+        folds: how many, at least 2.
+        seed: of the random order of the patients.
+
+    Raises:
+        ConfigurationError: fewer than two folds.
+        DataError: the outer split does not fit, or a class has fewer patients in it than there are folds.
+    """
+    if folds < 2:
+        raise ConfigurationError(f"split: {folds} folds; expected at least 2")
+    check_split(dataset, outer)
+    rest = [exam for exam, exam_id in enumerate(dataset.exam_ids) if outer[exam_id] != "test"]
+    fold_of = _deal(dataset, rest, folds, seed, least=folds)
+    splits = []
+    for fold in range(folds):
+        split = dict.fromkeys(dataset.exam_ids, "test")
+        split |= {dataset.exam_ids[exam]: "val" if fold_of[exam] == fold else "train" for exam in rest}
         splits.append(split)
     return splits
 
@@ -157,6 +180,19 @@ def read_split(path: Path) -> Split:
 def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) -> NDArray[np.int64]:
     """Positions of a part's exams in the data set, in its order, ``[n]``."""
     return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
+
+
+def _deal(
+    dataset: PreparedDataset, exams: Sequence[int], folds: int, seed: int, *, least: int, repeat: int = 0
+) -> NDArray[np.int64]:
+    """The fold of each exam of the data set, ``[N]``; 0 for those that are not dealt."""
+    fold_of = np.zeros(len(dataset), dtype=np.int64)
+    dealt = 0
+    for groups in strata(dataset, exams, seed, least=least, repeat=repeat):
+        for group in groups:
+            fold_of[list(group)] = dealt % folds
+            dealt += 1  # goes on over the classes, so that no fold gets every remainder
+    return fold_of
 
 
 def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:

@@ -104,7 +104,7 @@ def train(
             optimizer.param_groups[0]["lr"] = learning_rate(
                 state.step, len(batches) * settings.epochs, settings
             )
-            terms = _step(model, objective, batch, optimizer)
+            terms = training_step(model, objective, batch, optimizer)
             _account(state, terms, [parts.exam_ids[i] for i in parts.training.indices[rows]], run)
             state.batch += 1
             state.step += 1
@@ -115,7 +115,7 @@ def train(
     return state
 
 
-def _step(
+def training_step(
     model: MultiViewClassifier, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer
 ) -> dict[str, float] | None:
     """One optimiser step; the loss terms, or None if it was skipped because loss or gradient is not finite."""

@@ -175,7 +175,7 @@ def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, spl
     return build_objective(preset, registry, class_weights=weights)
 
 
-def _conflicts(stored: Preset, wanted: Preset) -> list[str]:
+def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
     """The keys in which the preset of a run differs from one asked for."""
     a, b = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
@@ -193,7 +193,7 @@ def _flat(tables: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:
     """Raise ConfigurationError if a run is to go on with another preset than it began with."""
-    conflicts = _conflicts(stored, wanted)
+    conflicts = preset_conflicts(stored, wanted)
     if conflicts:
         raise ConfigurationError(
             f"{run.path}: began with another preset; these keys differ: {', '.join(conflicts)}. "

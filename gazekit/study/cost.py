@@ -1,0 +1,107 @@
+"""What a system costs: its parameters, and the time of a training step as a ratio to that of the reference."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from gazekit.build import build_model, build_objective
+from gazekit.data.feed import resident_exams
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import Split, indices_of
+from gazekit.errors import GazekitError
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.training.loop import training_step
+from gazekit.training.optimiser import make_optimizer
+
+_STEPS = 10
+_WARM_UP = 2
+
+
+def count_parameters(preset: Preset, registry: Registry, classes: int) -> int | None:
+    """Trainable numbers of a model; None if it cannot be built."""
+    try:
+        model = build_model(preset, registry, classes=classes)
+    except GazekitError:
+        return None
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def step_ratios(
+    presets: Mapping[str, Preset],
+    datasets: Mapping[str, PreparedDataset],
+    split: Split,
+    registry: Registry,
+    *,
+    reference: str,
+    device: torch.device,
+    report: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, float]:
+    """System → median time of a step over the median of the reference, of steps taken in turn in one process.
+
+    A step is augmentation, forward, losses, backward and optimiser, on as many exams as a batch of the reference has.
+    A system that cannot take one is left out; without the reference there are no ratios.
+
+    Args:
+        presets, datasets: of every system.
+        split: of the exams; the first ones of its training part are used.
+        registry: where the components come from.
+        reference: name of the system with ratio 1.
+        device: where they are timed.
+        report: told how many of how many rounds are done.
+    """
+    batch = presets[reference].training.batch_size
+    steps: dict[str, Callable[[int], None]] = {}
+    for name, preset in presets.items():
+        try:
+            step = _stepper(preset, datasets[name], split, registry, batch, device)
+            step(0)
+        except (GazekitError, RuntimeError, ValueError):
+            continue
+        steps[name] = step
+    if reference not in steps:
+        return {}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(_WARM_UP + _STEPS):
+        for name, step in steps.items():
+            begin = _now(device)
+            step(turn)
+            seconds[name].append(_now(device) - begin)
+        report(turn + 1, _WARM_UP + _STEPS)
+    medians = {name: statistics.median(times[_WARM_UP:]) for name, times in seconds.items()}
+    return {name: median / medians[reference] for name, median in medians.items()}
+
+
+def _stepper(
+    preset: Preset,
+    dataset: PreparedDataset,
+    split: Split,
+    registry: Registry,
+    batch: int,
+    device: torch.device,
+) -> Callable[[int], None]:
+    """A function that takes one training step."""
+    model = build_model(preset, registry, classes=len(dataset.classes)).to(device).train()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # as in training
+    objective = build_objective(preset, registry).to(device)
+    optimizer = make_optimizer(torch.nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+    indices = indices_of(dataset, split, "train")[:batch]
+    exams = resident_exams(
+        dataset, indices, preset, device, with_gaze=preset.gaze is not None, needs_gaze=model.needs_gaze
+    )
+    rows = np.arange(len(indices))
+
+    def step(turn: int) -> None:
+        augmented = exams.augmented(rows, preset.training.augmentation, seed=0, epoch=turn)
+        training_step(model, objective, augmented, optimizer)
+
+    return step
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

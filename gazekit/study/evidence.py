@@ -1,0 +1,33 @@
+"""Where the numbers of a study come from, read from what its runs have noted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gazekit.study.result import Evidence
+from gazekit.training.run_directory import RunDirectory, environment
+
+_PACKAGES = ("gazekit", "torch", "timm", "numpy", "scipy")
+
+
+def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
+    """Devices and versions that the runs were started with; those of this process if there is no run.
+
+    Args:
+        runs: run directories.
+        minutes: wall time spent on them.
+        date: today.
+    """
+    opened = [RunDirectory.open(path) for path in runs]
+    noted = [(run.read_json("environment.json"), run.facts().device) for run in opened]
+    noted = noted or [(environment(), "cpu")]
+    versions: dict[str, str] = {}
+    for package in ("python", *_PACKAGES):
+        found = [
+            env["python"] if package == "python" else env["packages"].get(package, "") for env, _ in noted
+        ]
+        versions[package] = " and ".join(dict.fromkeys(filter(None, found)))
+    devices = dict.fromkeys(
+        (env["gpu"] or device) if device == "cuda" else f"CPU, {env['cpu_threads']} threads"
+        for env, device in noted
+    )
+    return Evidence(" and ".join(devices), versions, date, minutes)

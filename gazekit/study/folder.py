@@ -1,0 +1,183 @@
+"""The study directory: what is compared, on which splits, where each run is.
+
+``study.json`` says what the study is, ``splits/`` who is in which part, ``systems/`` holds the resolved preset of each
+row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from gazekit.atomic import disk_errors, write_atomically
+from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import Split, read_split, write_split
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.study.settings import StudySettings, SystemSettings, parse_study
+from gazekit.training.run import preset_conflicts
+
+SCHEMA = "gazekit.study-folder/1"
+Kind = Literal["benchmark", "tune"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """The files of a study by name."""
+
+    path: Path
+
+    @property
+    def facts(self) -> Path:
+        """What the study is."""
+        return self.path / "study.json"
+
+    def split(self, fold: str) -> Path:
+        """The split of a fold."""
+        return self.path / "splits" / f"{fold}.csv"
+
+    def preset(self, system: str) -> Path:
+        """The resolved preset of a row."""
+        return self.path / "systems" / f"{system}.toml"
+
+    def read(self) -> dict[str, Any]:
+        """What ``study.json`` says. Raises DataError: not readable, or of another version."""
+        try:
+            values = json.loads(self.facts.read_text())
+            schema = values["schema"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.facts}: not readable: {error}; choose another --out") from None
+        if schema != SCHEMA:
+            raise DataError(f"{self.facts}: schema {schema}, expected {SCHEMA}; choose another --out")
+        return dict(values)
+
+    def settings(self) -> StudySettings:
+        """The settings that the study was last carried out with. Raises as ``read``."""
+        return parse_study(self.read()["settings"], str(self.facts), folder=self.path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from carrying out this study. Raises ConfigurationError: one does already."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigurationError(
+                f"{self.path}: another process carries out this study; wait for it or stop it"
+            ) from None
+
+    def add_seconds(self, seconds: float) -> None:
+        """Add to the wall time that was spent on the runs."""
+        values = self.read()
+        write_atomically(self.facts, json.dumps(values | {"seconds": values["seconds"] + seconds}, indent=2))
+
+
+def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
+    """The settings with the systems that the folder has already and that are not asked for again: no row gets lost."""
+    if not folder.facts.exists():
+        return settings
+    named = {system.name for system in settings.systems}
+    earlier = [system for system in folder.settings().systems if system.name not in named]
+    return settings.model_copy(update={"systems": (*settings.systems, *earlier)})
+
+
+def enter(
+    folder: StudyFolder,
+    kind: Kind,
+    settings: StudySettings,
+    presets: Mapping[str, Preset],
+    splits: Mapping[str, Split],
+    dataset: PreparedDataset,
+    registry: Registry,
+) -> None:
+    """Write what the study is, or check that it is the one that is there already.
+
+    Systems and seeds may be added to a study; data, folds and the systems that it has stay as they are.
+
+    Raises:
+        ConfigurationError: the folder belongs to another study; names everything that differs.
+    """
+    identity = {
+        "kind": kind,
+        "data": dataset.fingerprint,
+        "folds": settings.folds,
+        "repeats": settings.repeats,
+        "set": list(settings.changes),
+    }
+    seconds = 0.0
+    if folder.facts.exists():
+        there = folder.read()
+        seconds = there["seconds"]
+        _check_same(folder, there, identity, settings, presets, splits, registry)
+    elif any(path.name != ".lock" for path in folder.path.iterdir()):
+        raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
+    with disk_errors(folder.path):
+        for name in ("splits", "systems", "runs"):
+            (folder.path / name).mkdir(exist_ok=True)
+    for fold, split in splits.items():
+        if not folder.split(fold).exists():
+            write_split(folder.split(fold), dataset, split)
+    for system, preset in presets.items():
+        if not folder.preset(system).exists():
+            write_atomically(folder.preset(system), preset.to_toml())
+    values = {"schema": SCHEMA, **identity, "seconds": seconds, "settings": settings.to_toml_values()}
+    write_atomically(folder.facts, json.dumps(values, indent=2))
+
+
+def _check_same(
+    folder: StudyFolder,
+    there: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    settings: StudySettings,
+    presets: Mapping[str, Preset],
+    splits: Mapping[str, Split],
+    registry: Registry,
+) -> None:
+    different = [
+        f"{key} is {_short(here)}, there {_short(there[key])}"
+        for key, here in identity.items()
+        if there[key] != here
+    ]
+    seeds = there["settings"]["seeds"]
+    if settings.seeds < seeds:
+        different.append(f"seeds are {settings.seeds}, there {seeds} (they may only grow)")
+    if not different:  # else the folds are others anyway
+        different += [
+            f"the split {fold} is another"
+            for fold, split in splits.items()
+            if folder.split(fold).exists() and read_split(folder.split(fold)) != split
+        ]
+    for system, preset in presets.items():
+        if folder.preset(system).exists():
+            stored = registry.preset(str(folder.preset(system)))
+            conflicts = preset_conflicts(stored, preset)
+            if conflicts:
+                different.append(f"system '{system}' differs in {', '.join(conflicts)}")
+    if different:
+        raise ConfigurationError(
+            f"{folder.path}: belongs to another study: {'; '.join(different)}. Choose another --out, or another name "
+            "for a system that was changed"
+        )
+
+
+def _short(value: Any) -> str:
+    return f"{value[:12]}…" if isinstance(value, str) and len(value) > 12 else f"{value}"
+
+
+def check_same_exams(system: SystemSettings, dataset: PreparedDataset, study: PreparedDataset) -> None:
+    """Raise DataError if a system's own data do not hold the exams, labels and patients of the study's."""
+    for name in ("exam_ids", "patient_ids", "classes"):
+        if getattr(dataset, name) != getattr(study, name):
+            raise DataError(
+                f"{dataset.root}: data of system '{system.name}': other {name.replace('_', ' ')} than {study.root}; "
+                "expected the same exams in the same order"
+            )
+    if (dataset.labels != study.labels).any():
+        raise DataError(f"{dataset.root}: data of system '{system.name}': other labels than {study.root}")

@@ -1,0 +1,95 @@
+"""A system's finished runs put together: mean and spread over runs, and its predictions pooled over the folds."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.errors import DataError
+from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
+from gazekit.evaluation.metrics import classification_metrics
+from gazekit.study.grid import RunTask
+from gazekit.study.result import Comparison, Estimate, Pooled
+from gazekit.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a finished run found on its test part: measure → value, exam id → probabilities ``[classes]``."""
+
+    metrics: dict[str, float]
+    probabilities: dict[str, tuple[float, ...]]
+
+
+def read_run(task: RunTask) -> RunRecord:
+    """Read what the evaluation of a run has written. Raises DataError."""
+    run = RunDirectory.open(task.path)
+    groups = run.read_json(run.evaluation.name)["metrics"].values()
+    metrics = {name: m["value"] for group in groups for name, m in group.items() if m["value"] is not None}
+    try:
+        with run.predictions.open(newline="") as file:
+            rows = list(csv.reader(file))[1:]
+        probabilities = {row[0]: tuple(map(float, row[3:])) for row in rows}
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{run.predictions}: not readable: {error}; write it anew with gazekit evaluate"
+        ) from None
+    return RunRecord(metrics, probabilities)
+
+
+def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
+    """Every exam that a run predicted, once: the mean of its probabilities over the seeds and repeats."""
+    row_of = {exam_id: row for row, exam_id in enumerate(dataset.exam_ids)}
+    sums = np.zeros((len(dataset), len(dataset.classes)))
+    runs = np.zeros(len(dataset))
+    for record in records:
+        rows = [row_of[exam_id] for exam_id in record.probabilities]
+        sums[rows] += np.array(list(record.probabilities.values()))
+        runs[rows] += 1
+    exams = np.flatnonzero(runs)
+    return Pooled(
+        exam_ids=[dataset.exam_ids[i] for i in exams],
+        patient_ids=[dataset.patient_ids[i] for i in exams],
+        labels=dataset.labels[exams],
+        probabilities=sums[exams] / runs[exams, None],
+    )
+
+
+def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 2000) -> dict[str, Estimate]:
+    """Measure → mean and spread over the runs, with the interval of the pooled predictions where there is one."""
+    intervals = classification_metrics(
+        pooled.probabilities, pooled.labels, pooled.patient_ids, resamples=resamples
+    )
+    found = {}
+    for name in dict.fromkeys(name for record in records for name in record.metrics):
+        values = [record.metrics[name] for record in records if name in record.metrics]
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        found[name] = Estimate(float(np.mean(values)), sd, len(values), intervals.get(name))
+    return found
+
+
+def compare(system: Pooled, reference: Pooled) -> Comparison | None:
+    """A system against the reference on the exams that both have predicted; None unless there are two classes.
+
+    Patients are the independent unit of all tests. A test that does not exist on these exams has no p.
+    """
+    common = set(reference.exam_ids)
+    mine = [row for row, exam in enumerate(system.exam_ids) if exam in common]
+    common &= set(system.exam_ids)
+    theirs = [row for row, exam in enumerate(reference.exam_ids) if exam in common]
+    labels, patients = system.labels[mine], [system.patient_ids[row] for row in mine]
+    if system.probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2 or len(set(patients)) < 2:
+        return None
+    a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
+    try:
+        delong_p = delong(labels, a, b, patients).p
+    except DataError:
+        delong_p = None
+    return Comparison(
+        exams=len(mine),
+        auc_difference=auc_difference(labels, a, b, patients),
+        delong_p=delong_p,
+        mcnemar_p=mcnemar((a > 0.5) == labels, (b > 0.5) == labels, patients).p,
+    )

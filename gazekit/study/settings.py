@@ -1,0 +1,193 @@
+"""What a study compares, on which data: STUDY.toml → validated settings."""
+
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from gazekit.errors import ConfigurationError
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.settings import Count
+
+_NAME = r"^\w[\w.=+,-]*$"
+Name = Annotated[str, Field(pattern=_NAME)]
+Items = tuple[str, ...]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class SystemSettings(_Strict):
+    """One row of the table; the key ``set`` is ``changes`` here."""
+
+    name: Name
+    preset: str
+    """A registered preset, or a TOML file."""
+    changes: Items = Field((), alias="set")
+    """``key.path=value`` items on top of the preset."""
+    data: Path | None = None
+    """Another prepared folder with the same exams, for controls (gaze shuffled between exams, …)."""
+
+
+class StudySettings(_Strict):
+    """A study; see ``read_study`` and ``from_presets``."""
+
+    title: str = "Comparison"
+    data: Path
+    """Prepared data set."""
+    folds: Annotated[int, Field(ge=2)] | Literal["given"] = 5
+    """Folds of the cross-validation, or the split that the source gives (where it gives none: one of 7:3)."""
+    repeats: Count = 1
+    """How often the folds are dealt."""
+    seeds: Count = 3
+    """Runs per fold; their seeds are 0, 1, …, never chosen."""
+    reference: str = ""
+    """The system that the others are compared with; the first one if it is not named."""
+    changes: Items = Field((), alias="set")
+    """``key.path=value`` items on top of every preset."""
+    allow_leak: bool = False
+    """Use the source's split even if it puts a patient on two sides; every table then says so."""
+    systems: Annotated[tuple[SystemSettings, ...], Field(alias="system")]
+
+    @property
+    def reference_name(self) -> str:
+        """The system that the others are compared with."""
+        return self.reference or self.systems[0].name
+
+    def to_toml_values(self) -> dict[str, Any]:
+        """The settings as plain values that ``parse_study`` reads."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def read_study(path: Path) -> StudySettings:
+    """Read STUDY.toml; the paths in it are relative to it. Raises ConfigurationError with every problem at once."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: no such file; expected a TOML file that describes a study"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: not readable as TOML: {error}") from None
+    return parse_study(values, str(path), folder=path.parent)
+
+
+def parse_study(values: Mapping[str, Any], origin: str, *, folder: Path) -> StudySettings:
+    """Validate a study.
+
+    Args:
+        values: as in STUDY.toml; a system without a name takes that of its preset.
+        origin: where they come from, for messages.
+        folder: that paths are relative to.
+
+    Raises:
+        ConfigurationError: every problem, each with its key.
+    """
+    systems = values.get("system")
+    if isinstance(systems, list):
+        values = {**values, "system": [_named(system) for system in systems]}
+    try:
+        settings = StudySettings.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in error.errors(include_url=False)]
+        raise _wrong(origin, problems) from None
+    problems = _contradictions(settings)
+    if problems:
+        raise _wrong(origin, problems)
+    return _resolved(settings, folder)
+
+
+def resolve_presets(
+    settings: StudySettings, registry: Registry, environment: Mapping[str, str]
+) -> dict[str, Preset]:
+    """System → resolved preset. Raises ConfigurationError: those of all systems that cannot be used."""
+    presets, problems = {}, []
+    for system in settings.systems:
+        changes = (*settings.changes, *system.changes)
+        try:
+            preset = registry.preset(system.preset, environment=environment, overrides=changes)
+        except ConfigurationError as error:
+            problems.append(f"system '{system.name}': {error}")
+        else:
+            presets[system.name] = preset.named(system.name)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return presets
+
+
+def _named(system: Any) -> Any:
+    if isinstance(system, dict) and isinstance(system.get("preset"), str):
+        return {"name": Path(system["preset"]).name.removesuffix(".toml"), **system}
+    return system
+
+
+def _contradictions(settings: StudySettings) -> list[str]:
+    names = [system.name for system in settings.systems]
+    if not names:
+        return ["system: there is none; expected a table [[system]] with its preset"]
+    problems = [
+        f"system: {number} systems are named '{name}'; give each a name of its own"
+        for name, number in Counter(names).items()
+        if number > 1
+    ]
+    if settings.reference_name not in names:
+        problems.append(f"reference: no system '{settings.reference}'; there are {', '.join(names)}")
+    if settings.folds == "given" and settings.repeats > 1:
+        problems.append(
+            'repeats: a given split cannot be dealt again; expected repeats = 1 with folds = "given"'
+        )
+    return problems
+
+
+def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
+    """With paths that do not depend on where the process is."""
+
+    def absolute(path: Path) -> Path:
+        return (folder / path).absolute()
+
+    systems = [
+        system.model_copy(
+            update={
+                "preset": str(absolute(Path(system.preset)))
+                if system.preset.endswith(".toml")
+                else system.preset,
+                "data": absolute(system.data) if system.data else None,
+            }
+        )
+        for system in settings.systems
+    ]
+    return settings.model_copy(update={"data": absolute(settings.data), "systems": tuple(systems)})
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """``system 2: preset``; branches of a union are left out."""
+    words: list[str] = []
+    for part in location:
+        if isinstance(part, int):
+            words[-1] += f" {part + 1}"
+        elif not part.startswith(("constrained-int", "int", "literal[")):
+            words.append(part)
+    return ": ".join(words)
+
+
+def _explain(item: Any) -> str:
+    if item["loc"][0] == "folds":
+        return f'expected how many, at least 2, or "given" (got {item["input"]!r})'
+    explained = {
+        "missing": "is needed",
+        "extra_forbidden": "no such key",
+        "string_pattern_mismatch": f"'{item['input']}' cannot be a name; expected letters, digits and . = + , - _",
+    }
+    return explained.get(item["type"]) or f"{item['msg']} (got {item['input']!r})"
+
+
+def _wrong(origin: str, problems: list[str]) -> ConfigurationError:
+    unique = dict.fromkeys(problems)
+    lines = "\n".join(f"  {problem}" for problem in unique)
+    return ConfigurationError(f"{origin} has {len(unique)} problem(s):\n{lines}")
