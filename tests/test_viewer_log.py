@@ -202,7 +202,7 @@ GAZE = [(t, 100, 60) for t in range(0, 1000, 100)]
         (
             [state(i, 0, 40, 1, index=i) for i in range(70)],
             GAZE,
-            "box_index has 70 values; expected at most 64 boxes",
+            "box_index has 70 values; expected at most 16 boxes",
         ),
         ([state(100, 0, 40, 1)], GAZE, "they overlap alike in ms and 10us and us; set the option unit"),
         (
@@ -230,6 +230,21 @@ def test_faults_are_named_with_file_and_row(tmp_path, rows, samples, message):
         read(tmp_path, rows, samples)
     assert ".csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_screen_larger_than_said_is_noticed_and_a_second_one_is_not(tmp_path):
+    beside = state(0, 1920, 0, 1, (1920, 0, 1920, 1080), 1, "b.dcm")
+    assert len(read(tmp_path, [state(0, 0, 40, 1), beside, state(900, 0, 40, 1)], GAZE)) == 1
+    wide, high = (1280, 0, 1280, 720), (0, 720, 1280, 720)
+    for box, end in (
+        (wide, "1280 to 2560, beyond a screen that is 1920 pixels wide"),
+        (high, "1080 pixels high"),
+    ):
+        rows = [state(0, 0, 40, 1, box), state(900, 0, 40, 1, box)]
+        with pytest.raises(DataError, match=f"{end}; set the option screen"):
+            read(tmp_path, rows, GAZE)
+        with pytest.raises(DataError, match="none of the 10 samples"):
+            read(tmp_path, rows, [(t, 1, 1) for t, _, _ in GAZE], screen=(2560, 1440))
 
 
 def test_it_is_told_by_its_columns(tmp_path):

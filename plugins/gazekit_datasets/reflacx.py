@@ -31,7 +31,7 @@ class Reflacx:
     Args:
         metadata: table of ``id`` and ``dicom_id``. None: every ``metadata*.csv`` beside the folder of the reading.
 
-    Source: https://doi.org/10.13026/e0dj-8498
+    Source: https://doi.org/10.1038/s41597-022-01441-z
     """
 
     def __init__(self, *, metadata: str | None = None) -> None:

@@ -12,7 +12,7 @@ from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
 from gazekit_datasets.gaze_rows import Floats
 from gazekit_datasets.tobii_sdk import Size, TobiiSDK
-from gazekit_datasets.viewer_states import COLUMNS, read_states
+from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states
 
 Unit = Literal["auto", "s", "ms", "10us", "us"]
 MS_PER = {"s": 1e3, "ms": 1.0, "10us": 1e-2, "us": 1e-3}
@@ -55,10 +55,11 @@ class ViewerLog:
         """Yield one recording per image that was looked at, in the order in which they were first shown.
 
         Raises:
-            DataError: log or samples are not readable (with row) or not there, their times do not overlap, no sample
-                lies on an image.
+            DataError: log or samples are not readable (with row) or not there, a box is larger than the screen,
+                their times do not overlap, no sample lies on an image.
         """
         states = read_states(path)
+        _check_screen(path, states, *self.tracker.screen)
         (gaze,) = self.tracker.read(self._samples_beside(path))
         assert gaze.t_ms is not None  # the SDK's tables have a clock
         t_ms = gaze.t_ms + self.clock_offset_ms
@@ -88,6 +89,18 @@ class ViewerLog:
                 "SDK in its folder; put it there, or name it with the option samples"
             )
         return found[0]
+
+
+def _check_screen(path: Path, states: ViewerStates, width: float, height: float) -> None:
+    """A box may be on this screen or on another one, but not on both: then the screen is larger than was said."""
+    left, top, *size = states.window[:, states.image >= 0]
+    for name, first, length, end in (("wide", left, size[0], width), ("high", top, size[1], height)):
+        across = (first < end) & (first + length > 1.02 * end)  # a frame may stick out a little
+        if across.any():
+            raise DataError(
+                f"{path}: a box reaches from {first[across][0]:g} to {(first + length)[across][0]:g}, beyond a screen "
+                f"that is {end:g} pixels {name}; set the option screen to the size of the tracker's display"
+            )
 
 
 def _unit(path: Path, log: Floats, t_ms: Floats) -> str:

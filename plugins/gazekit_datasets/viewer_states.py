@@ -20,7 +20,7 @@ NOTHING = "-1"
 """In the place of an image that is not there yet; the zoom is -1 then."""
 ZOOM = (1e-3, 1e3)
 """Screen pixels per image pixel that a viewer can show."""
-MOST_BOXES = 64
+MOST_BOXES = 16
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -108,7 +108,7 @@ def read_states(path: Path) -> ViewerStates:
 
     Raises:
         DataError: not readable, columns missing, a cell that is no number, times that go back, a zoom out of range
-            (with row), more than 64 boxes.
+            (with row), more than 16 boxes.
     """
     images: dict[str, int] = {}
     table = open_table(path, COLUMNS)
