@@ -111,6 +111,14 @@ def test_a_newer_box_covers_those_under_it(tmp_path):
     np.testing.assert_allclose(found["b.dcm"].x, [80, 80])
 
 
+def test_boxes_whose_frames_overlap_do_not_cover_each_other(tmp_path):
+    framed = (955, 40, 965, 1000)
+    rows = [state(0, 0, 40, 0.5), state(1, 960, 40, 0.5, framed, 1, "b.dcm"), state(900, 0, 40, 0.5)]
+    under, over = read(tmp_path, rows, [(5, 100, 60), (6, 958, 60), (999, 958, 60)])
+    np.testing.assert_allclose((under.t_ms, under.x), [[5, 999], [200, 1916]])
+    np.testing.assert_allclose((over.t_ms, over.x), [[6], [-4]])
+
+
 def test_one_image_after_another_in_a_box(tmp_path):
     rows = [state(0, 0, 40, 1), state(100, 0, 40, 1, image="b.dcm"), state(200, 0, 40, 2)]
     first, second = read(tmp_path, rows, [(10, 5, 50), (110, 6, 50), (210, 8, 50)])

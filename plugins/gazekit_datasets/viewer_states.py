@@ -33,7 +33,7 @@ class Followed:
     Args:
         x, y: ``[N]`` pixels of the image; meaningless where the sample is on none.
         image: ``[N]`` position of that image in the log's ``images``; -1 on none.
-        shown: ``[boxes, N]`` images on the screen at that time; -1 for a box that shows none or is covered.
+        shown: ``[boxes, N]`` images on the screen at that time; -1 for a box that shows none or is mostly covered.
     """
 
     x: Floats
@@ -89,18 +89,19 @@ class ViewerStates:
             before = np.searchsorted(self.time[rows], time, side="right") - 1
             holds[:] = np.where(before >= 0, rows[before], -1)
         covered = [
-            np.any([(newer > older) & (older >= 0) & self._meet(older, newer) for newer in latest], axis=0)
+            np.any([(newer > older) & (self._covered(older, newer) > 0.5) for newer in latest], axis=0)
             for older in latest
         ]
         return np.where(covered, -1, latest)
 
-    def _meet(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
-        """Whether the boxes of two rows overlap."""
-        left, top, width, height = self.window[:, one]
-        other_left, other_top, other_width, other_height = self.window[:, other]
-        beside = (left >= other_left + other_width) | (other_left >= left + width)
-        above = (top >= other_top + other_height) | (other_top >= top + height)
-        return np.asarray(~(beside | above))
+    def _covered(self, older: Integers, newer: Integers) -> Floats:
+        """How much of the boxes of some rows lies under those of others, as a share of their area."""
+        left, top, width, height = self.window[:, older]
+        over_left, over_top, over_width, over_height = self.window[:, newer]
+        across = np.minimum(left + width, over_left + over_width) - np.maximum(left, over_left)
+        down = np.minimum(top + height, over_top + over_height) - np.maximum(top, over_top)
+        area = np.maximum(width * height, 1)
+        return np.asarray(np.maximum(across, 0) * np.maximum(down, 0) / area)
 
 
 def read_states(path: Path) -> ViewerStates:
