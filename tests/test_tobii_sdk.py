@@ -99,6 +99,7 @@ def test_where_the_image_was_shown(tmp_path):
         (WHOLE + '1,2,"(0.1, 0.2, 0.3)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, inf)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, 1e999)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
+        (WHOLE + '1,2,"(0.1, 0_1)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, zwei)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + f'1,2,"({"[" * 999}",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (

@@ -129,6 +129,6 @@ def _pair(row: Row, column: str) -> tuple[float, float]:
         x, y = (float(word) for word in cell.strip("()[]").replace(",", " ").split())
     except ValueError:
         x = y = math.inf
-    if math.isinf(x) or math.isinf(y):
+    if math.isinf(x) or math.isinf(y) or "_" in cell:
         raise DataError(f"{row.where}: {column} is {cell[:40]!r}; expected (x, y)")
     return x, y
