@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import console, data, evaluate, gaze, generate, plugins, predict, presets, report, train
+from gazekit.cli import (
+    benchmark,
+    console,
+    data,
+    evaluate,
+    gaze,
+    generate,
+    plugins,
+    predict,
+    presets,
+    report,
+    train,
+    tune,
+)
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -22,6 +35,8 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("benchmark")(benchmark.benchmark)
+app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")
 app.add_typer(gaze.app, name="gaze")
 app.add_typer(presets.app, name="presets")

@@ -6,7 +6,7 @@ row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +72,11 @@ class StudyFolder:
             raise ConfigurationError(
                 f"{self.path}: another process carries out this study; wait for it or stop it"
             ) from None
+        finally:
+            if not self.facts.exists():  # it could not begin: leave nothing behind
+                (self.path / ".lock").unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.rmdir()
 
     def add_seconds(self, seconds: float) -> None:
         """Add to the wall time that was spent on the runs."""
@@ -80,12 +85,12 @@ class StudyFolder:
 
 
 def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
-    """The settings with the systems that the folder has already and that are not asked for again: no row gets lost."""
+    """The settings with the systems that the folder has already, first and in their order: no row gets lost."""
     if not folder.facts.exists():
         return settings
-    named = {system.name for system in settings.systems}
-    earlier = [system for system in folder.settings().systems if system.name not in named]
-    return settings.model_copy(update={"systems": (*settings.systems, *earlier)})
+    named = {system.name: system for system in settings.systems}
+    earlier = {system.name: system for system in folder.settings().systems}
+    return settings.model_copy(update={"systems": tuple((earlier | named).values())})
 
 
 def enter(

@@ -1,0 +1,123 @@
+"""Put together what the finished runs of a study found."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gazekit.data.splits import leak_of
+from gazekit.evaluation.comparison import holm
+from gazekit.study.cost import count_parameters
+from gazekit.study.evidence import evidence
+from gazekit.study.folds import protocol
+from gazekit.study.grid import RunTask
+from gazekit.study.pooling import compare, estimates, pool, read_run
+from gazekit.study.result import Comparison, Failure, Pooled, Reported, Row, StudyResult
+from gazekit.study.settings import SystemSettings
+from gazekit.study.study import Study
+
+Failures = Mapping[RunTask, str]
+"""Task → why it could not be finished, in one line."""
+
+
+def collect(
+    study: Study, failures: Failures, *, ratios: Mapping[str, float] | None = None, paper: str = ""
+) -> tuple[StudyResult, dict[str, Pooled]]:
+    """Put together what the finished runs found.
+
+    Args:
+        study: some of its runs finished.
+        failures: of the others.
+        ratios: of ``step_times``.
+        paper: name under which presets report figures; empty for none.
+
+    Returns:
+        the result, and the pooled predictions of every row with a finished run.
+    """
+    settings, dataset = study.settings, study.dataset
+    rows: dict[str, Row] = {}
+    pooled: dict[str, Pooled] = {}
+    for system in settings.systems:
+        records = [read_run(task) for task in study.finished(system.name)]
+        row = _row(study, system, failures, paper)
+        if records:
+            pooled[system.name] = pool(dataset, records)
+            row = replace(row, runs=len(records), metrics=estimates(records, pooled[system.name]))
+        rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
+    comparisons = _comparisons(pooled, settings.reference_name)
+    exams = [i for i, exam in enumerate(dataset.exam_ids) if _is_tested(study, exam)]
+    result = StudyResult(
+        title=settings.title,
+        dataset=dataset.root.name,
+        fingerprint=dataset.fingerprint,
+        exams=len(exams),
+        patients=len({dataset.patient_ids[i] for i in exams}),
+        classes={name: int((dataset.labels[exams] == k).sum()) for k, name in enumerate(dataset.classes)},
+        protocol=protocol(dataset, settings, study.splits),
+        folds=len(study.splits) // settings.repeats,
+        repeats=settings.repeats,
+        seeds=settings.seeds,
+        reference=settings.reference_name,
+        rows=tuple(replace(row, comparison=comparisons.get(name)) for name, row in rows.items()),
+        evidence=evidence(
+            [task.path for name in rows for task in study.finished(name)],
+            minutes=study.folder.read()["seconds"] / 60,
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        ),
+        leak="; ".join(
+            dict.fromkeys(str(leak_of(dataset, s)) for s in study.splits.values() if leak_of(dataset, s))
+        ),
+        notes=_notes(study),
+        reported=paper,
+    )
+    return result, pooled
+
+
+def _row(study: Study, system: SystemSettings, failures: Failures, paper: str) -> Row:
+    preset = study.presets[system.name]
+    figures = preset.reported.get(paper) if not system.changes else None
+    return Row(
+        name=system.name,
+        preset=system.preset.rsplit("/", 1)[-1],
+        runs=0,
+        planned=sum(task.system == system.name for task in study.tasks),
+        changes=system.changes,
+        stand_in=preset.stand_in,
+        failures=tuple(Failure(t.name, reason) for t, reason in failures.items() if t.system == system.name),
+        parameters=count_parameters(preset, study.registry, len(study.dataset.classes)),
+        reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
+        data=system.data.name if system.data else "",
+    )
+
+
+def _comparisons(pooled: Mapping[str, Pooled], reference: str) -> dict[str, Comparison]:
+    """Every other system against the reference, the p-values corrected for their number."""
+    if reference not in pooled:
+        return {}
+    made = {name: compare(each, pooled[reference]) for name, each in pooled.items() if name != reference}
+    found = {name: comparison for name, comparison in made.items() if comparison}
+    auc = _corrected({name: comparison.delong_p for name, comparison in found.items()})
+    accuracy = _corrected({name: comparison.mcnemar_p for name, comparison in found.items()})
+    return {
+        name: replace(comparison, delong_holm=auc.get(name), mcnemar_holm=accuracy.get(name))
+        for name, comparison in found.items()
+    }
+
+
+def _corrected(p_values: Mapping[str, float | None]) -> dict[str, float]:
+    tested = {name: p for name, p in p_values.items() if p is not None}
+    return dict(zip(tested, holm(list(tested.values())), strict=True))
+
+
+def _is_tested(study: Study, exam: str) -> bool:
+    return any(split[exam] == "test" for split in study.splits.values())
+
+
+def _notes(study: Study) -> tuple[str, ...]:
+    notes = []
+    if len(study.dataset.classes) > 2:
+        notes.append("systems are compared in pairs where there are two classes only")
+    if any(system.data for system in study.settings.systems):
+        notes.append(
+            "gaze agreement and localisation are measured on the gaze and masks of a system's own data"
+        )
+    return tuple(notes)
