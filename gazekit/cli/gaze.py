@@ -61,17 +61,13 @@ def heatmap(
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(overlay(pixels, heat)).save(out, format="PNG")
-    console.print_table(
-        ("", "value"),
-        [
-            ("rows in the recording", len(found[0].x)),
-            ("lost", int(np.isnan(found[0].x).sum())),
-            ("fixations", len(fixations)),
-            (
-                "median duration, ms",
-                f"{np.median(fixations.duration_ms):.0f}" if found[0].t_ms is not None else "–",
-            ),
-            ("sigma, px", f"{spread:.1f}"),
-            ("written", out),
-        ],
-    )
+    duration = f"{np.median(fixations.duration_ms):.0f}" if found[0].t_ms is not None else "–"
+    rows = [
+        ("rows in the recording", len(found[0].x)),
+        ("lost", int(np.isnan(found[0].x).sum())),
+        ("fixations", len(fixations)),
+        ("median duration, ms", duration),
+        ("sigma, px", f"{spread:.1f}"),
+        ("written", out),
+    ]
+    console.print_table(("", "value"), rows)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,24 +88,31 @@ def validate(
     found = name_recordings(found, names)
     exams = exams_of(dataset, source, dataset_settings) if dataset and source else []
     joined = join(found, exams) if dataset else None
-    checked: list[Checked] = []
-    with console.progress("checking") as report:
-        for on_one_image in check_all(
-            found,
-            {file.path: file.format for file in files},
-            exams=exams,
-            joined=joined,
-            settings=detection,
-            draw=overlays is not None,
-            jobs=jobs or available_cores(),
-        ):
-            _draw(on_one_image, overlays)
-            checked += [replace(each, drawing=None) for each in on_one_image]  # drawings are large
-            report(len(checked), len(found))
+    results = check_all(
+        found,
+        {file.path: file.format for file in files},
+        exams=exams,
+        joined=joined,
+        settings=detection,
+        draw=overlays is not None,
+        jobs=jobs or available_cores(),
+    )
+    checked = _collect(results, len(found), overlays)
     if as_json:
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
     else:
         _print(recordings, checked, joined, unreadable)
+
+
+def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | None) -> "list[Checked]":
+    """All checks, without their drawings, which are large and drawn as they come."""
+    checked: list[Checked] = []
+    with console.progress("checking") as report:
+        for on_one_image in results:
+            _draw(on_one_image, overlays)
+            checked += [replace(each, drawing=None) for each in on_one_image]
+            report(len(checked), total)
+    return checked
 
 
 def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> dict[str, Any]:
