@@ -1,12 +1,15 @@
 """``gazekit gaze``: look at recordings before they supervise anything."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gazekit.cli import console, gaze_fixations, gaze_import, gaze_validate
 from gazekit.cli.gaze_options import GazeFormat, GazeSettings, read_recordings, readers_and_settings
+
+if TYPE_CHECKING:
+    from gazekit.gaze.recording import Recording
 
 app = typer.Typer(help="Check gaze recordings, import them, find their fixations.", no_args_is_help=True)
 app.command("validate")(gaze_validate.validate)
@@ -40,34 +43,39 @@ def heatmap(
 
     from gazekit.atomic import disk_errors
     from gazekit.data.image import read_image
-    from gazekit.errors import DataError
     from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
     from gazekit.report.overlay import overlay
 
     readers, detection = readers_and_settings(gaze_format, settings)
-    every = read_recordings(recording, readers)
-    found = [each for each in every if view in (None, each.view) and exam in (None, each.exam_id)]
-    if len(found) != 1:
-        what = ", ".join(f"exam {r.exam_id} view {r.view}" for r in found[:5]) or "none"
-        raise DataError(
-            f"{recording}: expected one recording to draw, found {len(found)} ({what}); use --exam and --view"
-        )
+    found = _only(read_recordings(recording, readers), recording, exam, view)
     pixels = read_image(image).pixels  # [H, W]
     height, width = pixels.shape
-    fixations = fixations_of(found[0], image_height=height, image_width=width, settings=detection)
-    spread = sigma_pixels(found[0], height, detection)
+    fixations = fixations_of(found, image_height=height, image_width=width, settings=detection)
+    spread = sigma_pixels(found, height, detection)
     heat = heat_map(fixations.x, fixations.y, fixations.duration_ms, shape=(height, width), sigma=spread)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(overlay(pixels, heat)).save(out, format="PNG")
-    duration = f"{np.median(fixations.duration_ms):.0f}" if found[0].t_ms is not None else "–"
+    duration = f"{np.median(fixations.duration_ms):.0f}" if found.t_ms is not None else "–"
     rows = [
-        ("rows in the recording", len(found[0].x)),
-        ("lost", int(np.isnan(found[0].x).sum())),
+        ("rows in the recording", len(found.x)),
+        ("lost", int(np.isnan(found.x).sum())),
         ("fixations", len(fixations)),
         ("median duration, ms", duration),
         ("sigma, px", f"{spread:.1f}"),
         ("written", out),
     ]
     console.print_table(("", "value"), rows)
+
+
+def _only(every: "list[Recording]", file: Path, exam: str | None, view: str | None) -> "Recording":
+    from gazekit.errors import DataError
+
+    found = [each for each in every if view in (None, each.view) and exam in (None, each.exam_id)]
+    if len(found) != 1:
+        what = ", ".join(f"exam {each.exam_id} view {each.view}" for each in found[:5]) or "none"
+        raise DataError(
+            f"{file}: expected one recording to draw, found {len(found)} ({what}); use --exam and --view"
+        )
+    return found[0]

@@ -70,16 +70,11 @@ def validate(
     and inside the masks. What looks wrong is said in words.
     """
     from gazekit.data.parallel import available_cores
-    from gazekit.errors import ConfigurationError, DataError
+    from gazekit.errors import DataError
     from gazekit.gaze.join import join
     from gazekit.gaze.validation import check_all, read_files
 
-    if (dataset is None) != (source is None):
-        raise ConfigurationError(
-            "--dataset and --source go together: which kind of data set, and where it lies"
-        )
-    if overlays is not None and dataset is None:
-        raise ConfigurationError("--overlays needs the images: add --dataset and --source")
+    _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)
     files = find_gaze_files(recordings, readers)
     found, unreadable = read_files(files)
@@ -102,6 +97,17 @@ def validate(
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
     else:
         _print(recordings, checked, joined, unreadable)
+
+
+def _check_options(dataset: str | None, source: Path | None, overlays: Path | None) -> None:
+    from gazekit.errors import ConfigurationError
+
+    if (dataset is None) != (source is None):
+        raise ConfigurationError(
+            "--dataset and --source go together: which kind of data set, and where it lies"
+        )
+    if overlays is not None and dataset is None:
+        raise ConfigurationError("--overlays needs the images: add --dataset and --source")
 
 
 def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | None) -> "list[Checked]":
