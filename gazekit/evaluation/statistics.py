@@ -1,4 +1,4 @@
-"""Uncertainty of an evaluation: intervals over patients, and the paired comparison of two AUCs."""
+"""Uncertainty of an evaluation: intervals over patients."""
 
 import math
 import warnings
@@ -38,17 +38,6 @@ class Interval:
     method: str = "percentile"
     resamples: int = 0
     undefined: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DeLong:
-    """Two correlated AUCs compared: ``difference = auc_a - auc_b``, ``z`` its score, ``p`` two-sided."""
-
-    auc_a: float
-    auc_b: float
-    difference: float
-    z: float
-    p: float
 
 
 def patient_bootstrap(
@@ -137,45 +126,3 @@ def mean_interval(
         return np.asarray(weights @ exams / weights.sum(axis=1))
 
     return patient_bootstrap(mean, patients, seed=seed, resamples=resamples)
-
-
-def delong(
-    labels: Sequence[int] | Integers,
-    scores_a: Sequence[float] | Floats,
-    scores_b: Sequence[float] | Floats,
-) -> DeLong:
-    """Compare two AUCs measured on the same exams by DeLong's test.
-
-    ``z = (auc_a - auc_b) / sqrt(var)``, var from the structural components of the Mann-Whitney statistic.
-    Exams count as independent: where patients have several, use one exam per patient. Equal scores give
-    z = 0 and p = 1; a difference without any variance gives an infinite z and p = 0.
-
-    Args:
-        labels: truth 0 or 1, ``[N]``.
-        scores_a, scores_b: any monotone scores of the two systems, ``[N]``.
-
-    Raises:
-        DataError: fewer than two exams of a class, or lengths that differ.
-
-    Source: DeLong et al. 1988, doi:10.2307/2531595; by ranks as Sun & Xu 2014, doi:10.1109/LSP.2014.2337313.
-    """
-    positive = np.asarray(labels) == 1
-    scores = np.stack([np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)])
-    if scores.shape[1] != len(positive):
-        raise DataError(f"{len(positive)} labels but {scores.shape[1]} scores: both need one entry per exam")
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if min(ones, zeros) < 2:
-        raise DataError(f"DeLong's test needs at least two exams of each class, found {zeros} and {ones}")
-
-    ranks = stats.rankdata(scores, axis=1)  # [2, N], ties share their mean rank
-    above = (ranks[:, positive] - stats.rankdata(scores[:, positive], axis=1)) / zeros  # [2, ones]
-    below = 1 - (ranks[:, ~positive] - stats.rankdata(scores[:, ~positive], axis=1)) / ones  # [2, zeros]
-    auc_a, auc_b = above.mean(axis=1)
-    # The contrast (1, -1) is applied to the components: exact zero for equal scores, no cancellation.
-    variance = np.var(above[0] - above[1], ddof=1) / ones + np.var(below[0] - below[1], ddof=1) / zeros
-    difference = float(auc_a - auc_b)
-    if variance > 0:
-        z = difference / math.sqrt(variance)
-    else:
-        z = math.copysign(math.inf, difference) if difference else 0.0
-    return DeLong(float(auc_a), float(auc_b), difference, z, float(2 * stats.norm.sf(abs(z))))
