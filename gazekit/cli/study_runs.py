@@ -37,7 +37,14 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     began = time.monotonic()
     with stop_on_signals() as signals, StudyProgress(study.tasks, unfinished, epochs) as progress:
         try:
-            for task, reason in launch(unfinished, launcher=launcher, jobs=jobs, should_stop=signals.asked):
+            outcomes = launch(
+                unfinished,
+                launcher=launcher,
+                jobs=jobs,
+                logs=study.folder.path / "logs",
+                should_stop=signals.asked,
+            )
+            for task, reason in outcomes:
                 progress.finished(task, reason)
                 if reason is not None:
                     failures[task] = reason

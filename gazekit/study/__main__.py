@@ -1,25 +1,45 @@
-"""``python -m gazekit.study TASK``: carry out one run of a study in a process of its own; see ``grid.RunTask``."""
+"""``python -m gazekit.study TASK [--attached]``: carry out one run of a study in a process of its own.
 
+TASK is that of ``grid.RunTask``; an attached process is stopped when its standard input closes, so that it never
+outlives the one that started it.
+"""
+
+import os
+import signal
 import sys
+import threading
+import traceback
 
 from gazekit.errors import GazekitError
 from gazekit.study.grid import RunTask
+from gazekit.study.outcome import in_one_line
 from gazekit.study.running import carry_out
 from gazekit.training.signals import stop_on_signals
 
 
-def main(text: str) -> int:
-    """Carry out the task; a fault is one line on stderr, the exit code that of ``gazekit train``."""
+def main(text: str, *, attached: bool = False) -> int:
+    """Carry out the task; a fault ends in one line on stderr, the exit code is that of ``gazekit train``."""
     task = RunTask.from_text(text)
     with stop_on_signals() as signals:
+        if attached:
+            threading.Thread(target=_stop_with_parent, daemon=True).start()
         try:
             carry_out(task, should_stop=signals.asked)
         except GazekitError as error:
             signals.explain(error, "the same study")
-            print(" ".join(str(error).split()), file=sys.stderr)
+            print(in_one_line(error), file=sys.stderr)
             return error.exit_code
+        except Exception as error:
+            traceback.print_exc()
+            print(in_one_line(error), file=sys.stderr)
+            return GazekitError.exit_code
     return 0
 
 
+def _stop_with_parent() -> None:
+    os.read(sys.stdin.fileno(), 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], attached="--attached" in sys.argv))
