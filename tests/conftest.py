@@ -59,7 +59,7 @@ def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
         out,
         size=(16, 16),
         crop="none",
-        jobs=1,
+        jobs=0,
         gaze_reader=lambda name: registry.create("gaze_reader", name),
     )
     return PreparedDataset.open(out)

@@ -121,7 +121,7 @@ def test_lists_and_shows() -> None:
     shown = gazekit("plugins", "show", "fusion", "bfl").stdout
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
     presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
-    assert len(presets) == 9
+    assert len(presets) == 14
     text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
     assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
 

@@ -12,7 +12,8 @@ from gazekit.errors import ConfigurationError
 def test_the_weight_is_the_sum_of_kronecker_products(n, size):
     torch.manual_seed(0)
     layer = PHConvolution(2 * n, 3 * n, size, n=n).double()
-    algebra, filters = layer.algebra.detach().numpy(), layer.filters.detach().numpy()
+    algebra = layer.algebra.detach().numpy()
+    filters = layer.filters.detach().numpy().reshape(n, 3, 2, size, size)
     expected = np.zeros((3 * n, 2 * n, size, size))
     for y in range(size):
         for x in range(size):
@@ -37,7 +38,7 @@ def test_with_the_algebra_of_complex_numbers_it_is_a_complex_convolution():
     with torch.no_grad():
         layer.algebra[0] = torch.tensor([[1.0, 0.0], [0.0, 1.0]])  # real part
         layer.algebra[1] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # times i
-        layer.filters[:, 0, 0, 0, 0] = torch.tensor([2.0, 3.0])
+        layer.filters[:, 0, 0, 0] = torch.tensor([2.0, 3.0])
     number, product = complex(5, 7), complex(5, 7) * complex(2, 3)
     out = layer(torch.tensor([number.real, number.imag]).view(1, 2, 1, 1)).flatten().tolist()
     assert out == pytest.approx([product.real, product.imag])
@@ -47,7 +48,7 @@ def test_the_network_has_the_published_number_of_parameters():
     network = PHResNet(2)
     weights = sum(parameter.numel() for parameter in network.parameters())
     layers = [module for module in network.modules() if isinstance(module, PHConvolution)]
-    unused_biases = sum(layer.filters.shape[0] * layer.filters.shape[1] for layer in layers)
+    unused_biases = sum(layer.filters.shape[0] for layer in layers)
     head = network.channels[-1] + 1  # one logit
     assert weights + head == 13_081_809
     assert weights + head + unused_biases == 13_096_849
@@ -58,5 +59,7 @@ def test_the_stride_is_32_and_channels_that_do_not_divide_are_refused():
     for stage in PHResNet(2, width=4).eval().stages:
         maps = stage(maps)
     assert maps.shape == (1, 64, 2, 3)
-    with pytest.raises(ConfigurationError, match=r"n = 2 does not divide 1 image channels .* stack the views"):
+    with pytest.raises(
+        ConfigurationError, match=r"n = 2 does not divide 1 image channels .* stack the views"
+    ):
         PHResNet(1, n=2)

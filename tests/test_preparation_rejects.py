@@ -95,7 +95,7 @@ def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
     fails("size", exams, ConfigurationError, size=(4, 40))
     fails("crop", exams, ConfigurationError, crop="lungs")
     fails("each once", exams, ConfigurationError, views=["cc", "cc"])
-    fails("jobs", exams, ConfigurationError, jobs=0)
+    fails("jobs", exams, ConfigurationError, jobs=-1)
     (tmp_path / "out" / "thesis.txt").write_text("precious")
     for name in ("dataset.json", "journal.jsonl"):
         (tmp_path / "out" / name).unlink(missing_ok=True)

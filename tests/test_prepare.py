@@ -239,7 +239,12 @@ def test_a_finished_preparation_is_left_alone_and_another_refused(root, exams, t
     out = tmp_path / "out"
     first = run(exams, root, out)
     before = contents(out)
-    assert run(exams, root, out, jobs=2, progress=lambda *at: pytest.fail("prepared again")) == first
+    again = run(exams, root, out, jobs=2, progress=lambda *at: pytest.fail("prepared again"))
+    assert again == replace(first, work=None)
+    assert (first.work.exams, first.work.files) == (6, 30)
+    files = {path for e in exams for path in (*e.images.values(), *e.gaze.values())}
+    masks = {mask.path for e in exams for (mask,) in e.masks.values()}
+    assert first.work.read_bytes == sum(path.stat().st_size for path in files | masks)
     with pytest.raises(DataError, match=r'size is \[48, 40\] there, \[32, 32\] now; crop is "breast"'):
         run(exams, root, out, size=(32, 32), crop="none")
     Image.fromarray(breast(99)[0]).save(exams[2].images["cc"])

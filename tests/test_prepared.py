@@ -72,7 +72,7 @@ def cut(path, share=0.6):
         (lambda root: (root / "dataset.json").rename(root / "journal.jsonl"), "incomplete"),
         (lambda root: cut(root / "dataset.json"), "not JSON"),
         (lambda root: (root / "dataset.json").write_text("[]"), "not the manifest"),
-        (lambda root: change_manifest(root, schema=1), "schema version 1; this gazekit reads version 2"),
+        (lambda root: change_manifest(root, schema=1), "schema version 1; this gazekit reads version 3"),
         (lambda root: change_manifest(root, format="other"), "not the manifest"),
         (lambda root: cut(root / "images.npy"), "images.npy: missing or damaged"),
         (lambda root: cut(root / "gaze.npy", 0), "gaze.npy: missing or damaged"),

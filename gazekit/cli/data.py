@@ -1,4 +1,4 @@
-"""``gazekit data``: make, prepare and split data sets."""
+"""``gazekit data``: make, validate, prepare and split data sets."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,13 @@ from gazekit.cli.gaze_options import (
     readers_and_settings,
 )
 from gazekit.cli.split import split
+from gazekit.cli.validate import validate
 
 if TYPE_CHECKING:
-    from gazekit.data.prepare import Summary
+    from gazekit.data.preparation_summary import Summary
 
-app = typer.Typer(help="Make, prepare and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, validate, prepare and split data sets.", no_args_is_help=True)
+app.command()(validate)
 app.command()(split)
 
 
@@ -40,6 +42,12 @@ def prepare(
     laterality: Annotated[
         Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
     ] = "auto",
+    window: Annotated[
+        str,
+        typer.Option(
+            help="Window of DICOM files: first, its number or name, range (all that is in the image), or CENTER,WIDTH."
+        ),
+    ] = "first",
     dtype: Annotated[Literal["uint8", "uint16"], typer.Option(help="Type of the stored pixels.")] = "uint8",
     gaze: Annotated[
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
@@ -83,6 +91,7 @@ def prepare(
             size=_size(size),
             crop=crop,
             laterality=laterality,
+            window=window,
             dtype=dtype,
             jobs=jobs,
             on_bad_exam=on_bad_exam,
@@ -91,6 +100,7 @@ def prepare(
             fixations=detection,
             overwrite=overwrite,
             progress=report,
+            note=console.note,
         )
     _print(summary, recordings=None if recordings is None else len(recordings))
 
@@ -107,6 +117,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _print(summary: "Summary", *, recordings: int | None) -> None:
+    from collections import Counter
+
     rows = [("exams", summary.exams)]
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
@@ -118,7 +130,12 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         ]
         rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
     rows += [("rejected", len(summary.rejects))]
+    rows += [("findings of the data set", len(summary.findings))] if summary.findings else []
     console.print_table(("", "number"), rows, title=str(summary.root))
+    if summary.work is not None:
+        console.note(f"read {summary.work}")
+    for what, number in Counter((each.kind, each.what) for each in summary.findings).items():
+        console.note(f"{number} × {': '.join(what)}")
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them"

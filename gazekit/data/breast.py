@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 Box = tuple[int, int, int, int]
@@ -30,7 +29,7 @@ def breast_box(pixels: NDArray[np.float32]) -> Box:
     height, width = pixels.shape
     whole = (0, 0, width, height)
     factor = max(1, round(max(height, width) / _COARSE))
-    coarse = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).reduce(factor))
+    coarse = _block_means(pixels, factor)
     component = _largest_component(coarse > _threshold(coarse))
     if component.mean() < LEAST_AREA:
         return whole
@@ -43,6 +42,17 @@ def breast_box(pixels: NDArray[np.float32]) -> Box:
         min(int(columns[-1]) + factor + margin, width),
         min(int(rows[-1]) + factor + margin, height),
     )
+
+
+def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Means of blocks of ``factor`` x ``factor``; those at the right and lower border may be smaller."""
+    height, width = pixels.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    bands = np.stack(
+        [pixels[row : row + factor].sum(axis=0) for row in rows]
+    )  # reduceat is slow along axis 0
+    sizes = np.outer(np.diff(rows, append=height), np.diff(columns, append=width)).astype(np.float32)
+    return np.asarray(np.add.reduceat(bands, columns, axis=1) / sizes)
 
 
 def _threshold(image: NDArray[np.float32]) -> float:

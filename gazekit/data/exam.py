@@ -6,6 +6,9 @@ from pathlib import Path
 
 from gazekit.data.lesions import Lesion
 
+KINDS = ("dropped", "missing", "disagrees", "note")
+"""Kinds of findings, the gravest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exam:

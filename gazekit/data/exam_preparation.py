@@ -17,6 +17,7 @@ from gazekit.data.image import read_image
 from gazekit.data.lesions import Lesion, lesion_mask
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.raw_image import RawImage
+from gazekit.data.window import parse_window
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import fixations_of
 from gazekit.gaze.heatmap import heat_map, sigma_pixels
@@ -109,7 +110,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
 
 def _prepare_view(task: Task, view: str) -> _View:
     exam, settings = task.exam, task.settings
-    raw = read_image(exam.images[view])
+    raw = read_image(exam.images[view], parse_window(settings.window))
     side = exam.laterality.get(view) or raw.laterality
     geometry = _geometry(raw, side, settings)
     prepared = _View(
@@ -117,7 +118,7 @@ def _prepare_view(task: Task, view: str) -> _View:
         gaze=None,
         mask=_mask(exam.masks[view], raw, geometry) if view in exam.masks else None,
         row={},
-        digest=hashlib.sha256(repr(raw.pixels.shape).encode() + raw.pixels.tobytes()).hexdigest(),
+        digest=raw.digest(),
     )
     if task.recordings.get(view):
         prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)

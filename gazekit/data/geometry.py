@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from math import ceil, floor
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from gazekit.data.resampling import resampling_matrix
 
 Floats = NDArray[np.float64]
 
@@ -80,21 +81,18 @@ class Geometry:
 
         Shrinking weighs by a triangle as wide as two prepared pixels, enlarging is bilinear.
         """
-        crop = image[self.top : self.bottom, self.left : self.right]
-        crop = crop[:, ::-1] if self.flip else crop
-        inner_width = min(ceil(crop.shape[1] * self.scale - 1e-6), self.width - self.offset_x)
-        inner_height = min(ceil(crop.shape[0] * self.scale - 1e-6), self.height - self.offset_y)
-        right, bottom = inner_width / self.scale, inner_height / self.scale
-        # the last prepared pixel may reach past the crop by a part of itself: there it sees background
-        beyond = (max(ceil(bottom) - crop.shape[0], 0), max(ceil(right) - crop.shape[1], 0))
-        source = np.pad(crop, ((0, beyond[0]), (0, beyond[1])))
-        box = (0.0, 0.0, min(right, source.shape[1]), min(bottom, source.shape[0]))
-        picture = Image.fromarray(np.ascontiguousarray(source, dtype=np.float32))
-        inner = picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR, box)
-        prepared = np.zeros((self.height, self.width), dtype=np.float32)  # [height, width]
-        across = slice(self.offset_x, self.offset_x + inner_width)
-        prepared[self.offset_y : self.offset_y + inner_height, across] = np.asarray(inner)
-        return prepared
+        scale = self.scale
+        rows = resampling_matrix(
+            self.top, self.bottom, len(image), scale=scale, offset=self.offset_y, size=self.height
+        )
+        columns = resampling_matrix(
+            *(self.left, self.right, image.shape[1]),
+            scale=scale,
+            offset=self.offset_x,
+            size=self.width,
+            flip=self.flip,
+        )
+        return np.ascontiguousarray((columns @ (rows @ image).T).T)  # [height, width]
 
     def to_numbers(self) -> dict[str, float]:
         """The fields as plain numbers, for tables and JSON."""

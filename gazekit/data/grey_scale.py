@@ -8,20 +8,41 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+
+from gazekit.data.window import FIRST, Choice, Offer, offers, pick
 
 Floats = NDArray[np.float64]
 
+_WINDOWED_BY = (
+    "PhotometricInterpretation",
+    "BitsStored",
+    "PixelRepresentation",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTFunction",
+)
+"""What the formula of a window reads beside centre and width."""
+_ROWS = 64
+"""Rows looked up at once: numpy widens the index, which in the cache costs half."""
 
-def grey_scale(dataset: Any, stored: NDArray[Any]) -> NDArray[np.float32]:
+
+def grey_scale(dataset: Any, stored: NDArray[Any], window: Choice = FIRST) -> NDArray[np.float32]:
     """The grey in [0, 1] of every stored value from the least to the greatest in the image.
 
-    Modality LUT, then VOI LUT (the LUT sequence, else the first window by its VOI LUT function, else the
-    range of the image without its padding), then 1 - grey for MONOCHROME1; padding is 0 in the end.
+    Modality LUT, then VOI LUT (as chosen; first is the LUT sequence, else the first window by its VOI LUT
+    function, else the range of the image without its padding), then 1 - grey for MONOCHROME1; padding is 0
+    in the end.
 
     Args:
         dataset: a pydicom data set of one grey image.
         stored: ``[H, W]`` integers as decoded.
+        window: which VOI LUT.
+
+    Raises:
+        DataError: the file lacks the chosen window.
 
     Source: DICOM PS3.3 C.11.1, C.11.2, C.7.6.3.1.2 and C.7.5.1.1.2.
     """
@@ -29,10 +50,10 @@ def grey_scale(dataset: Any, stored: NDArray[Any]) -> NDArray[np.float32]:
     values = np.arange(lowest, highest + 1)  # [n]
     padding = _is_padding(dataset, values)
     modality = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
-    if dataset.get("VOILUTSequence"):
-        grey = _by_table(dataset, modality)
-    elif dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth") not in (None, ""):
-        grey = _by_window(dataset, modality)
+    if isinstance(window, tuple):
+        grey = _by_window(_with_window(dataset, window), modality, 0)
+    elif offer := pick(window, offers(dataset)):
+        grey = _by_offer(dataset, modality, offer)
     else:
         present = np.zeros(len(values), dtype=bool)
         present[stored.astype(np.int32).ravel() - lowest] = True
@@ -40,6 +61,19 @@ def grey_scale(dataset: Any, stored: NDArray[Any]) -> NDArray[np.float32]:
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey
     return np.where(padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
+
+
+def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.float32]:
+    """The grey of every pixel ``[H, W]``, from a table of the values from the least to the greatest in the image."""
+    unsigned = stored.view(f"u{stored.itemsize}")
+    lowest = int(stored.min())
+    every = np.zeros(2 ** (8 * stored.itemsize), dtype=np.float32)
+    every[np.arange(lowest, lowest + len(table)) % len(every)] = table  # where two's complement puts them
+    grey = np.empty(stored.shape, dtype=np.float32)
+    for top in range(0, len(stored), _ROWS):
+        rows = slice(top, top + _ROWS)
+        every.take(unsigned[rows], out=grey[rows], mode="clip")
+    return grey
 
 
 def _is_padding(dataset: Any, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -51,18 +85,33 @@ def _is_padding(dataset: Any, values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((values >= ends[0]) & (values <= ends[1]))
 
 
-def _by_table(dataset: Any, modality: Floats) -> Floats:
-    """The VOI LUT sequence, its own least and greatest entry becoming 0 and 1."""
-    entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
-    every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset).astype(np.float64)
-    grey = apply_voi(np.rint(modality).astype(np.int64), dataset).astype(np.float64)
+def _by_offer(dataset: Any, modality: Floats, offer: Offer) -> Floats:
+    by = _by_table if offer.kind == "table" else _by_window
+    return by(dataset, modality, offer.index)
+
+
+def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
+    """A table of the VOI LUT sequence, its own least and greatest entry becoming 0 and 1."""
+    entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
+    every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset, index).astype(np.float64)
+    grey = apply_voi(np.rint(modality).astype(np.int64), dataset, index).astype(np.float64)
     return _between(grey, every.min(), every.max())
 
 
-def _by_window(dataset: Any, modality: Floats) -> Floats:
+def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
     """LINEAR, LINEAR_EXACT or SIGMOID, by the output that it has far below and far above the window."""
-    far = apply_windowing(np.array([-1e15, 1e15]), dataset)
-    return _between(apply_windowing(modality, dataset), far[0], far[1])
+    far = apply_windowing(np.array([-1e15, 1e15]), dataset, index)
+    return _between(apply_windowing(modality, dataset, index), far[0], far[1])
+
+
+def _with_window(dataset: Any, window: tuple[float, float]) -> Dataset:
+    """The tags of a file with another centre and width."""
+    other = Dataset()
+    for keyword in _WINDOWED_BY:
+        if keyword in dataset:
+            other.add(dataset[keyword])
+    other.WindowCenter, other.WindowWidth = window
+    return other
 
 
 def _by_range(modality: Floats, used: NDArray[np.bool_]) -> Floats:

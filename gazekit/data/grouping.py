@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gazekit.data.exam import Exam
-from gazekit.data.image import read_image
+from gazekit.data.image import image_view
 from gazekit.errors import DataError
 
 SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
@@ -89,7 +89,7 @@ def _only_exam(files: Sequence[Path], views: Sequence[str]) -> str:
 def _by_content(file: Path, views: Sequence[str]) -> str:
     if len(views) == 1:
         return views[0]
-    position = (read_image(file).view or "").lower()
+    position = (image_view(file) or "").lower()
     if position not in views:
         raise DataError(
             f"{file}: neither its name nor its view position ({position or 'none'}) is one of {', '.join(views)}"

@@ -28,7 +28,9 @@ class Leak:
         if self.duplicates:
             exams = _list([" = ".join(group) for group in self.duplicates])
             number = len(self.duplicates)
-            said.append(f"{number} identical image{'s are' if number > 1 else ' is'} in exams on two sides ({exams})")
+            said.append(
+                f"{number} identical image{'s are' if number > 1 else ' is'} in exams on two sides ({exams})"
+            )
         return "; ".join(said)
 
 

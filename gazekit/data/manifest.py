@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 
 MANIFEST = "dataset.json"
 FORMAT = "gazekit prepared data set"
-SCHEMA = 2
+SCHEMA = 3
 
 
 def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], unmatched: int) -> str:

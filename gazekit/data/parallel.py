@@ -1,15 +1,19 @@
-"""A map over worker processes that keeps the order and bounds what is in flight."""
+"""A map over worker processes that keeps the order, bounds what is in flight, and outlives its workers."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from gazekit.errors import DataError
 
@@ -20,35 +24,72 @@ _PER_WORKER = 4
 """Tasks in flight per worker: enough that none waits for a slow one, little enough for the memory."""
 
 
-def ordered_map(function: Callable[[T], R], tasks: Iterable[T], *, jobs: int) -> Generator[R, None, None]:
-    """Yield ``function(task)`` in the order of the tasks; with one job in this process.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one task may take.
 
-    Workers are spawned afresh, end with this process, and leave the keyboard's interrupt to it.
+    Args:
+        seconds: of time, after which its process is killed.
+        mebibytes: of address space beyond what an idle worker has, where the platform can limit it (Linux).
+    """
+
+    seconds: float | None = None
+    mebibytes: int | None = None
+
+
+LIMITS = Limits(seconds=300, mebibytes=4096)
+"""For reading images. The largest mammogram (4084 x 3328, JPEG 2000) takes about 3 s and 0.4 GiB on a slow core (measured);
+an exam has up to
+four of them."""
+
+
+def ordered_map(
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    *,
+    jobs: int,
+    limits: Limits = Limits(),
+    lost: Callable[[T, str], R] | None = None,
+) -> Generator[R, None, None]:
+    """Yield ``function(task)`` in the order of the tasks.
+
+    Workers are spawned afresh, end with this process, and leave the keyboard's interrupt to it. One that dies
+    or exceeds a limit costs its own task only and is replaced.
+
+    Args:
+        function: what a worker does; it and the tasks must be picklable. What it raises is raised here.
+        tasks: taken as results are.
+        jobs: worker processes; 0 works in this one, without limits.
+        limits: of each task.
+        lost: from a task that took its worker along, and the reason, to what is yielded in its place;
+            without it that is an error.
 
     Raises:
-        DataError: a worker died, as a native decoder can make it.
+        DataError: a worker died, or none can be started.
     """
-    if jobs == 1:
+    if jobs == 0:
         yield from map(function, tasks)
         return
+    pending: deque[tuple[T, ProcessFuture[R]]] = deque()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
-        pending: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                pending.append(pool.submit(function, task))
-                if len(pending) >= _PER_WORKER * jobs:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        except BrokenProcessPool:
-            raise DataError(
-                "a worker process died while it read an image (a damaged file can crash a decoder, or memory "
-                "ran out); run again with --jobs 1 to find the exam"
-            ) from None
-        finally:
-            for future in pending:
-                future.cancel()
+    pool = ProcessPool(
+        jobs, context=context, initializer=_start_worker, initargs=(function, limits.mebibytes)
+    )
+    try:
+        for task in tasks:
+            pending.append((task, _schedule(pool, function, task, limits)))
+            if len(pending) >= _PER_WORKER * jobs:
+                yield _result(*pending.popleft(), limits, lost)
+        while pending:
+            yield _result(*pending.popleft(), limits, lost)
+    except BrokenProcessPool:
+        raise DataError(
+            "no worker process can be started; free some memory, and in a script of your own call this under "
+            'if __name__ == "__main__"'
+        ) from None
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
 
 
 def available_cores() -> int:
@@ -57,9 +98,61 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _schedule(pool: ProcessPool, function: Callable[[T], R], task: T, limits: Limits) -> "ProcessFuture[R]":
+    try:
+        with _interrupts_held():  # the first call starts the workers
+            return pool.schedule(function, (task,), timeout=limits.seconds)
+    except RuntimeError as error:  # what pebble says when it broke before this call
+        raise BrokenProcessPool from error
+
+
+def _result(task: T, future: "ProcessFuture[R]", limits: Limits, lost: Callable[[T, str], R] | None) -> R:
+    try:
+        return future.result()
+    except TimeoutError:
+        reason = f"took longer than {limits.seconds:g} s and was stopped"
+    except MemoryError:
+        reason = f"needs more than the {limits.mebibytes} MiB of memory that a worker may take"
+    except ProcessExpired as error:
+        reason = (
+            f"its worker process died (exit code {error.exitcode}): a damaged file can crash a decoder, "
+            "or memory ran out"
+        )
+    if lost is None:
+        raise DataError(f"a task in a worker process was lost: {reason}")
+    return lost(task, reason)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Whatever starts within never sees the keyboard's interrupt, not even before it can say so itself."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(function: Callable[[T], R], mebibytes: int | None) -> None:  # noqa: ARG001
+    """In the worker; ``function`` is here so that what it imports is not counted to the first task."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if mebibytes is not None:
+        _limit_memory(mebibytes * 2**20)
+
+
+def _limit_memory(beyond: int) -> None:
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # Windows, macOS
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = used + beyond if most == resource.RLIM_INFINITY else min(used + beyond, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _end_with_parent() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from gazekit.data.window import FIRST, parse_window
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 
@@ -21,6 +22,8 @@ class PreparationSettings:
         size: (height, width) of the prepared images in pixels.
         crop: ``"breast"`` cuts to the breast, ``"none"`` keeps the whole image.
         laterality: ``"auto"`` flips right breasts so that the chest wall is on the left; ``"off"`` never.
+        window: which window or VOI LUT of DICOM files: ``"first"``, its number (``"2"``) or name, ``"range"`` for all
+            that is in the image, or ``"CENTER,WIDTH"``.
         dtype: of prepared images and heat maps; their greatest value stands for 1.
         fixations: how gaze samples become fixations and heat maps.
 
@@ -32,6 +35,7 @@ class PreparationSettings:
     size: tuple[int, int] = (224, 224)
     crop: Crop = "breast"
     laterality: LateralityRule = "auto"
+    window: str = FIRST
     dtype: PixelType = "uint8"
     fixations: FixationSettings = field(default_factory=FixationSettings)
 
@@ -48,6 +52,7 @@ class PreparationSettings:
                     f"preparation: {name} is {getattr(self, name)!r}; expected one of "
                     f"{', '.join(get_args(choices))}"
                 )
+        parse_window(self.window)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -56,7 +61,7 @@ class PreparationSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
-        """The inverse of :meth:`to_json`; other keys are ignored."""
-        known = {item.name: values[item.name] for item in fields(cls)}
+        """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default."""
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         sequences = {"views": tuple(values["views"]), "size": tuple(values["size"])}
         return cls(**known | sequences | {"fixations": FixationSettings(**values["fixations"])})

@@ -2,27 +2,24 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from gazekit.atomic import disk_errors, write_atomically
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.exam_preparation import PreparedExam, Reject, prepare_exam
+from gazekit.data.exam import Exam
+from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.index import (
     FINDINGS,
     FIXATIONS,
     INDEX,
-    REJECT_COLUMNS,
     REJECTS,
-    read_findings,
-    read_table,
     write_findings,
     write_tables,
 )
 from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
 from gazekit.data.manifest import MANIFEST, make_manifest, read_manifest
-from gazekit.data.parallel import available_cores, ordered_map
+from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
 from gazekit.data.preparation_source import (
     classes_of,
@@ -32,6 +29,10 @@ from gazekit.data.preparation_source import (
     tasks_of,
     views_of,
 )
+from gazekit.data.preparation_summary import Summary, check_result, summarise
+from gazekit.data.preparation_work import Work, check_disk, estimate
+from gazekit.data.preparation_workers import prepare_all
+from gazekit.data.window import FIRST
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.join import Joined
@@ -43,32 +44,6 @@ if TYPE_CHECKING:
 _OURS = (MANIFEST, NAME, INDEX, FINDINGS, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a preparation made.
-
-    Args:
-        root: the prepared data set.
-        exams: exams prepared.
-        classes: class → exams prepared.
-        rejects: (exam_id, reason) of every exam left out.
-        with_gaze, with_mask: view → exams that have one.
-        findings: what the source left out, missed or settled.
-        duplicates: exams that hold an identical image, a tuple of exam ids per image.
-        unmatched_recordings: external recordings that belong to no exam.
-    """
-
-    root: Path
-    exams: int
-    classes: dict[str, int]
-    rejects: tuple[tuple[str, str], ...]
-    findings: tuple[Finding, ...]
-    with_gaze: dict[str, int]
-    with_mask: dict[str, int]
-    duplicates: tuple[tuple[str, ...], ...]
-    unmatched_recordings: int
-
-
 def prepare(
     source: "DataSource",
     root: Path,
@@ -78,6 +53,7 @@ def prepare(
     size: tuple[int, int] = (224, 224),
     crop: Crop = "breast",
     laterality: LateralityRule = "auto",
+    window: str = FIRST,
     dtype: PixelType = "uint8",
     jobs: int | None = None,
     on_bad_exam: Literal["skip", "error"] = "skip",
@@ -86,6 +62,7 @@ def prepare(
     fixations: FixationSettings | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Summary:
     """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
 
@@ -96,13 +73,15 @@ def prepare(
         source, root: which exams there are below the folder of the raw data set.
         out: folder of the prepared one.
         views: views that an exam must have, in order; None takes all views of the source.
-        size, crop, laterality, dtype, fixations: see :class:`PreparationSettings`.
-        jobs: worker processes; None takes one per core, 1 works in this process.
+        size, crop, laterality, window, dtype, fixations: see :class:`PreparationSettings`.
+        jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
+            the whole preparation along.
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         recordings: joined by exam and view or by image name, in place of the exams' own.
         overwrite: discard another preparation in ``out``.
         progress: called with (exams done, exams).
+        note: told, before anything is read, what it will take.
 
     Raises: DataError (no usable exam, no gaze matched, one class, another preparation), ConfigurationError,
     StorageError.
@@ -110,18 +89,28 @@ def prepare(
     root, out = Path(root), Path(out)
     exams, findings = list_exams(source, root)
     chosen = tuple(views or views_of(exams))
-    settings = PreparationSettings(chosen, size, crop, laterality, dtype, fixations or FixationSettings())
+    settings = PreparationSettings(
+        chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()
+    )
     header = _header(source, exams, settings, fingerprint(exams, recordings, root))
     _claim(out, overwrite=overwrite)
-    if not _is_finished(out, header):
-        joined = join_recordings(recordings, exams)
-        with closing(Journal(out, header, settings)) as journal:
-            tasks = tasks_of(exams[len(journal.entries) :], root, settings, gaze_reader, joined)
-            with closing(ordered_map(prepare_exam, tasks, jobs=_jobs(jobs, len(exams)))) as results:
-                _record(journal, results, len(exams), on_bad_exam, progress)
-        write_findings(out, findings)
-        _finish(out, header, journal, exams, joined)
-    return _summary(out)
+    if _is_finished(out, header):
+        return summarise(out)
+    joined, workers = join_recordings(recordings, exams), _jobs(jobs, len(exams))
+    with closing(Journal(out, header, settings)) as journal:
+        rest = exams[len(journal.entries) :]
+        needed = estimate(rest, settings, workers)
+        check_disk(out, needed)
+        if note is not None:
+            note(str(needed))
+        start = perf_counter()
+        tasks = tasks_of(rest, root, settings, gaze_reader, joined)
+        with closing(prepare_all(tasks, workers)) as results:
+            _record(journal, results, len(exams), on_bad_exam, progress)
+        work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
+    write_findings(out, findings)
+    _finish(out, header, journal, exams, joined)
+    return summarise(out, work)
 
 
 def _header(
@@ -143,7 +132,7 @@ def _finish(
 ) -> None:
     """Write the tables, then the manifest, which says that all is there."""
     write_tables(out, journal.entries)
-    _check_result(journal.entries, exams, out, external=joined is not None)
+    check_result(journal.entries, exams, out, external=joined is not None)
     unmatched = len(joined.unmatched_recordings) if joined else 0
     write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched))
     journal.path.unlink()
@@ -162,9 +151,9 @@ def _claim(out: Path, *, overwrite: bool) -> None:
 
 
 def _jobs(jobs: int | None, exams: int) -> int:
-    if jobs is not None and jobs < 1:
-        raise ConfigurationError(f"preparation: jobs is {jobs}; expected at least 1")
-    return min(jobs or available_cores(), exams)
+    if jobs is not None and jobs < 0:
+        raise ConfigurationError(f"preparation: jobs is {jobs}; expected at least 0")
+    return min(available_cores() if jobs is None else jobs, exams)
 
 
 def _record(
@@ -183,37 +172,3 @@ def _record(
     rejected = [entry for entry in journal.entries if "reject" in entry]  # of an earlier, interrupted call
     if rejected and on_bad_exam == "error":
         raise DataError(f"exam {rejected[0]['exam_id']}: {rejected[0]['reject']}")
-
-
-def _check_result(
-    entries: Sequence[dict[str, Any]], exams: Sequence[Exam], out: Path, *, external: bool
-) -> None:
-    prepared = [entry for entry in entries if "reject" not in entry]
-    if not prepared:
-        first = entries[0]
-        raise DataError(
-            f"{out}: all {len(entries)} exams were rejected; the first, {first['exam_id']}: {first['reject']}"
-        )
-    asked = external or any(exam.gaze for exam in exams)
-    if asked and not any(view["has_gaze"] for entry in prepared for view in entry["views"]):
-        raise DataError(
-            f"{out}: no prepared exam has gaze, though there are gaze recordings; see rejects.csv, and check "
-            "that exams and recordings name each other alike"
-        )
-
-
-def _summary(out: Path) -> Summary:
-    manifest = read_manifest(out)
-    counts = manifest["counts"]
-    rejects = read_table(out / REJECTS, REJECT_COLUMNS)
-    return Summary(
-        root=out,
-        exams=counts["exams"],
-        classes=counts["classes"],
-        rejects=tuple((row["exam_id"], row["reason"]) for row in rejects),
-        findings=tuple(read_findings(out)),
-        with_gaze=counts["with_gaze"],
-        with_mask=counts["with_mask"],
-        duplicates=tuple(map(tuple, manifest["duplicates"])),
-        unmatched_recordings=counts["unmatched_recordings"],
-    )

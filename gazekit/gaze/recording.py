@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat
 
 from gazekit.errors import DataError
 from gazekit.gaze.geometry import Placement, window
 
 Floats = NDArray[np.float64]
+
+Size = Annotated[FiniteFloat, Field(gt=0)]
+Shown = tuple[FiniteFloat, FiniteFloat, Size, Size]
+"""Left, top, width and height of an image on the screen, in pixels: an option of readers that know only the screen."""
 
 DEGREE_OF_HEIGHT = 30 / 800
 """One degree of visual angle as a fraction of the image height, where a recording has no geometry (ours)."""

@@ -6,9 +6,6 @@ from pathlib import Path
 from gazekit.study.result import Evidence
 from gazekit.training.run_directory import RunDirectory, environment
 
-_PACKAGES = ("gazekit", "torch", "timm", "numpy", "scipy")
-
-
 def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
     """Devices and versions that the runs were started with; those of this process if there is no run.
 
@@ -21,7 +18,7 @@ def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
     noted = [(run.read_json("environment.json"), run.facts().device) for run in opened]
     noted = noted or [(environment(), "cpu")]
     versions: dict[str, str] = {}
-    for package in ("python", *_PACKAGES):
+    for package in dict.fromkeys(["python", *(name for env, _ in noted for name in env["packages"])]):
         found = [
             env["python"] if package == "python" else env["packages"].get(package, "") for env, _ in noted
         ]

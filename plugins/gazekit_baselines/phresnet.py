@@ -25,15 +25,17 @@ class PHConvolution(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, size: int, *, stride: int = 1, n: int) -> None:
         super().__init__()
-        self.stride, self.padding = stride, size // 2
-        self.algebra = nn.Parameter(torch.empty(n, n, n))  # A
-        self.filters = nn.Parameter(torch.empty(n, out_channels // n, in_channels // n, size, size))  # F
-        nn.init.xavier_uniform_(self.algebra)
-        nn.init.xavier_uniform_(self.filters)
+        self.stride, self.padding, self.n = stride, size // 2, n
+        algebra = torch.empty(n, n, n)
+        filters = torch.empty(n, out_channels // n, in_channels // n, size, size)
+        self.algebra = nn.Parameter(nn.init.xavier_uniform_(algebra))  # A
+        # F, [out, in / n, size, size], the n filters one after the other: four axes, so that any memory format fits
+        self.filters = nn.Parameter(nn.init.xavier_uniform_(filters).flatten(0, 1))
 
     def weight(self) -> Tensor:
         """``W``, ``[out, in, size, size]``: block (r, s) is ``Σ_i A_i[r, s] F_i``."""
-        blocks = torch.einsum("irs,iocyx->roscyx", self.algebra, self.filters)
+        filters = self.filters.unflatten(0, (self.n, -1))
+        blocks = torch.einsum("irs,iocyx->roscyx", self.algebra, filters)
         return blocks.flatten(0, 1).flatten(1, 2)
 
     def forward(self, maps: Tensor) -> Tensor:

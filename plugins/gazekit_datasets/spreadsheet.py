@@ -67,13 +67,14 @@ def _sheet(path: Path) -> list[tuple[int, list[str]]]:
     from openpyxl import load_workbook
 
     try:
-        with warnings.catch_warnings(), closing(load_workbook(path, read_only=True, data_only=True)) as book:
+        with warnings.catch_warnings(), path.open("rb") as file:  # openpyxl leaves its own open when it fails
             warnings.simplefilter("ignore")  # about styles and extensions
-            sheet = book.worksheets[0]
-            rows = sheet.iter_rows(max_row=_EXCEL_ROWS, max_col=MAXIMUM_COLUMNS + 1, values_only=True)
-            found = [
-                (number, [_text(cell) for cell in row]) for number, row in enumerate(rows, 1) if any(row)
-            ]
+            with closing(load_workbook(file, read_only=True, data_only=True)) as book:
+                sheet = book.worksheets[0]
+                rows = sheet.iter_rows(max_row=_EXCEL_ROWS, max_col=MAXIMUM_COLUMNS + 1, values_only=True)
+                found = [
+                    (number, [_text(cell) for cell in row]) for number, row in enumerate(rows, 1) if any(row)
+                ]
     except Exception:  # on damaged files it raises whatever its steps do
         raise DataError(f"{path}: not an Excel workbook, or damaged; save it again, or as CSV") from None
     if any(cells[MAXIMUM_COLUMNS] for _, cells in found):

@@ -108,7 +108,7 @@ def _lesions(
     found = [
         find_mask(
             row.lesion[0].subject,
-            [path for series in row.lesion for path in files.of(series)],
+            list(dict.fromkeys(path for series in row.lesion for path in files.of(series))),
             size,
             resize=resize,
         )

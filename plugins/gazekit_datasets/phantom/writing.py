@@ -79,7 +79,7 @@ def _in_parallel(write: Callable[[int], None], indices: list[int], image_height:
     """Call ``write`` for every index, on all cores if that is worth it."""
     worth_it = len(indices) > 1 and len(indices) * image_height**2 >= WORTH_A_POOL
     try:
-        yield from ordered_map(write, indices, jobs=min(available_cores(), len(indices)) if worth_it else 1)
+        yield from ordered_map(write, indices, jobs=min(available_cores(), len(indices)) if worth_it else 0)
     except DataError as error:
         raise StorageError(
             "phantom: a process that draws exams was killed, for want of memory as a rule; "

@@ -1,0 +1,84 @@
+"""Negative controls: a prepared data set with one thing broken, so that what depends on it must get worse.
+
+    python benchmarks/controls.py PREPARED OUT gaze_shuffled
+
+- ``gaze_shuffled``: every exam gets the gaze of another exam, view by view.
+- ``gaze_shifted``: every heat map is moved by a third of the image, round its edges.
+- ``views_mispaired``: the last view of every exam is that of another exam of the same label.
+
+Exam ids, patients, labels and splits stay, so a study can hold the control beside the original.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, read_table, write_table
+from gazekit.data.manifest import MANIFEST
+from gazekit.data.prepared import PreparedDataset
+
+SHIFT = 1 / 3
+"""Of the height and of the width."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("control", choices=("gaze_shuffled", "gaze_shifted", "views_mispaired"))
+    arguments = parser.parse_args()
+    make_control(arguments.prepared, arguments.out, arguments.control)
+
+
+def make_control(prepared: Path, out: Path, control: str, seed: int = 0) -> None:
+    """Write the control beside the original; the manifest goes last and gets a fingerprint of its own."""
+    dataset = PreparedDataset.open(prepared)
+    shutil.copytree(prepared, out, ignore=shutil.ignore_patterns(MANIFEST))
+    order = another(dataset.labels if control == "views_mispaired" else np.zeros(len(dataset)), seed)
+    if control == "views_mispaired":
+        last = len(dataset.views) - 1
+        for name in ("images", "masks", "gaze"):
+            values = np.array(getattr(dataset, name))
+            values[:, last] = values[order, last]
+            np.save(out / f"{name}.npy", values)
+        move_fixations(dataset, out, order, dataset.views[-1:])
+    elif control == "gaze_shuffled":
+        if not dataset.has_gaze.all():
+            raise SystemExit("gaze_shuffled: expected gaze on every view of every exam")
+        np.save(out / "gaze.npy", np.array(dataset.gaze)[order])
+        move_fixations(dataset, out, order, dataset.views)
+    else:
+        height, width = dataset.size
+        moved = np.roll(dataset.gaze, (round(SHIFT * height), round(SHIFT * width)), axis=(2, 3))
+        np.save(out / "gaze.npy", moved)
+    manifest = json.loads((prepared / MANIFEST).read_text())
+    key = f"{manifest['fingerprint']} {control} {seed}"
+    manifest["fingerprint"] = hashlib.sha256(key.encode()).hexdigest()
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def another(groups: np.ndarray, seed: int) -> np.ndarray:
+    """For every exam another one of its group, each taken once: a random cycle through the group."""
+    order = np.arange(len(groups))
+    for group in np.unique(groups):
+        members = np.random.default_rng(seed).permutation(np.flatnonzero(groups == group))
+        order[members] = np.roll(members, 1)
+    return order
+
+
+def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views: tuple[str, ...]) -> None:
+    """Fixations go where their heat maps went."""
+    goes_to = {dataset.exam_ids[source]: dataset.exam_ids[exam] for exam, source in enumerate(order)}
+    rows = [
+        row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row
+        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS)
+    ]
+    write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""``gazekit data validate``: what a raw data set holds, and what is wrong with it, before it is prepared."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.gaze_options import options_of, reader_lookup, readers_and_settings
+
+if TYPE_CHECKING:
+    from gazekit.data.validation import Part, Validation
+
+_NAMED = 3
+"""Examples of a finding that the table shows; ``--json`` has them all."""
+
+
+def validate(
+    dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
+    ] = None,
+    tables_only: Annotated[
+        bool, typer.Option("--tables-only", help="Do not read the images, masks and gaze.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
+    ] = False,
+) -> None:
+    """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why."""
+    from dataclasses import asdict
+
+    from gazekit.data.validation import validate as validate_data
+
+    readers, _ = readers_and_settings("auto", None)
+    with console.progress("reading images") as report:
+        validation = validate_data(
+            console.registry().create("dataset", dataset, **options_of(overrides)),
+            source,
+            read_images=not tables_only,
+            jobs=jobs,
+            gaze_reader=reader_lookup(readers),
+            progress=report,
+        )
+    if as_json:
+        console.print_json(
+            "gazekit.validation/1", {"dataset": dataset, "source": str(source), **asdict(validation)}
+        )
+        return
+    _print(validation, f"{dataset} in {source}")
+
+
+def _print(validation: "Validation", title: str) -> None:
+    columns = {"all": validation.whole, **validation.parts}
+    console.print_table(("", *columns), _counts(columns), title=title)
+    console.print_table(("", "number"), _files(validation))
+    found = [*_noticed(validation), *_faults(validation)]
+    if found:
+        console.print_table(("", "number", "what, and the first of them"), found)
+    if validation.two_sided:
+        who = _first(validation.two_sided, 5)
+        console.warn(
+            f"{len(validation.two_sided)} patients are on two sides of the given split ({who}); a model tested on it "
+            "has seen them; gazekit data split --anew makes one by patient"
+        )
+    if validation.refused:
+        console.warn(f"cannot be prepared: {validation.refused}")
+    if validation.images and len(validation.missing) == validation.images:
+        console.warn("no image is there: these are the counts of the tables alone")
+
+
+def _counts(columns: "dict[str, Part]") -> Iterator[tuple[object, ...]]:
+    parts = list(columns.values())
+    yield ("exams", *(part.exams for part in parts))
+    yield ("patients", *(part.patients for part in parts))
+    for views in dict.fromkeys(views for part in parts for views in part.views):
+        yield (f"with {views}", *(part.views.get(views, 0) for part in parts))
+    for name in parts[0].classes:
+        yield (f"class {name}", *(part.classes[name] for part in parts))
+
+
+def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
+    yield from (
+        (f"exams from {name or 'no named part'}", number) for name, number in validation.datasets.items()
+    )
+    yield from ((f"exams with images of side {side}", number) for side, number in validation.sides.items())
+    yield "images that the tables name", validation.images
+    yield "images that are there", validation.images - len(validation.missing)
+    yield from ((f"{view} with a lesion mask", number) for view, number in validation.with_mask.items())
+    yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
+    if validation.faults is not None:
+        yield "images that cannot be used", len(validation.faults.unusable)
+
+
+def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
+    for each in validation.noticed:
+        yield each.kind, len(each.about), f"{each.what} ({_first(each.about, _NAMED)})"
+
+
+def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
+    if validation.faults is None:
+        return
+    for exam, view, reason in validation.faults.unusable[:10]:
+        yield "unusable", 1, f"exam {exam} view {view}: {reason}"
+    rest = len(validation.faults.unusable) - 10
+    if rest > 0:
+        yield "unusable", rest, "more; --json lists them all"
+    for same in validation.faults.identical:
+        yield "identical", len(same), f"the same image in {_first(same, 5)}"
+
+
+def _first(names: Iterable[str], number: int) -> str:
+    every = list(names)
+    return ", ".join(every[:number]) + (f" and {len(every) - number} more" if len(every) > number else "")

@@ -1,0 +1,87 @@
+"""What reading every image of a raw data set brings to light, without preparing it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gazekit.data.exam import Exam
+from gazekit.data.exam_preparation import Reject, Task
+from gazekit.data.parallel import available_cores
+from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.preparation_source import tasks_of, views_of
+from gazekit.data.preparation_workers import prepare_all
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import GazeReader
+
+T = TypeVar("T")
+_SIZE = (64, 64)
+"""Of the images that are made to see whether they can be made, and thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What reading every image with its masks and gaze brought to light.
+
+    Args:
+        unusable: (exam, view, reason) of every image that a preparation would refuse.
+        identical: exam and view of the images that hold the same pixels, a tuple per image.
+    """
+
+    unusable: tuple[tuple[str, str, str], ...]
+    identical: tuple[tuple[str, ...], ...]
+
+
+def find_faults(
+    exams: Sequence[Exam],
+    root: Path,
+    jobs: int | None,
+    gaze_reader: "Callable[[str], GazeReader] | None",
+    progress: Callable[[int, int], None],
+) -> Faults:
+    """Read every image that is there, with its masks and gaze, as a preparation does.
+
+    Args:
+        exams, root: of a source.
+        jobs: worker processes; None takes one per core.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        progress: called with (images done, images).
+    """
+    views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
+    images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
+    unusable: list[tuple[str, str, str]] = []
+    owners: dict[str, list[str]] = defaultdict(list)
+    tasks = _tasks(images, root, gaze_reader)
+    with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
+        for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
+            if isinstance(result, Reject):
+                unusable.append((exam.exam_id, view, result.reason))
+            else:
+                for digest in result.record["image_digests"]:
+                    owners[digest].append(f"{exam.exam_id} {view}")
+            progress(done, len(images))
+    return Faults(tuple(unusable), tuple(tuple(same) for same in owners.values() if len(same) > 1))
+
+
+def _tasks(
+    images: Iterable[tuple[Exam, str]], root: Path, gaze_reader: "Callable[[str], GazeReader] | None"
+) -> Iterator[Task | Reject]:
+    for view, of_view in groupby(images, key=lambda image: image[1]):
+        alone = [
+            replace(
+                exam,
+                images=_only(exam.images, view),
+                gaze=_only(exam.gaze, view),
+                masks=_only(exam.masks, view),
+            )
+            for exam, _ in of_view
+        ]
+        yield from tasks_of(alone, root, PreparationSettings((view,), _SIZE), gaze_reader, None)
+
+
+def _only(values: Mapping[str, T], view: str) -> dict[str, T]:
+    return {view: values[view]} if view in values else {}

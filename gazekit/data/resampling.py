@@ -1,0 +1,37 @@
+"""Resampling one axis of an image as a sparse matrix, whose products with the image are all there is to do."""
+
+from math import ceil
+
+import numpy as np
+from scipy import sparse
+
+
+def resampling_matrix(
+    start: int, stop: int, length: int, *, scale: float, offset: int, size: int, flip: bool = False
+) -> sparse.csr_array:
+    """Weights ``[size, length]`` by which an axis of a prepared image is made of one of the raw image.
+
+    A prepared pixel is a mean of raw ones, weighed by a triangle around its centre that is as wide as two
+    prepared pixels when the image shrinks and as two raw ones when it grows (bilinear). The last prepared
+    pixel may reach past the crop by a part of itself: there it sees background. What lies beside the crop is 0.
+
+    Args:
+        start, stop: the crop, in pixels of the raw axis.
+        length: of the raw axis.
+        scale: prepared pixels per raw pixel.
+        offset: prepared pixels before the crop.
+        size: of the prepared axis.
+        flip: the crop runs backwards.
+    """
+    inside = min(ceil((stop - start) * scale - 1e-6), size - offset)
+    reach = max(1 / scale, 1.0)
+    centres = (np.arange(inside) + 0.5)[:, None] / scale  # [inside, 1], raw pixels from the crop's edge
+    near = np.floor(centres - reach).astype(np.int64) + np.arange(ceil(2 * reach) + 2)  # [inside, taps]
+    weights = np.maximum(0, 1 - np.abs(near + 0.5 - centres) / reach)
+    weights[(near < 0) | (near >= ceil(inside / scale))] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    row, tap = np.nonzero((weights > 0) & (near < stop - start))
+    across = near[row, tap]
+    column = stop - 1 - across if flip else start + across
+    values = weights[row, tap].astype(np.float32)
+    return sparse.csr_array((values, (row + offset, column)), shape=(size, length))

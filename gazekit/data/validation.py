@@ -1,0 +1,163 @@
+"""What a raw data set holds and what is wrong with it, found without preparing it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazekit.data.exam import KINDS, Exam, Finding
+from gazekit.data.faults import Faults, find_faults
+from gazekit.data.leaks import find_leak
+from gazekit.data.preparation_source import classes_of, list_exams
+from gazekit.data.splits import PARTS
+from gazekit.errors import DataError
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import DataSource, GazeReader
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Findings of one sort.
+
+    Args:
+        kind, what: as in :class:`Finding`.
+        about: what each is about, in order.
+    """
+
+    kind: str
+    what: str
+    about: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the split that the source gives, or the whole.
+
+    Args:
+        exams, patients: how many.
+        views: views that an exam has, joined by ``+`` → exams.
+        classes: class → exams.
+    """
+
+    exams: int
+    patients: int
+    views: dict[str, int]
+    classes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a raw data set holds.
+
+    Args:
+        whole: all exams.
+        parts: the same by split; empty where the source gives none.
+        datasets: part of the source → exams, where there are several.
+        sides: laterality → exams with images of that side, where the tables say it.
+        two_sided: patients with exams in several parts of the split.
+        refused: why no preparation is possible, or empty.
+        images: image files that the exams name.
+        missing: exam and view of each that is not there.
+        with_mask, with_gaze: view → exams that have one.
+        noticed: what the source left out, missed or settled.
+        faults: None when the images were not read.
+    """
+
+    whole: Part
+    parts: dict[str, Part]
+    datasets: dict[str, int]
+    sides: dict[str, int]
+    two_sided: tuple[str, ...]
+    refused: str
+    images: int
+    missing: tuple[str, ...]
+    with_mask: dict[str, int]
+    with_gaze: dict[str, int]
+    noticed: tuple[Noticed, ...]
+    faults: Faults | None = None
+
+
+def validate(
+    source: "DataSource",
+    root: Path,
+    *,
+    read_images: bool = True,
+    jobs: int | None = None,
+    gaze_reader: "Callable[[str], GazeReader] | None" = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Validation:
+    """Read a data set as a preparation does, and keep only what there is to say.
+
+    Args:
+        source, root: which exams there are below the folder of the raw data set.
+        read_images: read every image with its masks and gaze too, not only the tables.
+        jobs: worker processes; None takes one per core.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        progress: called with (images done, images).
+
+    Raises:
+        DataError: no exam, or a faulty table.
+    """
+    exams, findings = list_exams(source, root)
+    try:
+        classes, refused = classes_of(source, exams), ""
+    except DataError as error:
+        classes, refused = tuple(sorted({exam.label for exam in exams})), str(error)
+    validation = tally(exams, findings, classes, refused)
+    if not read_images:
+        return validation
+    return replace(validation, faults=find_faults(exams, root, jobs, gaze_reader, progress))
+
+
+def tally(
+    exams: Sequence[Exam], findings: Iterable[Finding], classes: Sequence[str], refused: str = ""
+) -> Validation:
+    """Count exams and findings.
+
+    Args:
+        exams, findings: of a source.
+        classes: in order.
+        refused: why no preparation is possible, or empty.
+    """
+    images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
+    parts = {part: [exam for exam in exams if exam.split == part] for part in PARTS}
+    leak = find_leak((exam.exam_id, exam.patient_id, exam.split or "") for exam in exams)
+    datasets = Counter(exam.dataset for exam in exams)
+    return Validation(
+        whole=_part(exams, classes),
+        parts={name: _part(members, classes) for name, members in parts.items() if members},
+        datasets=dict(sorted(datasets.items())) if len(datasets) > 1 else {},
+        sides=dict(sorted(Counter(s for exam in exams for s in set(exam.laterality.values())).items())),
+        two_sided=leak.patients if leak else (),
+        refused=refused,
+        images=len(images),
+        missing=tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file()),
+        with_mask=_per_view(exams, "masks"),
+        with_gaze=_per_view(exams, "gaze"),
+        noticed=_noticed(findings),
+    )
+
+
+def _part(exams: Sequence[Exam], classes: Sequence[str]) -> Part:
+    labels = Counter(exam.label for exam in exams)
+    return Part(
+        exams=len(exams),
+        patients=len({exam.patient_id for exam in exams}),
+        views=dict(Counter(" + ".join(exam.images) for exam in exams).most_common()),
+        classes={name: labels[name] for name in classes},
+    )
+
+
+def _per_view(exams: Iterable[Exam], kind: str) -> dict[str, int]:
+    return dict(sorted(Counter(view for exam in exams for view in getattr(exam, kind)).items()))
+
+
+def _noticed(findings: Iterable[Finding]) -> tuple[Noticed, ...]:
+    """Findings by kind and sentence, the most frequent of a kind first."""
+    about: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in findings:
+        about[each.kind, each.what].append(each.about)
+    order = sorted(about, key=lambda key: (KINDS.index(key[0]), -len(about[key])))
+    return tuple(Noticed(kind, what, tuple(about[kind, what])) for kind, what in order)
