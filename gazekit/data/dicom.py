@@ -11,7 +11,7 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import JPEGExtended12Bit
 
 from gazekit.data.codestream import claimed_size
-from gazekit.data.dicom_file import damage, open_dicom, open_header
+from gazekit.data.dicom_file import damage, open_dicom, open_header, printable
 from gazekit.data.grey_scale import grey_scale, look_up
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import FIRST, Choice
@@ -55,7 +55,7 @@ def read_view(path: Path) -> str | None:
 def _decode(dataset: Any, path: Path) -> NDArray[Any]:
     """The stored values ``[H, W]``, integers of 8 or 16 bits."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    with damage(path, f"the pixel data ({syntax.name}) cannot be decoded"):
+    with damage(path, f"the pixel data ({printable(syntax.name)}) cannot be decoded"):
         if syntax.is_encapsulated:
             _check_codestream(dataset, path)
         else:
@@ -73,10 +73,14 @@ def _decode(dataset: Any, path: Path) -> NDArray[Any]:
 def _check_codestream(dataset: Any, path: Path) -> None:
     """Refuse what no decoder is there for, and an image that claims another size than the tags."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not _has_decoder(syntax) or (syntax == JPEGExtended12Bit and dataset.BitsStored > 8):
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
         raise DataError(
-            f"{path}: no decoder for its transfer syntax, {syntax.name}, is installed; install python-gdcm "
-            "for JPEG lossless, or convert the file to JPEG 2000 or uncompressed"
+            f"{path}: no decoder for 12-bit lossy JPEG ({syntax.name}); convert the file to JPEG 2000 or uncompressed"
+        )
+    if not _has_decoder(syntax):
+        raise DataError(
+            f"{path}: no decoder for its transfer syntax, {printable(syntax.name)}, is installed; install python-gdcm, "
+            "or convert the file to JPEG 2000 or uncompressed"
         )
     claimed = claimed_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
     tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
@@ -97,7 +101,9 @@ def _has_decoder(syntax: Any) -> bool:
 def _grey_scale(dataset: Any, stored: NDArray[Any], window: Choice, path: Path) -> NDArray[np.float32]:
     try:
         with (
-            damage(path, "its LUTs (RescaleSlope, WindowCenter, WindowWidth, the sequences) cannot be applied"),
+            damage(
+                path, "its LUTs (RescaleSlope, WindowCenter, WindowWidth, the sequences) cannot be applied"
+            ),
             np.errstate(all="ignore"),
         ):
             return grey_scale(dataset, stored, window)

@@ -58,6 +58,11 @@ def open_header(path: Path) -> Any:
         return _read(path, (*_IMAGE, *_ABOUT))
 
 
+def printable(value: object) -> str:
+    """A value of a file that may be damaged, fit for a message of one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value))[:60]
+
+
 @contextmanager
 def damage(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a damaged file makes pydicom or a decoder raise into a DataError that names no patient."""
@@ -131,7 +136,9 @@ def _check_is_grey_image(dataset: Any, path: Path) -> None:
         raise DataError(f"{path}: the DICOM file holds {frames} frames; expected one; export single images")
     photometric = str(dataset.PhotometricInterpretation)
     if dataset.SamplesPerPixel != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise DataError(f"{path}: the DICOM image is in colour ({photometric}); expected MONOCHROME1 or 2")
+        raise DataError(
+            f"{path}: the DICOM image is in colour ({printable(photometric)}); expected MONOCHROME1 or 2"
+        )
     if dataset.BitsAllocated > 16:
         raise DataError(f"{path}: {dataset.BitsAllocated} bits per pixel; at most 16 are supported")
     check_pixels(path, int(dataset.Rows), int(dataset.Columns))

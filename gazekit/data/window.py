@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gazekit.data.dicom_file import printable
 from gazekit.errors import ConfigurationError, DataError
 
 FIRST, RANGE = "first", "range"
@@ -73,7 +74,10 @@ def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
     for number, offer in enumerate(offered, start=1):
         if choice in (number, offer.name) or str(choice).casefold() == offer.name.casefold():
             return offer
-    there = ", ".join(f"{i} {offer.name}".rstrip() for i, offer in enumerate(offered, start=1)) or "none"
+    there = (
+        ", ".join(f"{i} {printable(offer.name)}".rstrip() for i, offer in enumerate(offered, start=1))
+        or "none"
+    )
     raise DataError(
         f"no window '{choice}' in the file; it has {there}; choose one of these, or first or range"
     )

@@ -1,6 +1,7 @@
 """Prediction on raw image files, prepared in memory as the training data were."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.data.exam import Exam
-from gazekit.data.exam_preparation import PreparedExam, Reject, Task, prepare_exam
+from gazekit.data.exam_preparation import PreparedExam, Reject, Task
 from gazekit.data.feed import ResidentExams
+from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.preparation_workers import prepare_all
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.prediction import predict
 from gazekit.interfaces import AttentionMap
@@ -45,7 +48,7 @@ def predict_raw(
     *,
     attention_map: AttentionMap | None = None,
 ) -> Iterator[RawPrediction | Reject]:
-    """Predict exams one after the other; one whose files cannot be used is yielded as a Reject.
+    """Predict exams in order, decoded in child processes; one whose files cannot be used is yielded as a Reject.
 
     Args:
         model, preset: trained.
@@ -62,12 +65,13 @@ def predict_raw(
             f"preset '{preset.name}' reads gaze at inference; evaluate it on a prepared data set"
         )
     settings = replace(preparation, views=preset.views)
-    for exam in exams:
-        prepared = prepare_exam(Task(exam, {}, settings, root=Path(next(iter(exam.images.values())).anchor)))
-        if isinstance(prepared, Reject):
-            yield prepared
-        else:
-            yield _predict_one(model, preset, exam, prepared, device, attention_map)
+    tasks = (Task(exam, {}, settings, Path(next(iter(exam.images.values())).anchor)) for exam in exams)
+    with closing(prepare_all(tasks, min(available_cores(), len(exams)))) as results:
+        for exam, prepared in zip(exams, results, strict=True):
+            if isinstance(prepared, Reject):
+                yield prepared
+            else:
+                yield _predict_one(model, preset, exam, prepared, device, attention_map)
 
 
 def _predict_one(
