@@ -7,6 +7,7 @@ from PIL import Image
 
 from gazekit.data.lesions import MaskFile
 from gazekit.data.prepare import prepare
+from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
 
 GOOD = "exam_id,patient_id,label,split,laterality,cc,mlo,cc_gaze,mlo_mask\n"
@@ -112,3 +113,47 @@ def test_paths_that_lead_nowhere_or_out_are_rejected_by_the_preparation(tmp_path
     assert (summary.exams, [exam for exam, _ in summary.rejects]) == (1, ["b", "c", "d"])
     assert all("leads out" in reason for _, reason in summary.rejects[:2])
     assert "absent.png: there is no such" in summary.rejects[2][1]
+
+
+def test_three_classes_tiff_npy_masks_gaze_and_data_sets_end_in_a_prepared_set(tmp_path, registry):
+    """Every format and column at once; the same picture in four formats is the same picture."""
+    pixels = np.zeros((40, 30), dtype=np.uint16)
+    pixels[5:35, :20] = np.random.default_rng(0).integers(1000, 4096, (30, 20))
+    root = tmp_path / "raw"
+    root.mkdir()
+    Image.fromarray(pixels).save(root / "a.tif")
+    Image.fromarray(pixels).save(root / "b.png")
+    np.save(root / "c.npy", pixels)
+    np.save(root / "d.npy", (pixels / 4095).astype(np.float32))
+    mask = np.zeros((40, 30), dtype=np.uint8)
+    mask[10:20, 5:15] = 1
+    Image.fromarray(mask).save(root / "m.tiff")
+    (root / "g.csv").write_text("exam_id,view,start_ms,duration_ms,x,y\na,cc,0,300,10.5,15.5\n")
+    rows = (
+        "a,p1,0,north,a.tif,g.csv,m.tiff",
+        "b,p2,1,south,b.png,,",
+        "c,p3,2,south,c.npy,,",
+        "d,p4,10,north,d.npy,,",
+    )
+    table(root, "exam_id,patient_id,label,dataset,cc,cc_gaze,cc_mask\n" + "\n".join(rows) + "\n")
+    summary = prepare(
+        Folder(),
+        root,
+        tmp_path / "out",
+        size=(32, 24),
+        crop="none",
+        jobs=0,
+        gaze_reader=lambda name: registry.create("gaze_reader", "plain"),
+    )
+    assert (summary.exams, summary.rejects) == (4, ())
+    assert summary.classes == {"0": 1, "1": 1, "2": 1, "10": 1}  # numbers by value, not by letters
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.datasets == ("north", "south", "south", "north")
+    assert dataset.duplicates == (("a", "b", "c"),)  # the same stored values; d holds others
+    np.testing.assert_array_equal(dataset.images[0], dataset.images[1])
+    assert np.abs(dataset.images[0].astype(int) - dataset.images[3]).max() <= 1
+    y, x = np.argwhere(dataset.masks[0, 0] > 0).mean(axis=0)
+    peak = np.unravel_index(dataset.gaze[0, 0].argmax(), (32, 24))
+    assert (y, x) == pytest.approx((15 * 0.8 - 0.5, 10 * 0.8 - 0.5), abs=0.3)
+    assert peak == pytest.approx((15.5 * 0.8 - 0.5, 10.5 * 0.8 - 0.5), abs=0.6)
+    assert dataset.has_gaze[:, 0].tolist() == [True, False, False, False]
