@@ -277,7 +277,7 @@ def test_tables_keep_to_the_terminal(images: Path, recordings: Path, columns: in
 
 @pytest.mark.parametrize(
     ("name", "format_name"),
-    [("eyelink/eyelink_monocular_example.asc", "eyelink"), ("tobii_studio/data.tsv", "tobii_studio")],
+    [("eyelink/eyelink_binocular_example.asc", "eyelink"), ("tobii_studio/data.tsv", "tobii_studio")],
 )
 def test_real_recordings_are_recognised_and_give_fixations(name: str, format_name: str) -> None:
     path = REAL / name

@@ -33,19 +33,25 @@ def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
 def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
     """Plain tables, and the formats of eye trackers, viewers and public gaze sets."""
     from gazekit_datasets.egd_cxr import EgdCxr
+    from gazekit_datasets.eyelink import EyeLink
     from gazekit_datasets.gazemedseg import GazeMedSeg
     from gazekit_datasets.miceye import MicEye
     from gazekit_datasets.plain import Plain
     from gazekit_datasets.reflacx import Reflacx
+    from gazekit_datasets.tobii_pro_lab import TobiiProLab
     from gazekit_datasets.tobii_sdk import TobiiSDK
+    from gazekit_datasets.tobii_studio import TobiiStudio
     from gazekit_datasets.viewer_log import ViewerLog
 
     return {
         "egd_cxr": EgdCxr,
+        "eyelink": EyeLink,
         "gazemedseg": GazeMedSeg,
         "miceye": MicEye,
         "plain": Plain,
         "reflacx": Reflacx,
+        "tobii_pro_lab": TobiiProLab,
         "tobii_sdk": TobiiSDK,
+        "tobii_studio": TobiiStudio,
         "viewer_log": ViewerLog,
     }

@@ -1,0 +1,95 @@
+"""The lines of an EyeLink ASC file, and what they are made of."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gazekit.data.regular_file import require_regular_file
+from gazekit.errors import DataError
+
+LONGEST_LINE = 2**16
+"""Bytes; EyeLink's messages end at 260 characters."""
+_HEADER = re.compile(rb"(\xef\xbb\xbf)?\*\* .*EDF_FILE", re.DOTALL)
+_OFFSET = re.compile(r"[-+]?\d+\s+(?=\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that is not blank.
+
+    Args:
+        path, row: where it stands; the first line of the file is row 1.
+        words: of the line; a message is one word, without the offset that may precede it.
+    """
+
+    path: Path
+    row: int
+    words: list[str]
+
+    @property
+    def message(self) -> str:
+        """The text of a ``MSG`` line, empty on other lines."""
+        return self.words[2] if self.words[0] == "MSG" and len(self.words) == 3 else ""
+
+    @property
+    def trial(self) -> str | None:
+        """The name of the trial that begins here; None when none does."""
+        return self.message[7:].strip(" \t:,") if self.message.startswith("TRIALID") else None
+
+    def number(self, position: int, what: str, *, may_be_lost: bool = False) -> float:
+        """A finite number; NaN where it may be lost and is a point. Raises: DataError."""
+        word = self.words[position] if position < len(self.words) else ""
+        if may_be_lost and word == ".":
+            return math.nan
+        try:
+            number = float(word)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or "_" in word:
+            lost = ", or a point where it was lost" if may_be_lost else ""
+            raise self.error(f"{what} is {word[:40]!r}; expected a number{lost}; convert the EDF file again")
+        return number
+
+    def error(self, text: str) -> DataError:
+        """An error that begins with the file and the row."""
+        return DataError(f"{self.path} row {self.row}: {text}")
+
+
+def header_fits(path: Path) -> bool:
+    """Whether a file begins with the header that edf2asc writes; never raises."""
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            return _HEADER.match(file.read(4096)) is not None
+    except OSError:
+        return False
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """The lines of a file, in bounded memory. Raises: DataError when it is no text or cannot be read."""
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            for row, raw in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+                if len(raw) == LONGEST_LINE or b"\0" in raw:
+                    raise DataError(
+                        f"{path} row {row}: no line of text; expected an ASC file, as edf2asc converts it from EDF"
+                    )
+                words = _words(raw)
+                if words:
+                    yield Line(path, row, words)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected an EyeLink ASC file") from None
+
+
+def _words(raw: bytes) -> list[str]:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:  # each display computer writes its messages in its own encoding
+        text = raw.decode("cp1252", errors="replace")
+    if not text.startswith("MSG"):
+        return text.split()
+    words = text.split(None, 2)
+    return [*words[:2], _OFFSET.sub("", words[2].strip(), count=1)] if len(words) == 3 else words

@@ -1,0 +1,137 @@
+"""What the exports of Tobii's programs have in common: columns with units, and rows that belong to presentations."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gazekit.data.table import Row
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording, Shown
+from gazekit_datasets.gaze_rows import believable
+
+MICROSECONDS = ("µs", "μs", "us")
+"""As they are written: with the micro sign, with a Greek mu, without either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an export: its whole name, and the unit at the end of it, in small letters without blanks."""
+
+    name: str
+    unit: str
+
+
+def columns_by_name(names: Sequence[str]) -> Mapping[tuple[str, str], Column]:
+    """(Name without its unit, unit) → column, names in small letters."""
+    found = {}
+    for name in names:
+        base, opening, unit = name.rpartition("[" if name.endswith("]") else "(")
+        if not opening or name[-1] not in ")]":
+            base, unit = name, ""
+        unit = unit.rstrip(")]").casefold().replace(" ", "")
+        found[base.strip().casefold(), unit] = Column(name, unit)
+    return found
+
+
+def find_column(names: Sequence[str], wanted: str, *units: str) -> Column | None:
+    """The column of a name in one of some units (the first that is there); without units, in any."""
+    found = columns_by_name(names)
+    if units:
+        return next((found[wanted, unit] for unit in units if (wanted, unit) in found), None)
+    return next((column for (name, _), column in found.items() if name == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One row of the eye tracker.
+
+    Args:
+        key: participant, recording and what was shown.
+        t_ms: when.
+        place: x, y; NaN where it was lost.
+        fixation: number, x, y and duration (ms) of the fixation that it is part of; None when it is of none.
+    """
+
+    key: tuple[str, ...]
+    t_ms: float
+    place: tuple[float, float]
+    fixation: tuple[str, float, float, float] | None
+
+
+@dataclass(slots=True)
+class Presentation:
+    """What was looked at from the time that an image came up until another did."""
+
+    key: tuple[str, ...]
+    t: "array[float]" = field(default_factory=lambda: array("d"))
+    x: "array[float]" = field(default_factory=lambda: array("d"))
+    y: "array[float]" = field(default_factory=lambda: array("d"))
+    fixations: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+
+    def add(self, row: Row, look: Look) -> None:
+        """Append a row. Raises: DataError when time goes back, or a number is none of an eye tracker."""
+        if self.t and look.t_ms < self.t[-1]:
+            raise DataError(
+                f"{row.where}: time {look.t_ms:.10g} ms after {self.t[-1]:.10g} ms; expected ascending times; "
+                "export the recording again"
+            )
+        for values, value in zip((self.t, self.x, self.y), (look.t_ms, *look.place), strict=True):
+            believable(row, (value,))
+            values.append(value)
+        if look.fixation is not None:
+            number, x, y, duration = look.fixation
+            if duration < 0:
+                raise DataError(f"{row.where}: the fixation lasts {duration:g} ms; expected a duration >= 0")
+            believable(row, (x, y, duration))
+            self.fixations.setdefault(number, (look.t_ms, duration, x, y))
+
+    def recording(self, path: Path, *, events: bool, **about: object) -> Recording:
+        """Its samples, or the fixations that the tracker's program found."""
+        image = self.key[-1] or None
+        if events:
+            rows = np.array(list(self.fixations.values()), dtype=np.float64).reshape(-1, 4)
+            t_ms, duration, x, y = rows.T
+            return Recording(path, x, y, t_ms, duration, image=image, **about)  # type: ignore[arg-type]
+        t_ms, x, y = (np.array(values, dtype=np.float64) for values in (self.t, self.x, self.y))
+        return Recording(path, x, y, t_ms, image=image, **about)  # type: ignore[arg-type]
+
+
+def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Presentation]]:
+    """Rows that follow each other with the same key, with the first row of each; those that show nothing left out.
+
+    Where no row names anything that was shown, all rows of a recording are one presentation. Raises: DataError.
+    """
+    now: Presentation | None = None
+    first: Row | None = None
+    unnamed: dict[tuple[str, ...], tuple[Row, Presentation]] = {}
+    is_named = False
+    for row, look in looks:
+        if not look.key[-1]:
+            if not is_named:
+                unnamed.setdefault(look.key, (row, Presentation(look.key)))[1].add(row, look)
+            if now is not None and first is not None:
+                yield first, now
+            now = None
+            continue
+        is_named, unnamed = True, {}
+        if now is None or now.key != look.key:
+            if now is not None and first is not None:
+                yield first, now
+            now, first = Presentation(look.key), row
+        now.add(row, look)
+    if now is not None and first is not None:
+        yield first, now
+    yield from unnamed.values()
+
+
+def is_usable(row: Row, columns: Sequence[str], usable: Sequence[str]) -> bool:
+    """Whether one of the eyes is valid. Without columns of validity it is taken to be."""
+    return not columns or any(row[name].casefold() in usable for name in columns)
+
+
+def placed(recording: Recording, shown: Shown | None) -> Recording:
+    """A recording on the screen, in pixels of the image where the option says where that lay."""
+    return recording.where_shown(*shown) if shown is not None and recording.on_screen else recording

@@ -1,0 +1,124 @@
+"""Exports of Tobii Studio: "all data" as tab-separated text."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gazekit.data.table import Row, first_columns, open_table
+from gazekit.errors import DataError
+from gazekit.gaze.recording import Recording, Shown
+from gazekit_datasets.gaze_rows import no_gaze, place
+from gazekit_datasets.tobii_export import Look, is_usable, placed, presentations
+
+CLOCK = "RecordingTimestamp"
+MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
+"""Coordinates of the media that was shown, and of the screen."""
+NAMES = ("ParticipantName", "RecordingName", "MediaName")
+VALIDITY = ("ValidityLeft", "ValidityRight")
+USABLE = ("0", "1")
+"""Of the codes 0 to 4: the eye was found, and it is certain or probable which one it is."""
+
+
+class TobiiStudio:
+    """Reads Tobii Studio's tab-separated exports, 3.x: one recording per media that was shown, each time it was.
+
+    Needed are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y; ``MediaName`` names
+    the image. Coordinates of the media are those of its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys
+    and events between the samples are passed over. A sample is lost where neither eye has validity 0 or 1.
+
+    Args:
+        events: ``"samples"``, or ``"fixations"``: those that Studio's filter found (``GazeEventType``).
+        shown: left, top, width and height of the image on the screen, pixels; only for exports without media.
+
+    Source: Tobii AB, Tobii Studio User's Manual 3.4, data export.
+    """
+
+    def __init__(
+        self, *, events: Literal["samples", "fixations"] = "samples", shown: Shown | None = None
+    ) -> None:
+        self.events, self.shown = events, shown
+
+    def fits(self, path: Path) -> bool:
+        """Whether there is Studio's clock and a gaze point in its units."""
+        columns = first_columns(path)
+        return CLOCK in columns and any(f"GazePointX {unit}" in columns for unit in (MEDIA, SCREEN))
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per presentation of a media, in the order of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+        """
+        table = open_table(path, [CLOCK])
+        columns = table.columns
+        unit = MEDIA if f"GazePointX {MEDIA}" in columns and "MediaName" in columns else SCREEN
+        needed = [f"GazePointX {unit}", f"GazePointY {unit}"]
+        if self.events == "fixations":
+            needed += ["GazeEventType", "GazeEventDuration", "FixationIndex"]
+            needed += [f"FixationPointX {MEDIA}", f"FixationPointY {MEDIA}"]
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            raise DataError(
+                f"{path}: no column {', '.join(missing)}; expected those of Tobii Studio's export; export all data"
+            )
+        names = [name for name in NAMES if name in columns and (unit == MEDIA or name != "MediaName")]
+        found = 0
+        looks = (
+            (row, self._look(row, columns, names, unit)) for row in table.rows() if _is_sample(row, columns)
+        )
+        for row, presentation in presentations(looks):
+            is_named = unit == MEDIA and bool(presentation.key[-1])
+            if unit == MEDIA and not is_named:
+                continue  # gaze on nothing has no coordinates of the media
+            recording = presentation.recording(
+                path, events=self.events == "fixations", **_about(row, is_named)
+            )
+            if len(recording.x):
+                found += 1
+                yield placed(recording, self.shown)
+        if not found:
+            raise no_gaze(path)
+
+    def _look(self, row: Row, columns: tuple[str, ...], names: list[str], unit: str) -> Look:
+        validity = [name for name in VALIDITY if name in columns]
+        usable = is_usable(row, validity, USABLE)
+        x_y = place(row, f"GazePointX {unit}", f"GazePointY {unit}")
+        key = (*(row[name] for name in names), *(() if unit == MEDIA else ("",)))
+        return Look(
+            key=key,
+            t_ms=row.number(CLOCK),
+            place=x_y if usable else (math.nan, math.nan),
+            fixation=_fixation(row) if self.events == "fixations" else None,
+        )
+
+
+def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:
+    """Samples have a number, or at least a validity; rows of events have neither."""
+    if "GazePointIndex" in columns:
+        return row["GazePointIndex"] != ""
+    validity = [name for name in VALIDITY if name in columns]
+    return not validity or any(row[name] != "" for name in validity)
+
+
+def _fixation(row: Row) -> tuple[str, float, float, float] | None:
+    if row["GazeEventType"] != "Fixation":
+        return None
+    x, y = place(row, f"FixationPointX {MEDIA}", f"FixationPointY {MEDIA}")
+    if np.isnan(x):
+        return None
+    return row["FixationIndex"], x, y, row.number("GazeEventDuration")
+
+
+def _about(row: Row, is_named: bool) -> dict[str, object]:
+    """How large the media was, in the pixels of its coordinates."""
+    if not is_named:
+        return {"on_screen": True}
+    if "MediaWidth" not in row.positions or "MediaHeight" not in row.positions:
+        return {}
+    width, height = (row.number(name, may_be_lost=True) for name in ("MediaWidth", "MediaHeight"))
+    if not (width > 0 and height > 0):
+        return {}
+    return {"display_width": width, "display_height": height}
