@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from gazekit.data.table import Row, first_columns, open_table
+from gazekit.data.table import Row, Table, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze, place
 from gazekit_datasets.tobii_export import Look, is_usable, placed, presentations
+from gazekit_datasets.tobii_geometry import NEEDED, pixels_per_degree
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
@@ -27,7 +29,8 @@ class TobiiStudio:
 
     Needed are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y; ``MediaName`` names
     the image. Coordinates of the media are those of its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys
-    and events between the samples are passed over. A sample is lost where neither eye has validity 0 or 1.
+    and events between the samples are passed over. A sample is lost where neither eye has validity 0 or 1. Pixels per
+    degree follow from the distance of the eyes and the gaze points in mm, where the export has them.
 
     Args:
         events: ``"samples"``, or ``"fixations"``: those that Studio's filter found (``GazeEventType``).
@@ -65,6 +68,7 @@ class TobiiStudio:
                 f"{path}: no column {', '.join(missing)}; expected those of Tobii Studio's export; export all data"
             )
         names = [name for name in NAMES if name in columns and (unit == MEDIA or name != "MediaName")]
+        degree = _degree(table, unit)
         found = 0
         looks = (
             (row, self._look(row, columns, names, unit)) for row in table.rows() if _is_sample(row, columns)
@@ -74,7 +78,7 @@ class TobiiStudio:
             if unit == MEDIA and not is_named:
                 continue  # gaze on nothing has no coordinates of the media
             recording = presentation.recording(
-                path, events=self.events == "fixations", **_about(row, is_named)
+                path, events=self.events == "fixations", **_about(row, is_named), pixels_per_degree=degree
             )
             if len(recording.x):
                 found += 1
@@ -93,6 +97,14 @@ class TobiiStudio:
             place=x_y if usable else (math.nan, math.nan),
             fixation=_fixation(row) if self.events == "fixations" else None,
         )
+
+
+def _degree(table: Table, unit: str) -> float | None:
+    gaze, screen = f"GazePointX {unit}", f"GazePointX {SCREEN}"
+    if not {*NEEDED, screen} <= set(table.columns):
+        return None
+    with closing(table.rows()) as rows:
+        return pixels_per_degree(rows, gaze, screen)
 
 
 def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:

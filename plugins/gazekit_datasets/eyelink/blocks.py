@@ -35,7 +35,7 @@ class Survey:
             if line.words[0] == "END" and line.words[-3:-2] == ["RES"] and line.words[-2:] != [".", "."]:
                 at = len(line.words) - 2
                 mean = (line.number(at, "RES") + line.number(at + 1, "RES")) / 2
-                if mean > 0:
+                if 0 < mean < 1e6:
                     resolutions[block] = mean
         return cls(has_trials, resolutions)
 

@@ -12,7 +12,7 @@ from gazekit.errors import DataError
 LONGEST_LINE = 2**16
 """Bytes; EyeLink's messages end at 260 characters."""
 _HEADER = re.compile(rb"(\xef\xbb\xbf)?\*\* .*EDF_FILE", re.DOTALL)
-_OFFSET = re.compile(r"[-+]?\d+\s+(?=\S)")
+_OFFSET = re.compile(r"^[-+]?\d+\s+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
