@@ -12,14 +12,40 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, result: "StudyResult", pooled: "Mapping[str, Pooled]") -> None:
-    from gazekit.atomic import write_atomically
+    """Write results.json, .md, .tex, .csv and the figures. Raises: StorageError."""
+    from gazekit.atomic import disk_errors, write_atomically
+    from gazekit.report.study_figures import study_figures
+    from gazekit.report.study_formats import write_tables
 
     write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
+    write_tables(folder, result)
+    with disk_errors(folder):
+        for name, figure in study_figures(result, pooled).items():
+            figure.savefig(folder / f"{name}.png")
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
+    """Print the table with all that belongs to it, or the result as JSON."""
+    from gazekit.report.study_table import study_table
+
     if as_json:
         values = result.to_json()
         console.print_json(values.pop("schema"), values)
         return
-    print(result)
+    table = study_table(result)
+    for line in (table.title, *table.evidence):
+        console.stdout().print(line, markup=False, highlight=False)
+    for block in table.blocks:
+        rows = [
+            (line.name + "".join(f" ({mark})" for mark in line.marks), *line.cells) for line in block.lines
+        ]
+        console.stdout().print()
+        console.print_table(("system", *block.columns), rows, title=block.title)
+    console.stdout().print()
+    for number, note in enumerate(table.footnotes, start=1):
+        console.stdout().print(f"({number}) {note}", markup=False)
+    for note in table.reading:
+        console.note(note)
+    for warning in table.warnings:
+        console.warn(warning)
+    console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")

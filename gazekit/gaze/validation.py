@@ -116,7 +116,9 @@ def check_all(
     for recording in joined.unmatched_recordings if joined else recordings:
         tasks.append((None, Viewed(None, (recording,), None, settings)))
     viewed = (task for _, task in tasks)
-    with closing(ordered_map(check_view, viewed, jobs=jobs if joined else 0, limits=LIMITS, lost=_lost)) as results:
+    with closing(
+        ordered_map(check_view, viewed, jobs=jobs if joined else 0, limits=LIMITS, lost=_lost)
+    ) as results:
         for (image, task), result in zip(tasks, results, strict=True):
             found = zip(task.recordings, result.checks, result.drawings, strict=True)
             yield [

@@ -11,7 +11,8 @@ _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_erro
 _ATTENTION = ("nss", "cc", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
 _PER_BLOCK = 4
 """Columns of measures that fit beside the names in 80 characters."""
-_VERSIONS = ("gazekit", "python", "torch", "timm", "numpy", "scipy")
+_VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
+"""In the table; ``results.json`` has all."""
 _Cells = Callable[[Row], Sequence[str]]
 
 

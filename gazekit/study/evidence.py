@@ -6,6 +6,7 @@ from pathlib import Path
 from gazekit.study.result import Evidence
 from gazekit.training.run_directory import RunDirectory, environment
 
+
 def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
     """Devices and versions that the runs were started with; those of this process if there is no run.
 

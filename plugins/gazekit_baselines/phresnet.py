@@ -34,7 +34,7 @@ class PHConvolution(nn.Module):
 
     def weight(self) -> Tensor:
         """``W``, ``[out, in, size, size]``: block (r, s) is ``Σ_i A_i[r, s] F_i``."""
-        filters = self.filters.unflatten(0, (self.n, -1))
+        filters = torch.unflatten(self.filters, 0, (self.n, -1))
         blocks = torch.einsum("irs,iocyx->roscyx", self.algebra, filters)
         return blocks.flatten(0, 1).flatten(1, 2)
 
