@@ -69,7 +69,22 @@ def test_resamples_without_the_statistic_are_left_out_and_counted():
     assert interval.undefined / 400 == pytest.approx((5 / 6) ** 6, abs=0.08)
     assert interval.resamples == len(defined)
     assert interval.method == "percentile"
-    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(defined, [0.025, 0.975])))
+    tail = stats.norm.cdf(-math.sqrt(6 / 5) * stats.t.ppf(0.975, 5))  # Hesterberg 2015 for six patients
+    assert tail == pytest.approx(0.0024, abs=5e-5)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(defined, [tail, 1 - tail])))
+
+
+def test_an_interval_that_shall_not_be_bca_is_the_percentile_interval_widened_as_students_t():
+    """Of a mean with many resamples it comes close to the textbook's t interval."""
+    values = np.random.default_rng(4).normal(size=20)
+
+    def mean(weights):
+        return weights @ values / weights.sum(axis=1)
+
+    ours = patient_bootstrap(mean, names(20), resamples=40_000, bounded=False)
+    textbook = stats.t.interval(0.95, 19, values.mean(), stats.sem(values))
+    assert (ours.method, ours.undefined) == ("percentile", 0)
+    assert (ours.low, ours.high) == pytest.approx(textbook, abs=0.03 * (textbook[1] - textbook[0]))
 
 
 def test_a_statistic_that_exists_in_no_resample_has_no_interval():

@@ -118,6 +118,7 @@ def auc_difference(
         patients,
         seed=seed,
         resamples=resamples,
+        bounded=False,
     )
 
 
