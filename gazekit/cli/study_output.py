@@ -33,19 +33,18 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
         console.print_json(values.pop("schema"), values)
         return
     table = study_table(result)
-    for line in (table.title, *table.evidence):
-        console.stdout().print(line, markup=False, highlight=False)
+    warnings = [f"warning: {warning}" for warning in table.warnings]
+    for line in (table.title, *warnings, *table.evidence):
+        console.stdout().print(line, markup=False)
     for block in table.blocks:
         rows = [
             (line.name + "".join(f" ({mark})" for mark in line.marks), *line.cells) for line in block.lines
         ]
         console.stdout().print()
-        console.print_table(("system", *block.columns), rows, title=block.title)
+        console.print_table(("system", *block.columns), rows, title=block.title, fold="system")
     console.stdout().print()
     for number, note in enumerate(table.footnotes, start=1):
         console.stdout().print(f"({number}) {note}", markup=False)
     for note in table.reading:
-        console.note(note)
-    for warning in table.warnings:
-        console.warn(warning)
+        console.stdout().print(note, markup=False)
     console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")

@@ -1,5 +1,6 @@
 """Figures of a study: a ROC curve with its band for every system, and the differences in AUC to the reference."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,14 +9,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gazekit.report.colours import INK, MUTED, SERIES
-from gazekit.report.numbers import interval
+from gazekit.report.numbers import interval, probability
 from gazekit.study.result import Pooled, Row, StudyResult
 
 Floats = NDArray[np.float64]
 
 _GRID = np.linspace(0, 1, 101)
 _RESAMPLES = 400
-_COLUMNS = 3
+_COLUMNS = 4
+_NAME = 26
+"""Characters of a system's name that fit above its panel in one line."""
 
 
 def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str, Figure]:
@@ -38,52 +41,77 @@ def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, Row], reference: s
         rows: system → its row, for the AUC.
         reference: its curve is drawn in every panel, if it is there.
     """
-    columns = min(_COLUMNS, len(curves))
-    lines = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.1 * columns + 0.3, 3.35 * lines), dpi=150, layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    behind = roc(curves[reference]) if reference in curves else None
+    lines = -(-len(curves) // _COLUMNS)
+    columns = -(-len(curves) // lines)
+    said = {name: f"{name} (reference)" if name == reference else name for name in curves}
+    titles = {name: textwrap.wrap(words, _NAME) for name, words in said.items()}
+    high = 2.7 + 0.19 * max(map(len, titles.values()))
+    figure = Figure(figsize=(2.6 * columns + 0.3, high * lines + 0.5), dpi=150, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    behind = roc(curves[reference]) if reference in curves and len(curves) > 1 else None
     for axes, (name, each) in zip(panels, curves.items(), strict=False):
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
-        if behind is not None and name != reference:
-            axes.plot(_GRID, behind, color=MUTED, linewidth=1.4)
-        low, high = roc_band(each)
-        axes.fill_between(_GRID, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
-        axes.plot(_GRID, roc(each), color=SERIES[0], linewidth=2)
+        _roc_panel(axes, each, None if name == reference else behind)
         area = rows[name].metrics.get("auc")
-        words = interval(area.pooled if area else None)
-        axes.text(0.97, 0.05, words, ha="right", fontsize=8.5, color=INK)
-        said = f"{name} (reference)" if name == reference else name
-        axes.set_title(said, fontsize=10, color=INK, loc="left")
-        _finish(axes)
+        words = f"AUC {interval(area.pooled if area else None)}"
+        axes.text(0.98, 0.05, words, ha="right", fontsize=8, color=INK)
+        axes.set_title("\n".join(titles[name]), fontsize=9.5, color=INK, loc="left")
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
-    figure.supxlabel("False positive rate (1 − specificity)", fontsize=10)
-    figure.supylabel("True positive rate (sensitivity)", fontsize=10)
+    for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
+        axes.tick_params(labelbottom=True)  # also where the panel below it is empty
+    grey = "; grey: the reference" if behind is not None else ""
+    figure.suptitle(f"band: 95 % of resampled patients{grey}", fontsize=9, color=MUTED)
+    figure.supxlabel("False positive rate (1 − specificity)", fontsize=10, color=INK)
+    figure.supylabel("True positive rate (sensitivity)", fontsize=10, color=INK)
     return figure
 
 
+def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
+    if behind is not None:
+        axes.plot([0, *_GRID], [0, *behind], color=MUTED, linewidth=1.4)
+    low, high = roc_band(pooled)
+    axes.fill_between(_GRID, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
+    axes.plot([0, *_GRID], [0, *roc(pooled)], color=SERIES[0], linewidth=2)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    _finish(axes)
+
+
 def difference_figure(rows: Sequence[Row], reference: str) -> Figure:
-    """AUC of each system minus that of the reference, with paired 95 % intervals over patients."""
-    figure = Figure(figsize=(6.4, 1.0 + 0.42 * len(rows)), dpi=150, layout="constrained")
+    """AUC of each system minus that of the reference, with paired 95 % intervals over patients and Holm's p.
+
+    Args:
+        rows: that have been compared; the first is drawn at the top.
+        reference: that they have been compared with.
+    """
+    figure = Figure(figsize=(6.8, 1.2 + 0.42 * len(rows)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
     for height, row in enumerate(reversed(rows)):
         assert row.comparison is not None
         found = row.comparison.auc_difference
-        axes.plot(
-            [found.low, found.high], [height, height], color=SERIES[0], linewidth=2, solid_capstyle="round"
-        )
+        ends = [found.low, found.high]
+        axes.plot(ends, [height, height], color=SERIES[0], linewidth=2, solid_capstyle="round")
         axes.plot(found.value, height, "o", color=SERIES[0], markersize=6)
-    axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        p = probability(row.comparison.delong_holm)
+        axes.text(1.03, height, p, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK)
+    axes.text(
+        1.03, len(rows) - 0.35, "p (Holm)", transform=axes.get_yaxis_transform(), fontsize=9, color=MUTED
+    )
+    axes.set_yticks(range(len(rows)), ["\n".join(textwrap.wrap(row.name, _NAME)) for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(f"AUC minus that of {reference}, 95 % interval")
-    _finish(axes, square=False)
+    axes.set_xlabel(f"AUC minus that of {reference}, with 95 % interval", color=INK)
+    _finish(axes)
     return figure
 
 
 def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
-    """True positive rate at 101 false positive rates from 0 to 1, exams weighted; ties are straight lines."""
+    """True positive rate at 101 false positive rates from 0 to 1; ties are straight lines.
+
+    Args:
+        pooled: of two classes, both there.
+        weights: of the exams, ``[N]``; all count once by default. Both classes must have some.
+    """
     score, positive = pooled.probabilities[:, 1], pooled.labels == 1
     weight = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")
@@ -113,9 +141,7 @@ def _is_binary(pooled: Pooled | None) -> bool:
     return pooled is not None and pooled.probabilities.shape[1] == 2 and len(set(pooled.labels.tolist())) == 2
 
 
-def _finish(axes: Axes, *, square: bool = True) -> None:
-    if square:
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+def _finish(axes: Axes) -> None:
     axes.tick_params(colors=INK, labelsize=8.5, length=3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -111,7 +111,7 @@ def _markdown_block(block: Block) -> str:
     lines.append(" | ".join(["| System", *map(_md, block.columns)]) + " |")
     lines.append("|---|" + "---:|" * len(block.columns))
     for line in block.lines:
-        marks = "".join(f"<sup>{mark}</sup>" for mark in line.marks)
+        marks = f"<sup>{', '.join(map(str, line.marks))}</sup>" if line.marks else ""
         lines.append(" | ".join([f"| {_md(line.name)}{marks}", *map(_md, line.cells)]) + " |")
     return "\n".join(lines)
 

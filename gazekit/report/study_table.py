@@ -9,8 +9,8 @@ from gazekit.study.result import Comparison, Row, StudyResult
 
 _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
 _ATTENTION = ("nss", "cc", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
-_PER_BLOCK = 4
-"""Columns of measures that fit beside the names in 80 characters."""
+_PER_BLOCK = 3
+"""Columns of measures that leave room for names in 80 characters."""
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
 """In the table; ``results.json`` has all."""
 _Cells = Callable[[Row], Sequence[str]]
@@ -42,7 +42,7 @@ class StudyTable:
         title: of the study.
         warnings: what makes the numbers doubtful.
         evidence: what they rest on: data, protocol, device, versions.
-        blocks: the same systems in each, in the same order; each fits in 80 characters.
+        blocks: the same systems in each, in the same order; each fits in 80 characters beside names of 15.
         footnotes: the first has number 1.
         reading: how the numbers are to be read.
     """
@@ -66,25 +66,28 @@ def study_table(result: StudyResult) -> StudyTable:
 
     def measures(title: str, names: Sequence[str]) -> list[Block]:
         there = [name for name in names if any(name in row.metrics for row in result.rows)]
-        parts = [there[i : i + _PER_BLOCK] for i in range(0, len(there), _PER_BLOCK)]
+        number = -(-len(there) // _PER_BLOCK)
+        parts = [there[len(there) * i // number : len(there) * (i + 1) // number] for i in range(number)]
         return [
-            block(title, [MEASURES[name].title for name in part], lambda row, part=part: _means(row, part))  # type: ignore[misc]
+            block(
+                title if part is parts[0] else f"{title}, continued",
+                [MEASURES[name].title for name in part],
+                lambda row, part=part: [mean(row.metrics.get(name)) for name in part],  # type: ignore[misc]
+            )
             for part in parts
         ]
 
     blocks = [
         block("Classification", ("Runs", "AUC", "AUC, pooled [95 %]", "ACC"), _classification),
         *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
-        *([_reported(result, block)] if result.reported else []),
+        *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", _FURTHER),
         *measures("Attention, on the gaze and the lesions of the test exams", _ATTENTION),
         block("Cost", ("Parameters", "Step time"), _cost),
     ]
     return StudyTable(
         title=result.title,
-        warnings=(f"the split leaks, these numbers flatter the models: {result.leak}",)
-        if result.leak
-        else (),
+        warnings=_warnings(result),
         evidence=_evidence(result),
         blocks=tuple(blocks),
         footnotes=tuple(footnotes),
@@ -120,10 +123,6 @@ def _classification(row: Row) -> Sequence[str]:
     runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
     area = row.metrics.get("auc")
     return (runs, mean(area), interval(area.pooled if area else None), mean(row.metrics.get("accuracy")))
-
-
-def _means(row: Row, names: Sequence[str]) -> Sequence[str]:
-    return [mean(row.metrics.get(name)) for name in names]
 
 
 def _comparison(found: Comparison) -> Sequence[str]:
@@ -164,6 +163,19 @@ def _marks(row: Row, result: StudyResult, footnotes: list[str]) -> tuple[int, ..
     return tuple(footnotes.index(note) + 1 for note in said)
 
 
+def _warnings(result: StudyResult) -> tuple[str, ...]:
+    warnings = []
+    if result.leak:
+        warnings.append(f"the split leaks, these numbers flatter the models: {result.leak}")
+    areas = [row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics]
+    if areas and not any(area and area.low > 0.5 for area in areas):
+        warnings.append(
+            "no system is shown to be better than guessing (no interval of an AUC lies above 0.5): a difference "
+            "between them, significant or not, says nothing of the systems"
+        )
+    return tuple(warnings)
+
+
 def _evidence(result: StudyResult) -> tuple[str, ...]:
     classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
     runs = [str(result.folds) + (" folds" if result.folds > 1 else " fold")]
@@ -195,7 +207,11 @@ def _reading(result: StudyResult) -> tuple[str, ...]:
         )
     if any(row.step_ratio is not None for row in result.rows):
         reading.append(f"step time: of a training step, as a multiple of that of {result.reference}")
-    if result.reported:
+    if result.reported and not any(row.reported for row in result.rows):
+        reading.append(
+            f"nothing that publications report ({result.reported}) is shown: no system is such a preset unchanged"
+        )
+    elif result.reported:
         reading.append(
             "reported figures come from other splits and protocols, and from other data unless it is the same data "
             "set: differences to them say little"
