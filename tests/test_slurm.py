@@ -114,5 +114,5 @@ def test_a_job_that_the_cluster_does_not_want_is_refused_with_its_words(
 ):
     task = real_task(tmp_path / "there", dataset, registry, 1)
     monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
-    with pytest.raises(ConfigurationError, match="sbatch refuses the job: .*invalid partition"):
+    with pytest.raises(ConfigurationError, match=r"sbatch refuses the job: .*invalid partition"):
         list(on_slurm([task], tmp_path))
