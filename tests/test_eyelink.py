@@ -133,6 +133,7 @@ def test_calibration_lines_other_encodings_and_several_blocks(tmp_path):
         (START + "MSG 11 TRIALID 1\nMSG 12 TRIAL_RESULT 0\n13\t1\t2\t3\t...\n", "no samples in a trial"),
         ("MSG\t1 x\n" + "a" * 70_000, "no line of text"),
         ("MSG\t1 \0\n", "no line of text"),
+        ("MSG\t1 DISPLAY_COORDS 0 0 -1 799\n", "expected left, top, right and bottom of the screen"),
     ],
 )
 def test_faults_name_file_and_row(tmp_path, text, message):

@@ -139,11 +139,20 @@ def dispersion_runs(
             if _spread(x[first : last + 1], y[first : last + 1])[-1] > threshold:
                 first += 1
                 continue
-            spread = _spread(x[first:stop], y[first:stop])
-            after = first + int(np.searchsorted(spread, threshold, side="right"))
+            after = first + _together(x[first:stop], y[first:stop], threshold, last + 1 - first)
             found.append((first, after))
             first = after
     return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _together(x: Floats, y: Floats, threshold: float, least: int) -> int:
+    """How many samples from the first on stay together; looks at twice as many each time, not at all at once."""
+    size = least
+    while True:
+        size = min(2 * size, len(x))
+        together = int(np.searchsorted(_spread(x[:size], y[:size]), threshold, side="right"))
+        if together < size or size == len(x):
+            return together
 
 
 def _spread(x: Floats, y: Floats) -> Floats:

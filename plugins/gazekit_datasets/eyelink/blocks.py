@@ -29,7 +29,7 @@ class Survey:
     def of(cls, path: Path) -> "Survey":
         """Go through a file once. Raises: DataError."""
         has_trials, block, resolutions = False, 0, {}
-        for line in lines(path):
+        for line in lines(path, samples=False):
             has_trials = has_trials or line.trial is not None
             block += line.words[0] == "START"
             if line.words[0] == "END" and line.words[-3:-2] == ["RES"] and line.words[-2:] != [".", "."]:
@@ -95,6 +95,10 @@ class Block:
             self.closed.discard(_side(line))
         elif coords := _COORDS.match(line.message):
             left, top, right, bottom = map(float, coords.groups())
+            if not (left < right and top < bottom):
+                raise line.error(
+                    f"the message is {line.message[:80]!r}; expected left, top, right and bottom of the screen in pixels"
+                )
             self.display = (left, top, right - left + 1, bottom - top + 1)
 
     def sample(self, line: Line, stretch: Stretch, *, keep: bool) -> None:

@@ -67,8 +67,12 @@ def header_fits(path: Path) -> bool:
         return False
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, in bounded memory. Raises: DataError when it is no text or cannot be read."""
+def lines(path: Path, *, samples: bool = True) -> Iterator[Line]:
+    """The lines of a file, in bounded memory, with or without those of samples.
+
+    Raises:
+        DataError: it is no text, or cannot be read.
+    """
     try:
         require_regular_file(path)
         with path.open("rb") as file:
@@ -77,6 +81,8 @@ def lines(path: Path) -> Iterator[Line]:
                     raise DataError(
                         f"{path} row {row}: no line of text; expected an ASC file, as edf2asc converts it from EDF"
                     )
+                if not samples and raw[:1].isdigit():
+                    continue
                 words = _words(raw)
                 if words:
                     yield Line(path, row, words)
