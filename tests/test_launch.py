@@ -194,8 +194,10 @@ def test_in_this_process_a_fault_costs_its_own_run_only(tmp_path, monkeypatch):
         list(local(tasks[2:], tmp_path, jobs=1, should_stop=lambda: True))
 
 
-def test_an_error_without_words_is_named():
-    assert in_one_line(MemoryError()) == "MemoryError"
+def test_a_reason_is_one_line_without_the_path_of_its_run(tmp_path):
+    task = script(tmp_path, 1, "")
+    assert in_one_line(MemoryError(), task) == "MemoryError"
+    assert in_one_line(DataError(f"{tmp_path}: no epoch\n  yet"), task) == "no epoch yet"
 
 
 def test_what_cannot_launch_says_what_is_missing(tmp_path, monkeypatch):

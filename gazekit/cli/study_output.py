@@ -1,7 +1,7 @@
 """The result of a study: files in its directory, a table on stdout."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +37,7 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
     for line in (table.title, *warnings, *table.evidence):
         console.stdout().print(line, markup=False)
     for block in table.blocks:
-        rows = [
-            (line.name + "".join(f" ({mark})" for mark in line.marks), *line.cells) for line in block.lines
-        ]
+        rows = [(_marked(line.name, line.marks), *line.cells) for line in block.lines]
         console.stdout().print()
         console.print_table(("system", *block.columns), rows, title=block.title, fold="system")
     console.stdout().print()
@@ -48,3 +46,7 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
     for note in table.reading:
         console.stdout().print(note, markup=False)
     console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")
+
+
+def _marked(name: str, marks: Sequence[int]) -> str:
+    return f"{name} ({', '.join(map(str, marks))})" if marks else name

@@ -27,11 +27,11 @@ def main(text: str, *, attached: bool = False) -> int:
             carry_out(task, should_stop=signals.asked)
         except GazekitError as error:
             signals.explain(error, "the same study")
-            print(in_one_line(error), file=sys.stderr)
+            print(in_one_line(error, task), file=sys.stderr)
             return error.exit_code
         except Exception as error:
             traceback.print_exc()
-            print(in_one_line(error), file=sys.stderr)
+            print(in_one_line(error, task), file=sys.stderr)
             return GazekitError.exit_code
     return 0
 

@@ -55,6 +55,6 @@ def one_after_another(tasks: Sequence[RunTask], *, should_stop: Callable[[], boo
         except Preempted:
             raise
         except Exception as error:  # whatever a component raises costs its own run only
-            yield task, in_one_line(error)
+            yield task, in_one_line(error, task)
         else:
             yield task, None

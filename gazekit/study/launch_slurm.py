@@ -67,7 +67,7 @@ def carry_out_as_job(task: RunTask) -> str | None:
         except Preempted:
             return STOPPED
         except Exception as error:  # whatever a component raises costs its own run only
-            return in_one_line(error)
+            return in_one_line(error, task)
     return None
 
 

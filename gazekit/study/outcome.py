@@ -9,9 +9,12 @@ Outcome = tuple[RunTask, str | None]
 STOPPED = "was stopped from outside before its end; the same command goes on with it"
 
 
-def in_one_line(error: BaseException) -> str:
-    """The whole of an error that we word ourselves; of any other its kind and the first line it says."""
+def in_one_line(error: BaseException, task: RunTask) -> str:
+    """The whole of an error that we word ourselves; of any other its kind and the first line it says.
+
+    The path of the run is left out: a reason names its run, and several runs may have the same.
+    """
     if isinstance(error, GazekitError):
-        return " ".join(str(error).split())
+        return " ".join(str(error).split()).replace(f"{task.path}: ", "")
     said = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
