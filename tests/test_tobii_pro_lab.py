@@ -82,6 +82,40 @@ def test_newer_names_have_units(tmp_path, clock, first, expected):
     assert found.t_ms[0] == expected and found.x[0] == 401
 
 
+@pytest.mark.parametrize(
+    ("step", "milliseconds"), [(8333, 8.333), (16, 16), (3, 3), (833, 0.833), (33366, 33.366)]
+)
+def test_a_clock_without_unit_is_told_by_its_steps(tmp_path, step, milliseconds):
+    (found,) = read(tmp_path, [ROW | {"clock": step * i} for i in range(9)])
+    np.testing.assert_allclose(found.t_ms, milliseconds * np.arange(9))
+
+
+def test_media_that_moves_is_another_recording_with_its_own_place(tmp_path):
+    moved = ROW | {"clock": 3000, "place_x": 200, "width": 800, "height": 400}
+    first, second = read(tmp_path, [ROW, moved])
+    assert (first.x[0], second.x[0]) == ((300 - 100) * 2, (300 - 200) * 1)
+
+
+def test_pixels_per_degree_from_the_left_eye(tmp_path):
+    """0.25 mm pixels at 600 mm: one degree is 10.47 mm, 41.9 pixels of the screen, of the original twice that."""
+    names = OLD | {
+        "left_px": "Gaze point left X",
+        "left_mm": "Gaze point left X (DACSmm)",
+        "distance": "Eye position left Z (DACSmm)",
+    }
+    rows = [
+        ROW | {"clock": 8333 * i, "left_px": 300 + i, "left_mm": 0.25 * (300 + i), "distance": 600}
+        for i in range(20)
+    ]
+    degree = 600 * np.tan(np.radians(1)) / 0.25
+    (found,) = read(tmp_path, rows, names)
+    assert found.pixels_per_degree == pytest.approx(2 * degree)
+    (found,) = read(tmp_path, rows, names, drop=("original_width",))
+    assert found.pixels_per_degree == pytest.approx(degree)
+    assert found.in_image_pixels(400, 800).pixels_per_degree == pytest.approx(2 * degree)
+    assert read(tmp_path, rows, names, drop=("distance",))[0].pixels_per_degree is None
+
+
 def test_rows_of_other_sensors_and_gaze_on_nothing(tmp_path):
     rows = [ROW, {"clock": 1500, "sensor": "Mouse", "media": "a.png"}, ROW | {"clock": 2000}]
     rows += [
@@ -149,12 +183,41 @@ FIXATION = ROW | {"type": "Fixation", "number": 1, "duration": 200, "fx": 300, "
     ],
 )
 def test_faults_of_fixations(tmp_path, changed, message):
-    (good,) = read(tmp_path, [FIXATION, FIXATION | {"clock": 2000}], EVENTS, events="fixations")
+    samples = [FIXATION | {"clock": 8000 * i} for i in range(25)]
+    (good,) = read(tmp_path, samples, EVENTS, events="fixations")
     assert (good.x.tolist(), good.duration_ms.tolist()) == ([400], [200])
     with pytest.raises(DataError, match=message):
         read(tmp_path, [FIXATION | changed], EVENTS, events="fixations")
-    with pytest.raises(DataError, match="no column eye movement type"):
+    with pytest.raises(DataError, match="no column Eye movement type;"):
         read(tmp_path, [FIXATION], EVENTS, drop=("type",), events="fixations")
+
+
+@pytest.mark.parametrize(
+    ("name", "duration"),
+    [
+        ("Gaze event duration", 200),
+        ("Gaze event duration [ms]", 200),
+        ("Eye movement event duration", 200_000),
+        ("Eye movement event duration", 200),
+        ("Eye movement event duration [μs]", 200_000),
+    ],
+)
+def test_durations_under_every_name_and_unit(tmp_path, name, duration):
+    (found,) = read(
+        tmp_path, [FIXATION | {"duration": duration}], EVENTS | {"duration": name}, events="fixations"
+    )
+    assert found.duration_ms.tolist() == [200]
+
+
+def test_a_fixation_from_before_the_image_counts_only_while_it_is_shown(tmp_path):
+    rows = [
+        FIXATION
+        | {"clock": 8000 * i, "media": "cross.png" if i < 20 else "a.png", "number": 1 if i < 25 else 2}
+        for i in range(60)
+    ]
+    cross, image = read(tmp_path, rows, EVENTS, events="fixations")
+    assert (cross.t_ms.tolist(), cross.duration_ms.tolist()) == ([0], [160])
+    assert (image.t_ms.tolist(), image.duration_ms.tolist()) == ([160, 200], [40, 200])
 
 
 def test_another_unit_of_time_is_refused(tmp_path):

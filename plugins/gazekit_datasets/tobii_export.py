@@ -10,10 +10,7 @@ import numpy as np
 from gazekit.data.table import Row
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import believable
-
-MICROSECONDS = ("µs", "μs", "us")
-"""As they are written: with the micro sign, with a Greek mu, without either."""
+from gazekit_datasets.gaze_rows import Floats, believable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,20 @@ class Look:
 
 @dataclass(slots=True)
 class Presentation:
-    """What was looked at from the time that an image came up until another did."""
+    """What was looked at from the time that an image came up until another did.
+
+    Args:
+        key: participant, recording and what was shown.
+        t, x, y: of the samples.
+        fixations, last: number of a fixation → its onset, duration, x and y, and the time of its last sample.
+    """
 
     key: tuple[str, ...]
     t: "array[float]" = field(default_factory=lambda: array("d"))
     x: "array[float]" = field(default_factory=lambda: array("d"))
     y: "array[float]" = field(default_factory=lambda: array("d"))
     fixations: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: Row, look: Look) -> None:
         """Append a row. Raises: DataError when time goes back, or a number is none of an eye tracker."""
@@ -87,6 +91,7 @@ class Presentation:
                 raise DataError(f"{row.where}: the fixation lasts {duration:g} ms; expected a duration >= 0")
             believable(row, (x, y, duration))
             self.fixations.setdefault(number, (look.t_ms, duration, x, y))
+            self.last[number] = look.t_ms
 
     def recording(self, path: Path, *, events: bool, **about: object) -> Recording:
         """Its samples, or the fixations that the tracker's program found."""
@@ -94,9 +99,22 @@ class Presentation:
         if events:
             rows = np.array(list(self.fixations.values()), dtype=np.float64).reshape(-1, 4)
             t_ms, duration, x, y = rows.T
+            duration = self._cut(t_ms, duration)
             return Recording(path, x, y, t_ms, duration, image=image, **about)  # type: ignore[arg-type]
         t_ms, x, y = (np.array(values, dtype=np.float64) for values in (self.t, self.x, self.y))
         return Recording(path, x, y, t_ms, image=image, **about)  # type: ignore[arg-type]
+
+    def _cut(self, onset: Floats, duration: Floats) -> Floats:
+        """Durations without what the eye spent in the same place before the image came, or after it went.
+
+        Only samples tell; a fixation of a single row keeps its duration, for exports may have one row for each. Up to a
+        sample more than was seen is the rounding of the clock.
+        """
+        last = np.array(list(self.last.values()), dtype=np.float64)
+        period = float(np.median(np.diff(self.t))) if len(self.t) > 1 else 0.0
+        seen = last - onset + period
+        at_an_end = (last > onset) & ((onset == self.t[0]) | (last == self.t[-1]))
+        return np.where(at_an_end & (duration > seen + period), seen, duration)
 
 
 def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Presentation]]:

@@ -1,4 +1,4 @@
-"""How many pixels one degree of visual angle is, from what Tobii Studio notes of screen and eyes."""
+"""How many pixels one degree of visual angle is, from what Tobii's programs note of screen and eyes."""
 
 import math
 from collections.abc import Iterable
@@ -8,28 +8,27 @@ import numpy as np
 
 from gazekit.data.table import Row
 
-_LOOKED_AT = 5000
+LOOKED_AT = 5000
 """Rows whose median stands for the recording."""
 _FEWEST = 10
-_ON_SCREEN, _IN_MM, _DISTANCE = "GazePointLeftX (ADCSpx)", "GazePointLeftX (ADCSmm)", "DistanceLeft"
-NEEDED = (_ON_SCREEN, _IN_MM, _DISTANCE)
 
 
-def pixels_per_degree(rows: Iterable[Row], gaze: str, screen: str) -> float | None:
-    """Pixels of the column ``gaze`` per degree, at the median distance of the left eye; None when it cannot be told.
+def pixels_per_degree(rows: Iterable[Row], eye: tuple[str, str, str], gaze: str, screen: str) -> float | None:
+    """Pixels of the column ``gaze`` per degree, at the median distance of an eye; None when it cannot be told.
 
     One degree is ``distance * tan(1 degree)`` mm; mm become pixels of the screen by where the same gaze point lies in
     both, and those become pixels of the media by the slope between the two columns.
 
     Args:
-        rows: with the columns ``NEEDED``.
+        rows: of the eye tracker.
+        eye: columns of the eye's gaze point across in pixels of the screen and in mm, and of its distance in mm.
         gaze, screen: x in the pixels asked for, and in pixels of the screen.
 
     Raises:
         DataError: a cell that is no number.
     """
-    columns = (*NEEDED, gaze, screen)
-    read = ([row.number(name, may_be_lost=True) for name in columns] for row in islice(rows, _LOOKED_AT))
+    columns = (*eye, gaze, screen)
+    read = ([row.number(name, may_be_lost=True) for name in columns] for row in islice(rows, LOOKED_AT))
     values = np.array([row for row in read if not any(map(math.isnan, row))], dtype=np.float64)
     if len(values) < _FEWEST:
         return None

@@ -13,13 +13,14 @@ from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze, place
 from gazekit_datasets.tobii_export import Look, is_usable, placed, presentations
-from gazekit_datasets.tobii_geometry import NEEDED, pixels_per_degree
+from gazekit_datasets.tobii_geometry import pixels_per_degree
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
 """Coordinates of the media that was shown, and of the screen."""
 NAMES = ("ParticipantName", "RecordingName", "MediaName")
 VALIDITY = ("ValidityLeft", "ValidityRight")
+LEFT_EYE = ("GazePointLeftX (ADCSpx)", "GazePointLeftX (ADCSmm)", "DistanceLeft")
 USABLE = ("0", "1")
 """Of the codes 0 to 4: the eye was found, and it is certain or probable which one it is."""
 
@@ -101,10 +102,10 @@ class TobiiStudio:
 
 def _degree(table: Table, unit: str) -> float | None:
     gaze, screen = f"GazePointX {unit}", f"GazePointX {SCREEN}"
-    if not {*NEEDED, screen} <= set(table.columns):
+    if not {*LEFT_EYE, screen} <= set(table.columns):
         return None
     with closing(table.rows()) as rows:
-        return pixels_per_degree(rows, gaze, screen)
+        return pixels_per_degree(rows, LEFT_EYE, gaze, screen)
 
 
 def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:

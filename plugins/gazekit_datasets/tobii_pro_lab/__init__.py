@@ -1,0 +1,64 @@
+"""Exports of Tobii Pro Lab: data of all sensors as tab-separated text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from gazekit.data.table import first_columns, open_table
+from gazekit.gaze.recording import Recording, Shown
+from gazekit_datasets.gaze_rows import no_gaze
+from gazekit_datasets.tobii_export import find_column, placed, presentations
+from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, Layout
+from gazekit_datasets.tobii_pro_lab.scales import Scales
+
+
+class TobiiProLab:
+    """Reads Tobii Pro Lab's tab-separated exports: one recording per media that was shown, each time it was.
+
+    Needed are ``Recording timestamp`` (µs or ms, as its name or else the steps between samples say) and ``Gaze point
+    X`` and ``Y`` (pixels of the screen), with or without ``[DACS px]``. Where the export has the position and size of
+    the presented media and its original size, coordinates are pixels of the original: ``(X - position) * original
+    width / presented width``; media that moves is another recording from then on. Rows of other sensors between the
+    samples are passed over. A sample is lost where neither eye is valid. Pixels per degree follow from the position of
+    the left eye and its gaze points in mm, where the export has them.
+
+    Args:
+        events: ``"samples"``, or ``"fixations"``: those that Pro Lab's filter found (``Eye movement type``).
+        shown: left, top, width and height of the image on the screen, pixels; for exports without the media's place.
+
+    Source: Tobii AB, Tobii Pro Lab User Manual, data export.
+    """
+
+    def __init__(
+        self, *, events: Literal["samples", "fixations"] = "samples", shown: Shown | None = None
+    ) -> None:
+        self.events, self.shown = events, shown
+
+    def fits(self, path: Path) -> bool:
+        """Whether there is Pro Lab's clock and a gaze point in pixels of the screen."""
+        columns = first_columns(path)
+        return (
+            find_column(columns, CLOCK) is not None
+            and find_column(columns, "gaze point x", *PIXELS) is not None
+        )
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield one recording per presentation of a media, in the order of the file.
+
+        Raises:
+            DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
+        """
+        table, events = open_table(path), self.events == "fixations"
+        layout = Layout.of(path, table.columns, fixations=events)
+        scales = Scales.of(table, layout)
+        looks = ((row, scales.look(row, layout)) for row in table.rows() if layout.is_sample(row))
+        found = 0
+        for row, presentation in presentations(looks):
+            recording = presentation.recording(
+                path, events=events, on_screen=True, pixels_per_degree=scales.degree
+            )
+            if len(recording.x):
+                found += 1
+                yield placed(layout.on_media(recording, row), self.shown)
+        if not found:
+            raise no_gaze(path)

@@ -1,0 +1,94 @@
+"""What the numbers of a Pro Lab export mean: units of time, and pixels per degree."""
+
+import math
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+
+from gazekit.data.table import Row, Table
+from gazekit.errors import DataError
+from gazekit_datasets.gaze_rows import place
+from gazekit_datasets.tobii_export import Column, Look, is_usable
+from gazekit_datasets.tobii_geometry import LOOKED_AT, pixels_per_degree
+from gazekit_datasets.tobii_pro_lab.layout import Layout
+
+USABLE = ("valid", "1")
+MICROSECONDS = ("µs", "μs", "us")
+"""As they are written: with the micro sign, with a Greek mu, without either."""
+LONGEST_STEP, LONGEST_FIXATION = 200.0, 10_000.0
+"""No eye tracker's median is beyond in ms, nor below in µs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """The scales of an export, found in its first rows.
+
+    Args:
+        clock, duration: milliseconds per unit of the clock, and of the duration of fixations.
+        degree: pixels of the screen per degree of visual angle; None when it cannot be told.
+    """
+
+    clock: float
+    duration: float
+    degree: float | None
+
+    @classmethod
+    def of(cls, table: Table, layout: Layout) -> "Scales":
+        """Look at the first rows of the eye tracker. Raises: DataError."""
+        with closing(table.rows()) as rows:
+            first = list(islice(filter(layout.is_sample, rows), LOOKED_AT))
+        steps = [after - before for before, after in pairwise(row.number(layout.clock.name) for row in first)]
+        duration = 1.0
+        if layout.fixation is not None:
+            column = layout.fixation.duration
+            lasted = [row.number(column.name, may_be_lost=True) for row in first if layout.is_fixation(row)]
+            duration = _milliseconds(table.path, column, lasted, LONGEST_FIXATION)
+        return cls(
+            clock=_milliseconds(table.path, layout.clock, steps, LONGEST_STEP),
+            duration=duration,
+            degree=pixels_per_degree(first, layout.eye, *layout.eye[:1] * 2) if all(layout.eye) else None,
+        )
+
+    def look(self, row: Row, layout: Layout) -> Look:
+        """What a row of the eye tracker says. Raises: DataError."""
+        usable = is_usable(row, layout.validity, USABLE)
+        return Look(
+            key=tuple(
+                row[name] if name else "" for name in (*layout.place, *layout.presented, *layout.names)
+            ),
+            t_ms=row.number(layout.clock.name) * self.clock,
+            place=place(row, *layout.gaze) if usable else (math.nan, math.nan),
+            fixation=self._fixation(row, layout),
+        )
+
+    def _fixation(self, row: Row, layout: Layout) -> tuple[str, float, float, float] | None:
+        if layout.fixation is None or not layout.is_fixation(row):
+            return None
+        x, y = place(row, *layout.fixation.point)
+        if math.isnan(x):
+            return None
+        return row[layout.fixation.number], x, y, row.number(layout.fixation.duration.name) * self.duration
+
+
+def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: float) -> float:
+    """Milliseconds per unit of a column, as its name says, else by the median of the values above 0.
+
+    Versions of Pro Lab have written both µs and ms without saying so, and a thousand lies between them.
+
+    Args:
+        path: the file, for messages.
+        column, values: whose unit is asked for, and values of that unit.
+        longest: in ms; a median beyond is in µs.
+
+    Raises:
+        DataError: the name has another unit.
+    """
+    if column.unit not in ("", "ms", *MICROSECONDS):
+        raise DataError(f"{path}: {column.name} has the unit {column.unit[:20]!r}; expected µs or ms")
+    above = [value for value in values if value > 0]
+    if column.unit == "ms" or (not column.unit and above and median(above) <= longest):
+        return 1.0
+    return 1e-3
