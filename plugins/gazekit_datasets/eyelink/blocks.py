@@ -97,7 +97,7 @@ class Block:
             left, top, right, bottom = map(float, coords.groups())
             if not (left < right and top < bottom):
                 raise line.error(
-                    f"the message is {line.message[:80]!r}; expected left, top, right and bottom of the screen in pixels"
+                    f"the message is {line.message[:80]!r}; expected left, top, right and bottom of the screen"
                 )
             self.display = (left, top, right - left + 1, bottom - top + 1)
 
