@@ -1,6 +1,6 @@
 """Cross-view attention: every pixel of one view looks at all pixels of the others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -49,24 +49,44 @@ class CrossAttention(MapFusion):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__()
-        directions = views if len(views) > 1 else ()
-        self.directions = nn.ModuleDict(
-            {
-                view: Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
-                for view in directions
-            }
+        self.directions = make_directions(
+            views, channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout
         )
 
     def forward(self, maps: Views) -> Views:
         """Map ``[B, C, h, w]`` per view to the same shapes."""
-        if not self.directions:
-            return dict(maps)
-        pixels = {view: values.flatten(2).mT for view, values in maps.items()}  # [B, h w, C]
-        fused = {}
-        for target, direction in self.directions.items():
-            source = torch.cat([pixels[view] for view in self.directions if view != target], dim=1)
-            fused[target] = direction(maps[target], pixels[target], source)
-        return fused
+        return exchange(self.directions, maps, lambda _view, source: source)
+
+
+def make_directions(
+    views: Sequence[str], channels: int, *, heads: int, head_dim: int, norm: Norm, dropout: float
+) -> nn.ModuleDict:
+    """A direction per view, with weights of its own; none for one view alone."""
+    several = views if len(views) > 1 else ()
+    return nn.ModuleDict(
+        {
+            view: Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
+            for view in several
+        }
+    )
+
+
+def exchange(directions: nn.ModuleDict, maps: Views, summarise: Callable[[str, Tensor], Tensor]) -> Views:
+    """Every view's map ``[B, C, h, w]`` after it has attended to the others; one view alone passes unchanged.
+
+    Args:
+        directions: of ``make_directions``.
+        maps: all from before the update.
+        summarise: for a view, from the pixels ``[B, n, C]`` of all others to what it attends to, ``[B, m, C]``.
+    """
+    if not directions:
+        return dict(maps)
+    pixels = {view: values.flatten(2).mT for view, values in maps.items()}  # [B, h w, C]
+    fused = {}
+    for target, direction in directions.items():
+        others = torch.cat([pixels[view] for view in directions if view != target], dim=1)
+        fused[target] = direction(maps[target], pixels[target], summarise(target, others))
+    return fused
 
 
 class Direction(nn.Module):

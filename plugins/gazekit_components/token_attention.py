@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gazekit.interfaces import MapFusion
 from gazekit.types import Views
-from gazekit_components.cross_attention import Direction, Norm
+from gazekit_components.cross_attention import Norm, exchange, make_directions
 
 
 class TokenAttention(MapFusion):
@@ -45,25 +44,16 @@ class TokenAttention(MapFusion):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__()
-        directions = views if len(views) > 1 else ()
-        self.tokenizers = nn.ModuleDict({view: _Tokenizer(channels, tokens, layers) for view in directions})
-        self.directions = nn.ModuleDict(
-            {
-                view: Direction(channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout)
-                for view in directions
-            }
+        self.directions = make_directions(
+            views, channels, heads=heads, head_dim=head_dim, norm=norm, dropout=dropout
+        )
+        self.tokenizers = nn.ModuleDict(
+            {view: _Tokenizer(channels, tokens, layers) for view in self.directions}
         )
 
     def forward(self, maps: Views) -> Views:
         """Map ``[B, C, h, w]`` per view to the same shapes."""
-        if not self.directions:
-            return dict(maps)
-        pixels = {view: values.flatten(2).mT for view, values in maps.items()}  # [B, h w, C]
-        fused = {}
-        for target, direction in self.directions.items():
-            source = torch.cat([pixels[view] for view in self.directions if view != target], dim=1)
-            fused[target] = direction(maps[target], pixels[target], self.tokenizers[target](source))
-        return fused
+        return exchange(self.directions, maps, lambda view, others: self.tokenizers[view](others))
 
 
 class _Tokenizer(nn.Module):
