@@ -74,7 +74,7 @@ class Scales:
 
 
 def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: float) -> float:
-    """Milliseconds per unit of a column, as its name says, else by the median of the values above 0.
+    """Milliseconds per unit of a column, as its name says, else by the median size of the values other than 0.
 
     Versions of Pro Lab have written both µs and ms without saying so, and a thousand lies between them.
 
@@ -88,7 +88,7 @@ def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: 
     """
     if column.unit not in ("", "ms", *MICROSECONDS):
         raise DataError(f"{path}: {column.name} has the unit {column.unit[:20]!r}; expected µs or ms")
-    above = [value for value in values if value > 0]
-    if column.unit == "ms" or (not column.unit and above and median(above) <= longest):
+    sizes = [abs(value) for value in values if value]
+    if column.unit == "ms" or (not column.unit and sizes and median(sizes) <= longest):
         return 1.0
     return 1e-3
