@@ -17,7 +17,7 @@ Integers = NDArray[np.int64]
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
 
-_CELLS_PER_BATCH = 4_000_000  # weights held at once: 32 MB of float64
+_CELLS_PER_BATCH = 50_000  # weights held at once: they stay in the cache, which takes half the time
 
 
 @dataclass(frozen=True, slots=True)
