@@ -41,3 +41,12 @@ def test_a_block_whose_last_norm_is_zero_is_its_shortcut() -> None:
     nn.init.zeros_(norms[-1].weight)
     maps = torch.randn(2, 4, 8, 8)
     torch.testing.assert_close(block(maps), maps.relu())
+
+
+def test_the_shortcut_of_a_smaller_stage_is_a_1x1_convolution_of_that_stride() -> None:
+    block = SmallResNet(1, widths=(4, 6, 6, 6)).double().eval().stages[1]
+    nn.init.zeros_(next(norm for norm in reversed(block.residual) if isinstance(norm, nn.BatchNorm2d)).weight)
+    projection, norm = block.shortcut
+    maps = torch.randn(2, 4, 9, 8, dtype=torch.float64)
+    strided = nn.functional.conv2d(maps, projection.weight, stride=2)
+    torch.testing.assert_close(block(maps), norm(strided).relu())
