@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gazekit.data.feed import ResidentExams
+from gazekit.data.batches import Exams
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier, probabilities
 
@@ -31,7 +31,7 @@ class Predictions:
 
 def predict(
     model: MultiViewClassifier,
-    exams: ResidentExams,
+    exams: Exams,
     *,
     batch_size: int,
     attention_map: AttentionMap | None = None,
@@ -47,8 +47,7 @@ def predict(
     was_training = model.training
     model.eval()
     logits, attention = [], []
-    for rows in exams.in_order(batch_size):
-        batch = exams.batch(rows)
+    for batch in exams.batches(exams.in_order(batch_size)):
         gaze = batch.gaze if model.needs_gaze else None
         if attention_map is None:
             with torch.no_grad():

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gazekit.data.batches import ResidentExams
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject, Task
-from gazekit.data.feed import ResidentExams
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.preparation_workers import prepare_all
@@ -82,7 +82,9 @@ def _predict_one(
     device: torch.device,
     attention_map: AttentionMap | None,
 ) -> RawPrediction:
-    resident = ResidentExams(prepared.images[None], preset, device, indices=np.zeros(1, dtype=np.int64))
+    resident = ResidentExams(
+        prepared.images[None, :, None], preset, device, indices=np.zeros(1, dtype=np.int64)
+    )
     found = predict(model, resident, batch_size=1, attention_map=attention_map)
     scale = np.iinfo(prepared.images.dtype).max
     return RawPrediction(

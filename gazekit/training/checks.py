@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from gazekit.data.feed import resident_exams
+from gazekit.data.feed import prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of
 from gazekit.errors import ConfigurationError, DataError
@@ -28,7 +28,7 @@ def try_one_batch(
     training = indices_of(dataset, split, "train")
     smallest = len(training) // -(-len(training) // preset.training.batch_size)
     few = training[: min(smallest, 2)]
-    exams = resident_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
+    exams = prepared_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
     batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
     try:
         objective(copy, copy(batch.images, batch.gaze), batch)

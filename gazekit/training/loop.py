@@ -1,14 +1,17 @@
 """The training loop, in a straight line: order, augment, forward, losses, step, validate, keep the best."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from gazekit.data.feed import ResidentExams, epoch_batches
+from gazekit.data.batches import Exams, epoch_batches
 from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
@@ -16,9 +19,10 @@ from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.settings import TrainingSettings
 from gazekit.training import checkpoint
+from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import learning_rate, make_optimizer
 from gazekit.training.run_directory import RunDirectory
-from gazekit.types import Batch
+from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
 
@@ -54,8 +58,8 @@ class State:
 class Parts:
     """The exams that are learnt from and those that select the epoch; ``exam_ids`` of the whole data set."""
 
-    training: ResidentExams
-    validation: ResidentExams
+    training: Exams
+    validation: Exams
     exam_ids: Sequence[str]
 
 
@@ -88,74 +92,69 @@ def train(
     """
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
-    state = _restore(run, modules, optimizer)
+    step = TrainingStep(model, objective, optimizer, settings)
+    state = _restore(run, modules, step)
     model.train()
     while state.epoch < settings.epochs:
         batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
             state.sums, state.exams = {}, 0
-        while state.batch < len(batches):
-            if should_stop():
-                _save(run, modules, optimizer, state)
-                raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
-            rows = batches[state.batch]
-            torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
-            batch = parts.training.augmented(rows, settings.augmentation, seed=seed, epoch=state.epoch)
-            optimizer.param_groups[0]["lr"] = learning_rate(
-                state.step, len(batches) * settings.epochs, settings
-            )
-            terms = training_step(model, objective, batch, optimizer)
-            _account(state, terms, [parts.exam_ids[i] for i in parts.training.indices[rows]], run)
-            state.batch += 1
-            state.step += 1
-            report(state, len(batches))
+        left = batches[state.batch :]
+        record = LossRecord(len(left), parts.training.device)
+        exam_ids = ([parts.exam_ids[i] for i in parts.training.indices[rows]] for rows in left)
+        account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
+        augmented = parts.training.augmented(left, settings.augmentation, seed=seed, epoch=state.epoch)
+        with closing(augmented):
+            for batch in augmented:
+                if should_stop():
+                    account(wait=True)
+                    _save(run, modules, step, state)
+                    raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
+                torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
+                steps = len(batches) * settings.epochs
+                optimizer.param_groups[0]["lr"] = learning_rate(state.step, steps, settings)
+                record.add(*step(batch))
+                state.batch += 1
+                state.step += 1
+                account()
+                report(state, len(batches))
+        account(wait=True)
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        _save(run, modules, optimizer, state)
+        _save(run, modules, step, state)
     return state
 
 
-def training_step(
-    model: MultiViewClassifier, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer
-) -> dict[str, float] | None:
-    """One optimiser step; the loss terms, or None if it was skipped because loss or gradient is not finite."""
-    statistics = [buffer.clone() for buffer in model.buffers()]
-    optimizer.zero_grad(set_to_none=True)
-    output = model(batch.images, batch.gaze if model.needs_gaze else None)
-    losses = objective(model, output, batch)
-    losses.total.backward()
-    gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if not (torch.isfinite(losses.total) and torch.isfinite(norm)):
-        for buffer, before in zip(model.buffers(), statistics, strict=True):
-            buffer.copy_(before)  # the forward pass has written running statistics
-        return None
-    optimizer.step()
-    return {name: float(term.detach()) for name, term in {"loss": losses.total, **losses.terms}.items()}
-
-
-def _account(state: State, terms: dict[str, float] | None, exams: list[str], run: RunDirectory) -> None:
-    """Add the terms of a step to the epoch, or count and log a skipped one; ten of those in a row are an error."""
-    if terms is not None:
-        state.skipped_in_a_row = 0
-        state.exams += len(exams)
-        for name, term in terms.items():
-            state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
-        return
-    state.skipped += 1
-    state.skipped_in_a_row += 1
-    run.log(f"step {state.step}: loss or gradient not finite; skipped, with exams {', '.join(exams)}")
-    if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
-        raise GazekitError(
-            f"step {state.step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last with exams "
-            f"{', '.join(exams)}; look at their images, or try a smaller training.learning_rate"
-        )
+def _account(
+    state: State,
+    record: LossRecord,
+    steps: Iterator[tuple[int, list[str]]],
+    run: RunDirectory,
+    *,
+    wait: bool = False,
+) -> None:
+    """Add the losses that have arrived to the epoch; count and log skipped steps, ten of which in a row are an error."""
+    for terms, (step, exams) in zip(record.arrived(wait=wait), steps):  # noqa: B905 # one per step, when it arrives
+        if terms is not None:
+            state.skipped_in_a_row = 0
+            state.exams += len(exams)
+            for name, term in terms.items():
+                state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
+            continue
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        run.log(f"step {step}: loss or gradient not finite; skipped, with exams {', '.join(exams)}")
+        if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
+            raise GazekitError(
+                f"step {step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last with exams "
+                f"{', '.join(exams)}; look at their images, or try a smaller training.learning_rate"
+            )
 
 
 def _finish_epoch(
     model: MultiViewClassifier,
     objective: Objective,
-    validation: ResidentExams,
+    validation: Exams,
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,
@@ -181,19 +180,16 @@ def _finish_epoch(
     run.append_metrics(line)
 
 
-def _save(
-    run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State
-) -> None:
+def _save(run: RunDirectory, modules: torch.nn.Module, step: TrainingStep, state: State) -> None:
     """Write a checkpoint, unless a value in it is not finite: then the one before stays the newest."""
     weights = modules.state_dict()
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         run.log(f"step {state.step}: weights or running statistics are not finite; not saved")
         return
-    values = {"optimizer": optimizer.state_dict(), "state": asdict(state)}
-    checkpoint.save_step(run.checkpoints, state.step, weights, values)
+    checkpoint.save_step(run.checkpoints, state.step, weights, step.state_dict() | {"state": asdict(state)})
 
 
-def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
+def _restore(run: RunDirectory, modules: torch.nn.Module, step: TrainingStep) -> State:
     """Go on from the newest checkpoint; the first one holds the initial weights only."""
     found = checkpoint.load_latest(run.checkpoints, report=run.log)
     if found is None:
@@ -201,7 +197,7 @@ def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim
     modules.load_state_dict(found.weights)
     state = State()
     if found.state:
-        optimizer.load_state_dict(found.state["optimizer"])
+        step.load_state_dict(found.state)
         state = State(**found.state["state"])
     run.keep_metrics(state.epoch)
     run.log(f"at step {state.step}")

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import ResidentExams, check_gaze_of_all, check_views, resident_exams
+from gazekit.data.batches import Exams
+from gazekit.data.feed import check_gaze_of_all, check_views, prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
@@ -107,10 +108,16 @@ def continue_run(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
     objective = _objective(preset, registry, dataset, split).to(device)
 
-    def part(name: str, *, with_gaze: bool) -> ResidentExams:
+    def part(name: str, *, with_gaze: bool) -> Exams:
         indices = indices_of(dataset, split, name)
-        return resident_exams(
-            dataset, indices, preset, device, with_gaze=with_gaze, needs_gaze=model.needs_gaze
+        return prepared_exams(
+            dataset,
+            indices,
+            preset,
+            device,
+            with_gaze=with_gaze,
+            needs_gaze=model.needs_gaze,
+            hold=preset.training.exams_on_device,
         )
 
     parts = Parts(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from gazekit.build import build_attention_map
-from gazekit.data.feed import resident_exams
+from gazekit.data.feed import prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import DataError
@@ -42,7 +42,7 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
             )
-        exams = resident_exams(
+        exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
         return predict(
