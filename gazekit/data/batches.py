@@ -148,7 +148,7 @@ class ResidentExams(Exams):
         )
         self.held = torch.as_tensor(pixels, device=device)
 
-    def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:
+    def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:  # noqa: ARG002
         """See ``Exams``."""
         return (self.held[where] for where in rows_on_device)
 

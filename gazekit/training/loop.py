@@ -133,7 +133,7 @@ def _account(
     *,
     wait: bool = False,
 ) -> None:
-    """Add the losses that have arrived to the epoch; count and log skipped steps, ten of which in a row are an error."""
+    """Add the losses that have arrived to the epoch; log skipped steps, ten of which in a row are an error."""
     for terms, (step, exams) in zip(record.arrived(wait=wait), steps):  # noqa: B905 # one per step, when it arrives
         if terms is not None:
             state.skipped_in_a_row = 0

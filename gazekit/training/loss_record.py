@@ -10,8 +10,8 @@ class LossRecord:
     """One row per step of an epoch: whether it was taken, and its loss terms.
 
     A step adds its row on the device. Rows are copied to the host in the background; ``arrived`` hands over those
-    that are there. So nothing in an epoch waits for the device: on a CPU a row has arrived at once, on a GPU a few steps
-    later.
+    that are there. So nothing in an epoch waits for the device: on a CPU a row has arrived at once, on a GPU a few
+    steps later.
 
     Args:
         steps: most rows that will be added.

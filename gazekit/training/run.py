@@ -19,7 +19,9 @@ from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
 from gazekit.training.checks import check_gaze, check_parts, try_one_batch
+from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
+from gazekit.training.memory import describe_memory, estimate_memory
 from gazekit.training.run_directory import RunDirectory, RunFacts, environment
 
 Split = Mapping[str, str]
@@ -86,6 +88,7 @@ def continue_run(
     device: torch.device | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[State, int], None] = lambda _state, _batches: None,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> State:
     """Train a run to its end, from wherever it is; see ``training.loop.train``.
 
@@ -95,6 +98,7 @@ def continue_run(
         dataset: the one it was started on.
         device: other than the one it was started on; the result is then equal up to rounding only.
         should_stop, report: see ``training.loop.train``.
+        note: told how much memory it will take, before it begins.
 
     Raises:
         ConfigurationError: another process trains this run.
@@ -104,9 +108,11 @@ def continue_run(
     check_same_data(run, facts, dataset)
     device = device or torch.device(facts.device)
     split = read_split(run.split)
-    model = build_model(preset, registry, classes=len(facts.classes)).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
-    objective = _objective(preset, registry, dataset, split).to(device)
+    model = build_model(preset, registry, classes=len(facts.classes))
+    objective = _objective(preset, registry, dataset, split)
+    memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
+    model, objective = model.to(device), objective.to(device)
+    prepare_execution(model, preset.training)
 
     def part(name: str, *, with_gaze: bool) -> Exams:
         indices = indices_of(dataset, split, name)
@@ -125,7 +131,10 @@ def continue_run(
         part("val", with_gaze=False),
         dataset.exam_ids,
     )
-    with run.lock():
+    estimate = describe_memory(memory, [parts.training, parts.validation])
+    run.log(estimate)
+    note(estimate)
+    with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
         return train(
             model,
             objective,
