@@ -75,8 +75,8 @@ class Exams(ABC):
         All that the device must know for them is sent before the first one.
         """
         lengths = [len(batch) for batch in rows]
-        on_device = send(np.concatenate(rows), self.device).split(lengths)
-        maps = [None] * len(rows) if theta is None else send(theta, self.device).split(lengths)
+        on_device = torch.split(send(np.concatenate(rows), self.device), lengths)
+        maps = [None] * len(rows) if theta is None else torch.split(send(theta, self.device), lengths)
         for where, pixels, warped_by in zip(on_device, self.pixels(rows, on_device), maps, strict=True):
             yield self._batch(pixels, where, warped_by)
 
