@@ -77,12 +77,17 @@ def peak_memory(arguments: Sequence[str]) -> int:
 
 def print_peak(work: Callable[[], object], device: str) -> None:
     """The other side of ``peak_memory``: the most that was held at a time, above what was held before the work."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = resident_peak()
     work()
     if device == "cuda":
         print(torch.cuda.max_memory_allocated())
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+        print(resident_peak() - before)
+
+
+def resident_peak() -> int:
+    """Bytes that this process held at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def header(device: str) -> dict[str, Any]:
