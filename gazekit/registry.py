@@ -159,10 +159,7 @@ class Registry:
             try:
                 with foreign_code():
                     answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
-                names = answers[0] if answers else {}
-                if not isinstance(names, Mapping):
-                    raise ConfigurationError(f"expected a mapping of names, got {names!r}")
-                for name, value in names.items():
+                for name, value in _mapping(answers[0] if answers else {}).items():
                     self._admit(table, Component(kind, name, value, origin))
             except KeyboardInterrupt:
                 raise
@@ -187,6 +184,12 @@ class Registry:
         failed = "".join(f" Not loaded: {failure}." for failure in failures)
         error = PluginError if failures and not near else ConfigurationError
         return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
+
+
+def _mapping(answer: Any) -> Mapping[Any, Any]:
+    if not isinstance(answer, Mapping):
+        raise ConfigurationError(f"expected a mapping of names, got {answer!r}")
+    return answer
 
 
 def _row(kind: str, name: str, origin: Provenance, *, status: str, location: str = "") -> dict[str, str]:

@@ -37,6 +37,8 @@ class Trial:
         self, model: MultiViewClassifier, objective: Objective, output: Output, batch: Batch
     ) -> None:
         """Check the terms beside classification: attention map, alignment loss and the fusion's own."""
+        if not _finite(output.logits):  # weights that are not finite: no component's fault
+            return
         if model.vector_fusion is not None:
             key: Key = ("fusion", "vectors")
             losses = model.vector_fusion.auxiliary_losses(output.vectors, output.fused)
@@ -68,7 +70,7 @@ class Trial:
                 expected = {view: tuple(tensor.shape) for view, tensor in inputs.items()}
             else:
                 expected, results = {"fused": (exams, module.out_features)}, {"fused": results}
-            self._check(key, results, expected)
+            self._check(key, results, expected, finite=all(_finite(tensor) for tensor in inputs.values()))
             trained = any(tensor.requires_grad for tensor in inputs.values())
             differentiable = all(result.requires_grad for result in results.values())
             self._promise(
@@ -78,7 +80,7 @@ class Trial:
         fusion.register_forward_pre_hook(before)
         fusion.register_forward_hook(after)
 
-    def _check(self, key: Key, results: Any, expected: Mapping[str, Shape]) -> None:
+    def _check(self, key: Key, results: Any, expected: Mapping[str, Shape], *, finite: bool = True) -> None:
         """Names in order, shapes, dtypes, finite values."""
         named = isinstance(results, Mapping)
         self._promise(
@@ -93,7 +95,7 @@ class Trial:
             self._promise(key, f"{name} of shape [{wanted}]", fits, sizes)
             usual = result.dtype in (torch.float32, torch.bfloat16, torch.float16)
             self._promise(key, f"{name} in the dtype of its inputs, torch.float32", usual, result.dtype)
-            self._promise(key, f"finite {name}", bool(result.isfinite().all()), "NaN or infinity")
+            self._promise(key, f"finite {name}", not finite or _finite(result), "NaN or infinity")
 
     def _promise(self, key: Key, promised: str, kept: bool, came: object) -> None:
         choice, kind = self.preset.component(key), COMPONENT_KEYS[key]
@@ -104,6 +106,10 @@ class Trial:
             f"{in_words(kind)} '{choice.use}' of {origin} promises {promised}; came: {came}; "
             f"gazekit plugins check {origin.distribution} says more"
         )
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
 
 
 def _said(results: Any) -> str:
