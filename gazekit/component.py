@@ -43,6 +43,24 @@ class Component:
         except (OSError, TypeError):
             return self.value.__module__
 
+    @property
+    def file(self) -> str:
+        """The source file of a class; empty where there is none."""
+        try:
+            return inspect.getsourcefile(self.value) or ""
+        except TypeError:
+            return ""
+
+    @property
+    def signature(self) -> str:
+        """How a class is made: its context and, after the star, its options."""
+        return f"{self.value.__name__}{signature.in_words(self.value)}"
+
+    @property
+    def documentation(self) -> str:
+        """Its docstring."""
+        return inspect.getdoc(self.value) or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

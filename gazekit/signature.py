@@ -35,6 +35,13 @@ def options_of(factory: type) -> list[Option]:
     ]
 
 
+def in_words(factory: type) -> str:
+    """``(views, channels, *, width: int = 8)``."""
+    context = [p.name for p in _parameters(factory).values() if p.kind is not p.KEYWORD_ONLY]
+    options = list(map(str, options_of(factory)))
+    return f"({', '.join([*context, *(['*', *options] if options else [])])})"
+
+
 def _bare(annotation: Any) -> Any:
     """``tuple[Annotated[int, …], ...]`` → ``tuple[int, ...]``, for display."""
     origin, arguments = get_origin(annotation), get_args(annotation)
