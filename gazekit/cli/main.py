@@ -54,7 +54,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    no_plugins: Annotated[  # noqa: ARG001: main() acts on it before the plugins that add commands are loaded
+    _no_plugins: Annotated[  # main() acts on it, before the plugins that add commands are loaded
         bool,
         typer.Option("--no-plugins", help="Leave out all plugins but gazekit's own (GAZEKIT_DISABLE='*')."),
     ] = False,

@@ -3,6 +3,7 @@
 import unittest
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,8 @@ def check_package(
         if component.kind in CONTRACTS:
             yield from _check(component, what, options.get(component.name, {}), samples.get(component.name))
         else:
-            yield _attempt(
-                what, "Resolves, is built, takes one training step.", lambda c=component: _preset(c, registry)
-            )
+            promise = "Resolves, is built, takes one training step."
+            yield _attempt(what, promise, partial(_check_preset, component.name, registry))
 
 
 def _check(
