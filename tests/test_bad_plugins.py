@@ -159,7 +159,7 @@ def test_native_code_that_hangs_ends_the_process(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
-    assert ended.returncode == 1 and "Timeout" in ended.stderr and "line 6" in ended.stderr
+    assert ended.returncode == 1 and "Timeout" in ended.stderr and "line 7" in ended.stderr
 
 
 def test_two_versions_installed(distribution: MakeDistribution, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gazekit.testing.contract import ModuleContract
+from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import (
     EXAMS,
     Case,

@@ -115,5 +115,5 @@ def _odd_files() -> Iterator[list[Path]]:
         (root / "empty.csv").write_bytes(b"")
         (root / "text.txt").write_text("Lorem ipsum dolor sit amet,\n\tconsectetur; adipiscing elit.\n" * 3)
         (root / "bytes.dat").write_bytes(np.random.default_rng(0).bytes(4096) + os.linesep.encode())
-        (root / "folder").mkdir()
-        yield [root / name for name in ("empty.csv", "text.txt", "bytes.dat", "folder", "absent.csv")]
+        (root / "directory").mkdir()
+        yield [root / name for name in ("empty.csv", "text.txt", "bytes.dat", "directory", "absent.csv")]
