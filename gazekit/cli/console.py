@@ -99,6 +99,20 @@ def registry() -> "Registry":
     return load_registry()
 
 
+@contextmanager
+def blaming_plugins() -> Iterator[None]:
+    """An exception that arose in the code of a plugin not ours becomes an error that names it."""
+    try:
+        yield
+    except Exception:
+        if not registry.cache_info().currsize:
+            raise
+        from gazekit.foreign import blaming
+
+        with blaming(registry()):
+            raise
+
+
 def warn_of_failures() -> None:
     """A warning for each plugin that could not be loaded, once the command is done."""
     if registry.cache_info().currsize:

@@ -54,6 +54,10 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    _no_plugins: Annotated[  # main() acts on it, before the plugins that add commands are loaded
+        bool,
+        typer.Option("--no-plugins", help="Leave out all plugins but gazekit's own (GAZEKIT_DISABLE='*')."),
+    ] = False,
 ) -> None:
     """Multi-view image classification supervised by gaze."""
 
@@ -68,10 +72,14 @@ def main() -> None:
     warnings.showwarning = _show_warning
     # short spins: threads that spin for long make a step several times slower when another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if "--no-plugins" in sys.argv:
+        sys.argv.remove("--no-plugins")
+        os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"
     try:
-        if sys.argv[1:2] == ["data"]:
-            generate.add_generators(data.app)
-        app()
+        with console.blaming_plugins():
+            if sys.argv[1:2] == ["data"]:
+                generate.add_generators(data.app)
+            app()
     except GazekitError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)

@@ -53,7 +53,7 @@ def start_run(
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
     origins = tuple(_initialise(backbone) for backbone in model.backbones)
     objective = _objective(preset, registry, dataset, split)
-    try_one_batch(model, objective, preset, dataset, split)
+    try_one_batch(model, objective, preset, dataset, split, registry)
     run = RunDirectory.create(path, overwrite=overwrite)
     run.write_text("preset.toml", preset.to_toml())
     run.write_json("plugins.json", registry.table())
@@ -139,7 +139,7 @@ def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
         packages = dict.fromkeys(
             f"{row['package']} {row['version']}" for row in run.read_json("plugins.json")
         )
-        raise ConfigurationError(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
+        raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
 
 
 def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
