@@ -16,6 +16,7 @@ FOLDER = "reference"
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("config-inited", lambda app, _config: write_pages(Path(app.srcdir) / FOLDER))
+    app.connect("source-read", list_folder)
     app.add_post_transform(DrawingsInPage)
     app.add_lexer("csv", TextLexer)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -30,6 +31,12 @@ def write_pages(folder: Path) -> None:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+
+
+def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
+    """A folder's README is the page above the others of the folder, without saying so in its text."""
+    if docname.endswith("/README"):
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
 class DrawingsInPage(SphinxPostTransform):

@@ -102,7 +102,8 @@ def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
         is_option = isinstance(about, OptionInfo)
         word = name.replace("_", "-")
         both = f"--{word} / --no-{word}" if parameter.default is True else f"--{word}"
-        declared = ", ".join(about.param_decls or (both,))
+        given = [each for each in (about.default, *(about.param_decls or ())) if str(each).startswith("-")]
+        declared = ", ".join(given or [both])  # in Annotated, Typer takes the first name for a default
         shown = about.show_default if isinstance(about.show_default, str) else ""
         yield Parameter(
             name=declared if is_option else about.metavar or name.upper(),

@@ -1,10 +1,12 @@
 """The reference of the components that gazekit brings, from their signatures and docstrings."""
 
 import inspect
+from collections.abc import Mapping
 
 from _extension.markdown import code, contents, docstring, first_sentence, page, plain, table
 from gazekit.component import Component, in_words
 from gazekit.layers import COMPONENT_KEYS
+from gazekit.preset import Preset
 from gazekit.registry import HOOKS, KINDS, Registry
 from gazekit.signature import options_of
 
@@ -20,7 +22,7 @@ def own(registry: Registry, kind: str) -> list[Component]:
     return [c for c in registry.components(kind) if c.provenance.distribution == "gazekit"]
 
 
-def pages(registry: Registry) -> dict[str, str]:
+def pages(registry: Registry, presets: Mapping[str, Preset]) -> dict[str, str]:
     """The overview, and a page per kind."""
     overview = [
         f"## [{plural(kind)}]({kind}.md)\n\n"
@@ -35,7 +37,7 @@ def pages(registry: Registry) -> dict[str, str]:
     ]
     found = {"components/index.md": page("Components", INTRODUCTION, *overview, contents(*KINDS))}
     for kind in KINDS:
-        sections = [_section(component, _users(registry, component)) for component in own(registry, kind)]
+        sections = [_section(component, _users(presets, component)) for component in own(registry, kind)]
         found[f"components/{kind}.md"] = page(
             plural(kind), f"Hook: [{code(HOOKS[kind])}](../hooks.md#{HOOKS[kind]}).\n", *sections
         )
@@ -68,12 +70,11 @@ def _section(component: Component, users: list[str]) -> str:
     )
 
 
-def _users(registry: Registry, component: Component) -> list[str]:
+def _users(presets: Mapping[str, Preset], component: Component) -> list[str]:
     """The presets that name a component."""
-    names = []
-    for each in own(registry, "preset"):
-        preset = registry.preset(each.name)
-        chosen = [(kind, preset.component(key)) for key, kind in COMPONENT_KEYS.items()]
-        if any(choice and (kind, choice.use) == (component.kind, component.name) for kind, choice in chosen):
-            names.append(each.name)
-    return names
+    return [
+        name
+        for name, preset in presets.items()
+        for key, kind in COMPONENT_KEYS.items()
+        if kind == component.kind and (choice := preset.component(key)) and choice.use == component.name
+    ]

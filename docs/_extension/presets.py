@@ -1,6 +1,7 @@
 """The reference of the presets, from their files, and of the keys that a preset may set."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import pydantic
@@ -32,17 +33,16 @@ Every value, with the file that sets it and what stands beside it there; *defaul
 """
 
 
-def pages(registry: Registry) -> dict[str, str]:
+def pages(registry: Registry, resolved: Mapping[str, Preset]) -> dict[str, str]:
     """The overview, a page per preset, and the keys."""
     presets = own(registry, "preset")
     rows = [
-        (f"[{code(each.name)}]({each.name}.md)", plain(registry.preset(each.name).description))
-        for each in presets
+        (f"[{code(each.name)}]({each.name}.md)", plain(resolved[each.name].description)) for each in presets
     ]
     names = contents("keys", *(each.name for each in presets))
     found = {"presets/index.md": page("Presets", INTRODUCTION, table(("preset", ""), rows), names)}
     for each in presets:
-        found[f"presets/{each.name}.md"] = _preset(each, registry.preset(each.name))
+        found[f"presets/{each.name}.md"] = _preset(each, resolved[each.name])
     found["presets/keys.md"] = page("The keys of a preset", KEYS, *key_tables())
     return found
 

@@ -7,10 +7,11 @@ from gazekit.discovery import load_registry
 def pages() -> dict[str, str]:
     """File name below ``reference/`` → Markdown."""
     registry = load_registry()
+    resolved = {each.name: registry.preset(each.name) for each in components.own(registry, "preset")}
     return {
         **commands.pages(),
-        **presets.pages(registry),
-        **components.pages(registry),
+        **presets.pages(registry, resolved),
+        **components.pages(registry, resolved),
         **hooks.pages(),
         **python.pages(),
     }
