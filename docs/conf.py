@@ -32,3 +32,5 @@ html_theme = "furo"
 html_title = f"gazekit {release}"
 html_show_copyright = False
 copybutton_exclude = ".linenos, .gp, .go"
+html_static_path = ["_static"]
+html_css_files = ["gazekit.css"]

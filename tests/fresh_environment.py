@@ -53,9 +53,9 @@ def build(out: Path) -> dict[str, Path]:
 def make_environment(folder: Path, package: Path) -> FreshEnvironment:
     """A virtual environment with a built gazekit; its dependencies are those of the environment that runs this."""
     venv.create(folder, with_pip=True)
-    environment = FreshEnvironment(folder)
-    environment.run(f"python -m pip install --quiet --no-deps {package}", folder)
     (site,) = folder.glob("lib/python*/site-packages")
     paths = sysconfig.get_paths()
     (site / "dependencies.pth").write_text("\n".join({paths["purelib"], paths["platlib"]}) + "\n")
+    environment = FreshEnvironment(folder)
+    environment.run(f"python -m pip install --quiet --no-deps --ignore-installed {package}", folder)
     return environment

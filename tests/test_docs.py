@@ -75,7 +75,7 @@ def test_every_command_and_option_is_documented_and_has_its_place(pages: dict[st
     for command in commands:
         assert command.help.strip(), command.name
         page = pages[f"commands/{command.name.split()[1]}.md"]
-        assert f"\n## {command.name}\n" in page
+        assert re.search(rf"^##? {command.name}$", page, flags=re.MULTILINE)
         for parameter in command.parameters:
             assert parameter.help.strip(), f"{command.name} {parameter.name}"
             assert f"| `{parameter.name}" in page

@@ -78,7 +78,11 @@ def pages() -> dict[str, str]:
     found = {"commands/index.md": page("Commands", overview, PROMISES, contents(*words))}
     for word in words:
         own = [command for command in commands if command.name.split()[1] == word]
-        found[f"commands/{word}.md"] = page(f"{word}", *(_section(command) for command in own))
+        if len(own) == 1:
+            found[f"commands/{word}.md"] = page(own[0].name, _text(own[0]))
+        else:
+            sections = (f"## {command.name}\n\n{_text(command)}" for command in own)
+            found[f"commands/{word}.md"] = page(f"gazekit {word}", *sections)
     return found
 
 
@@ -134,7 +138,7 @@ def _default(value: Any) -> str:
     return "–" if value is None or isinstance(value, bool) else str(value)
 
 
-def _section(command: Command) -> str:
+def _text(command: Command) -> str:
     arguments = [p for p in command.parameters if not p.is_option]
     usage = " ".join(
         [command.name, *(p.name if p.is_needed else f"[{p.name}]" for p in arguments), "[OPTIONS]"]
@@ -144,7 +148,6 @@ def _section(command: Command) -> str:
     ]
     return "\n".join(
         [
-            f"## {command.name}\n",
             *(plain(paragraph) + "\n" for paragraph in command.help.split("\n\n")),
             block("text", usage),
             table(("", "default", ""), rows),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
@@ -44,7 +43,7 @@ def restructured(text: str) -> str:
 
 def docstring(text: str) -> str:
     """A docstring in Google's form."""
-    return restructured(str(GoogleDocstring(text, _NAPOLEON)))
+    return restructured(str(GoogleDocstring(text, _NAPOLEON)).replace("** -- ", "** – "))
 
 
 def page(title: str, *parts: str) -> str:
@@ -60,8 +59,3 @@ def contents(*names: str) -> str:
 def first_sentence(text: str) -> str:
     """The first paragraph of a docstring, in one line."""
     return " ".join(text.strip().partition("\n\n")[0].split())
-
-
-def source_of(value: type | ModuleType, module: str, line: int) -> str:
-    """Where something is defined, as a line of Markdown."""
-    return f"{code(value.__name__)} in {code(module)}, line {line}\n"

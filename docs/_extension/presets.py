@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 from sphinx.pycode import ModuleAnalyzer
@@ -100,8 +101,17 @@ def _model_of(annotation: Any) -> type[settings.Table] | None:
 
 
 def _type(annotation: Any) -> str:
-    choices = [each for each in (annotation, *get_args(annotation)) if each is settings.ComponentChoice]
-    return "component" if choices else inspect.formatannotation(annotation).replace("typing.", "")
+    """A type in short: without limits and ``None``, a component as what it is."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, UnionType):
+        return " | ".join(_type(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return f"tuple[{', '.join('...' if each is ... else _type(each) for each in arguments)}]"
+    if annotation is settings.ComponentChoice:
+        return "component"
+    return inspect.formatannotation(annotation).replace("typing.", "")
 
 
 def _limits(field: pydantic.fields.FieldInfo) -> str:
