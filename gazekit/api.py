@@ -1,6 +1,6 @@
 """Training and use of models from Python, as the command line does it; see ``examples/quickstart.py``."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import make_split
 from gazekit.discovery import load_registry
+from gazekit.errors import ConfigurationError
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training.evaluation import evaluate_run
@@ -25,7 +26,7 @@ def train(
     out: Path | str,
     *,
     registry: Registry | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Sequence[str] = (),
     split: Mapping[str, str] | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -56,6 +57,10 @@ def train(
     registry = registry or load_registry()
     if not isinstance(preset, Preset):
         preset = registry.preset(preset, overrides=overrides)
+    elif overrides:
+        raise ConfigurationError(
+            "overrides belong to a preset given by name; give them to registry.preset(…, overrides=…)"
+        )
     dataset = data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data))
     chosen, settings = _device(device), preset.data
     run = start_run(
