@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo test test-slow lint format docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,5 +45,14 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## remove the demo and all caches
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+docs: $(VENV)/docs-installed ## build the documentation into docs/_build/html and run its examples
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
+	@echo docs/_build/html/index.html
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+clean: ## remove the demo, the built documentation and all caches
+	rm -rf $(DEMO) docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -55,6 +55,7 @@ class DataSettings(Table):
     validation: Share = 0.2
     """Share of the other patients in the validation part."""
     split_seed: int = 0
+    """Of the random order of the patients."""
 
 
 class ModelSettings(Table):

@@ -7,11 +7,15 @@ import numpy as np
 import torch
 
 from gazekit.build import build_attention_map
+from gazekit.data.exam_preparation import Reject
 from gazekit.data.feed import resident_exams
+from gazekit.data.grouping import group_images
+from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import DataError
 from gazekit.evaluation.prediction import Predictions, predict
+from gazekit.evaluation.raw import RawPrediction, predict_raw
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
@@ -47,6 +51,20 @@ class Trained:
         )
         return predict(
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
+        )
+
+    def predict_images(self, *paths: Path | str) -> list[RawPrediction | Reject]:
+        """Predict and explain raw image files, or folders of them, prepared as the training data were.
+
+        File names say exam and view (``0012_cc.dcm``, ``0012_mlo.dcm``). An exam that cannot be read is a Reject
+        with the reason. No gaze is needed.
+        """
+        exams = group_images([Path(path).absolute() for path in paths], self.preset.views)
+        preparation = PreparationSettings.from_json(self.facts.preparation)
+        return list(
+            predict_raw(
+                self.model, self.preset, preparation, exams, self.device, attention_map=self.attention_map
+            )
         )
 
 
