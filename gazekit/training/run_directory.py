@@ -40,6 +40,7 @@ class RunFacts:
         seed: of initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
+        modalities: of the DICOM files that it was trained on; empty where there was none.
         leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
     """
 
@@ -51,6 +52,7 @@ class RunFacts:
     seed: int
     device: str
     weights_origin: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
     leak: str = ""
 
 
@@ -153,7 +155,11 @@ class RunDirectory:
         try:
             values = json.loads((self.path / "run.json").read_text())
             schema = values.pop("schema")
-            facts = RunFacts(**values | {key: tuple(values[key]) for key in ("classes", "weights_origin")})
+            facts = RunFacts(
+                **values
+                | {key: tuple(values[key]) for key in ("classes", "weights_origin")}
+                | {"modalities": tuple(values.get("modalities", ()))}
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
         if schema != SCHEMA:
