@@ -12,13 +12,16 @@ from gazekit.cli import (
     benchmark,
     console,
     data,
+    doctor,
     evaluate,
+    export,
     gaze,
     generate,
     plugins,
     predict,
     presets,
     report,
+    runs,
     train,
     tune,
 )
@@ -35,8 +38,11 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("tune")(tune.tune)
+app.command("doctor")(doctor.doctor)
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.add_typer(gaze.app, name="gaze")
 app.add_typer(presets.app, name="presets")

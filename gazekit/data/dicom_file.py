@@ -55,8 +55,13 @@ def open_dicom(path: Path) -> Any:
 
 def open_identity(path: Path) -> Any:
     """The tags that say which view an image is, its size, whose it is and of which visit. Raises: DataError."""
+    return open_tags(path, (*_IMAGE, *_ABOUT, *_WHOSE))
+
+
+def open_tags(path: Path, tags: tuple[str, ...]) -> Any:
+    """These tags of a DICOM file and no others. Raises: DataError."""
     with damage(path, "cannot be read as DICOM"):
-        return _read(path, (*_IMAGE, *_ABOUT, *_WHOSE))
+        return _read(path, tags)
 
 
 def printable(value: object) -> str:

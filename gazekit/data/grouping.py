@@ -127,9 +127,7 @@ def _image(file: Path, sorting: _Sorting) -> _Image | None:
         reason = f"view {printable(header.view)}, and the model reads {', '.join(views)}"
     if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:
         view = ""
-        reason = (
-            f"modality {printable(header.modality)}, and the model was trained on {', '.join(sorting.modalities)}"
-        )
+        reason = f"modality {printable(header.modality)}, and the model was trained on {', '.join(sorting.modalities)}"
     if not view and len(views) == 1 and not reason:
         view = views[0]
     if view:
@@ -196,6 +194,8 @@ def _exam(group: Sequence[_Image], views: Sequence[str]) -> LooseExam:
         fault = f"view '{twice[0]}' comes {counts[twice[0]]} times, and which one is meant cannot be told"
     elif missing:
         there = ", ".join(view for view in views if view in counts)
-        fault = f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
+        fault = (
+            f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
+        )
     patient = next((image.header.patient for image in group if image.header), "")
     return LooseExam("", {image.view: image.path for image in group}, patient, fault)

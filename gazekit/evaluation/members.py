@@ -106,7 +106,9 @@ def ask(
     wanted = explain and any(member.attention_map for member in members)
     binary = members[0].model.head.out_features == 1
     single_pass = binary or total == 1
-    answers = [_answer(*each, explain=wanted and single_pass) for each in _questions(members, images, gaze, device)]
+    answers = [
+        _answer(*each, explain=wanted and single_pass) for each in _questions(members, images, gaze, device)
+    ]
     joined = np.stack([probability for probability, _ in answers])  # [M, n, classes]
     maps = [attention for _, attention in answers]
     if wanted and not single_pass:
@@ -175,4 +177,6 @@ def _scaled(maps: Tensor, shape: list[int]) -> Tensor:
     scaled = maps / torch.where(highest > 0, highest, 1.0)
     if list(maps.shape[1:]) == shape:
         return scaled
-    return torch.nn.functional.interpolate(scaled[:, None], size=shape, mode="bilinear", align_corners=False)[:, 0]
+    return torch.nn.functional.interpolate(scaled[:, None], size=shape, mode="bilinear", align_corners=False)[
+        :, 0
+    ]

@@ -1,4 +1,6 @@
-"""Prediction exam by exam, as they come: on raw image files, prepared in memory as the training data were, or prepared."""
+"""Prediction exam by exam, as they come: of raw image files, prepared in memory as the training data were, or of
+prepared ones.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -120,7 +122,13 @@ def predict_prepared(
         images = np.ascontiguousarray(dataset.images[rows][:, columns])
         gaze = np.ascontiguousarray(dataset.gaze[rows][:, columns]) if needs_gaze else None
         yield from _predictions(
-            members, dataset.exam_ids[rows], images, dataset.geometry[rows], device, explain=explain, gaze=gaze
+            members,
+            dataset.exam_ids[rows],
+            images,
+            dataset.geometry[rows],
+            device,
+            explain=explain,
+            gaze=gaze,
         )
 
 
@@ -146,7 +154,8 @@ def _decided(
         keys = [key for key, _ in usable]
         images = np.stack([result.images for _, result in usable])
         geometry = [
-            {row["view"]: Geometry.from_numbers(row) for row in result.record["views"]} for _, result in usable
+            {row["view"]: Geometry.from_numbers(row) for row in result.record["views"]}
+            for _, result in usable
         ]
         predicted = _predictions(members, keys, images, geometry, device, explain=explain)
         found = {each.key: each for each in predicted}

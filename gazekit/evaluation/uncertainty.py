@@ -9,8 +9,8 @@ Floats = NDArray[np.float64]
 def predictive_entropy(probabilities: Floats) -> Floats:
     """``H = -sum_k p_k log2 p_k`` of the mean probabilities ``[M, n, K]``, in bits ``[n]``.
 
-    0 for a certain prediction, ``log2 K`` where all classes are as probable as each other. It measures how undecided the
-    prediction is, from whatever source, and a model that is wrong with confidence has a low one.
+    0 for a certain prediction, ``log2 K`` where all classes are equally probable. It says how undecided the prediction
+    is, from whatever source; a model that is wrong with confidence has a low one.
 
     Source: Shannon 1948; of an ensemble's mean, Lakshminarayanan et al. 2017, arXiv:1612.01474.
     """
