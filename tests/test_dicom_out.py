@@ -27,6 +27,12 @@ PATIENT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.evaluation.raw.available_cores", lambda: 0)
+
+
 @pytest.fixture(scope="module")
 def mammograms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("mammograms")

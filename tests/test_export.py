@@ -14,6 +14,7 @@ from tiny import tiny
 
 from gazekit.build import build_attention_map, build_model
 from gazekit.errors import ConfigurationError
+from gazekit.export.exported import onnx_program
 from gazekit.export.graph import DeployedModel
 from gazekit.registry import Registry
 
@@ -79,12 +80,7 @@ def test_what_reads_gaze_cannot_be_exported(registry: Registry) -> None:
 def test_onnx_of_every_head_agrees_in_onnxruntime(registry: Registry, tmp_path: Path, head: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     made = deployed(registry, *HEADS[head])
-    exams = torch.export.Dim("exams")
-    shapes = (tuple({0: exams} for _ in made.views),)
-    program = torch.export.export(made, made.examples((32, 32)), dynamic_shapes=shapes, strict=False)
-    torch.onnx.export(program, made.examples((32, 32)), dynamo=True, input_names=list(made.views)).save(
-        tmp_path / "m.onnx"
-    )
+    onnx_program(made, (32, 32)).save(tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
 
     def run(*images: torch.Tensor) -> list[np.ndarray]:

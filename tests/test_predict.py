@@ -13,6 +13,12 @@ from made_mammography import view_sequence, write_mammogram
 from gazekit.data.prepared import PreparedDataset
 
 
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.evaluation.raw.available_cores", lambda: 0)
+
+
 def pair(raw_folder: Path, number: int) -> list[Path]:
     return [raw_folder / f"e{number:03d}_{view}.png" for view in ("cc", "mlo")]
 

@@ -1,4 +1,4 @@
-"""Nothing that identifies a patient gets out: 25 sentinel values in DICOM headers and file names, looked for everywhere.
+"""Nothing that identifies a patient gets out: 25 sentinel values in DICOM headers and file names, sought everywhere.
 
 The ids in a table of exams are the user's own choice and are shown; headers and names of image files are not.
 """
@@ -6,6 +6,7 @@ The ids in a table of exams are the user's own choice and are shown; headers and
 import csv
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ HEADER = {
 NAME = "SENTINELFILE"
 SENTINELS = [NAME, *(str(value).split("^")[0] for value in HEADER.values())]
 EXAMS = 12
+
+
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.evaluation.raw.available_cores", lambda: 0)
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +119,9 @@ def test_no_sentinel_gets_out(raw: Path, tmp_path: Path) -> None:
     assert '"modalities": [\n    "MG"\n  ]' in (run / "run.json").read_text()
     for form in ("table", "json", "csv", "jsonl"):
         call("predict", run, raw, "--format", form, "--overlays", out / "overlays")
-    if __import__("importlib").util.find_spec("highdicom"):
+    if find_spec("highdicom"):
         call("predict", run, raw, "--dicom-out", out / "dicom")
-    check({k: v for k, v in shown.items()}, run, out)
+    check(shown, run, out)
     check({}, prepared)
 
 

@@ -58,18 +58,8 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(f"{error.name} is not installed: pip install 'gazekit[onnx]'") from None
-    deployed, program = _program(trained)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
-        made = torch.onnx.export(
-            program,
-            deployed.examples(_size(trained)),
-            dynamo=True,
-            input_names=list(deployed.views),
-            output_names=list(deployed.outputs),
-            verbose=False,
-        )
-    assert made is not None
+    deployed = _deployed(trained)
+    made = onnx_program(deployed, _size(trained))
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +77,8 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
 
 def export_torch(trained: Trained, path: Path) -> Exported:
     """Write a ``torch.export`` program (.pt2) with the inputs and outputs of ``export_onnx``; see there."""
-    deployed, program = _program(trained)
+    deployed = _deployed(trained)
+    program = torch_program(deployed, _size(trained))
     description = json.dumps(_description(trained, deployed))
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,17 +92,30 @@ def export_torch(trained: Trained, path: Path) -> Exported:
     return _checked(trained, deployed, path, run)
 
 
-def _program(trained: Trained) -> tuple[DeployedModel, torch.export.ExportedProgram]:
-    size = _size(trained)
-    deployed = DeployedModel(trained.model, trained.attention_map, trained.preset, size).eval()
-    exams = torch.export.Dim("exams")
-    program = torch.export.export(
-        deployed,
-        deployed.examples(size),
-        dynamic_shapes=(tuple({0: exams} for _ in deployed.views),),
-        strict=False,
-    )
-    return deployed, program
+def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
+    """The program for any number of exams."""
+    shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.views),)
+    return torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
+
+
+def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
+    """The same as ONNX, with names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        made = torch.onnx.export(
+            torch_program(deployed, size),
+            deployed.examples(size),
+            dynamo=True,
+            input_names=list(deployed.views),
+            output_names=list(deployed.outputs),
+            verbose=False,
+        )
+    assert made is not None
+    return made
+
+
+def _deployed(trained: Trained) -> DeployedModel:
+    return DeployedModel(trained.model, trained.attention_map, trained.preset, _size(trained)).eval()
 
 
 def _size(trained: Trained) -> tuple[int, int]:

@@ -33,6 +33,7 @@ class EventFiles:
         with disk_errors(run.path):
             shutil.rmtree(run.path / FOLDER, ignore_errors=True)
             self.writer: Any = SummaryWriter(str(run.path / FOLDER))
+        self.update()
 
     def update(self) -> None:
         """Write the lines that came since the last time."""
