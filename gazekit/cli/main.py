@@ -25,6 +25,7 @@ from gazekit.cli import (
     train,
     tune,
 )
+from gazekit.cli.help_text import tidy
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -77,7 +78,10 @@ def main() -> None:
     try:
         if sys.argv[1:2] == ["data"]:
             generate.add_generators(data.app)
-        app()
+        tidy(typer.main.get_command(app))()
+    except BrokenPipeError:  # whoever read our output has seen enough, as in: gazekit … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except GazekitError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)
