@@ -12,16 +12,20 @@ from gazekit.cli import (
     benchmark,
     console,
     data,
+    doctor,
     evaluate,
+    export,
     gaze,
     generate,
     plugins,
     predict,
     presets,
     report,
+    runs,
     train,
     tune,
 )
+from gazekit.cli.help_text import tidy
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -35,8 +39,11 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("tune")(tune.tune)
+app.command("doctor")(doctor.doctor)
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.add_typer(gaze.app, name="gaze")
 app.add_typer(presets.app, name="presets")
@@ -79,7 +86,10 @@ def main() -> None:
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)
-            app()
+            tidy(typer.main.get_command(app))()
+    except BrokenPipeError:  # whoever read our output has seen enough, as in: gazekit … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except GazekitError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)

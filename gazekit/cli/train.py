@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gazekit.data.prepared import PreparedDataset
     from gazekit.preset import Preset
     from gazekit.registry import Registry
+    from gazekit.training.loop import State
     from gazekit.training.run_directory import RunDirectory
 
 
@@ -60,6 +61,12 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Also write the metrics as event files, in the run's tensorboard/."
+        ),
+    ] = False,
 ) -> None:
     """Train a preset; writes a run directory with checkpoints, metrics and all that is needed to trace it.
 
@@ -96,7 +103,8 @@ def train(
             overwrite=overwrite or resume,
             allow_leak=allow_leak,
         )
-    _run(run, registry, dataset, choose_device(run.facts().device if device == "auto" else device))
+    chosen = choose_device(run.facts().device if device == "auto" else device)
+    _run(run, registry, dataset, chosen, tensorboard=tensorboard)
 
 
 def _reopen(
@@ -143,12 +151,19 @@ def _parts(
 
 
 def _run(
-    run: "RunDirectory", registry: "Registry", dataset: "PreparedDataset", device: "torch.device"
+    run: "RunDirectory",
+    registry: "Registry",
+    dataset: "PreparedDataset",
+    device: "torch.device",
+    *,
+    tensorboard: bool,
 ) -> None:
     from collections import Counter
+    from contextlib import ExitStack
 
     from gazekit.cli.train_progress import TrainingProgress
     from gazekit.data.splits import read_split
+    from gazekit.training.event_files import EventFiles
     from gazekit.training.run import continue_run, stored_preset
     from gazekit.training.signals import stop_on_signals
 
@@ -160,7 +175,16 @@ def _run(
         f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {device.type}; run "
         f"directory {run.path}"
     )
-    with stop_on_signals() as signals, TrainingProgress(preset, device.type) as progress:
+    with ExitStack() as stack:
+        signals = stack.enter_context(stop_on_signals())
+        events = stack.enter_context(EventFiles(run)) if tensorboard else None
+        progress = stack.enter_context(TrainingProgress(preset, device.type))
+
+        def report(state: "State", batches: int) -> None:
+            progress.report(state, batches)
+            if events is not None and state.batch == 0:  # an epoch has ended, and its line is written
+                events.update()
+
         try:
             state = continue_run(
                 run,
@@ -168,7 +192,7 @@ def _run(
                 dataset,
                 device=device,
                 should_stop=signals.asked,
-                report=progress.report,
+                report=report,
             )
         except Exception as error:
             run.log(f"stopped: {error}")

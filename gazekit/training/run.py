@@ -71,6 +71,7 @@ def start_run(
             seed=seed,
             device=device.type,
             weights_origin=origins,
+            modalities=dataset.modalities,
             leak=str(leak_of(dataset, split) or ""),
         )
     )

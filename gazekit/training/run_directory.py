@@ -23,6 +23,7 @@ SCHEMA = "gazekit.run/1"
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
     *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", ".lock"),
+    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2"),
 }
 """What a run directory may hold; one that holds anything else is never removed."""
 
@@ -40,6 +41,7 @@ class RunFacts:
         seed: of initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
+        modalities: of the DICOM files that it was trained on; empty where there was none.
         leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
     """
 
@@ -51,6 +53,7 @@ class RunFacts:
     seed: int
     device: str
     weights_origin: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
     leak: str = ""
 
 
@@ -153,7 +156,11 @@ class RunDirectory:
         try:
             values = json.loads((self.path / "run.json").read_text())
             schema = values.pop("schema")
-            facts = RunFacts(**values | {key: tuple(values[key]) for key in ("classes", "weights_origin")})
+            facts = RunFacts(
+                **values
+                | {key: tuple(values[key]) for key in ("classes", "weights_origin")}
+                | {"modalities": tuple(values.get("modalities", ()))}
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
         if schema != SCHEMA:

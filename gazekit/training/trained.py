@@ -1,5 +1,6 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gazekit.data.grouping import group_images
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.prediction import Predictions, predict
 from gazekit.evaluation.raw import RawPrediction, predict_raw
 from gazekit.interfaces import AttentionMap
@@ -87,6 +88,24 @@ def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
     if data is not None:
         _check_preparation(trained, dataset)
     return dataset
+
+
+def check_alike(trained: Sequence[Trained]) -> None:
+    """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
+    first = trained[0]
+    for other in trained[1:]:
+        for what, own, its in (
+            ("views", first.preset.views, other.preset.views),
+            ("classes", first.facts.classes, other.facts.classes),
+            *((key, first.facts.preparation[key], other.facts.preparation[key]) for key in _PREPARED_ALIKE),
+        ):
+            if own != its:
+                raise ConfigurationError(
+                    f"{other.run.path}: {what} {its}, and {first.run.path} has {own}; an ensemble needs them equal"
+                )
+
+
+_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype")
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
