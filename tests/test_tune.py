@@ -64,7 +64,9 @@ def test_the_highest_mean_validation_auc_is_chosen(tuned):
         best = []
         for fold in (1, 2):
             run = folder / "out" / "runs" / point_name([change]) / f"inner-{fold}-seed-0"
-            best.append(max(json.loads(line)["val_auc"] for line in (run / "metrics.jsonl").read_text().splitlines()))
+            best.append(
+                max(json.loads(line)["val_auc"] for line in (run / "metrics.jsonl").read_text().splitlines())
+            )
         assert candidate["mean"] == pytest.approx(fmean(best)) and candidate["runs"] == 2
     chosen = max(result["candidates"], key=lambda candidate: candidate["mean"])
     assert result["chosen"] == chosen["changes"]
