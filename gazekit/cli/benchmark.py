@@ -89,7 +89,7 @@ def benchmark(
             with console.progress("timing steps") as report:
                 ratios = step_times(opened, chosen, report)
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
-        write(folder.path, result, pooled)
+        write(opened, result, pooled, chosen)
     show(result, folder.path, as_json=as_json)
     if failures:
         raise typer.Exit(1)
