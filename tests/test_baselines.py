@@ -86,10 +86,11 @@ def looked_at(tmp_path_factory):
 def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path, name):
     out, data = tmp_path / "run", looked_at.parent / "prepared"
     gazekit("train", "--preset", name, "--data", data, "--out", out, "--epochs", 1, *small(name))
-    evaluated = json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)
+    evaluated = json.loads(gazekit("evaluate", out, "--resamples", 20, "--json").stdout)
     assert 0 <= evaluated["metrics"]["classification"]["auc"]["value"] <= 1
-    gazekit("report", out)
-    assert (out / "report.html").stat().st_size > 10_000
+    if name in NAMES:
+        gazekit("report", out)
+        assert (out / "report.html").stat().st_size > 10_000
     views = [name.removeprefix("single_")] if name.startswith("single_") else ["cc", "mlo"]
     pair = [looked_at / f"e003_{view}.png" for view in views]
     if name == "double_model":
