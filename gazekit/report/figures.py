@@ -52,14 +52,14 @@ class ExamPanel:
         exam_id: as in the data set.
         label: the truth, as a class name.
         target: the class that ``probability`` is of.
-        probability: predicted, in [0, 1].
+        probability: predicted, in [0, 1]; None where several models are shown.
         views: view → its row, in preset order.
     """
 
     exam_id: str
     label: str
     target: str
-    probability: float
+    probability: float | None
     views: Mapping[str, ViewPanel]
 
 
@@ -92,7 +92,9 @@ def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figu
         )
     top = height - _HEADER
     for exam in exams:
-        finding = f"truth: {exam.label}   ·   P({exam.target}) = {exam.probability:.2f}"
+        finding = f"truth: {exam.label}"
+        if exam.probability is not None:
+            finding += f"   ·   P({exam.target}) = {exam.probability:.2f}"
         _text(figure, lefts[0], top - 0.22, exam.exam_id, weight="bold")
         _text(figure, lefts[0], top - 0.44, finding, size=10, color=MUTED)
         top -= _TITLE

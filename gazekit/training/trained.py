@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gazekit.build import build_attention_map
 from gazekit.data.exam_preparation import Reject
@@ -47,6 +48,10 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
             )
+        return self.predict_exams(dataset, indices)
+
+    def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
+        """Predict and explain the exams at these positions of a data set."""
         exams = resident_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
