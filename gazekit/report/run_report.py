@@ -1,15 +1,11 @@
 """What the page of a run says: taken from its directory, its predictions and its data."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import read_split
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.prediction import Predictions
@@ -20,6 +16,7 @@ from gazekit.report.curve_sections import curve_sections
 from gazekit.report.figures import attention_figure
 from gazekit.report.numbers import interval, probability
 from gazekit.report.page import Section
+from gazekit.report.provenance import run_facts
 from gazekit.report.run_page import RunPage
 from gazekit.report.training_figure import training_figure
 from gazekit.study.pooling import compare
@@ -88,7 +85,7 @@ def run_page(
         cases_text=f"The {part} part: {what}, as the prepared data have them. Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
-        facts=_facts(trained, dataset),
+        facts=run_facts(trained, dataset),
         texts={"Preset, resolved": trained.run.preset.read_text(encoding="utf-8")},
         limits=_limits(found, part),
     )
@@ -191,34 +188,3 @@ def _training(trained: Trained) -> Section:
         "Loss terms and validation AUC by epoch.",
         "Every loss term of the training part, unweighted; the epoch is selected by the validation AUC alone.",
     )
-
-
-def _facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
-    facts, preset = trained.facts, trained.preset
-    environment = trained.run.read_json("environment.json")
-    plugins = trained.run.read_json("plugins.json")
-    parts = Counter(read_split(trained.run.split).values())
-    height, width = dataset.size
-    return {
-        "Run": {
-            "preset": f"{facts.preset}: {preset.description}",
-            "seed": facts.seed,
-            "trained on": environment.get("gpu") or f"{facts.device}, {environment['platform']}",
-            "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
-            "epochs": preset.training.epochs,
-        },
-        "Data": {
-            "prepared set": Path(facts.data).name,
-            "fingerprint": facts.fingerprint[:16],
-            "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
-            "split, SHA-256": hashlib.sha256(trained.run.split.read_bytes()).hexdigest()[:16],
-            "views": ", ".join(preset.views),
-            "image size": f"{height} × {width} px",
-            "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",
-        },
-        "Software": {
-            "python": environment["python"],
-            **environment["packages"],
-            "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
-        },
-    }
