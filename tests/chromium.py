@@ -24,13 +24,12 @@ class Chromium:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
 
-    def open(self, page: Path, *, width: int = 1440, scheme: str = "light", script: bool = True) -> None:
+    def open(self, page: Path, *, width: int = 1440, scheme: str = "light") -> None:
         tell = self.driver.execute_cdp_cmd
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         tell("Emulation.setDeviceMetricsOverride", size)
         scheme_feature = {"name": "prefers-color-scheme", "value": scheme}
         tell("Emulation.setEmulatedMedia", {"features": [scheme_feature]})
-        tell("Emulation.setScriptExecutionDisabled", {"value": not script})
         self.driver.get("about:blank")
         self.errors(), self.requests()
         self.driver.get(page.as_uri())

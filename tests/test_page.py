@@ -14,12 +14,17 @@ from PIL import Image
 from gazekit.evaluation.gaze_agreement import gaze_agreement
 from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
+from gazekit.evaluation.prediction import Predictions
 from gazekit.evaluation.statistics import Interval
+from gazekit.report.attention import attention_panels
+from gazekit.report.cases import make_cases
 from gazekit.report.colours import INK, MUTED
 from gazekit.report.confusion import Confusion
+from gazekit.report.figures import attention_figure
 from gazekit.report.measures import MEASURES
-from gazekit.report.page import LIMITS
+from gazekit.report.page import LIMITS, Section
 from gazekit.report.run_page import write_run_page
+from gazekit.report.run_report import IMAGE_BYTES
 from gazekit.report.study_page import StudyPage, SystemPanel, write_study_page
 from gazekit.report.study_table import study_table
 
@@ -259,6 +264,36 @@ def test_the_page_of_a_study_has_every_system_in_every_table(study):
     assert {"fold-1-seed-0", "0.812 ± 0.031", "stand-in: Xian & others published no code"} <= set(study.words)
     targets = {attrs["href"][1:] for attrs in study.all("a")}
     assert targets <= {attrs.get("id") for _, attrs in study.tags}
+
+
+@pytest.mark.slow
+def test_a_hundred_exams_of_noise_stay_below_15_megabytes(written, dataset):
+    """Noise is the worst that an image can be for a codec; three maps and a lesion on each of two views, 512 px."""
+    rng = np.random.default_rng(0)
+    shape = (100, 2, 512, 512)
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    there, lesion = np.ones(shape[:2], dtype=bool), np.zeros(shape[2:], dtype=np.uint8)
+    lesion[100:160, 200:300] = 255
+    large = replace(
+        dataset,
+        settings=replace(dataset.settings, size=(512, 512)),
+        images=images,
+        gaze=images,
+        masks=np.broadcast_to(lesion, shape),
+        has_gaze=there,
+        has_mask=there,
+        labels=np.arange(100) % 2,
+        exam_ids=tuple(f"exam {i}" for i in range(100)),
+    )
+    chances = rng.random((100, 1))
+    attention = {view: rng.normal(size=(100, 16, 16)).astype(np.float32) for view in dataset.views}
+    one = Predictions(np.arange(100), chances, np.hstack([1 - chances, chances]), attention)
+    cases = make_cases(large, [one, one], dataset.views, threshold=0.5, most=200, budget=IMAGE_BYTES)
+    panels = attention_panels(large, [0, 1, 2, 3], {"a": one, "b": one}, dataset.views)
+    picture = Section("Where it looked", attention_figure(panels, ["a", "b"]), "maps over images")
+    _, path = written(cases=cases, picture=picture)
+    assert len(cases) == 100
+    assert path.stat().st_size < 15_000_000
 
 
 def test_every_measure_of_the_evaluation_is_explained():

@@ -24,7 +24,7 @@ from gazekit.study.result import Pooled
 from gazekit.training.trained import Trained
 
 _FEW_PATIENTS = 100
-_IMAGE_BYTES = 9_000_000
+IMAGE_BYTES = 6_000_000
 """That the images of all exams may take: with maps and figures a page stays below 15 MB."""
 
 
@@ -80,7 +80,7 @@ def run_page(
             trained.preset.views,
             threshold=threshold,
             most=cases,
-            budget=_IMAGE_BYTES,
+            budget=IMAGE_BYTES,
         ),
         cases_text=f"The {part} part: {what}, as the prepared data have them. Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
