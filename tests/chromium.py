@@ -23,6 +23,7 @@ class Chromium:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        self.driver.set_script_timeout(300)  # axe on a page of many exams, on a busy machine
 
     def open(self, page: Path, *, width: int = 1440, scheme: str = "light") -> None:
         tell = self.driver.execute_cdp_cmd
@@ -68,9 +69,7 @@ class Chromium:
         from axe_core_python.base import AXE_SCRIPT
 
         self.run(AXE_SCRIPT)
-        found = self.driver.execute_async_script(
-            "const done = arguments.at(-1); axe.run().then((result) => done(result.violations))"
-        )
+        found = self.run("return axe.run().then((result) => result.violations)")
         return [
             f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
             for each in found

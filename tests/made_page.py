@@ -42,7 +42,7 @@ def made_case(number, exam_id=None, label=0, positive=0.3, agreement=0.4, system
         np.array([8.0, 20.0]), np.array([30.0, 10.0]), np.array([0.0, 300.0]), np.array([250.0, 1000.0])
     )
     attention = tuple(map_uri(rng.normal(size=(5, 4)), ATTENTION, SHAPE) for _ in range(systems))
-    numbers = tuple(MapNumbers(agreement, 0.25, 1.0) for _ in range(systems))
+    numbers = tuple(MapNumbers(True, agreement, 0.25, 1.0) for _ in range(systems))
     first = CaseView(
         name="cc",
         height=SHAPE[0],
@@ -63,7 +63,7 @@ def made_case(number, exam_id=None, label=0, positive=0.3, agreement=0.4, system
         image=image_uri(pixels[::-1], 64),
         gaze=None,
         attention=attention,
-        numbers=tuple(MapNumbers(None, None, None) for _ in range(systems)),
+        numbers=tuple(MapNumbers(False, None, None, None) for _ in range(systems)),
         lesion="",
         scanpaths=(),
         fixations=0,

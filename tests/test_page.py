@@ -168,6 +168,8 @@ def test_every_exam_has_its_numbers_its_views_and_its_layers(written):
     assert layers.count("layer attention-0") == layers.count("layer attention-1") == 10
     assert page.words.count("2 fixations, 1.2 s") == 5
     assert page.words.count("no gaze recorded") == 5
+    assert page.words.count("with gaze: no positive attention") == 5
+    assert "with gaze: agreement with gaze −0.10, 25 % inside the lesion, peak inside" in page.words
 
 
 def test_only_the_layers_that_there_are_can_be_chosen(written):

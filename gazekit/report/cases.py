@@ -23,11 +23,13 @@ class MapNumbers:
     """One attention map against gaze and lesion; None where there is no such truth.
 
     Args:
+        positive: whether anything is to be seen: maps are cut off below 0.
         agreement: correlation with the gaze heat map.
         inside: share of the attention inside the lesion.
         peak: whether its peak lies inside the lesion, in [0, 1].
     """
 
+    positive: bool
     agreement: float | None
     inside: float | None
     peak: float | None
@@ -211,6 +213,7 @@ def _numbers(
 ) -> MapNumbers:
     lesion = mask is not None and bool(mask.any())
     return MapNumbers(
+        positive=bool((attention > 0).any()),
         agreement=cc(attention, gaze) if gaze is not None and gaze.any() else None,
         inside=energy_inside(attention, mask) if mask is not None and lesion else None,
         peak=pointing_game(attention, mask) if mask is not None and lesion else None,

@@ -6,6 +6,7 @@ from typing import Any
 
 from gazekit.evaluation.statistics import Interval
 from gazekit.report.measures import MEASURES, Measure
+from gazekit.report.numbers import three
 
 Metrics = Mapping[str, Mapping[str, Interval]]
 """Group → measure → interval."""
@@ -78,8 +79,8 @@ def interval_words(interval: Interval | None) -> dict[str, str]:
     known = math.isfinite(interval.low)
     drawn = interval.resamples + interval.undefined
     return {
-        "value": f"{interval.value:.3f}" if math.isfinite(interval.value) else "–",
-        "interval": f"{interval.low:.3f} to {interval.high:.3f}" if known else "not defined",
+        "value": three(interval.value),
+        "interval": f"{three(interval.low)} to {three(interval.high)}" if known else "not defined",
         "remark": f"undefined in {interval.undefined} of {drawn} resamples" if interval.undefined else "",
     }
 

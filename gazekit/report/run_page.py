@@ -148,7 +148,7 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
 
 
 def _words(numbers: MapNumbers) -> str:
-    found = []
+    found = [] if numbers.positive else ["no positive attention"]
     if numbers.agreement is not None:
         found.append(f"agreement with gaze {numbers.agreement:.2f}".replace("-", "−"))
     if numbers.inside is not None and numbers.peak is not None:
