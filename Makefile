@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs clean
+.PHONY: help install demo test test-slow test-browser lint format docs clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## make .venv and install gazekit with pinned dependencies
 
@@ -35,6 +35,14 @@ test: install ## run the tests (under 5 minutes on 2 cores)
 
 test-slow: install ## run the slow tests too
 	$(BIN)/python -m pytest -m "not gpu and not cluster and not browser"
+
+# installs nothing: what it needs beside `make install` is said
+test-browser: ## run the tests of the report pages in headless Chromium
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "test-browser needs Chromium and its driver, on Debian: apt-get install chromium chromium-driver"; exit 2; }
+	@$(BIN)/python -c 'import gazekit, selenium, axe_core_python' 2>/dev/null || \
+		{ echo "test-browser needs: make install && $(BIN)/python -m pip install -c constraints.txt -e '.[browser]'"; exit 2; }
+	$(BIN)/python -m pytest -m browser
 
 lint: install ## ruff check, ruff format, mypy --strict
 	$(BIN)/ruff check

@@ -135,10 +135,13 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
             np.asarray(panel.mask).astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.1
         )
         outline.set_path_effects([patheffects.withStroke(linewidth=2.4, foreground="black", alpha=0.6)])
+    missing = ""
     if title == _GAZE and panel.gaze is None:
-        axes.text(
-            0.5, 0.05, "no gaze recorded", transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9
-        )
+        missing = "no gaze recorded"
+    elif title in panel.attention and not (panel.attention[title] > 0).any():
+        missing = "no positive attention"
+    if missing:
+        axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)
 
 
 def _legend(figure: Figure, width: float, height: float, *, outlined: bool) -> None:

@@ -22,8 +22,8 @@ from gazekit.errors import ConfigurationError, DataError
 SCHEMA = "gazekit.run/1"
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
-    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", ".lock"),
-    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2"),
+    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", "attention.svg"),
+    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", ".lock"),
 }
 """What a run directory may hold; one that holds anything else is never removed."""
 
