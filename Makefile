@@ -54,8 +54,8 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff format
 
 docs: $(VENV)/docs-installed ## build the documentation into docs/_build/html and run its examples
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
-	$(BIN)/sphinx-build --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
 	@echo docs/_build/html/index.html
 
 $(VENV)/docs-installed: $(VENV)/installed
