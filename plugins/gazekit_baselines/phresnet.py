@@ -84,20 +84,25 @@ class PHResNet(Backbone):
 
 
 class _Residual(nn.Module):
-    """``ReLU(shortcut(x) + residual(x))``; the shortcut is 1 x 1 where the shape changes."""
+    """``ReLU(shortcut(x) + residual(x))``; the shortcut is 1 x 1 where the shape changes.
+
+    It takes every ``stride``-th pixel before its convolution, which is then one of stride 1: oneDNN's own stride of a
+    1 x 1 convolution writes past its memory where there are few channels (uxlfoundation/oneDNN#6035).
+    """
 
     def __init__(
         self, residual: nn.Sequential, in_channels: int, out_channels: int, stride: int, n: int
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.residual, self.stride = residual, stride
         self.shortcut = nn.Sequential()
         if stride != 1 or in_channels != out_channels:
-            projection = PHConvolution(in_channels, out_channels, 1, stride=stride, n=n)
+            projection = PHConvolution(in_channels, out_channels, 1, n=n)
             self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        return nn.functional.relu(self.shortcut(maps) + self.residual(maps))
+        pixels = maps[..., :: self.stride, :: self.stride]
+        return nn.functional.relu(self.shortcut(pixels) + self.residual(maps))
 
 
 def _basic(in_channels: int, out_channels: int, *, stride: int, n: int) -> list[nn.Module]:

@@ -39,10 +39,15 @@ class SmallResNet(Backbone):
 
 
 class _ResidualBlock(nn.Module):
-    """``ReLU(shortcut(x) + BN(conv(ReLU(BN(conv(x))))))``; the shortcut is 1x1 where the shape changes."""
+    """``ReLU(shortcut(x) + BN(conv(ReLU(BN(conv(x))))))``; the shortcut is 1x1 where the shape changes.
+
+    It takes every ``stride``-th pixel before its convolution, which is then one of stride 1: oneDNN's own stride of a
+    1x1 convolution writes past its memory where there are few channels (uxlfoundation/oneDNN#6035).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.residual = nn.Sequential(
             _convolution(in_channels, out_channels, 3, stride),
             nn.BatchNorm2d(out_channels),
@@ -52,11 +57,12 @@ class _ResidualBlock(nn.Module):
         )
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
-            projection = _convolution(in_channels, out_channels, 1, stride)
+            projection = _convolution(in_channels, out_channels, 1, 1)
             self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        output: Tensor = nn.functional.relu(self.shortcut(maps) + self.residual(maps))
+        pixels = maps[..., :: self.stride, :: self.stride]
+        output: Tensor = nn.functional.relu(self.shortcut(pixels) + self.residual(maps))
         return output  # [B, C_out, h / stride, w / stride]
 
 
