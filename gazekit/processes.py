@@ -67,7 +67,7 @@ class _Total(torch.autograd.Function):
     """Sum over processes; so is its gradient, which torch.distributed's own collectives drop."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+    def forward(_ctx: Any, tensor: Tensor) -> Tensor:
         summed = tensor.detach().clone(memory_format=torch.contiguous_format)
         try:
             dist.all_reduce(summed)
@@ -78,5 +78,5 @@ class _Total(torch.autograd.Function):
         return summed
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
         return total(gradients[0])

@@ -27,7 +27,7 @@ _KEPT = 2
 _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"
 _LARGEST_TEXT = 8 * 2**20
-"""Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: 20 times what a large net needs."""
+"""Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
 _ROOM = 64 * 2**20
 
 
@@ -124,7 +124,7 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
         KeyError,
         TypeError,
         AttributeError,
-        RecursionError,
+        RuntimeError,
         safetensors.SafetensorError,
     ) as error:
         raise DataError(f"{path}: not a readable checkpoint: {error}") from None

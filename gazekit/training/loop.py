@@ -9,22 +9,21 @@ import numpy as np
 import torch
 
 from gazekit.data.feed import ResidentExams, epoch_batches
-from gazekit.errors import DataError, GazekitError, Preempted
+from gazekit.errors import GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.processes import count, rank, total
 from gazekit.settings import TrainingSettings
-from gazekit.training import checkpoint
 from gazekit.training.distributed import (
     any_of_all,
-    check_alike,
     own_rows,
     sum_gradients,
     synchronise_batch_norm,
 )
 from gazekit.training.optimiser import learning_rate, make_optimizer
+from gazekit.training.resume import keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
 from gazekit.types import Batch
 
@@ -96,7 +95,11 @@ def train(
     """
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
-    state = _restore(run, modules, optimizer)
+    values = restore(run, modules)
+    state = State(**values.get("state", {}))
+    if values:
+        optimizer.load_state_dict(values["optimizer"])
+    keep_until(run, epoch=state.epoch, step=state.step)
     saved = state.step
     synchronise_batch_norm(model)
     model.train()
@@ -107,7 +110,7 @@ def train(
         while state.batch < len(batches):
             stop = any_of_all(should_stop())
             if saved != state.step and (stop or state.step % (settings.checkpoint_every or math.inf) == 0):
-                _save(run, modules, optimizer, state)
+                save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
                 saved = state.step
             if stop:
                 raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
@@ -127,7 +130,7 @@ def train(
             report(state, len(batches))
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        _save(run, modules, optimizer, state)
+        save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
         saved = state.step
     return state
 
@@ -196,47 +199,9 @@ def _finish_epoch(
     state.auc = auc
     if auc is not None and auc > state.best_auc:
         state.best_auc, state.best_epoch = auc, state.epoch
-        if rank() == 0:
-            checkpoint.save_step(
-                run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc}
-            )
+        save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc})
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
-
-
-def _save(
-    run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State
-) -> None:
-    """Write a checkpoint, unless a value in it is not finite: then the one before stays the newest.
-
-    Process 0 does; all have the same.
-    """
-    if rank() > 0:
-        return
-    weights = modules.state_dict()
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        run.log(f"step {state.step}: weights or running statistics are not finite; not saved")
-        return
-    values = {"optimizer": optimizer.state_dict(), "state": asdict(state)}
-    checkpoint.save_step(run.checkpoints, state.step, weights, values)
-
-
-def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Go on from the newest checkpoint; the first one holds the initial weights only."""
-    found = checkpoint.load_latest(run.checkpoints, report=run.log, module=modules)
-    if found is None:
-        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
-    checkpoint.put_weights(modules, found.weights, run.path)
-    state = State()
-    if found.state:
-        optimizer.load_state_dict(found.state["optimizer"])
-        state = State(**found.state["state"])
-    check_alike(state.step, "checkpoints")
-    if rank() == 0:
-        checkpoint.forget_after(run.best, state.step)
-    run.keep_metrics(state.epoch)
-    run.log(f"at step {state.step}")
-    return state

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -22,7 +23,7 @@ def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
         if isinstance(value, Tensor):
             name = str(len(tensors))
             tensors[name] = value
-            return {"tensor": name}
+            return {"tensor" if value.is_contiguous() else "channels_last": name}
         if isinstance(value, Mapping):
             return {"dict": [[key, written(inner)] for key, inner in value.items()]}
         if isinstance(value, (list, tuple)):
@@ -33,14 +34,17 @@ def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
 
 
 def read(text: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The state that ``write`` was given. Raises ValueError, TypeError, KeyError or RecursionError: it was not."""
+    """The state that ``write`` was given. Raises ValueError, TypeError, KeyError, RuntimeError
+    or RecursionError: it was not."""
 
     def plain(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         ((kind, inner),) = value.items()
         if kind == "tensor":
-            return tensors[inner]
+            return tensors[inner].clone()  # aligned
+        if kind == "channels_last":  # fused optimisers take moments to lie in memory as their weights do
+            return tensors[inner].contiguous(memory_format=torch.channels_last)
         if kind == "dict":
             return {key: plain(item) for key, item in inner}
         return {"list": list, "tuple": tuple}[kind](plain(item) for item in inner)
