@@ -23,26 +23,12 @@ from torch.overrides import TorchFunctionMode
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.processes import count, rank, total
+from gazekit.training.launcher import launched
 
 _PATIENCE = timedelta(minutes=30)
 """For the slowest process to get to the same place: process 0 makes default data and writes checkpoints."""
 _BUCKET = 8_000_000
 """Numbers that are sent at a time."""
-
-
-def launched() -> int:
-    """The number of processes that torchrun, or whatever sets its variables, has started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_writer() -> bool:
-    """Whether this process is the one that writes; known from the environment, before they have joined."""
-    return launched() == 1 or os.environ.get("RANK", "0") == "0"
-
-
-def restarted() -> bool:
-    """Whether torchrun has started the processes again after one of them died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 @contextmanager
