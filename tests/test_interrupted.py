@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tiny import tiny
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import make_split
-from gazekit.errors import StorageError
+from gazekit.errors import Preempted, StorageError
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
 from gazekit.training.run import start_run
@@ -87,10 +88,9 @@ def test_killed_again_and_again_it_still_ends(
     tmp_path: Path, run: Run, straight: tuple[dict[str, bytes], list[str]]
 ) -> None:
     """Each life ends at the first step that is new to it, so that no more than one interval is ever lost."""
-    path, lives = tmp_path / "run", 0
-    while in_child(lambda: run(path, AtEvent(10**9, kill) if lives > 3 else second_step(kill)))() != 0:
-        lives += 1
-    assert lives == 4
+    path = tmp_path / "run"
+    lives = [in_child(lambda: run(path, second_step(kill)))() for _ in range(6)]
+    assert lives == [-signal.SIGKILL] * 3 + [0] * 3
     assert outcome(path) == straight[0]
 
 
@@ -134,16 +134,12 @@ def test_a_disk_that_fails_at_every_operation(
 
 
 def check_signals(numbers: list[int], folder: Path, run: Run, expected: dict[str, bytes]) -> None:
-    for number in numbers:
-        for sent in (signal.SIGTERM, signal.SIGINT):
-            path = folder / f"{number}-{sent}"
-            ask = partial(os.kill, os.getpid(), sent)
-            assert in_child(lambda: run(path, AtEvent(number, lambda: os.kill(os.getpid(), sent))))() == 75, (
-                ask
-            )  # noqa: B023
-            newest = checkpoint.load_latest(path / "checkpoints", lambda said: pytest.fail(said))
-            assert newest is not None
-            assert resumed(path, run) == expected, number
+    for number, sent in zip(numbers, cycle([signal.SIGTERM, signal.SIGINT]), strict=False):
+        path = folder / str(number)
+        tell = AtEvent(number, lambda: os.kill(os.getpid(), sent))  # noqa: B023
+        assert in_child(lambda: run(path, tell))() == Preempted.exit_code, number  # noqa: B023
+        assert checkpoint.load_latest(path / "checkpoints", pytest.fail) is not None
+        assert resumed(path, run) == expected, number
 
 
 def test_a_run_asked_to_stop_writes_a_checkpoint(

@@ -63,9 +63,13 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
     }
     files[_MANIFEST] = json.dumps(manifest, indent=2).encode()
     target = _write(folder, f"{step:06d}", files)
+    _forget_old(folder)
+    return target
+
+
+def _forget_old(folder: Path) -> None:
     for old in _steps(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
-    return target
 
 
 def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -172,10 +176,11 @@ def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: P
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps, which a resumed run has not come to."""
+    """Remove the checkpoints of later steps, which a resumed run has not come to, and all but the last two."""
     for path in _steps(folder):
         if int(path.name) > step:
             shutil.rmtree(path, ignore_errors=True)
+    _forget_old(folder)
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -53,4 +53,5 @@ def keep_until(run: RunDirectory, *, epoch: int, step: int) -> None:
     run.keep_metrics(epoch)
     if rank() == 0:
         checkpoint.forget_after(run.best, step)
+        checkpoint.forget_after(run.checkpoints, step)  # damaged ones
     run.log(f"at step {step}")
