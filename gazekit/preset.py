@@ -182,7 +182,7 @@ def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer
             table.add(part, inner)
 
 
-_OPTIONAL = {("gaze",), ("model", "vector_features"), *COMPONENT_KEYS}
+_OPTIONAL = {("gaze",), ("model", "vector_features"), ("training", "checkpoint_every"), *COMPONENT_KEYS}
 
 
 def _remark(source: Value | None) -> str:

@@ -135,4 +135,6 @@ class TrainingSettings(Table):
     weight_decay: NonNegative = 0.0
     betas: tuple[Share, Share] = (0.9, 0.999)
     schedule: Literal["constant", "one_cycle"] = "constant"
+    checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
+    """Steps after which a checkpoint is written, besides the one behind every epoch."""
     augmentation: AugmentationSettings = AugmentationSettings()

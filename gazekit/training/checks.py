@@ -14,6 +14,7 @@ from gazekit.foreign import culprit_of
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.preset import Preset
+from gazekit.processes import count
 from gazekit.registry import Registry
 from gazekit.training.trial import Trial
 
@@ -35,8 +36,7 @@ def try_one_batch(
         PluginError: a component does not keep its promises.
     """
     training = indices_of(dataset, split, "train")
-    smallest = len(training) // -(-len(training) // preset.training.batch_size)
-    few = training[: min(smallest, 2)]
+    few = training[: min(_smallest_batch(preset, len(training)), 2)]
     exams = resident_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
     batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
     trial = Trial(preset, registry)
@@ -53,6 +53,20 @@ def try_one_batch(
             f"preset '{preset.name}' cannot be trained on images of {height} × {width} px in batches of "
             f"{preset.training.batch_size}: {error}"
         ) from None
+
+
+def _smallest_batch(preset: Preset, exams: int) -> int:
+    return exams // -(-exams // preset.training.batch_size)
+
+
+def check_processes(preset: Preset, exams: int) -> None:
+    """Raise ConfigurationError if more processes train together than the smallest batch has exams."""
+    smallest = _smallest_batch(preset, exams)
+    if smallest < count():
+        raise ConfigurationError(
+            f"{count()} processes cannot share batches of {smallest} of the {exams} training exams; start at most "
+            f"{smallest}, or choose a larger training.batch_size (now {preset.training.batch_size})"
+        )
 
 
 def check_parts(dataset: PreparedDataset, split: Split) -> None:

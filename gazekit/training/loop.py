@@ -9,14 +9,21 @@ import numpy as np
 import torch
 
 from gazekit.data.feed import ResidentExams, epoch_batches
-from gazekit.errors import DataError, GazekitError, Preempted
+from gazekit.errors import GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
+from gazekit.processes import count, rank, total
 from gazekit.settings import TrainingSettings
-from gazekit.training import checkpoint
+from gazekit.training.distributed import (
+    any_of_all,
+    own_rows,
+    sum_gradients,
+    synchronise_batch_norm,
+)
 from gazekit.training.optimiser import learning_rate, make_optimizer
+from gazekit.training.resume import keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
 from gazekit.types import Batch
 
@@ -70,7 +77,7 @@ def train(
     should_stop: Callable[[], bool],
     report: Callable[[State, int], None],
 ) -> State:
-    """Train to the end, or go on from the newest checkpoint of the run.
+    """Train to the end, or go on from the newest checkpoint of the run, together with all processes that have joined.
 
     Args:
         model, objective: on the device of the exams.
@@ -88,19 +95,31 @@ def train(
     """
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
-    state = _restore(run, modules, optimizer)
+    values = restore(run, modules)
+    state = State(**values.get("state", {}))
+    if values:
+        optimizer.load_state_dict(values["optimizer"])
+    keep_until(run, epoch=state.epoch, step=state.step)
+    saved = state.step
+    synchronise_batch_norm(model)
     model.train()
     while state.epoch < settings.epochs:
         batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
             state.sums, state.exams = {}, 0
         while state.batch < len(batches):
-            if should_stop():
-                _save(run, modules, optimizer, state)
+            stop = any_of_all(should_stop())
+            if saved != state.step and (stop or state.step % (settings.checkpoint_every or math.inf) == 0):
+                save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
+                saved = state.step
+            if stop:
                 raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
             rows = batches[state.batch]
-            torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
-            batch = parts.training.augmented(rows, settings.augmentation, seed=seed, epoch=state.epoch)
+            # dropout is a function of (seed, step); each process drops other features
+            torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
+            batch = parts.training.augmented(
+                own_rows(rows), settings.augmentation, seed=seed, epoch=state.epoch
+            )
             optimizer.param_groups[0]["lr"] = learning_rate(
                 state.step, len(batches) * settings.epochs, settings
             )
@@ -111,27 +130,34 @@ def train(
             report(state, len(batches))
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        _save(run, modules, optimizer, state)
+        save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
+        saved = state.step
     return state
 
 
 def training_step(
     model: MultiViewClassifier, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer
 ) -> dict[str, float] | None:
-    """One optimiser step; the loss terms, or None if it was skipped because loss or gradient is not finite."""
+    """One optimiser step of all processes; the loss terms of the whole batch, or None if it was skipped.
+
+    A step is skipped because loss or gradient is not finite.
+    """
     statistics = [buffer.clone() for buffer in model.buffers()]
     optimizer.zero_grad(set_to_none=True)
     output = model(batch.images, batch.gaze if model.needs_gaze else None)
     losses = objective(model, output, batch)
     losses.total.backward()
-    gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if not (torch.isfinite(losses.total) and torch.isfinite(norm)):
+    parameters = optimizer.param_groups[0]["params"]
+    sum_gradients(parameters)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    terms = {"loss": losses.total.detach(), **{name: term.detach() for name, term in losses.terms.items()}}
+    terms = dict(zip(terms, total(torch.stack(list(terms.values()))), strict=True))
+    if not (torch.isfinite(terms["loss"]) and torch.isfinite(norm)):
         for buffer, before in zip(model.buffers(), statistics, strict=True):
             buffer.copy_(before)  # the forward pass has written running statistics
         return None
     optimizer.step()
-    return {name: float(term.detach()) for name, term in {"loss": losses.total, **losses.terms}.items()}
+    return {name: float(term) for name, term in terms.items()}
 
 
 def _account(state: State, terms: dict[str, float] | None, exams: list[str], run: RunDirectory) -> None:
@@ -173,36 +199,9 @@ def _finish_epoch(
     state.auc = auc
     if auc is not None and auc > state.best_auc:
         state.best_auc, state.best_epoch = auc, state.epoch
-        checkpoint.save_step(run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc})
+        save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc})
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
-
-
-def _save(
-    run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State
-) -> None:
-    """Write a checkpoint, unless a value in it is not finite: then the one before stays the newest."""
-    weights = modules.state_dict()
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        run.log(f"step {state.step}: weights or running statistics are not finite; not saved")
-        return
-    values = {"optimizer": optimizer.state_dict(), "state": asdict(state)}
-    checkpoint.save_step(run.checkpoints, state.step, weights, values)
-
-
-def _restore(run: RunDirectory, modules: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Go on from the newest checkpoint; the first one holds the initial weights only."""
-    found = checkpoint.load_latest(run.checkpoints, report=run.log)
-    if found is None:
-        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
-    modules.load_state_dict(found.weights)
-    state = State()
-    if found.state:
-        optimizer.load_state_dict(found.state["optimizer"])
-        state = State(**found.state["state"])
-    run.keep_metrics(state.epoch)
-    run.log(f"at step {state.step}")
-    return state

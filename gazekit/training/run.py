@@ -17,9 +17,10 @@ from gazekit.objective import Objective, balanced_weights
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
-from gazekit.training.checks import check_gaze, check_parts, try_one_batch
+from gazekit.training.checks import check_gaze, check_parts, check_processes, try_one_batch
+from gazekit.training.environment import environment
 from gazekit.training.loop import Parts, State, train
-from gazekit.training.run_directory import RunDirectory, RunFacts, environment
+from gazekit.training.run_directory import RunDirectory, RunFacts
 
 Split = Mapping[str, str]
 
@@ -104,6 +105,7 @@ def continue_run(
     check_same_data(run, facts, dataset)
     device = device or torch.device(facts.device)
     split = read_split(run.split)
+    check_processes(preset, len(indices_of(dataset, split, "train")))
     model = build_model(preset, registry, classes=len(facts.classes)).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
     objective = _objective(preset, registry, dataset, split).to(device)
@@ -146,11 +148,11 @@ def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
 def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
     """The model of a run with its selected weights, in evaluation mode. Raises DataError: none selected yet."""
     preset, facts = stored_preset(run, registry), run.facts()
-    best = checkpoint.load_latest(run.best, report=run.log)
+    model = build_model(preset, registry, classes=len(facts.classes))
+    best = checkpoint.load_latest(run.best, report=run.log, module=model)
     if best is None:
         raise DataError(f"{run.path}: no epoch has been validated yet; let the training finish one")
-    model = build_model(preset, registry, classes=len(facts.classes))
-    model.load_state_dict(best.weights)
+    checkpoint.put_weights(model, best.weights, run.path)
     return model.to(device).eval()
 
 
