@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo test test-slow test-browser lint format docs clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## make .venv and install gazekit with pinned dependencies
 
@@ -36,6 +36,14 @@ test: install ## run the tests (under 5 minutes on 2 cores)
 test-slow: install ## run the slow tests too
 	$(BIN)/python -m pytest -m "not gpu and not cluster and not browser"
 
+# installs nothing: what it needs beside `make install` is said
+test-browser: ## run the tests of the report pages in headless Chromium
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "test-browser needs Chromium and its driver, on Debian: apt-get install chromium chromium-driver"; exit 2; }
+	@$(BIN)/python -c 'import gazekit, selenium, axe_core_python' 2>/dev/null || \
+		{ echo "test-browser needs: make install && $(BIN)/python -m pip install -c constraints.txt -e '.[browser]'"; exit 2; }
+	$(BIN)/python -m pytest -m browser
+
 lint: install ## ruff check, ruff format, mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -45,5 +53,14 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## remove the demo and all caches
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+docs: $(VENV)/docs-installed ## build the documentation into docs/_build/html and run its examples
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
+	@echo docs/_build/html/index.html
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+clean: ## remove the demo, the built documentation and all caches
+	rm -rf $(DEMO) docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis

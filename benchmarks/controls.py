@@ -1,18 +1,20 @@
 """Negative controls: a prepared data set with one thing broken, so that what depends on it must get worse.
 
-    python benchmarks/controls.py PREPARED OUT gaze_shuffled
+    python benchmarks/controls.py PREPARED OUT gaze_shuffled --split SPLIT.csv
 
 - ``gaze_shuffled``: every exam gets the gaze of another exam, view by view.
 - ``gaze_shifted``: every heat map is moved by a third of the image, round its edges.
 - ``views_mispaired``: the last view of every exam is that of another exam of the same label.
 
-Exam ids, patients, labels and splits stay, so a study can hold the control beside the original.
+Exam ids, patients, labels and splits stay, so a study can hold the control beside the original. What is exchanged
+between exams is exchanged within a part of the split, so that no breast is on two sides of it.
 """
 
 import argparse
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, read_table, write_table
 from gazekit.data.manifest import MANIFEST
 from gazekit.data.prepared import PreparedDataset
+from gazekit.data.splits import Split, read_split
 
 SHIFT = 1 / 3
 """Of the height and of the width."""
@@ -30,15 +33,19 @@ def main() -> None:
     parser.add_argument("prepared", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("control", choices=("gaze_shuffled", "gaze_shifted", "views_mispaired"))
+    parser.add_argument("--split", type=Path, help="split file of the study")
     arguments = parser.parse_args()
-    make_control(arguments.prepared, arguments.out, arguments.control)
+    split = read_split(arguments.split) if arguments.split else {}
+    make_control(arguments.prepared, arguments.out, arguments.control, split)
 
 
-def make_control(prepared: Path, out: Path, control: str, seed: int = 0) -> None:
+def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
     """Write the control beside the original; the manifest goes last and gets a fingerprint of its own."""
     dataset = PreparedDataset.open(prepared)
     shutil.copytree(prepared, out, ignore=shutil.ignore_patterns(MANIFEST))
-    order = another(dataset.labels if control == "views_mispaired" else np.zeros(len(dataset)), seed)
+    labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
+    parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]
+    order = another([f"{part} {label}" for part, label in zip(parts, labels, strict=True)], seed)
     if control == "views_mispaired":
         last = len(dataset.views) - 1
         for name in ("images", "masks", "gaze"):
@@ -61,11 +68,11 @@ def make_control(prepared: Path, out: Path, control: str, seed: int = 0) -> None
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def another(groups: np.ndarray, seed: int) -> np.ndarray:
+def another(groups: Sequence[str], seed: int) -> np.ndarray:
     """For every exam another one of its group, each taken once: a random cycle through the group."""
     order = np.arange(len(groups))
-    for group in np.unique(groups):
-        members = np.random.default_rng(seed).permutation(np.flatnonzero(groups == group))
+    for group in sorted(set(groups)):
+        members = np.random.default_rng(seed).permutation(np.flatnonzero(np.array(groups) == group))
         order[members] = np.roll(members, 1)
     return order
 

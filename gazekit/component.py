@@ -1,11 +1,15 @@
 """A registered component: where it comes from, and whether it keeps the contract of its kind."""
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from gazekit import signature
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, GazekitError
+
+OWN = "gazekit"
+"""The distribution of gazekit itself, whose plugins are not foreign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,24 @@ class Component:
         except (OSError, TypeError):
             return self.value.__module__
 
+    @property
+    def file(self) -> str:
+        """The source file of a class; empty where there is none."""
+        try:
+            return inspect.getsourcefile(self.value) or ""
+        except TypeError:
+            return ""
+
+    @property
+    def signature(self) -> str:
+        """How a class is made: its context and, after the star, its options."""
+        return f"{self.value.__name__}{signature.in_words(self.value)}"
+
+    @property
+    def documentation(self) -> str:
+        """Its docstring."""
+        return inspect.getdoc(self.value) or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -57,6 +79,10 @@ class Failure:
 def check_contract(component: Component) -> None:
     """Raise ConfigurationError if a name does not stand for what its kind promises."""
     value = component.value
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(component.name)):
+        raise ConfigurationError(
+            f"{component.name!r} cannot be a name; expected letters, digits, '_' and '-' without spaces"
+        )
     if component.kind == "preset":
         if not hasattr(value, "read_text"):
             raise ConfigurationError(f"expected a file (pathlib.Path or importlib.resources), got {value!r}")
@@ -70,9 +96,14 @@ def check_contract(component: Component) -> None:
     elif not issubclass(value, _bases(component.kind)):
         names = " or ".join(base.__name__ for base in _bases(component.kind))
         raise ConfigurationError(f"{value.__name__} does not derive from gazekit.interfaces.{names}")
-    signature.check_signature(value)
+    if inspect.isabstract(value):
+        missing = ", ".join(sorted(value.__abstractmethods__))
+        raise ConfigurationError(f"{value.__name__} does not define {missing}")
+    signature.check_signature(value, CONTEXT.get(component.kind, ()))
 
 
+CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
+"""The positional parameters of each kind, which the core hands over; the other kinds have none."""
 _METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
 
 
@@ -92,5 +123,7 @@ def in_words(kind: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one line."""
+    """An exception as one line; one that we word ourselves without its class."""
+    if isinstance(error, GazekitError):
+        return " ".join(str(error).split())
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -3,15 +3,22 @@
 import difflib
 import inspect
 import os
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import Distribution, distributions
 
 import pluggy
 
-from gazekit import hookspecs
-from gazekit.component import Failure, Provenance, one_line
+from gazekit import __version__, hookspecs
+from gazekit.component import OWN, Failure, Provenance, one_line
 from gazekit.errors import ConfigurationError
+from gazekit.foreign import foreign_code
 from gazekit.registry import HOOKS, Registry
+
+GROUP = "gazekit"
+ALL_FOREIGN = "*"
+"""In ``GAZEKIT_DISABLE``: every plugin but gazekit's own."""
 
 
 def load_registry(disable: Iterable[str] = ()) -> Registry:
@@ -19,49 +26,117 @@ def load_registry(disable: Iterable[str] = ()) -> Registry:
 
     Args:
         disable: distributions or entry-point names to leave out, beside those of ``GAZEKIT_DISABLE``
-            (separated by commas).
+            (separated by commas); ``*`` leaves out all but gazekit's own.
     """
     manager = pluggy.PluginManager("gazekit")
     manager.add_hookspecs(hookspecs)
     registry = Registry(manager)
-    unwanted = {*disable, *filter(None, os.environ.get("GAZEKIT_DISABLE", "").split(","))}
-    for entry in sorted(entry_points(group="gazekit"), key=lambda e: (e.dist.name if e.dist else "", e.name)):
-        origin = Provenance(
-            entry.name,
-            entry.dist.name if entry.dist else "unknown",
-            entry.dist.version if entry.dist else "?",
-        )
-        if unwanted & {origin.distribution, origin.plugin}:
-            registry.disabled += (origin,)
-            continue
-        _register(registry, entry, origin)
+    unwanted = {normalised(name) for name in (*disable, *os.environ.get("GAZEKIT_DISABLE", "").split(","))}
+    for found in _installed():
+        for entry in sorted(found[0].entry_points.select(group=GROUP), key=lambda each: each.name):
+            origin = Provenance(entry.name, found[0].name, found[0].version)
+            foreign = origin.distribution != OWN
+            if (foreign and ALL_FOREIGN in unwanted) or unwanted & {
+                normalised(origin.distribution),
+                normalised(origin.plugin),
+            }:
+                registry.disabled += (origin,)
+            elif foreign and len({each.version for each in found}) > 1:
+                places = ", ".join(f"{each.version} in {each.locate_file('')}" for each in found)
+                cause = f"several versions are installed: {places}; uninstall all but one"
+                registry.failures.append(Failure(origin, f"distribution '{origin.distribution}'", cause))
+            else:
+                add_plugin(registry, origin, entry.load, where=f"entry point '{entry.value}'")
     return registry
 
 
-def _register(registry: Registry, entry: EntryPoint, origin: Provenance) -> None:
+def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object], *, where: str) -> None:
+    """Load a plugin and register its hooks; if it fails, say so in ``registry.failures`` instead.
+
+    Args:
+        registry: gains the plugin.
+        origin: what it comes from.
+        load: returns the plugin, a module or object with hooks.
+        where: what is loaded, for the report of a failure.
+    """
     key = f"{origin.distribution}:{origin.plugin}"
-    plugin = None
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            with foreign_code():
+                plugin = load()
+            _check_version(plugin)
+            warnings.simplefilter("always")  # of a hook that will go, whatever the filters say
+            registry.manager.register(plugin, name=key)
+            _check_hooks(registry.manager, plugin)
+            registry.provenance[key] = origin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if registry.manager.has_plugin(key):
+                registry.manager.unregister(name=key)
+            registry.failures.append(Failure(origin, where, one_line(error)))
+    for each in caught:
+        warnings.warn(f"plugin '{origin.plugin}' of {origin}: {each.message}", each.category, stacklevel=3)
+
+
+def normalised(name: str) -> str:
+    """The name of a distribution as packaging tools compare it: ``Gated_Fusion`` → ``gated-fusion``."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _installed() -> list[list[Distribution]]:
+    """The distributions that have plugins, sorted by name; the first of each list is the one that Python imports."""
+    found: dict[str, list[Distribution]] = {}
+    for distribution in distributions():
+        if name := _name_with_plugins(distribution):
+            found.setdefault(normalised(name), []).append(distribution)
+    return [found[name] for name in sorted(found)]
+
+
+def _name_with_plugins(distribution: Distribution) -> str | None:
+    """Its name if it has plugins; None also if its metadata cannot be read, as after an aborted installation."""
     try:
-        plugin = entry.load()
-        registry.manager.register(plugin, name=key)
-        _check_hooks(registry.manager, plugin)
-        registry.provenance[key] = origin
-    except (Exception, SystemExit) as error:
-        if registry.manager.has_plugin(key):
-            registry.manager.unregister(name=key)
-        registry.failures.append(Failure(origin, f"entry point '{entry.value}'", one_line(error)))
+        if any(entry.group == GROUP for entry in distribution.entry_points):
+            return distribution.metadata["Name"] or None
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def _check_version(plugin: object) -> None:
+    """Raise if the plugin was written for a version of the hooks that is not this one's."""
+    wanted = getattr(plugin, "GAZEKIT_HOOKS", 1)
+    if not isinstance(wanted, int):
+        raise ConfigurationError(
+            f"GAZEKIT_HOOKS is {wanted!r}; expected a whole number, e.g. {hookspecs.VERSION}"
+        )
+    if wanted not in hookspecs.SUPPORTED:
+        what = "upgrade gazekit" if wanted > hookspecs.VERSION else "upgrade the plugin"
+        raise ConfigurationError(
+            f"it needs version {wanted} of the hooks; gazekit {__version__} has version {hookspecs.VERSION}; {what}"
+        )
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Raise if the plugin implements a hook that does not exist, or forgot the marker."""
+    """Raise if the plugin implements a hook that does not exist, forgot the marker or has no hook at all."""
     known = tuple(HOOKS.values())
-    for caller in manager.get_hookcallers(plugin) or ():
+    callers = manager.get_hookcallers(plugin) or []
+    for caller in callers:
         if not caller.has_spec():
             raise ConfigurationError(f"no hook '{caller.name}'{_near(caller.name, known)}")
-    marked = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
+    marked = {caller.name for caller in callers}
+    for name in _unmarked(plugin, marked):
+        raise ConfigurationError(f"function '{name}' lacks the marker @gazekit.hookimpl")
+    if not marked:
+        raise ConfigurationError(
+            f"no hook in {getattr(plugin, '__name__', plugin)!r}; expected a module with one of {', '.join(known)}"
+        )
+
+
+def _unmarked(plugin: object, marked: set[str]) -> Iterator[str]:
     for name, value in vars(plugin).items():
         if name.startswith("gazekit_") and inspect.isroutine(value) and name not in marked:
-            raise ConfigurationError(f"function '{name}' lacks the marker @gazekit.hookimpl")
+            yield name
 
 
 def _near(name: str, known: Iterable[str]) -> str:

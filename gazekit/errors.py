@@ -13,6 +13,12 @@ class ConfigurationError(GazekitError):
     exit_code = 2
 
 
+class PluginError(ConfigurationError):
+    """A plugin that is to be used and cannot be, or that failed while it was used."""
+
+    exit_code = 1
+
+
 class DataError(GazekitError):
     """A file, table, recording or split that cannot be used."""
 

@@ -2,6 +2,11 @@
 
 A plugin is a module (or object) named in the entry-point group ``gazekit``. A hook is called when its kind
 is first asked for, so import heavy modules inside it.
+
+A plugin says which version of the hooks it was written for: ``GAZEKIT_HOOKS = 1`` in its module; absent means 1.
+The version grows when a plugin would have to be changed: when what a hook returns or what a component is handed
+changes. Hooks may be added without that. A hook that will go is marked with pluggy's
+``hookspec(warn_on_impl=FutureWarning("…"))`` for as long as it works.
 """
 
 from __future__ import annotations
@@ -14,6 +19,11 @@ import pluggy
 
 if TYPE_CHECKING:
     from gazekit.interfaces import AlignmentLoss, AttentionMap, Backbone, DataSource, Fusion, GazeReader
+
+VERSION = 1
+"""Version of the hooks."""
+SUPPORTED = range(1, VERSION + 1)
+"""The versions whose plugins work."""
 
 hookspec = pluggy.HookspecMarker("gazekit")
 hookimpl = pluggy.HookimplMarker("gazekit")

@@ -135,7 +135,7 @@ def explained_class(logits: Tensor) -> Tensor:
     negated; the most probable class of several.
     """
     if logits.shape[1] == 1:
-        return torch.ones(len(logits), dtype=torch.int64, device=logits.device)
+        return torch.ones_like(logits[:, 0], dtype=torch.int64)
     return logits.argmax(dim=1)
 
 

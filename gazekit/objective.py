@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from gazekit.interfaces import AlignmentLoss, AttentionMap
 from gazekit.model import MultiViewClassifier
+from gazekit.processes import share, total
 from gazekit.types import Batch, Output
 
 
@@ -54,17 +55,26 @@ class Objective(nn.Module):
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, model: MultiViewClassifier, output: Output, batch: Batch) -> Losses:
-        """Sum the terms for one batch."""
-        terms = {"classification": self.classification(output.logits, batch.labels)}
-        total = terms["classification"]
+        """Sum the terms for one batch.
+
+        Of a batch that several processes share, each has some exams, and gets its part of every term: the parts
+        add up to the term of the whole batch, however the exams are shared out. A fusion's own terms are taken
+        to be means over exams.
+        """
+        exams = share(output.logits.new_full((), len(batch.labels)))
+        weight = exams
+        if self.class_weights is not None and output.logits.shape[1] > 1:  # what its mean is divided by
+            weight = share(self.class_weights[batch.labels].sum())
+        terms = {"classification": weight * self.classification(output.logits, batch.labels)}
+        loss = terms["classification"]
         if self.alignment_loss is not None:
             terms["gaze"] = self.alignment(output, batch)
-            total = total + self.gaze_weight * terms["gaze"]
+            loss = loss + self.gaze_weight * terms["gaze"]
         if model.vector_fusion is not None:
             for name, term in model.vector_fusion.auxiliary_losses(output.vectors, output.fused).items():
-                terms[name] = term
-                total = total + self.auxiliary_weight * term
-        return Losses(total, terms)
+                terms[name] = exams * term
+                loss = loss + self.auxiliary_weight * terms[name]
+        return Losses(loss, terms)
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1."""
@@ -77,23 +87,26 @@ class Objective(nn.Module):
         return functional.cross_entropy(logits, labels, weight=weights)
 
     def alignment(self, output: Output, batch: Batch) -> Tensor:
-        """Mean alignment loss over the (exam, view) pairs that have gaze; exactly 0 if none has."""
+        """Mean alignment loss over the (exam, view) pairs that have gaze; exactly 0 if none has.
+
+        In a run of several processes: the sum over the pairs of this one, divided by the number of all.
+        """
         assert self.attention_map is not None and self.alignment_loss is not None
         target = batch.labels
         if self.target == "positive" and output.logits.shape[1] == 1:
             target = torch.ones_like(target)
         maps = self.attention_map(output, target)
         views = [view for view in maps if view in batch.gaze]
-        total, pairs = output.logits.new_zeros(()), output.logits.new_zeros(())
+        summed, pairs = output.logits.new_zeros(()), output.logits.new_zeros(())
         for shape in dict.fromkeys(maps[view].shape[1:] for view in views):
             alike = [view for view in views if maps[view].shape[1:] == shape]
             has_gaze = torch.cat([batch.has_gaze[view] for view in alike])  # [V·B]
             gaze = torch.cat([batch.gaze[view] for view in alike])  # [V·B, H, W]
             gaze = torch.where(has_gaze[:, None, None], gaze, 0)  # what is absent may hold anything
             losses = self.alignment_loss(torch.cat([maps[view] for view in alike]), gaze)  # [V·B]
-            total = total + torch.where(has_gaze, losses, 0).sum()
+            summed = summed + torch.where(has_gaze, losses, 0).sum()
             pairs = pairs + has_gaze.sum()
-        return total / pairs.clamp(min=1)
+        return summed / total(pairs).clamp(min=1)
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

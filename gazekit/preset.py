@@ -51,13 +51,16 @@ class Preset(Table):
     """A system, complete enough to be trained; see ``registry.preset``."""
 
     description: str = ""
+    """What it is, in one line."""
     stand_in: str = ""
     """What this system stands in for and why, when it is not the published one."""
     quick: str = ""
     """A preset that shows the same in minutes on a CPU."""
     views: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the views, in the order in which they are joined."""
     data: DataSettings = DataSettings()
     backbone: ComponentChoice
+    """The network of every view."""
     model: ModelSettings = ModelSettings()
     fusion: FusionSettings = FusionSettings()
     attention_map: Slot = None
@@ -179,7 +182,7 @@ def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer
             table.add(part, inner)
 
 
-_OPTIONAL = {("gaze",), ("model", "vector_features"), *COMPONENT_KEYS}
+_OPTIONAL = {("gaze",), ("model", "vector_features"), ("training", "checkpoint_every"), *COMPONENT_KEYS}
 
 
 def _remark(source: Value | None) -> str:

@@ -10,7 +10,8 @@ import pluggy
 
 from gazekit import preset, signature
 from gazekit.component import Component, Failure, Provenance, check_contract, in_words, one_line
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, PluginError
+from gazekit.foreign import foreign_code
 
 HOOKS = {
     "backbone": "gazekit_backbones",
@@ -43,14 +44,19 @@ class Registry:
         return [component for name in sorted(table) for component in table[name]]
 
     def component(self, kind: str, name: str) -> Component:
-        """Look one name up. Raises ConfigurationError: unknown, or offered twice."""
+        """Look one name up.
+
+        Raises:
+            ConfigurationError: there is none.
+            PluginError: it is offered twice, or there is none and a plugin that failed may have had it.
+        """
         table = self._table(kind)
         if name not in table:
-            raise ConfigurationError(self._unknown(kind, name, table))
+            raise self._unknown(kind, name, table)
         first, *others = table[name]
         if others:
             owners = " and ".join(str(c.provenance) for c in table[name])
-            raise ConfigurationError(
+            raise PluginError(
                 f"{in_words(kind)} '{name}' is offered by {owners}; neither wins. "
                 f"Disable one with GAZEKIT_DISABLE={first.provenance.distribution}"
             )
@@ -91,6 +97,18 @@ class Registry:
         layers.append(preset.override_layer(overrides))
         return preset.resolve(name, layers, self._check_component)
 
+    def packages(self) -> dict[str, Provenance]:
+        """The plugin that each top-level package belongs to, as far as plugins and components say where they live."""
+        homes = {
+            getattr(plugin, "__name__", type(plugin).__module__): self.provenance[key]
+            for key, plugin in self.manager.list_name_plugin()
+        }
+        for table in self._tables.values():
+            for component in (each for offered in table.values() for each in offered):
+                if isinstance(component.value, type):
+                    homes[component.value.__module__] = component.provenance
+        return {module.partition(".")[0]: origin for module, origin in homes.items()}
+
     def table(self, kind: str | None = None) -> list[dict[str, str]]:
         """One row per component (of one kind, or of all), then one per failure and disabled plugin."""
         rows = []
@@ -120,6 +138,8 @@ class Registry:
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         try:
             factory = self.component(kind, name).value
+        except PluginError:
+            raise
         except ConfigurationError as error:
             return {}, [("use", str(error))]
         return signature.validate(factory, options)
@@ -137,10 +157,13 @@ class Registry:
             origin = self.provenance[plugin_name]
             others = [p for _, p in self.manager.list_name_plugin() if p is not plugin]
             try:
-                answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
-                for name, value in (answers[0] if answers else {}).items():
+                with foreign_code():
+                    answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
+                for name, value in _mapping(answers[0] if answers else {}).items():
                     self._admit(table, Component(kind, name, value, origin))
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", one_line(error), kind))
         return table
 
@@ -153,12 +176,20 @@ class Registry:
         else:
             table.setdefault(component.name, []).append(component)
 
-    def _unknown(self, kind: str, name: str, table: Mapping[str, Any]) -> str:
+    def _unknown(self, kind: str, name: str, table: Mapping[str, Any]) -> ConfigurationError:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         there = ", ".join(sorted(table)) or "none"
-        failed = "".join(f" Not loaded: {f}." for f in self.failures if f.kind in (None, kind))
-        return f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}"
+        failures = [failure for failure in self.failures if failure.kind in (None, kind)]
+        failed = "".join(f" Not loaded: {failure}." for failure in failures)
+        error = PluginError if failures and not near else ConfigurationError
+        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
+
+
+def _mapping(answer: Any) -> Mapping[Any, Any]:
+    if not isinstance(answer, Mapping):
+        raise ConfigurationError(f"expected a mapping of names, got {answer!r}")
+    return answer
 
 
 def _row(kind: str, name: str, origin: Provenance, *, status: str, location: str = "") -> dict[str, str]:

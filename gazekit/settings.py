@@ -55,6 +55,7 @@ class DataSettings(Table):
     validation: Share = 0.2
     """Share of the other patients in the validation part."""
     split_seed: int = 0
+    """Of the random order of the patients."""
 
 
 class ModelSettings(Table):
@@ -146,4 +147,6 @@ class TrainingSettings(Table):
     """Hold all exams on the device, or send each batch; ``auto``: hold them if they fit."""
     deterministic: bool = False
     """Use algorithms that give the same bits every time, on CUDA too."""
+    checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
+    """Steps after which a checkpoint is written, besides the one behind every epoch."""
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -1,7 +1,7 @@
 """The signature is the schema: the options of a component are its keyword-only parameters."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -35,6 +35,13 @@ def options_of(factory: type) -> list[Option]:
     ]
 
 
+def in_words(factory: type) -> str:
+    """``(views, channels, *, width: int = 8)``."""
+    context = [p.name for p in _parameters(factory).values() if p.kind is not p.KEYWORD_ONLY]
+    options = list(map(str, options_of(factory)))
+    return f"({', '.join([*context, *(['*', *options] if options else [])])})"
+
+
 def _bare(annotation: Any) -> Any:
     """``tuple[Annotated[int, …], ...]`` → ``tuple[int, ...]``, for display."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -45,19 +52,30 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def check_signature(factory: type) -> None:
-    """Raise ConfigurationError if an option lacks a type or a default, or options are not named one by one."""
+def check_signature(factory: type, context: Sequence[str] = ()) -> None:
+    """Raise ConfigurationError if the parameters are not the context and then options, each by name.
+
+    Args:
+        factory: the class.
+        context: names of the positional parameters, for messages; their number counts.
+    """
+    positional = []
     for parameter in _parameters(factory).values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             raise ConfigurationError(
                 f"{factory.__name__} takes {parameter}: name each option as a keyword-only parameter"
             )
         if parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
-        if parameter.default is parameter.empty or parameter.annotation is parameter.empty:
+            positional.append(parameter.name)
+        elif parameter.default is parameter.empty or parameter.annotation is parameter.empty:
             raise ConfigurationError(
                 f"option '{parameter.name}' of {factory.__name__} needs a type and a default"
             )
+    if len(positional) != len(context):
+        raise ConfigurationError(
+            f"{factory.__name__} takes the positional ({', '.join(positional)}), expected "
+            f"({', '.join(context)}); options come after a '*'"
+        )
     try:
         _schema(factory)
     except (NameError, TypeError, pydantic.PydanticUserError) as error:

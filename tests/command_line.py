@@ -1,6 +1,7 @@
 """The command line, run in this process, and settings for a training of seconds."""
 
 import io
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Finished:
 def gazekit(*arguments: object, code: int = 0, **environment: str) -> Finished:
     """Run the command in this process: 200 columns, no colours."""
     out, err = io.StringIO(), io.StringIO()
-    variables = {"COLUMNS": "200", "NO_COLOR": "1"} | environment
+    disabled = os.environ.get("GAZEKIT_DISABLE", "")
+    variables = {"COLUMNS": "200", "NO_COLOR": "1", "GAZEKIT_DISABLE": disabled} | environment
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["gazekit", *map(str, arguments)])
         console.registry.cache_clear()

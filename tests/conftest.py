@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import TINY
+from command_line import gazekit as run_gazekit
 from made_data import make_folder
 
 import gazekit
@@ -63,3 +65,13 @@ def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
         gaze_reader=lambda name: registry.create("gaze_reader", name),
     )
     return PreparedDataset.open(out)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) -> Path:
+    """A run of one epoch on the made-up data set; not to be changed."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    run_gazekit(
+        "train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, "--epochs", 1, *TINY
+    )
+    return out

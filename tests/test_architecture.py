@@ -27,7 +27,7 @@ ORDER = [
 ]
 ALLOWED = {
     "model": {"types", "interfaces", "errors", "recompute"},
-    "objective": {"types", "interfaces", "model"},
+    "objective": {"types", "interfaces", "model", "processes"},
     "interfaces": {"types", "data", "gaze"},
 }
 

@@ -1,40 +1,86 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_study import made_pooled
 
 from gazekit.errors import DataError
-from gazekit.evaluation.metrics import auc
+from gazekit.evaluation.metrics import auc, average_precision
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.charts import roc_figure, training_figure
+from gazekit.report.charts import calibration_figure, precision_recall_figure, roc_figure
+from gazekit.report.curves import band, precision_recall, roc
+from gazekit.report.training_figure import training_figure
 
 INTERVAL = Interval(0.8125, 0.701, 0.9)
+ONE = np.ones((1, 60))
 
 
 def lines(axes):
     return {line.get_label(): line for line in axes.get_lines()}
 
 
-@pytest.mark.parametrize("digits", [1, 8])
+def drawn(figure):
+    """Title → the curve of a system, without its interval."""
+    named = lines(figure.axes[0]).items()
+    return {label.split(":")[0]: line for label, line in named if not label.startswith("_")}
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
 def test_the_area_under_the_drawn_curve_is_the_auc(digits):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 60)
-    scores = np.round(rng.normal(size=60) + labels, digits)
-    figure = roc_figure(labels, scores, INTERVAL)
-    curve = max(figure.axes[0].get_lines(), key=lambda line: len(line.get_xdata()))
-    x, y = curve.get_data()
-    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
-    assert np.trapezoid(y, x) == pytest.approx(auc(labels == 1, scores, np.ones((1, 60)))[0])
+    systems = {"a": made_pooled(0, digits=digits), "b": made_pooled(1, digits=digits)}
+    figure = roc_figure(systems, dict.fromkeys(systems, INTERVAL))
+    for title, pooled in systems.items():
+        x, y = drawn(figure)[title].get_data()
+        assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+        area = auc(pooled.labels == 1, pooled.probabilities[:, 1], ONE)[0]
+        assert np.trapezoid(y, x) == pytest.approx(area)
 
 
-def test_the_curve_names_its_auc_and_interval():
-    words = " ".join(t.get_text() for t in roc_figure([0, 1], [0.2, 0.3], INTERVAL).axes[0].texts)
-    assert "AUC 0.812" in words
-    assert "0.701 to 0.900" in words
+def test_curves_are_named_with_their_area_and_interval_the_first_system_first():
+    systems = {"ours": made_pooled(0), "theirs": made_pooled(1)}
+    for figure in (
+        roc_figure(systems, dict.fromkeys(systems, INTERVAL)),
+        precision_recall_figure(systems, dict.fromkeys(systems, INTERVAL)),
+    ):
+        words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert words == ["ours: 0.812 [0.701, 0.900]", "theirs: 0.812 [0.701, 0.900]"]
+
+
+@pytest.mark.parametrize(("draw", "curve"), [(roc_figure, roc), (precision_recall_figure, precision_recall)])
+def test_the_band_is_drawn_around_its_curve(draw, curve):
+    pooled = made_pooled(0)
+    [filled] = draw({"one": pooled}, {"one": INTERVAL}).axes[0].collections
+    low, high = band(curve, pooled)
+    vertices = filled.get_paths()[0].vertices
+    assert vertices[:, 1].min() == pytest.approx(low.min())
+    assert vertices[:, 1].max() == pytest.approx(high.max())
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_has_no_curve(label):
-    with pytest.raises(DataError, match="all 3 exams have one label"):
-        roc_figure([label] * 3, [0.1, 0.2, 0.3], INTERVAL)
+    pooled = replace(made_pooled(0), labels=np.full(60, label))
+    with pytest.raises(DataError, match="all 60 exams have one label"):
+        roc_figure({"one": pooled}, {"one": INTERVAL})
+
+
+def test_average_precision_is_the_area_under_the_steps_of_precision():
+    pooled = made_pooled(0)
+    fine = precision_recall(pooled)[1:]  # the precision that is reached at each hundredth of recall
+    area = average_precision(pooled.labels == 1, pooled.probabilities[:, 1], ONE)[0]
+    assert fine.mean() == pytest.approx(area, abs=0.01)
+
+
+def test_calibration_shows_frequencies_with_intervals_and_all_exams():
+    rng = np.random.default_rng(0)
+    stated = rng.random(200)
+    positive = rng.random(200) < stated
+    figure = calibration_figure({"one": (stated, positive)}, "P")
+    points = lines(figure.axes[0])["one"]
+    inside = (stated >= 0.3) & (stated < 0.4)
+    assert points.get_ydata()[3] == pytest.approx(positive[inside].mean())
+    assert points.get_xdata()[3] == pytest.approx(stated[inside].mean())
+    counts = figure.axes[1].patches[0].get_data().values
+    assert counts.sum() == 200 and counts[3] == inside.sum()
 
 
 def epoch(number, val_auc, **terms):

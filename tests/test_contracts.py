@@ -1,5 +1,6 @@
 """Every registered component keeps the contract of its kind, and each promise can be broken."""
 
+import random
 from typing import Any
 
 import gazekit_baselines
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import AlignmentLoss, Backbone, ImageFusion, MapFusion, VectorFusion
-from gazekit.testing import check_component
+from gazekit.registry import Registry
+from gazekit.testing import check_component, contract
 from gazekit.types import Output, Views
 
 SMALL: dict[str, list[dict[str, Any]]] = {
@@ -47,6 +49,22 @@ CASES = [
 @pytest.mark.parametrize(("kind", "cls", "options"), CASES)
 def test_every_component_keeps_its_contract(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
     check_component(kind, cls, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile itself
+@pytest.mark.parametrize(("kind", "cls", "options"), CASES)
+def test_every_module_can_be_compiled(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
+    tests = contract(kind, cls, **options)
+    costly = [name for name in tests.promises() if name not in tests.promises(all_of_them=False)]
+    for name in costly:
+        getattr(tests(), name)()
+
+
+@pytest.mark.parametrize("kind", ["dataset", "gaze_reader"])
+def test_every_source_and_reader_documents_its_options(kind: str, registry: Registry) -> None:
+    for component in registry.components(kind):
+        contract(kind, component.value)().test_signature()
 
 
 class _Backbone(Backbone):
@@ -95,6 +113,103 @@ class _Fusion(VectorFusion):
         return fused
 
 
+class Undocumented(_Fusion):
+    """It has an option and does not say so."""
+
+    def __init__(self, views: tuple[str, ...], channels: int, *, temperature: float = 1.0) -> None:
+        super().__init__(views, channels)
+
+
+class PositionalOption(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int, width: int = 4) -> None:
+        super().__init__(views, channels)
+
+
+class WholeNumbers(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors).long()
+
+
+class SinglePrecisionOnly(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward({view: vector.float() for view, vector in vectors.items()}).float()
+
+    def double(self) -> "SinglePrecisionOnly":
+        return self
+
+
+class NoHalfPrecision(_Fusion):
+    """65504 is the largest float16; bfloat16 overflows only beyond 3e38, which the square of 1e20 is."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused if fused.dtype != torch.bfloat16 else fused / 0
+
+
+class WrongGradient(_Fusion):
+    """A gradient of something else than what it computes."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused * 2 - fused.detach()
+
+
+class OnTheProcessor(_Fusion):
+    """Makes a tensor without saying on which device."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + torch.arange(4.0)
+
+
+class Remembers(_Fusion):
+    """Adds what it saw last."""
+
+    last = 0.0
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors) + self.last
+        self.last = float(fused.detach().mean()) if not fused.is_meta else 0.0
+        return fused
+
+
+class OtherRandomNumbers(_Fusion):
+    """Draws its noise in training from Python's generator."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + (random.random() if self.training else 0)
+
+
+class KnowsItsViews(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.sign = -1 if "cc" in views else 1
+
+    def forward(self, vectors: Views) -> Tensor:
+        return self.sign * super().forward(vectors)
+
+
+class TakesItsInputsAway(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        vectors.clear()
+        return fused
+
+
+class UsesParametersSometimes(_Fusion):
+    """From the second training step on a parameter takes no part."""
+
+    steps = 0
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.rare = nn.Parameter(torch.zeros(4))
+
+    def forward(self, vectors: Views) -> Tensor:
+        self.steps += self.training
+        fused = super().forward(vectors)
+        return fused + self.rare if self.steps < 2 else fused
+
+
 class WrongWidth(_Fusion):
     def __init__(self, views: tuple[str, ...], channels: int) -> None:
         super().__init__(views, channels)
@@ -124,7 +239,7 @@ class ChangesItsInput(_Fusion):
 class StateOutsideTheStateDict(_Fusion):
     def __init__(self, views: tuple[str, ...], channels: int) -> None:
         super().__init__(views, channels)
-        self.shift = torch.randn(4)
+        self.shift = float(torch.randn(()))
 
     def forward(self, vectors: Views) -> Tensor:
         return super().forward(vectors) + self.shift
@@ -233,6 +348,11 @@ class UpsetByConstants(_Loss):
         return super().forward(attention / spread, gaze)
 
 
+class UpsetByMissingGaze(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention, gaze / gaze.amax(dim=(1, 2), keepdim=True))
+
+
 class IgnoresAttention(_Loss):
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
         return super().forward(attention * 0, gaze)
@@ -250,10 +370,21 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
     ("kind", "cls", "promised"),
     [
         ("backbone", UndeclaredStage, "one entry of channels per stage"),
-        ("backbone", WrongChannels, r"maps \[3, 4, …\] from stage 2; came: \[3, 3"),
+        ("backbone", WrongChannels, r"maps \[1, 4, …\] from stage 2; came: \[1, 3"),
         ("backbone", GrowingGrid, "stage 2 no larger than before"),
         ("backbone", UnusedParameter, "a gradient for forgotten.weight; came: none"),
-        ("fusion", WrongWidth, r"fused of shape \[3, 5\]; came: \[3, 4\]"),
+        ("fusion", Undocumented, r"docstring per option; came: \['temperature'\]"),
+        ("fusion", WholeNumbers, "fused of floating dtype; came: torch.int64"),
+        ("fusion", SinglePrecisionOnly, "float64 results from float64"),
+        ("fusion", NoHalfPrecision, "under autocast finite fused"),
+        ("fusion", WrongGradient, "the gradients of what it computes"),
+        ("fusion", OnTheProcessor, "to work on device 'meta'"),
+        ("fusion", Remembers, "called twice"),
+        ("fusion", OtherRandomNumbers, "the same results from the same seed"),
+        ("fusion", KnowsItsViews, "whatever the views are called"),
+        ("fusion", UsesParametersSometimes, "every parameter to take part in every step"),
+        ("fusion", TakesItsInputsAway, r"leave its inputs as they are; came: \[\]"),
+        ("fusion", WrongWidth, r"fused of shape \[1, 5\]; came: \[1, 4\]"),
         ("fusion", MixesExams, "for an exam alone"),
         ("fusion", DependsOnOrder, "the order of the exams"),
         ("fusion", RandomInEval, "called twice"),
@@ -264,14 +395,15 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", NotFinite, "finite fused"),
         ("fusion", VectorLoss, r"unreduced of shape \[\]"),
         ("fusion", LosesAView, r"results for \['cc', 'mlo'\]; came: \['cc'\]"),
-        ("fusion", ShrinksMaps, r"only of shape \[3, 6, 8, 6\]"),
+        ("fusion", ShrinksMaps, r"only of shape \[1, 6, 8, 6\]"),
         ("fusion", UndeclaredView, r"results for \['stack'\]"),
         ("attention_map", DetachedMap, "differentiable"),
         ("attention_map", FreesTheGraph, "a graph of the logits"),
-        ("attention_map", ResizesMap, r"only of shape \[3, 5, 4\]"),
-        ("alignment_loss", Reduces, r"loss of shape \[3\]"),
+        ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
+        ("alignment_loss", Reduces, r"loss of shape \[1\]"),
         ("alignment_loss", LikesDistance, "a smaller loss"),
-        ("alignment_loss", UpsetByConstants, "a finite gradient for attention"),
+        ("alignment_loss", UpsetByConstants, "finite loss; came: NaN or infinity"),
+        ("alignment_loss", UpsetByMissingGaze, "finite loss; came: NaN"),
         ("alignment_loss", IgnoresAttention, "a gradient for attention; came: zeros"),
     ],
 )

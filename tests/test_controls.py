@@ -20,8 +20,8 @@ def looked_at(tmp_path_factory):
     return PreparedDataset.open(raw.parent / "prepared")
 
 
-def control(dataset, tmp_path, name):
-    CONTROLS["make_control"](dataset.root, tmp_path / name, name)
+def control(dataset, tmp_path, name, split=None):
+    CONTROLS["make_control"](dataset.root, tmp_path / name, name, split or {})
     made = PreparedDataset.open(tmp_path / name)
     assert made.fingerprint != dataset.fingerprint
     assert made.exam_ids == dataset.exam_ids and made.labels.tolist() == dataset.labels.tolist()

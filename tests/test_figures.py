@@ -75,6 +75,15 @@ def test_a_view_without_gaze_says_so_beside_one_that_has_it():
     assert (shown(rows[1][1]) == shown(rows[1][0])).all()
 
 
+def test_a_map_without_positive_values_is_called_so():
+    panel = view(0)
+    negative = ViewPanel(
+        panel.image, panel.gaze, panel.mask, {COLUMNS[0]: -panel.image, COLUMNS[1]: panel.image}
+    )
+    [row] = panels(attention_figure([exam(cc=negative)], COLUMNS))
+    assert [[t.get_text() for t in axes.texts] for axes in row] == [[], [], ["no positive attention"], []]
+
+
 def test_the_lesion_is_outlined_where_it_lies_and_explained():
     figure = attention_figure([exam(cc=view(0), mlo=view(1, mask=False))], COLUMNS)
     with_mask, without = panels(figure)

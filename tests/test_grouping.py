@@ -1,12 +1,13 @@
-"""Loose files become exams: by name and folder, by DICOM view, never across folders, never guessed."""
+"""Loose files become exams: by header, by name and folder, in any order, never across patients, never guessed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_mammography import view_sequence, write_mammogram
 from PIL import Image
 
-from gazekit.data.grouping import group_images
+from gazekit.data.grouping import LooseExam, group_images
 from gazekit.errors import DataError
 
 VIEWS = ("cc", "mlo")
@@ -18,48 +19,135 @@ def image(path: Path) -> Path:
     return path
 
 
+def dicom(path: Path, patient: str, side: str, view: str, **tags: object) -> Path:
+    usual = {"StudyInstanceUID": "1.2.3", "Modality": "MG", "ViewCodeSequence": view_sequence(view)}
+    return write_mammogram(path, side=side, PatientID=patient, ImageLaterality=side, **usual | tags)
+
+
+def names(exams: list[LooseExam]) -> list[dict[str, str]]:
+    return [{view: path.name for view, path in exam.images.items()} for exam in exams]
+
+
+def test_dicom_files_without_telling_names_are_grouped_by_header_in_any_order(tmp_path: Path) -> None:
+    wanted = {}
+    files = []
+    for number, (patient, side) in enumerate([("A", "L"), ("A", "R"), ("B", "L")]):
+        for view in ("MLO", "CC"):
+            files.append(dicom(tmp_path / f"IM{len(files):04d}", patient, side, view))
+            wanted.setdefault(number, {})[view.lower()] = files[-1].name
+    grouping = group_images(files, VIEWS)
+    assert names(grouping.exams) == list(wanted.values()) and not grouping.left_out
+    assert [exam.key for exam in grouping.exams] == ["exam-0001", "exam-0002", "exam-0003"]
+    assert group_images(reversed(files), VIEWS) == grouping
+    assert group_images([tmp_path], VIEWS) == grouping, "files without a suffix are found in a folder"
+
+
+def test_the_header_is_believed_and_not_the_name(tmp_path: Path) -> None:
+    files = [dicom(tmp_path / "1_mlo.dcm", "A", "L", "CC"), dicom(tmp_path / "1_cc.dcm", "A", "L", "MLO")]
+    (exam,) = group_images(files, VIEWS).exams
+    assert exam.images == {"cc": files[0], "mlo": files[1]}
+
+
+def test_two_visits_are_two_exams_and_halves_of_two_visits_are_none(tmp_path: Path) -> None:
+    first, second = {"StudyDate": "20200101"}, {"StudyDate": "20210101"}
+    halves = [
+        dicom(tmp_path / "a", "A", "L", "CC", **first),
+        dicom(tmp_path / "b", "A", "L", "MLO", **second),
+    ]
+    assert all("the model reads cc, mlo" in exam.fault for exam in group_images(halves, VIEWS).exams)
+    rest = [dicom(tmp_path / "c", "A", "L", "MLO", **first), dicom(tmp_path / "d", "A", "L", "CC", **second)]
+    found = group_images(halves + rest, VIEWS).exams
+    assert names(found) == [{"cc": "a", "mlo": "c"}, {"cc": "d", "mlo": "b"}]
+    assert not any(exam.fault for exam in found)
+
+
+def test_two_studies_of_one_day_are_told_apart_only_where_a_view_comes_twice(tmp_path: Path) -> None:
+    # CBIS-DDSM has a study of its own for every image
+    apart = [dicom(tmp_path / v, "A", "L", v, StudyInstanceUID=f"1.{i}") for i, v in enumerate(("CC", "MLO"))]
+    (exam,) = group_images(apart, VIEWS).exams
+    assert not exam.fault
+    again = [dicom(tmp_path / f"{v}2", "A", "L", v, StudyInstanceUID="1.0") for v in ("MLO",)]
+    again += [dicom(tmp_path / f"{v}2", "A", "L", v, StudyInstanceUID="1.1") for v in ("CC",)]
+    assert sorted(
+        map(sorted, (e.images.items() for e in group_images(apart + again, VIEWS).exams))
+    ) == sorted(
+        [
+            sorted({"cc": apart[0], "mlo": again[0]}.items()),
+            sorted({"cc": again[1], "mlo": apart[1]}.items()),
+        ]
+    )
+
+
+def test_one_patient_id_for_all_is_told_apart_by_name_or_refused(tmp_path: Path) -> None:
+    named = [dicom(tmp_path / f"{n}_{v}.dcm", "removed", "L", v) for n in (1, 2) for v in ("CC", "MLO")]
+    assert names(group_images(named, VIEWS).exams) == [
+        {"cc": "1_CC.dcm", "mlo": "1_MLO.dcm"},
+        {"cc": "2_CC.dcm", "mlo": "2_MLO.dcm"},
+    ]
+    nameless = [path.rename(path.with_name(f"IM{i}.dcm")) for i, path in enumerate(named)]
+    (exam,) = group_images(nameless, VIEWS).exams
+    assert exam.fault == "view 'cc' comes 2 times, and which one is meant cannot be told"
+
+
+def test_views_of_a_visit_are_named_by_side(tmp_path: Path) -> None:
+    files = [dicom(tmp_path / f"{s}{v}", "A", s, v) for s in "LR" for v in ("CC", "MLO")]
+    (exam,) = group_images(files, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
+    assert set(exam.images) == {"l_cc", "l_mlo", "r_cc", "r_mlo"} and not exam.fault
+
+
+def test_another_view_and_another_modality_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
+    lateral = dicom(tmp_path / "lateral", "A", "L", "CC", ViewCodeSequence=None, ViewPosition="ML")
+    scan = dicom(tmp_path / "scan", "A", "L", "CC", Modality="CT")
+    grouping = group_images([*pair, lateral, scan], VIEWS, ["MG"])
+    assert names(grouping.exams) == [{"cc": "CC", "mlo": "MLO"}]
+    assert grouping.left_out == {
+        "view ML, and the model reads cc, mlo": 1,
+        "modality CT, and the model was trained on MG": 1,
+    }
+    with pytest.raises(DataError, match="none of the 1 images can be used: 1 × modality CT"):
+        group_images([scan], VIEWS, ["MG"])
+    assert group_images([scan], VIEWS).exams, "a model of PNG files knows no modality"
+
+
 def test_views_are_words_of_the_name_in_any_order_and_case(tmp_path: Path) -> None:
     files = [image(tmp_path / name) for name in ("12_MLO.png", "a-cc-3.png", "12_CC.png", "a-mlo-3.png")]
-    exams = {
-        exam.exam_id: {view: path.name for view, path in exam.images.items()}
-        for exam in group_images(files, VIEWS)
-    }
-    assert exams == {
-        "12": {"cc": "12_CC.png", "mlo": "12_MLO.png"},
-        "a_3": {"cc": "a-cc-3.png", "mlo": "a-mlo-3.png"},
-    }
+    assert names(group_images(files, VIEWS).exams) == [
+        {"cc": "12_CC.png", "mlo": "12_MLO.png"},
+        {"cc": "a-cc-3.png", "mlo": "a-mlo-3.png"},
+    ]
+    sided = [image(tmp_path / f"x_{s}-{v}.png") for s in "LR" for v in VIEWS]
+    (exam,) = group_images(sided, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
+    assert exam.images["r_mlo"].name == "x_R-mlo.png"
 
 
 def test_a_folder_is_searched_and_patients_in_folders_stay_apart(tmp_path: Path) -> None:
     for patient in ("P1", "P2"):
         for view in VIEWS:
             image(tmp_path / patient / f"left_{view}.png")
-    exams = group_images([tmp_path], VIEWS)
-    assert {exam.exam_id for exam in exams} == {"P1_left", "P2_left"}
-    for exam in exams:
-        assert {path.parent.name for path in exam.images.values()} == {exam.exam_id[:2]}
+    exams = group_images([tmp_path], VIEWS).exams
+    assert [{path.parent.name for path in exam.images.values()} for exam in exams] == [{"P1"}, {"P2"}]
 
 
 def test_halves_of_two_patients_are_no_exam(tmp_path: Path) -> None:
     files = [image(tmp_path / "P1" / "left_cc.png"), image(tmp_path / "P2" / "left_mlo.png")]
-    with pytest.raises(DataError, match=r"exam left: no view 'mlo' beside left_cc\.png in .*P1"):
-        group_images(files, VIEWS)
+    first, second = group_images(files, VIEWS).exams
+    assert first.fault == "no view 'mlo', only cc; the model reads cc, mlo of one exam together"
+    assert second.fault.startswith("no view 'cc', only mlo")
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["1_cc.png", "1-cc.png", "1_mlo.png"], "view 'cc' comes twice"),
-        (["x.png", "y.png", "z.png"], "holds none of the views cc, mlo"),
-        (["x.png", "y.png"], r"neither its name nor its view position \(none\)"),
-        ([], "no image among the paths given"),
-    ],
-)
-def test_what_cannot_be_told_is_an_error(tmp_path: Path, names: list[str], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        group_images([image(tmp_path / name) for name in names] or [tmp_path], VIEWS)
+def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
+    twice = [image(tmp_path / name) for name in ("1_cc.png", "1-cc.png", "1_mlo.png")]
+    assert "comes 2 times" in group_images(twice, VIEWS).exams[0].fault
+    with pytest.raises(DataError, match="2 × neither header nor name says one of the views cc, mlo"):
+        group_images([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no image among the paths given"):
+        group_images([tmp_path / "empty"], VIEWS)
+    with pytest.raises(DataError, match="path 2 of those given: no such file"):
+        group_images([tmp_path / "empty", tmp_path / "DOE_JANE.dcm"], VIEWS)
 
 
 def test_one_view_needs_no_name(tmp_path: Path) -> None:
-    (exam,) = group_images([image(tmp_path / "scan.png")], ("cc",))
-    assert list(exam.images) == ["cc"]
+    exams = group_images([image(tmp_path / "scan.png"), image(tmp_path / "other.png")], ("cc",)).exams
+    assert [list(exam.images) for exam in exams] == [["cc"], ["cc"]]

@@ -1,97 +1,104 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from made_page import CASES, METRICS, made_case, made_run_page
+from made_study import made_result
+from PIL import Image
 
 from gazekit.evaluation.gaze_agreement import gaze_agreement
 from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
+from gazekit.evaluation.prediction import Predictions
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.charts import roc_figure
+from gazekit.report.attention import attention_panels
+from gazekit.report.cases import make_cases
 from gazekit.report.colours import INK, MUTED
+from gazekit.report.confusion import Confusion
+from gazekit.report.figures import attention_figure
 from gazekit.report.measures import MEASURES
-from gazekit.report.page import LIMITS, Section, write_page
-
-METRICS = {
-    "Classification": {"auc": Interval(0.812, 0.701, 0.9), "brier": Interval(0.2, 0.15, 0.26)},
-    "gaze_agreement": {
-        "cc": Interval(0.5, 0.25, 0.6, resamples=1900, undefined=100),
-        "my_own": Interval(7.0, 6.0, 9.0),
-    },
-}
+from gazekit.report.page import LIMITS, Section
+from gazekit.report.run_page import write_run_page
+from gazekit.report.run_report import IMAGE_BYTES
+from gazekit.report.study_page import StudyPage, SystemPanel, write_study_page
+from gazekit.report.study_table import study_table
 
 
 class Reader(HTMLParser):
-    """Collects tags with their attributes, the visible text, and the content of style elements."""
+    """Collects tags with their attributes, the visible text, and the content of style and script elements."""
 
-    def __init__(self):
+    def __init__(self, path):
         super().__init__()
-        self.tags, self.words, self.style = [], [], ""
+        self.tags, self.words, self.inline = [], [], {"style": "", "script": ""}
+        self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        if self.cdata_elem == "style":
-            self.style += data
+        if self.cdata_elem in self.inline:
+            self.inline[self.cdata_elem] += data
         elif data.strip():
             self.words.append(" ".join(data.split()))
 
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
+    def all(self, tag, **wanted):
+        found = [attrs for name, attrs in self.tags if name == tag]
+        return [attrs for attrs in found if all(attrs.get(key) == value for key, value in wanted.items())]
 
 
 @pytest.fixture
 def written(tmp_path):
     def write(**changes):
-        figure = roc_figure([0, 1, 0, 1], [0.1, 0.4, 0.2, 0.8], METRICS["Classification"]["auc"])
-        contents = {
-            "title": "A run",
-            "summary": "It was trained.",
-            "metrics": METRICS,
-            "sections": [Section("ROC curve", figure, "curve above the diagonal", "All test exams.")],
-            "facts": {
-                "Data": {
-                    "exams": {"train": 70, "test": 30},
-                    "gaze": True,
-                    "gpu": None,
-                    "views": ["cc", "mlo"],
-                }
-            },
-        }
         path = tmp_path / "report.html"
-        write_page(path, **contents | changes)
-        reader = Reader()
-        reader.feed(path.read_text())
-        return reader, path
+        write_run_page(path, made_run_page(**changes))
+        return Reader(path), path
 
     return write
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_nothing(written):
-    page, _ = written()
-    assert not {"script", "link", "iframe", "object", "base", "form"} & {tag for tag, _ in page.tags}
+@pytest.fixture
+def study(tmp_path):
+    result = made_result()
+    panel = SystemPanel("mammonet", ["6 of 6 runs."], [], [("fold-1-seed-0", "0.812")])
+    path = tmp_path / "study.html"
+    write_study_page(
+        path, StudyPage(study_table(result), "Four systems.", [], [panel], {"Study": {"seeds": 3}})
+    )
+    return Reader(path)
+
+
+@pytest.mark.parametrize("which", ["run", "study"])
+def test_the_page_asks_nothing_of_the_network_and_runs_only_its_own_script(written, study, which):
+    page = written()[0] if which == "run" else study
+    assert not {"iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.tags}
+    assert page.all("script") == [{}]
     for _, attributes in page.tags:
-        assert all(
-            attributes[key].startswith("data:") for key in ("src", "href", "srcset") if key in attributes
-        )
+        addresses = [attributes[key] for key in ("src", "href", "srcset") if key in attributes]
+        assert all(address.startswith(("data:", "#")) for address in addresses)
         assert "style" not in attributes
         assert not any(key.startswith("on") for key in attributes)
-    assert not re.search(r"url\(|@import", page.style)
+    assert not re.search(r"url\(|@import", page.inline["style"])
+    assert not re.search(r"\beval\b|Function\(|innerHTML|fetch|XMLHttp|import\(", page.inline["script"])
 
 
-def test_the_policy_allows_exactly_this_style_and_embedded_images(written):
-    page, _ = written()
-    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
-    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
-    assert policy.split("; ") == [
+@pytest.mark.parametrize("which", ["run", "study"])
+def test_the_policy_allows_exactly_this_style_this_script_and_embedded_images(written, study, which):
+    page = written()[0] if which == "run" else study
+    [policy] = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    digest = {
+        kind: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for kind, text in page.inline.items()
+    }
+    assert policy["content"].split("; ") == [
         "default-src 'none'",
         "img-src data:",
-        f"style-src 'sha256-{digest}'",
+        f"style-src 'sha256-{digest['style']}'",
+        f"script-src 'sha256-{digest['script']}'",
         "base-uri 'none'",
         "form-action 'none'",
     ]
@@ -113,26 +120,101 @@ def test_measures_are_named_explained_and_shown_with_their_interval(written):
 
 
 def test_bars_lie_on_the_scale_of_the_measure(written):
-    page, _ = written()
+    page, _ = written(metrics={"one": METRICS}, cases=())
     assert [float(c["cx"]) for c in page.all("circle")] == [81.2, 20.0, 75.0]  # AUC, Brier, CC from -1 to 1
-    bars = [(float(b["x1"]), float(b["x2"])) for b in page.all("line") if b["class"] == "interval"]
+    bars = [(float(b["x1"]), float(b["x2"])) for b in page.all("line", **{"class": "interval"})]
     assert bars == [(70.1, 90.0), (15.0, 26.0), (62.5, 80.0)]
-    assert [float(b["x1"]) for b in page.all("line") if b["class"] == "chance"] == [50.0, 50.0]
+    assert [float(b["x1"]) for b in page.all("line", **{"class": "chance"})] == [50.0, 50.0]
+
+
+def test_a_measure_that_one_system_lacks_has_a_dash_there(written):
+    page, _ = written(metrics={"one": METRICS, "other": {"Classification": METRICS["Classification"]}})
+    row = page.words.index("my own")
+    assert page.words[row : row + 6] == ["my own", "one:", "7.000", "6.000 to 9.000", "other:", "–"]
 
 
 def test_an_interval_that_does_not_exist_is_called_so(written):
     nowhere = {"Classification": {"auc": Interval(0.8, float("nan"), float("nan"), undefined=50)}}
-    page, _ = written(metrics=nowhere)
+    page, _ = written(metrics={"one": nowhere}, cases=())
     assert "not defined" in page.words
     assert page.all("circle") == []
-    assert not any("nan" in word for word in page.words)
+    assert not any(re.search(r"\bnan\b", word) for word in page.words)
 
 
-def test_facts_and_limits_are_told_in_words(written):
-    words = written(limits=["Phantoms only."])[0].words
-    for expected in ["train 70, test 30", "yes", "–", "cc, mlo", "Phantoms only.", *LIMITS]:
+def test_facts_limits_warnings_and_files_are_told_in_words(written):
+    words = written(limits=["Phantoms only."], warnings=["The split leaks."])[0].words
+    for expected in ["train 70, test 30", "yes", "–", "cc, mlo", "[data] size = 64", "The split leaks."]:
         assert expected in words
+    assert words[words.index("Limits", words.index("Preset")) + 1 :][: 1 + len(LIMITS)] == [
+        "Phantoms only.",
+        *LIMITS,
+    ]
     assert "Not a medical device." in words
+
+
+def test_every_exam_has_its_numbers_its_views_and_its_layers(written):
+    page, _ = written()
+    rows = [attrs for attrs in page.all("li") if "data-error" in attrs]
+    assert [row["data-number"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [float(row["data-error"]) for row in rows] == pytest.approx([0.1, 0.8, 0.55, 0.1, 0.8])
+    assert [row["data-agreement"] for row in rows] == ["0.7", "0.2", "", "-0.1", "0.5"]
+    assert [(row["data-label"], row["data-called"]) for row in rows][:2] == [("1", "1"), ("0", "1")]
+    for case in CASES:
+        assert page.all("article", id=f"case-{case.number}")
+        assert page.all("a", href=f"#case-{case.number}")
+        assert page.all("img", alt=f"CC view of exam {case.exam_id}")
+    layers = [attrs["class"] for attrs in page.all("img") if attrs.get("class", "").startswith("layer")]
+    assert layers.count("layer gaze") == 5
+    assert layers.count("layer attention-0") == layers.count("layer attention-1") == 10
+    assert page.words.count("2 fixations, 1.2 s") == 5
+    assert page.words.count("no gaze recorded") == 5
+    assert page.words.count("with gaze: no positive attention") == 5
+    assert "with gaze: agreement with gaze −0.10, 25 % inside the lesion, peak inside" in page.words
+
+
+def test_only_the_layers_that_there_are_can_be_chosen(written):
+    page, _ = written()
+    assert {"show-gaze", "show-scanpath", "show-lesion", "show-attention-1"} <= {
+        attrs.get("id") for attrs in page.all("input")
+    }
+    bare = [replace(case, views=case.views[1:]) for case in CASES]
+    page, _ = written(cases=bare)
+    there = {attrs.get("id") for attrs in page.all("input")}
+    assert "show-attention-1" in there
+    assert not {"show-gaze", "show-scanpath", "show-lesion"} & there
+
+
+def test_without_cases_or_attention_the_page_is_whole(written):
+    page, _ = written(cases=(), picture=None)
+    targets = {attrs["href"][1:] for attrs in page.all("a") if attrs["href"].startswith("#")}
+    assert targets <= {attrs.get("id") for _, attrs in page.tags}
+    assert "cases" not in targets and "figure" not in targets
+    assert not page.all("input", id="threshold")  # it needs the exams
+
+
+def test_several_classes_have_a_confusion_without_threshold(written):
+    table = Confusion(None, ((3, 1, 0), (0, 4, 1), (1, 0, 2)), {})
+    page, _ = written(classes=("a", "b", "c"), confusion=table, cases=())
+    assert [attrs["data-cell"] for attrs in page.all("td") if "data-cell" in attrs][:4] == [
+        "0-0",
+        "0-1",
+        "0-2",
+        "1-0",
+    ]
+    assert "The likeliest class is called." in page.words
+    assert "Confusion" in page.words
+
+
+def test_the_figure_can_be_saved_as_png_and_svg(written, tmp_path):
+    page, _ = written()
+    links = {attrs["download"]: attrs["href"] for attrs in page.all("a") if "download" in attrs}
+    assert set(links) == {"attention.png", "attention.svg"}
+    files = {name: base64.b64decode(uri.split(",", 1)[1]) for name, uri in links.items()}
+    (tmp_path / "saved.png").write_bytes(files["attention.png"])
+    with Image.open(tmp_path / "saved.png") as picture:
+        assert picture.size == (200, 150)
+    assert ET.fromstring(files["attention.svg"]).tag.endswith("svg")
+    assert INK in files["attention.svg"].decode()  # its colours are its own outside the page
 
 
 def test_text_from_outside_stays_text(written):
@@ -140,16 +222,24 @@ def test_text_from_outside_stays_text(written):
     page, path = written(
         title=attack,
         facts={attack: {attack: attack}},
-        metrics={attack: {attack: METRICS["gaze_agreement"]["cc"]}},
+        metrics={attack: {attack: {attack: METRICS["gaze_agreement"]["cc"]}}},
+        classes=(attack, "b"),
+        cases=(),
     )
-    assert page.all("script") == []
+    assert page.all("script") == [{}]
     assert page.words.count(attack) >= 5
     assert attack not in path.read_text()
 
 
+def test_an_exam_id_that_is_markup_stays_text(written):
+    attack = '"><img src=x onerror=alert(1)>'
+    page, _ = written(cases=[made_case(1, exam_id=attack)])
+    assert not page.all("img", src="x")
+    assert attack in page.words
+
+
 def test_figures_are_drawings_whose_text_follows_light_and_dark(written):
-    image = written()[0].all("img")[0]
-    assert image["alt"] == "curve above the diagonal"
+    [image] = written()[0].all("img", alt="curve above the diagonal")
     drawing = base64.b64decode(image["src"].removeprefix("data:image/svg+xml;base64,")).decode()
     assert ET.fromstring(drawing).tag.endswith("svg")
     rule, rest = (
@@ -166,6 +256,46 @@ def test_figures_are_drawings_whose_text_follows_light_and_dark(written):
 def test_the_same_run_gives_the_same_bytes(written):
     first = written()[1].read_bytes()
     assert written()[1].read_bytes() == first
+
+
+def test_the_page_of_a_study_has_every_system_in_every_table(study):
+    names = [row.name for row in made_result().rows]
+    blocks = len(study_table(made_result()).blocks)
+    for name in names:
+        assert study.words.count(name) >= blocks
+    assert {"fold-1-seed-0", "0.812 ± 0.031", "stand-in: Xian & others published no code"} <= set(study.words)
+    targets = {attrs["href"][1:] for attrs in study.all("a")}
+    assert targets <= {attrs.get("id") for _, attrs in study.tags}
+
+
+@pytest.mark.slow
+def test_a_hundred_exams_of_noise_stay_below_15_megabytes(written, dataset):
+    """Noise is the worst that an image can be for a codec; three maps and a lesion on each of two views, 512 px."""
+    rng = np.random.default_rng(0)
+    shape = (100, 2, 512, 512)
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    there, lesion = np.ones(shape[:2], dtype=bool), np.zeros(shape[2:], dtype=np.uint8)
+    lesion[100:160, 200:300] = 255
+    large = replace(
+        dataset,
+        settings=replace(dataset.settings, size=(512, 512)),
+        images=images,
+        gaze=images,
+        masks=np.broadcast_to(lesion, shape),
+        has_gaze=there,
+        has_mask=there,
+        labels=np.arange(100) % 2,
+        exam_ids=tuple(f"exam {i}" for i in range(100)),
+    )
+    chances = rng.random((100, 1))
+    attention = {view: rng.normal(size=(100, 16, 16)).astype(np.float32) for view in dataset.views}
+    one = Predictions(np.arange(100), chances, np.hstack([1 - chances, chances]), attention)
+    cases = make_cases(large, [one, one], dataset.views, threshold=0.5, most=200, budget=IMAGE_BYTES)
+    panels = attention_panels(large, [0, 1, 2, 3], {"a": one, "b": one}, dataset.views)
+    picture = Section("Where it looked", attention_figure(panels, ["a", "b"]), "maps over images")
+    _, path = written(cases=cases, picture=picture)
+    assert len(cases) == 100
+    assert path.stat().st_size < 15_000_000
 
 
 def test_every_measure_of_the_evaluation_is_explained():

@@ -136,3 +136,9 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     _, said = process.communicate(timeout=30)
     assert "DataError: no worker process can be started" in said
     assert "__main__" in said
+
+
+def test_workers_that_are_still_starting_at_the_end_go_silently(capfd):
+    for _ in range(2):
+        assert list(ordered_map(abs, [-1], jobs=6)) == [1]
+    assert "Traceback" not in capfd.readouterr().err

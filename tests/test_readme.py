@@ -1,5 +1,6 @@
 """What the README shows does what it says."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -34,6 +35,15 @@ def test_the_plugin_as_written_is_found_keeps_the_contract_and_trains(distributi
     gazekit.build_objective(preset, registry)(model, model(batch.images), batch).total.backward()
     gate = model.vector_fusion.gate
     assert all(parameter.grad.abs().sum() > 0 for parameter in gate.parameters() if parameter.numel() > 1)
+
+
+def test_the_plugin_is_that_of_the_example() -> None:
+    example = Path(__file__).parents[1] / "examples/gated_fusion/gated_fusion/gated.py"
+    assert class_in(block("python", "# gated.py")) == class_in(example.read_text())
+
+
+def class_in(code: str) -> str:
+    return next(ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.ClassDef))
 
 
 def test_the_python_example_runs() -> None:

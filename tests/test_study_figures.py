@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from gazekit.evaluation.metrics import auc
 from gazekit.evaluation.statistics import Interval
 from gazekit.report.colours import MUTED, SERIES
-from gazekit.report.study_figures import difference_figure, roc, roc_band, roc_grid, study_figures
+from gazekit.report.curves import band, roc
+from gazekit.report.study_figures import difference_figure, roc_grid, study_figures
 from gazekit.study.result import Pooled, Row
 
 RATES = np.linspace(0, 1, 101)
@@ -65,10 +66,10 @@ def test_the_band_is_that_of_resampled_patients():
             np.repeat(pooled.probabilities, 4, axis=0),
         )
 
-    low, high = roc_band(pooled)
-    same = roc_band(copied(list(np.repeat(pooled.patient_ids, 4))))
+    low, high = band(roc, pooled)
+    same = band(roc, copied(list(np.repeat(pooled.patient_ids, 4))))
     assert np.array(same) == pytest.approx(np.array((low, high)), abs=1e-5)
-    narrow = roc_band(copied([str(i) for i in range(320)]))
+    narrow = band(roc, copied([str(i) for i in range(320)]))
     assert (narrow[1] - narrow[0]).mean() < 0.6 * (high - low).mean()
     assert (low <= high).all() and (low <= roc(pooled) + 1e-9).all() and (roc(pooled) <= high + 1e-9).all()
 
@@ -78,7 +79,7 @@ def test_resamples_with_one_class_are_left_out_of_the_band():
     pooled = made_pooled(2, exams=20)
     labels = np.zeros(20, dtype=int)
     labels[:2] = 1
-    low, high = roc_band(replace(pooled, labels=labels))
+    low, high = band(roc, replace(pooled, labels=labels))
     assert np.isfinite([low, high]).all()
 
 

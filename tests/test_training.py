@@ -104,7 +104,7 @@ def test_a_torn_checkpoint_costs_one_interval_only(
     run = start(tmp_path / "run", registry, dataset)
     with pytest.raises(Preempted):
         continue_run(run, registry, dataset, should_stop=stop_before(7))
-    newest = sorted(run.checkpoints.glob("0*"))[-1] / "state.pt"
+    newest = sorted(run.checkpoints.glob("0*"))[-1] / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-10])
     continue_run(run, registry, dataset)
     assert outcome(run) == outcome(straight)

@@ -50,6 +50,7 @@ def test_the_tally_counts_what_the_tables_say(exams, tmp_path):
     assert (found.images, found.missing) == (5, ("e0 mlo", "e1 cc", "e1 mlo", "e2 mlo"))
     assert (found.with_mask, found.with_gaze, found.datasets) == ({"cc": 1}, {}, {})
     assert [(each.kind, each.what, each.about) for each in found.noticed] == [
+        ("missing", "image file not there", ("e0 mlo", "e1 cc", "e1 mlo", "e2 mlo")),
         ("missing", "a", ("y", "z")),
         ("note", "c", ("w", "v")),
         ("note", "b", ("x",)),
@@ -83,6 +84,24 @@ def test_broken_and_identical_images_are_found_by_reading_them(exams, tmp_path):
     assert found.faults.identical == (("e0 cc", "e2 mlo"),)
     assert seen[-1] == (4, 4)
     assert validate(Listed(exams), tmp_path, read_images=False).faults is None
+
+
+def test_what_the_source_says_of_missing_images_is_not_said_again(exams):
+    told = Finding("missing", "the only one", "image file not there")
+    assert [each.about for each in tally(exams, [told], ("0", "1")).noticed] == [("the only one",)]
+
+
+def test_images_are_read_as_the_preparation_to_come_would(exams, tmp_path):
+    breast = np.zeros((80, 60), dtype=np.uint8)
+    breast[20:60, :20] = 200
+    for path in exams[0].images.values():
+        Image.fromarray(breast).save(path)
+    beside = [replace(exams[0], masks={"cc": (Outline(((55.0, 5.0),)),)})]
+    ((*_, reason),) = validate(Listed(beside), tmp_path, jobs=0).faults.unusable
+    assert "outside the breast found; prepare with crop none" in reason
+    assert validate(Listed(beside), tmp_path, jobs=0, crop="none").faults.unusable == ()
+    whole = validate(Listed(beside), tmp_path, jobs=0, crop="none", window="3").faults
+    assert len(whole.unusable) == 2 and "no window '3'" in whole.unusable[0][2]
 
 
 def test_one_class_is_no_fault_of_the_tables_but_said(exams, tmp_path):
@@ -121,6 +140,7 @@ def test_the_command_prints_counts_and_what_is_wrong(raw):
         "images that cannot be used 2",
     ):
         assert line in lines
+    assert "missing 1 image file not there (e004 mlo)" in lines
     assert any("exam e003 view cc: e003_cc.png: not a DICOM, PNG" in line for line in lines)
     assert any("exam e001 view cc: " in line and "x is 'left'" in line for line in lines)
     assert "4 patients are on two sides of the given split (p000, p001, p002, p003)" in finished.stderr

@@ -23,7 +23,8 @@ def benchmark(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Prepared data set.")] = None,
     folds: Annotated[
-        str | None, typer.Option(help="Folds, or 'given': the source's split.", show_default="5")
+        str | None,
+        typer.Option(help="Folds, 'given' (the source's split), or a split file.", show_default="5"),
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(help="Deal the folds so many times.", show_default="1")
@@ -88,7 +89,7 @@ def benchmark(
             with console.progress("timing steps") as report:
                 ratios = step_times(opened, chosen, report)
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
-        write(folder.path, result, pooled)
+        write(opened, result, pooled, chosen)
     show(result, folder.path, as_json=as_json)
     if failures:
         raise typer.Exit(1)

@@ -33,6 +33,11 @@ def _console(*, stderr: bool) -> "Console":
     return console
 
 
+def silence() -> None:
+    """No more notes, warnings and progress: another process speaks for this one."""
+    stderr().quiet = True
+
+
 def note(message: str) -> None:
     """One line for the user's eyes, on stderr."""
     stderr().print(message, markup=False, soft_wrap=True)
@@ -44,7 +49,8 @@ def warn(message: str) -> None:
 
 
 def fail(message: str) -> None:
-    """An error on stderr."""
+    """An error on stderr, even of a process that is silent otherwise."""
+    stderr().quiet = False
     stderr().print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
 
 
@@ -97,6 +103,20 @@ def registry() -> "Registry":
     from gazekit.discovery import load_registry
 
     return load_registry()
+
+
+@contextmanager
+def blaming_plugins() -> Iterator[None]:
+    """An exception that arose in the code of a plugin not ours becomes an error that names it."""
+    try:
+        yield
+    except Exception:
+        if not registry.cache_info().currsize:
+            raise
+        from gazekit.foreign import blaming
+
+        with blaming(registry()):
+            raise
 
 
 def warn_of_failures() -> None:

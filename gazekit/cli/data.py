@@ -16,7 +16,7 @@ from gazekit.cli.gaze_options import (
     readers_and_settings,
 )
 from gazekit.cli.split import split
-from gazekit.cli.validate import validate
+from gazekit.cli.validate import Crop, Window, validate
 
 if TYPE_CHECKING:
     from gazekit.data.preparation_summary import Summary
@@ -36,18 +36,11 @@ def prepare(
         str | None,
         typer.Option(help="Views an exam must have, e.g. cc,mlo.", show_default="all of the source"),
     ] = None,
-    crop: Annotated[
-        Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")
-    ] = "breast",
+    crop: Crop = "breast",
     laterality: Annotated[
         Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
     ] = "auto",
-    window: Annotated[
-        str,
-        typer.Option(
-            help="Window of DICOM files: first, its number or name, range (all that is in the image), or CENTER,WIDTH."
-        ),
-    ] = "first",
+    window: Window = "first",
     dtype: Annotated[Literal["uint8", "uint16"], typer.Option(help="Type of the stored pixels.")] = "uint8",
     gaze: Annotated[
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")

@@ -12,16 +12,20 @@ from gazekit.cli import (
     benchmark,
     console,
     data,
+    doctor,
     evaluate,
+    export,
     gaze,
     generate,
     plugins,
     predict,
     presets,
     report,
+    runs,
     train,
     tune,
 )
+from gazekit.cli.help_text import tidy
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -35,8 +39,11 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("tune")(tune.tune)
+app.command("doctor")(doctor.doctor)
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.add_typer(gaze.app, name="gaze")
 app.add_typer(presets.app, name="presets")
@@ -54,6 +61,10 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    _no_plugins: Annotated[  # main() acts on it, before the plugins that add commands are loaded
+        bool,
+        typer.Option("--no-plugins", help="Leave out all plugins but gazekit's own (GAZEKIT_DISABLE='*')."),
+    ] = False,
 ) -> None:
     """Multi-view image classification supervised by gaze."""
 
@@ -68,10 +79,17 @@ def main() -> None:
     warnings.showwarning = _show_warning
     # short spins: threads that spin for long make a step several times slower when another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if "--no-plugins" in sys.argv:
+        sys.argv.remove("--no-plugins")
+        os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"
     try:
-        if sys.argv[1:2] == ["data"]:
-            generate.add_generators(data.app)
-        app()
+        with console.blaming_plugins():
+            if sys.argv[1:2] == ["data"]:
+                generate.add_generators(data.app)
+            tidy(typer.main.get_command(app))()
+    except BrokenPipeError:  # whoever read our output has seen enough, as in: gazekit … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except GazekitError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-from gazekit.cli import console
+from gazekit.cli import console, plugins_check, plugins_new
 
-app = typer.Typer(help="List and show the components that plugins bring.", no_args_is_help=True)
+app = typer.Typer(help="List, show, check and write the components that plugins bring.", no_args_is_help=True)
+app.command("new")(plugins_new.new)
+app.command("check")(plugins_check.check)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
 
 
@@ -36,38 +38,68 @@ def show(
     name: Annotated[str, typer.Argument(help="Its name, e.g. concat.")],
     as_json: Json = False,
 ) -> None:
-    """Print the signature, the options with types and defaults, and the docstring of a component."""
-    import inspect
-
-    from gazekit.errors import ConfigurationError
-    from gazekit.registry import KINDS
+    """Print where a component comes from, its signature, its options with types and defaults, and its docstring."""
     from gazekit.signature import options_of
 
-    if kind not in KINDS:
-        raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")
+    _check_kind(kind)
     component = console.registry().component(kind, name)
-    options = options_of(component.value)
-    documentation = inspect.getdoc(component.value) or ""
     if as_json:
-        console.print_json(
-            "gazekit.component/1",
-            {
-                "kind": kind,
-                "name": name,
-                "package": component.provenance.distribution,
-                "version": component.provenance.version,
-                "location": component.location,
-                "options": [
-                    {"name": option.name, "type": option.type, "default": option.default}
-                    for option in options
-                ],
-                "documentation": documentation,
-            },
-        )
+        options = [
+            {"name": option.name, "type": option.type, "default": option.default}
+            for option in options_of(component.value)
+        ]
+        facts = {
+            "kind": kind,
+            "name": name,
+            "package": component.provenance.distribution,
+            "version": component.provenance.version,
+            "location": component.location,
+            "file": component.file,
+        }
+        said = {
+            "signature": component.signature,
+            "options": options,
+            "documentation": component.documentation,
+        }
+        console.print_json("gazekit.component/1", facts | said)
         return
     out = console.stdout()
     out.print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
-    out.print(f"from {component.provenance}, {component.location}\n", markup=False)
-    for option in options:
-        out.print(f"  {option}", markup=False)
-    out.print(f"\n{documentation}" if options else documentation, markup=False)
+    lines = [f"from {component.provenance}, {component.location}", component.file, "", component.signature]
+    lines += [f"  {option}" for option in options_of(component.value)]
+    out.print("\n".join([*lines, "", component.documentation]), markup=False, soft_wrap=True)
+
+
+@app.command()
+def docs(
+    kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. fusion.", show_default="all")] = None,
+    package: Annotated[
+        str | None, typer.Option(help="Only what this package brings.", show_default="all")
+    ] = None,
+) -> None:
+    """Print the documentation of the components as Markdown: provenance, signature, docstring."""
+    from gazekit.component import in_words
+    from gazekit.registry import KINDS
+
+    if kind is not None:
+        _check_kind(kind)
+    for each in [kind] if kind else KINDS:
+        found = [
+            component
+            for component in console.registry().components(each)
+            if package in (None, component.provenance.distribution)
+        ]
+        if found:
+            print(f"## {in_words(each).capitalize()}\n")
+        for component in found:
+            print(f"### {component.name}\n")
+            print(f"`{component.signature}`\n\nFrom {component.provenance}, `{component.location}`.\n")
+            print(f"```text\n{component.documentation}\n```\n")
+
+
+def _check_kind(kind: str) -> None:
+    from gazekit.errors import ConfigurationError
+    from gazekit.registry import KINDS
+
+    if kind not in KINDS:
+        raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")

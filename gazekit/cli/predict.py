@@ -1,5 +1,6 @@
-"""``gazekit predict``: probabilities for new exams, from raw images and without gaze."""
+"""``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,10 +8,15 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
+from gazekit.cli.prediction_output import Format, Header, make_writer
 
 if TYPE_CHECKING:
-    from gazekit.evaluation.raw import RawPrediction
+    import torch
 
+    from gazekit.data.grouping import LooseExam
+    from gazekit.evaluation.members import Member
+    from gazekit.evaluation.raw import ExamPrediction, Refusal
+    from gazekit.training.trained import Trained
 
 _OVERLAY_SIDE = 512  # px
 
@@ -20,80 +26,203 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="DICOM, PNG, TIFF or NPY files, or folders of them; names say the view: 0012_cc.dcm."
+            help="DICOM, PNG, TIFF or NPY files in any order, folders of them, or one prepared data set."
         ),
     ],
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further runs, trained alike, to average with: --ensemble RUN [RUN ...]."),
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over the flips and rotations of the training.")
+    ] = False,
     overlays: Annotated[
         Path | None,
         typer.Option(
             help="Folder for PNG overlays of the attention for the positive class (of several: the predicted)."
         ),
     ] = None,
-    device: Device = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the attention as DICOM: Secondary Capture and Segmentation."),
+    ] = None,
+    copy_patient: Annotated[
+        bool,
+        typer.Option("--copy-patient", help="Copy the patient's and study's fields into --dicom-out."),
     ] = False,
+    show_ids: Annotated[
+        bool, typer.Option("--show-ids", help="Also show patient ids and the names of files.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Exams at a time.")] = 8,
+    device: Device = "auto",
+    form: Annotated[
+        Format, typer.Option("--format", help="json, jsonl and csv are written exam by exam.")
+    ] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
-    """Print the probability of every class per exam; images are prepared as the training data were, no gaze needed."""
-    from gazekit.data.grouping import group_images
-    from gazekit.data.preparation_settings import PreparationSettings
-    from gazekit.errors import ConfigurationError, DataError
-    from gazekit.evaluation.raw import RawPrediction, predict_raw
-    from gazekit.training.trained import open_trained
+    """Print each exam's probability of every class and how uncertain it is; no gaze needed.
 
-    trained = open_trained(run, console.registry(), choose_device(device))
-    exams = group_images([path.absolute() for path in images], trained.preset.views)
-    if overlays is not None and trained.attention_map is None:
-        raise ConfigurationError(
-            f"preset '{trained.facts.preset}' has no attention map to draw; leave out --overlays"
-        )
-    found: list[RawPrediction] = []
-    rejected: list[str] = []
+    DICOM files become exams by patient, side, day and view in their headers, other files by their names
+    (0012_cc.png). Images are prepared as the training data were. An exam that the model was not trained for (another
+    view, another modality, one view of two) is refused, and the exit code is then 3.
+    """
+    from gazekit.errors import DataError
+    from gazekit.evaluation.raw import ExamPrediction
+
+    runs, inputs = _runs(run, ensemble or [], images)
+    chosen = choose_device(device)
+    trained = _open(runs, chosen, explained=bool(overlays or dicom_out))
+    members = _members(trained, tta)
+    exams = _exams(inputs, trained[0], dicom_out)
+    explain = overlays is not None or dicom_out is not None
+    predictions, total = _predictions(
+        members, trained[0], exams, inputs, batch_size=batch_size, explain=explain, show_ids=show_ids
+    )
+    answers = sum(len(member.transforms) for member in members)
+    facts = trained[0].facts
+    identified = show_ids and exams is not None
+    header = Header(
+        tuple(each.run.path.name for each in trained),
+        facts.classes,
+        members[0].preset.views,
+        answers,
+        identified,
+    )
+    writer = make_writer("json" if as_json else form, header)
+    by_key = {exam.key: exam for exam in exams or ()}
+    refused: list[Refusal] = []
     with console.progress("predicting") as report:
-        preparation = PreparationSettings.from_json(trained.facts.preparation)
-        attention_map = trained.attention_map if overlays else None
-        predictions = predict_raw(
-            trained.model, trained.preset, preparation, exams, trained.device, attention_map=attention_map
-        )
-        for done, prediction in enumerate(predictions, start=1):
-            if isinstance(prediction, RawPrediction):
-                found.append(prediction)
-                _draw(prediction, overlays)
+        for done, found in enumerate(predictions, start=1):
+            record = _record(found, facts.classes)
+            writer.write(record | (_identity(by_key[found.key]) if identified else {}))
+            if isinstance(found, ExamPrediction):
+                _draw(found, overlays)
+                _write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
             else:
-                rejected.append(f"exam {prediction.exam_id}: {prediction.reason}")
-            report(done, len(exams))
-    _print(found, trained.facts.classes, as_json)
-    if rejected:
-        for line in rejected:
-            console.warn(line)
-        raise DataError(f"{len(rejected)} of {len(exams)} exams could not be read; see above")
+                refused.append(found)
+            report(done, total)
+    writer.close()
+    for each in refused:
+        console.warn(f"{each.key}: {each.reason}")
+    if refused:
+        hint = "" if show_ids else " (--show-ids names their files)"
+        raise DataError(f"{len(refused)} of {total} exams refused; see above{hint}")
 
 
-def _print(found: list["RawPrediction"], classes: tuple[str, ...], as_json: bool) -> None:
-    rows: list[dict[str, Any]] = [
-        {
-            "exam": prediction.exam_id,
-            "probabilities": {
-                name: round(float(p), 6) for name, p in zip(classes, prediction.probabilities, strict=True)
-            },
-            "predicted": classes[int(prediction.probabilities.argmax())],
-        }
-        for prediction in found
-    ]
-    if as_json:
-        console.print_json("gazekit.predictions/1", {"exams": rows})
-    elif rows:
-        console.print_table(
-            ("exam", *(f"p({name})" for name in classes), "predicted"),
-            [
-                (row["exam"], *(f"{p:.3f}" for p in row["probabilities"].values()), row["predicted"])
-                for row in rows
-            ],
+def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The runs, and the inputs that are none: the shell gives ``--ensemble A B`` as one option and one argument."""
+    is_run = {path: bool(ensemble) and (path / "run.json").is_file() for path in images}
+    return (
+        list(dict.fromkeys([run, *ensemble, *(path for path in images if is_run[path])])),
+        [path for path in images if not is_run[path]],
+    )
+
+
+def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
+    """Open the runs. Raises ConfigurationError: not trained alike, or no attention map to draw."""
+    from gazekit.errors import ConfigurationError
+    from gazekit.training.trained import check_alike, open_trained
+
+    trained = [open_trained(path, console.registry(), device) for path in runs]
+    check_alike(trained)
+    if explained and not any(each.attention_map for each in trained):
+        raise ConfigurationError(
+            f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays and --dicom-out"
         )
-        console.note("not a medical device")
+    return trained
 
 
-def _draw(prediction: "RawPrediction", folder: Path | None) -> None:
+def _members(trained: "list[Trained]", tta: bool) -> "list[Member]":
+    from gazekit.evaluation.members import IDENTITY, Member, trained_transforms
+
+    height, width = trained[0].facts.preparation["size"]
+    return [
+        Member(
+            each.model,
+            each.preset,
+            each.attention_map,
+            trained_transforms(each.preset.training.augmentation, height / width) if tta else IDENTITY[None],
+        )
+        for each in trained
+    ]
+
+
+def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "list[LooseExam] | None":
+    """Exams of loose images; None if the input is a prepared data set."""
+    from gazekit.data.grouping import group_images
+    from gazekit.data.image import is_dicom
+    from gazekit.data.manifest import MANIFEST
+    from gazekit.errors import ConfigurationError
+
+    if any((path / MANIFEST).is_file() for path in inputs):
+        if len(inputs) > 1 or dicom_out is not None:
+            raise ConfigurationError(
+                "a prepared data set is predicted alone and without --dicom-out; give image files for that"
+            )
+        return None
+    grouping = group_images(
+        [path.absolute() for path in inputs], trained.preset.views, trained.facts.modalities
+    )
+    for reason, count in grouping.left_out.items():
+        console.warn(f"left out {count} image{'s' if count > 1 else ''}: {reason}")
+    if dicom_out is not None:
+        for exam in grouping.exams:
+            if not all(map(is_dicom, exam.images.values())):
+                raise ConfigurationError(
+                    f"--dicom-out refers to DICOM images, and those of {exam.key} are none"
+                )
+    return grouping.exams
+
+
+def _predictions(
+    members: "list[Member]",
+    trained: "Trained",
+    exams: "list[LooseExam] | None",
+    inputs: list[Path],
+    *,
+    batch_size: int,
+    explain: bool,
+    show_ids: bool,
+) -> "tuple[Iterator[ExamPrediction | Refusal], int]":
+    """What is predicted, as it comes, and of how many exams."""
+    from gazekit.data.preparation_settings import PreparationSettings
+    from gazekit.evaluation.raw import predict_loose, predict_prepared
+    from gazekit.training.trained import open_data
+
+    device = trained.device
+    if exams is None:
+        dataset = open_data(trained, inputs[0])
+        found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
+        return found, len(dataset)
+    preparation = PreparationSettings.from_json(trained.facts.preparation)
+    loose = predict_loose(
+        members, preparation, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
+    )
+    return loose, len(exams)
+
+
+def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict[str, Any]:
+    from gazekit.evaluation.raw import Refusal
+
+    if isinstance(found, Refusal):
+        return {"exam": found.key, "status": "refused", "reason": found.reason}
+    return {
+        "exam": found.key,
+        "status": "predicted",
+        "probabilities": {
+            name: round(float(p), 6) for name, p in zip(classes, found.probabilities, strict=True)
+        },
+        "predicted": classes[int(found.probabilities.argmax())],
+        "entropy": round(found.entropy, 6),
+        "spread": None if found.spread is None else round(found.spread, 6),
+    }
+
+
+def _identity(exam: "LooseExam") -> dict[str, Any]:
+    return {"patient": exam.patient, "images": {view: str(path) for view, path in exam.images.items()}}
+
+
+def _draw(prediction: "ExamPrediction", folder: Path | None) -> None:
     if folder is None:
         return
     from PIL import Image
@@ -107,5 +236,29 @@ def _draw(prediction: "RawPrediction", folder: Path | None) -> None:
             picture = Image.fromarray(overlay(prediction.images[view], attention))
             zoom = -(-_OVERLAY_SIDE // max(picture.size))  # a small model's image is too small to look at
             picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BICUBIC).save(
-                folder / f"{prediction.exam_id}_{view}.png"
+                folder / f"{prediction.key}_{view}.png"
             )
+
+
+def _write_dicom(
+    prediction: "ExamPrediction",
+    exam: "LooseExam | None",
+    folder: Path | None,
+    trained: "list[Trained]",
+    copy_patient: bool,
+) -> None:
+    if folder is None or exam is None:
+        return
+    from gazekit.dicom_out import AttentionSource, write_attention
+
+    facts = trained[0].facts
+    explained = facts.classes[-1 if len(facts.classes) == 2 else int(prediction.probabilities.argmax())]
+    for view, attention in prediction.attention.items():
+        source = AttentionSource(
+            image=exam.images[view],
+            window=facts.preparation["window"],
+            geometry=prediction.geometry[view],
+            explained=explained,
+            model=" + ".join(dict.fromkeys(each.facts.preset for each in trained)),
+        )
+        write_attention(folder, f"{prediction.key}_{view}", source, attention, copy_patient=copy_patient)

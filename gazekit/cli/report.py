@@ -1,7 +1,7 @@
-"""``gazekit report``: one page that shows a run."""
+"""``gazekit report``: one page that shows a run or a study."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,66 +10,116 @@ from gazekit.cli.device import Device, choose_device
 
 if TYPE_CHECKING:
     from gazekit.data.prepared import PreparedDataset
-    from gazekit.evaluation.evaluate import Metrics
     from gazekit.evaluation.prediction import Predictions
-    from gazekit.report.page import Section
+    from gazekit.report.run_page import RunPage
     from gazekit.training.trained import Trained
 
-WITH, WITHOUT = "attention", "attention without gaze supervision"
+WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run directory of gazekit train, or study of gazekit benchmark.")
+    ],
     without: Annotated[
         Path | None,
-        typer.Option(
-            help="A run without gaze supervision on the same data, for the picture beside this one."
-        ),
+        typer.Option(help="A run on the same data to compare with, such as one without gaze supervision."),
     ] = None,
     split: Annotated[Literal["test", "val", "train"], typer.Option(help="Part of the run's split.")] = "test",
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Probability above which the second class is called; 'val': the best by Youden's index on the "
+            "validation part."
+        ),
+    ] = "0.5",
+    exam: Annotated[
+        list[str] | None,
+        typer.Option(help="Exam of the figure; may be repeated.", show_default="the first two of each class"),
+    ] = None,
+    cases: Annotated[int, typer.Option(min=0, help="Exams in the case browser at most.")] = 200,
     device: Device = "auto",
 ) -> None:
-    """Write report.html into the run directory: metrics, attention beside gaze, ROC, training curves, provenance.
+    """Write report.html into the directory of a run or a study: one page that needs nothing else, and no network.
 
-    The exams of the picture are the first two of each class, not a choice. Also writes attention.png.
+    Of a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
+    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of a study: its
+    tables and figures, and a panel per system; the options are for runs.
     """
-    from gazekit.evaluation.evaluate import evaluate
-    from gazekit.report.page import write_page
+    if (run / "study.json").is_file():
+        from gazekit.report.study_page import write_study_page
+        from gazekit.report.study_report import study_page
+
+        path = run / "report.html"
+        write_study_page(path, study_page(run))
+    else:
+        path = _report_run(run, without, split, threshold, tuple(exam or ()), cases, device)
+    console.stdout().print(str(path), markup=False, soft_wrap=True)
+
+
+def _report_run(
+    run: Path,
+    without: Path | None,
+    part: str,
+    threshold: str,
+    exams: tuple[str, ...],
+    cases: int,
+    device: Device,
+) -> Path:
+    from gazekit.report.run_page import write_run_page
+    from gazekit.report.run_report import run_page
     from gazekit.training.trained import open_data, open_trained
 
     registry, chosen = console.registry(), choose_device(device)
     trained = open_trained(run, registry, chosen)
     dataset = open_data(trained, None)
-    own = trained.predict(dataset, split)
-    columns: dict[str, Predictions] = {}
+    own = trained.predict(dataset, part)
+    systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
         other = open_trained(without, registry, chosen)
-        columns[WITHOUT] = other.predict(dataset, split)
-        _check_same(trained, other, own, columns[WITHOUT])
-    columns["attention with gaze supervision" if trained.preset.gaze else WITH] = own
-    metrics = evaluate(dataset, own)
-    labels = dataset.labels[own.indices]
-    classes = ", ".join(f"{int((labels == k).sum())} {name}" for k, name in enumerate(dataset.classes))
-    path = trained.run.path / "report.html"
-    write_page(
-        path,
-        title=f"{trained.facts.preset}: {trained.run.path.name}",
-        summary=f"{split} part: {len(labels)} exams ({classes})." + _leak(trained),
-        metrics=metrics,
-        sections=[
-            *_attention(trained, dataset, columns),
-            *_roc(dataset, own, metrics, split),
-            _training(trained),
-        ],
-        facts=_facts(trained, dataset),
+        theirs = other.predict(dataset, part)
+        _check_same(trained, other, own, theirs)
+        title = f"of {other.run.path.name}" if other.preset.gaze else WITHOUT
+        systems[title] = theirs
+    value, origin = _threshold(threshold, trained, dataset)
+    page = run_page(
+        trained,
+        dataset,
+        systems,
+        part=part,
+        threshold=value,
+        threshold_origin=origin,
+        exams=exams,
+        cases=cases,
     )
-    console.stdout().print(str(path), markup=False)
+    path = trained.run.path / "report.html"
+    write_run_page(path, page)
+    _write_picture(trained.run.path, page)
+    return path
 
 
-def _leak(trained: "Trained") -> str:
-    if not trained.facts.leak:
-        return ""
-    return f" The split leaks, these numbers flatter the model: {trained.facts.leak}."
+def _threshold(wanted: str, trained: "Trained", dataset: "PreparedDataset") -> tuple[float, str]:
+    from gazekit.errors import ConfigurationError
+    from gazekit.report.confusion import youden_threshold
+    from gazekit.report.curves import is_binary
+    from gazekit.report.run_report import pooled_of
+
+    if wanted == "val":
+        validation = pooled_of(dataset, trained.predict(dataset, "val"))
+        if not is_binary(validation):
+            raise ConfigurationError(
+                "--threshold val: the validation part does not hold two classes; give a number"
+            )
+        return youden_threshold(
+            validation
+        ), "The threshold of the greatest Youden index on the validation part."
+    try:
+        value = float(wanted)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise ConfigurationError(f"--threshold {wanted}: expected a number between 0 and 1, or 'val'")
+    return value, "The threshold was given, not chosen on these exams."
 
 
 def _check_same(trained: "Trained", other: "Trained", own: "Predictions", theirs: "Predictions") -> None:
@@ -83,82 +133,11 @@ def _check_same(trained: "Trained", other: "Trained", own: "Predictions", theirs
         )
 
 
-def _attention(
-    trained: "Trained", dataset: "PreparedDataset", columns: "dict[str, Predictions]"
-) -> "list[Section]":
-    from gazekit.atomic import disk_errors
-    from gazekit.report.attention import attention_panels, choose_exams
-    from gazekit.report.figures import attention_figure
-    from gazekit.report.page import Section
+def _write_picture(folder: Path, page: "RunPage") -> None:
+    """The figure of the page as files, to be used elsewhere."""
+    from gazekit.atomic import write_atomically
+    from gazekit.report.page import rendered
 
-    drawn = {title: predictions for title, predictions in columns.items() if predictions.attention}
-    if not drawn:
-        return []
-    exams = choose_exams(dataset, list(drawn.values())[-1].indices)
-    figure = attention_figure(attention_panels(dataset, exams, drawn, trained.preset.views), list(drawn))
-    picture = trained.run.path / "attention.png"
-    with disk_errors(picture):
-        figure.savefig(picture)
-    return [
-        Section(
-            "Where the model looked",
-            figure,
-            "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
-            "The first two exams of each class in this part that have gaze. Attention explains the "
-            f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class.",
-        )
-    ]
-
-
-def _roc(
-    dataset: "PreparedDataset", predictions: "Predictions", metrics: "Metrics", split: str
-) -> "list[Section]":
-    from gazekit.report.charts import roc_figure
-    from gazekit.report.page import Section
-
-    if len(dataset.classes) != 2:
-        return []
-    labels = dataset.labels[predictions.indices]
-    figure = roc_figure(labels, predictions.probabilities[:, 1], metrics["classification"]["auc"])
-    return [Section("ROC curve", figure, f"ROC curve of the {split} part.")]
-
-
-def _training(trained: "Trained") -> "Section":
-    from gazekit.report.charts import training_figure
-    from gazekit.report.page import Section
-
-    figure = training_figure(trained.run.read_metrics())
-    text = "Unweighted loss terms of the training part; the epoch is selected by the validation AUC alone."
-    return Section("Training", figure, "Loss terms and validation AUC by epoch.", text)
-
-
-def _facts(trained: "Trained", dataset: "PreparedDataset") -> dict[str, dict[str, Any]]:
-    from collections import Counter
-
-    from gazekit.data.splits import read_split
-
-    facts, preset = trained.facts, trained.preset
-    environment = trained.run.read_json("environment.json")
-    plugins = trained.run.read_json("plugins.json")
-    parts = Counter(read_split(trained.run.split).values())
-    height, width = dataset.size
-    return {
-        "Run": {
-            "preset": f"{facts.preset}: {preset.description}",
-            "seed": facts.seed,
-            "device": facts.device,
-            "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
-            "epochs": preset.training.epochs,
-        },
-        "Data": {
-            "exams": f"{parts['train']} to train on, {parts['val']} to validate, {parts['test']} to test",
-            "views": ", ".join(preset.views),
-            "image size": f"{height} × {width} px",
-            "fingerprint": facts.fingerprint[:16],
-        },
-        "Software": {
-            "python": environment["python"],
-            **environment["packages"],
-            "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
-        },
-    }
+    if page.picture is not None:
+        for kind in ("png", "svg"):
+            write_atomically(folder / f"{page.picture_name}.{kind}", rendered(page.picture.figure, kind))

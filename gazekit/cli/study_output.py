@@ -8,20 +8,47 @@ from typing import TYPE_CHECKING
 from gazekit.cli import console
 
 if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
     from gazekit.study.result import Pooled, StudyResult
+    from gazekit.study.study import Study
 
 
-def write(folder: Path, result: "StudyResult", pooled: "Mapping[str, Pooled]") -> None:
+def write(
+    study: "Study", result: "StudyResult", pooled: "Mapping[str, Pooled]", device: "torch.device"
+) -> None:
     """Write results.json, .md, .tex, .csv and the figures. Raises: StorageError."""
     from gazekit.atomic import disk_errors, write_atomically
     from gazekit.report.study_figures import study_figures
     from gazekit.report.study_formats import write_tables
 
+    folder = study.folder.path
     write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
     write_tables(folder, result)
+    figures = study_figures(result, pooled) | _attention(study, device)
     with disk_errors(folder):
-        for name, figure in study_figures(result, pooled).items():
+        for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png")
+
+
+def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":
+    """Attention of the systems side by side on the first exam of each class that the first fold tests."""
+    from dataclasses import replace
+
+    from gazekit.data.splits import indices_of
+    from gazekit.report.attention import attention_panels, choose_exams
+    from gazekit.report.figures import attention_figure
+    from gazekit.study.explaining import explain
+
+    dataset = study.dataset
+    tested = indices_of(dataset, next(iter(study.splits.values())), "test")
+    exams = choose_exams(dataset, tested, per_class=1)
+    explained = explain(study, exams, device)
+    if not explained:
+        return {}
+    panels = attention_panels(dataset, exams, explained, dataset.views)
+    return {"attention": attention_figure([replace(p, probability=None) for p in panels], list(explained))}
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:

@@ -1,8 +1,9 @@
 """``gazekit train``: train a preset on a prepared data set."""
 
 import os
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,14 +19,13 @@ from gazekit.cli.train_options import (
     Seed,
     as_overrides,
 )
+from gazekit.cli.train_start import begin, open_data
+from gazekit.errors import StorageError
 
 if TYPE_CHECKING:
-    import torch
-
-    from gazekit.data.prepared import PreparedDataset
-    from gazekit.preset import Preset
-    from gazekit.registry import Registry
+    from gazekit.training.loop import State
     from gazekit.training.run_directory import RunDirectory
+    from gazekit.training.signals import Signals
 
 
 def train(
@@ -61,15 +61,20 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Also write the metrics as event files, in the run's tensorboard/."
+        ),
+    ] = False,
 ) -> None:
     """Train a preset; writes a run directory with checkpoints, metrics and all that is needed to trace it.
 
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
-    from gazekit.errors import ConfigurationError
-    from gazekit.training.run import start_run
+    from gazekit.training.launcher import is_writer
+    from gazekit.training.signals import stop_on_signals
 
-    registry = console.registry()
     overrides = [
         *(overrides or ()),
         *as_overrides(
@@ -82,109 +87,82 @@ def train(
         ),
     ]
     layers = {"config": config, "environment": os.environ, "overrides": overrides}
-    if resume and out is None:
-        raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
-    if resume and out is not None and (out / "run.json").exists():
-        run = _reopen(out, registry, preset, layers, seed=seed, split=split)
-        dataset = _open_data(data or Path(run.facts().data))
-    elif resume and preset is None:
-        raise ConfigurationError(f"{out}: nothing to resume; start it with --preset as well")
-    elif preset is None:
-        raise ConfigurationError("--preset is needed; gazekit presets list shows them all")
-    else:
-        wanted = registry.preset(preset, **layers)  # type: ignore[arg-type]
-        chosen = choose_device(device)
-        dataset = _open_data(data or _default_data(wanted, registry))
-        parts = _parts(dataset, split, wanted, allow_leak)
-        run = start_run(
-            out or _free_folder(Path("runs"), wanted.name),
-            wanted,
-            registry,
-            dataset,
-            parts,
-            seed=seed or 0,
-            device=chosen,
-            overwrite=overwrite or resume,
-            allow_leak=allow_leak,
-        )
-    _run(run, registry, dataset, choose_device(run.facts().device if device == "auto" else device))
+    with ExitStack() as stack:
+        run = signals = None
+        if is_writer():
+            signals = stack.enter_context(stop_on_signals(patient=False))
+            run = begin(out, preset, layers, data, seed, device, split, allow_leak, resume, overwrite)
+        else:
+            console.silence()
+        stack.enter_context(_joined(device))
+        signals = signals or stack.enter_context(stop_on_signals())
+        signals.patient = True
+        _run(_same_for_all(run), data, device, signals, tensorboard=tensorboard)
 
 
-def _reopen(
-    out: Path,
-    registry: "Registry",
-    preset: str | None,
-    layers: dict[str, Any],
-    *,
-    seed: int | None,
-    split: Path | None,
-) -> "RunDirectory":
-    """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
-    from gazekit.data.splits import read_split
-    from gazekit.errors import ConfigurationError
-    from gazekit.training.run import check_resume, stored_preset
+def _joined(device: str) -> AbstractContextManager[None]:
+    """This process together with the others that torchrun has started."""
+    from gazekit.training.distributed import joined
+
+    return joined(choose_device(device))
+
+
+def _same_for_all(run: "RunDirectory | None") -> "RunDirectory":
+    """The run directory of process 0."""
+    from gazekit.training.distributed import from_writer
     from gazekit.training.run_directory import RunDirectory
 
-    run = RunDirectory.open(out)
-    facts = run.facts()
-    check_resume(run, stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers))
-    if seed not in (None, facts.seed):
-        raise ConfigurationError(f"{out}: began with --seed {facts.seed}; resume without --seed")
-    if split and read_split(split) != read_split(run.split):
-        raise ConfigurationError(f"{out}: began with another split than {split}; resume without --split")
-    return run
-
-
-def _parts(
-    dataset: "PreparedDataset", split: Path | None, preset: "Preset", allow_leak: bool
-) -> dict[str, str]:
-    """The split of the file, else one made as the preset says."""
-    from gazekit.data.splits import make_split, read_split
-
-    if split is not None:
-        return read_split(split)
-    settings = preset.data
-    return make_split(
-        dataset,
-        seed=settings.split_seed,
-        test=settings.test,
-        val=settings.validation,
-        allow_leak=allow_leak,
-    )
+    return RunDirectory.open(Path(from_writer(str(run.path) if run else "")))
 
 
 def _run(
-    run: "RunDirectory", registry: "Registry", dataset: "PreparedDataset", device: "torch.device"
+    run: "RunDirectory", data: Path | None, device: str, signals: "Signals", *, tensorboard: bool
 ) -> None:
     from collections import Counter
 
     from gazekit.cli.train_progress import TrainingProgress
     from gazekit.data.splits import read_split
+    from gazekit.errors import Preempted
+    from gazekit.processes import count, rank
+    from gazekit.training.event_files import EventFiles
     from gazekit.training.run import continue_run, stored_preset
-    from gazekit.training.signals import stop_on_signals
 
+    registry = console.registry()
     with run.lock():
         facts, preset = run.facts(), stored_preset(run, registry)
+    dataset = open_data(data or Path(facts.data))
+    chosen = choose_device(facts.device if device == "auto" else device)
     parts = Counter(read_split(run.split).values())
     console.note(
         f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "
-        f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {device.type}; run "
-        f"directory {run.path}"
+        f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {chosen.type}"
+        f"{f' in {count()} processes' if count() > 1 else ''}; run directory {run.path}"
     )
-    with stop_on_signals() as signals, TrainingProgress(preset, device.type) as progress:
+    with ExitStack() as stack:
+        events = stack.enter_context(EventFiles(run)) if tensorboard and rank() == 0 else None
+        progress = stack.enter_context(TrainingProgress(preset, chosen.type))
+
+        def report(state: "State", batches: int) -> None:
+            progress.report(state, batches)
+            if events is not None and state.batch == 0:  # an epoch has ended, and its line is written
+                events.update()
+
         try:
             state = continue_run(
                 run,
                 registry,
                 dataset,
-                device=device,
+                device=chosen,
                 should_stop=signals.asked,
-                report=progress.report,
+                report=report,
                 note=console.note,
             )
         except Exception as error:
-            run.log(f"stopped: {error}")
+            with suppress(StorageError):  # that is the error already
+                run.log(f"stopped: {error}")
             signals.explain(error, f"gazekit train --out {run.path} --resume")
+            if isinstance(error, Preempted) and rank() > 0:
+                raise typer.Exit(error.exit_code) from None
             raise
     best = f"best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
     run.log(f"finished: {best}")
@@ -195,24 +173,3 @@ def _run(
     if facts.leak:
         console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
     console.note(f"next: gazekit evaluate {run.path}")
-
-
-def _open_data(path: Path) -> "PreparedDataset":
-    from gazekit.data.prepared import PreparedDataset
-
-    return PreparedDataset.open(path)
-
-
-def _default_data(preset: "Preset", registry: "Registry") -> Path:
-    from gazekit.data.default import default_data
-
-    with console.progress("making the default data") as report:
-        return default_data(preset, registry, note=console.note, progress=report)
-
-
-def _free_folder(parent: Path, name: str) -> Path:
-    """``parent/name-1``, or the first number that is free."""
-    number = 1
-    while (parent / f"{name}-{number}").exists():
-        number += 1
-    return parent / f"{name}-{number}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,14 @@ from gazekit.cli.gaze_options import options_of, reader_lookup, readers_and_sett
 
 if TYPE_CHECKING:
     from gazekit.data.validation import Part, Validation
+
+Crop = Annotated[Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="Window of DICOM files: first, its number or name, range (all that is in the image), or CENTER,WIDTH."
+    ),
+]
 
 _NAMED = 3
 """Examples of a finding that the table shows; ``--json`` has them all."""
@@ -26,12 +34,17 @@ def validate(
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Do not read the images, masks and gaze.")
     ] = False,
+    crop: Crop = "breast",
+    window: Window = "first",
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
     ] = False,
 ) -> None:
-    """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why."""
+    """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why.
+
+    Images are read as gazekit data prepare with the same --crop and --window would.
+    """
     from dataclasses import asdict
 
     from gazekit.data.validation import validate as validate_data
@@ -42,6 +55,8 @@ def validate(
             console.registry().create("dataset", dataset, **options_of(overrides)),
             source,
             read_images=not tables_only,
+            crop=crop,
+            window=window,
             jobs=jobs,
             gaze_reader=reader_lookup(readers),
             progress=report,

@@ -74,6 +74,8 @@ class Exams(ABC):
 
         All that the device must know for them is sent before the first one.
         """
+        if not rows:
+            return
         lengths = [len(batch) for batch in rows]
         on_device = torch.split(send(np.concatenate(rows), self.device), lengths)
         maps = [None] * len(rows) if theta is None else torch.split(send(theta, self.device), lengths)

@@ -22,7 +22,11 @@ def cache_folder() -> Path:
 
 
 def default_data(
-    preset: Preset, registry: Registry, *, note: Callable[[str], None], progress: Callable[[int, int], None]
+    preset: Preset,
+    registry: Registry,
+    *,
+    note: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """The prepared default data of a preset, made on first use.
 

@@ -1,5 +1,6 @@
 """DICOM files to images: Modality LUT, VOI LUT, then the inversion of MONOCHROME1."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import JPEGExtended12Bit
 
 from gazekit.data.codestream import claimed_size
-from gazekit.data.dicom_file import damage, open_dicom, open_header, printable
+from gazekit.data.dicom_file import damage, open_dicom, open_identity, printable
 from gazekit.data.grey_scale import grey_scale, look_up
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import FIRST, Choice
@@ -42,14 +43,43 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             laterality=_laterality(dataset),
             view=_view(dataset),
             pixel_spacing_mm=_spacing(dataset),
+            modality=_text(dataset, "Modality"),
         )
 
 
-def read_view(path: Path) -> str | None:
-    """The view position of a DICOM file (``"CC"``), without decoding its pixels. Raises: DataError."""
-    header = open_header(path)
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a DICOM header says of an image; empty where it says nothing.
+
+    Args:
+        patient: the patient's id. With ``study`` and ``date`` it tells exams apart, and is shown only on request.
+        study: unique identifier of the study.
+        date: of the study.
+        side: ``"L"`` or ``"R"``.
+        view: the view position in capitals (``"CC"``).
+        modality: ``"MG"`` for mammograms.
+    """
+
+    patient: str
+    study: str
+    date: str
+    side: str
+    view: str
+    modality: str
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """The header of a DICOM image, without its pixels. Raises: DataError."""
+    header = open_identity(path)
     with damage(path, "its tags cannot be read"):
-        return _view(header)
+        patient, study, date, modality = (
+            _text(header, name) for name in ("PatientID", "StudyInstanceUID", "StudyDate", "Modality")
+        )
+        return ImageHeader(patient, study, date, _laterality(header) or "", _view(header) or "", modality)
+
+
+def _text(dataset: Any, name: str) -> str:
+    return str(dataset.get(name) or "").strip()
 
 
 def _decode(dataset: Any, path: Path) -> NDArray[Any]:

@@ -35,8 +35,9 @@ _GREY = (
 )
 _ABOUT = (
     *("ImageLaterality", "Laterality", "ViewCodeSequence", "ViewPosition", "PixelSpacing"),
-    "ImagerPixelSpacing",
+    *("ImagerPixelSpacing", "Modality"),
 )
+_WHOSE = ("PatientID", "StudyInstanceUID", "StudyDate")
 _PIXELS = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
@@ -52,10 +53,15 @@ def open_dicom(path: Path) -> Any:
     return dataset
 
 
-def open_header(path: Path) -> Any:
-    """The tags that say which view an image is, and its size, without its pixels. Raises: DataError."""
+def open_identity(path: Path) -> Any:
+    """The tags that say which view an image is, its size, whose it is and of which visit. Raises: DataError."""
+    return open_tags(path, (*_IMAGE, *_ABOUT, *_WHOSE))
+
+
+def open_tags(path: Path, tags: tuple[str, ...]) -> Any:
+    """These tags of a DICOM file and no others. Raises: DataError."""
     with damage(path, "cannot be read as DICOM"):
-        return _read(path, (*_IMAGE, *_ABOUT))
+        return _read(path, tags)
 
 
 def printable(value: object) -> str:

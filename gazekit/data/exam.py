@@ -6,6 +6,8 @@ from pathlib import Path
 
 from gazekit.data.lesions import Lesion
 
+NOT_THERE = "image file not there"
+"""What a finding says of an image that the tables name and the folder lacks."""
 KINDS = ("dropped", "missing", "disagrees", "note")
 """Kinds of findings, the gravest first."""
 

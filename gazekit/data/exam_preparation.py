@@ -128,6 +128,7 @@ def _prepare_view(task: Task, view: str) -> _View:
         "has_gaze": int(prepared.gaze is not None),
         "has_mask": int(prepared.mask is not None),
         "laterality": side or "",
+        "modality": raw.modality,
         "raw_height": raw.pixels.shape[0],
         "raw_width": raw.pixels.shape[1],
         **geometry.to_numbers(),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import Reject, Task
 from gazekit.data.parallel import available_cores
-from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.preparation_settings import Crop, PreparationSettings
 from gazekit.data.preparation_source import tasks_of, views_of
 from gazekit.data.preparation_workers import prepare_all
+from gazekit.data.window import FIRST
 
 if TYPE_CHECKING:
     from gazekit.interfaces import GazeReader
@@ -42,6 +43,9 @@ def find_faults(
     jobs: int | None,
     gaze_reader: "Callable[[str], GazeReader] | None",
     progress: Callable[[int, int], None],
+    *,
+    crop: Crop = "breast",
+    window: str = FIRST,
 ) -> Faults:
     """Read every image that is there, with its masks and gaze, as a preparation does.
 
@@ -50,12 +54,16 @@ def find_faults(
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         progress: called with (images done, images).
+        crop, window: as of the preparation.
     """
     views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
     images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
+    if not images:
+        return Faults((), ())
     unusable: list[tuple[str, str, str]] = []
     owners: dict[str, list[str]] = defaultdict(list)
-    tasks = _tasks(images, root, gaze_reader)
+    settings = PreparationSettings(views, _SIZE, crop, window=window)
+    tasks = _tasks(images, root, settings, gaze_reader)
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
             if isinstance(result, Reject):
@@ -68,7 +76,10 @@ def find_faults(
 
 
 def _tasks(
-    images: Iterable[tuple[Exam, str]], root: Path, gaze_reader: "Callable[[str], GazeReader] | None"
+    images: Iterable[tuple[Exam, str]],
+    root: Path,
+    settings: PreparationSettings,
+    gaze_reader: "Callable[[str], GazeReader] | None",
 ) -> Iterator[Task | Reject]:
     for view, of_view in groupby(images, key=lambda image: image[1]):
         alone = [
@@ -80,7 +91,7 @@ def _tasks(
             )
             for exam, _ in of_view
         ]
-        yield from tasks_of(alone, root, PreparationSettings((view,), _SIZE), gaze_reader, None)
+        yield from tasks_of(alone, root, replace(settings, views=(view,)), gaze_reader, None)
 
 
 def _only(values: Mapping[str, T], view: str) -> dict[str, T]:

@@ -9,7 +9,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gazekit.data.dicom import read_dicom, read_view
+from gazekit.data.dicom import ImageHeader, read_dicom, read_image_header
 from gazekit.data.dicom_file import PREFIX, PREFIX_AT
 from gazekit.data.image_limits import check_bytes, check_pixels
 from gazekit.data.raw_image import RawImage
@@ -38,7 +38,7 @@ def read_image(path: Path, window: Choice = FIRST) -> RawImage:
             of the field, or without the chosen window.
     """
     path = Path(path)
-    if _is_dicom(path):
+    if is_dicom(path):
         return read_dicom(path, window)
     with path.open("rb") as file:
         is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
@@ -49,13 +49,13 @@ def read_image(path: Path, window: Choice = FIRST) -> RawImage:
     return RawImage(stored=values, pixels=_scale(values, window, path))
 
 
-def image_view(path: Path) -> str | None:
-    """The view position in a file's header (``"CC"``), without decoding it. Raises: DataError."""
-    return read_view(path) if _is_dicom(path) else None
+def image_header(path: Path) -> ImageHeader | None:
+    """What the header of a DICOM file says, without its pixels; None for other formats. Raises: DataError."""
+    return read_image_header(path) if is_dicom(path) else None
 
 
-def _is_dicom(path: Path) -> bool:
-    """By its prefix, or else its name."""
+def is_dicom(path: Path) -> bool:
+    """By its prefix, or else its name. Raises: DataError."""
     try:
         with path.open("rb") as file:
             head = file.read(PREFIX_AT + len(PREFIX))

@@ -45,6 +45,9 @@ def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], 
             "with_mask": _per_view(header["views"], prepared, "has_mask"),
             "unmatched_recordings": unmatched,
         },
+        "modalities": sorted(
+            {view.get("modality", "") for entry in prepared for view in entry["views"]} - {""}
+        ),
         "duplicates": _duplicates(prepared),
     }
     return json.dumps(manifest, indent=2) + "\n"

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext
+from multiprocessing.synchronize import RLock
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,7 +72,7 @@ def ordered_map(
         yield from map(function, tasks)
         return
     pending: deque[tuple[T, ProcessFuture[R]]] = deque()
-    context = multiprocessing.get_context("spawn")
+    context = _KeepingContext()
     pool = ProcessPool(
         jobs, context=context, initializer=_start_worker, initargs=(function, limits.mebibytes)
     )
@@ -89,6 +91,21 @@ def ordered_map(
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
+
+
+class _KeepingContext(SpawnContext):
+    """Starts workers afresh, and keeps their locks as long as it lives.
+
+    Pebble gives them up before it stops the workers; one that is still starting then would die with a traceback.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[RLock] = []
+
+    def RLock(self) -> RLock:  # noqa: N802
+        self._kept.append(super().RLock())
+        return self._kept[-1]
 
 
 def available_cores() -> int:

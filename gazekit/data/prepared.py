@@ -35,6 +35,7 @@ class PreparedDataset:
         split: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
         datasets: part of the source that an exam comes from; empty where there is only one.
         fingerprint: of labels, arrays and settings; equal for equal data.
+        modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
         image_names: image files relative to the source, per exam a mapping from view.
@@ -54,6 +55,7 @@ class PreparedDataset:
     split: tuple[str, ...] | None
     datasets: tuple[str, ...]
     fingerprint: str
+    modalities: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, ...], ...] = ()
     geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
     image_names: tuple[dict[str, str], ...] = field(default=(), repr=False)
@@ -85,6 +87,7 @@ class PreparedDataset:
             split=splits if all(splits) else None,
             datasets=tuple(row["dataset"] for row in first),
             fingerprint=manifest["fingerprint"],
+            modalities=tuple(manifest.get("modalities", ())),
             duplicates=tuple(map(tuple, manifest["duplicates"])),
             geometry=tuple({row["view"]: Geometry.from_numbers(row) for row in rows} for rows in exams),
             image_names=tuple({row["view"]: row["image"] for row in rows} for rows in exams),

@@ -18,6 +18,7 @@ class RawImage:
         laterality: ``"L"`` or ``"R"`` where the file says so, else None.
         view: the view position as the file names it, in capitals (``"CC"``, ``"MLO"``), else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
+        modality: as a DICOM file says (``"MG"``), else empty.
     """
 
     stored: NDArray[Any]
@@ -25,6 +26,7 @@ class RawImage:
     laterality: str | None = None
     view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
+    modality: str = ""
 
     def digest(self) -> str:
         """A hash of the stored values: the same for one image in two formats, compressions or depths of type."""

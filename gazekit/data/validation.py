@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazekit.data.exam import KINDS, Exam, Finding
+from gazekit.data.exam import KINDS, NOT_THERE, Exam, Finding
 from gazekit.data.faults import Faults, find_faults
 from gazekit.data.leaks import find_leak
+from gazekit.data.preparation_settings import Crop
 from gazekit.data.preparation_source import classes_of, list_exams
 from gazekit.data.splits import PARTS
+from gazekit.data.window import FIRST
 from gazekit.errors import DataError
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ def validate(
     root: Path,
     *,
     read_images: bool = True,
+    crop: Crop = "breast",
+    window: str = FIRST,
     jobs: int | None = None,
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -93,6 +97,7 @@ def validate(
     Args:
         source, root: which exams there are below the folder of the raw data set.
         read_images: read every image with its masks and gaze too, not only the tables.
+        crop, window: of the preparation that is to come: what it would refuse may depend on them.
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         progress: called with (images done, images).
@@ -108,7 +113,8 @@ def validate(
     validation = tally(exams, findings, classes, refused)
     if not read_images:
         return validation
-    return replace(validation, faults=find_faults(exams, root, jobs, gaze_reader, progress))
+    faults = find_faults(exams, root, jobs, gaze_reader, progress, crop=crop, window=window)
+    return replace(validation, faults=faults)
 
 
 def tally(
@@ -122,6 +128,10 @@ def tally(
         refused: why no preparation is possible, or empty.
     """
     images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
+    missing = tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file())
+    findings = list(findings)
+    if not any(each.what == NOT_THERE for each in findings):
+        findings += [Finding("missing", name, NOT_THERE) for name in missing]
     parts = {part: [exam for exam in exams if exam.split == part] for part in PARTS}
     leak = find_leak((exam.exam_id, exam.patient_id, exam.split or "") for exam in exams)
     datasets = Counter(exam.dataset for exam in exams)
@@ -133,7 +143,7 @@ def tally(
         two_sided=leak.patients if leak else (),
         refused=refused,
         images=len(images),
-        missing=tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file()),
+        missing=missing,
         with_mask=_per_view(exams, "masks"),
         with_gaze=_per_view(exams, "gaze"),
         noticed=_noticed(findings),

@@ -1,14 +1,17 @@
 """Run a model over exams: each exam once, in order, whatever the batch size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gazekit.data.batches import Exams
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier, probabilities
+from gazekit.processes import count, gathered, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def predict(
     batch_size: int,
     attention_map: AttentionMap | None = None,
 ) -> Predictions:
-    """Predict all exams in evaluation mode.
+    """Predict all exams in evaluation mode; processes that train together share out the batches, and all get all.
 
     Args:
         model: its mode is restored afterwards.
@@ -47,7 +50,9 @@ def predict(
     was_training = model.training
     model.eval()
     logits, attention = [], []
-    for batch in exams.batches(exams.in_order(batch_size)):
+    batches = exams.in_order(batch_size)
+    shared = count() > 1 and attention_map is None
+    for batch in exams.batches(batches[rank() :: count()] if shared else batches):
         gaze = batch.gaze if model.needs_gaze else None
         if attention_map is None:
             with torch.no_grad():
@@ -57,7 +62,9 @@ def predict(
             attention.append({view: maps[view].cpu() for view in exams.views if view in maps})
         logits.append(output.logits.detach())
     model.train(was_training)
-    joined = torch.cat(logits).cpu()
+    joined = torch.cat(logits or [torch.empty(0, model.head.out_features)]).cpu()
+    if shared:
+        joined = _in_order(gathered(joined)[0], batches)
     return Predictions(
         indices=exams.indices,
         logits=joined.numpy(),
@@ -66,3 +73,9 @@ def predict(
             view: torch.cat([maps[view] for maps in attention]).numpy() for view in (attention or [{}])[0]
         },
     )
+
+
+def _in_order(rows: Tensor, batches: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Rows that come process by process, each of which had every ``count()``-th batch."""
+    came = np.concatenate([batch for first in range(count()) for batch in batches[first :: count()]])
+    return rows[torch.as_tensor(np.argsort(came))]

@@ -1,95 +1,204 @@
-"""Prediction on raw image files, prepared in memory as the training data were."""
+"""Prediction exam by exam, as they come: of raw image files, prepared in memory as the training data were, or of
+prepared ones.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gazekit.data.batches import ResidentExams
+from gazekit.data.batches import Stored
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject, Task
+from gazekit.data.feed import check_gaze_of_all, check_views
+from gazekit.data.geometry import Geometry
+from gazekit.data.grouping import LooseExam
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.preparation_workers import prepare_all
+from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
-from gazekit.evaluation.prediction import predict
-from gazekit.interfaces import AttentionMap
-from gazekit.model import MultiViewClassifier
-from gazekit.preset import Preset
+from gazekit.evaluation.members import Member, ask
+from gazekit.evaluation.uncertainty import predictive_entropy, spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RawPrediction:
-    """What a model says of one exam.
+class ExamPrediction:
+    """What one or several models say of one exam.
 
     Args:
-        exam_id: from the file names.
-        probabilities: ``[classes]``.
+        key: of the exam.
+        probabilities: ``[classes]``, the mean of the answers.
+        entropy: of these, in bits.
+        spread: of the answers, see ``uncertainty``; None for a single answer.
         images: view → prepared image ``[H, W]`` in [0, 1].
         attention: view → ``[h, w]`` of the explained class; empty if not asked for.
+        geometry: view → raw to prepared pixels.
     """
 
-    exam_id: str
-    probabilities: NDArray[np.float32]
-    images: dict[str, NDArray[np.float32]]
-    attention: dict[str, NDArray[np.float32]]
+    key: str
+    probabilities: NDArray[np.float64]
+    entropy: float
+    spread: float | None
+    images: dict[str, NDArray[np.float32]] = field(repr=False)
+    attention: dict[str, NDArray[np.float32]] = field(repr=False)
+    geometry: dict[str, Geometry] = field(repr=False)
 
 
-def predict_raw(
-    model: MultiViewClassifier,
-    preset: Preset,
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An exam that is not predicted, and why; file names only where they may be shown."""
+
+    key: str
+    reason: str
+
+
+def predict_loose(
+    members: Sequence[Member],
     preparation: PreparationSettings,
-    exams: Sequence[Exam],
+    exams: Sequence[LooseExam],
     device: torch.device,
     *,
-    attention_map: AttentionMap | None = None,
-) -> Iterator[RawPrediction | Reject]:
-    """Predict exams in order, decoded in child processes; one whose files cannot be used is yielded as a Reject.
+    batch_size: int = 8,
+    explain: bool = False,
+    show_names: bool = False,
+) -> Iterator[ExamPrediction | Refusal]:
+    """Predict exams in order, decoded in child processes, with no more of them in memory than are under way.
 
     Args:
-        model, preset: trained.
-        preparation: settings of the data that it was trained on.
-        exams: with absolute image paths, without gaze.
-        device: of the model.
-        attention_map: also explain with it.
+        members: trained alike.
+        preparation: settings of the data that they were trained on.
+        exams: with absolute paths.
+        device: of the models.
+        batch_size: exams at a time.
+        explain: also with attention.
+        show_names: whether a reason may hold the name of a file.
 
     Raises:
-        ConfigurationError: the model reads gaze at inference.
+        ConfigurationError: a model reads gaze at inference.
     """
-    if model.needs_gaze:
-        raise ConfigurationError(
-            f"preset '{preset.name}' reads gaze at inference; evaluate it on a prepared data set"
-        )
-    settings = replace(preparation, views=preset.views)
-    tasks = (Task(exam, {}, settings, Path(next(iter(exam.images.values())).anchor)) for exam in exams)
+    for member in members:
+        if member.model.needs_gaze:
+            raise ConfigurationError(
+                f"preset '{member.preset.name}' reads gaze at inference; predict a prepared data set with gaze"
+            )
+    settings = replace(preparation, views=members[0].preset.views)
+    waiting: list[tuple[LooseExam, PreparedExam | Reject]] = []
+    tasks = (_task(exam, settings) for exam in exams)
     with closing(prepare_all(tasks, min(available_cores(), len(exams)))) as results:
-        for exam, prepared in zip(exams, results, strict=True):
-            if isinstance(prepared, Reject):
-                yield prepared
-            else:
-                yield _predict_one(model, preset, exam, prepared, device, attention_map)
+        for pair in zip(exams, results, strict=True):
+            waiting.append(pair)
+            if len(waiting) == batch_size:
+                yield from _decided(members, waiting, device, explain, show_names)
+                waiting = []
+    yield from _decided(members, waiting, device, explain, show_names)
 
 
-def _predict_one(
-    model: MultiViewClassifier,
-    preset: Preset,
-    exam: Exam,
-    prepared: PreparedExam,
+def predict_prepared(
+    members: Sequence[Member],
+    dataset: PreparedDataset,
     device: torch.device,
-    attention_map: AttentionMap | None,
-) -> RawPrediction:
-    resident = ResidentExams(
-        prepared.images[None, :, None], preset, device, indices=np.zeros(1, dtype=np.int64)
-    )
-    found = predict(model, resident, batch_size=1, attention_map=attention_map)
-    scale = np.iinfo(prepared.images.dtype).max
-    return RawPrediction(
-        exam_id=exam.exam_id,
-        probabilities=found.probabilities[0],
-        images={view: prepared.images[i].astype(np.float32) / scale for i, view in enumerate(preset.views)},
-        attention={view: maps[0] for view, maps in found.attention.items()},
-    )
+    *,
+    batch_size: int = 8,
+    explain: bool = False,
+) -> Iterator[ExamPrediction]:
+    """Predict all exams of a prepared data set in order, a batch in memory at a time.
+
+    Raises:
+        ConfigurationError: the data lack a view of the models.
+        DataError: an exam lacks gaze that a model reads.
+    """
+    views = members[0].preset.views
+    check_views(dataset, members[0].preset)
+    needs_gaze = any(member.model.needs_gaze for member in members)
+    if needs_gaze:
+        check_gaze_of_all(dataset, np.arange(len(dataset)), members[0].preset)
+    columns = [dataset.views.index(view) for view in views]
+    for start in range(0, len(dataset), batch_size):
+        rows = slice(start, start + batch_size)
+        images = np.ascontiguousarray(dataset.images[rows][:, columns])
+        gaze = np.ascontiguousarray(dataset.gaze[rows][:, columns]) if needs_gaze else None
+        yield from _predictions(
+            members,
+            dataset.exam_ids[rows],
+            images,
+            dataset.geometry[rows],
+            device,
+            explain=explain,
+            gaze=gaze,
+        )
+
+
+def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Reject:
+    """What a worker does; an exam with a fault passes through as a reject."""
+    if loose.fault:
+        return Reject(loose.key, loose.fault)
+    exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images)
+    return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor))
+
+
+def _decided(
+    members: Sequence[Member],
+    pairs: Sequence[tuple[LooseExam, PreparedExam | Reject]],
+    device: torch.device,
+    explain: bool,
+    show_names: bool,
+) -> Iterator[ExamPrediction | Refusal]:
+    """Predictions and refusals in the order of the pairs."""
+    usable = [(loose.key, result) for loose, result in pairs if isinstance(result, PreparedExam)]
+    found: dict[str, ExamPrediction] = {}
+    if usable:
+        keys = [key for key, _ in usable]
+        images = np.stack([result.images for _, result in usable])
+        geometry = [
+            {row["view"]: Geometry.from_numbers(row) for row in result.record["views"]}
+            for _, result in usable
+        ]
+        predicted = _predictions(members, keys, images, geometry, device, explain=explain)
+        found = {each.key: each for each in predicted}
+    for loose, result in pairs:
+        if isinstance(result, Reject):
+            reason = result.reason if show_names else _nameless(result.reason, loose)
+            yield Refusal(loose.key, reason)
+        else:
+            yield found[loose.key]
+
+
+def _nameless(reason: str, loose: LooseExam) -> str:
+    """The reason with the view in the place of a file's name, which may be a patient's."""
+    for view, path in loose.images.items():
+        for name in (str(path), str(path).removeprefix(path.anchor), path.name):
+            reason = reason.replace(name, f"view {view}")
+    return reason
+
+
+def _predictions(
+    members: Sequence[Member],
+    keys: Sequence[str],
+    images: Stored,
+    geometry: Sequence[dict[str, Geometry]],
+    device: torch.device,
+    *,
+    explain: bool,
+    gaze: Stored | None = None,
+) -> Iterator[ExamPrediction]:
+    answers = ask(members, images, device, explain=explain, gaze=gaze)
+    mean = answers.probabilities.astype(np.float64).mean(axis=0)  # [n, classes]
+    entropies = predictive_entropy(answers.probabilities)
+    spreads = spread(answers.probabilities)
+    scale = np.iinfo(images.dtype).max
+    for row, key in enumerate(keys):
+        views = enumerate(members[0].preset.views)
+        yield ExamPrediction(
+            key=key,
+            probabilities=mean[row],
+            entropy=float(entropies[row]),
+            spread=None if spreads is None else float(spreads[row]),
+            images={view: images[row, column].astype(np.float32) / scale for column, view in views},
+            attention={view: maps[row] for view, maps in answers.attention.items()},
+            geometry=dict(geometry[row]),
+        )

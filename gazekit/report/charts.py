@@ -1,48 +1,42 @@
-"""Charts of a run: its ROC curve and its training."""
+"""Charts of a classification: ROC and precision-recall curves with bands, calibration."""
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.evaluation.resizing import Array
+from gazekit.evaluation.metrics import CALIBRATION_BINS
 from gazekit.evaluation.statistics import Interval
+from gazekit.report.axes import finish, key
 from gazekit.report.colours import INK, MUTED, SERIES
+from gazekit.report.curves import GRID, Floats, band, calibration, is_binary, precision_recall, roc
+from gazekit.report.numbers import interval as interval_words
+from gazekit.study.result import Pooled
 
-_NOT_A_TERM = frozenset(
-    ("epoch", "step", "val_auc", "val_loss", "best_epoch", "skipped_steps", "learning_rate", "seconds")
-)
 
-
-def roc_figure(labels: Array, scores: Array, interval: Interval) -> Figure:
-    """The ROC curve of a binary classification, with its area and interval.
+def roc_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> Figure:
+    """ROC curves with pointwise 95 % bands over patients.
 
     Args:
-        labels: truth 0 or 1, ``[N]``.
-        scores: probability of the positive class, ``[N]``.
-        interval: of the AUC.
+        systems: title → predictions of two classes, the first drawn on top.
+        areas: title → AUC with its interval.
 
     Raises:
         DataError: one class only.
     """
-    positive, values = np.asarray(labels).astype(bool), np.asarray(scores, dtype=np.float64)
-    if positive.all() or not positive.any():
-        raise DataError(f"all {len(positive)} exams have one label: a ROC curve needs both")
-    thresholds = np.unique(values)[::-1]
-    hits = [0.0, *((values[positive] >= t).mean() for t in thresholds)]
-    false_alarms = [0.0, *((values[~positive] >= t).mean() for t in thresholds)]
-
-    figure = Figure(figsize=(4.6, 4.6), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _square("False positive rate (1 − specificity)", "True positive rate (sensitivity)")
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
-    axes.plot(false_alarms, hits, color=SERIES[0], linewidth=2.2, solid_joinstyle="round")
-    axes.fill_between(false_alarms, hits, color=SERIES[0], alpha=0.12, linewidth=0)
-    words = f"AUC {interval.value:.3f}\n95 % interval {interval.low:.3f} to {interval.high:.3f}"
-    axes.text(0.97, 0.06, words, ha="right", fontsize=11, color=INK, linespacing=1.5)
+
+    def curve(pooled: Pooled) -> tuple[list[float], list[float]]:
+        positive, score = pooled.labels == 1, pooled.probabilities[:, 1]
+        thresholds = np.unique(score)[::-1]
+        rates = [[0.0, *((score[part] >= t).mean() for t in thresholds)] for part in (~positive, positive)]
+        return rates[0], rates[1]
+
+    _draw_systems(axes, systems, areas, roc, curve)
     axes.text(
         0.5,
         0.475,
@@ -54,99 +48,83 @@ def roc_figure(labels: Array, scores: Array, interval: Interval) -> Figure:
         fontsize=9,
         color=MUTED,
     )
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.set_xlabel("False positive rate (1 − specificity)")
-    axes.set_ylabel("True positive rate (sensitivity)")
-    _finish(axes)
     return figure
 
 
-def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss terms and validation AUC by epoch, the selected epoch (the first with the best AUC) marked.
+def precision_recall_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> Figure:
+    """Precision-recall curves with pointwise 95 % bands over patients; Args and Raises as in `roc_figure`."""
+    figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)")
 
-    Args:
-        metrics: the lines of ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
-            that is missing or None leaves a gap.
+    def curve(pooled: Pooled) -> tuple[list[float], list[float]]:
+        return GRID.tolist(), precision_recall(pooled).tolist()
 
-    Raises:
-        DataError: no epoch.
-    """
-    if not metrics:
-        raise DataError("metrics.jsonl holds no epoch yet: let the training finish one")
-    epochs = [int(line["epoch"]) for line in metrics]
-    terms = [name for name in dict.fromkeys(k for line in metrics for k in line) if name not in _NOT_A_TERM]
-    figure = Figure(figsize=(7.6, 5.2), dpi=150, layout="constrained")
-    losses, scores = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
-
-    curves = {_title(name): _series(metrics, name) for name in terms}
-    curves["classification, validation"] = _series(metrics, "val_loss")
-    for i, (title, values) in enumerate(curves.items()):
-        style = {"linestyle": (0, (3, 2))} if title.endswith("validation") else {}
-        losses.plot(
-            epochs,
-            values,
-            color=SERIES[i % len(SERIES)],
-            linewidth=1.8,
-            label=title,
-            **_dots(epochs),
-            **style,
-        )
-    losses.set_ylabel("Loss (mean over exams)")
-    losses.set_ylim(bottom=min(0.0, losses.get_ylim()[0]))
-    _key(losses)
-    _mark_selected(scores, epochs, _series(metrics, "val_auc"))
-    scores.set_xlabel("Epoch")
-    scores.set_ylabel("Validation AUC")
-    for axes in (losses, scores):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        _finish(axes)
+    _draw_systems(axes, systems, areas, precision_recall, curve)
+    share = float(np.mean(next(iter(systems.values())).labels == 1))
+    axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (4, 4)), zorder=0)
+    axes.text(0.99, share - 0.02, "chance", ha="right", va="top", fontsize=9, color=MUTED)
     return figure
 
 
-def _mark_selected(axes: Axes, epochs: list[int], aucs: list[float]) -> None:
-    axes.plot(epochs, aucs, color=SERIES[0], linewidth=1.8, **_dots(epochs))
-    axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
-    axes.set_ylim(min(0.45, np.nanmin([*aucs, 0.5]) - 0.05), 1.03)
-    if np.isfinite(aucs).any():
-        best = int(np.nanargmax(aucs))
-        words = f"selected: epoch {epochs[best]}, AUC {aucs[best]:.3f}"
-        axes.plot(epochs[best], aucs[best], "o", markersize=8, color=SERIES[1], label=words)
-        _key(axes)
-
-
-def _key(axes: Axes) -> None:
-    """The legend above the axes, in one row, where it covers no line."""
+def _draw_systems(
+    axes: Axes,
+    systems: Mapping[str, Pooled],
+    areas: Mapping[str, Interval],
+    on_grid: Callable[[Pooled, Floats | None], Floats],
+    curve: Callable[[Pooled], tuple[list[float], list[float]]],
+) -> None:
+    for i, (title, pooled) in reversed(list(enumerate(systems.items()))):
+        if not is_binary(pooled):
+            raise DataError(f"all {len(pooled.labels)} exams have one label: a curve needs both")
+        colour = SERIES[i % len(SERIES)]
+        low, high = band(on_grid, pooled)
+        axes.fill_between(GRID, low, high, color=colour, alpha=0.13, linewidth=0)
+        words = f"{title}: {interval_words(areas[title])}"
+        axes.plot(*curve(pooled), color=colour, linewidth=2.2, solid_joinstyle="round", label=words)
+    handles, labels = axes.get_legend_handles_labels()
     axes.legend(
+        handles[::-1],
+        labels[::-1],
         loc="lower left",
-        bbox_to_anchor=(-0.01, 1.0),
-        ncols=5,
+        bbox_to_anchor=(-0.02, 1.0),
         frameon=False,
-        fontsize=9,
+        fontsize=9.5,
         labelcolor=INK,
-        handlelength=1.5,
-        columnspacing=1.3,
-        handletextpad=0.5,
+        handlelength=1.2,
     )
 
 
-def _series(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [math.nan if line.get(name) is None else float(line[name]) for line in metrics]
+def calibration_figure(systems: Mapping[str, tuple[Floats, NDArray[np.bool_]]], says: str) -> Figure:
+    """Stated probability against observed frequency, with the exams per bin below.
+
+    Args:
+        systems: title → stated probabilities and whether they came true, each ``[N]``.
+        says: what is stated, for the axis.
+    """
+    figure = Figure(figsize=(4.6, 4.9), dpi=150, layout="constrained")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    for i, (title, (stated, positive)) in enumerate(systems.items()):
+        colour, bins = SERIES[i % len(SERIES)], calibration(stated, positive)
+        shift = 0.008 * (i - (len(systems) - 1) / 2)  # two systems of like probability do not hide each other
+        x = [each.stated + shift for each in bins]
+        axes.vlines(x, [b.low for b in bins], [b.high for b in bins], color=colour, alpha=0.45, linewidth=2)
+        axes.plot(x, [b.observed for b in bins], "o-", color=colour, linewidth=1.4, markersize=5, label=title)
+        tops = np.histogram(stated, bins=CALIBRATION_BINS, range=(0, 1))[0]
+        counts.stairs(tops, np.linspace(0, 1, CALIBRATION_BINS + 1), color=colour, linewidth=1.6)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set_ylabel("Observed frequency")
+    counts.set(xlabel=says, ylabel="Exams", ylim=(0, None))
+    counts.yaxis.get_major_locator().set_params(integer=True, nbins=2)
+    if len(systems) > 1:
+        key(axes)
+    for each in (axes, counts):
+        finish(each)
+    return figure
 
 
-def _title(name: str) -> str:
-    return "total" if name == "loss" else name.replace("_", " ")
-
-
-def _dots(epochs: list[int]) -> dict[str, Any]:
-    """Few epochs are shown as points too: one alone would be no line."""
-    return {"marker": "o", "markersize": 3} if len(epochs) < 10 else {}
-
-
-def _finish(axes: Axes) -> None:
-    axes.set_facecolor("none")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9.5)
-    axes.xaxis.label.set(color=INK, fontsize=10.5)
-    axes.yaxis.label.set(color=INK, fontsize=10.5)
-    axes.grid(color=MUTED, alpha=0.18, linewidth=0.7)
+def _square(across: str, up: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.6, 4.9), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=across, ylabel=up)
+    finish(axes)
+    return figure, axes

@@ -11,4 +11,6 @@ SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 OUTLINE: Final = "#5ef2ff"
 """Outline of a lesion mask, absent from the colours of attention."""
 ATTENTION: Final = "plasma"
-"""Matplotlib's colour map of attention and gaze: perceptually uniform, without the greys of the image."""
+"""Matplotlib's colour map of attention: perceptually uniform, without the greys of the image."""
+GAZE: Final = "viridis"
+"""That of gaze where it lies over the same image as attention; side by side both have the colours of attention."""

@@ -52,14 +52,14 @@ class ExamPanel:
         exam_id: as in the data set.
         label: the truth, as a class name.
         target: the class that ``probability`` is of.
-        probability: predicted, in [0, 1].
+        probability: predicted, in [0, 1]; None where several models are shown.
         views: view → its row, in preset order.
     """
 
     exam_id: str
     label: str
     target: str
-    probability: float
+    probability: float | None
     views: Mapping[str, ViewPanel]
 
 
@@ -92,7 +92,9 @@ def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figu
         )
     top = height - _HEADER
     for exam in exams:
-        finding = f"truth: {exam.label}   ·   P({exam.target}) = {exam.probability:.2f}"
+        finding = f"truth: {exam.label}"
+        if exam.probability is not None:
+            finding += f"   ·   P({exam.target}) = {exam.probability:.2f}"
         _text(figure, lefts[0], top - 0.22, exam.exam_id, weight="bold")
         _text(figure, lefts[0], top - 0.44, finding, size=10, color=MUTED)
         top -= _TITLE
@@ -133,10 +135,13 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
             np.asarray(panel.mask).astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.1
         )
         outline.set_path_effects([patheffects.withStroke(linewidth=2.4, foreground="black", alpha=0.6)])
+    missing = ""
     if title == _GAZE and panel.gaze is None:
-        axes.text(
-            0.5, 0.05, "no gaze recorded", transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9
-        )
+        missing = "no gaze recorded"
+    elif title in panel.attention and not (panel.attention[title] > 0).any():
+        missing = "no positive attention"
+    if missing:
+        axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)
 
 
 def _legend(figure: Figure, width: float, height: float, *, outlined: bool) -> None:

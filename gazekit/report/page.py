@@ -1,10 +1,9 @@
-"""The page of a run: one HTML file that needs nothing else and asks nothing of the network."""
+"""Pages: HTML files that need nothing else and ask nothing of the network."""
 
 import base64
 import hashlib
 import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,9 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from gazekit.atomic import write_atomically
-from gazekit.evaluation.statistics import Interval
 from gazekit.report.colours import INK, MUTED
-from gazekit.report.measures import MEASURES, Measure
 
 LIMITS = (
     "The figures hold for the exams they were measured on. Other scanners, readers and patients may give others.",
@@ -28,7 +25,7 @@ LIMITS = (
     "map on the right place does not make the answer right.",
     "Gaze shows where a reader looked, which is not the same as where the finding is.",
 )
-"""What holds of every run."""
+"""What holds of every model."""
 
 _FOLLOW_THE_PAGE = (
     f"<style>:root{{--ink:{INK};--muted:{MUTED}}}"
@@ -42,9 +39,9 @@ class Section:
 
     Args:
         title: heading.
-        figure: drawn by ``report.figures`` or ``report.charts``.
+        figure: a drawing.
         alt: what the figure shows, for those who cannot see it.
-        text: a sentence above the figure.
+        text: a sentence beside the figure.
     """
 
     title: str
@@ -52,34 +49,26 @@ class Section:
     alt: str
     text: str = ""
 
+    def shown(self) -> dict[str, str]:
+        """What the templates need of it."""
+        image = data_uri("image/svg+xml", themed_svg(self.figure))
+        return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
 
-def write_page(
-    path: Path,
-    *,
-    title: str,
-    summary: str,
-    metrics: Mapping[str, Mapping[str, Interval]],
-    sections: Sequence[Section],
-    facts: Mapping[str, Mapping[str, object]],
-    limits: Sequence[str] = (),
-) -> None:
-    """Write the report of a run as one self-contained HTML page.
+
+def write_html(path: Path, template: str, **values: Any) -> None:
+    """Write a page from a template of ``report/templates``.
+
+    Its policy allows images that are embedded, and by their hashes this style and this script, nothing else.
 
     Args:
         path: the file; replaced if it exists.
-        title: of the run.
-        summary: what was found, in a sentence or two.
-        metrics: group → measure → interval; measures in ``report.measures`` are explained.
-        sections: figures in order.
-        facts: where the run comes from: group (data, preset, plugins, versions …) → name → value. The first
-            group is shown open.
-        limits: what limits this run, before the limits of every run.
+        template: name of the file.
+        values: what the template shows; escaped.
 
     Raises:
         StorageError: the page cannot be written.
     """
-    style = resources.files("gazekit.report").joinpath("templates/run.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, script = (_text(f"page.{kind}") for kind in ("css", "js"))
     environment = Environment(
         loader=PackageLoader("gazekit.report"),
         autoescape=True,
@@ -87,68 +76,40 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("run.html.j2").render(
-        title=title,
-        summary=summary,
-        style=Markup(style),
-        style_hash=f"sha256-{digest}",
-        groups=[
-            {"title": _heading(group), "rows": [_row(name, interval) for name, interval in found.items()]}
-            for group, found in metrics.items()
-        ],
-        sections=[
-            {"title": s.title, "text": s.text, "alt": s.alt, "image": _data_uri(s.figure)} for s in sections
-        ],
-        facts={group: {key: _plain(v) for key, v in values.items()} for group, values in facts.items()},
-        limits=[*limits, *LIMITS],
-    )
-    write_atomically(path, page)
+    embedded = {"style": Markup(style), "script": Markup(script)}
+    hashes = {"style_hash": _hash(style), "script_hash": _hash(script)}
+    write_atomically(path, environment.get_template(template).render(**embedded, **hashes, **values))
 
 
-def _heading(name: str) -> str:
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
+def data_uri(kind: str, content: bytes) -> str:
+    """Embed a file of a MIME type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _row(name: str, interval: Interval) -> dict[str, Any]:
-    measure = MEASURES.get(name, Measure(name.replace("_", " "), "", scale=None))
-    known = math.isfinite(interval.low)
-    drawn = interval.resamples + interval.undefined
-    return {
-        "title": measure.title,
-        "meaning": measure.meaning,
-        "value": f"{interval.value:.3f}",
-        "interval": f"{interval.low:.3f} to {interval.high:.3f}" if known else "not defined",
-        "remark": f"undefined in {interval.undefined} of {drawn} resamples" if interval.undefined else "",
-        "bar": _bar(interval, measure) if known and measure.scale else None,
-    }
+def rendered(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
+    """A figure as a file of a kind, ``png`` or ``svg``; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):
+        metadata = {"Date": None} if kind == "svg" else {}
+        figure.savefig(buffer, format=kind, transparent=transparent, metadata=metadata)
+    return buffer.getvalue()
 
 
-def _bar(interval: Interval, measure: Measure) -> dict[str, float | None]:
-    """Positions from 0 to 100 on the scale of the measure."""
-    assert measure.scale
-    lowest, highest = measure.scale
-
-    def position(value: float) -> float:
-        return round(100 * (value - lowest) / (highest - lowest), 2)
-
-    return {
-        "value": position(interval.value),
-        "low": position(interval.low),
-        "high": position(interval.high),
-        "chance": None if measure.chance is None else position(measure.chance),
-    }
-
-
-def _data_uri(figure: Figure) -> str:
+def themed_svg(figure: Figure) -> bytes:
     """The figure as SVG whose text follows the reader's light or dark mode."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):  # same run, same bytes
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    drawing = buffer.getvalue().replace(INK, "var(--ink)").replace(MUTED, "var(--muted)")
+    drawing = (
+        rendered(figure, "svg", transparent=True)
+        .decode()
+        .replace(INK, "var(--ink)")
+        .replace(MUTED, "var(--muted)")
+    )
     head, tail = drawing.split("<defs>", 1)
-    svg = f"{head}{_FOLLOW_THE_PAGE}<defs>{tail}"
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return f"{head}{_FOLLOW_THE_PAGE}<defs>{tail}".encode()
+
+
+def plain(facts: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:
+    """Facts in words."""
+    return {group: {key: _plain(value) for key, value in values.items()} for group, values in facts.items()}
 
 
 def _plain(value: object) -> str:
@@ -161,3 +122,11 @@ def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_plain(part) for part in value)
     return str(value)
+
+
+def _text(name: str) -> str:
+    return resources.files("gazekit.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -3,19 +3,14 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from gazekit.report.colours import INK, MUTED, SERIES
+from gazekit.report.curves import GRID, Floats, band, is_binary, roc
 from gazekit.report.numbers import interval, probability
 from gazekit.study.result import Pooled, Row, StudyResult
 
-Floats = NDArray[np.float64]
-
-_GRID = np.linspace(0, 1, 101)
-_RESAMPLES = 400
 _COLUMNS = 4
 _NAME = 26
 """Characters of a system's name that fit above its panel in one line."""
@@ -24,7 +19,7 @@ _NAME = 26
 def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str, Figure]:
     """File name → figure; only those for which there is something to draw."""
     figures = {}
-    curves = {row.name: pooled[row.name] for row in result.rows if _is_binary(pooled.get(row.name))}
+    curves = {row.name: pooled[row.name] for row in result.rows if is_binary(pooled.get(row.name))}
     if curves:
         figures["roc"] = roc_grid(curves, {row.name: row for row in result.rows}, result.reference)
     compared = [row for row in result.rows if row.comparison is not None]
@@ -69,10 +64,10 @@ def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, Row], reference: s
 def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
     if behind is not None:
-        axes.plot([0, *_GRID], [0, *behind], color=MUTED, linewidth=1.4)
-    low, high = roc_band(pooled)
-    axes.fill_between(_GRID, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
-    axes.plot([0, *_GRID], [0, *roc(pooled)], color=SERIES[0], linewidth=2)
+        axes.plot([0, *GRID], [0, *behind], color=MUTED, linewidth=1.4)
+    low, high = band(roc, pooled)
+    axes.fill_between(GRID, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
+    axes.plot([0, *GRID], [0, *roc(pooled)], color=SERIES[0], linewidth=2)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     _finish(axes)
 
@@ -103,42 +98,6 @@ def difference_figure(rows: Sequence[Row], reference: str) -> Figure:
     axes.set_xlabel(f"AUC minus that of {reference}, with 95 % interval", color=INK)
     _finish(axes)
     return figure
-
-
-def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
-    """True positive rate at 101 false positive rates from 0 to 1; ties are straight lines.
-
-    Args:
-        pooled: of two classes, both there.
-        weights: of the exams, ``[N]``; all count once by default. Both classes must have some.
-    """
-    score, positive = pooled.probabilities[:, 1], pooled.labels == 1
-    weight = np.ones(len(score)) if weights is None else weights
-    order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-    hits = np.cumsum((weight * positive)[order])[ends]
-    alarms = np.cumsum((weight * ~positive)[order])[ends]
-    rates = [np.concatenate(([0.0], counts / counts[-1])) for counts in (alarms, hits)]
-    steps = rates[0] + 1e-9 * np.arange(len(rates[0]))  # of equal rates the last, highest one counts
-    return np.asarray(np.interp(_GRID + 1e-7, steps, rates[1]))
-
-
-def roc_band(pooled: Pooled, seed: int = 0) -> tuple[Floats, Floats]:
-    """Pointwise 2.5 % and 97.5 % of the curves of resampled patients."""
-    _, patient = np.unique(pooled.patient_ids, return_inverse=True)
-    number = int(patient.max()) + 1
-    generator = np.random.default_rng(seed)
-    curves = []
-    for _ in range(_RESAMPLES):
-        weight = np.bincount(generator.integers(0, number, number), minlength=number)[patient].astype(float)
-        if 0 < weight[pooled.labels == 1].sum() < weight.sum():
-            curves.append(roc(pooled, weight))
-    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
-    return low, high
-
-
-def _is_binary(pooled: Pooled | None) -> bool:
-    return pooled is not None and pooled.probabilities.shape[1] == 2 and len(set(pooled.labels.tolist())) == 2
 
 
 def _finish(axes: Axes) -> None:

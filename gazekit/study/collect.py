@@ -37,7 +37,7 @@ def collect(
     rows: dict[str, Row] = {}
     pooled: dict[str, Pooled] = {}
     for system in settings.systems:
-        records = [read_run(task) for task in study.finished(system.name)]
+        records = [read_run(task.path) for task in study.finished(system.name)]
         row = _row(study, system, failures, paper)
         if records:
             pooled[system.name] = pool(dataset, records)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
 from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
 from gazekit.evaluation.metrics import classification_metrics
-from gazekit.study.grid import RunTask
 from gazekit.study.result import Comparison, Estimate, Pooled
 from gazekit.training.run_directory import RunDirectory
 
@@ -23,9 +23,9 @@ class RunRecord:
     probabilities: dict[str, tuple[float, ...]]
 
 
-def read_run(task: RunTask) -> RunRecord:
-    """Read what the evaluation of a run has written. Raises DataError."""
-    run = RunDirectory.open(task.path)
+def read_run(path: Path) -> RunRecord:
+    """Read what the evaluation of a run has written into its directory. Raises DataError."""
+    run = RunDirectory.open(path)
     groups = run.read_json(run.evaluation.name)["metrics"].values()
     metrics = {name: m["value"] for group in groups for name, m in group.items() if m["value"] is not None}
     try:

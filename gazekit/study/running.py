@@ -8,6 +8,7 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import read_split
 from gazekit.discovery import load_registry
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.foreign import blaming
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.grid import RunTask
@@ -36,9 +37,14 @@ def carry_out(
 
     Raises:
         Preempted: stopped on request; the same task goes on with it.
-        GazekitError: what a training can raise.
+        GazekitError: what a training can raise; PluginError names the plugin in whose code anything else arose.
     """
     registry = registry or load_registry()
+    with blaming(registry):
+        _carry_out(task, registry, should_stop=should_stop, report=report)
+
+
+def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], bool], report: Report) -> None:
     preset = registry.preset(str(task.preset)).named(task.system)
     if is_finished(task, preset):
         return

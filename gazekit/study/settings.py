@@ -17,6 +17,7 @@ from gazekit.settings import Count
 _NAME = r"^\w[\w.=+,-]*$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Items = tuple[str, ...]
+SplitFile = Annotated[str, Field(pattern=r"\.csv$")]
 
 
 class _Strict(pydantic.BaseModel):
@@ -41,8 +42,8 @@ class StudySettings(_Strict):
     title: str = "Comparison"
     data: Path
     """Prepared data set."""
-    folds: Annotated[int, Field(ge=2)] | Literal["given"] = 5
-    """Folds of the cross-validation, or the split that the source gives (where it gives none: one of 7:3)."""
+    folds: Annotated[int, Field(ge=2)] | Literal["given"] | SplitFile = 5
+    """How many of a cross-validation, the split that the source gives (where it gives none: 7:3), or a split file."""
     repeats: Count = 1
     """How often the folds are dealt."""
     seeds: Count = 3
@@ -138,9 +139,9 @@ def _contradictions(settings: StudySettings) -> list[str]:
     ]
     if settings.reference_name not in names:
         problems.append(f"reference: no system '{settings.reference}'; there are {', '.join(names)}")
-    if settings.folds == "given" and settings.repeats > 1:
+    if isinstance(settings.folds, str) and settings.repeats > 1:
         problems.append(
-            'repeats: a given split cannot be dealt again; expected repeats = 1 with folds = "given"'
+            f'repeats: a given split cannot be dealt again; expected repeats = 1 with folds = "{settings.folds}"'
         )
     return problems
 
@@ -162,7 +163,10 @@ def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
         )
         for system in settings.systems
     ]
-    return settings.model_copy(update={"data": absolute(settings.data), "systems": tuple(systems)})
+    paths: dict[str, Path | str] = {"data": absolute(settings.data)}
+    if isinstance(settings.folds, str) and settings.folds != "given":
+        paths["folds"] = str(absolute(Path(settings.folds)))
+    return settings.model_copy(update={**paths, "systems": tuple(systems)})
 
 
 def _where(location: tuple[int | str, ...]) -> str:
@@ -171,14 +175,14 @@ def _where(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             words[-1] += f" {part + 1}"
-        elif not part.startswith(("constrained-int", "int", "literal[")):
+        elif not part.startswith(("constrained-", "int", "literal[")):
             words.append(part)
     return ": ".join(words)
 
 
 def _explain(item: Any) -> str:
     if item["loc"][0] == "folds":
-        return f'expected how many, at least 2, or "given" (got {item["input"]!r})'
+        return f'expected how many, at least 2, "given", or a split file *.csv (got {item["input"]!r})'
     explained = {
         "missing": "is needed",
         "extra_forbidden": "no such key",

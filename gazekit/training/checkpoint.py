@@ -1,15 +1,12 @@
 """Checkpoints: atomic, verified, never executable, the previous one kept.
 
-``checkpoints/000120/`` holds ``weights.safetensors`` (model and objective), ``state.pt`` (optimiser and counters,
-tensors and plain values only) and ``manifest.json`` (size and sha256 of both). The folder appears under its name
-only when it is complete.
+``checkpoints/000120/`` holds ``weights.safetensors`` (model and objective), ``state.safetensors`` and ``state.json``
+(the tensors and the plain values of optimiser and counters) and ``manifest.json`` (size and sha256 of the others).
+The folder appears under its name only when it is complete. No file of it is a pickle.
 """
 
 import hashlib
-import io
 import json
-import os
-import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +18,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gazekit.atomic import disk_errors, sync_folder
+from gazekit.atomic import disk_errors, sync_folder, write_through
 from gazekit.errors import DataError
+from gazekit.training import state_text
 
-SCHEMA = "gazekit.checkpoint/1"
+SCHEMA = "gazekit.checkpoint/2"
 _KEPT = 2
+_FILES = ("weights.safetensors", "state.safetensors", "state.json")
+_MANIFEST = "manifest.json"
+_LARGEST_TEXT = 8 * 2**20
+"""Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
+_ROOM = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,21 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def _save(folder: Path, name: str, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-    """Write ``folder/name`` so that it is there whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in weights.items()}
-    files = {"weights.safetensors": safetensors.torch.save(tensors), "state.pt": buffer.getvalue()}
+def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
+    """Save the checkpoint of a step and forget all but the last two. Raises StorageError.
+
+    Args:
+        folder: of the checkpoints of a run.
+        step: names this one.
+        weights: tensors by name.
+        state: tensors and plain values in dicts, lists and tuples.
+    """
+    tensors, text = state_text.write(state)
+    files = {
+        "weights.safetensors": safetensors.torch.save(_for_disk(weights)),
+        "state.safetensors": safetensors.torch.save(_for_disk(tensors)),
+        "state.json": text.encode(),
+    }
     manifest = {
         "schema": SCHEMA,
         "files": {
@@ -49,18 +61,31 @@ def _save(folder: Path, name: str, weights: Mapping[str, Tensor], state: Mapping
             for file, content in files.items()
         },
     }
-    files["manifest.json"] = json.dumps(manifest, indent=2).encode()
-    target = folder / name
-    with disk_errors(target):
-        temporary = folder / f".{name}.partial"
-        shutil.rmtree(temporary, ignore_errors=True)
+    files[_MANIFEST] = json.dumps(manifest, indent=2).encode()
+    target = _write(folder, f"{step:06d}", files)
+    _forget_old(folder)
+    return target
+
+
+def _forget_old(folder: Path) -> None:
+    for old in _steps(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Write the folder ``folder/name`` so that it is there whole or not at all."""
+    target, temporary = folder / name, folder / f".{name}.partial"
+    with disk_errors(target, sum(map(len, files.values()))):
+        for left in folder.glob(".*.partial"):  # by a process that was killed while writing
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             for file, content in files.items():
-                with (temporary / file).open("wb") as handle:
-                    handle.write(content)
-                    handle.flush()
-                    os.fsync(handle.fileno())
+                write_through(temporary / file, content)
             sync_folder(temporary)
             if target.exists():  # a resumed run comes by its last steps again
                 shutil.rmtree(target)
@@ -72,45 +97,90 @@ def _save(folder: Path, name: str, weights: Mapping[str, Tensor], state: Mapping
     return target
 
 
-def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-    """Save the checkpoint of a step and forget all but the last two. Raises StorageError."""
-    target = _save(folder, f"{step:06d}", weights, state)
-    for old in _steps(folder)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return target
+def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
+    """Read and verify a checkpoint.
 
+    Args:
+        path: its folder.
+        module: that the weights are for; a file that is much larger than its training needs is not read.
 
-def load(path: Path) -> Checkpoint:
-    """Read and verify a checkpoint. Raises DataError: missing, torn or altered."""
+    Raises:
+        DataError: missing, torn, altered, or too large.
+    """
     try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
-        content = {name: (path / name).read_bytes() for name in ("weights.safetensors", "state.pt")}
+        manifest = json.loads(_read(path / _MANIFEST, _LARGEST_TEXT))
+        if manifest["schema"] != SCHEMA:
+            raise DataError(f"{path}: schema {manifest['schema']}, expected {SCHEMA}; train it anew")
+        most = _ROOM + (4 * _bytes(module) if module else 2**40)
+        content = {
+            name: _read(path / name, _LARGEST_TEXT if name.endswith("json") else most) for name in _FILES
+        }
         for name, data in content.items():
             if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
                 raise DataError(f"{path / name}: does not match its checksum; the file is damaged")
-        weights = safetensors.torch.load(content["weights.safetensors"])
-        state = torch.load(io.BytesIO(content["state.pt"]), weights_only=True)
+        weights, tensors = (_tensors(path / name, content[name]) for name in _FILES[:2])
+        return Checkpoint(weights, state_text.read(content["state.json"].decode(), tensors))
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: not a complete checkpoint; {Path(error.filename).name} is missing"
-        ) from None
-    except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        missing = Path(error.filename).name
+        raise DataError(f"{path}: not a complete checkpoint; {missing} is missing") from None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        safetensors.SafetensorError,
+    ) as error:
         raise DataError(f"{path}: not a readable checkpoint: {error}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise DataError(
-            f"{path / 'state.pt'}: not a readable checkpoint: holds more than plain values"
-        ) from None
-    return Checkpoint(weights, state)
 
 
-def load_latest(folder: Path, report: Callable[[str], None]) -> Checkpoint | None:
+def _read(path: Path, most: int) -> bytes:
+    """The content of a file. Raises DataError: too large to be what it should be."""
+    size = path.stat().st_size
+    if size > most:
+        raise DataError(f"{path}: has {size} bytes, expected at most {most}")
+    return path.read_bytes()
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    """Read a safetensors file. Raises DataError: more tensors than a network has."""
+    listed = int.from_bytes(content[:8], "little")
+    if listed > _LARGEST_TEXT:
+        raise DataError(f"{path}: its list of tensors has {listed} bytes, expected at most {_LARGEST_TEXT}")
+    tensors: dict[str, Tensor] = safetensors.torch.load(content)
+    return tensors
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+def load_latest(
+    folder: Path, report: Callable[[str], None], *, module: torch.nn.Module | None = None
+) -> Checkpoint | None:
     """The newest checkpoint that is whole; ``report`` is told of each damaged one. None if there is none."""
     for path in reversed(_steps(folder)):
         try:
-            return load(path)
+            return load(path, module=module)
         except DataError as error:
             report(f"{error}; using the one before it")
     return None
+
+
+def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
+    """Load weights into a module. Raises DataError: they are those of another one."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(f"{where}: its checkpoint is of another model: {error}") from None
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, which a resumed run has not come to, and all but the last two."""
+    for path in _steps(folder):
+        if int(path.name) > step:
+            shutil.rmtree(path, ignore_errors=True)
+    _forget_old(folder)
 
 
 def _steps(folder: Path) -> list[Path]:

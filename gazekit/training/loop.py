@@ -12,15 +12,17 @@ import numpy as np
 import torch
 
 from gazekit.data.batches import Exams, epoch_batches
-from gazekit.errors import DataError, GazekitError, Preempted
+from gazekit.errors import GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
+from gazekit.processes import count, rank
 from gazekit.settings import TrainingSettings
-from gazekit.training import checkpoint
+from gazekit.training.distributed import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import learning_rate, make_optimizer
+from gazekit.training.resume import keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
 from gazekit.training.step import TrainingStep
 
@@ -74,7 +76,7 @@ def train(
     should_stop: Callable[[], bool],
     report: Callable[[State, int], None],
 ) -> State:
-    """Train to the end, or go on from the newest checkpoint of the run.
+    """Train to the end, or go on from the newest checkpoint of the run, together with all processes that have joined.
 
     Args:
         model, objective: on the device of the exams.
@@ -93,7 +95,13 @@ def train(
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
     step = TrainingStep(model, objective, optimizer, settings)
-    state = _restore(run, modules, step)
+    values = restore(run, modules)
+    state = State(**values.get("state", {}))
+    if values:
+        step.load_state_dict(values)
+    keep_until(run, epoch=state.epoch, step=state.step)
+    saved = state.step
+    synchronise_batch_norm(model)
     model.train()
     while state.epoch < settings.epochs:
         batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
@@ -103,14 +111,21 @@ def train(
         record = LossRecord(len(left), parts.training.device)
         exam_ids = ([parts.exam_ids[i] for i in parts.training.indices[rows]] for rows in left)
         account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
-        augmented = parts.training.augmented(left, settings.augmentation, seed=seed, epoch=state.epoch)
+        own = [own_rows(rows) for rows in left]
+        augmented = parts.training.augmented(own, settings.augmentation, seed=seed, epoch=state.epoch)
         with closing(augmented):
             for batch in augmented:
-                if should_stop():
+                stop = any_of_all(should_stop())
+                if saved != state.step and (
+                    stop or state.step % (settings.checkpoint_every or math.inf) == 0
+                ):
                     account(wait=True)
-                    _save(run, modules, step, state)
+                    save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+                    saved = state.step
+                if stop:
                     raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
-                torch.manual_seed(seed * 1_000_003 + state.step)  # dropout is a function of (seed, step)
+                # dropout is a function of (seed, step); each process drops other features
+                torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
                 steps = len(batches) * settings.epochs
                 optimizer.param_groups[0]["lr"] = learning_rate(state.step, steps, settings)
                 record.add(*step(batch))
@@ -121,7 +136,8 @@ def train(
         account(wait=True)
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        _save(run, modules, step, state)
+        save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+        saved = state.step
     return state
 
 
@@ -172,33 +188,9 @@ def _finish_epoch(
     state.auc = auc
     if auc is not None and auc > state.best_auc:
         state.best_auc, state.best_epoch = auc, state.epoch
-        checkpoint.save_step(run.best, state.step, model.state_dict(), {"epoch": state.epoch, "val_auc": auc})
+        save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc})
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
-
-
-def _save(run: RunDirectory, modules: torch.nn.Module, step: TrainingStep, state: State) -> None:
-    """Write a checkpoint, unless a value in it is not finite: then the one before stays the newest."""
-    weights = modules.state_dict()
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        run.log(f"step {state.step}: weights or running statistics are not finite; not saved")
-        return
-    checkpoint.save_step(run.checkpoints, state.step, weights, step.state_dict() | {"state": asdict(state)})
-
-
-def _restore(run: RunDirectory, modules: torch.nn.Module, step: TrainingStep) -> State:
-    """Go on from the newest checkpoint; the first one holds the initial weights only."""
-    found = checkpoint.load_latest(run.checkpoints, report=run.log)
-    if found is None:
-        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
-    modules.load_state_dict(found.weights)
-    state = State()
-    if found.state:
-        step.load_state_dict(found.state)
-        state = State(**found.state["state"])
-    run.keep_metrics(state.epoch)
-    run.log(f"at step {state.step}")
-    return state

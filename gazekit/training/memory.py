@@ -12,6 +12,7 @@ from gazekit.data.batches import Exams, ResidentExams
 from gazekit.data.feed import free_memory
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
+from gazekit.processes import count
 from gazekit.settings import TrainingSettings
 from gazekit.types import Batch
 
@@ -56,7 +57,7 @@ def estimate_memory(
     del losses  # until here it held the graph
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     per_exam = saved.with_checkpoints if settings.checkpoint_activations else saved.total
-    exams = -(-settings.batch_size // settings.accumulate)
+    exams = -(-settings.batch_size // (count() * settings.accumulate))
     scale = exams / _EXAMS * size[0] * size[1] / (height * width)
     scale *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
     return Memory(4 * weights, round(per_exam * scale))

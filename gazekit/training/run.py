@@ -18,11 +18,12 @@ from gazekit.objective import Objective, balanced_weights
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
-from gazekit.training.checks import check_gaze, check_parts, try_one_batch
+from gazekit.training.checks import check_gaze, check_parts, check_processes, try_one_batch
+from gazekit.training.environment import environment
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
 from gazekit.training.memory import describe_memory, estimate_memory
-from gazekit.training.run_directory import RunDirectory, RunFacts, environment
+from gazekit.training.run_directory import RunDirectory, RunFacts
 
 Split = Mapping[str, str]
 
@@ -56,7 +57,7 @@ def start_run(
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
     origins = tuple(_initialise(backbone) for backbone in model.backbones)
     objective = _objective(preset, registry, dataset, split)
-    try_one_batch(model, objective, preset, dataset, split)
+    try_one_batch(model, objective, preset, dataset, split, registry)
     run = RunDirectory.create(path, overwrite=overwrite)
     run.write_text("preset.toml", preset.to_toml())
     run.write_json("plugins.json", registry.table())
@@ -74,6 +75,7 @@ def start_run(
             seed=seed,
             device=device.type,
             weights_origin=origins,
+            modalities=dataset.modalities,
             leak=str(leak_of(dataset, split) or ""),
         )
     )
@@ -108,6 +110,7 @@ def continue_run(
     check_same_data(run, facts, dataset)
     device = device or torch.device(facts.device)
     split = read_split(run.split)
+    check_processes(preset, len(indices_of(dataset, split, "train")))
     model = build_model(preset, registry, classes=len(facts.classes))
     objective = _objective(preset, registry, dataset, split)
     memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
@@ -155,17 +158,17 @@ def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
         packages = dict.fromkeys(
             f"{row['package']} {row['version']}" for row in run.read_json("plugins.json")
         )
-        raise ConfigurationError(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
+        raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
 
 
 def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
     """The model of a run with its selected weights, in evaluation mode. Raises DataError: none selected yet."""
     preset, facts = stored_preset(run, registry), run.facts()
-    best = checkpoint.load_latest(run.best, report=run.log)
+    model = build_model(preset, registry, classes=len(facts.classes))
+    best = checkpoint.load_latest(run.best, report=run.log, module=model)
     if best is None:
         raise DataError(f"{run.path}: no epoch has been validated yet; let the training finish one")
-    model = build_model(preset, registry, classes=len(facts.classes))
-    model.load_state_dict(best.weights)
+    checkpoint.put_weights(model, best.weights, run.path)
     return model.to(device).eval()
 
 

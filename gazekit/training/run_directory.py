@@ -1,28 +1,24 @@
 """The run directory: everything needed to trace, resume and use one training."""
 
 import json
-import os
-import platform
-import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
-from gazekit.atomic import disk_errors, write_atomically
+from gazekit.atomic import append_line, disk_errors, write_atomically
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.processes import rank
 
 SCHEMA = "gazekit.run/1"
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
-    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", ".lock"),
+    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", "attention.svg"),
+    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", ".lock"),
 }
 """What a run directory may hold; one that holds anything else is never removed."""
 
@@ -40,6 +36,7 @@ class RunFacts:
         seed: of initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
+        modalities: of the DICOM files that it was trained on; empty where there was none.
         leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
     """
 
@@ -51,12 +48,13 @@ class RunFacts:
     seed: int
     device: str
     weights_origin: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
     leak: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """The files of a run by name; see ``create`` and ``open``."""
+    """The files of a run by name; see ``create`` and ``open``. Of processes that train together, process 0 writes."""
 
     path: Path
 
@@ -115,7 +113,9 @@ class RunDirectory:
                 f"{path}: exists already; go on with --resume, start anew with --overwrite"
             )
         strangers = (
-            [file.name for file in path.iterdir() if file.name not in _OURS] if path.is_dir() else [path.name]
+            [file.name for file in path.iterdir() if _plain(file.name) not in _OURS]
+            if path.is_dir()
+            else [path.name]
         )
         if strangers:
             raise ConfigurationError(
@@ -126,7 +126,10 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training this run. Raises ConfigurationError: one does already."""
+        """Keep others from training this run. Raises ConfigurationError: someone does already."""
+        if rank() > 0:
+            yield
+            return
         try:
             with disk_errors(self.path), FileLock(self.path / ".lock", timeout=0):
                 yield
@@ -153,7 +156,11 @@ class RunDirectory:
         try:
             values = json.loads((self.path / "run.json").read_text())
             schema = values.pop("schema")
-            facts = RunFacts(**values | {key: tuple(values[key]) for key in ("classes", "weights_origin")})
+            facts = RunFacts(
+                **values
+                | {key: tuple(values[key]) for key in ("classes", "weights_origin")}
+                | {"modalities": tuple(values.get("modalities", ()))}
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
         if schema != SCHEMA:
@@ -177,10 +184,8 @@ class RunDirectory:
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to ``metrics.jsonl``."""
-        with disk_errors(self.metrics), self.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        if rank() == 0:
+            append_line(self.metrics, json.dumps(line))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All epochs so far; a line torn by a crash is left out."""
@@ -196,24 +201,16 @@ class RunDirectory:
 
     def keep_metrics(self, epochs: int) -> None:
         """Forget lines after the first ``epochs``: a resumed run writes them again."""
-        kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
-        write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        if rank() == 0:
+            kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
+            write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def log(self, message: str) -> None:
         """Add a line to ``log.txt``."""
-        with disk_errors(self.path), (self.path / "log.txt").open("a") as file:
-            file.write(message + "\n")
+        if rank() == 0:
+            append_line(self.path / "log.txt", message)
 
 
-def environment() -> dict[str, Any]:
-    """Versions and device, for ``environment.json``; no host name, no user name."""
-    needed = [re.split(r"[^\w.-]", item)[0] for item in requires("gazekit") or () if "extra ==" not in item]
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version(name) for name in ["gazekit", *sorted(needed)]},
-        "cpu_threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": ["gazekit", *sys.argv[1:]],
-    }
+def _plain(name: str) -> str:
+    """The name of a file without what it has while it is being written."""
+    return name.removeprefix(".").removesuffix(".partial") if name.endswith(".partial") else name

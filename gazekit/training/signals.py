@@ -1,5 +1,6 @@
 """How a training, or a study of many, is asked to stop."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +10,23 @@ from gazekit.errors import Preempted
 
 
 class Signals:
-    """The first SIGINT or SIGTERM asks to stop; a second SIGINT interrupts at once."""
+    """The first SIGINT or SIGTERM asks to stop; a second SIGINT interrupts at once.
 
-    def __init__(self) -> None:
+    Args:
+        patient: whether there is something to bring to an end; if not, the first one ends the process.
+    """
+
+    def __init__(self, *, patient: bool) -> None:
+        self.patient = patient
         self.received: int | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Note the signal."""
-        if self.received is not None and number == signal.SIGINT:
+        if number == signal.SIGINT and (self.received is not None or not self.patient):
             raise KeyboardInterrupt
+        if not self.patient:
+            os.write(2, b"stopped before the first step\n")
+            raise SystemExit(Preempted.exit_code)
         self.received = number
 
     def asked(self) -> bool:
@@ -28,13 +37,13 @@ class Signals:
         """Give a requested stop its exit code (130 after SIGINT, 75 after SIGTERM) and the command to go on with."""
         if isinstance(error, Preempted):
             error.args = (f"{error}; go on with: {command}",)
-            error.exit_code = 130 if self.received == signal.SIGINT else 75
+            error.exit_code = 130 if self.received == signal.SIGINT else Preempted.exit_code
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Signals]:
+def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     """Install the handlers for the time of the work."""
-    signals = Signals()
+    signals = Signals(patient=patient)
     before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield signals

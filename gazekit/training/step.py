@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Losses, Objective
+from gazekit.processes import count, rank, total
 from gazekit.recompute import frozen_buffers
 from gazekit.settings import TrainingSettings
+from gazekit.training.distributed import sum_gradients
 from gazekit.training.loss_scale import LossScale
 from gazekit.types import Batch, Views
 
@@ -43,17 +45,22 @@ class TrainingStep:
         self.statistics = _Statistics(model)
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from a batch.
+        """Learn from a batch, together with the processes that have other exams of it.
 
         Returns:
             Whether the step was taken, a bool on the device: if loss or gradient are not finite, weights, optimiser and
-            running statistics are left as they were. And the loss terms, scalars on the device.
+            running statistics are left as they were. And the loss terms of the whole batch, scalars on the device.
         """
         self.statistics.keep()
         self.optimizer.zero_grad(set_to_none=True)
         losses = self._gradients(batch)
+        sum_gradients(self.parameters)
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        taken = torch.isfinite(losses.total.detach()) & torch.isfinite(norm)
+        names = ["loss", *losses.terms]
+        terms = total(
+            torch.stack([losses.total.detach(), *(term.detach() for term in losses.terms.values())])
+        )
+        taken = torch.isfinite(terms[0]) & torch.isfinite(norm)
         self.statistics.restore_unless(taken)
         # what torch's gradient scaler tells a fused optimiser: leave everything as it is where found_inf is 1
         self.optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
@@ -61,7 +68,7 @@ class TrainingStep:
             self.optimizer.grad_scale = self.loss_scale.scale.clone()  # type: ignore[attr-defined]
             self.loss_scale.update(taken)
         self.optimizer.step()
-        return taken, {name: term.detach() for name, term in {"loss": losses.total, **losses.terms}.items()}
+        return taken, dict(zip(names, terms, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Of the optimiser, and of the loss scale if there is one; for a checkpoint."""
@@ -76,7 +83,7 @@ class TrainingStep:
 
     def _gradients(self, batch: Batch) -> Losses:
         """Add the gradient of the loss to every parameter's ``grad``, times the loss scale."""
-        parts = min(self.accumulate, len(batch.labels))
+        parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
         losses: Losses = self.objective(self.model, self.model(batch.images, self._gaze(batch)), batch)
@@ -118,6 +125,15 @@ class TrainingStep:
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+
+def _fewest(exams: int) -> int:
+    """Of the exams that each process has: all must go through as many parts."""
+    if count() == 1:
+        return exams
+    everyone = torch.zeros(count(), dtype=torch.int64)
+    everyone[rank()] = exams
+    return int(total(everyone).min())
 
 
 def _piece(batch: Batch, rows: NDArray[np.int64]) -> Batch:

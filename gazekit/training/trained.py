@@ -1,17 +1,23 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gazekit.build import build_attention_map
+from gazekit.data.exam_preparation import Reject
 from gazekit.data.feed import prepared_exams
+from gazekit.data.grouping import group_images
+from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.prediction import Predictions, predict
+from gazekit.evaluation.raw import RawPrediction, predict_raw
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
@@ -42,11 +48,29 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
             )
+        return self.predict_exams(dataset, indices)
+
+    def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
+        """Predict and explain the exams at these positions of a data set."""
         exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
         return predict(
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
+        )
+
+    def predict_images(self, *paths: Path | str) -> list[RawPrediction | Reject]:
+        """Predict and explain raw image files, or folders of them, prepared as the training data were.
+
+        File names say exam and view (``0012_cc.dcm``, ``0012_mlo.dcm``). An exam that cannot be read is a Reject
+        with the reason. No gaze is needed.
+        """
+        exams = group_images([Path(path).absolute() for path in paths], self.preset.views)
+        preparation = PreparationSettings.from_json(self.facts.preparation)
+        return list(
+            predict_raw(
+                self.model, self.preset, preparation, exams, self.device, attention_map=self.attention_map
+            )
         )
 
 
@@ -69,6 +93,24 @@ def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
     if data is not None:
         _check_preparation(trained, dataset)
     return dataset
+
+
+def check_alike(trained: Sequence[Trained]) -> None:
+    """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
+    first = trained[0]
+    for other in trained[1:]:
+        for what, own, its in (
+            ("views", first.preset.views, other.preset.views),
+            ("classes", first.facts.classes, other.facts.classes),
+            *((key, first.facts.preparation[key], other.facts.preparation[key]) for key in _PREPARED_ALIKE),
+        ):
+            if own != its:
+                raise ConfigurationError(
+                    f"{other.run.path}: {what} {its}, and {first.run.path} has {own}; an ensemble needs them equal"
+                )
+
+
+_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype")
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:

@@ -1,14 +1,14 @@
 """Bidirectional fusion learning: the fused vector must tell which exam each view's vector is from."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-import torch.distributed as dist
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gazekit.interfaces import VectorFusion
+from gazekit.processes import gathered
 from gazekit.types import Views
 from gazekit_components.fusion_network import Activation, fusion_network
 
@@ -23,8 +23,7 @@ class BidirectionalFusionLearning(VectorFusion):
         L_BFL = sum_v L_v                                                             (Eq. 7)
 
     The sum runs over all exams of the batch, ``i`` included, so a batch of one exam gives 0. In a run of
-    several processes it runs over the exams of all, with gradient; each process averages over its own exams,
-    and all must hold equally many, so that the mean over processes is the loss of the global batch.
+    several processes it runs over the exams of all, with gradient, and each process averages over its own exams.
 
     Args:
         views: names of the views, in the order of concatenation.
@@ -79,7 +78,7 @@ class BidirectionalFusionLearning(VectorFusion):
 def _contrast(anchors: Tensor, candidates: Tensor) -> Tensor:
     """``-mean_i log softmax_j(cos(anchor_i, candidate_j))`` at ``j = i``."""
     with torch.autocast(anchors.device.type, enabled=False):
-        everyone, first = _from_all_processes(_unit(candidates))  # [all exams, D_v]
+        everyone, first = gathered(_unit(candidates))  # [all exams, D_v]
         cosines = _unit(anchors) @ everyone.mT  # [B, all exams]
         own = torch.arange(first, first + len(anchors), device=anchors.device)
         return nn.functional.cross_entropy(cosines, own)
@@ -93,31 +92,3 @@ def _unit(vectors: Tensor) -> Tensor:
     vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     return vectors / torch.where(length > 1e-6, length, 1.0)
-
-
-def _from_all_processes(vectors: Tensor) -> tuple[Tensor, int]:
-    """The vectors of all processes in rank order, and the row at which this process's own begin."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return vectors, 0
-    everyone: Tensor = _GatherWithGradient.apply(vectors)  # type: ignore[no-untyped-call]
-    return everyone, dist.get_rank() * len(vectors)
-
-
-class _GatherWithGradient(torch.autograd.Function):
-    """Concatenate one tensor per process; its gradient is the sum over the processes' gradients.
-
-    torch.distributed's own collectives drop the gradient, and those that keep it change with its versions.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor) -> Tensor:
-        ctx.own = slice(dist.get_rank() * len(vectors), (dist.get_rank() + 1) * len(vectors))
-        parts = [torch.empty_like(vectors) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, vectors.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total[ctx.own]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.exam import Exam, Finding
+from gazekit.data.exam import NOT_THERE, Exam, Finding
 from gazekit.data.lesions import Lesion
 
 Unit = Literal["breast", "visit"]
@@ -96,7 +96,7 @@ def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iter
 
 def _exam(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iterator[Exam | Finding]:
     missing = [each for each in images if not each.path.is_file()]
-    yield from (Finding("missing", each.name or each.path.name, "image file not there") for each in missing)
+    yield from (Finding("missing", each.name or each.path.name, NOT_THERE) for each in missing)
     try:
         views = _views(images, missing, grouping)
         label, is_disputed = _label(images, grouping)

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Make the phantoms and carry out the studies of this folder; what is there already is kept, so that it can be stopped at any time.
+#
+#     sh benchmarks/phantom.sh FOLDER [JOBS] [STUDY …]        studies: ablation regimes choices
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1" && cd "$1"
+jobs=${2:-2}
+[ $# -gt 2 ] && shift 2 && studies=$* || studies="ablation regimes choices"
+
+prepared() { # NAME EXAMS SEED [OPTION …]
+    name=$1 exams=$2 seed=$3
+    shift 3
+    [ -e "$name/prepared/dataset.json" ] && return
+    gazekit data phantom "$name/raw" --exams "$exams" --seed "$seed" "$@"
+    gazekit data prepare phantom "$name/raw" "$name/prepared" --size 64
+}
+
+split() { # FILE DATA TEST
+    [ -e "$1" ] || gazekit data split "$2/prepared" "$1" --test "$3" --val 0.2
+}
+
+control() { # NAME
+    [ -e "phantom/$1/dataset.json" ] ||
+        python "$here/controls.py" phantom/prepared "phantom/$1" "$1" --split phantom/split.csv
+}
+
+study() { # FILE
+    cp "$here/$1.toml" .
+    OMP_NUM_THREADS=1 gazekit benchmark "$1.toml" --jobs "$jobs" --device cpu
+}
+
+prepared phantom 600 10
+split phantom/split.csv phantom 0.84
+for name in $studies; do
+    case $name in
+    ablation)
+        for control in gaze_shuffled gaze_shifted views_mispaired; do control "$control"; done
+        study ablation_phantom
+        ;;
+    regimes)
+        prepared gaze_25 600 10 --gaze-quality 0.25
+        prepared gaze_0 600 10 --gaze-quality 0
+        split phantom/split_40.csv phantom 0.92
+        split phantom/split_240.csv phantom 0.5
+        for size in 40 240; do study "regime_$size"; done
+        study regime_gaze
+        ;;
+    choices)
+        prepared development 380 20
+        split development/split.csv development 0.735
+        study choices_development
+        ;;
+    esac
+done

@@ -1,0 +1,53 @@
+"""Sphinx extension of gazekit's docs: writes the reference pages from the code, and puts drawings into the page."""
+
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from _extension.reference import pages
+
+FOLDER = "reference"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("config-inited", lambda app, _config: write_pages(Path(app.srcdir) / FOLDER))
+    app.connect("source-read", list_folder)
+    app.add_post_transform(DrawingsInPage)
+    app.add_lexer("csv", TextLexer)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write_pages(folder: Path) -> None:
+    """Write the reference pages, leave equal ones untouched, and remove those of what is no more."""
+    wanted = {folder / name: text for name, text in pages().items()}
+    for old in set(folder.rglob("*.md")) - set(wanted):
+        old.unlink()
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
+    """A folder's README is the page above the others of the folder, without saying so in its text."""
+    if docname.endswith("/README"):
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
+class DrawingsInPage(SphinxPostTransform):
+    """An SVG image becomes a part of the HTML page, so that it takes the colours of the theme, light or dark."""
+
+    default_priority = 5
+    formats = ("html",)
+
+    def run(self, **_kwargs: Any) -> None:
+        """Replace the images of one page."""
+        for image in list(self.document.findall(nodes.image)):
+            if image["uri"].endswith(".svg") and "://" not in image["uri"]:
+                svg = (Path(self.app.srcdir) / image["uri"]).read_text(encoding="utf-8")
+                image.replace_self(nodes.raw("", svg, format="html"))

@@ -1,0 +1,52 @@
+"""The reference of the hooks, from their specifications, and of the contracts behind them."""
+
+import inspect
+
+from _extension.components import plural
+from _extension.markdown import block, page, plain, restructured
+from gazekit import hookspecs
+from gazekit.registry import HOOKS
+
+INTRODUCTION = """
+A plugin is a module named in the entry-point group `gazekit` of an installed package. It implements any of
+these hooks, each marked with `@gazekit.hookimpl` and returning a table of names; gazekit's own components
+come in by the same hooks. A hook is called when its kind is first asked for: import heavy modules inside it.
+[Write a fusion](../tutorials/write_a_fusion.md) shows it all once.
+"""
+CONTRACTS = {
+    "backbone": ("Backbone",),
+    "fusion": ("ImageFusion", "MapFusion", "VectorFusion"),
+    "attention_map": ("AttentionMap",),
+    "alignment_loss": ("AlignmentLoss",),
+    "dataset": ("DataSource", "GeneratedSource"),
+    "gaze_reader": ("GazeReader",),
+}
+"""The classes of ``gazekit.interfaces`` that a kind's components derive from, or look like."""
+
+
+def pages() -> dict[str, str]:
+    """One page."""
+    return {"hooks.md": page("Hooks", INTRODUCTION, *(_section(kind, hook) for kind, hook in HOOKS.items()))}
+
+
+def _section(kind: str, hook: str) -> str:
+    function = getattr(hookspecs, hook)
+    signature = str(inspect.signature(function)).replace("'", "")
+    contracts = [
+        f".. autoclass:: gazekit.interfaces.{name}\n   :members:\n   :exclude-members: __init__, __new__\n"
+        for name in CONTRACTS.get(kind, ())
+    ]
+    there = f"Those that are there: [{plural(kind)}]({_reference(kind)}).\n"
+    return "\n".join(
+        [
+            f"({hook})=",
+            f"## {hook}\n",
+            plain(inspect.getdoc(function) or "") + " " + there,
+            block("python", f"@gazekit.hookimpl\ndef {hook}{signature}: ..."),
+            restructured("\n".join(contracts)) if contracts else "",
+        ]
+    )
+
+
+def _reference(kind: str) -> str:
+    return "presets/index.md" if kind == "preset" else f"components/{kind}.md"

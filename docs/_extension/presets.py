@@ -1,0 +1,129 @@
+"""The reference of the presets, from their files, and of the keys that a preset may set."""
+
+import inspect
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pydantic
+from sphinx.pycode import ModuleAnalyzer
+
+from _extension.components import own
+from _extension.markdown import block, code, contents, page, plain, table
+from gazekit import settings
+from gazekit.component import Component
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+
+INTRODUCTION = """
+A preset is a system that can be trained: which components, with which options, trained how. Beside every
+value stands where it comes from: a section of the paper, the published work that settles what the paper
+leaves open (*lineage*), or *ours*. `gazekit presets show NAME` prints a preset with all changes of the
+command line in it. [The keys](keys.md) lists everything that a preset may say.
+"""
+KEYS = """
+Every key of a preset, with its type and default; a component's own options stand [with the
+component](../components/index.md). The order of precedence is: defaults, `extends`, preset, `--config FILE`,
+environment (`GAZEKIT_TRAINING__EPOCHS=5`), `--set` and flags.
+"""
+
+RESOLVED = """## Resolved
+
+Every value, with the file that sets it and what stands beside it there; *default* is set by none.
+
+"""
+
+
+def pages(registry: Registry, resolved: Mapping[str, Preset]) -> dict[str, str]:
+    """The overview, a page per preset, and the keys."""
+    presets = own(registry, "preset")
+    rows = [
+        (f"[{code(each.name)}]({each.name}.md)", plain(resolved[each.name].description)) for each in presets
+    ]
+    names = contents("keys", *(each.name for each in presets))
+    found = {"presets/index.md": page("Presets", INTRODUCTION, table(("preset", ""), rows), names)}
+    for each in presets:
+        found[f"presets/{each.name}.md"] = _preset(each, resolved[each.name])
+    found["presets/keys.md"] = page("The keys of a preset", KEYS, *key_tables())
+    return found
+
+
+def _preset(component: Component, preset: Preset) -> str:
+    stand_in = f":::{{note}}\nA stand-in: {plain(preset.stand_in)}\n:::\n" if preset.stand_in else ""
+    return page(
+        component.name,
+        plain(preset.description) + "\n",
+        stand_in,
+        block("sh", f"gazekit train --preset {component.name}"),
+        "## As written\n\n" + block("toml", component.value.read_text(encoding="utf-8")),
+        RESOLVED + block("toml", preset.to_toml()),
+    )
+
+
+def key_tables() -> list[str]:
+    """A section per table of a preset."""
+    documented = {
+        **ModuleAnalyzer.for_module("gazekit.settings").find_attr_docs(),
+        **ModuleAnalyzer.for_module("gazekit.preset").find_attr_docs(),
+    }
+    return list(_tables(Preset, "", documented))
+
+
+def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[str, str], list[str]]) -> Any:
+    inner = {name: _model_of(field.annotation) for name, field in model.model_fields.items()}
+    rows = [
+        (
+            code(f"{key}{name}"),
+            code(_type(field.annotation)) + (f", {plain(_limits(field))}" if _limits(field) else ""),
+            "needed" if field.is_required() else code(_default(field.default)),
+            plain(" ".join(documented.get((model.__name__, name), []))),
+        )
+        for name, field in model.model_fields.items()
+        if inner[name] is None
+    ]
+    title = f"[{key.removesuffix('.')}]" if key else "At the top"
+    text = (inspect.getdoc(model) or "").partition("\n\n")[0]
+    yield "\n".join(
+        [f"## {title}\n", plain(text) + "\n" if key else "", table(("key", "type", "default", ""), rows)]
+    )
+    for name, table_model in inner.items():
+        if table_model is not None:
+            path = f"{key}{name}.DATA_SET." if name == "reported" else f"{key}{name}."
+            yield from _tables(table_model, path, documented)
+
+
+def _model_of(annotation: Any) -> type[settings.Table] | None:
+    """The table that a field holds, if it holds one."""
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, settings.Table):
+            return each
+    return None
+
+
+def _type(annotation: Any) -> str:
+    """A type in short: without limits and ``None``, a component as what it is."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, UnionType):
+        return " | ".join(_type(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return f"tuple[{', '.join('...' if each is ... else _type(each) for each in arguments)}]"
+    if annotation is settings.ComponentChoice:
+        return "component"
+    return inspect.formatannotation(annotation).replace("typing.", "")
+
+
+def _limits(field: pydantic.fields.FieldInfo) -> str:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    found = [
+        f"{sign} {getattr(each, name)}"
+        for each in field.metadata
+        for name, sign in signs.items()
+        if getattr(each, name, None) is not None
+    ]
+    return ", ".join(found)
+
+
+def _default(value: Any) -> str:
+    return '"none"' if value is None else repr(value)

@@ -1,0 +1,17 @@
+"""The reference pages: commands, presets, keys, components, hooks and the Python names, each from its source."""
+
+from _extension import commands, components, hooks, presets, python
+from gazekit.discovery import load_registry
+
+
+def pages() -> dict[str, str]:
+    """File name below ``reference/`` → Markdown."""
+    registry = load_registry()
+    resolved = {each.name: registry.preset(each.name) for each in components.own(registry, "preset")}
+    return {
+        **commands.pages(),
+        **presets.pages(registry, resolved),
+        **components.pages(registry, resolved),
+        **hooks.pages(),
+        **python.pages(),
+    }

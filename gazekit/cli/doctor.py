@@ -1,0 +1,37 @@
+"""``gazekit doctor``: what is there, what will not work, and how to mend it."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from gazekit.cli import console
+
+
+def doctor(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")
+    ] = False,
+) -> None:
+    """Check versions, devices, codecs, extras, plugins, weights and disk; nothing is changed or downloaded.
+
+    The exit code is 1 if something needed does not work; what is only optional is a limit.
+    """
+    from gazekit.doctor import diagnose
+
+    checks = diagnose(console.registry())
+    problems = [check for check in checks if check.status == "problem"]
+    if as_json:
+        console.print_json("gazekit.doctor/1", {"checks": [asdict(check) for check in checks]})
+    else:
+        console.print_table(
+            ("", "what", "status", "found"),
+            [(check.area, check.name, check.status, check.found) for check in checks],
+        )
+        for check in checks:
+            if check.remedy:
+                console.note(f"{check.status}: {check.name}: {check.found}\n    {check.remedy}")
+        limits = sum(check.status == "limit" for check in checks)
+        console.note(f"{len(problems)} problems, {limits} limits, {len(checks)} checks")
+    if problems:
+        raise typer.Exit(1)

@@ -1,0 +1,45 @@
+"""``gazekit export``: a trained model as a file that runs without gazekit."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gazekit.cli import console
+
+_SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    form: Annotated[
+        Literal["onnx", "torch-export"], typer.Option("--format", help="torch-export writes a .pt2 file.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="model.onnx or model.pt2 in the run")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write the model with its attention maps as one graph, and check that it agrees with the original.
+
+    Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and a map per view. The file's
+    metadata say how images are prepared; docs/deploy.md shows how to run it.
+    """
+    import torch
+
+    from gazekit.errors import ConfigurationError
+    from gazekit.export import export_onnx, export_torch
+    from gazekit.training.trained import open_trained
+
+    trained = open_trained(run, console.registry(), torch.device("cpu"))
+    path = out or run / f"model{_SUFFIX[form]}"
+    if path.exists() and not overwrite:
+        raise ConfigurationError(
+            f"{path}: exists already; replace it with --overwrite, or choose another --out"
+        )
+    exported = (export_onnx if form == "onnx" else export_torch)(trained, path)
+    console.stdout().print(str(exported.path), markup=False, soft_wrap=True)
+    console.note(
+        f"outputs {', '.join(exported.outputs)}; differs from the original by at most {exported.difference:.1e} "
+        "on random images; not a medical device"
+    )

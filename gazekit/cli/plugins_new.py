@@ -1,0 +1,28 @@
+"""``gazekit plugins new``: a package to start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gazekit.cli import console
+
+
+def new(
+    kind: Annotated[
+        str,
+        typer.Argument(help="backbone, fusion, attention-map, alignment-loss, dataset or gaze-reader."),
+    ],
+    name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to make.", show_default="gazekit-NAME")] = None,
+) -> None:
+    """Write an installable package with one component that works, its tests, a README and a preset that uses it."""
+    from gazekit.scaffold import distribution_name, write_plugin
+
+    folder = out or Path(distribution_name(name))
+    for file in write_plugin(kind, name, folder):
+        print(folder / file)
+    console.note(
+        f"next: python -m pytest {folder}; gazekit plugins check {folder}; then pip install -e {folder} "
+        "(offline: with --no-build-isolation --no-deps) and it is there"
+    )

@@ -1,0 +1,147 @@
+"""How ``gazekit predict`` writes: a table at the end, or JSON, JSON lines and CSV exam by exam as they come."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gazekit.cli import console
+
+Format = Literal["table", "json", "jsonl", "csv"]
+SCHEMA = "gazekit.predictions/2"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What holds for all exams.
+
+    Args:
+        models: names of the run directories.
+        classes: in the order of the probabilities.
+        views: that the models read.
+        answers: models × test-time transforms that each probability is the mean of.
+        identified: whether records hold ``patient`` and ``images``.
+    """
+
+    models: tuple[str, ...]
+    classes: tuple[str, ...]
+    views: tuple[str, ...]
+    answers: int
+    identified: bool
+
+
+class Writer(Protocol):
+    """Takes records of exams one by one; see ``record``."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write one exam."""
+
+    def close(self) -> None:
+        """Write what comes last."""
+
+
+def make_writer(form: Format, header: Header) -> Writer:
+    """The writer of a format, to stdout."""
+    makers: dict[str, Callable[[Header], Writer]] = {
+        "table": _Table,
+        "json": _Document,
+        "jsonl": _Lines,
+        "csv": _Csv,
+    }
+    return makers[form](header)
+
+
+class _Document:
+    """One JSON document, written piece by piece: valid once it is closed."""
+
+    def __init__(self, header: Header) -> None:
+        about = {
+            "schema": SCHEMA,
+            "models": header.models,
+            "classes": header.classes,
+            "views": header.views,
+            "answers": header.answers,
+        }
+        print(json.dumps(about, indent=2).removesuffix("\n}") + ',\n  "exams": [', end="", flush=True)
+        self.separator = "\n"
+
+    def write(self, record: dict[str, Any]) -> None:
+        print(self.separator + "    " + _json(record), end="", flush=True)
+        self.separator = ",\n"
+
+    def close(self) -> None:
+        print("\n  ]\n}", flush=True)
+
+
+class _Lines:
+    """One JSON object per exam and line, each with the schema."""
+
+    def __init__(self, header: Header) -> None:
+        pass
+
+    def write(self, record: dict[str, Any]) -> None:
+        print(_json({"schema": SCHEMA, **record}), flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class _Csv:
+    """A row per exam; the first column is the schema."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.rows = csv.writer(sys.stdout, lineterminator="\n")
+        columns = ["schema", "exam", "status", *(f"p_{name}" for name in header.classes)]
+        columns += ["predicted", "entropy", "spread", "reason"]
+        self.rows.writerow(columns + (["patient", *header.views] if header.identified else []))
+
+    def write(self, record: dict[str, Any]) -> None:
+        found = record.get("probabilities", {})
+        row = [SCHEMA, record["exam"], record["status"], *(found.get(name) for name in self.header.classes)]
+        row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
+        if self.header.identified:
+            row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
+        self.rows.writerow(row)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        pass
+
+
+class _Table:
+    """A table once all is known; refused exams are warnings."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.rows: list[tuple[object, ...]] = []
+
+    def write(self, record: dict[str, Any]) -> None:
+        if record["status"] == "refused":
+            return
+        cells = [record["exam"], *(f"{p:.3f}" for p in record["probabilities"].values()), record["predicted"]]
+        cells += [f"{record['entropy']:.3f}"]
+        cells += [f"{record['spread']:.3f}"] if self.header.answers > 1 else []
+        if self.header.identified:
+            cells += [record["patient"], ", ".join(record["images"].values())]
+        self.rows.append(tuple(cells))
+
+    def close(self) -> None:
+        if not self.rows:
+            return
+        columns = ["exam", *(f"p({name})" for name in self.header.classes), "predicted", "entropy"]
+        columns += ["spread"] if self.header.answers > 1 else []
+        columns += ["patient", "images"] if self.header.identified else []
+        console.print_table(columns, self.rows)
+        several = (
+            f"; spread: standard deviation over {self.header.answers} answers"
+            if self.header.answers > 1
+            else ""
+        )
+        console.note(f"entropy in bits, 0 = certain{several}; not a medical device")
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False)

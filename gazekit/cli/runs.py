@@ -1,0 +1,131 @@
+"""``gazekit runs``: run directories as tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.training.run_table import RunSummary
+
+app = typer.Typer(help="List and compare run directories.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
+_NONE = "–"
+
+
+@app.command("list")
+def list_runs(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders to search, studies too.", show_default="runs"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List all runs in or below some folders: how far they came, and how good they are."""
+    from gazekit.training.run_table import find_runs, summarise
+
+    found = [summarise(path) for path in find_runs(folders or [Path("runs")])]
+    if as_json:
+        console.print_json("gazekit.runs/1", {"runs": [_record(run) for run in found]})
+        return
+    rows = [
+        (
+            run.facts.preset if run.facts else _NONE,
+            run.facts.seed if run.facts else _NONE,
+            run.state,
+            f"{run.best[0]:.3f} ({run.best[1]})" if run.best else _NONE,
+            _auc(run),
+            run.path,
+        )
+        for run in found
+    ]
+    console.print_table(("preset", "seed", "state", "val AUC (epoch)", "AUC", "run"), rows)
+    for run in found:
+        if run.problem:
+            console.warn(run.problem)
+    console.note(
+        "AUC: of the last gazekit evaluate, with its part of the split; gazekit runs compare shows more"
+    )
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, two or more.")],
+    as_json: Json = False,
+) -> None:
+    """Show in what runs differ and all that was measured on each, side by side.
+
+    For tests of the differences, with folds and seeds, use gazekit benchmark.
+    """
+    from gazekit.errors import ConfigurationError, DataError
+    from gazekit.training.run_table import differences, measures, summarise
+
+    if len(runs) < 2:
+        raise ConfigurationError("one run has nothing to be compared with; give two or more")
+    found = [summarise(path) for path in runs]
+    for run in found:
+        if run.problem:
+            raise DataError(run.problem)
+    differing, measured = differences(found), measures(found)
+    if as_json:
+        value = {"runs": [_record(run) for run in found], "differences": differing, "measures": measured}
+        console.print_json("gazekit.runs_comparison/1", value)
+        return
+    names = _names(runs)
+    rows: list[tuple[object, ...]] = [
+        (key, *(_NONE if value is None else value for value in values)) for key, values in differing.items()
+    ]
+    validation = [f"{run.best[0]:.3f}" if run.best else _NONE for run in found]
+    rows += [("state", *(run.state for run in found)), ("validation AUC", *validation)]
+    rows += [(_words(name), *map(_interval, values)) for name, values in measured.items()]
+    console.print_table(("", *names), rows)
+    console.note(
+        "95 % intervals over patients; not evaluated yet: –; the tests of a difference: gazekit benchmark"
+    )
+    for run in found:
+        if run.facts and run.facts.leak:
+            console.warn(f"{run.path}: the split leaks, its numbers flatter the model: {run.facts.leak}")
+
+
+def _record(run: "RunSummary") -> dict[str, Any]:
+    facts = run.facts
+    return {
+        "run": str(run.path),
+        "preset": facts and facts.preset,
+        "seed": facts and facts.seed,
+        "data": facts and facts.fingerprint,
+        "state": run.state,
+        "epochs": run.epochs[0],
+        "epochs_planned": run.epochs[1],
+        "val_auc": run.best and run.best[0],
+        "best_epoch": run.best and run.best[1],
+        "evaluation": run.evaluation,
+        "problem": run.problem,
+    }
+
+
+def _auc(run: "RunSummary") -> str:
+    if run.evaluation is None:
+        return _NONE
+    auc = run.evaluation["metrics"]["classification"].get("auc")
+    return f"{_interval(auc)} {run.evaluation['split']}"
+
+
+def _interval(measure: dict[str, float | None] | None) -> str:
+    if measure is None or measure["value"] is None:
+        return _NONE
+    if measure["low"] is None or measure["high"] is None:
+        return f"{measure['value']:.3f}"
+    return f"{measure['value']:.3f} ({measure['low']:.3f}–{measure['high']:.3f})"
+
+
+def _words(name: str) -> str:
+    return name.replace(".", ": ").replace("_", " ")
+
+
+def _names(runs: list[Path]) -> list[str]:
+    """The last part of each path, or all of it where two are alike."""
+    short = [path.resolve().name for path in runs]
+    return short if len(set(short)) == len(short) else [str(path) for path in runs]

@@ -1,0 +1,104 @@
+"""Devices, weights, disk; and all checks together."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazekit.data.default import cache_folder
+from gazekit.data.parallel import available_cores
+from gazekit.doctor.check import Check
+from gazekit.doctor.software import (
+    check_codecs,
+    check_extras,
+    check_plugins,
+    check_torchvision,
+    check_versions,
+)
+from gazekit.registry import Registry
+
+_LITTLE_SPACE = (
+    2 * 2**30
+)  # bytes; a prepared set of this field at 512 px needs about one, checkpoints the other
+
+
+def diagnose(registry: Registry) -> list[Check]:
+    """Look at everything that gazekit works with; nothing is downloaded or changed."""
+    return [
+        *check_versions(),
+        *check_torchvision(),
+        *check_device(),
+        *check_codecs(),
+        *check_extras(),
+        *check_plugins(registry),
+        *check_weights(),
+        *check_disk(),
+    ]
+
+
+def check_device() -> Iterator[Check]:
+    """Cores and memory, and GPUs that torch can use."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield Check("device", "cpu", "ok", f"{available_cores()} cores, torch uses {threads}{_memory()}")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(number)
+            yield Check(
+                "device", f"cuda:{number}", "ok", f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
+            )
+    elif torch.version.cuda is None:
+        remedy = (
+            "on a machine with an NVIDIA GPU install a CUDA build of torch; else expect hours for 300 epochs"
+        )
+        yield Check("device", "cuda", "limit", "this torch is built without CUDA", remedy)
+    else:
+        remedy = "look at nvidia-smi: a driver older than this CUDA, or no GPU given to this process"
+        found = f"torch is built for CUDA {torch.version.cuda} and sees no GPU"
+        yield Check("device", "cuda", "limit", found, remedy)
+
+
+def check_weights() -> Iterator[Check]:
+    """Pretrained weights of timm in the hub's cache; without network only these can be used."""
+    from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+
+    cached = sorted(
+        folder.parent.parent.name.removeprefix("models--timm--")
+        for folder in Path(HF_HUB_CACHE).glob("models--timm--*/snapshots/*")
+        if (folder / "model.safetensors").exists()
+    )
+    if cached:
+        yield Check("weights", "pretrained, cached", "ok", ", ".join(dict.fromkeys(cached)))
+    else:
+        remedy = (
+            "train once with network, or set backbone.weights=FILE; "
+            'with pretrained = "auto" and no network training starts from random weights'
+        )
+        offline = " (and HF_HUB_OFFLINE is set)" if HF_HUB_OFFLINE else ""
+        yield Check("weights", "pretrained, cached", "limit", f"none in {HF_HUB_CACHE}{offline}", remedy)
+
+
+def check_disk() -> Iterator[Check]:
+    """Free space where gazekit writes, and whether it may."""
+    places = {"here": Path.cwd(), "cache": cache_folder(), "temporary files": Path(tempfile.gettempdir())}
+    for name, place in places.items():
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
+        free = shutil.disk_usage(there).free
+        found = f"{free / 2**30:.1f} GiB free in {place}"
+        if not os.access(there, os.W_OK):
+            remedy = "choose another folder" if name != "cache" else "set GAZEKIT_CACHE to a folder of yours"
+            yield Check("disk", name, "problem", f"{place} is not writable", remedy)
+        elif free < _LITTLE_SPACE:
+            yield Check("disk", name, "limit", found, "free some space, or work in another folder")
+        else:
+            yield Check("disk", name, "ok", found)
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return ""
+    return f", {total / 2**30:.0f} GiB of memory"

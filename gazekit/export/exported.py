@@ -1,0 +1,178 @@
+"""Writing an exported model, once it is shown to agree with the original."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import gazekit
+from gazekit.atomic import disk_errors
+from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.export.graph import DeployedModel
+from gazekit.training.trained import Trained
+
+SCHEMA = "gazekit.exported/1"
+TOLERANCE = 1e-4
+"""Largest difference of any output from the original model."""
+_BATCHES = (1, 3)
+"""Numbers of exams that are compared."""
+
+Run = Callable[[Sequence[NDArray[np.float32]]], Sequence[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written.
+
+    Args:
+        path: of it.
+        outputs: names, in order.
+        difference: largest one from the original model that was seen, over all outputs.
+    """
+
+    path: Path
+    outputs: tuple[str, ...]
+    difference: float
+
+
+def export_onnx(trained: Trained, path: Path) -> Exported:
+    """Write an ONNX file: one input per view, ``logits`` and ``attention_VIEW`` out, any number of exams.
+
+    What a program must know of the images is in its metadata, under ``gazekit``.
+
+    Raises:
+        ConfigurationError: the model reads gaze at inference, or onnx, onnxscript or onnxruntime is missing.
+        GazekitError: the exported model does not agree with the original.
+        StorageError: the disk is full or read-only.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(f"{error.name} is not installed: pip install 'gazekit[onnx]'") from None
+    deployed = _deployed(trained)
+    made = onnx_program(deployed, _size(trained))
+    made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.save(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+        found: Sequence[NDArray[np.float32]] = session.run(
+            None, dict(zip(deployed.views, images, strict=True))
+        )
+        return found
+
+    return _checked(trained, deployed, path, run)
+
+
+def export_torch(trained: Trained, path: Path) -> Exported:
+    """Write a ``torch.export`` program (.pt2) with the inputs and outputs of ``export_onnx``; see there."""
+    deployed = _deployed(trained)
+    program = torch_program(deployed, _size(trained))
+    description = json.dumps(_description(trained, deployed))
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.export.save(program, path, extra_files={"gazekit.json": description})
+    module = torch.export.load(path).module()
+
+    def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+        with torch.no_grad():
+            return [each.numpy() for each in module(*map(torch.as_tensor, images))]
+
+    return _checked(trained, deployed, path, run)
+
+
+def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
+    """The program for any number of exams."""
+    shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.views),)
+    return torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
+
+
+def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
+    """The same as ONNX, with names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        made = torch.onnx.export(
+            torch_program(deployed, size),
+            deployed.examples(size),
+            dynamo=True,
+            input_names=list(deployed.views),
+            output_names=list(deployed.outputs),
+            verbose=False,
+        )
+    assert made is not None
+    return made
+
+
+def _deployed(trained: Trained) -> DeployedModel:
+    return DeployedModel(trained.model, trained.attention_map, trained.preset, _size(trained)).eval()
+
+
+def _size(trained: Trained) -> tuple[int, int]:
+    height, width = trained.facts.preparation["size"]
+    return height, width
+
+
+def _checked(trained: Trained, deployed: DeployedModel, path: Path, run: Run) -> Exported:
+    """What was written, if it agrees with the original; else the file is removed and an error raised."""
+    difference = 0.0
+    for exams in _BATCHES:
+        images = deployed.examples(_size(trained), exams, seed=exams)
+        expected = _original(trained, deployed, images)
+        found = run([image.numpy() for image in images])
+        pairs = zip(found, expected, strict=True)
+        difference = max(difference, *(float(np.abs(ours - theirs).max()) for ours, theirs in pairs))
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise GazekitError(
+            f"{path}: the exported model differs from the original by {difference:.1e}, more than {TOLERANCE:.0e}; "
+            "the file was removed"
+        )
+    return Exported(path, deployed.outputs, difference)
+
+
+def _original(
+    trained: Trained, deployed: DeployedModel, images: Sequence[Tensor]
+) -> list[NDArray[np.float32]]:
+    """The outputs of the model as gazekit itself runs it."""
+    preset, model = trained.preset, trained.model
+    normalised = {
+        view: (image - preset.data.mean) / preset.data.std
+        for view, image in zip(preset.views, images, strict=True)
+    }
+    if trained.attention_map is None:
+        with torch.no_grad():
+            return [model(normalised).logits.numpy()]
+    output, maps = model.explain(normalised, trained.attention_map)
+    names = [name.removeprefix("attention_") for name in deployed.outputs[1:]]
+    return [output.logits.detach().numpy(), *(maps[view].numpy() for view in names)]
+
+
+def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
+    """What a program must know to use the file."""
+    facts = trained.facts
+    keys = ("size", "crop", "laterality", "window")
+    return {
+        "schema": SCHEMA,
+        "gazekit": gazekit.__version__,
+        "preset": facts.preset,
+        "inputs": list(deployed.views),
+        "input": "float32 [exams, 1, height, width], grey values in [0, 1], dark background; normalised inside",
+        "outputs": list(deployed.outputs),
+        "classes": list(facts.classes),
+        "probabilities": "sigmoid of the logit = the last class" if len(facts.classes) == 2 else "softmax",
+        "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
+        "preparation": {key: facts.preparation[key] for key in keys},
+        "modalities": list(facts.modalities),
+        "use": "research only, not a medical device",
+    }

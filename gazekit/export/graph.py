@@ -1,0 +1,111 @@
+"""A model and its attention as one forward-only graph.
+
+An attention map differentiates the head of the model, and neither ONNX nor ``torch.export`` holds gradients. So the
+head with its gradient is traced first (``make_fx`` follows the operations of autograd too) into operations of which
+none is a gradient any more; what is then exported calls that graph behind the branches.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch._decomp import core_aten_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from gazekit.errors import ConfigurationError
+from gazekit.interfaces import AttentionMap
+from gazekit.model import MultiViewClassifier, explained_class
+from gazekit.preset import Preset
+
+_TRACED_BATCH = 2
+
+
+class DeployedModel(nn.Module):
+    """Images in [0, 1] to logits and attention maps, without anything of gazekit at run time.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        attention_map: to explain the positive class with (of several: the most probable); None = logits only.
+        preset: names the views and the normalisation.
+        size: (height, width) of the images in pixels.
+
+    Raises:
+        ConfigurationError: the model reads gaze at inference.
+    """
+
+    def __init__(
+        self,
+        model: MultiViewClassifier,
+        attention_map: AttentionMap | None,
+        preset: Preset,
+        size: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        if model.needs_gaze:
+            raise ConfigurationError(
+                f"preset '{preset.name}' reads gaze at inference, which an exported model has not"
+            )
+        self.model = model
+        self.views = preset.views
+        self.mean, self.std = preset.data.mean, preset.data.std
+        examples = self.examples(size)
+        self.outputs = (
+            "logits",
+            *(f"attention_{view}" for view in _explained_views(model, attention_map, preset)),
+        )
+        head = _head(model, attention_map, preset.views)
+        with torch.no_grad():
+            features = tuple(self._encode(examples))
+        self.head = _trace(head, features)
+
+    def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
+        """Per view ``[B, 1, H, W]`` in [0, 1], in preset order; gives what ``outputs`` names."""
+        return cast(tuple[Tensor, ...], tuple(self.head(*self._encode(images))))
+
+    def examples(
+        self, size: tuple[int, int], exams: int = _TRACED_BATCH, seed: int = 0
+    ) -> tuple[Tensor, ...]:
+        """Random images of the right shape."""
+        generator = torch.Generator().manual_seed(seed)
+        return tuple(torch.rand(exams, 1, *size, generator=generator) for _ in self.views)
+
+    def _encode(self, images: tuple[Tensor, ...]) -> list[Tensor]:
+        normalised = {
+            view: (image - self.mean) / self.std for view, image in zip(self.views, images, strict=True)
+        }
+        return list(self.model.encode(normalised).values())
+
+
+def _explained_views(
+    model: MultiViewClassifier, attention_map: AttentionMap | None, preset: Preset
+) -> list[str]:
+    """The views of the images that branches see themselves, as everywhere: an image fusion may make others."""
+    return [view for view in preset.views if view in model.views] if attention_map else []
+
+
+def _head(
+    model: MultiViewClassifier, attention_map: AttentionMap | None, views: tuple[str, ...]
+) -> Callable[..., tuple[Tensor, ...]]:
+    """From the last feature maps to logits ``[B, K]`` and maps ``[B, h, w]``."""
+
+    def head(*features: Tensor) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            leaves = {
+                view: maps.detach().requires_grad_() for view, maps in zip(model.views, features, strict=True)
+            }
+            output = model.classify(leaves)
+            found = attention_map(output, explained_class(output.logits)) if attention_map else {}
+        return output.logits.detach(), *(found[view].detach() for view in views if view in found)
+
+    return head
+
+
+def _trace(head: Callable[..., tuple[Tensor, ...]], features: tuple[Tensor, ...]) -> nn.Module:
+    traced: nn.Module = make_fx(
+        head,
+        decomposition_table=core_aten_decompositions(),
+        tracing_mode="symbolic",  # so that the number of exams stays open
+        _allow_non_fake_inputs=True,  # the weights of the head
+    )(*features)
+    return traced

@@ -1,0 +1,220 @@
+"""The exams of the case browser: what each shows, and the numbers that they are sorted by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.evaluation.gaze_agreement import cc
+from gazekit.evaluation.localisation import energy_inside, pointing_game
+from gazekit.evaluation.prediction import Predictions
+from gazekit.report.colours import ATTENTION, GAZE
+from gazekit.report.layers import Scanpath, image_uri, map_uri, outline, scanpaths
+
+_SIDES = (1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
+_SAMPLE = 8
+"""Exams whose images are encoded to see how large images may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapNumbers:
+    """One attention map against gaze and lesion; None where there is no such truth.
+
+    Args:
+        positive: whether anything is to be seen: maps are cut off below 0.
+        agreement: correlation with the gaze heat map.
+        inside: share of the attention inside the lesion.
+        peak: whether its peak lies inside the lesion, in [0, 1].
+    """
+
+    positive: bool
+    agreement: float | None
+    inside: float | None
+    peak: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """One view of an exam.
+
+    Args:
+        name: of the view.
+        height, width: of the prepared image in pixels, the units of outline and scanpaths.
+        image: data URI.
+        gaze: data URI; None where there is no gaze.
+        attention: data URI per system; None for one that has no map of this view.
+        numbers: per system, of its attention; None likewise.
+        lesion: SVG path; empty where there is no mask.
+        scanpaths: one per reader.
+        fixations: how many in the image.
+        seconds: their time; None where the recording has none.
+    """
+
+    name: str
+    height: int
+    width: int
+    image: str
+    gaze: str | None
+    attention: tuple[str | None, ...]
+    numbers: tuple[MapNumbers | None, ...]
+    lesion: str
+    scanpaths: tuple[Scanpath, ...]
+    fixations: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One exam.
+
+    Args:
+        number: its place on the page, from 1.
+        exam_id: as in the prepared set.
+        label, called: the truth and what the first system says, as numbers of classes.
+        probabilities: per system of each class.
+        error: 1 minus the first system's probability of the truth.
+        uncertainty: entropy of the first system's probabilities, 1 = all classes alike.
+        agreement: of the first system's attention with gaze, mean over views; None without.
+    """
+
+    number: int
+    exam_id: str
+    label: int
+    called: int
+    probabilities: tuple[tuple[float, ...], ...]
+    error: float
+    uncertainty: float
+    agreement: float | None
+    views: tuple[CaseView, ...]
+
+
+def make_cases(
+    dataset: PreparedDataset,
+    systems: Sequence[Predictions],
+    views: Sequence[str],
+    *,
+    threshold: float,
+    most: int,
+    budget: int,
+) -> list[Case]:
+    """The first exams that the systems have predicted, with their pictures.
+
+    Args:
+        dataset: what was predicted.
+        systems: one or more, of the same exams in the same order; the first one's numbers are sorted by.
+        views: in preset order.
+        threshold: of two classes the second is called above it.
+        most: so many exams at most.
+        budget: bytes that the images of all exams may take; they are made smaller until they fit.
+    """
+    exams = systems[0].indices[:most]
+    columns = [dataset.views.index(view) for view in views]
+    side = _fitting_side(dataset, exams, columns, budget)
+    return [
+        _case(row, int(exam), dataset, systems, columns, threshold=threshold, side=side)
+        for row, exam in enumerate(exams)
+    ]
+
+
+def called_class(probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
+    """The class called of each row ``[N, classes]``: of two the second above the threshold, else the likeliest."""
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] > threshold).astype(np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def _fitting_side(
+    dataset: PreparedDataset, exams: NDArray[np.int64], columns: Sequence[int], budget: int
+) -> int:
+    sample = exams[:: max(len(exams) // _SAMPLE, 1)][:_SAMPLE]
+    share = budget * len(sample) / max(len(exams), 1)
+    for side in _SIDES:
+        if side > max(*dataset.size, _SIDES[-1]) and side != _SIDES[-1]:
+            continue  # not enlarged anyway
+        if sum(len(image_uri(dataset.images[e, c], side)) for e in sample for c in columns) <= share:
+            return side
+    return _SIDES[-1]
+
+
+def _case(
+    row: int,
+    exam: int,
+    dataset: PreparedDataset,
+    systems: Sequence[Predictions],
+    columns: Sequence[int],
+    *,
+    threshold: float,
+    side: int,
+) -> Case:
+    label = int(dataset.labels[exam])
+    own = np.asarray(systems[0].probabilities[row], dtype=np.float64)
+    shown = tuple(
+        _view(
+            dataset,
+            exam,
+            c,
+            [
+                s.attention[dataset.views[c]][row] if dataset.views[c] in s.attention else None
+                for s in systems
+            ],
+            side,
+        )
+        for c in columns
+    )
+    agreements = [
+        v.numbers[0].agreement for v in shown if v.numbers[0] and v.numbers[0].agreement is not None
+    ]
+    sure = own[own > 0]
+    return Case(
+        number=row + 1,
+        exam_id=dataset.exam_ids[exam],
+        label=label,
+        called=int(called_class(own[None], threshold)[0]),
+        probabilities=tuple(tuple(float(p) for p in s.probabilities[row]) for s in systems),
+        error=float(1 - own[label]),
+        uncertainty=abs(float(-(sure * np.log(sure)).sum() / np.log(len(own)))),
+        agreement=float(np.mean(agreements)) if agreements else None,
+        views=shown,
+    )
+
+
+def _view(
+    dataset: PreparedDataset,
+    exam: int,
+    column: int,
+    attention: Sequence[NDArray[np.float32] | None],
+    side: int,
+) -> CaseView:
+    name, shape = dataset.views[column], dataset.size
+    gaze = dataset.gaze[exam, column] if dataset.has_gaze[exam, column] else None
+    mask = dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None
+    readers = dataset.fixations(exam, name)
+    drawn = scanpaths(readers, shape)
+    seconds = sum(float(each.duration_ms.sum()) for each in readers) / 1000
+    return CaseView(
+        name=name,
+        height=shape[0],
+        width=shape[1],
+        image=image_uri(dataset.images[exam, column], side),
+        gaze=None if gaze is None else map_uri(gaze, GAZE, shape),
+        attention=tuple(None if each is None else map_uri(each, ATTENTION, shape) for each in attention),
+        numbers=tuple(None if each is None else _numbers(each, gaze, mask) for each in attention),
+        lesion="" if mask is None else outline(mask),
+        scanpaths=drawn,
+        fixations=sum(len(each.x) for each in readers),
+        seconds=seconds if np.isfinite(seconds) and seconds > 0 else None,
+    )
+
+
+def _numbers(
+    attention: NDArray[np.float32], gaze: NDArray[np.integer] | None, mask: NDArray[np.bool_] | None
+) -> MapNumbers:
+    lesion = mask is not None and bool(mask.any())
+    return MapNumbers(
+        positive=bool((attention > 0).any()),
+        agreement=cc(attention, gaze) if gaze is not None and gaze.any() else None,
+        inside=energy_inside(attention, mask) if mask is not None and lesion else None,
+        peak=pointing_game(attention, mask) if mask is not None and lesion else None,
+    )

@@ -1,0 +1,118 @@
+"""Pictures of one view as layers that a page puts over each other: image, maps, lesion outline, scanpath."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import contourpy
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from gazekit.evaluation.resizing import Array
+from gazekit.gaze.fixations import Fixations
+from gazekit.report.overlay import rectified
+
+_LAYER_SIDE = 128
+"""Pixels of a map's longer side: maps are smooth, the browser enlarges them."""
+_LARGEST = 0.03
+"""Radius of the longest fixation's disc, as a share of the image's longer side."""
+_MOST_NUMBERS = 60
+"""More fixations than these are too many to read: they get no numbers and no lines."""
+
+
+def image_uri(pixels: NDArray[np.integer], side: int) -> str:
+    """A grey image ``[H, W]`` as WebP, its longer side not above ``side``."""
+    grey = np.round(pixels / np.iinfo(pixels.dtype).max * 255).astype(np.uint8)
+    picture = Image.fromarray(grey)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return _webp(picture, quality=85)
+
+
+def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
+    """A heat map ``[h, w]`` as WebP of its colours; the higher, the more of the image it covers.
+
+    Opaque at its maximum, so at 80 % it is what ``overlay.overlay`` draws.
+
+    Args:
+        heat: any sign; what is not positive is clear.
+        colours: a colour map of matplotlib.
+        shape: ``(H, W)`` of the image.
+    """
+    shrink = min(_LAYER_SIDE / max(shape), 1)
+    values = rectified(heat, (max(round(shape[0] * shrink), 1), max(round(shape[1] * shrink), 1)))
+    layer = colormaps[colours](values)  # [h, w, 4]
+    layer[..., 3] = np.sqrt(values)
+    return _webp(Image.fromarray(np.round(255 * layer).astype(np.uint8)), quality=80)
+
+
+def legend_uri(colours: str) -> str:
+    """The colours of a map from nothing to its maximum over mid grey, as a narrow picture."""
+    heat = np.linspace(0, 1, 256)[None]
+    opacity = 0.8 * np.sqrt(heat)[..., None]
+    strip = (1 - opacity) * 0.3 + opacity * colormaps[colours](heat)[..., :3]
+    return _webp(Image.fromarray(np.round(255 * strip).astype(np.uint8)), quality=90)
+
+
+def outline(mask: NDArray[np.bool_]) -> str:
+    """The borders of a lesion mask ``[H, W]`` as an SVG path, in pixels with (0, 0) the image's corner."""
+    padded = np.pad(np.asarray(mask, dtype=np.float64), 1)  # a lesion at the border is closed there
+    lines = contourpy.contour_generator(z=padded).lines(0.5)
+    # pixel i of the mask has its centre at i + 0.5 and is i + 1 in the padded grid
+    return "".join(
+        "M" + "L".join(f"{x - 0.5:.4g} {y - 0.5:.4g}" for x, y in line[:-1]) + "Z" for line in lines
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A fixation: centre and radius in pixels of the image, its place in the order."""
+
+    number: int
+    x: float
+    y: float
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scanpath:
+    """The fixations of one reader on one view, ready to be drawn.
+
+    Args:
+        line: through the fixations in their order, an SVG path; empty where they are too many to follow.
+        dots: numbered fixations, the disc's area as long as the fixation; empty where they are too many.
+        points: the places alone, an SVG path of points, where they are too many for dots.
+    """
+
+    line: str
+    dots: tuple[Dot, ...]
+    points: str
+
+
+def scanpaths(readers: Sequence[Fixations], shape: tuple[int, int]) -> tuple[Scanpath, ...]:
+    """One scanpath per reader; fixations outside the image ``(H, W)`` are left out."""
+    return tuple(_scanpath(each, shape) for each in readers)
+
+
+def _scanpath(found: Fixations, shape: tuple[int, int]) -> Scanpath:
+    inside = (found.x >= 0) & (found.y >= 0) & (found.x < shape[1]) & (found.y < shape[0])
+    x, y, duration = found.x[inside], found.y[inside], found.duration_ms[inside]
+    places = [f"{a:.4g} {b:.4g}" for a, b in zip(x, y, strict=True)]
+    if len(places) > _MOST_NUMBERS:
+        return Scanpath("", (), "".join(f"M{place}h0" for place in places))
+    longest = np.nanmax(duration, initial=0) or 1.0
+    radii = _LARGEST * max(shape) * np.sqrt(np.nan_to_num(duration, nan=longest) / longest)
+    radii = np.maximum(radii, 0.008 * max(shape))
+    dots = [
+        Dot(number, *(round(float(value), 2) for value in values))
+        for number, values in enumerate(zip(x, y, radii, strict=True), start=1)
+    ]
+    return Scanpath("M" + "L".join(places) if len(places) > 1 else "", tuple(dots), "")
+
+
+def _webp(picture: Image.Image, *, quality: int) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,157 @@
+"""The page of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gazekit.report.cases import Case, CaseView, MapNumbers
+from gazekit.report.colours import ATTENTION, GAZE
+from gazekit.report.confusion import Confusion
+from gazekit.report.layers import legend_uri
+from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
+from gazekit.report.page import LIMITS, Section, data_uri, plain, rendered, write_html
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """All that the page of a run shows.
+
+    Args:
+        title: of the run.
+        summary: what was found, in a sentence or two.
+        metrics: system → group → measure → interval; the first system is the run.
+        training: its curves.
+        confusion: its calls at the threshold.
+        classes: names, in the order of the labels.
+        facts: where the run comes from: group → name → value. The first group is shown open.
+        texts: files of the run that are shown whole, by title.
+        picture: the figure of the paper, to be saved as PNG and SVG; None if there is no attention.
+        picture_name: of its files, without the ending.
+        curves: figures of the classification.
+        cases: exams of the case browser; empty for none.
+        cases_text: how they were chosen.
+        difference: the systems compared, in a sentence; empty for one system.
+        warnings: what makes the numbers doubtful.
+        limits: what limits this run, before the limits of every run.
+    """
+
+    title: str
+    summary: str
+    metrics: Mapping[str, Metrics]
+    training: Section
+    confusion: Confusion
+    classes: Sequence[str]
+    facts: Mapping[str, Mapping[str, object]]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    picture: Section | None = None
+    picture_name: str = "attention"
+    curves: Sequence[Section] = ()
+    cases: Sequence[Case] = ()
+    cases_text: str = ""
+    difference: str = ""
+    warnings: Sequence[str] = ()
+    limits: Sequence[str] = ()
+
+
+def write_run_page(path: Path, page: RunPage) -> None:
+    """Write the report of a run as one self-contained HTML page. Raises StorageError."""
+    systems = list(page.metrics)
+    write_html(
+        path,
+        "run.html",
+        title=page.title,
+        summary=page.summary,
+        warnings=page.warnings,
+        difference=page.difference,
+        tiles=tiles(page.metrics),
+        groups=measure_groups(page.metrics),
+        systems=systems,
+        classes=page.classes,
+        browser=_browser(page, systems) if page.cases else None,
+        picture=page.picture.shown() if page.picture else None,
+        downloads=_downloads(page.picture, page.picture_name) if page.picture else {},
+        curves=[section.shown() for section in page.curves],
+        confusion=_confusion(page.confusion),
+        training=page.training.shown(),
+        facts=plain(page.facts),
+        texts=page.texts,
+        limits=[*page.limits, *LIMITS],
+    )
+
+
+def _downloads(picture: Section, name: str) -> dict[str, str]:
+    kinds = {"png": "image/png", "svg": "image/svg+xml"}
+    return {f"{name}.{kind}": data_uri(mime, rendered(picture.figure, kind)) for kind, mime in kinds.items()}
+
+
+def _confusion(found: Confusion) -> dict[str, Any]:
+    text = "The likeliest class is called." if found.threshold is None else found.origin
+    rates = [
+        {"name": n, "title": heading(n), **interval_words(interval)} for n, interval in found.rates.items()
+    ]
+    return {"threshold": found.threshold, "counts": found.counts, "rates": rates, "text": text}
+
+
+def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:
+    views = [view for case in page.cases for view in case.views]
+    attention = [
+        (i, title) for i, title in enumerate(systems) if any(view.attention[i] is not None for view in views)
+    ]
+    return {
+        "text": page.cases_text,
+        "cases": [_case(case, systems, page.classes) for case in page.cases],
+        "attention": attention,
+        "has_gaze": any(view.gaze for view in views),
+        "has_lesion": any(view.lesion for view in views),
+        "has_agreement": any(case.agreement is not None for case in page.cases),
+        "attention_legend": legend_uri(ATTENTION),
+        "gaze_legend": legend_uri(GAZE),
+    }
+
+
+def _case(case: Case, systems: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+    """Of two classes the probability of the second is shown, of more that of the class that is called."""
+    shown = 1 if len(classes) == 2 else case.called
+    return {
+        "number": case.number,
+        "exam_id": case.exam_id,
+        "label": case.label,
+        "called": case.called,
+        "positive": f"{case.probabilities[0][1]:.6g}",
+        "shown": f"{case.probabilities[0][shown]:.2f}",
+        "error": f"{case.error:.6g}",
+        "uncertainty": f"{case.uncertainty:.6g}",
+        "agreement": "" if case.agreement is None else f"{case.agreement:.6g}",
+        "systems": [
+            {"title": title, "target": classes[shown], "probability": f"{p[shown]:.2f}"}
+            for title, p in zip(systems, case.probabilities, strict=True)
+        ],
+        "views": [_view(view, systems) for view in case.views],
+    }
+
+
+def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
+    time = "" if view.seconds is None else f", {view.seconds:.1f} s"
+    count = f"{view.fixations} fixation{'' if view.fixations == 1 else 's'}{time}"
+    words = [
+        f"{title}: {found}" if numbers and (found := _words(numbers)) else ""
+        for title, numbers in zip(systems, view.numbers, strict=True)
+    ]
+    return {
+        **{name: getattr(view, name) for name in ("name", "width", "height", "image", "gaze", "attention")},
+        **{"lesion": view.lesion, "scanpaths": view.scanpaths},
+        "text_size": round(0.026 * max(view.width, view.height), 2),
+        "gaze_words": count if view.gaze else "no gaze recorded",
+        "attention_words": words,
+    }
+
+
+def _words(numbers: MapNumbers) -> str:
+    found = [] if numbers.positive else ["no positive attention"]
+    if numbers.agreement is not None:
+        found.append(f"agreement with gaze {numbers.agreement:.2f}".replace("-", "−"))
+    if numbers.inside is not None and numbers.peak is not None:
+        found.append(f"{100 * numbers.inside:.0f} % inside the lesion")
+        found.append("peak inside" if numbers.peak > 0.5 else "peak outside")
+    return ", ".join(found)

@@ -1,0 +1,190 @@
+"""What the page of a run says: taken from its directory, its predictions and its data."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.errors import ConfigurationError
+from gazekit.evaluation.evaluate import Metrics, evaluate
+from gazekit.evaluation.prediction import Predictions
+from gazekit.report.attention import attention_panels, choose_exams
+from gazekit.report.cases import make_cases
+from gazekit.report.confusion import confusion
+from gazekit.report.curve_sections import curve_sections
+from gazekit.report.figures import attention_figure
+from gazekit.report.numbers import interval, probability
+from gazekit.report.page import Section
+from gazekit.report.provenance import run_facts
+from gazekit.report.run_page import RunPage
+from gazekit.report.training_figure import training_figure
+from gazekit.study.pooling import compare
+from gazekit.study.result import Pooled
+from gazekit.training.trained import Trained
+
+_FEW_PATIENTS = 100
+IMAGE_BYTES = 6_000_000
+"""That the images of all exams may take: with maps and figures a page stays below 15 MB."""
+
+
+def run_page(
+    trained: Trained,
+    dataset: PreparedDataset,
+    systems: Mapping[str, Predictions],
+    *,
+    part: str,
+    threshold: float,
+    threshold_origin: str,
+    exams: Sequence[str] = (),
+    cases: int = 200,
+) -> RunPage:
+    """Put the report of a run together.
+
+    Args:
+        trained: the run.
+        dataset: its data.
+        systems: title → predictions with attention of the same exams; the first are the run's, others compared.
+        part: of the split that was predicted.
+        threshold: above it the second of two classes is called.
+        threshold_origin: where it comes from, a sentence.
+        exams: ids of the exams in the figure; empty for a choice by rule.
+        cases: so many exams at most in the case browser.
+
+    Raises:
+        ConfigurationError: an exam that was not predicted.
+    """
+    own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
+    metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
+    found = next(iter(pooled.values()))
+    shown = min(cases, len(own.indices))
+    what = (
+        f"all {shown} exams"
+        if shown == len(own.indices)
+        else f"the first {shown} of {len(own.indices)} exams"
+    )
+    return RunPage(
+        title=f"{trained.facts.preset}: {trained.run.path.name}",
+        summary=_summary(dataset, found, next(iter(metrics.values())), part),
+        warnings=_warnings(trained, part),
+        difference=_difference(pooled),
+        metrics=metrics,
+        training=_training(trained),
+        confusion=confusion(found, threshold, threshold_origin),
+        classes=dataset.classes,
+        curves=curve_sections(pooled, metrics, part),
+        picture=_picture(trained, dataset, systems, exams),
+        cases=make_cases(
+            dataset,
+            list(systems.values()),
+            trained.preset.views,
+            threshold=threshold,
+            most=cases,
+            budget=IMAGE_BYTES,
+        ),
+        cases_text=f"The {part} part: {what}, as the prepared data have them. Attention explains the "
+        f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
+        "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
+        facts=run_facts(trained, dataset),
+        texts={"Preset, resolved": trained.run.preset.read_text(encoding="utf-8")},
+        limits=_limits(found, part),
+    )
+
+
+def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
+    """Predictions with truth and patient of each exam."""
+    exams = predictions.indices
+    return Pooled(
+        exam_ids=[dataset.exam_ids[i] for i in exams],
+        patient_ids=[dataset.patient_ids[i] for i in exams],
+        labels=dataset.labels[exams],
+        probabilities=np.asarray(predictions.probabilities, dtype=np.float64),
+    )
+
+
+def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, part: str) -> str:
+    counts = Counter(found.labels.tolist())
+    classes = ", ".join(f"{counts[k]} {name}" for k, name in enumerate(dataset.classes))
+    patients = len(set(found.patient_ids))
+    area = metrics["classification"]["auc"]
+    return (
+        f"On the {part} part, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
+        f"{area.value:.3f}, with a 95 % interval from {area.low:.3f} to {area.high:.3f}."
+    )
+
+
+def _warnings(trained: Trained, part: str) -> list[str]:
+    warnings = []
+    if trained.facts.leak:
+        warnings.append(f"The split leaks, these numbers flatter the model: {trained.facts.leak}.")
+    if part != "test":
+        used = {"train": "was trained on", "val": "was selected on"}[part]
+        warnings.append(f"The model {used} these exams: their numbers flatter it.")
+    return warnings
+
+
+def _difference(pooled: Mapping[str, Pooled]) -> str:
+    if len(pooled) < 2:
+        return ""
+    (title, own), (other_title, other) = list(pooled.items())[:2]
+    found = compare(own, other)
+    if found is None:
+        return ""
+    p = probability(found.delong_p)
+    return (
+        f"AUC {title} minus {other_title}, on the same exams: {interval(found.auc_difference, signed=True)} "
+        f"(95 % interval over patients; DeLong's test, two-sided: p {p if p.startswith('<') else f'= {p}'}). One run "
+        "each: this says nothing of other seeds."
+    )
+
+
+def _limits(found: Pooled, part: str) -> list[str]:
+    patients = len(set(found.patient_ids))
+    limits = ["This is one training. With another seed or another split it would give other figures."]
+    if patients < _FEW_PATIENTS:
+        limits.append(
+            f"The {part} part has {patients} patients only: small differences cannot be seen with so few."
+        )
+    return limits
+
+
+def _picture(
+    trained: Trained, dataset: PreparedDataset, systems: Mapping[str, Predictions], exams: Sequence[str]
+) -> Section | None:
+    drawn = {f"Attention {title}": each for title, each in systems.items() if each.attention}
+    if not drawn:
+        return None
+    drawn = dict(reversed(drawn.items()))  # as in the paper: without gaze supervision first
+    predicted = list(drawn.values())[-1].indices
+    chosen = _places(dataset, predicted.tolist(), exams) if exams else choose_exams(dataset, predicted)
+    rule = (
+        "The exams were asked for by name."
+        if exams
+        else "The first two exams of each class in this part that have gaze: not a choice."
+    )
+    target = "positive" if len(dataset.classes) == 2 else "predicted"
+    return Section(
+        "Where the model looked",
+        attention_figure(attention_panels(dataset, chosen, drawn, trained.preset.views), list(drawn)),
+        "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
+        f"{rule} Attention explains the {target} class.",
+    )
+
+
+def _places(dataset: PreparedDataset, predicted: Sequence[int], exams: Sequence[str]) -> list[int]:
+    place = {dataset.exam_ids[i]: i for i in predicted}
+    unknown = [exam for exam in exams if exam not in place]
+    if unknown:
+        raise ConfigurationError(
+            f"--exam {unknown[0]}: no such exam in this part of the split; there are {', '.join(list(place)[:5])} …"
+        )
+    return [place[exam] for exam in exams]
+
+
+def _training(trained: Trained) -> Section:
+    return Section(
+        "Training",
+        training_figure(trained.run.read_metrics()),
+        "Loss terms and validation AUC by epoch.",
+        "Every loss term of the training part, unweighted; the epoch is selected by the validation AUC alone.",
+    )

@@ -1,0 +1,68 @@
+"""The page of a study."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gazekit.report.page import LIMITS, Section, plain, write_html
+from gazekit.report.study_table import StudyTable
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPanel:
+    """One system of a study by itself.
+
+    Args:
+        name: of the system.
+        words: what it is, what it was compared with, what failed: a sentence each.
+        curves: its figures; empty if no run was finished.
+        runs: its finished runs, in order: name and AUC.
+    """
+
+    name: str
+    words: Sequence[str]
+    curves: Sequence[Section]
+    runs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """All that the page of a study shows.
+
+    Args:
+        table: the numbers in words.
+        summary: what was compared, in a sentence.
+        figures: of all systems together.
+        panels: one per system, in the order of the study.
+        facts: where the study comes from: group → name → value. The first group is shown open.
+    """
+
+    table: StudyTable
+    summary: str
+    figures: Sequence[Section]
+    panels: Sequence[SystemPanel]
+    facts: Mapping[str, Mapping[str, object]]
+
+
+def write_study_page(path: Path, page: StudyPage) -> None:
+    """Write the report of a study as one self-contained HTML page. Raises StorageError."""
+    write_html(
+        path,
+        "study.html",
+        title=page.table.title,
+        summary=page.summary,
+        warnings=page.table.warnings,
+        table=page.table,
+        figures=[section.shown() for section in page.figures],
+        panels=[
+            {
+                "name": p.name,
+                "words": p.words,
+                "runs": p.runs,
+                "curves": [curve.shown() for curve in p.curves],
+            }
+            for p in page.panels
+        ],
+        facts=plain(page.facts),
+        limits=LIMITS,
+    )

@@ -1,0 +1,112 @@
+"""What the page of a study says: taken from its results and from the predictions of its runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gazekit.data.prepared import PreparedDataset
+from gazekit.errors import DataError
+from gazekit.report.charts import calibration_figure, roc_figure
+from gazekit.report.curves import is_binary
+from gazekit.report.numbers import interval, three
+from gazekit.report.page import Section
+from gazekit.report.study_figures import study_figures
+from gazekit.report.study_page import StudyPage, SystemPanel
+from gazekit.report.study_table import StudyTable, study_table
+from gazekit.study.folder import StudyFolder
+from gazekit.study.pooling import RunRecord, pool, read_run
+from gazekit.study.result import Pooled, StudyResult
+
+_FIGURES = {
+    "roc": ("ROC curves", "A ROC curve per system with its band, the reference behind it in grey."),
+    "differences": (
+        "Paired differences",
+        "AUC of each system minus that of the reference, with its interval; the table has the numbers.",
+    ),
+}
+"""Title and alternative text of each of ``study_figures``."""
+
+
+def study_page(folder: Path) -> StudyPage:
+    """Put the report of a study together. Raises DataError: the study has no results yet, or files are missing."""
+    study = StudyFolder(folder)
+    path = folder / "results.json"
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; finish the study: gazekit benchmark --out {folder}")
+    result = StudyResult.from_json(path.read_bytes())
+    dataset = PreparedDataset.open(study.settings().data)
+    runs = {row.name: _runs(folder, row.name) for row in result.rows}
+    pooled = {name: pool(dataset, list(records.values())) for name, records in runs.items() if records}
+    table = study_table(result)
+    figures = study_figures(result, pooled)
+    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
+    return StudyPage(
+        table=table,
+        summary=f"{len(result.rows)} systems, all tested on the same {result.exams} exams of "
+        f"{result.patients} patients ({classes}) by models that had not seen them. "
+        f"The reference is {result.reference}.",
+        figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
+        panels=[_panel(result, table, row.name, runs[row.name], pooled) for row in result.rows],
+        facts={
+            "Study": {
+                "systems": [row.name for row in result.rows],
+                "protocol": result.protocol,
+                "folds": result.folds,
+                "repeats": result.repeats,
+                "seeds": result.seeds,
+                "date": result.evidence.date,
+                "device": result.evidence.device,
+                "minutes of all runs": f"{result.evidence.minutes:.1f}",
+            },
+            "Data": {
+                "prepared set": result.dataset,
+                "fingerprint": result.fingerprint[:16],
+                "exams": result.exams,
+                "patients": result.patients,
+            },
+            "Software": result.evidence.versions,
+        },
+    )
+
+
+def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
+    """The finished runs of a system by name."""
+    found = sorted((folder / "runs" / system).glob("*/evaluation.json"))
+    return {path.parent.name: read_run(path.parent) for path in found}
+
+
+def _panel(
+    result: StudyResult,
+    table: StudyTable,
+    name: str,
+    runs: Mapping[str, RunRecord],
+    pooled: Mapping[str, Pooled],
+) -> SystemPanel:
+    [row] = [row for row in result.rows if row.name == name]
+    [line] = [line for line in table.blocks[0].lines if line.name == name]
+    words = [f"{row.runs} of {row.planned} runs."]
+    if row.comparison is not None:
+        difference = interval(row.comparison.auc_difference, signed=True)
+        words.append(f"AUC minus that of {result.reference}: {difference}.")
+    words += [f"{note[:1].upper()}{note[1:]}." for note in (table.footnotes[mark - 1] for mark in line.marks)]
+    return SystemPanel(
+        name=f"{name} (reference)" if name == result.reference else name,
+        words=words,
+        curves=_curves(result, name, pooled),
+        runs=[(run, three(record.metrics.get("auc"))) for run, record in runs.items()],
+    )
+
+
+def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> list[Section]:
+    """ROC curve and calibration of a system, the reference beside it."""
+    names = [each for each in dict.fromkeys((name, result.reference)) if is_binary(pooled.get(each))]
+    areas = {row.name: row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics}
+    if name not in names:
+        return []
+    both = {each: pooled[each] for each in names}
+    curves = roc_figure(both, {each: area for each, area in areas.items() if area is not None})
+    stated = {each: (p.probabilities[:, 1], p.labels == 1) for each, p in both.items()}
+    calibration = calibration_figure(stated, "Stated probability of the positive class")
+    return [
+        Section(f"ROC curve of {name}", curves, f"ROC curve of {name}, with the reference.", "ROC curve"),
+        Section(f"Calibration of {name}", calibration, f"Calibration of {name}.", "Calibration"),
+    ]

@@ -1,0 +1,120 @@
+"""New plugin packages, from templates."""
+
+import keyword
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from gazekit import __version__, hookspecs
+from gazekit.atomic import disk_errors
+from gazekit.component import in_words
+from gazekit.errors import ConfigurationError
+from gazekit.registry import HOOKS, KINDS
+
+_CONTRACTS = {
+    "backbone": "BackboneContract",
+    "fusion": "FusionContract",
+    "attention_map": "AttentionMapContract",
+    "alignment_loss": "AlignmentLossContract",
+    "dataset": "DataSourceContract",
+    "gaze_reader": "GazeReaderContract",
+}
+_OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
+"""Small ones, for the tests."""
+
+
+def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
+    """Write an installable package with one component, its tests and, where presets name the kind, a preset.
+
+    Args:
+        kind: of the component, see ``registry.KINDS``; dashes for underscores will do.
+        name: of the component, a word in lower case.
+        folder: is made.
+
+    Returns:
+        The files, relative to ``folder``.
+
+    Raises:
+        ConfigurationError: no such kind, no usable name, or the folder exists.
+        StorageError: it cannot be written.
+    """
+    kind = kind.replace("-", "_")
+    if kind not in KINDS:
+        raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise ConfigurationError(
+            f"'{name}' cannot name a {in_words(kind)}; expected a word in lower case, e.g. soft_gate"
+        )
+    if folder.exists():
+        raise ConfigurationError(f"{folder}: exists already; choose another --out")
+    contents = {
+        path: Template(text).substitute(_words(kind, name)) for path, text in _files(kind, name).items()
+    }
+    with disk_errors(folder):
+        for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    return [Path(path) for path in contents]
+
+
+def distribution_name(name: str) -> str:
+    """``soft_gate`` → ``gazekit-soft-gate``."""
+    return f"gazekit-{name.replace('_', '-')}"
+
+
+def _words(kind: str, name: str) -> dict[str, str]:
+    preset = _preset(kind)
+    use = f"gazekit train --preset {_stem(preset)}_{name}" if preset else "gazekit gaze validate RECORDINGS"
+    return {
+        "name": name,
+        "class_name": "".join(part.capitalize() for part in name.split("_")),
+        "kind": kind,
+        "kind_words": in_words(kind),
+        "package": f"gazekit_{name}",
+        "distribution": distribution_name(name),
+        "hook": HOOKS[kind],
+        "hooks": str(hookspecs.VERSION),
+        "contract": _CONTRACTS[kind],
+        "options": _OPTIONS.get(kind, ""),
+        "usage": use,
+        "gazekit_version": __version__,
+    }
+
+
+def _files(kind: str, name: str) -> dict[str, str]:
+    """Path in the package folder to the text of its template."""
+    templates = files("gazekit") / "templates"
+    common, own = templates / "common", templates / kind
+    package = f"gazekit_{name}"
+    preset = _preset(kind)
+    init = _text(common / "__init__.py.txt") + (_text(common / "presets.py.txt") if preset else "")
+    test = own / "test.py.txt"
+    found = {
+        "pyproject.toml": _text(common / "pyproject.toml.txt"),
+        "README.md": _text(common / "README.md"),
+        f"{package}/__init__.py": init,
+        f"{package}/{name}.py": _text(own / "component.py.txt"),
+        f"tests/test_{name}.py": _text(test if test.is_file() else common / "test.py.txt"),
+    }
+    if preset:
+        found[f"{package}/presets/{_stem(preset)}_{name}.toml"] = _text(preset)
+    sample = own / "sample.json"
+    if sample.is_file():
+        found["tests/sample.json"] = _text(sample)
+    return found
+
+
+def _preset(kind: str) -> Traversable | None:
+    """The template of a preset, named like the preset that it extends; None for a kind that no preset names."""
+    folder = files("gazekit") / "templates" / kind
+    return next((file for file in folder.iterdir() if file.name.endswith(".toml")), None)
+
+
+def _stem(file: Traversable) -> str:
+    return file.name.removesuffix(".toml")
+
+
+def _text(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,44 @@
+"""The contract of backbones."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from gazekit.testing.module_contract import ModuleContract
+from gazekit.testing.promises import EXAMS, Case, promise, random_tensor
+from gazekit.types import Views
+
+
+class BackboneContract(ModuleContract):
+    """Stages in a chain, each with the channels that it declares, on a grid that does not grow."""
+
+    kind = "backbone"
+    inputs_matter = True
+    size = 64
+    """Height and width of the images it is tried on."""
+
+    def cases(self) -> Iterator[Case]:
+        """Images of one and two channels."""
+        for channels, exams in ((1, 1), (1, EXAMS), (2, EXAMS)):
+            yield Case(
+                partial(self.component, channels, **self.options),
+                {"image": random_tensor(exams, channels, self.size, self.size)},
+                f"{exams} images of {channels} channels, {self.size} × {self.size} px",
+            )
+
+    def run(self, component: Any, inputs: Views) -> Views:
+        """The maps of every stage."""
+        maps, stages, channels = inputs["image"], component.stages, component.channels
+        promise(self.component, "one entry of channels per stage", len(stages) == len(channels), channels)
+        found = {}
+        for number, (stage, width) in enumerate(zip(stages, channels, strict=True), start=1):
+            grid = maps.shape[2:]
+            maps = stage(maps)
+            expected = f"maps [{len(maps)}, {width}, …] from stage {number}"
+            promise(self.component, expected, maps.ndim == 4 and maps.shape[1] == width, list(maps.shape))
+            smaller = all(new <= old for new, old in zip(maps.shape[2:], grid, strict=True))
+            promise(
+                self.component, f"a grid from stage {number} no larger than before", smaller, list(maps.shape)
+            )
+            found[f"stage {number}"] = maps
+        return found

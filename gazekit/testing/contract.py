@@ -1,0 +1,208 @@
+"""What every component promises: a contract is a class whose tests are the promises, one each."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.gradcheck import GradcheckError, gradcheck
+
+from gazekit.component import CONTEXT
+from gazekit.signature import check_signature, options_of
+from gazekit.testing.promises import (
+    Case,
+    check_equal,
+    check_finite,
+    check_gradients,
+    leaves_of,
+    naming,
+    promise,
+    weighted_sum,
+)
+from gazekit.testing.surroundings import other_devices, same_random_numbers
+from gazekit.types import Views
+
+Check = Callable[[Any, Case, Any], None]
+"""(contract, case, component built for it)."""
+
+
+def for_each_case(
+    *, training: bool = False, one: bool = False, costly: bool = False
+) -> Callable[[Check], Callable[[Any], None]]:
+    """Make a test that tries a check on every case, the smallest first.
+
+    Args:
+        training: the component is in training mode, the cases have two exams at least; else in evaluation mode.
+        one: stop after one case of two exams at least.
+        costly: it takes seconds; ``check_component`` leaves it out.
+    """
+
+    def decorate(check: Check) -> Callable[[Any], None]:
+        def test(self: "FunctionContract") -> None:
+            for case in self.cases():
+                if (training or one) and case.exams < 2:
+                    continue
+                with same_random_numbers(), naming(case):
+                    component = case.build()
+                    if isinstance(component, nn.Module):
+                        component.train(training)
+                    check(self, case, component)
+                if one:
+                    return
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        test.costly = costly  # type: ignore[attr-defined]
+        return test
+
+    return decorate
+
+
+class Contract:
+    """Inherit the contract of a kind and say which component; pytest then runs one test per promise.
+
+    Example::
+
+        class TestGated(gazekit.testing.FusionContract):
+            component = Gated
+            options = {"hidden": 8}
+    """
+
+    kind: ClassVar[str]
+    component: ClassVar[type[Any]]
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Options to build it with; choose small ones, several instances are made."""
+
+    @classmethod
+    def promises(cls, *, all_of_them: bool = True) -> dict[str, str]:
+        """The tests in the order in which they are defined, base classes first, with what each promises."""
+        found: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            for name, test in vars(base).items():
+                if name.startswith("test_") and (all_of_them or not getattr(test, "costly", False)):
+                    found[name] = inspect.getdoc(test) or name
+        return found
+
+    def test_signature(self) -> None:
+        """Options after a '*', each with a type, a default and a line under Args of the docstring."""
+        check_signature(self.component, CONTEXT.get(self.kind, ()))
+        documentation = inspect.getdoc(self.component) or ""
+        promise(self.component, "a docstring", bool(documentation), "none")
+        missing = [
+            option.name
+            for option in options_of(self.component)
+            if not re.search(rf"^ *(\w+, )*{option.name}(, \w+)*: ", documentation, flags=re.MULTILINE)
+        ]
+        promise(
+            self.component, "a line 'OPTION: …' under Args of its docstring per option", not missing, missing
+        )
+
+
+class FunctionContract(Contract):
+    """Of what is called on tensors, with exams along the first axis."""
+
+    inputs_matter: ClassVar[bool] = False
+    """Whether every input must have a gradient that is not zero."""
+    constants: ClassVar[tuple[str, ...]] = ()
+    """Inputs that need no gradient."""
+    stops_gradients: ClassVar[bool] = False
+    """True where a gradient is cut on purpose, so that it is not that of the function."""
+
+    def cases(self) -> Iterator[Case]:
+        """What it is tried on, the smallest first."""
+        raise NotImplementedError
+
+    def run(self, component: Any, inputs: Views) -> Views:
+        """Call it and check the shapes of its results."""
+        raise NotImplementedError
+
+    def call(self, component: Any, inputs: Views) -> Views:
+        """Run it on tensors that have a graph, as features in training do, and see that they stay as they are."""
+        passed = {name: leaf.clone() for name, leaf in leaves_of(inputs, constants=self.constants).items()}
+        handed = dict(passed)
+        results = self.run(component, handed)
+        promised = "to leave its inputs as they are"
+        promise(self.component, promised, list(handed) == list(passed), list(handed))
+        check_equal(self.component, promised, inputs, passed, exact=True)
+        return results
+
+    @for_each_case()
+    def test_results(self, case: Case, component: Any) -> None:
+        """Finite results of the right names, shapes and dtype for each number of views; inputs left as they are."""
+        check_finite(self.component, "finite ", self.call(component, case.inputs))
+
+    @for_each_case()
+    def test_no_hidden_state(self, case: Case, component: Any) -> None:
+        """The same results when called twice, whatever it was called with between."""
+        results = self.call(component, case.inputs)
+        self.call(component, {name: 2 * tensor for name, tensor in case.inputs.items()})
+        check_equal(
+            self.component, "the same results when called twice", results, self.call(component, case.inputs)
+        )
+
+    @for_each_case()
+    def test_exams_apart(self, case: Case, component: Any) -> None:
+        """Results that follow the order of the exams, and the same for an exam alone as among others."""
+        results = self.call(component, case.inputs)
+        turned = {name: tensor.flip(0) for name, tensor in case.inputs.items()}
+        expected = {name: each.flip(0) if each.ndim else each for name, each in results.items()}
+        came = self.call(component, turned)
+        check_equal(self.component, "results that follow the order of the exams", expected, came)
+        alone = self.call(component, {name: tensor[:1] for name, tensor in case.inputs.items()})
+        first = {name: each[:1] for name, each in results.items() if each.ndim}
+        check_equal(self.component, "the same result for an exam alone as among others", first, alone)
+
+    @for_each_case()
+    def test_gradient_of_inputs(self, case: Case, component: Any) -> None:
+        """A finite gradient for every input."""
+        leaves = leaves_of(case.inputs, constants=self.constants)
+        results = self.run(component, leaves)
+        check_gradients(self.component, results, leaves, may_vanish=not self.inputs_matter)
+
+    @for_each_case(training=True)
+    def test_mixed_precision(self, case: Case, component: Any) -> None:
+        """Finite results and gradients from bfloat16 inputs under autocast."""
+        leaves = leaves_of(case.inputs, torch.bfloat16, constants=self.constants)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            results = self.run(component, leaves)
+        check_finite(self.component, "under autocast finite ", results)
+        check_gradients(self.component, results, leaves, may_vanish=True)
+
+    @for_each_case(one=True)
+    def test_double_precision(self, case: Case, component: Any) -> None:
+        """Float64 results from float64, whose gradients are those of finite differences (gradcheck)."""
+        if isinstance(component, nn.Module):
+            component.double()
+        leaves = leaves_of(case.inputs, torch.float64, constants=self.constants)
+        results = self.run(component, leaves)
+        kinds = {name: result.dtype for name, result in results.items() if result.dtype != torch.float64}
+        promise(self.component, "float64 results from float64", not kinds, kinds)
+        if self.stops_gradients:
+            return
+
+        def total(*tensors: Tensor) -> Tensor:
+            return weighted_sum(self.run(component, dict(zip(leaves, tensors, strict=True))))
+
+        try:
+            gradcheck(total, tuple(leaves.values()), fast_mode=True, eps=1e-6, atol=1e-4)
+        except GradcheckError as error:
+            promised = (
+                "the gradients of what it computes (set stops_gradients = True where one is cut on purpose)"
+            )
+            promise(self.component, promised, False, str(error).partition("\n")[0])
+
+    @for_each_case()
+    def test_devices(self, case: Case, component: Any) -> None:
+        """Results on the device of its inputs, for it makes no tensor of its own elsewhere."""
+        for device in other_devices():
+            moved = component.to(device) if isinstance(component, nn.Module) else component
+            leaves = leaves_of(case.inputs, constants=self.constants)
+            try:
+                results = self.run(moved, {name: each.to(device) for name, each in leaves.items()})
+            except (RuntimeError, NotImplementedError) as error:
+                if device == "meta" and "unsupported scalarType" in str(error):
+                    continue  # autocast does not know this device
+                promise(self.component, f"to work on device '{device}'", False, str(error).partition("\n")[0])
+            places = {name: str(each.device) for name, each in results.items() if each.device.type != device}
+            promise(self.component, f"results on device '{device}'", not places, places)

@@ -1,0 +1,78 @@
+"""The contract of fusions, whichever level they act at."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from gazekit.interfaces import ImageFusion, VectorFusion
+from gazekit.testing.contract import for_each_case
+from gazekit.testing.module_contract import ModuleContract
+from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
+from gazekit.types import Views
+
+CHANNELS = 6
+VIEWS = (("only",), ("cc", "mlo"), ("front", "left", "right"), ("l_cc", "l_mlo", "r_cc", "r_mlo"))
+ODD_NAMES = ("1", "the left one", "upper-2", "naïve")
+
+
+class FusionContract(ModuleContract):
+    """Fused images, maps or vectors from one to four views of any name, the fusion's own losses included."""
+
+    kind = "fusion"
+
+    def cases(self) -> Iterator[Case]:
+        """One to four views."""
+        yield self.case(VIEWS[0], exams=1)
+        for views in VIEWS:
+            yield self.case(views)
+
+    def case(self, views: Sequence[str], *, exams: int = EXAMS) -> Case:
+        """A case with these views."""
+        grid = self.grid()
+        inputs = {view: random_tensor(exams, CHANNELS, *grid, seed=seed) for seed, view in enumerate(views)}
+        build = partial(self.component, tuple(views), CHANNELS, **self.options)
+        size = f" on {' × '.join(map(str, grid))}" if grid else ""
+        return Case(build, inputs, f"views {', '.join(views)}; {exams} exams; {CHANNELS} channels{size}")
+
+    def grid(self) -> tuple[int, ...]:
+        """Height and width of what is fused; nothing for vectors."""
+        if issubclass(self.component, ImageFusion):
+            return (16, 12)
+        return () if issubclass(self.component, VectorFusion) else (8, 6)
+
+    def run(self, component: Any, inputs: Views) -> Views:
+        """What comes out, and the fusion's own losses."""
+        exams, _, *grid = next(iter(inputs.values())).shape
+        if isinstance(component, ImageFusion):
+            gaze = {view: image[:, 0].sigmoid() for view, image in inputs.items()}
+            fused: Views = component(inputs, gaze if component.needs_gaze else None)
+            expected = dict.fromkeys(component.views, (exams, component.in_channels, *grid))
+            check_shapes(self.component, fused, expected)
+            return fused
+        if not isinstance(component, VectorFusion):
+            shapes = {view: tuple(each.shape) for view, each in inputs.items()}
+            fused = component(inputs)
+            check_shapes(self.component, fused, shapes)
+            return fused
+        vector = component(inputs)
+        check_shapes(self.component, {"fused": vector}, {"fused": (exams, component.out_features)})
+        losses = component.auxiliary_losses(inputs, vector)
+        check_shapes(self.component, losses, dict.fromkeys(losses, ()))
+        return {"fused": vector, **losses}
+
+    @for_each_case()
+    def test_view_names(self, case: Case, component: Any) -> None:
+        """The same results whatever the views are called."""
+        odd = self.case(ODD_NAMES[: len(case.inputs)], exams=case.exams)
+        torch.manual_seed(0)
+        try:
+            renamed = odd.build().eval()
+        except (KeyError, TypeError, ValueError) as error:
+            promise(self.component, f"to accept any view names, e.g. {list(odd.inputs)}", False, error)
+        expected, came = self.call(component, case.inputs), self.call(renamed, odd.inputs)
+        numbered = [
+            {str(number): each for number, each in enumerate(found.values())} for found in (expected, came)
+        ]
+        check_equal(self.component, "the same results whatever the views are called", *numbered)

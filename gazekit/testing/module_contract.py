@@ -1,0 +1,109 @@
+"""What every component promises that is a ``torch.nn.Module``."""
+
+import random
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gazekit.testing.contract import FunctionContract, for_each_case
+from gazekit.testing.promises import Case, check_equal, check_gradients, leaves_of, promise, weighted_sum
+from gazekit.testing.surroundings import one_process
+from gazekit.types import Views
+
+
+class ModuleContract(FunctionContract):
+    """Of a ``torch.nn.Module``."""
+
+    @for_each_case(training=True)
+    def test_gradient_of_parameters(self, case: Case, module: Any) -> None:
+        """In training a finite gradient for every parameter."""
+        parameters = dict(module.named_parameters())
+        if parameters:  # behind a scale that starts at zero, a gradient may be zero at first
+            check_gradients(self.component, self.call(module, case.inputs), parameters, may_vanish=True)
+
+    @for_each_case()
+    def test_train_and_eval(self, case: Case, module: Any) -> None:
+        """The same results in eval before and after train()."""
+        results = self.call(module, case.inputs)
+        again = self.call(module.train().eval(), case.inputs)
+        check_equal(self.component, "the same results in eval before and after train()", results, again)
+
+    @for_each_case()
+    def test_state_dict(self, case: Case, module: Any) -> None:
+        """A state dict of tensors that holds all that its results depend on."""
+        twin = case.build().eval()
+        others = {name: value for name, value in module.state_dict().items() if not torch.is_tensor(value)}
+        promise(self.component, "a state dict of tensors only", not others, list(others))
+        twin.load_state_dict(module.state_dict())
+        check_equal(
+            self.component,
+            "a state dict that holds all that its results depend on",
+            self.call(module, case.inputs),
+            self.call(twin, case.inputs),
+        )
+
+    @for_each_case(training=True)
+    def test_seed(self, case: Case, module: Any) -> None:
+        """The same weights and the same training results after the same torch.manual_seed, to the bit."""
+        runs = []
+        states = random.getstate(), np.random.get_state()
+        try:
+            for number in (1, 2):
+                random.seed(number)
+                np.random.seed(number)
+                torch.manual_seed(0)
+                module = case.build().train()
+                runs.append((module.state_dict(), self.call(module, case.inputs)))
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+        (first, results), (second, again) = runs
+        check_equal(self.component, "the same initial weights from the same seed", first, second, exact=True)
+        check_equal(self.component, "the same results from the same seed", results, again, exact=True)
+
+    @for_each_case(training=True, one=True)
+    def test_several_processes(self, case: Case, module: Any) -> None:
+        """Three training steps under DistributedDataParallel: every parameter takes part in every step."""
+        if not list(module.parameters()):
+            return
+        with one_process() as ready:
+            if not ready:
+                raise unittest.SkipTest("already inside a process group")
+            parallel = nn.parallel.DistributedDataParallel(_Called(module, self.run))
+            try:
+                for _ in range(3):
+                    weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()
+            except RuntimeError as error:
+                promised = "every parameter to take part in every step (DistributedDataParallel)"
+                promise(self.component, promised, False, str(error).partition(".")[0])
+
+    @for_each_case(one=True, costly=True)
+    def test_compiled(self, case: Case, module: Any) -> None:
+        """The same results and gradients under torch.compile."""
+        torch.compiler.reset()
+        compiled = torch.compile(_Called(module, self.run), backend="aot_eager", dynamic=False)
+        found = []
+        for called in (_Called(module, self.run), compiled):
+            leaves = leaves_of(case.inputs, constants=self.constants)
+            results = called(leaves)
+            wanted = [leaf for leaf in leaves.values() if leaf.requires_grad]
+            gradients = torch.autograd.grad(weighted_sum(results), wanted, allow_unused=True)
+            pairs = enumerate(gradients)
+            found.append({**results, **{f"gradient {n}": each for n, each in pairs if each is not None}})
+        check_equal(self.component, "under torch.compile the same results and gradients", *found)
+
+
+class _Called(nn.Module):
+    """A component as a module that is called with its inputs."""
+
+    def __init__(self, component: nn.Module, run: Callable[[Any, Views], Views]) -> None:
+        super().__init__()
+        self.component = component
+        self.run = run
+
+    def forward(self, inputs: Views) -> Views:
+        return self.run(self.component, inputs)

@@ -1,0 +1,84 @@
+"""The contract of a plugin as a whole."""
+
+from types import ModuleType
+from typing import Any, ClassVar
+
+import torch
+
+from gazekit.build import build_model, build_objective
+from gazekit.component import Provenance
+from gazekit.discovery import ALL_FOREIGN, add_plugin, load_registry
+from gazekit.preset import Preset
+from gazekit.registry import HOOKS, Registry
+from gazekit.testing.promises import random_tensor
+from gazekit.testing.surroundings import same_random_numbers
+from gazekit.types import Batch
+
+LARGEST = 64
+"""Pixels on a side of the images that a preset is tried on."""
+
+
+def registry_with(plugin: Any, origin: Provenance) -> Registry:
+    """gazekit's own plugins and this one, whether it is installed or not."""
+    registry = load_registry(disable=[ALL_FOREIGN])
+    add_plugin(registry, origin, lambda: plugin, where=f"module '{getattr(plugin, '__name__', plugin)}'")
+    for kind in HOOKS:
+        registry.components(kind)
+    return registry
+
+
+class PluginContract:
+    """Inherit it and say which module has the hooks; it need not be installed."""
+
+    plugin: ClassVar[ModuleType]
+
+    def registry(self) -> Registry:
+        """gazekit's own plugins and this one."""
+        return registry_with(self.plugin, Provenance("plugin", self.plugin.__name__, "under test"))
+
+    def test_hooks(self) -> None:
+        """Each hook answers, and all that it offers can be used."""
+        registry = self.registry()
+        assert not registry.failures, "; ".join(map(str, registry.failures))
+        offered = [
+            each.name for kind in HOOKS for each in registry.components(kind) if self._ours(each.provenance)
+        ]
+        assert offered, f"{self.plugin.__name__} promises a component or a preset; came: none"
+        for kind in HOOKS:
+            for name in {each.name for each in registry.components(kind)}:
+                registry.component(kind, name)  # raises if it is offered twice
+
+    def test_presets(self) -> None:
+        """Each preset resolves, is built and takes one training step with finite loss."""
+        registry = self.registry()
+        for component in registry.components("preset"):
+            if self._ours(component.provenance):
+                check_preset(registry.preset(component.name), registry)
+
+    def _ours(self, origin: Provenance) -> bool:
+        return origin.distribution == self.plugin.__name__
+
+
+def check_preset(preset: Preset, registry: Registry) -> None:
+    """Build the model and the objective of a preset and take one step on random exams, some without gaze.
+
+    Raises:
+        AssertionError: the loss or a gradient is not finite.
+        ConfigurationError: its parts do not fit.
+    """
+    with same_random_numbers():
+        model = build_model(preset, registry, classes=2).train()
+        objective = build_objective(preset, registry)
+        size, views = min(preset.data.size, LARGEST), preset.views
+        batch = Batch(
+            images={view: random_tensor(4, 1, size, size, seed=seed) for seed, view in enumerate(views)},
+            labels=torch.tensor([0, 1, 0, 1]),
+            gaze={view: random_tensor(4, size, size, seed=seed).sigmoid() for seed, view in enumerate(views)},
+            has_gaze={view: torch.tensor([True, True, False, model.needs_gaze]) for view in views},
+        )
+        losses = objective(model, model(batch.images, batch.gaze), batch)
+        losses.total.backward()
+    assert losses.total.isfinite(), f"preset {preset.name} promises a finite loss; came: {losses.terms}"
+    for name, parameter in model.named_parameters():
+        finite = parameter.grad is None or bool(parameter.grad.isfinite().all())
+        assert finite, f"preset {preset.name} promises finite gradients; came: NaN or infinity for {name}"

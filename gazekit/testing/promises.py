@@ -1,0 +1,120 @@
+"""Single promises, as functions that raise AssertionError with what was promised and what came."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gazekit.types import Views
+
+EXAMS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs on which a promise is tried, with how to build the component for them.
+
+    Args:
+        build: makes a fresh component.
+        inputs: tensors by name, the exams along the first axis.
+        label: for messages.
+    """
+
+    build: Callable[[], Any]
+    inputs: Views
+    label: str
+
+    @property
+    def exams(self) -> int:
+        """``B``."""
+        return len(next(iter(self.inputs.values())))
+
+
+@contextmanager
+def naming(case: Case) -> Iterator[None]:
+    """Note the case on whatever is raised; cases are tried from the smallest, so it is the smallest that fails."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"smallest failing case: {case.label}")
+        raise
+
+
+def promise(cls: type[Any], promised: str, kept: bool, came: object = "something else") -> None:
+    """Raise AssertionError with what was promised and what came, unless the promise is kept."""
+    if not kept:
+        raise AssertionError(f"{cls.__name__} promises {promised}; came: {came}")
+
+
+def check_shapes(cls: type[Any], results: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """The results are tensors with these names, in this order, and these shapes."""
+    named = isinstance(results, Mapping)
+    said = list(results) if named else type(results).__name__
+    promise(cls, f"results for {list(expected)}", named and list(results) == list(expected), said)
+    for name, shape in expected.items():
+        result = results[name]
+        promise(cls, f"{name} as a tensor", isinstance(result, Tensor), type(result).__name__)
+        promise(
+            cls, f"{name} of shape {list(shape)}", tuple(result.shape) == tuple(shape), list(result.shape)
+        )
+        promise(cls, f"{name} of floating dtype", result.is_floating_point(), result.dtype)
+
+
+def check_finite(cls: type[Any], what: str, results: Mapping[str, Tensor]) -> None:
+    """No NaN and no infinity."""
+    for name, result in results.items():
+        promise(cls, f"{what}{name}", bool(result.isfinite().all()), "NaN or infinity")
+
+
+def check_equal(cls: type[Any], promised: str, expected: Views, came: Views, *, exact: bool = False) -> None:
+    """The same tensors up to rounding, or to the bit."""
+    tolerance = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-4, "atol": 1e-5}
+    for name, tensor in expected.items():
+        promise(cls, promised, name in came, f"no {name}")
+        if not torch.allclose(tensor, came[name], equal_nan=True, **tolerance):
+            difference = (tensor - came[name]).abs().max().item()
+            promise(cls, promised, False, f"{name} differs by {difference:.2g}")
+
+
+def check_gradients(
+    cls: type[Any], results: Views, leaves: Mapping[str, Tensor], *, may_vanish: bool = False
+) -> None:
+    """A finite gradient for every leaf; zeros are allowed only if it may vanish."""
+    leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    total = weighted_sum(results)
+    promise(cls, "results that are differentiable", total.requires_grad, "results without a graph")
+    gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    for name, gradient in zip(leaves, gradients, strict=True):
+        if gradient is None:
+            raise AssertionError(f"{cls.__name__} promises a gradient for {name}; came: none")
+        check_finite(cls, "a finite gradient for ", {name: gradient})
+        promise(cls, f"a gradient for {name}", may_vanish or bool(gradient.any()), "zeros everywhere")
+
+
+def weighted_sum(results: Views) -> Tensor:
+    """A random weighting of the results, for a plain sum may be constant (behind a norm)."""
+    generator = torch.Generator().manual_seed(1)
+    total = torch.zeros(())
+    for result in results.values():
+        weights = torch.rand(result.shape, generator=generator).to(result)
+        total = total.to(result.device) + (result * weights).sum()
+    return total
+
+
+def leaves_of(inputs: Views, dtype: torch.dtype = torch.float32, *, constants: Collection[str] = ()) -> Views:
+    """Copies that collect gradients, except for constants, which do not and are in single precision at least."""
+    exact = torch.float32 if dtype == torch.bfloat16 else dtype
+    return {
+        name: tensor.detach()
+        .to(exact if name in constants else dtype, copy=True)
+        .requires_grad_(name not in constants)
+        for name, tensor in inputs.items()
+    }
+
+
+def random_tensor(*shape: int, seed: int = 0) -> Tensor:
+    """Normal random numbers, the same for the same seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

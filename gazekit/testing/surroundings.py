@@ -1,0 +1,33 @@
+"""Surroundings in which promises are tried: seeds, devices, process groups; each leaves none behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Seed 0 inside, the caller's random numbers outside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def other_devices() -> tuple[str, ...]:
+    """Devices other than the CPU: the GPU where there is one, and ``meta``, which every machine has."""
+    return ("meta", "cuda") if torch.cuda.is_available() else ("meta",)
+
+
+@contextmanager
+def one_process() -> Iterator[bool]:
+    """A process group of this process alone; yields whether there is one (not inside another group)."""
+    if not dist.is_available() or dist.is_initialized():
+        yield False
+        return
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield True
+    finally:
+        dist.destroy_process_group()

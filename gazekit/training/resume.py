@@ -1,0 +1,57 @@
+"""What a run leaves behind to go on from; of processes that train together process 0 writes, and all read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gazekit.errors import DataError
+from gazekit.model import MultiViewClassifier
+from gazekit.processes import rank
+from gazekit.training import checkpoint
+from gazekit.training.distributed import check_alike
+from gazekit.training.run_directory import RunDirectory
+
+
+def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint, unless a weight is not finite: then the one before stays the newest. Raises StorageError."""
+    if rank() > 0:
+        return
+    weights = modules.state_dict()
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        run.log(f"step {step}: weights or running statistics are not finite; not saved")
+        return
+    checkpoint.save_step(run.checkpoints, step, weights, state)
+
+
+def save_best(run: RunDirectory, model: MultiViewClassifier, step: int, state: Mapping[str, Any]) -> None:
+    """Keep the weights that validation selects. Raises StorageError."""
+    if rank() == 0:
+        checkpoint.save_step(run.best, step, model.state_dict(), state)
+
+
+def restore(run: RunDirectory, modules: torch.nn.Module) -> dict[str, Any]:
+    """Load the weights of the newest checkpoint; its state is returned, which is empty in the first one.
+
+    Raises:
+        DataError: no checkpoint can be read, it is of another model, or the processes see different ones.
+    """
+    found = checkpoint.load_latest(run.checkpoints, report=run.log, module=modules)
+    if found is None:
+        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
+    checkpoint.put_weights(modules, found.weights, run.path)
+    return found.state
+
+
+def keep_until(run: RunDirectory, *, epoch: int, step: int) -> None:
+    """Forget what an interrupted run wrote after the checkpoint that it goes on from: it will write that again.
+
+    Raises:
+        DataError: the processes are not at the same step.
+    """
+    check_alike(step, "checkpoints")
+    run.keep_metrics(epoch)
+    if rank() == 0:
+        checkpoint.forget_after(run.best, step)
+        checkpoint.forget_after(run.checkpoints, step)  # damaged ones
+    run.log(f"at step {step}")

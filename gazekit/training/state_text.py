@@ -1,0 +1,55 @@
+"""The state of a run as JSON and a table of tensors, so that no byte of a checkpoint is ever executed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
+    """Tensors by name, and the rest as JSON that names them.
+
+    Args:
+        state: tensors, numbers, texts, booleans and None in dicts, lists and tuples; keys are texts or numbers.
+
+    Raises:
+        TypeError: anything else is in it.
+    """
+    tensors: dict[str, Tensor] = {}
+
+    def written(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            name = str(len(tensors))
+            tensors[name] = value
+            return {"tensor" if value.is_contiguous() else "channels_last": name}
+        if isinstance(value, Mapping):
+            return {"dict": [[key, written(inner)] for key, inner in value.items()]}
+        if isinstance(value, (list, tuple)):
+            return {type(value).__name__: [written(inner) for inner in value]}
+        return value
+
+    return tensors, json.dumps(written(dict(state)))
+
+
+def read(text: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The state that ``write`` was given. Raises ValueError, TypeError, KeyError, RuntimeError
+    or RecursionError: it was not."""
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        ((kind, inner),) = value.items()
+        if kind == "tensor":
+            return tensors[inner].clone()  # aligned
+        if kind == "channels_last":  # fused optimisers take moments to lie in memory as their weights do
+            return tensors[inner].contiguous(memory_format=torch.channels_last)
+        if kind == "dict":
+            return {key: plain(item) for key, item in inner}
+        return {"list": list, "tuple": tuple}[kind](plain(item) for item in inner)
+
+    state = plain(json.loads(text))
+    if not isinstance(state, dict):
+        raise ValueError("the state is not a table")  # noqa: TRY004
+    return state

@@ -1,0 +1,116 @@
+"""What the components of a model give back, looked at once before a run begins."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gazekit.component import in_words
+from gazekit.errors import PluginError
+from gazekit.layers import COMPONENT_KEYS, Key
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Objective
+from gazekit.preset import Preset
+from gazekit.registry import Registry
+from gazekit.types import Batch, Output, Views
+
+Shape = Sequence[int | None]
+"""Expected sizes; None where any will do."""
+
+
+class Trial:
+    """Checks of the components that a preset names; each raises PluginError with component, package and version."""
+
+    def __init__(self, preset: Preset, registry: Registry) -> None:
+        self.preset = preset
+        self.registry = registry
+
+    def watch(self, model: MultiViewClassifier) -> None:
+        """Have the fusions of a model (a copy, to be thrown away) checked whenever they are called."""
+        fusions = {"images": model.image_fusion, "maps": model.map_fusion, "vectors": model.vector_fusion}
+        for level, fusion in fusions.items():
+            if fusion is not None:
+                self._watch(("fusion", level), fusion)
+
+    def check_losses(
+        self, model: MultiViewClassifier, objective: Objective, output: Output, batch: Batch
+    ) -> None:
+        """Check the terms beside classification: attention map, alignment loss and the fusion's own."""
+        if not _finite(output.logits):  # weights that are not finite: no component's fault
+            return
+        if model.vector_fusion is not None:
+            key: Key = ("fusion", "vectors")
+            losses = model.vector_fusion.auxiliary_losses(output.vectors, output.fused)
+            self._check(key, losses, dict.fromkeys(losses, ()))
+        if objective.attention_map is None or objective.alignment_loss is None:
+            return
+        maps = objective.attention_map(output, batch.labels)
+        exams = len(batch.labels)
+        self._check(("attention_map",), maps, dict.fromkeys(output.features, (exams, None, None)))
+        for view in [view for view in maps if view in batch.gaze]:
+            loss = objective.alignment_loss(maps[view], torch.nan_to_num(batch.gaze[view]))
+            self._check(("gaze", "alignment_loss"), {"loss": loss}, {"loss": (exams,)})
+
+    def _watch(self, key: Key, fusion: nn.Module) -> None:
+        versions: dict[str, int] = {}
+
+        def before(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            versions.update({view: tensor._version for view, tensor in arguments[0].items()})
+
+        def after(module: Any, arguments: tuple[Any, ...], results: Any) -> None:
+            inputs: Views = arguments[0]
+            kept = versions == {view: tensor._version for view, tensor in inputs.items()}
+            self._promise(key, "to leave its inputs as they are", kept, "changed ones")
+            exams = len(next(iter(inputs.values())))
+            expected: dict[str, Shape]
+            if key[-1] == "images":
+                expected = dict.fromkeys(module.views, (exams, module.in_channels, None, None))
+            elif key[-1] == "maps":
+                expected = {view: tuple(tensor.shape) for view, tensor in inputs.items()}
+            else:
+                expected, results = {"fused": (exams, module.out_features)}, {"fused": results}
+            self._check(key, results, expected, finite=all(_finite(tensor) for tensor in inputs.values()))
+            trained = any(tensor.requires_grad for tensor in inputs.values())
+            differentiable = all(result.requires_grad for result in results.values())
+            self._promise(
+                key, "differentiable results", differentiable or not trained, "results without a graph"
+            )
+
+        fusion.register_forward_pre_hook(before)
+        fusion.register_forward_hook(after)
+
+    def _check(self, key: Key, results: Any, expected: Mapping[str, Shape], *, finite: bool = True) -> None:
+        """Names in order, shapes, dtypes, finite values."""
+        named = isinstance(results, Mapping)
+        self._promise(
+            key, f"results for {list(expected)}", named and list(results) == list(expected), _said(results)
+        )
+        for name, shape in expected.items():
+            result = results[name]
+            self._promise(key, f"{name} as a tensor", isinstance(result, Tensor), _said(result))
+            sizes = list(result.shape)
+            fits = len(sizes) == len(shape) and all(w in (None, s) for w, s in zip(shape, sizes, strict=True))
+            wanted = ", ".join("…" if size is None else str(size) for size in shape)
+            self._promise(key, f"{name} of shape [{wanted}]", fits, sizes)
+            usual = result.dtype in (torch.float32, torch.bfloat16, torch.float16)
+            self._promise(key, f"{name} in the dtype of its inputs, torch.float32", usual, result.dtype)
+            self._promise(key, f"finite {name}", not finite or _finite(result), "NaN or infinity")
+
+    def _promise(self, key: Key, promised: str, kept: bool, came: object) -> None:
+        choice, kind = self.preset.component(key), COMPONENT_KEYS[key]
+        if kept or choice is None:
+            return
+        origin = self.registry.component(kind, choice.use).provenance
+        raise PluginError(
+            f"{in_words(kind)} '{choice.use}' of {origin} promises {promised}; came: {came}; "
+            f"gazekit plugins check {origin.distribution} says more"
+        )
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
+
+
+def _said(results: Any) -> str:
+    return str(list(results)) if isinstance(results, Mapping) else type(results).__name__

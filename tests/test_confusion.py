@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from made_study import made_pooled
+
+from gazekit.report.confusion import confusion, youden_threshold
+from gazekit.study.result import Pooled
+
+
+def pooled_of(labels, chances):
+    names = [str(i) for i in range(len(labels))]
+    return Pooled(
+        names, names, np.array(labels), np.stack([1 - np.array(chances), np.array(chances)], axis=1)
+    )
+
+
+def test_every_exam_is_counted_by_truth_and_call():
+    found = confusion(pooled_of([0, 0, 1, 1, 1], [0.2, 0.7, 0.6, 0.5, 0.9]), 0.5, "given")
+    assert found.counts == ((1, 1), (1, 2))  # at the threshold itself the second class is not called
+    assert found.threshold == 0.5 and found.origin == "given"
+    assert {name: round(rate.value, 6) for name, rate in found.rates.items()} == {
+        "sensitivity": round(2 / 3, 6),
+        "specificity": 0.5,
+        "positive_predictive_value": round(2 / 3, 6),
+        "negative_predictive_value": 0.5,
+    }
+
+
+def test_rates_follow_the_threshold_and_hold_their_value():
+    pooled = made_pooled(0)
+    for threshold in (0.2, 0.8):
+        for rate in confusion(pooled, threshold).rates.values():
+            assert rate.low <= rate.value <= rate.high
+    low, high = (confusion(pooled, threshold).rates["sensitivity"].value for threshold in (0.2, 0.8))
+    assert low > high
+
+
+def test_of_several_classes_the_likeliest_is_called():
+    chances = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.1, 0.5, 0.4]])
+    found = confusion(Pooled(list("abc"), list("abc"), np.array([2, 1, 1]), chances), 0.5)
+    assert found.counts == ((0, 0, 0), (1, 1, 0), (0, 0, 1))
+    assert found.threshold is None and found.rates == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_threshold_has_a_greater_youden_index(seed):
+    pooled = made_pooled(seed, digits=1)
+
+    def youden(threshold):
+        rates = confusion(pooled, threshold).counts
+        return rates[1][1] / sum(rates[1]) + rates[0][0] / sum(rates[0])
+
+    scores = np.unique(pooled.probabilities[:, 1])
+    best = youden_threshold(pooled)
+    assert youden(best) == pytest.approx(max(youden(t) for t in [0, *scores]))
+    assert not np.isclose(scores, best).any()  # between two probabilities, so that rounding decides nothing
+
+
+def test_the_threshold_is_halfway_between_separated_classes():
+    assert youden_threshold(pooled_of([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9])) == pytest.approx(0.5)
+    assert 0 < youden_threshold(pooled_of([0, 1], [0.6, 0.2])) < 1

@@ -1,0 +1,174 @@
+"""Nothing that identifies a patient gets out: 25 sentinel values in DICOM headers and file names, sought everywhere.
+
+The ids in a table of exams are the user's own choice and are shown; headers and names of image files are not.
+"""
+
+import csv
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gazekit
+from made_mammography import view_sequence, write_mammogram
+from pydicom.uid import generate_uid
+
+HEADER = {
+    **{"PatientName": "SENTINELNAME^FIRST", "PatientID": "SENTINELID", "OtherPatientIDs": "SENTINELOTHERID"},
+    **{"PatientBirthDate": "19010203", "PatientBirthTime": "010203", "PatientAge": "987Y"},
+    **{"PatientAddress": "SENTINELSTREET 7", "PatientTelephoneNumbers": "SENTINELPHONE"},
+    **{"PatientMotherBirthName": "SENTINELMOTHER", "PatientComments": "SENTINELCOMMENT"},
+    **{
+        "AccessionNumber": "SENTINELACCESS",
+        "StudyID": "SENTINELSTUDY",
+        "StudyDescription": "SENTINELSTUDYTEXT",
+    },
+    **{"StudyDate": "19040506", "StudyTime": "040506", "SeriesDescription": "SENTINELSERIES"},
+    **{"ReferringPhysicianName": "SENTINELREFERRER", "PerformingPhysicianName": "SENTINELPERFORMER"},
+    **{"OperatorsName": "SENTINELOPERATOR", "InstitutionName": "SENTINELHOSPITAL"},
+    **{"InstitutionAddress": "SENTINELTOWN", "StationName": "SENTINELSTATION"},
+    **{"DeviceSerialNumber": "SENTINELDEVICE", "ImageComments": "SENTINELIMAGETEXT"},
+}
+NAME = "SENTINELFILE"
+SENTINELS = [NAME, *(str(value).split("^")[0] for value in HEADER.values())]
+EXAMS = 12
+
+
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.evaluation.raw.available_cores", lambda: 0)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mammograms whose headers hold the sentinels, in a table of neutral exams, with gaze; names hold one too."""
+    root = tmp_path_factory.mktemp("private") / "raw"
+    rows = []
+    for number in range(EXAMS):
+        row = {
+            "exam_id": f"e{number}",
+            "patient_id": f"p{number}",
+            "label": ("benign", "malignant")[number % 2],
+        }
+        for view in ("cc", "mlo"):
+            path = mammogram(root / f"{NAME}_{number}_{view}.dcm", number, view)
+            gaze = root / f"g{number}_{view}.csv"
+            samples = "".join(f"e{number},{view},{i * 20},{20.5},{30.5}\n" for i in range(20))
+            gaze.write_text(f"exam_id,view,t_ms,x,y\n{samples}")
+            row |= {view: path.name, f"{view}_gaze": gaze.name}
+        rows.append(row)
+    with (root / "exams.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+def mammogram(path: Path, number: int, view: str, **tags: object) -> Path:
+    seed = number * 10 + (view == "mlo")
+    about = {
+        "ImageLaterality": "L",
+        "Modality": "MG",
+        "ViewCodeSequence": view_sequence(view.upper()),
+        "StudyInstanceUID": generate_uid(entropy_srcs=[str(number)]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=[str(seed)]),
+    }
+    header = HEADER | {"PatientID": f"{HEADER['PatientID']}{number}"}
+    return write_mammogram(path, seed=seed, **header | about | tags)
+
+
+def files(*folders: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of all files, archives opened."""
+    for folder in folders:
+        for path in filter(Path.is_file, folder.rglob("*")):
+            yield str(path.relative_to(folder.parent)), path.read_bytes()
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    yield from ((f"{path.name}/{name}", archive.read(name)) for name in archive.namelist())
+
+
+def sought(text: str | bytes) -> list[str]:
+    """The sentinels in a text."""
+    content = text if isinstance(text, bytes) else text.encode()
+    return [sentinel for sentinel in SENTINELS if sentinel.encode() in content]
+
+
+@dataclass
+class Trained:
+    """A run on the sentinels' data, and all that was printed on the way."""
+
+    prepared: Path
+    run: Path
+    shown: str = ""
+
+    def call(self, *arguments: object, code: int = 0) -> str:
+        finished = gazekit(*arguments, code=code)
+        self.shown += finished.stdout + finished.stderr
+        return finished.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(raw: Path) -> Trained:
+    made = Trained(raw.parent / "prepared", raw.parent / "run")
+    made.call("data", "validate", "folder", raw)
+    made.call("data", "prepare", "folder", raw, made.prepared, "--size", "16", "--jobs", 1)
+    data = ["--data", made.prepared, "--out", made.run]
+    made.call("train", "--preset", "mammonet_small", *data, "--epochs", 1, *TINY)
+    return made
+
+
+def test_no_sentinel_gets_out(raw: Path, trained: Trained, tmp_path: Path) -> None:
+    run, out = trained.run, tmp_path / "out"
+    assert len(SENTINELS) == 25
+    assert json.loads((run / "run.json").read_text())["modalities"] == ["MG"], "headers were read"
+    trained.call("evaluate", run, "--resamples", 100, "--json")
+    trained.call("report", run)
+    trained.call("runs", "list", run)
+    trained.call("predict", run, raw, "--json", "--overlays", out / "overlays")
+    if find_spec("highdicom"):
+        trained.call("predict", run, *sorted(raw.glob(f"{NAME}_1_*")), "--dicom-out", out / "dicom")
+    assert not sought(trained.shown)
+    written = dict(files(run, out))
+    assert {"report.html", "log.txt", "predictions.csv", "exam-0001_cc.png"} <= {
+        Path(name).name for name in written
+    }
+    assert not [name for name, content in written.items() if sought(content) or sought(name)]
+
+
+def test_a_prepared_set_holds_nothing_of_the_headers_and_file_names_only_where_it_lists_its_images(
+    trained: Trained,
+) -> None:
+    found = {name: sought(content) for name, content in files(trained.prepared)}
+    assert {name: leaks for name, leaks in found.items() if leaks} == {"prepared/index.csv": [NAME]}
+    index = list(csv.DictReader((trained.prepared / "index.csv").open()))
+    assert not [
+        row for row in index if sought("".join(value for key, value in row.items() if key != "image"))
+    ]
+
+
+def test_no_sentinel_is_in_an_error(trained: Trained, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    for view in ("cc", "mlo"):  # truncated, of another modality, in colour
+        torn = mammogram(bad / f"{NAME}_torn_{view}.dcm", 50, view)
+        torn.write_bytes(torn.read_bytes()[:-3000])
+        mammogram(bad / f"{NAME}_ct_{view}.dcm", 51, view, Modality="CT")
+        mammogram(bad / f"{NAME}_colour_{view}.dcm", 55, view, PhotometricInterpretation="RGB")
+    mammogram(bad / f"{NAME}_other.dcm", 52, "cc", ViewCodeSequence=None, ViewPosition="ML")
+    mammogram(bad / f"{NAME}_alone.dcm", 53, "cc")
+    for number in (1, 2):
+        mammogram(bad / f"{NAME}_twice{number}.dcm", 54, "cc")
+    (bad / f"{NAME}.png").write_bytes(b"no image")
+    shown = ""
+    for form in ("table", "json", "csv"):
+        finished = gazekit("predict", trained.run, bad, "--format", form, code=3)
+        shown += finished.stdout + finished.stderr
+        assert "exams refused" in finished.stderr and "left out" in finished.stderr
+    for name in (f"{NAME}_other.dcm", f"{NAME}_none.dcm", f"{NAME}.png"):
+        shown += gazekit("predict", trained.run, bad / name, code=3).stderr
+    assert not sought(shown)
+    named = gazekit("predict", trained.run, bad, "--show-ids", code=3)
+    assert NAME in named.stderr, "the search would find it"
