@@ -97,7 +97,9 @@ def _read(table: Path) -> list[tuple[str, Row]]:
     if not table.is_file():
         raise DataError(f"{table}: there is no such file; expected a table of {', '.join(NEEDED)}")
     opened = open_table(table, NEEDED)
-    rows = [(row.where, {name: row[name] for name in opened.columns}) for row in opened.rows()]
+    rows: list[tuple[str, Row]] = [
+        (row.where, {name: row[name] for name in opened.columns}) for row in opened.rows()
+    ]
     if not rows:
         raise DataError(f"{table}: no rows below the header; expected one per exam")
     return rows
