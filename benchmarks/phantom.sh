@@ -41,10 +41,10 @@ for name in $studies; do
     regimes)
         prepared gaze_25 600 10 --gaze-quality 0.25
         prepared gaze_0 600 10 --gaze-quality 0
+        prepared no_look_alikes 600 10 --look-alikes 0
         split phantom/split_40.csv phantom 0.92
         split phantom/split_240.csv phantom 0.5
-        for size in 40 240; do study "regime_$size"; done
-        study regime_gaze
+        for regime in 40 240 gaze no_look_alikes; do study "regime_$regime"; done
         ;;
     choices)
         prepared development 380 20
