@@ -9,6 +9,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
 from gazekit.cli.prediction_output import Format, Header, make_writer
+from gazekit.cli.prediction_pictures import draw_overlays, write_dicom
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from gazekit.evaluation.members import Member
     from gazekit.evaluation.raw import ExamPrediction, Refusal
     from gazekit.training.trained import Trained
-
-_OVERLAY_SIDE = 512  # px
 
 
 def predict(
@@ -96,8 +95,8 @@ def predict(
             record = _record(found, facts.classes)
             writer.write(record | (_identity(by_key[found.key]) if identified else {}))
             if isinstance(found, ExamPrediction):
-                _draw(found, overlays)
-                _write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
+                draw_overlays(found, overlays)
+                write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
             else:
                 refused.append(found)
             report(done, total)
@@ -220,45 +219,3 @@ def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict
 
 def _identity(exam: "LooseExam") -> dict[str, Any]:
     return {"patient": exam.patient, "images": {view: str(path) for view, path in exam.images.items()}}
-
-
-def _draw(prediction: "ExamPrediction", folder: Path | None) -> None:
-    if folder is None:
-        return
-    from PIL import Image
-
-    from gazekit.atomic import disk_errors
-    from gazekit.report.overlay import overlay
-
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for view, attention in prediction.attention.items():
-            picture = Image.fromarray(overlay(prediction.images[view], attention))
-            zoom = -(-_OVERLAY_SIDE // max(picture.size))  # a small model's image is too small to look at
-            picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BICUBIC).save(
-                folder / f"{prediction.key}_{view}.png"
-            )
-
-
-def _write_dicom(
-    prediction: "ExamPrediction",
-    exam: "LooseExam | None",
-    folder: Path | None,
-    trained: "list[Trained]",
-    copy_patient: bool,
-) -> None:
-    if folder is None or exam is None:
-        return
-    from gazekit.dicom_out import AttentionSource, write_attention
-
-    facts = trained[0].facts
-    explained = facts.classes[-1 if len(facts.classes) == 2 else int(prediction.probabilities.argmax())]
-    for view, attention in prediction.attention.items():
-        source = AttentionSource(
-            image=exam.images[view],
-            window=facts.preparation["window"],
-            geometry=prediction.geometry[view],
-            explained=explained,
-            model=" + ".join(dict.fromkeys(each.facts.preset for each in trained)),
-        )
-        write_attention(folder, f"{prediction.key}_{view}", source, attention, copy_patient=copy_patient)
