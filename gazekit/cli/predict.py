@@ -69,11 +69,10 @@ def predict(
     from gazekit.evaluation.raw import ExamPrediction
 
     runs, inputs = _runs(run, ensemble or [], images)
-    chosen = choose_device(device)
-    trained = _open(runs, chosen, explained=bool(overlays or dicom_out))
+    trained = _open(runs, choose_device(device), explained=bool(overlays or dicom_out))
     members = _members(trained, tta)
     exams = _exams(inputs, trained[0], dicom_out)
-    explain = overlays is not None or dicom_out is not None
+    explain = bool(overlays or dicom_out)
     predictions, total = _predictions(
         members, trained[0], exams, inputs, batch_size=batch_size, explain=explain, show_ids=show_ids
     )
