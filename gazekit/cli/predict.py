@@ -88,8 +88,9 @@ def predict(
     )
     writer = make_writer("json" if as_json else form, header)
     by_key = {exam.key: exam for exam in exams or ()}
-    refused: list[Refusal] = []
+    refused = 0
     with console.progress("predicting") as report:
+        report(0, total)
         for done, found in enumerate(predictions, start=1):
             record = _record(found, facts.classes)
             writer.write(record | (_identity(by_key[found.key]) if identified else {}))
@@ -97,14 +98,13 @@ def predict(
                 draw_overlays(found, overlays)
                 write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
             else:
-                refused.append(found)
+                refused += 1
+                console.warn(f"{found.key}: {found.reason}")
             report(done, total)
     writer.close()
-    for each in refused:
-        console.warn(f"{each.key}: {each.reason}")
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
-        raise DataError(f"{len(refused)} of {total} exams refused; see above{hint}")
+        raise DataError(f"{refused} of {total} exams refused; see above{hint}")
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
