@@ -16,8 +16,8 @@ prepared() { # NAME EXAMS SEED [OPTION …]
     gazekit data prepare phantom "$name/raw" "$name/prepared" --size 64
 }
 
-split() { # FILE DATA TEST
-    [ -e "$1" ] || gazekit data split "$2/prepared" "$1" --test "$3" --val 0.2
+split() { # FILE DATA TEST VALIDATION
+    [ -e "$1" ] || gazekit data split "$2/prepared" "$1" --test "$3" --val "$4"
 }
 
 control() { # NAME
@@ -30,8 +30,8 @@ study() { # FILE
     OMP_NUM_THREADS=1 gazekit benchmark "$1.toml" --jobs "$jobs" --device cpu
 }
 
-prepared phantom 600 10
-split phantom/split.csv phantom 0.84
+prepared phantom 600 11
+split phantom/split.csv phantom 0.767 0.43
 for name in $studies; do
     case $name in
     ablation)
@@ -39,16 +39,16 @@ for name in $studies; do
         study ablation_phantom
         ;;
     regimes)
-        prepared gaze_25 600 10 --gaze-quality 0.25
-        prepared gaze_0 600 10 --gaze-quality 0
-        split phantom/split_40.csv phantom 0.92
-        split phantom/split_240.csv phantom 0.5
-        for size in 40 240; do study "regime_$size"; done
-        study regime_gaze
+        prepared gaze_25 600 11 --gaze-quality 0.25
+        prepared gaze_0 600 11 --gaze-quality 0
+        prepared no_look_alikes 600 11 --look-alikes 0
+        split phantom/split_40.csv phantom 0.833 0.6
+        split phantom/split_240.csv phantom 0.5 0.2
+        for regime in 40 240 gaze no_look_alikes; do study "regime_$regime"; done
         ;;
     choices)
         prepared development 380 20
-        split development/split.csv development 0.735
+        split development/split.csv development 0.632 0.43
         study choices_development
         ;;
     esac

@@ -53,9 +53,11 @@ def build(out: Path) -> dict[str, Path]:
 def make_environment(folder: Path, package: Path) -> FreshEnvironment:
     """A virtual environment with a built gazekit; its dependencies are those of the environment that runs this."""
     venv.create(folder, with_pip=True)
+    environment = FreshEnvironment(folder)
+    # an old setuptools that venv brings (Python 3.11) would hide the one that torch asks for
+    environment.run("python -m pip uninstall --quiet --yes setuptools", folder)
     (site,) = folder.glob("lib/python*/site-packages")
     paths = sysconfig.get_paths()
     (site / "dependencies.pth").write_text("\n".join({paths["purelib"], paths["platlib"]}) + "\n")
-    environment = FreshEnvironment(folder)
     environment.run(f"python -m pip install --quiet --no-deps --ignore-installed {package}", folder)
     return environment

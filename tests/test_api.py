@@ -11,9 +11,9 @@ from command_line import gazekit as command_line
 from fresh_environment import ROOT
 
 import gazekit
-from gazekit.data.exam_preparation import Reject
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
+from gazekit.evaluation.raw import Refusal
 from gazekit.registry import Registry
 
 OVERRIDES = [item for item in TINY if item != "--set"] + ["training.epochs=1"]
@@ -65,11 +65,11 @@ def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_a_reject
         (tmp_path / f"x_{view}.png").write_bytes(b"no image")
     every = trained.predict(dataset, "all")
     files = [raw_folder / "e005_cc.png", str(raw_folder / "e005_mlo.png")]
-    found = {each.exam_id: each for each in trained.predict_images(*files, tmp_path)}
+    found = {each.key: each for each in trained.predict_images(*files, tmp_path)}
     assert set(found) == {"e005", "x"}
     good, broken = found["e005"], found["x"]
-    assert isinstance(broken, Reject) and "x_cc.png" in broken.reason
-    assert not isinstance(good, Reject)
+    assert isinstance(broken, Refusal) and "x_cc.png" in broken.reason
+    assert not isinstance(good, Refusal)
     assert np.allclose(good.probabilities, every.probabilities[dataset.exam_ids.index("e005")], atol=1e-6)
     assert good.attention["cc"].shape == every.attention["cc"].shape[1:]
 

@@ -40,6 +40,7 @@ def test_exams_say_what_the_table_says(tmp_path):
         (lambda text: text + "\n\n", "utf-8"),
         (lambda text: text.replace("i/", "i\\"), "utf-8"),
         (lambda text: text.replace("p1", '"p1"'), "utf-8"),
+        (lambda text: text.replace(",", "\t"), "utf-16"),
     ],
 )
 def test_habits_of_spreadsheets_change_nothing(tmp_path, change, encoding):
@@ -65,10 +66,10 @@ def test_other_columns_are_no_views(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "no column exam_id, patient_id, label; the file has none"),
+        ("", "the first row is empty; expected the names of the columns"),
         ("exam_id,label,cc\na,1,a.png\n", "no column patient_id; the file has exam_id, label, cc"),
         ("exam_id,patient_id,label,cc\n", "no rows below the header"),
-        ("exam_id,patient_id,label,cc,cc\na,p,1,a.png,b.png\n", "column name comes twice"),
+        ("exam_id,patient_id,label,cc,cc\na,p,1,a.png,b.png\n", "column 'cc' comes twice"),
         ("exam_id,patient_id,label\na,p,1\n", "no column of image paths"),
         ("exam_id,patient_id,label,cc,mlo_gaze\na,p,1,a.png,g.csv\n", "mlo_gaze belongs to no view"),
         (GOOD + ROWS + ROWS.splitlines()[0] + "\n", "row 4: exam_id 'a' comes again, first in row 2"),
@@ -79,8 +80,8 @@ def test_other_columns_are_no_views(tmp_path):
         (GOOD + ROWS.replace("test", "dev"), "row 3: split is 'dev'; expected train, val, test"),
         (GOOD + ROWS.replace("train", ""), "row 2: split is ''"),
         (GOOD + ROWS.replace("right", "up"), "row 3: laterality is 'up'; expected L, R"),
-        (GOOD + "a,p1,1,train\n", "row 2 has 4 cells; expected 9"),
-        (GOOD + '"a,p1', "not a valid CSV file"),
+        (GOOD + "a,p1,1,train\n", "row 2: 4 cells; expected 9"),
+        (GOOD + '"a,p1', "not a row of a text table .*; check its quotes"),
     ],
 )
 def test_a_faulty_table_is_one_clear_line_with_file_and_row(tmp_path, text, expected):
@@ -90,15 +91,20 @@ def test_a_faulty_table_is_one_clear_line_with_file_and_row(tmp_path, text, expe
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_table_or_view_or_another_encoding_is_one_clear_line(tmp_path):
+def test_a_missing_table_or_view_or_no_text_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         list(Folder().exams(tmp_path))
     table(tmp_path, GOOD + ROWS)
     with pytest.raises(DataError, match="no column lateral; the file has exam_id"):
         list(Folder(views=("cc", "lateral")).exams(tmp_path))
-    table(tmp_path, (GOOD + ROWS).replace("p1", "Müller"), "latin-1")
-    with pytest.raises(DataError, match="UTF-8"):
+    (tmp_path / "exams.csv").write_bytes(b"\x89PNG\0\0")
+    with pytest.raises(DataError, match="holds bytes that are no text"):
         list(Folder().exams(tmp_path))
+
+
+def test_a_table_in_the_encoding_of_a_spreadsheet(tmp_path):
+    first, _ = Folder().exams(table(tmp_path, (GOOD + ROWS).replace("p1", "Müller"), "cp1252"))
+    assert first.patient_id == "Müller"
 
 
 def test_paths_that_lead_nowhere_or_out_are_rejected_by_the_preparation(tmp_path):

@@ -96,6 +96,16 @@ def test_share_without_gaze_is_respected(share: float) -> None:
     assert np.mean(without) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_look_alikes_are_left_out_of_scenes_that_stay_as_they_are(scenes: list[Scene], share: float) -> None:
+    fewer = [draw_scene(changed(look_alikes=share), 11, index) for index in range(SCENES)]
+    kept = [any(finding.role == "look_alike" for finding in scene.findings) for scene in fewer]
+    assert np.mean(kept) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
+    for with_all, scene, there in zip(scenes, fewer, kept, strict=True):
+        assert scene.findings == tuple(f for f in with_all.findings if there or f.role != "look_alike")
+        assert (scene.label, scene.outlines) == (with_all.label, with_all.outlines)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_share_of_calcifications_is_respected(share: float) -> None:
     options = changed(calcifications=share)

@@ -15,7 +15,8 @@ from gazekit.cli.main import app
 
 PROMISES = """
 Results go to stdout, as a table or with `--json` as JSON with a schema version; notes, progress and errors go
-to stderr. `-h` or `--help` after any command prints what stands here.
+to stderr. `-h` or `--help` after any command prints what stands here;
+`--no-plugins` anywhere leaves out all plugins but gazekit's own; `gazekit --version` prints the version.
 
 | exit code | meaning |
 |---|---|

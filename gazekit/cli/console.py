@@ -40,18 +40,23 @@ def silence() -> None:
 
 def note(message: str) -> None:
     """One line for the user's eyes, on stderr."""
-    stderr().print(message, markup=False, soft_wrap=True)
+    _say(_escape(message))
 
 
 def warn(message: str) -> None:
     """A warning on stderr."""
-    stderr().print(f"[yellow]warning:[/yellow] {_escape(message)}", soft_wrap=True)
+    _say(f"[yellow]warning:[/yellow] {_escape(message)}")
 
 
 def fail(message: str) -> None:
     """An error on stderr, even of a process that is silent otherwise."""
     stderr().quiet = False
-    stderr().print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
+    _say(f"[red]error:[/red] {_escape(message)}")
+
+
+def _say(message: str) -> None:
+    """On stderr: broken between words in a terminal, one whole line elsewhere."""
+    stderr().print(message, soft_wrap=not stderr().is_terminal)
 
 
 def _escape(message: str) -> str:

@@ -65,7 +65,8 @@ def check(
 
 def _print(results: "Iterable[Result]") -> "list[Result]":
     """One line per promise as it is known, under the component it is made for."""
-    out, found = console.stdout(), []
+    out = console.stdout()
+    found: list[Result] = []
     for result in results:
         if not found or found[-1].what != result.what:
             out.print(result.what, style="bold", markup=False)

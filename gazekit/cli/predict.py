@@ -9,6 +9,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
 from gazekit.cli.prediction_output import Format, Header, make_writer
+from gazekit.cli.prediction_pictures import draw_overlays, write_dicom
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from gazekit.evaluation.members import Member
     from gazekit.evaluation.raw import ExamPrediction, Refusal
     from gazekit.training.trained import Trained
-
-_OVERLAY_SIDE = 512  # px
 
 
 def predict(
@@ -70,11 +69,10 @@ def predict(
     from gazekit.evaluation.raw import ExamPrediction
 
     runs, inputs = _runs(run, ensemble or [], images)
-    chosen = choose_device(device)
-    trained = _open(runs, chosen, explained=bool(overlays or dicom_out))
+    trained = _open(runs, choose_device(device), explained=bool(overlays or dicom_out))
     members = _members(trained, tta)
     exams = _exams(inputs, trained[0], dicom_out)
-    explain = overlays is not None or dicom_out is not None
+    explain = bool(overlays or dicom_out)
     predictions, total = _predictions(
         members, trained[0], exams, inputs, batch_size=batch_size, explain=explain, show_ids=show_ids
     )
@@ -90,23 +88,23 @@ def predict(
     )
     writer = make_writer("json" if as_json else form, header)
     by_key = {exam.key: exam for exam in exams or ()}
-    refused: list[Refusal] = []
+    refused = 0
     with console.progress("predicting") as report:
+        report(0, total)
         for done, found in enumerate(predictions, start=1):
             record = _record(found, facts.classes)
             writer.write(record | (_identity(by_key[found.key]) if identified else {}))
             if isinstance(found, ExamPrediction):
-                _draw(found, overlays)
-                _write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
+                draw_overlays(found, overlays)
+                write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
             else:
-                refused.append(found)
+                refused += 1
+                console.warn(f"{found.key}: {found.reason}")
             report(done, total)
     writer.close()
-    for each in refused:
-        console.warn(f"{each.key}: {each.reason}")
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
-        raise DataError(f"{len(refused)} of {total} exams refused; see above{hint}")
+        raise DataError(f"{refused} of {total} exams refused; see above{hint}")
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -220,45 +218,3 @@ def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict
 
 def _identity(exam: "LooseExam") -> dict[str, Any]:
     return {"patient": exam.patient, "images": {view: str(path) for view, path in exam.images.items()}}
-
-
-def _draw(prediction: "ExamPrediction", folder: Path | None) -> None:
-    if folder is None:
-        return
-    from PIL import Image
-
-    from gazekit.atomic import disk_errors
-    from gazekit.report.overlay import overlay
-
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for view, attention in prediction.attention.items():
-            picture = Image.fromarray(overlay(prediction.images[view], attention))
-            zoom = -(-_OVERLAY_SIDE // max(picture.size))  # a small model's image is too small to look at
-            picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BICUBIC).save(
-                folder / f"{prediction.key}_{view}.png"
-            )
-
-
-def _write_dicom(
-    prediction: "ExamPrediction",
-    exam: "LooseExam | None",
-    folder: Path | None,
-    trained: "list[Trained]",
-    copy_patient: bool,
-) -> None:
-    if folder is None or exam is None:
-        return
-    from gazekit.dicom_out import AttentionSource, write_attention
-
-    facts = trained[0].facts
-    explained = facts.classes[-1 if len(facts.classes) == 2 else int(prediction.probabilities.argmax())]
-    for view, attention in prediction.attention.items():
-        source = AttentionSource(
-            image=exam.images[view],
-            window=facts.preparation["window"],
-            geometry=prediction.geometry[view],
-            explained=explained,
-            model=" + ".join(dict.fromkeys(each.facts.preset for each in trained)),
-        )
-        write_attention(folder, f"{prediction.key}_{view}", source, attention, copy_patient=copy_patient)

@@ -138,7 +138,7 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
     missing = ""
     if title == _GAZE and panel.gaze is None:
         missing = "no gaze recorded"
-    elif title in panel.attention and not (panel.attention[title] > 0).any():
+    elif title in panel.attention and np.max(np.asarray(panel.attention[title], dtype=np.float64)) <= 0:
         missing = "no positive attention"
     if missing:
         axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)

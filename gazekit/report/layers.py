@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import contourpy
 import numpy as np
@@ -59,7 +60,7 @@ def legend_uri(colours: str) -> str:
 def outline(mask: NDArray[np.bool_]) -> str:
     """The borders of a lesion mask ``[H, W]`` as an SVG path, in pixels with (0, 0) the image's corner."""
     padded = np.pad(np.asarray(mask, dtype=np.float64), 1)  # a lesion at the border is closed there
-    lines = contourpy.contour_generator(z=padded).lines(0.5)
+    lines = cast(list[NDArray[np.float64]], contourpy.contour_generator(z=padded).lines(0.5))
     # pixel i of the mask has its centre at i + 0.5 and is i + 1 in the padded grid
     return "".join(
         "M" + "L".join(f"{x - 0.5:.4g} {y - 0.5:.4g}" for x, y in line[:-1]) + "Z" for line in lines

@@ -42,8 +42,8 @@ def study_page(folder: Path) -> StudyPage:
     return StudyPage(
         table=table,
         summary=f"{len(result.rows)} systems, all tested on the same {result.exams} exams of "
-        f"{result.patients} patients ({classes}) by models that had not seen them. "
-        f"The reference is {result.reference}.",
+        f"{result.patients} patients ({classes}) by models that had not seen them. The reference "
+        f"is {result.reference}.",
         figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
         panels=[_panel(result, table, row.name, runs[row.name], pooled) for row in result.rows],
         facts={

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gazekit.study.result import Evidence
-from gazekit.training.run_directory import RunDirectory, environment
+from gazekit.training.environment import environment
+from gazekit.training.run_directory import RunDirectory
 
 
 def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:

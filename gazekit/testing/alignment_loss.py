@@ -1,7 +1,6 @@
 """The contract of alignment losses."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ class AlignmentLossContract(ModuleContract):
         """Attention coarser than the heat map."""
         for exams in (1, EXAMS):
             yield Case(
-                partial(self.component, **self.options),
+                self.make,
                 {
                     "attention": random_tensor(exams, 6, 5, seed=1),
                     "gaze": random_tensor(exams, 24, 20).sigmoid(),
@@ -53,7 +52,7 @@ class AlignmentLossContract(ModuleContract):
         """A smaller loss for attention on the gaze than beside it."""
         blob = torch.zeros(1, 24, 20)
         blob[:, 4:10, 4:10] = 1.0
-        loss = self.component(**self.options)
+        loss = self.make()
         on, off = loss(torch.cat([blob, blob.flip(1, 2)]), torch.cat([blob, blob])).tolist()
         promise(
             self.component,
@@ -73,6 +72,6 @@ class AlignmentLossContract(ModuleContract):
 
     def _finite(self, attention: torch.Tensor, gaze: torch.Tensor) -> None:
         leaves = leaves_of({"attention": attention})
-        losses = self.losses(self.component(**self.options), leaves["attention"], gaze)
+        losses = self.losses(self.make(), leaves["attention"], gaze)
         check_finite(self.component, "finite ", losses)
         check_gradients(self.component, losses, leaves, may_vanish=True)

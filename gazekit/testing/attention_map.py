@@ -32,7 +32,7 @@ class AttentionMapContract(FunctionContract):
             )
 
     def _with_head(self, outputs: int, views: int) -> nn.Module:
-        return _Explained(self.component(**self.options), nn.Linear(CHANNELS * views, outputs))
+        return _Explained(self.make(), nn.Linear(CHANNELS * views, outputs))
 
     def run(self, component: Any, inputs: Views) -> Views:
         """The maps for the output of a linear head."""

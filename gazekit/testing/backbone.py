@@ -21,7 +21,7 @@ class BackboneContract(ModuleContract):
         """Images of one and two channels."""
         for channels, exams in ((1, 1), (1, EXAMS), (2, EXAMS)):
             yield Case(
-                partial(self.component, channels, **self.options),
+                partial(self.make, channels),
                 {"image": random_tensor(exams, channels, self.size, self.size)},
                 f"{exams} images of {channels} channels, {self.size} × {self.size} px",
             )

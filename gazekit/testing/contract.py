@@ -84,6 +84,10 @@ class Contract:
                     found[name] = inspect.getdoc(test) or name
         return found
 
+    def make(self, *context: Any) -> Any:
+        """The component, with the options."""
+        return self.component(*context, **self.options)
+
     def test_signature(self) -> None:
         """Options after a '*', each with a type, a default and a line under Args of the docstring."""
         check_signature(self.component, CONTEXT.get(self.kind, ()))

@@ -36,7 +36,7 @@ class DataSourceContract(Contract):
 
     def test_exams(self) -> None:
         """Exams with ids that are unique, a patient, a label that is a class, images that are there, a known split."""
-        source = self.component(**self.options)
+        source = self.make()
         with self.folder(source) as root:
             found = list(source.exams(root))
             strangers = [each for each in found if not isinstance(each, Exam | Finding)]
@@ -75,10 +75,10 @@ class DataSourceContract(Contract):
 
     def test_repeatable(self) -> None:
         """The same exams each time, in the same order, and nothing written into the folder."""
-        source = self.component(**self.options)
+        source = self.make()
         with self.folder(source) as root:
             before = _contents(root)
-            first, second = list(source.exams(root)), list(self.component(**self.options).exams(root))
+            first, second = list(source.exams(root)), list(self.make().exams(root))
             promise(self.component, "the same exams each time", first == second, "others")
             promise(self.component, "to write nothing into the folder", _contents(root) == before, "a change")
 
@@ -86,7 +86,7 @@ class DataSourceContract(Contract):
         """A DataError for a folder that is not this data set."""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                exams = list(self.component(**self.options).exams(Path(folder)))
+                exams = list(self.make().exams(Path(folder)))
             except DataError:
                 return
             except Exception as error:
@@ -95,7 +95,7 @@ class DataSourceContract(Contract):
 
     def test_generated(self) -> None:
         """If it generates: the same bytes from the same seed, others from another, progress up to the end."""
-        source = self.component(**self.options)
+        source = self.make()
         if not hasattr(source, "generate"):
             raise unittest.SkipTest("generates nothing")
         made = []

@@ -32,7 +32,7 @@ class FusionContract(ModuleContract):
         """A case with these views."""
         grid = self.grid()
         inputs = {view: random_tensor(exams, CHANNELS, *grid, seed=seed) for seed, view in enumerate(views)}
-        build = partial(self.component, tuple(views), CHANNELS, **self.options)
+        build = partial(self.make, tuple(views), CHANNELS)
         size = f" on {' × '.join(map(str, grid))}" if grid else ""
         return Case(build, inputs, f"views {', '.join(views)}; {exams} exams; {CHANNELS} channels{size}")
 

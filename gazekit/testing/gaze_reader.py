@@ -31,7 +31,7 @@ class GazeReaderContract(Contract):
 
     def test_fits(self) -> None:
         """Fits its own file, and nothing else: no empty file, text, bytes, folder, absent file; raises nothing."""
-        reader = self.component(**self.options)
+        reader = self.make()
         with _odd_files() as odd:
             for path in odd:
                 promise(self.component, f"not to fit {path.name}", not self._fits(reader, path), "a fit")
@@ -52,13 +52,13 @@ class GazeReaderContract(Contract):
 
     def test_recordings(self) -> None:
         """At least one recording with x, y and times of one length, ascending, of the file it was asked for."""
-        file, reader = self.file(), self.component(**self.options)
+        file, reader = self.file(), self.make()
         recordings = list(reader.read(file))
         promise(self.component, "at least one recording", bool(recordings), "none")
         for recording in recordings:
             promise(self.component, "recordings", isinstance(recording, Recording), type(recording).__name__)
             self._check(recording, file)
-        again = list(self.component(**self.options).read(file))
+        again = list(self.make().read(file))
         promise(self.component, "the same recordings each time", str(recordings) == str(again), "others")
 
     def _check(self, recording: Recording, file: Path) -> None:
@@ -93,7 +93,7 @@ class GazeReaderContract(Contract):
                 odd.append(cut)
             for path in odd:
                 try:
-                    list(self.component(**self.options).read(path))
+                    list(self.make().read(path))
                 except DataError:
                     continue
                 except Exception as error:

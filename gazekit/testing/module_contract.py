@@ -76,7 +76,7 @@ class ModuleContract(FunctionContract):
             parallel = nn.parallel.DistributedDataParallel(_Called(module, self.run))
             try:
                 for _ in range(3):
-                    weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()
+                    weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()  # type: ignore[no-untyped-call]
             except RuntimeError as error:
                 promised = "every parameter to take part in every step (DistributedDataParallel)"
                 promise(self.component, promised, False, str(error).partition(".")[0])

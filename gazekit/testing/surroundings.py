@@ -26,7 +26,8 @@ def one_process() -> Iterator[bool]:
     if not dist.is_available() or dist.is_initialized():
         yield False
         return
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    store = dist.HashStore()  # type: ignore[attr-defined]
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         yield True
     finally:

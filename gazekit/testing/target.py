@@ -22,7 +22,7 @@ def open_target(target: str) -> tuple[Registry, str]:
         ConfigurationError: there is no such package, or it names no plugin.
     """
     path = Path(target)
-    if path.is_dir():
+    if (path / "pyproject.toml").is_file() or (path.is_dir() and path != Path(path.name)):
         registry, distribution = _from_folder(path)
     elif path.suffix == ".py":
         registry, distribution = _from_file(path)

@@ -26,7 +26,7 @@ SCHEMA = "gazekit.checkpoint/2"
 _KEPT = 2
 _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"
-_LARGEST_TEXT = 8 * 2**20
+_LARGEST_TEXT = 4 * 2**20
 """Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
 _ROOM = 64 * 2**20
 

@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.build import build_attention_map
-from gazekit.data.exam_preparation import Reject
 from gazekit.data.feed import prepared_exams
 from gazekit.data.grouping import group_images
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.evaluation.members import IDENTITY, Member
 from gazekit.evaluation.prediction import Predictions, predict
-from gazekit.evaluation.raw import RawPrediction, predict_raw
+from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
@@ -59,17 +59,21 @@ class Trained:
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
         )
 
-    def predict_images(self, *paths: Path | str) -> list[RawPrediction | Reject]:
-        """Predict and explain raw image files, or folders of them, prepared as the training data were.
+    def predict_images(self, *paths: Path | str) -> list[ExamPrediction | Refusal]:
+        """Predict raw image files, or folders of them, prepared as the training data were; see ``predict_loose``.
 
-        File names say exam and view (``0012_cc.dcm``, ``0012_mlo.dcm``). An exam that cannot be read is a Reject
-        with the reason. No gaze is needed.
+        DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam that cannot be
+        predicted is a Refusal with the reason. No gaze is needed.
         """
-        exams = group_images([Path(path).absolute() for path in paths], self.preset.views)
+        grouping = group_images(
+            [Path(path).absolute() for path in paths], self.preset.views, self.facts.modalities
+        )
+        member = Member(self.model, self.preset, self.attention_map, IDENTITY[None])
         preparation = PreparationSettings.from_json(self.facts.preparation)
+        explain = self.attention_map is not None
         return list(
-            predict_raw(
-                self.model, self.preset, preparation, exams, self.device, attention_map=self.attention_map
+            predict_loose(
+                [member], preparation, grouping.exams, self.device, explain=explain, show_names=True
             )
         )
 

@@ -1,12 +1,11 @@
 """Any folder of images with a table of exams."""
 
-import csv
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from pathlib import Path
 
 from gazekit.data.exam import Exam
 from gazekit.data.lesions import MaskFile
+from gazekit.data.table import open_table
 from gazekit.errors import DataError
 
 TABLE = "exams.csv"
@@ -23,7 +22,8 @@ class Folder:
     """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality][,dataset]`` and a path per view.
 
     A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty
-    one means that there is none. The file is UTF-8, separated by commas or by semicolons.
+    one means that there is none. The file is text as a spreadsheet saves it: UTF-8, UTF-16 or Windows-1252,
+    separated by commas, semicolons or tabs.
 
     Args:
         gaze_reader: format of the gaze files; ``"auto"`` looks at each.
@@ -51,13 +51,13 @@ class Folder:
         missing = [view for view in views if view not in columns]
         if missing:
             raise DataError(f"{table}: no column {', '.join(missing)}; the file has {', '.join(columns)}")
-        seen: dict[str, int] = {}
-        for number, row in rows:
-            where = f"{table}: row {number}"
-            first = seen.setdefault(row["exam_id"], number)
-            if first != number:
+        seen: dict[str, str] = {}
+        for where, row in rows:
+            first = seen.setdefault(row["exam_id"], where)
+            if first != where:
                 raise DataError(
-                    f"{where}: exam_id '{row['exam_id']}' comes again, first in row {first}; expected it once"
+                    f"{where}: exam_id '{row['exam_id']}' comes again, first in row {first.rpartition(' ')[2]}; "
+                    "expected it once"
                 )
             yield self._exam(row, where, root, views)
 
@@ -92,42 +92,17 @@ class Folder:
         )
 
 
-def _read(table: Path) -> list[tuple[int, Row]]:
-    """Row number in the file (the header is row 1) and cells without surrounding blanks."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{table}: there is no such file; expected a table of {', '.join(NEEDED)}") from None
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{table}: cannot be read as text in UTF-8; save it as CSV in UTF-8") from None
-    header = [name.strip() for name in next(iter(_parse(text, table)), [])]
-    missing = [name for name in NEEDED if name not in header]
-    if missing:
-        raise DataError(
-            f"{table}: no column {', '.join(missing)}; the file has {', '.join(header) or 'none'}"
-        )
-    if len(set(header)) != len(header):
-        raise DataError(f"{table}: a column name comes twice: {', '.join(header)}; expected each once")
-    rows: list[tuple[int, Row]] = []
-    for number, cells in enumerate(_parse(text, table), start=1):
-        if number == 1 or not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise DataError(f"{table}: row {number} has {len(cells)} cells; expected {len(header)}")
-        rows.append((number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+def _read(table: Path) -> list[tuple[str, Row]]:
+    """Where each row stands, and its cells without surrounding blanks. Raises: DataError."""
+    if not table.is_file():
+        raise DataError(f"{table}: there is no such file; expected a table of {', '.join(NEEDED)}")
+    opened = open_table(table, NEEDED)
+    rows: list[tuple[str, Row]] = [
+        (row.where, {name: row[name] for name in opened.columns}) for row in opened.rows()
+    ]
     if not rows:
         raise DataError(f"{table}: no rows below the header; expected one per exam")
     return rows
-
-
-def _parse(text: str, table: Path) -> list[list[str]]:
-    """The cells, by the separator of the header: the one of comma and semicolon that it has more of."""
-    first = text.partition("\n")[0]
-    separator = ";" if first.count(";") > first.count(",") else ","
-    try:
-        return list(csv.reader(StringIO(text), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{table}: not a valid CSV file ({error}); check its quotes") from None
 
 
 def _find_views(table: Path, root: Path, columns: list[str], rows: list[Row]) -> tuple[str, ...]:

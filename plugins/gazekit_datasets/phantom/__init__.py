@@ -37,6 +37,7 @@ class Phantom:
             images are prepared much smaller than they were drawn, hence 0.
         gaze_quality: share of the dwell time on the lesion, 0 to 1.
         without_gaze: share of exams without a recording, 0 to 1.
+        look_alikes: share of exams with a look-alike, 0 to 1; without it nothing else of an exam's images changes.
 
     Raises:
         ConfigurationError: an option out of its range.
@@ -56,6 +57,7 @@ class Phantom:
         calcifications: Share = 0.0,
         gaze_quality: Share = 0.75,
         without_gaze: Share = 0.0,
+        look_alikes: Share = 1.0,
     ) -> None:
         options = {
             "image_height": image_height,
@@ -65,6 +67,7 @@ class Phantom:
             "calcifications": calcifications,
             "gaze_quality": gaze_quality,
             "without_gaze": without_gaze,
+            "look_alikes": look_alikes,
         }
         checked, problems = validate(Phantom, options)
         if not problems and lesion_size[0] > lesion_size[1]:

@@ -43,6 +43,7 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
     bits, inverted = int(patient.choice([12, 14])), bool(patient.random() < MONOCHROME1)
     density = float(patient.uniform(0.25, 0.75))
     outlines = _outlines(patient)
+    with_look_alike = bool(generator(seed, index, "look-alike").random() < settings.look_alikes)
     rng = generator(seed, index, "scene")
     malignant = bool(rng.random() < MALIGNANT)
     return Scene(
@@ -52,7 +53,7 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
         malignant=malignant,
         density=density,
         outlines=outlines,
-        findings=_findings(settings, rng, malignant, outlines),
+        findings=_findings(settings, rng, malignant, outlines, with_look_alike=with_look_alike),
         bits=bits,
         inverted=inverted,
         has_gaze=bool(generator(seed, index, "recording").random() >= settings.without_gaze),
@@ -77,9 +78,17 @@ def _outlines(rng: np.random.Generator) -> dict[View, Outline]:
 
 
 def _findings(
-    settings: Settings, rng: np.random.Generator, malignant: bool, outlines: dict[View, Outline]
+    settings: Settings,
+    rng: np.random.Generator,
+    malignant: bool,
+    outlines: dict[View, Outline],
+    *,
+    with_look_alike: bool,
 ) -> tuple[Finding, ...]:
-    """The lesion, one look-alike of the other kind in one view, and densities without meaning."""
+    """The lesion, one look-alike of the other kind in one view, and densities without meaning.
+
+    A look-alike that is left out was drawn all the same, so that the rest of the scene stays as it is.
+    """
     kind: Literal["mass", "calcifications"] = (
         "calcifications" if rng.random() < settings.calcifications else "mass"
     )
@@ -98,7 +107,7 @@ def _findings(
     add("look_alike", not malignant, LESION_CONTRAST * (0.5 + 0.5 * settings.difficulty), (superposed,))
     for _ in range(int(rng.integers(0, 1 + round(2 * settings.difficulty)))):
         add("density", False, float(rng.uniform(0.08, 0.18)), VIEWS)
-    return tuple(found)
+    return tuple(finding for finding in found if finding.role != "look_alike" or with_look_alike)
 
 
 def _free_position(

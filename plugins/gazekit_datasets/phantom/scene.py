@@ -30,6 +30,7 @@ class Settings:
     calcifications: float
     gaze_quality: float
     without_gaze: float
+    look_alikes: float
 
 
 @dataclass(frozen=True, slots=True)
