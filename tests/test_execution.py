@@ -50,9 +50,12 @@ def test_memory_that_runs_out_is_explained() -> None:
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("x: can't allocate memory: you tried"),
     ):
-        with pytest.raises(
-            GazekitError, match=r"batches of 8 in 2 part\(s\).*--accumulate 4 .*--checkpoint-act"
-        ), explained_faults(settings, CPU):
+        with (
+            pytest.raises(
+                GazekitError, match=r"batches of 8 in 2 part\(s\).*--accumulate 4 .*--checkpoint-act"
+            ),
+            explained_faults(settings, CPU),
+        ):
             raise error
     with pytest.raises(RuntimeError, match="another"), explained_faults(settings, CPU):
         raise RuntimeError("another")
