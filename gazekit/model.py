@@ -1,12 +1,14 @@
 """The model shell: images → maps → vectors → logits, with the views meeting wherever a fusion says so."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.recompute import recomputed
 from gazekit.types import Output, Views
 
 
@@ -46,6 +48,10 @@ class MultiViewClassifier(nn.Module):
         self.projections = projections
         self.vector_fusion = vector_fusion
         self.head = nn.Linear(head_features, outputs)
+        self.amp: torch.dtype | None = None
+        """Half precision that ``encode`` computes in; its maps are float32 all the same."""
+        self.checkpoint_activations = False
+        """Whether ``encode`` computes each stage again in the backward pass instead of keeping its activations."""
 
     @property
     def needs_gaze(self) -> bool:
@@ -61,18 +67,27 @@ class MultiViewClassifier(nn.Module):
 
     def encode(self, images: Views, gaze: Views | None = None) -> Views:
         """Images to the last feature maps ``[B, C, h, w]``."""
+        if self.needs_gaze and gaze is None:
+            raise ConfigurationError(
+                "this model reads gaze at inference too; give recordings with the images"
+            )
+        if self.amp is None:
+            return self._encode(images, gaze)
+        with torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
+            maps = self._encode(images, gaze)
+        return {view: values.float() for view, values in maps.items()}
+
+    def _encode(self, images: Views, gaze: Views | None) -> Views:
         if self.image_fusion is not None:
-            if self.needs_gaze and gaze is None:
-                raise ConfigurationError(
-                    "this model reads gaze at inference too; give recordings with the images"
-                )
             images = self.image_fusion(images, gaze if self.needs_gaze else None)
         maps = {view: images[view] for view in self.views}
         shared = len(self.backbones) == 1
         depth = len(self.backbones[0].stages)  # type: ignore[arg-type]
         for stage in range(depth):
             for branch, view in enumerate(self.views):
-                maps[view] = self.backbones[0 if shared else branch].stages[stage](maps[view])  # type: ignore[index,operator]
+                module = self.backbones[0 if shared else branch].stages[stage]  # type: ignore[index]
+                run = partial(recomputed, module) if self.checkpoint_activations else module
+                maps[view] = run(maps[view])
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:
                 maps = self.map_fusion(maps)
         return maps

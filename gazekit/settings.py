@@ -135,6 +135,18 @@ class TrainingSettings(Table):
     weight_decay: NonNegative = 0.0
     betas: tuple[Share, Share] = (0.9, 0.999)
     schedule: Literal["constant", "one_cycle"] = "constant"
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    """Precision of the branches; what follows the last feature maps, and all weights, stay float32."""
+    compile: bool = False
+    """Compile the stages of the branches; what is differentiated twice stays as it is."""
+    accumulate: Count = 1
+    """Parts in which a batch goes through the branches, so that only one part's activations are in memory."""
+    checkpoint_activations: bool = False
+    """Keep what goes into each stage, and compute the rest again in the backward pass."""
+    exams_on_device: Annotated[Literal["auto"] | bool, Field(union_mode="left_to_right")] = "auto"
+    """Hold all exams on the device, or send each batch; ``auto``: hold them if they fit."""
+    deterministic: bool = False
+    """Use algorithms that give the same bits every time, on CUDA too."""
     checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
     """Steps after which a checkpoint is written, besides the one behind every epoch."""
     augmentation: AugmentationSettings = AugmentationSettings()

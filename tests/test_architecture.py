@@ -26,7 +26,7 @@ ORDER = [
     "build",
 ]
 ALLOWED = {
-    "model": {"types", "interfaces", "errors"},
+    "model": {"types", "interfaces", "errors", "recompute"},
     "objective": {"types", "interfaces", "model", "processes"},
     "interfaces": {"types", "data", "gaze"},
 }

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.data.augment import random_affine, warp
-from gazekit.data.feed import epoch_batches
+from gazekit.data.batches import epoch_batches
 from gazekit.settings import AugmentationSettings
 
 STILL = AugmentationSettings(rotation=0, translation=0, flip_horizontal=0, flip_vertical=0)

@@ -18,7 +18,8 @@ from torch.nn import functional
 
 import gazekit
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import epoch_batches, resident_exams
+from gazekit.data.batches import epoch_batches
+from gazekit.data.feed import prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.prediction import predict
@@ -33,9 +34,9 @@ from gazekit.training.distributed import (
     sum_gradients,
     synchronise_batch_norm,
 )
-from gazekit.training.loop import training_step
 from gazekit.training.meeting import agree
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.step import TrainingStep
 from gazekit.types import Batch
 
 Work = Callable[..., Any]
@@ -75,15 +76,17 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
     model = build_model(preset, registry, classes=2).double()
     objective = build_objective(preset, registry, class_weights=torch.tensor([0.7, 1.9])).double()
     optimizer = make_optimizer(nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+    step = TrainingStep(model, objective, optimizer, preset.training)
     synchronise_batch_norm(model.train())
-    exams = resident_exams(
+    exams = prepared_exams(
         dataset, np.arange(len(dataset)), preset, torch.device("cpu"), with_gaze=preset.gaze is not None
     )
     losses = []
     for epoch in range(3):
         for rows in epoch_batches(23, 6, seed=1, epoch=epoch)[: 10 - len(losses)]:
-            batch = exams.augmented(own_rows(rows), preset.training.augmentation, seed=1, epoch=epoch)
-            losses.append(training_step(model, objective, _double(batch), optimizer))
+            (batch,) = exams.augmented([own_rows(rows)], preset.training.augmentation, seed=1, epoch=epoch)
+            _, terms = step(_double(batch))
+            losses.append({name: float(term) for name, term in terms.items()})
     return {"weights": dict(model.state_dict()), "losses": losses}
 
 
@@ -137,7 +140,7 @@ def _pieces(root: str) -> dict[str, Any]:
     dataset = PreparedDataset.open(Path(root))
     preset = tiny(registry)
     torch.manual_seed(0)
-    exams = resident_exams(dataset, np.arange(7), preset, torch.device("cpu"), with_gaze=False)
+    exams = prepared_exams(dataset, np.arange(7), preset, torch.device("cpu"), with_gaze=False)
     model = build_model(preset, registry, classes=2)
     return {
         "gathered": everyone.detach(),

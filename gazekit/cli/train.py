@@ -9,6 +9,16 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
+from gazekit.cli.train_options import (
+    Accumulate,
+    AllowLeak,
+    Amp,
+    CheckpointActivations,
+    Compile,
+    Deterministic,
+    Seed,
+    as_overrides,
+)
 from gazekit.cli.train_start import begin, open_data
 from gazekit.errors import StorageError
 
@@ -30,32 +40,23 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set training.epochs=N.")] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**32 - 1,
-            help="Of initial weights, order, augmentation and dropout.",
-            show_default="0",
-        ),
-    ] = None,
+    seed: Seed = None,
     device: Device = "auto",
     split: Annotated[
         Path | None,
         typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
     ] = None,
-    allow_leak: Annotated[
-        bool,
-        typer.Option(
-            "--allow-leak",
-            help="Train even if a patient is on both sides of the split; every report will say so.",
-        ),
-    ] = False,
+    allow_leak: AllowLeak = False,
     config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the preset; may be repeated."),
     ] = None,
+    amp: Amp = None,
+    compile_: Compile = False,
+    accumulate: Accumulate = None,
+    checkpoint_activations: CheckpointActivations = False,
+    deterministic: Deterministic = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
     ] = False,
@@ -74,7 +75,17 @@ def train(
     from gazekit.training.launcher import is_writer
     from gazekit.training.signals import stop_on_signals
 
-    overrides = [*(overrides or ()), *([f"training.epochs={epochs}"] if epochs else [])]
+    overrides = [
+        *(overrides or ()),
+        *as_overrides(
+            epochs=epochs,
+            amp=amp,
+            compile=compile_,
+            accumulate=accumulate,
+            checkpoint_activations=checkpoint_activations,
+            deterministic=deterministic,
+        ),
+    ]
     layers = {"config": config, "environment": os.environ, "overrides": overrides}
     with ExitStack() as stack:
         run = signals = None
@@ -144,6 +155,7 @@ def _run(
                 device=chosen,
                 should_stop=signals.asked,
                 report=report,
+                note=console.note,
             )
         except Exception as error:
             with suppress(StorageError):  # that is the error already

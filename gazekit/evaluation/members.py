@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.data.augment import warp
-from gazekit.data.feed import ResidentExams, Stored
+from gazekit.data.batches import ResidentExams, Stored
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier, probabilities
@@ -125,8 +125,9 @@ def _questions(
     members: Sequence[Member], images: Stored, gaze: Stored | None, device: torch.device
 ) -> Iterator[_Question]:
     indices = np.arange(len(images))
+    pixels = np.stack([images] if gaze is None else [images, gaze], axis=2)  # [n, V, layers, H, W]
     for member in members:
-        exams = ResidentExams(images, member.preset, device, indices=indices, gaze=gaze)
+        exams = ResidentExams(pixels, member.preset, device, indices=indices)
         for transform in member.transforms:
             yield member, exams, transform
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazekit.data.feed import ResidentExams
+from gazekit.data.batches import Exams
 from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier, probabilities
 from gazekit.processes import count, gathered, rank
@@ -34,7 +34,7 @@ class Predictions:
 
 def predict(
     model: MultiViewClassifier,
-    exams: ResidentExams,
+    exams: Exams,
     *,
     batch_size: int,
     attention_map: AttentionMap | None = None,
@@ -52,8 +52,7 @@ def predict(
     logits, attention = [], []
     batches = exams.in_order(batch_size)
     shared = count() > 1 and attention_map is None
-    for rows in batches[rank() :: count()] if shared else batches:
-        batch = exams.batch(rows)
+    for batch in exams.batches(batches[rank() :: count()] if shared else batches):
         gaze = batch.gaze if model.needs_gaze else None
         if attention_map is None:
             with torch.no_grad():

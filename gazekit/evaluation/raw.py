@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gazekit.data.batches import Stored
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject, Task
-from gazekit.data.feed import Stored, check_gaze_of_all, check_views
+from gazekit.data.feed import check_gaze_of_all, check_views
 from gazekit.data.geometry import Geometry
 from gazekit.data.grouping import LooseExam
 from gazekit.data.parallel import available_cores

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import resident_exams
+from gazekit.data.feed import prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import Split, indices_of
 from gazekit.errors import GazekitError
 from gazekit.preset import Preset
 from gazekit.registry import Registry
-from gazekit.training.loop import training_step
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.step import TrainingStep
 
 _STEPS = 10
 _WARM_UP = 2
@@ -89,14 +89,15 @@ def _stepper(
     objective = build_objective(preset, registry).to(device)
     optimizer = make_optimizer(torch.nn.ModuleDict({"model": model, "objective": objective}), preset.training)
     indices = indices_of(dataset, split, "train")[:batch]
-    exams = resident_exams(
+    exams = prepared_exams(
         dataset, indices, preset, device, with_gaze=preset.gaze is not None, needs_gaze=model.needs_gaze
     )
+    training_step = TrainingStep(model, objective, optimizer, preset.training)
     rows = np.arange(len(indices))
 
     def step(turn: int) -> None:
-        augmented = exams.augmented(rows, preset.training.augmentation, seed=0, epoch=turn)
-        training_step(model, objective, augmented, optimizer)
+        (batch,) = exams.augmented([rows], preset.training.augmentation, seed=0, epoch=turn)
+        training_step(batch)
 
     return step
 

@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from gazekit.data.feed import resident_exams
+from gazekit.data.feed import prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of
 from gazekit.errors import ConfigurationError, DataError
@@ -37,7 +37,7 @@ def try_one_batch(
     """
     training = indices_of(dataset, split, "train")
     few = training[: min(_smallest_batch(preset, len(training)), 2)]
-    exams = resident_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
+    exams = prepared_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
     batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
     trial = Trial(preset, registry)
     trial.watch(copy)

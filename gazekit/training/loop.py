@@ -1,31 +1,30 @@
 """The training loop, in a straight line: order, augment, forward, losses, step, validate, keep the best."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from gazekit.data.feed import ResidentExams, epoch_batches
+from gazekit.data.batches import Exams, epoch_batches
 from gazekit.errors import GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
-from gazekit.processes import count, rank, total
+from gazekit.processes import count, rank
 from gazekit.settings import TrainingSettings
-from gazekit.training.distributed import (
-    any_of_all,
-    own_rows,
-    sum_gradients,
-    synchronise_batch_norm,
-)
+from gazekit.training.distributed import any_of_all, own_rows, synchronise_batch_norm
+from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import learning_rate, make_optimizer
 from gazekit.training.resume import keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
-from gazekit.types import Batch
+from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
 
@@ -61,8 +60,8 @@ class State:
 class Parts:
     """The exams that are learnt from and those that select the epoch; ``exam_ids`` of the whole data set."""
 
-    training: ResidentExams
-    validation: ResidentExams
+    training: Exams
+    validation: Exams
     exam_ids: Sequence[str]
 
 
@@ -95,10 +94,11 @@ def train(
     """
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
+    step = TrainingStep(model, objective, optimizer, settings)
     values = restore(run, modules)
     state = State(**values.get("state", {}))
     if values:
-        optimizer.load_state_dict(values["optimizer"])
+        step.load_state_dict(values)
     keep_until(run, epoch=state.epoch, step=state.step)
     saved = state.step
     synchronise_batch_norm(model)
@@ -107,81 +107,70 @@ def train(
         batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
             state.sums, state.exams = {}, 0
-        while state.batch < len(batches):
-            stop = any_of_all(should_stop())
-            if saved != state.step and (stop or state.step % (settings.checkpoint_every or math.inf) == 0):
-                save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
-                saved = state.step
-            if stop:
-                raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
-            rows = batches[state.batch]
-            # dropout is a function of (seed, step); each process drops other features
-            torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
-            batch = parts.training.augmented(
-                own_rows(rows), settings.augmentation, seed=seed, epoch=state.epoch
-            )
-            optimizer.param_groups[0]["lr"] = learning_rate(
-                state.step, len(batches) * settings.epochs, settings
-            )
-            terms = training_step(model, objective, batch, optimizer)
-            _account(state, terms, [parts.exam_ids[i] for i in parts.training.indices[rows]], run)
-            state.batch += 1
-            state.step += 1
-            report(state, len(batches))
+        left = batches[state.batch :]
+        record = LossRecord(len(left), parts.training.device)
+        exam_ids = ([parts.exam_ids[i] for i in parts.training.indices[rows]] for rows in left)
+        account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
+        own = [own_rows(rows) for rows in left]
+        augmented = parts.training.augmented(own, settings.augmentation, seed=seed, epoch=state.epoch)
+        with closing(augmented):
+            for batch in augmented:
+                stop = any_of_all(should_stop())
+                if saved != state.step and (
+                    stop or state.step % (settings.checkpoint_every or math.inf) == 0
+                ):
+                    account(wait=True)
+                    save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+                    saved = state.step
+                if stop:
+                    raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
+                # dropout is a function of (seed, step); each process drops other features
+                torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
+                steps = len(batches) * settings.epochs
+                optimizer.param_groups[0]["lr"] = learning_rate(state.step, steps, settings)
+                record.add(*step(batch))
+                state.batch += 1
+                state.step += 1
+                account()
+                report(state, len(batches))
+        account(wait=True)
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        save(run, modules, state.step, {"optimizer": optimizer.state_dict(), "state": asdict(state)})
+        save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
         saved = state.step
     return state
 
 
-def training_step(
-    model: MultiViewClassifier, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer
-) -> dict[str, float] | None:
-    """One optimiser step of all processes; the loss terms of the whole batch, or None if it was skipped.
-
-    A step is skipped because loss or gradient is not finite.
-    """
-    statistics = [buffer.clone() for buffer in model.buffers()]
-    optimizer.zero_grad(set_to_none=True)
-    output = model(batch.images, batch.gaze if model.needs_gaze else None)
-    losses = objective(model, output, batch)
-    losses.total.backward()
-    parameters = optimizer.param_groups[0]["params"]
-    sum_gradients(parameters)
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    terms = {"loss": losses.total.detach(), **{name: term.detach() for name, term in losses.terms.items()}}
-    terms = dict(zip(terms, total(torch.stack(list(terms.values()))), strict=True))
-    if not (torch.isfinite(terms["loss"]) and torch.isfinite(norm)):
-        for buffer, before in zip(model.buffers(), statistics, strict=True):
-            buffer.copy_(before)  # the forward pass has written running statistics
-        return None
-    optimizer.step()
-    return {name: float(term) for name, term in terms.items()}
-
-
-def _account(state: State, terms: dict[str, float] | None, exams: list[str], run: RunDirectory) -> None:
-    """Add the terms of a step to the epoch, or count and log a skipped one; ten of those in a row are an error."""
-    if terms is not None:
-        state.skipped_in_a_row = 0
-        state.exams += len(exams)
-        for name, term in terms.items():
-            state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
-        return
-    state.skipped += 1
-    state.skipped_in_a_row += 1
-    run.log(f"step {state.step}: loss or gradient not finite; skipped, with exams {', '.join(exams)}")
-    if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
-        raise GazekitError(
-            f"step {state.step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last with exams "
-            f"{', '.join(exams)}; look at their images, or try a smaller training.learning_rate"
-        )
+def _account(
+    state: State,
+    record: LossRecord,
+    steps: Iterator[tuple[int, list[str]]],
+    run: RunDirectory,
+    *,
+    wait: bool = False,
+) -> None:
+    """Add the losses that have arrived to the epoch; log skipped steps, ten of which in a row are an error."""
+    for terms, (step, exams) in zip(record.arrived(wait=wait), steps):  # noqa: B905 # one per step, when it arrives
+        if terms is not None:
+            state.skipped_in_a_row = 0
+            state.exams += len(exams)
+            for name, term in terms.items():
+                state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
+            continue
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        run.log(f"step {step}: loss or gradient not finite; skipped, with exams {', '.join(exams)}")
+        if state.skipped_in_a_row >= _NON_FINITE_LIMIT:
+            raise GazekitError(
+                f"step {step}: loss or gradient not finite {_NON_FINITE_LIMIT} times in a row, last with exams "
+                f"{', '.join(exams)}; look at their images, or try a smaller training.learning_rate"
+            )
 
 
 def _finish_epoch(
     model: MultiViewClassifier,
     objective: Objective,
-    validation: ResidentExams,
+    validation: Exams,
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from gazekit.build import build_model, build_objective
-from gazekit.data.feed import ResidentExams, check_gaze_of_all, check_views, resident_exams
+from gazekit.data.batches import Exams
+from gazekit.data.feed import check_gaze_of_all, check_views, prepared_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
@@ -19,7 +20,9 @@ from gazekit.registry import Registry
 from gazekit.training import checkpoint
 from gazekit.training.checks import check_gaze, check_parts, check_processes, try_one_batch
 from gazekit.training.environment import environment
+from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
+from gazekit.training.memory import describe_memory, estimate_memory
 from gazekit.training.run_directory import RunDirectory, RunFacts
 
 Split = Mapping[str, str]
@@ -87,6 +90,7 @@ def continue_run(
     device: torch.device | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[State, int], None] = lambda _state, _batches: None,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> State:
     """Train a run to its end, from wherever it is; see ``training.loop.train``.
 
@@ -96,6 +100,7 @@ def continue_run(
         dataset: the one it was started on.
         device: other than the one it was started on; the result is then equal up to rounding only.
         should_stop, report: see ``training.loop.train``.
+        note: told how much memory it will take, before it begins.
 
     Raises:
         ConfigurationError: another process trains this run.
@@ -106,14 +111,22 @@ def continue_run(
     device = device or torch.device(facts.device)
     split = read_split(run.split)
     check_processes(preset, len(indices_of(dataset, split, "train")))
-    model = build_model(preset, registry, classes=len(facts.classes)).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
-    objective = _objective(preset, registry, dataset, split).to(device)
+    model = build_model(preset, registry, classes=len(facts.classes))
+    objective = _objective(preset, registry, dataset, split)
+    memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
+    model, objective = model.to(device), objective.to(device)
+    prepare_execution(model, preset.training)
 
-    def part(name: str, *, with_gaze: bool) -> ResidentExams:
+    def part(name: str, *, with_gaze: bool) -> Exams:
         indices = indices_of(dataset, split, name)
-        return resident_exams(
-            dataset, indices, preset, device, with_gaze=with_gaze, needs_gaze=model.needs_gaze
+        return prepared_exams(
+            dataset,
+            indices,
+            preset,
+            device,
+            with_gaze=with_gaze,
+            needs_gaze=model.needs_gaze,
+            hold=preset.training.exams_on_device,
         )
 
     parts = Parts(
@@ -121,7 +134,10 @@ def continue_run(
         part("val", with_gaze=False),
         dataset.exam_ids,
     )
-    with run.lock():
+    estimate = describe_memory(memory, [parts.training, parts.validation])
+    run.log(estimate)
+    note(estimate)
+    with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
         return train(
             model,
             objective,

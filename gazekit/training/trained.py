@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.build import build_attention_map
-from gazekit.data.feed import resident_exams
+from gazekit.data.feed import prepared_exams
 from gazekit.data.grouping import group_images
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.prepared import PreparedDataset
@@ -52,7 +52,7 @@ class Trained:
 
     def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
         """Predict and explain the exams at these positions of a data set."""
-        exams = resident_exams(
+        exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
         return predict(

@@ -45,22 +45,21 @@ class Pyramid(AlignmentLoss):
         """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``."""
         dtype = torch.float64 if attention.dtype == torch.float64 else torch.float32
         with torch.autocast(attention.device.type, enabled=False):
-            looked = attention.to(dtype)[:, None]  # [B, 1, h, w]
-            looked = nn.functional.interpolate(looked, gaze.shape[1:], mode="bilinear")[:, 0]  # [B, H, W]
+            height, width = gaze.shape[1:]
+            looked = self._scales(attention.to(dtype), height, width)
+            read = self._scales(gaze.detach().to(dtype), height, width)
             distances = [
-                (ours - theirs).square().mean(dim=(1, 2))
-                for ours, theirs in zip(
-                    self._scales(looked), self._scales(gaze.detach().to(dtype)), strict=True
-                )
+                (ours - theirs).square().mean(dim=(1, 2)) for ours, theirs in zip(looked, read, strict=True)
             ]
         return torch.stack(distances).sum(dim=0)  # [B]
 
-    def _scales(self, maps: Tensor) -> list[Tensor]:
-        """The levels to compare, ``[B, H / 2^l, W / 2^l]``."""
-        spread = maps.var(dim=(1, 2), correction=0, keepdim=True)  # [B, 1, 1]
-        if self.order == "pyramid_first":
-            return [_positive_part(level, spread) for level in _gaussian_pyramid(maps, self.levels)]
-        return _gaussian_pyramid(_positive_part(maps, spread), self.levels)
+    def _scales(self, maps: Tensor, height: int, width: int) -> list[Tensor]:
+        """The levels to compare of maps resized to ``height`` x ``width``, ``[B, H / 2^l, W / 2^l]``."""
+        pyramid_first = self.order == "pyramid_first"
+        pyramid = _gaussian_pyramid(maps, height, width, self.levels if pyramid_first else 1)
+        spread = pyramid[0].var(dim=(1, 2), correction=0, keepdim=True)  # [B, 1, 1]
+        levels = [_positive_part(level, spread) for level in pyramid]
+        return levels if pyramid_first else _gaussian_pyramid(levels[0], height, width, self.levels)
 
 
 def _positive_part(maps: Tensor, spread: Tensor) -> Tensor:
@@ -74,30 +73,54 @@ def _positive_part(maps: Tensor, spread: Tensor) -> Tensor:
     return torch.where(varies, standardised, 0.0).relu()
 
 
-def _gaussian_pyramid(maps: Tensor, levels: int) -> list[Tensor]:
-    """The maps ``[B, H, W]`` and up to ``levels - 1`` ever smaller copies, down to one pixel.
+def _gaussian_pyramid(maps: Tensor, height: int, width: int, levels: int) -> list[Tensor]:
+    """Maps ``[B, h, w]`` resized to ``height`` x ``width``, and up to ``levels - 1`` ever smaller copies of that.
 
-    Blurring and halving is linear, so a level is ``A_h X A_w^T``: two matrix products, several times faster
-    than a convolution with stride, and deterministic on every device.
+    Resizing, blurring and halving are linear, so a level is ``A_h X A_w^T``: two matrix products, several times faster
+    than interpolation and convolutions with stride, and deterministic on every device. The small maps of a network
+    are multiplied by what all steps to a level come to; of maps that have the full size already, each level is made
+    from the one before.
     """
-    pyramid = [maps]
-    while len(pyramid) < levels and pyramid[-1].shape[1:] != (1, 1):
-        height, width = pyramid[-1].shape[1:]
-        rows = _blur_and_halve(height, maps.dtype, maps.device)
-        columns = _blur_and_halve(width, maps.dtype, maps.device)
-        pyramid.append(rows @ pyramid[-1] @ columns.mT)
+    full = maps.shape[1:] == (height, width)
+    pyramid = [maps] if full else []
+    for level in range(len(pyramid), levels):
+        if pyramid and pyramid[-1].shape[1:] == (1, 1):
+            break
+        rows, columns = (
+            _step(size, level, maps.dtype, maps.device)
+            if full
+            else _steps(small, size, level, maps.dtype, maps.device)
+            for small, size in zip(maps.shape[1:], (height, width), strict=True)
+        )
+        pyramid.append(rows @ (pyramid[-1] if full else maps) @ columns.mT)
     return pyramid
 
 
 @lru_cache(maxsize=64)
-def _blur_and_halve(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The banded matrix ``[ceil(size / 2), size]`` of the binomial filter at every second pixel."""
+def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """From ``small`` pixels, resized to ``size``, to those of a level: ``[ceil(size / 2^level), small]``."""
     with torch.inference_mode(mode=False):  # a matrix made at inference could not serve training later
-        matrix = torch.zeros((size + 1) // 2, size, dtype=torch.float64)
-        for row in range(len(matrix)):
-            for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
-                matrix[row, _mirrored(2 * row + offset, size)] += weight / 16
+        pixels = torch.eye(small, dtype=torch.float64)[None]  # [1, channel = pixel, pixel]
+        matrix = nn.functional.interpolate(pixels, size, mode="linear")[0].mT
+        for step in range(level):
+            matrix = _blur_and_halve(-(-size // 2**step)) @ matrix
         return matrix.to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _step(size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """From the level before, of ``size`` pixels at full size, to a level, ``[ceil(n / 2), n]``."""
+    with torch.inference_mode(mode=False):
+        return _blur_and_halve(-(-size // 2 ** (level - 1))).to(device, dtype)
+
+
+def _blur_and_halve(size: int) -> Tensor:
+    """The banded matrix ``[ceil(size / 2), size]`` of the binomial filter at every second pixel."""
+    matrix = torch.zeros((size + 1) // 2, size, dtype=torch.float64)
+    for row in range(len(matrix)):
+        for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
+            matrix[row, _mirrored(2 * row + offset, size)] += weight / 16
+    return matrix
 
 
 def _mirrored(index: int, size: int) -> int:

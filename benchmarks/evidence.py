@@ -1,0 +1,152 @@
+"""What the benchmarks share: taking turns in one process, the header that a result needs, a table and a JSON file."""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of one thing over its turns: medians and interquartile ranges; CPU is user plus system time."""
+
+    n: int
+    wall: float
+    wall_spread: float
+    cpu: float
+    cpu_spread: float
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="JSON file", default=None)
+    return parser
+
+
+def take_turns(
+    things: Mapping[str, Callable[[], object]], *, turns: int, warm_up: int = 2, device: str = "cpu"
+) -> dict[str, Timed]:
+    """Time each thing once per turn, one after the other, so that a busy machine is busy for all of them."""
+    wall: dict[str, list[float]] = {name: [] for name in things}
+    cpu: dict[str, list[float]] = {name: [] for name in things}
+    for _ in range(warm_up + turns):
+        for name, thing in things.items():
+            _finish(device)
+            begin = time.perf_counter(), time.process_time()
+            thing()
+            _finish(device)
+            wall[name].append(time.perf_counter() - begin[0])
+            cpu[name].append(time.process_time() - begin[1])
+    return {
+        name: Timed(turns, *_middle(wall[name][warm_up:]), *_middle(cpu[name][warm_up:])) for name in things
+    }
+
+
+def rows(timed: Mapping[str, Timed], reference: str) -> list[dict[str, Any]]:
+    """One row per thing, with its ratios to the reference of the same run."""
+    base = timed[reference]
+    return [
+        {"name": name, **asdict(each), "wall_ratio": each.wall / base.wall, "cpu_ratio": each.cpu / base.cpu}
+        for name, each in timed.items()
+    ]
+
+
+def peak_memory(arguments: Sequence[str]) -> int:
+    """Bytes that this script prints when it is run with ``arguments``, in a process of its own."""
+    command = [sys.executable, sys.argv[0], *map(str, arguments)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def print_peak(work: Callable[[], object], device: str) -> None:
+    """The other side of ``peak_memory``: the most that was held at a time, above what was held before the work."""
+    before = resident_peak()
+    work()
+    if device == "cuda":
+        print(torch.cuda.max_memory_allocated())
+    else:
+        print(resident_peak() - before)
+
+
+def resident_peak() -> int:
+    """Bytes that this process held at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def header(device: str) -> dict[str, Any]:
+    """Where and with what the numbers were measured."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "pillow", "timm", "gazekit")},
+        "command": "python " + " ".join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]]),
+    }
+
+
+def publish(
+    name: str, device: str, table: Sequence[Mapping[str, Any]], out: Path | None, **more: Any
+) -> None:
+    """Print the header and the table, and write both to ``benchmarks/results/``."""
+    head = header(device) | more
+    versions = ", ".join(f"{key} {value}" for key, value in head["versions"].items())
+    print(f"{head['date']} · {head['device']} · {head['threads']} thread(s) · {versions}")
+    for key, value in more.items():
+        print(f"{key}: {value}")
+    columns = list(dict.fromkeys(key for row in table for key in row))
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in table)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for line in cells:
+        print(
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+        )
+    path = out or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"benchmark": name, **head, "rows": list(table)}, indent=2) + "\n")
+    print(f"written to {path}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _middle(values: list[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return values[0], 0.0
+    low, median, high = statistics.quantiles(values, n=4)
+    return median, high - low
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()

@@ -1,0 +1,80 @@
+"""How time and memory of a Mammo-Net step grow with the size of the images and of the batch.
+
+    python benchmarks/scale.py --sizes 224 512 --batches 4 8 --turns 3
+
+Each cell is timed and measured in a process of its own, one after the other; the estimate is what `gazekit train` says.
+"""
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from typing import Any
+
+import torch
+from evidence import arguments, publish, resident_peak, take_turns
+from systems import make_step, noise, preset_of
+
+import gazekit
+from gazekit.build import build_model, build_objective
+from gazekit.training.memory import estimate_memory
+
+SYSTEM = "all (Mammo-Net)"
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[224, 512, 1024])
+    parser.add_argument("--batches", type=int, nargs="+", default=[4, 8, 16, 32])
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset")
+    parser.add_argument("--cell", type=int, nargs=2, metavar=("SIZE", "BATCH"), help="only one, as JSON")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.cell:
+        print(json.dumps(cell(*asked.cell, asked.turns, asked.device, asked.set)))
+        return
+    table = []
+    for size in asked.sizes:
+        for batch in asked.batches:
+            print(f"{size} px, batch {batch} ...", file=sys.stderr)
+            table.append(in_own_process(size, batch, asked))
+    name = "scale" if asked.device == "cpu" else f"scale_{asked.device}"
+    publish(name, asked.device, table, asked.out, set=asked.set)
+
+
+def in_own_process(size: int, batch: int, asked: Namespace) -> dict[str, Any]:
+    command = [sys.executable, sys.argv[0], "--cell", size, batch, "--turns", asked.turns]
+    command += ["--device", asked.device, "--threads", asked.threads]
+    command += [part for item in asked.set for part in ("--set", item)]
+    done = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+    if done.returncode:
+        return {"size": size, "batch": batch, "failed": done.stderr.strip().splitlines()[-1][:60]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> dict[str, Any]:
+    registry = gazekit.load_registry()
+    preset = preset_of(SYSTEM, f"training.batch_size={batch}", *changes)
+    model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
+    estimate = estimate_memory(model, objective, preset.views, (size, size), preset.training)
+    del model, objective
+    before = resident_peak()
+    step = make_step(SYSTEM, device, f"training.batch_size={batch}", *changes)
+    exams = noise(preset.views, batch, size, device)
+    timed = take_turns({"step": lambda: step(exams)}, turns=turns, warm_up=1, device=device)["step"]
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else resident_peak() - before
+    return {
+        "size": size,
+        "batch": batch,
+        "n": timed.n,
+        "wall": timed.wall,
+        "cpu": timed.cpu,
+        "cpu_per_exam": timed.cpu / batch,
+        "peak_MB": round(peak / 1e6),
+        "estimate_MB": round((estimate.model + estimate.activations) / 1e6),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What each part of Mammo-Net adds to the plain training step, in time and memory.
+
+    python benchmarks/step.py --size 224 --batch 8 --turns 20
+
+The step is that of ``gazekit train`` without augmentation: forward, losses, backward, optimiser.
+"""
+
+import torch
+from evidence import arguments, peak_memory, print_peak, publish, rows, take_turns
+from systems import SYSTEMS, make_step, noise, preset_of
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--system", choices=SYSTEMS, action="append", help="default: all")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, for all systems"
+    )
+    parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument(
+        "--peak-of", choices=SYSTEMS, help="only print the peak memory of one system, in bytes"
+    )
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    batch = noise(preset_of("plain").views, asked.batch, asked.size, asked.device)
+    if asked.peak_of:
+        print_peak(
+            lambda: [make_step(asked.peak_of, asked.device, *asked.set)(batch) for _ in range(2)],
+            asked.device,
+        )
+        return
+    names = list(dict.fromkeys(["plain", *(asked.system or SYSTEMS)]))
+    steps = {name: make_step(name, asked.device, *asked.set) for name in names}
+    table = rows(
+        take_turns(
+            {name: lambda step=step: step(batch) for name, step in steps.items()},
+            turns=asked.turns,
+            device=asked.device,
+        ),
+        "plain",
+    )
+    same = [
+        "--size",
+        asked.size,
+        "--batch",
+        asked.batch,
+        "--device",
+        asked.device,
+        "--threads",
+        asked.threads,
+    ]
+    same += [item for value in asked.set for item in ("--set", value)]
+    for row in () if asked.no_memory else table:
+        row["peak_MB"] = round(peak_memory(["--peak-of", row["name"], *same]) / 1e6)
+    name = f"step_{asked.size}px_{asked.batch}" + ("" if asked.device == "cpu" else f"_{asked.device}")
+    publish(name, asked.device, table, asked.out, size=asked.size, batch=asked.batch, set=asked.set)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Training steps of systems that differ in one thing, on exams made of noise."""
+
+import torch
+from torch import Tensor
+
+import gazekit
+from gazekit.build import build_model, build_objective
+from gazekit.model import MultiViewClassifier
+from gazekit.preset import Preset
+from gazekit.training.execution import prepare_execution
+from gazekit.training.optimiser import make_optimizer
+from gazekit.training.step import TrainingStep
+from gazekit.types import Batch, Output, Views
+
+PLAIN = ("fusion.maps=none", "fusion.vectors={use='concat', hidden=[256]}", "gaze=none")
+BFL = ("fusion.maps=none", "gaze=none")
+SYSTEMS = {
+    "plain": PLAIN,
+    "plain + attention": PLAIN[1:],
+    "plain + BFL": BFL,
+    "plain + maps (MSE)": (*PLAIN[:2], "gaze.alignment_loss=mse"),
+    "plain + maps + pyramid": PLAIN[:2],
+    "all (Mammo-Net)": (),
+    "all, maps by hooks": (),
+}
+"""Overrides of the preset ``mammonet``; the plain one is two ResNet-18 branches, concatenation and a hidden layer."""
+HOOKS = "all, maps by hooks"
+
+
+def preset_of(name: str, *more: str) -> Preset:
+    return gazekit.load_registry().preset(
+        "mammonet", overrides=["backbone.pretrained=false", *SYSTEMS[name], *more]
+    )
+
+
+def make_step(name: str, device: str, *more: str) -> TrainingStep:
+    """The step that ``gazekit train`` takes."""
+    torch.manual_seed(0)
+    registry, preset = gazekit.load_registry(), preset_of(name, *more)
+    model = build_model(preset, registry, classes=2).to(device).train()
+    objective = build_objective(preset, registry).to(device)
+    prepare_execution(model, preset.training)
+    if name == HOOKS:
+        objective.attention_map = HookedGradCAM(model)
+    modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    return TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+
+
+def noise(views: tuple[str, ...], exams: int, size: int, device: str) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    shape = (exams, size, size)
+    return Batch(
+        images={view: torch.randn(shape, generator=generator)[:, None].to(device) for view in views},
+        labels=(torch.arange(exams) % 2).to(device),
+        gaze={view: torch.rand(shape, generator=generator).to(device) for view in views},
+        has_gaze={view: torch.ones(exams, dtype=torch.bool, device=device) for view in views},
+    )
+
+
+class HookedGradCAM:
+    """Grad-CAM the way of CAM libraries such as torch-cam, kept differentiable with respect to the maps.
+
+    Forward hooks store the last maps, ``backward`` of the score runs through the whole network, hooks on the maps
+    catch their gradient, and the gradients of the weights that it left behind are thrown away. (torch-cam itself
+    detaches the maps, so that they cannot be supervised.)
+    """
+
+    def __init__(self, model: MultiViewClassifier) -> None:
+        self.model = model
+        self.maps: list[Tensor] = []
+        for backbone in model.backbones:
+            backbone.stages[-1].register_forward_hook(
+                lambda _module, _inputs, output: self.maps.append(output)
+            )
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        caught: dict[int, Tensor] = {}
+        handles = [
+            maps.register_hook(lambda gradient, branch=branch: caught.update({branch: gradient}))
+            for branch, maps in enumerate(self.maps)
+        ]
+        output.score(target).sum().backward(retain_graph=True)
+        for handle in handles:
+            handle.remove()
+        self.model.zero_grad()
+        explained = {
+            view: (caught[branch].mean(dim=(2, 3), keepdim=True) * self.maps[branch]).sum(dim=1)
+            for branch, view in enumerate(self.model.views)
+        }
+        self.maps.clear()
+        return explained

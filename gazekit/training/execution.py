@@ -1,0 +1,74 @@
+"""How a run is carried out: precision, compilation, what is kept in memory, which algorithms."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.model import MultiViewClassifier
+from gazekit.settings import TrainingSettings
+
+_PRECISION = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def prepare_execution(model: MultiViewClassifier, settings: TrainingSettings) -> None:
+    """Make a model that is on its device compute as the settings say; its weights and their names stay."""
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
+    model.amp = _PRECISION[settings.amp]
+    model.checkpoint_activations = settings.checkpoint_activations
+    if settings.compile:
+        for backbone in model.backbones:
+            for stage in backbone.stages:  # type: ignore[union-attr]
+                stage.compile()
+
+
+@contextmanager
+def chosen_algorithms(settings: TrainingSettings) -> Iterator[None]:
+    """Deterministic algorithms if asked for, else the fastest; as it was before, afterwards."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Raise a GazekitError that says what to do for memory that runs out, or a stage that cannot be compiled."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        out = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if out or "can't allocate memory" in str(error):
+            raise GazekitError(_advice(settings, device)) from error
+        if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            first = str(error).strip().splitlines()[0]
+            raise ConfigurationError(
+                f"training.compile: the stages of this backbone cannot be compiled here ({first}); train without "
+                "--compile"
+            ) from error
+        raise
+
+
+def _advice(settings: TrainingSettings, device: torch.device) -> str:
+    parts = settings.accumulate
+    advice = []
+    if parts < settings.batch_size:
+        more = min(2 * parts, settings.batch_size)
+        advice.append(f"--accumulate {more} (the same batch, in {more} parts)")
+    if not settings.checkpoint_activations:
+        advice.append("--checkpoint-activations (a third more time)")
+    if settings.exams_on_device is not False:
+        advice.append("--set training.exams_on_device=false")
+    advice.append("a smaller training.batch_size or data.size")
+    return (
+        f"out of memory on {device.type}, with batches of {settings.batch_size} in {parts} part(s); start again with "
+        f"--overwrite and, in this order: {'; '.join(advice)}"
+    )

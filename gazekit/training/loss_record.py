@@ -1,0 +1,64 @@
+"""The losses of an epoch, step by step, on the device; the host reads them without making it wait."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+
+class LossRecord:
+    """One row per step of an epoch: whether it was taken, and its loss terms.
+
+    A step adds its row on the device. Rows are copied to the host in the background; ``arrived`` hands over those
+    that are there. So nothing in an epoch waits for the device: on a CPU a row has arrived at once, on a GPU a few
+    steps later.
+
+    Args:
+        steps: most rows that will be added.
+        device: of the model.
+    """
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.steps = steps
+        self.device = device
+        self.names: tuple[str, ...] = ()
+        self._added = self._sending = self._handed_over = 0
+        self._sent: torch.cuda.Event | None = None
+
+    def add(self, taken: Tensor, terms: Mapping[str, Tensor]) -> None:
+        """Add a step: ``taken`` is a bool, every term a scalar, all on the device."""
+        if not self.names:
+            self.names = tuple(terms)
+            shape = (self.steps, 1 + len(terms))
+            self._rows = torch.zeros(shape, dtype=torch.float64, device=self.device)
+            on_host = self.device.type == "cpu"
+            self._host = self._rows if on_host else torch.zeros(shape, dtype=torch.float64, pin_memory=True)
+        self._rows[self._added].copy_(torch.stack([taken, *terms.values()]))
+        self._added += 1
+
+    def arrived(self, *, wait: bool = False) -> Iterator[dict[str, float] | None]:
+        """The terms of each step not handed over yet, in order, None for one that was skipped.
+
+        ``wait``: for all steps; else those that happen to be on the host.
+        """
+        while self._handed_over < self._added:
+            self._send()
+            if self._sent is not None and wait:
+                self._sent.synchronize()
+            if self._sent is not None and not self._sent.query():  # type: ignore[no-untyped-call]
+                return
+            rows = self._host.numpy()[self._handed_over : self._sending].tolist()
+            self._handed_over = self._sending
+            for taken, *values in rows:
+                yield dict(zip(self.names, values, strict=True)) if taken else None
+
+    def _send(self) -> None:
+        """Copy new rows to the host in the background, unless some are on their way."""
+        if self._sending > self._handed_over:
+            return
+        self._sending = self._added
+        if self.device.type == "cuda":
+            rows = slice(self._handed_over, self._sending)
+            self._host[rows].copy_(self._rows[rows], non_blocking=True)
+            self._sent = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._sent.record()

@@ -1,0 +1,168 @@
+"""One training step. Nothing in it waits for the device, not even the decision to skip the step."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gazekit.model import MultiViewClassifier
+from gazekit.objective import Losses, Objective
+from gazekit.processes import count, rank, total
+from gazekit.recompute import frozen_buffers
+from gazekit.settings import TrainingSettings
+from gazekit.training.distributed import sum_gradients
+from gazekit.training.loss_scale import LossScale
+from gazekit.types import Batch, Views
+
+
+class TrainingStep:
+    """Forward, losses, backward and optimiser.
+
+    Args:
+        model, objective: on the device of the batches, in training mode.
+        optimizer: of ``make_optimizer``, over the parameters of both.
+        settings: the preset's ``training`` table.
+    """
+
+    def __init__(
+        self,
+        model: MultiViewClassifier,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        settings: TrainingSettings,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.optimizer = optimizer
+        self.accumulate = settings.accumulate
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        device = self.parameters[0].device
+        self.loss_scale = LossScale(device) if settings.amp == "fp16" else None
+        self.statistics = _Statistics(model)
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from a batch, together with the processes that have other exams of it.
+
+        Returns:
+            Whether the step was taken, a bool on the device: if loss or gradient are not finite, weights, optimiser and
+            running statistics are left as they were. And the loss terms of the whole batch, scalars on the device.
+        """
+        self.statistics.keep()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = self._gradients(batch)
+        sum_gradients(self.parameters)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        names = ["loss", *losses.terms]
+        terms = total(
+            torch.stack([losses.total.detach(), *(term.detach() for term in losses.terms.values())])
+        )
+        taken = torch.isfinite(terms[0]) & torch.isfinite(norm)
+        self.statistics.restore_unless(taken)
+        # what torch's gradient scaler tells a fused optimiser: leave everything as it is where found_inf is 1
+        self.optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
+        if self.loss_scale is not None:
+            self.optimizer.grad_scale = self.loss_scale.scale.clone()  # type: ignore[attr-defined]
+            self.loss_scale.update(taken)
+        self.optimizer.step()
+        return taken, dict(zip(names, terms, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the optimiser, and of the loss scale if there is one; for a checkpoint."""
+        scale = {} if self.loss_scale is None else {"loss_scale": self.loss_scale.state_dict()}
+        return {"optimizer": self.optimizer.state_dict(), **scale}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """From a checkpoint."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.loss_scale is not None:
+            self.loss_scale.load_state_dict(state["loss_scale"])
+
+    def _gradients(self, batch: Batch) -> Losses:
+        """Add the gradient of the loss to every parameter's ``grad``, times the loss scale."""
+        parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
+        if parts > 1:
+            return self._gradients_in_parts(batch, parts)
+        losses: Losses = self.objective(self.model, self.model(batch.images, self._gaze(batch)), batch)
+        self._scaled(losses.total).backward()  # type: ignore[no-untyped-call]
+        return losses
+
+    def _gradients_in_parts(self, batch: Batch, parts: int) -> Losses:
+        """The gradient of the whole batch's loss, with the backbone's activations of one part at a time in memory.
+
+        First the last feature maps of all parts, without a graph; from them all that follows, for the whole batch at
+        once, so that negatives and averages are those of the batch; then every part again, with a graph, and the
+        gradient of its maps. Only batch norm sees parts.
+
+        Source: the gradient cache of Gao et al. 2021, doi:10.18653/v1/2021.repl4nlp-1.31.
+        """
+        pieces = [_piece(batch, rows) for rows in np.array_split(np.arange(len(batch.labels)), parts)]
+        seed = torch.initial_seed()
+        with torch.no_grad(), frozen_buffers(self.model):
+            cached = [self._encode(piece, seed, part) for part, piece in enumerate(pieces)]
+        leaves = {view: torch.cat([maps[view] for maps in cached]).requires_grad_() for view in cached[0]}
+        losses: Losses = self.objective(self.model, self.model.classify(leaves), batch)
+        self._scaled(losses.total).backward()  # type: ignore[no-untyped-call]
+        reached = {
+            view: maps.grad.tensor_split(parts) for view, maps in leaves.items() if maps.grad is not None
+        }
+        for part, piece in enumerate(pieces):
+            maps = self._encode(piece, seed, part)
+            torch.autograd.backward(
+                [maps[view] for view in reached], [gradients[part] for gradients in reached.values()]
+            )
+        return losses
+
+    def _encode(self, piece: Batch, seed: int, part: int) -> Views:
+        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
+        return self.model.encode(piece.images, self._gaze(piece))
+
+    def _gaze(self, batch: Batch) -> Views | None:
+        return batch.gaze if self.model.needs_gaze else None
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+
+def _fewest(exams: int) -> int:
+    """Of the exams that each process has: all must go through as many parts."""
+    if count() == 1:
+        return exams
+    everyone = torch.zeros(count(), dtype=torch.int64)
+    everyone[rank()] = exams
+    return int(total(everyone).min())
+
+
+def _piece(batch: Batch, rows: NDArray[np.int64]) -> Batch:
+    """Some exams of a batch that follow each other; no copy."""
+    where = slice(int(rows[0]), int(rows[-1]) + 1)
+    return Batch(
+        images={view: images[where] for view, images in batch.images.items()},
+        labels=batch.labels[where],
+        gaze={view: maps[where] for view, maps in batch.gaze.items()},
+        has_gaze={view: flags[where] for view, flags in batch.has_gaze.items()},
+    )
+
+
+class _Statistics:
+    """A model's buffers, which a forward pass has written before one knows whether the step is taken."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.groups: dict[torch.dtype, list[Tensor]] = defaultdict(list)
+        for buffer in model.buffers():
+            self.groups[buffer.dtype].append(buffer)
+
+    def keep(self) -> None:
+        self.before = [torch.cat([buffer.flatten() for buffer in group]) for group in self.groups.values()]
+
+    def restore_unless(self, taken: Tensor) -> None:
+        """Decided on the device."""
+        for group, before in zip(self.groups.values(), self.before, strict=True):
+            after = torch.cat([buffer.flatten() for buffer in group])
+            chosen = torch.where(taken, after, before).split([buffer.numel() for buffer in group])
+            torch._foreach_copy_(
+                group, [values.view_as(buffer) for values, buffer in zip(chosen, group, strict=True)]
+            )
