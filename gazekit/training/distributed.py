@@ -109,7 +109,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradients.append(parameter.grad)
     for bucket in _buckets(gradients):
         flat = total(torch.cat([gradient.flatten() for gradient in bucket]))
-        parts = flat.split([gradient.numel() for gradient in bucket])
+        parts = torch.split(flat, [gradient.numel() for gradient in bucket])
         for gradient, part in zip(bucket, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -135,7 +135,7 @@ def synchronise_batch_norm(module: nn.Module) -> None:
     if count() > 1:
         for layer in module.modules():
             if isinstance(layer, _BatchNorm):
-                layer.__class__ = _over_all_processes(type(layer))
+                layer.__class__ = _over_all_processes(type(layer))  # type: ignore[arg-type]
 
 
 @cache

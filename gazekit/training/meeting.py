@@ -8,24 +8,25 @@ import time
 import uuid
 from datetime import timedelta
 
-import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from gazekit.errors import GazekitError
 
 _LOOK_SECONDS = 0.05
 
 
-def fresh_store(patience: timedelta) -> tuple[dist.Store, int, int]:
+def fresh_store(patience: timedelta) -> tuple[Store, int, int]:
     """A store that only the living processes use, the rank of this one, and how many there are.
 
     Raises:
         GazekitError: not all have come in time.
     """
-    store, rank, processes = next(iter(dist.rendezvous("env://", timeout=patience)))
-    return dist.PrefixStore(agree(store, rank, processes, patience), store), rank, processes
+    store, rank, processes = next(iter(rendezvous("env://", timeout=patience)))
+    return PrefixStore(agree(store, rank, processes, patience), store), rank, processes
 
 
-def agree(store: dist.Store, rank: int, processes: int, patience: timedelta) -> str:
+def agree(store: Store, rank: int, processes: int, patience: timedelta) -> str:
     """A word that process 0 has made up in this life and that all others have confirmed in theirs.
 
     Each other process leaves a word of its own. Process 0 answers every word that it finds, also one that a dead
