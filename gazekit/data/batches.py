@@ -1,7 +1,7 @@
 """Exams as they were stored, turned into normalised batches on the device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class Exams(ABC):
     def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:
         """The pixels of each batch as stored, ``[B, V, layers, H, W]`` on the device; ``rows`` come in both places."""
 
-    def batches(self, rows: Rows, theta: NDArray[np.float32] | None = None) -> Iterator[Batch]:
+    def batches(self, rows: Rows, theta: NDArray[np.float32] | None = None) -> Generator[Batch, None, None]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
         All that the device must know for them is sent before the first one.
@@ -84,7 +84,7 @@ class Exams(ABC):
 
     def augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """The exams of each batch as they look in this epoch of a run with this seed."""
         height, width = self.shape[2:]
         exams = self.indices[np.concatenate(rows)]
