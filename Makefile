@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-browser lint format docs clean
+.PHONY: help install demo test test-slow test-browser lint format docs bench clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ lint: install ## ruff check, ruff format, mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy gazekit plugins/gazekit_baselines plugins/gazekit_components plugins/gazekit_datasets
+
+bench: install ## measure speed and memory (half an hour on 2 cores); tables go to benchmarks/results/
+	$(BIN)/python benchmarks/step.py --size 224 --batch 8 --turns 20
+	$(BIN)/python benchmarks/step.py --size 512 --batch 4 --turns 3 --system "all (Mammo-Net)"
+	$(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/branches.py
+	$(BIN)/python benchmarks/scale.py --sizes 224 512 --batches 4 8 16 --turns 3
+	$(BIN)/gazekit data phantom $(DEMO)/bench_raw --exams 100 --seed 0
+	$(BIN)/gazekit data prepare phantom $(DEMO)/bench_raw $(DEMO)/bench_prepared --size 224
+	$(BIN)/python benchmarks/feed.py $(DEMO)/bench_prepared
 
 format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix

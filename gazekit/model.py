@@ -85,7 +85,7 @@ class MultiViewClassifier(nn.Module):
         depth = len(self.backbones[0].stages)  # type: ignore[arg-type]
         for stage in range(depth):
             for branch, view in enumerate(self.views):
-                module: nn.Module = self.backbones[0 if shared else branch].stages[stage]  # type: ignore[index,assignment]
+                module: nn.Module = self.backbones[0 if shared else branch].stages[stage]  # type: ignore[index, assignment]
                 run = partial(recomputed, module) if self.checkpoint_activations else module
                 maps[view] = run(maps[view])
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:

@@ -69,7 +69,7 @@ class Exams(ABC):
     def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:
         """The pixels of each batch as stored, ``[B, V, layers, H, W]`` on the device; ``rows`` come in both places."""
 
-    def batches(self, rows: Rows, theta: NDArray[np.float32] | None = None) -> Generator[Batch, None, None]:
+    def batches(self, rows: Rows, theta: NDArray[np.float32] | None = None) -> Generator[Batch]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
         All that the device must know for them is sent before the first one.
@@ -84,7 +84,7 @@ class Exams(ABC):
 
     def augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int
-    ) -> Generator[Batch, None, None]:
+    ) -> Generator[Batch]:
         """The exams of each batch as they look in this epoch of a run with this seed."""
         height, width = self.shape[2:]
         exams = self.indices[np.concatenate(rows)]

@@ -51,7 +51,9 @@ class StreamedExams(Exams):
         self.dataset = dataset
         self.columns = columns
         self.torch_dtype = torch.from_numpy(np.empty(0, self.dtype)).dtype
-        self.copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self.copies = None
+        if device.type == "cuda":
+            self.copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:  # noqa: ARG002
         """See ``Exams``."""

@@ -125,7 +125,7 @@ def _questions(
     members: Sequence[Member], images: Stored, gaze: Stored | None, device: torch.device
 ) -> Iterator[_Question]:
     indices = np.arange(len(images))
-    pixels: Stored = np.stack([images] if gaze is None else [images, gaze], axis=2)  # type: ignore[assignment]  # [n, V, layers, H, W]
+    pixels: Stored = np.stack([images] if gaze is None else [images, gaze], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
     for member in members:
         exams = ResidentExams(pixels, member.preset, device, indices=indices)
         for transform in member.transforms:

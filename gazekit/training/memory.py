@@ -79,7 +79,7 @@ def describe_memory(memory: Memory, exams: Sequence[Exams]) -> str:
 
 
 def _readable(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
 
 
 class _Saved:

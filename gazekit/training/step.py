@@ -162,7 +162,7 @@ class _Statistics:
         """Decided on the device."""
         for group, before in zip(self.groups.values(), self.before, strict=True):
             after = torch.cat([buffer.flatten() for buffer in group])
-            chosen = torch.where(taken, after, before).split([buffer.numel() for buffer in group])  # type: ignore[no-untyped-call]
+            chosen = torch.split(torch.where(taken, after, before), [buffer.numel() for buffer in group])
             torch._foreach_copy_(
                 group, [values.view_as(buffer) for values, buffer in zip(chosen, group, strict=True)]
             )
