@@ -31,7 +31,7 @@ demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, w
 	$(BIN)/gazekit report $(DEMO)/with_gaze --without $(DEMO)/without_gaze
 
 test: install ## run the tests (under 5 minutes on 2 cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## run the slow tests too
 	$(BIN)/python -m pytest -m "not gpu and not cluster and not browser"

@@ -86,7 +86,7 @@ def looked_at(tmp_path_factory):
 def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path, name):
     out, data = tmp_path / "run", looked_at.parent / "prepared"
     gazekit("train", "--preset", name, "--data", data, "--out", out, "--epochs", 1, *small(name))
-    evaluated = json.loads(gazekit("evaluate", out, "--resamples", 20, "--json").stdout)
+    evaluated = json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)
     assert 0 <= evaluated["metrics"]["classification"]["auc"]["value"] <= 1
     if name in NAMES:
         gazekit("report", out)

@@ -1,7 +1,9 @@
 """Several processes compute what one does on the whole batch, whatever their number and whoever has how many exams."""
 
+import threading
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from gazekit.training.distributed import (
     sum_gradients,
     synchronise_batch_norm,
 )
+from gazekit.training.meeting import agree
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.step import TrainingStep
 from gazekit.types import Batch
@@ -234,3 +237,18 @@ def _three_classes() -> Tensor:
         vector_fusion = None
 
     return total(objective(Model(), output, batch).total)  # type: ignore[arg-type]
+
+
+def test_a_store_that_a_former_life_has_used_misleads_nobody(tmp_path: Path) -> None:
+    store, patience = dist.HashStore(), timedelta(seconds=30)
+    store.set("gazekit/hello/1", "a process that has died")
+    words: list[str] = []
+    lives = [
+        threading.Thread(target=lambda rank=rank: words.append(agree(store, rank, 3, patience)))
+        for rank in (0, 1, 2)
+    ]
+    for life in lives:
+        life.start()
+    for life in lives:
+        life.join()
+    assert len(words) == 3 and len(set(words)) == 1

@@ -126,7 +126,7 @@ def test_the_keyboard_and_a_killed_parent_end_the_workers_quietly(tmp_path, endi
         os.killpg(process.pid, ending)  # a terminal sends it to the whole group
     else:
         process.kill()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert all(gone(int(path.name)) for path in folder.iterdir())
     assert said.count("Traceback") <= (ending == signal.SIGINT)  # of the parent only
 

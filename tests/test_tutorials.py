@@ -42,7 +42,7 @@ def follow(page: str, folder: Path, environment: FreshEnvironment) -> str:
 def systems(study: Path) -> dict[str, float]:
     """System → mean AUC, of a study's results."""
     result = json.loads((study / "results.json").read_text())
-    return {system["name"]: system["runs"]["auc"]["mean"] for system in result["systems"]}
+    return {row["name"]: row["metrics"]["auc"]["mean"] for row in result["rows"]}
 
 
 def test_write_a_fusion_ends_in_a_trained_model_and_a_table(

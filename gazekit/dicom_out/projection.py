@@ -35,4 +35,4 @@ def on_raw_image(
 def _weights(positions: Floats, cells: int) -> Floats:
     """``[n, cells]``: linear weights at positions in cells (0 = border of the first), constant beyond the centres."""
     at = np.clip(positions - 0.5, 0, cells - 1)
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0)
+    return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0))

@@ -187,9 +187,10 @@ def _predictions(
     gaze: Stored | None = None,
 ) -> Iterator[ExamPrediction]:
     answers = ask(members, images, device, explain=explain, gaze=gaze)
-    mean = answers.probabilities.astype(np.float64).mean(axis=0)  # [n, classes]
-    entropies = predictive_entropy(answers.probabilities)
-    spreads = spread(answers.probabilities)
+    probabilities = answers.probabilities.astype(np.float64)  # [M, n, classes]
+    mean = probabilities.mean(axis=0)  # [n, classes]
+    entropies = predictive_entropy(probabilities)
+    spreads = spread(probabilities)
     scale = np.iinfo(images.dtype).max
     for row, key in enumerate(keys):
         views = enumerate(members[0].preset.views)

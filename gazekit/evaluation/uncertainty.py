@@ -16,7 +16,7 @@ def predictive_entropy(probabilities: Floats) -> Floats:
     """
     mean = np.asarray(probabilities, dtype=np.float64).mean(axis=0)  # [n, K]
     logarithms = np.log2(np.where(mean > 0, mean, 1))
-    return np.maximum(-(mean * logarithms).sum(axis=1), 0)
+    return np.asarray(np.maximum(-(mean * logarithms).sum(axis=1), 0))
 
 
 def spread(probabilities: Floats) -> Floats | None:

@@ -104,7 +104,7 @@ def _head(
 def _trace(head: Callable[..., tuple[Tensor, ...]], features: tuple[Tensor, ...]) -> nn.Module:
     traced: nn.Module = make_fx(
         head,
-        decomposition_table=core_aten_decompositions(),
+        decomposition_table=dict(core_aten_decompositions()),
         tracing_mode="symbolic",  # so that the number of exams stays open
         _allow_non_fake_inputs=True,  # the weights of the head
     )(*features)

@@ -75,6 +75,6 @@ def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> Callable[[Float
     def statistic(weights: Floats) -> Floats:
         total = weights @ whole.astype(float)
         found = weights @ part.astype(float)
-        return np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0)
+        return np.asarray(np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0))
 
     return statistic

@@ -22,8 +22,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.processes import count, rank, total
+from gazekit.processes import PeerLostError, count, rank, total
 from gazekit.training.launcher import launched
+from gazekit.training.meeting import fresh_store
 
 _PATIENCE = timedelta(minutes=30)
 """For the slowest process to get to the same place: process 0 makes default data and writes checkpoints."""
@@ -40,6 +41,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
     Raises:
         ConfigurationError: fewer GPUs than processes.
+        PeerLostError: they cannot reach each other.
     """
     if launched() == 1:
         yield
@@ -52,7 +54,11 @@ def joined(device: torch.device) -> Iterator[None]:
             )
         torch.cuda.set_device(local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=_PATIENCE)
+    try:
+        store, number, processes = fresh_store(_PATIENCE)
+        dist.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=_PATIENCE)
+    except RuntimeError as error:
+        raise PeerLostError(f"the processes of this run cannot reach each other: {error}") from error
     try:
         yield
     finally:
@@ -103,7 +109,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
             gradients.append(parameter.grad)
     for bucket in _buckets(gradients):
         flat = total(torch.cat([gradient.flatten() for gradient in bucket]))
-        parts = flat.split([gradient.numel() for gradient in bucket])
+        parts = torch.split(flat, [gradient.numel() for gradient in bucket])
         for gradient, part in zip(bucket, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -129,7 +135,7 @@ def synchronise_batch_norm(module: nn.Module) -> None:
     if count() > 1:
         for layer in module.modules():
             if isinstance(layer, _BatchNorm):
-                layer.__class__ = _over_all_processes(type(layer))
+                layer.__class__ = _over_all_processes(type(layer))  # type: ignore[arg-type]
 
 
 @cache
