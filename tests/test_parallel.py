@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pebble import ProcessPool
 
 from gazekit.data.parallel import Limits, ordered_map
 from gazekit.errors import DataError
@@ -66,6 +67,31 @@ def test_a_worker_that_dies_hangs_or_swells_costs_its_own_task_only(jobs):
     assert hung == (2, "took longer than 1.5 s and was stopped")
     if sys.platform == "linux":
         assert swelled == (3, "needs more than the 512 MiB of memory that a worker may take")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_pool_that_breaks_is_started_anew_and_no_task_is_lost(monkeypatch, times):
+    schedule, calls = ProcessPool.schedule, []
+
+    def breaks(pool, *args, **kwargs):
+        calls.append(pool)
+        if len(calls) in (3, 11)[:times]:
+            raise RuntimeError("pool is broken")
+        return schedule(pool, *args, **kwargs)
+
+    monkeypatch.setattr(ProcessPool, "schedule", breaks)
+    results = [square for square, _ in ordered_map(slow_at_first, range(12), jobs=1)]
+    assert results == [number**2 for number in range(12)]
+    assert len(set(map(id, calls))) == 1 + times
+
+
+def test_a_pool_that_never_works_is_an_error(monkeypatch):
+    def breaks(pool, *args, **kwargs):
+        raise RuntimeError("pool is broken")
+
+    monkeypatch.setattr(ProcessPool, "schedule", breaks)
+    with pytest.raises(DataError, match="no worker process can be started"):
+        list(ordered_map(slow_at_first, range(12), jobs=1))
 
 
 def test_what_a_task_raises_is_raised_here_and_a_lost_one_is_an_error_unless_it_has_a_substitute():

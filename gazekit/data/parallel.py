@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import RLock
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
@@ -21,9 +22,12 @@ from gazekit.errors import DataError
 
 T = TypeVar("T")
 R = TypeVar("R")
+_Pending: TypeAlias = deque[tuple[T, "ProcessFuture[R]"]]
 
 _PER_WORKER = 4
 """Tasks in flight per worker: enough that none waits for a slow one, little enough for the memory."""
+_POOLS = 3
+"""Started one after another for the sake of one task, before that is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +75,53 @@ def ordered_map(
     if jobs == 0:
         yield from map(function, tasks)
         return
-    pending: deque[tuple[T, ProcessFuture[R]]] = deque()
-    context = _KeepingContext()
-    pool = ProcessPool(
-        jobs, context=context, initializer=_start_worker, initargs=(function, limits.mebibytes)
-    )
+    pending: _Pending[T, R] = deque()
+    workers = _Workers(function, jobs, limits)
     try:
         for task in tasks:
-            pending.append((task, _schedule(pool, function, task, limits)))
+            pending.append((task, workers.schedule(task)))
             if len(pending) >= _PER_WORKER * jobs:
-                yield _result(*pending.popleft(), limits, lost)
+                yield _next(pending, workers, limits, lost)
         while pending:
-            yield _result(*pending.popleft(), limits, lost)
+            yield _next(pending, workers, limits, lost)
     except BrokenProcessPool:
         raise DataError(
             "no worker process can be started; free some memory, and in a script of your own call this under "
             'if __name__ == "__main__"'
         ) from None
     finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+        workers.stop()
+
+
+class _Workers(Generic[T, R]):
+    """A pool of processes that can be started anew: a worker that dies at a bad moment breaks all of pebble's pool."""
+
+    def __init__(self, function: Callable[[T], R], jobs: int, limits: Limits) -> None:
+        self.function, self.jobs, self.limits = function, jobs, limits
+        self.can_work = False  # until one has
+        self.start()
+
+    def start(self) -> None:
+        self.context = _KeepingContext()
+        self.pool = ProcessPool(
+            self.jobs,
+            context=self.context,
+            initializer=_start_worker,
+            initargs=(self.function, self.limits.mebibytes),
+        )
+
+    def schedule(self, task: T) -> "ProcessFuture[R]":
+        try:
+            with _interrupts_held():  # the first call starts the workers
+                return self.pool.schedule(self.function, (task,), timeout=self.limits.seconds)
+        except RuntimeError as error:  # what pebble says when it broke before this call
+            broken: ProcessFuture[R] = ProcessFuture()
+            broken.set_exception(BrokenProcessPool(str(error)))
+            return broken
+
+    def stop(self) -> None:
+        self.pool.stop()  # type: ignore[no-untyped-call]
+        self.pool.join()
 
 
 class _KeepingContext(SpawnContext):
@@ -114,12 +145,27 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _schedule(pool: ProcessPool, function: Callable[[T], R], task: T, limits: Limits) -> "ProcessFuture[R]":
-    try:
-        with _interrupts_held():  # the first call starts the workers
-            return pool.schedule(function, (task,), timeout=limits.seconds)
-    except RuntimeError as error:  # what pebble says when it broke before this call
-        raise BrokenProcessPool from error
+def _next(
+    pending: "_Pending[T, R]", workers: _Workers[T, R], limits: Limits, lost: Callable[[T, str], R] | None
+) -> R:
+    """The result of the first pending task; what a broken pool has lost is done again by a new one, a few times."""
+    for _ in range(_POOLS):
+        task, future = pending[0]
+        try:
+            result = _result(task, future, limits, lost)
+        except (BrokenProcessPool, CancelledError):
+            if not workers.can_work:
+                raise BrokenProcessPool from None
+            workers.stop()
+            workers.start()
+            for place, (waiting, its) in enumerate(pending):
+                if not its.done() or its.cancelled() or isinstance(its.exception(), BrokenProcessPool):
+                    pending[place] = waiting, workers.schedule(waiting)
+        else:
+            pending.popleft()
+            workers.can_work = True
+            return result
+    raise BrokenProcessPool
 
 
 def _result(task: T, future: "ProcessFuture[R]", limits: Limits, lost: Callable[[T, str], R] | None) -> R:
