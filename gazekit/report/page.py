@@ -29,6 +29,8 @@ LIMITS = (
 )
 """What holds of every model."""
 
+IN_PAGE = 100
+"""Dots per inch of pictures inside a page's figures; about those of a screen."""
 _PNG = re.compile(rb"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _FOLLOW_THE_PAGE = (
     f"<style>:root{{--ink:{INK};--muted:{MUTED}}}"
@@ -101,7 +103,7 @@ def rendered(figure: Figure, kind: str, *, transparent: bool = False, dpi: int |
 def themed_svg(figure: Figure) -> bytes:
     """The figure as SVG whose text follows the reader's light or dark mode."""
     drawing = (
-        light_svg(rendered(figure, "svg", transparent=True))
+        light_svg(rendered(figure, "svg", transparent=True, dpi=IN_PAGE))
         .decode()
         .replace(INK, "var(--ink)")
         .replace(MUTED, "var(--muted)")
@@ -118,7 +120,7 @@ def light_svg(drawing: bytes) -> bytes:
             if picture.convert("RGBA").getextrema()[3][0] < 255:
                 return found[0]
             buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "JPEG", quality=88)
+            picture.convert("RGB").save(buffer, "JPEG", quality=80)
         return data_uri("image/jpeg", buffer.getvalue()).encode()
 
     return _PNG.sub(encoded, drawing)

@@ -10,7 +10,7 @@ from gazekit.report.colours import ATTENTION, GAZE
 from gazekit.report.confusion import Confusion
 from gazekit.report.layers import legend_uri
 from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
-from gazekit.report.page import LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
+from gazekit.report.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def write_run_page(path: Path, page: RunPage) -> None:
 
 
 def _downloads(picture: Section, name: str) -> dict[str, str]:
-    """The figure as files, lighter than those beside the page: the PNG has fewer pixels, the SVG JPEGs in it."""
-    drawing = light_svg(rendered(picture.figure, "svg"))
+    """The figure as files, lighter than those beside the page: fewer pixels, and JPEGs in the SVG."""
+    drawing = light_svg(rendered(picture.figure, "svg", dpi=IN_PAGE))
     return {
-        f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=100)),
+        f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=75)),
         f"{name}.svg": data_uri("image/svg+xml", drawing),
     }
 
