@@ -16,7 +16,7 @@ from gazekit.evaluation.resizing import Array
 from gazekit.gaze.fixations import Fixations
 from gazekit.report.overlay import rectified
 
-_LAYER_SIDE = 128
+_LAYER_SIDE = 96
 """Pixels of a map's longer side: maps are smooth, the browser enlarges them."""
 _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the image's longer side."""
@@ -46,7 +46,7 @@ def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
     values = rectified(heat, (max(round(shape[0] * shrink), 1), max(round(shape[1] * shrink), 1)))
     layer = colormaps[colours](values)  # [h, w, 4]
     layer[..., 3] = np.sqrt(values)
-    return _webp(Image.fromarray(np.round(255 * layer).astype(np.uint8)), quality=80)
+    return _webp(Image.fromarray(np.round(255 * layer).astype(np.uint8)), quality=75)
 
 
 def legend_uri(colours: str) -> str:

@@ -10,7 +10,7 @@ from gazekit.report.colours import ATTENTION, GAZE
 from gazekit.report.confusion import Confusion
 from gazekit.report.layers import legend_uri
 from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
-from gazekit.report.page import LIMITS, Section, data_uri, plain, rendered, write_html
+from gazekit.report.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,12 @@ def write_run_page(path: Path, page: RunPage) -> None:
 
 
 def _downloads(picture: Section, name: str) -> dict[str, str]:
-    kinds = {"png": "image/png", "svg": "image/svg+xml"}
-    return {f"{name}.{kind}": data_uri(mime, rendered(picture.figure, kind)) for kind, mime in kinds.items()}
+    """The figure as files, lighter than those beside the page: fewer pixels, and JPEGs in the SVG."""
+    drawing = light_svg(rendered(picture.figure, "svg", dpi=IN_PAGE))
+    return {
+        f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=75)),
+        f"{name}.svg": data_uri("image/svg+xml", drawing),
+    }
 
 
 def _confusion(found: Confusion) -> dict[str, Any]:

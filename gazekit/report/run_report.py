@@ -24,7 +24,7 @@ from gazekit.study.result import Pooled
 from gazekit.training.trained import Trained
 
 _FEW_PATIENTS = 100
-IMAGE_BYTES = 6_000_000
+IMAGE_BYTES = 5_000_000
 """That the images of all exams may take: with maps and figures a page stays below 15 MB."""
 
 
