@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -117,7 +118,7 @@ def light_svg(drawing: bytes) -> bytes:
 
     def encoded(found: re.Match[bytes]) -> bytes:
         with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
-            if picture.convert("RGBA").getextrema()[3][0] < 255:
+            if np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
                 return found[0]
             buffer = io.BytesIO()
             picture.convert("RGB").save(buffer, "JPEG", quality=80)
