@@ -1,23 +1,20 @@
 """A map over worker processes that keeps the order, bounds what is in flight, and outlives its workers."""
 
-import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import RLock
-from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from gazekit.data.worker import start_worker
 from gazekit.errors import DataError
 
 T = TypeVar("T")
@@ -106,7 +103,7 @@ class _Workers(Generic[T, R]):
         self.pool = ProcessPool(
             self.jobs,
             context=self.context,
-            initializer=_start_worker,
+            initializer=start_worker,
             initargs=(self.function, self.limits.mebibytes),
         )
 
@@ -196,29 +193,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker(function: Callable[[T], R], mebibytes: int | None) -> None:  # noqa: ARG001
-    """In the worker; ``function`` is here so that what it imports is not counted to the first task."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if mebibytes is not None:
-        _limit_memory(mebibytes * 2**20)
-
-
-def _limit_memory(beyond: int) -> None:
-    try:
-        import resource
-
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):  # Windows, macOS
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = used + beyond if most == resource.RLIM_INFINITY else min(used + beyond, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -1,0 +1,35 @@
+"""What a worker process does before its first task: end with its parent, take no more memory than it may."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+
+def start_worker(function: Callable[..., Any], mebibytes: int | None) -> None:  # noqa: ARG001
+    """In the worker; ``function`` is here so that what it imports is not counted to the first task."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if mebibytes is not None:
+        _limit_memory(mebibytes * 2**20)
+
+
+def _limit_memory(beyond: int) -> None:
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # Windows, macOS
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = used + beyond if most == resource.RLIM_INFINITY else min(used + beyond, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
