@@ -252,6 +252,7 @@ def test_a_record_hands_every_step_over_once_and_in_order() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of what torch itself does
 def test_compiled_stages_compute_the_same(registry: Registry) -> None:
     batch = random_batch(("cc", "mlo"))
     eager, compiled = (
