@@ -102,7 +102,8 @@ def test_what_a_task_raises_is_raised_here_and_a_lost_one_is_an_error_unless_it_
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from pathlib import Path
 from gazekit.data.parallel import ordered_map
 sys.path.insert(0, {tests!r})
