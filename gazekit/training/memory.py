@@ -89,7 +89,9 @@ class _Saved:
         self.total = 0
         self.stages: list[tuple[int, int]] = []
         """Of each stage as it ran: what came in and what it left."""
-        self._seen = {parameter.data_ptr() for parameter in model.parameters()}
+        self._seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        self._held: list[torch.UntypedStorage] = []
+        """What was counted, so that no later storage gets the address of one that was given up."""
         for backbone in model.backbones:
             for stage in backbone.stages:  # type: ignore[union-attr]
                 stage.register_forward_pre_hook(self._begin)
@@ -106,11 +108,13 @@ class _Saved:
         """Count what is run inside."""
         with torch.autograd.graph.saved_tensors_hooks(self._count, lambda tensor: tensor):
             yield
+        self._held.clear()
 
     def _count(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in self._seen:
             self._seen.add(storage.data_ptr())
+            self._held.append(storage)
             self.total += storage.nbytes()
         return tensor
 
