@@ -49,7 +49,7 @@ lint: install ## ruff check, ruff format, mypy --strict
 	$(BIN)/ruff format --check
 	$(BIN)/mypy gazekit plugins/gazekit_baselines plugins/gazekit_components plugins/gazekit_datasets
 
-bench: install ## measure speed and memory (half an hour on 2 cores); tables go to benchmarks/results/
+bench: install ## measure speed and memory (long); tables go to benchmarks/results/
 	$(BIN)/python benchmarks/step.py --size 224 --batch 8 --turns 20
 	$(BIN)/python benchmarks/step.py --size 512 --batch 4 --turns 3 --system "all (Mammo-Net)"
 	$(BIN)/python benchmarks/augment.py

@@ -64,7 +64,7 @@ def _advice(settings: TrainingSettings, device: torch.device) -> str:
         more = min(2 * parts, settings.batch_size)
         advice.append(f"--accumulate {more} (the same batch, in {more} parts)")
     if not settings.checkpoint_activations:
-        advice.append("--checkpoint-activations (a third more time)")
+        advice.append("--checkpoint-activations (one more forward pass)")
     if settings.exams_on_device is not False:
         advice.append("--set training.exams_on_device=false")
     advice.append("a smaller training.batch_size or data.size")
