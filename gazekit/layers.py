@@ -122,6 +122,17 @@ def nest(layer: Layer) -> dict[str, Any]:
     return tables
 
 
+def flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
 def _drop(merged: Layer, prefix: Key, keep: Layer) -> None:
     for key in [k for k in merged if k[: len(prefix)] == prefix]:
         if key not in keep or merged[key] is not keep[key]:

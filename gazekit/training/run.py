@@ -13,6 +13,7 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.interfaces import Backbone
+from gazekit.layers import flattened
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective, balanced_weights
 from gazekit.preset import Preset
@@ -196,18 +197,8 @@ def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, spl
 
 def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
     """The keys in which the preset of a run differs from one asked for."""
-    a, b = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    a, b = flattened(stored.model_dump(mode="json")), flattened(wanted.model_dump(mode="json"))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-
-
-def _flat(tables: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:

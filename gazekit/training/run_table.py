@@ -8,6 +8,7 @@ from typing import Any
 import tomlkit
 
 from gazekit.errors import DataError
+from gazekit.layers import flattened
 from gazekit.training.run_directory import RunDirectory, RunFacts
 
 
@@ -62,7 +63,7 @@ def summarise(path: Path) -> RunSummary:
     run = RunDirectory.open(path)
     try:
         facts = run.facts()
-        values = _flat(tomlkit.parse(run.preset.read_text()).unwrap())
+        values = flattened(tomlkit.parse(run.preset.read_text()).unwrap())
         lines = run.read_metrics()
         evaluation = run.read_json("evaluation.json") if run.evaluation.exists() else None
         done = lines[-1]["epoch"] if lines else 0
@@ -97,13 +98,3 @@ def measures(runs: Sequence[RunSummary]) -> dict[str, list[dict[str, float | Non
         (group, name) for table in tables for group, found in table.items() for name in found
     )
     return {f"{group}.{name}": [table.get(group, {}).get(name) for table in tables] for group, name in names}
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
