@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		{ echo "gazekit needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	@touch $@
 
 demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, write a report
@@ -63,14 +63,10 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/docs-installed ## build the documentation into docs/_build/html and run its examples
+docs: install ## build the documentation into docs/_build/html and run its examples
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
 	@echo docs/_build/html/index.html
-
-$(VENV)/docs-installed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
-	@touch $@
 
 clean: ## remove the demo, the built documentation and all caches
 	rm -rf $(DEMO) docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis

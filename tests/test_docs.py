@@ -30,7 +30,6 @@ def extension(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    pytest.importorskip("sphinx")
     made: dict[str, str] = extension("reference").pages()
     return made
 
