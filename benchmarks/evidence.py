@@ -44,7 +44,11 @@ def arguments(description: str) -> argparse.ArgumentParser:
 def take_turns(
     things: Mapping[str, Callable[[], object]], *, turns: int, warm_up: int = 2, device: str = "cpu"
 ) -> dict[str, Timed]:
-    """Time each thing once per turn, one after the other, so that a busy machine is busy for all of them."""
+    """Time each thing once per turn, one after the other, so that a busy machine is busy for all of them.
+
+    On CUDA a step is recorded in its fourth turn, so that there are more turns before those that count.
+    """
+    warm_up += 4 if device == "cuda" else 0
     wall: dict[str, list[float]] = {name: [] for name in things}
     cpu: dict[str, list[float]] = {name: [] for name in things}
     for _ in range(warm_up + turns):
@@ -69,25 +73,36 @@ def rows(timed: Mapping[str, Timed], reference: str) -> list[dict[str, Any]]:
     ]
 
 
+def peak_on_gpu(work: Callable[[], object]) -> int:
+    """The most bytes that were held on the device at a time, above what was held before the work."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work()
+    return torch.cuda.max_memory_allocated() - before
+
+
 def peak_memory(arguments: Sequence[str]) -> int:
-    """Bytes that this script prints when it is run with ``arguments``, in a process of its own."""
+    """Bytes that this script prints when it is run with ``arguments``, in a process of its own; on a CPU."""
     command = [sys.executable, sys.argv[0], *map(str, arguments)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def print_peak(work: Callable[[], object], device: str) -> None:
+def print_peak(work: Callable[[], object]) -> None:
     """The other side of ``peak_memory``: the most that was held at a time, above what was held before the work."""
     before = resident_peak()
     work()
-    if device == "cuda":
-        print(torch.cuda.max_memory_allocated())
-    else:
-        print(resident_peak() - before)
+    print(resident_peak() - before)
 
 
 def resident_peak() -> int:
-    """Bytes that this process held at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes that this process held at most so far; ``getrusage`` would count what its parent held at its start, too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return next(
+        int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")
+    )
 
 
 def header(device: str) -> dict[str, Any]:

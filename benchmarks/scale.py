@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py --sizes 224 512 --batches 4 8 --turns 3
 
-Each cell is timed and measured in a process of its own, one after the other; the estimate is what `gazekit train` says.
+Each cell is timed and measured one after the other, on a CPU in a process of its own; the estimate is what
+`gazekit train` says.
 """
 
 import json
@@ -12,7 +13,7 @@ from argparse import Namespace
 from typing import Any
 
 import torch
-from evidence import arguments, publish, resident_peak, take_turns
+from evidence import Timed, arguments, peak_on_gpu, publish, resident_peak, take_turns
 from systems import make_step, noise, preset_of
 
 import gazekit
@@ -38,7 +39,8 @@ def main() -> None:
     for size in asked.sizes:
         for batch in asked.batches:
             print(f"{size} px, batch {batch} ...", file=sys.stderr)
-            table.append(in_own_process(size, batch, asked))
+            measured = on_gpu if asked.device == "cuda" else in_own_process
+            table.append(measured(size, batch, asked))
     name = "scale" if asked.device == "cpu" else f"scale_{asked.device}"
     publish(name, asked.device, table, asked.out, set=asked.set)
 
@@ -53,24 +55,41 @@ def in_own_process(size: int, batch: int, asked: Namespace) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def on_gpu(size: int, batch: int, asked: Namespace) -> dict[str, Any]:
+    try:
+        return cell(size, batch, asked.turns, asked.device, asked.set)
+    except torch.OutOfMemoryError:
+        return {"size": size, "batch": batch, "failed": "out of memory"}
+
+
 def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> dict[str, Any]:
     registry = gazekit.load_registry()
-    preset = preset_of(SYSTEM, f"training.batch_size={batch}", *changes)
+    changes = [f"training.batch_size={batch}", *changes]
+    preset = preset_of(SYSTEM, *changes)
     model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
     estimate = estimate_memory(model, objective, preset.views, (size, size), preset.training)
     del model, objective
+    timed: dict[str, Timed] = {}
+
+    def work() -> None:
+        step = make_step(SYSTEM, device, *changes)
+        exams = noise(preset.views, batch, size, device)
+        timed.update(take_turns({"step": lambda: step(exams)}, turns=turns, warm_up=1, device=device))
+
     before = resident_peak()
-    step = make_step(SYSTEM, device, f"training.batch_size={batch}", *changes)
-    exams = noise(preset.views, batch, size, device)
-    timed = take_turns({"step": lambda: step(exams)}, turns=turns, warm_up=1, device=device)["step"]
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else resident_peak() - before
+    if device == "cuda":
+        peak = peak_on_gpu(work)
+    else:
+        work()
+        peak = resident_peak() - before
+    step = timed["step"]
     return {
         "size": size,
         "batch": batch,
-        "n": timed.n,
-        "wall": timed.wall,
-        "cpu": timed.cpu,
-        "cpu_per_exam": timed.cpu / batch,
+        "n": step.n,
+        "wall": step.wall,
+        "wall_per_exam": step.wall / batch,
+        "cpu": step.cpu,
         "peak_MB": round(peak / 1e6),
         "estimate_MB": round((estimate.model + estimate.activations) / 1e6),
     }

@@ -5,9 +5,13 @@
 The step is that of ``gazekit train`` without augmentation: forward, losses, backward, optimiser.
 """
 
+from argparse import Namespace
+
 import torch
-from evidence import arguments, peak_memory, print_peak, publish, rows, take_turns
+from evidence import arguments, peak_memory, peak_on_gpu, print_peak, publish, rows, take_turns
 from systems import SYSTEMS, make_step, noise, preset_of
+
+from gazekit.types import Batch
 
 
 def main() -> None:
@@ -19,6 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, for all systems"
     )
+    parser.add_argument("--suffix", default="", help="of the JSON file's name")
     parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument(
         "--peak-of", choices=SYSTEMS, help="only print the peak memory of one system, in bytes"
@@ -27,10 +32,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     batch = noise(preset_of("plain").views, asked.batch, asked.size, asked.device)
     if asked.peak_of:
-        print_peak(
-            lambda: [make_step(asked.peak_of, asked.device, *asked.set)(batch) for _ in range(2)],
-            asked.device,
-        )
+        print_peak(lambda: two_steps(asked.peak_of, batch, asked))
         return
     names = list(dict.fromkeys(["plain", *(asked.system or SYSTEMS)]))
     steps = {name: make_step(name, asked.device, *asked.set) for name in names}
@@ -42,21 +44,26 @@ def main() -> None:
         ),
         "plain",
     )
-    same = [
-        "--size",
-        asked.size,
-        "--batch",
-        asked.batch,
-        "--device",
-        asked.device,
-        "--threads",
-        asked.threads,
-    ]
-    same += [item for value in asked.set for item in ("--set", value)]
+    del steps
     for row in () if asked.no_memory else table:
-        row["peak_MB"] = round(peak_memory(["--peak-of", row["name"], *same]) / 1e6)
+        row["peak_MB"] = round(peak_of(row["name"], batch, asked) / 1e6)
     name = f"step_{asked.size}px_{asked.batch}" + ("" if asked.device == "cpu" else f"_{asked.device}")
+    name += asked.suffix
     publish(name, asked.device, table, asked.out, size=asked.size, batch=asked.batch, set=asked.set)
+
+
+def two_steps(name: str, batch: Batch, asked: Namespace) -> None:
+    step = make_step(name, asked.device, *asked.set)
+    for _ in range(2):
+        step(batch)
+
+
+def peak_of(name: str, batch: Batch, asked: Namespace) -> int:
+    if asked.device == "cuda":
+        return peak_on_gpu(lambda: two_steps(name, batch, asked))
+    same = ["--size", asked.size, "--batch", asked.batch, "--threads", asked.threads]
+    same += [item for value in asked.set for item in ("--set", value)]
+    return peak_memory(["--peak-of", name, *same])
 
 
 if __name__ == "__main__":

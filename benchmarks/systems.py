@@ -1,5 +1,7 @@
 """Training steps of systems that differ in one thing, on exams made of noise."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ import gazekit
 from gazekit.build import build_model, build_objective
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
+from gazekit.training.captured import fastest
 from gazekit.training.execution import prepare_execution
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.step import TrainingStep
@@ -33,8 +36,8 @@ def preset_of(name: str, *more: str) -> Preset:
     )
 
 
-def make_step(name: str, device: str, *more: str) -> TrainingStep:
-    """The step that ``gazekit train`` takes."""
+def make_step(name: str, device: str, *more: str) -> Callable[[Batch], object]:
+    """The step that ``gazekit train`` takes; with training.cuda_graphs recorded."""
     torch.manual_seed(0)
     registry, preset = gazekit.load_registry(), preset_of(name, *more)
     model = build_model(preset, registry, classes=2).to(device).train()
@@ -43,7 +46,8 @@ def make_step(name: str, device: str, *more: str) -> TrainingStep:
     if name == HOOKS:
         objective.attention_map = HookedGradCAM(model)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
-    return TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+    step = TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+    return fastest(step, preset.training, print)
 
 
 def noise(views: tuple[str, ...], exams: int, size: int, device: str) -> Batch:

@@ -139,6 +139,8 @@ class TrainingSettings(Table):
     """Precision of the branches; what follows the last feature maps, and all weights, stay float32."""
     compile: bool = False
     """Compile the stages of the branches; what is differentiated twice stays as it is."""
+    cuda_graphs: bool = False
+    """On one GPU, record the step once and replay it; not with ``accumulate`` or ``checkpoint_activations``."""
     accumulate: Count = 1
     """Parts in which a batch goes through the branches, so that only one part's activations are in memory."""
     checkpoint_activations: bool = False
@@ -148,5 +150,5 @@ class TrainingSettings(Table):
     deterministic: bool = False
     """Use algorithms that give the same bits every time, on CUDA too."""
     checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
-    """Steps after which a checkpoint is written, besides the one behind every epoch."""
+    """Steps after which a checkpoint is written, besides those behind epochs."""
     augmentation: AugmentationSettings = AugmentationSettings()

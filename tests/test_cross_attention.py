@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gazekit_components import cross_attention
 from gazekit_components.cross_attention import CrossAttention, Norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,7 +72,11 @@ def _slow(fusion: CrossAttention, maps: dict[str, Array], target: str, norm: Nor
     [(("cc", "mlo"), (2, 3)), (("cc", "mlo"), (3, 4)), (("a", "b", "c"), (1, 3))],
     ids=["fewer pixels than channels", "more pixels than channels", "three views"],
 )
-def test_equals_the_equations(views: tuple[str, ...], grid: tuple[int, int], norm: Norm) -> None:
+@pytest.mark.parametrize("few", [1024, 11], ids=["few pixels", "many pixels"])
+def test_equals_the_equations(
+    views: tuple[str, ...], grid: tuple[int, int], norm: Norm, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_attention, "_FEW", few)
     fusion, maps = _fusion(views, norm), _maps(views, grid)
     fused = fusion(maps)
     for view in views:
@@ -128,9 +133,10 @@ def test_instance_norm_erases_what_pooling_reads_and_the_default_does_not() -> N
     assert CrossAttention(("cc", "mlo"), CHANNELS).directions["cc"].norm.num_groups == 1
 
 
-def test_many_pixels_take_the_kernel_without_an_attention_matrix() -> None:
+def test_many_pixels_take_the_kernel_without_an_attention_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     fusion, maps = _fusion(), _maps(("cc", "mlo"), (4, 5))
     expected = fusion(maps)
+    monkeypatch.setattr(cross_attention, "_FEW", 4 * 5 - 1)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where that kernel cannot take the call
         came = fusion(maps)
     torch.testing.assert_close(came, expected)

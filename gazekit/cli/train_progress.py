@@ -11,7 +11,8 @@ from gazekit.preset import Preset
 from gazekit.training.loop import State
 
 _SLOW_SECONDS = 300
-_TIMED_STEPS = 6
+_TIMED_STEPS = {"cpu": (1, 6), "cuda": (20, 60)}
+"""The first steps set everything up and tell nothing; how many are timed behind them."""
 
 
 class TrainingProgress:
@@ -34,6 +35,7 @@ class TrainingProgress:
             disable=not self.terminal,
         )
         self.task = self.bar.add_task("", total=None, epoch=0, losses="")
+        self.reports = 0
         self.first: tuple[float, int] | None = None
         self.said = False
         self.shown_epoch = -1
@@ -64,12 +66,14 @@ class TrainingProgress:
             console.note(f"epoch {epoch}/{self.epochs}  {losses}")
 
     def _estimate(self, step: int, total: int) -> None:
-        """After a few steps of this process; the first, which sets everything up, is left out."""
-        if self.first is None:
+        """After a few steps of this process."""
+        self.reports += 1
+        skipped, timed = _TIMED_STEPS[self.device]
+        if self.reports == skipped:
             self.first = (time.monotonic(), step)
-        elif not self.said and step - self.first[1] == _TIMED_STEPS:
+        elif self.first is not None and not self.said and step - self.first[1] == timed:
             self.said = True
-            seconds = (time.monotonic() - self.first[0]) / _TIMED_STEPS * (total - step)
+            seconds = (time.monotonic() - self.first[0]) / timed * (total - step)
             if seconds > _SLOW_SECONDS:
                 quick = (
                     f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""

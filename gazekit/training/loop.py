@@ -19,10 +19,11 @@ from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.processes import count, rank
 from gazekit.settings import TrainingSettings
+from gazekit.training.captured import fastest
 from gazekit.training.distributed import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.training.loss_record import LossRecord
-from gazekit.training.optimiser import learning_rate, make_optimizer
-from gazekit.training.resume import keep_until, restore, save, save_best
+from gazekit.training.optimiser import learning_rate, make_optimizer, set_learning_rate
+from gazekit.training.resume import Pace, keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
 from gazekit.training.step import TrainingStep
 
@@ -95,12 +96,13 @@ def train(
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     optimizer = make_optimizer(modules, settings)
     step = TrainingStep(model, objective, optimizer, settings)
+    take = fastest(step, settings, run.log)
     values = restore(run, modules)
     state = State(**values.get("state", {}))
     if values:
         step.load_state_dict(values)
     keep_until(run, epoch=state.epoch, step=state.step)
-    saved = state.step
+    saved, pace = state.step, Pace()
     synchronise_batch_norm(model)
     model.train()
     while state.epoch < settings.epochs:
@@ -127,8 +129,8 @@ def train(
                 # dropout is a function of (seed, step); each process drops other features
                 torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
                 steps = len(batches) * settings.epochs
-                optimizer.param_groups[0]["lr"] = learning_rate(state.step, steps, settings)
-                record.add(*step(batch))
+                set_learning_rate(optimizer, learning_rate(state.step, steps, settings))
+                record.add(*take(batch))
                 state.batch += 1
                 state.step += 1
                 account()
@@ -136,8 +138,10 @@ def train(
         account(wait=True)
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
-        save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
-        saved = state.step
+        if pace.due() or state.epoch == settings.epochs:
+            with pace.measured():
+                save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+            saved = state.step
     return state
 
 

@@ -22,15 +22,17 @@ class LossScale:
 
     def update(self, taken: Tensor) -> None:
         """Learn from a step; ``taken`` is a bool on the device."""
-        self.good_steps = torch.where(taken, self.good_steps + 1, 0)
-        grow = self.good_steps == _INTERVAL
-        self.scale = torch.where(taken, torch.where(grow, self.scale * 2, self.scale), self.scale / 2)
-        self.good_steps = torch.where(grow, 0, self.good_steps)
+        good_steps = torch.where(taken, self.good_steps + 1, 0)
+        grow = good_steps == _INTERVAL
+        # in place, so that a recorded step finds them where they were
+        self.scale.copy_(torch.where(taken, torch.where(grow, self.scale * 2, self.scale), self.scale / 2))
+        self.good_steps.copy_(torch.where(grow, 0, good_steps))
 
     def state_dict(self) -> dict[str, Tensor]:
         """For a checkpoint."""
-        return {"scale": self.scale, "good_steps": self.good_steps}
+        return {"scale": self.scale.clone(), "good_steps": self.good_steps.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """From a checkpoint, on whatever device."""
-        self.scale, self.good_steps = (state[name].to(self.scale.device) for name in ("scale", "good_steps"))
+        self.scale.copy_(state["scale"])
+        self.good_steps.copy_(state["good_steps"])

@@ -3,20 +3,41 @@
 import math
 
 import torch
+from torch import Tensor
 
 from gazekit.settings import TrainingSettings
 
 
 def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The preset's optimiser over all parameters that learn."""
+    """The preset's optimiser over all parameters that learn.
+
+    For a step that is recorded (``training.captured``) its learning rate lives on the GPU, where that can read it.
+    """
     kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    recorded = settings.cuda_graphs and learning[0].is_cuda
+    rate = (
+        torch.tensor(settings.learning_rate, device=learning[0].device)
+        if recorded
+        else settings.learning_rate
+    )
     return kinds[settings.optimizer](
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=settings.learning_rate,
+        learning,
+        lr=rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
         fused=True,
+        capturable=recorded,
     )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Of the next step, without waiting for the device."""
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:

@@ -1,6 +1,8 @@
 """What a run leaves behind to go on from; of processes that train together process 0 writes, and all read."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +13,33 @@ from gazekit.processes import rank
 from gazekit.training import checkpoint
 from gazekit.training.distributed import check_alike
 from gazekit.training.run_directory import RunDirectory
+
+_QUICK = 0.1
+"""Seconds that a checkpoint may take behind every epoch, however short."""
+_SHARE = 0.1
+
+
+class Pace:
+    """Says when a checkpoint is due: behind every epoch, but all in all they take a tenth of the time at most.
+
+    A large model's takes longer to write than an epoch of few exams takes on a GPU.
+    """
+
+    def __init__(self) -> None:
+        self.took = 0.0
+        self.ended = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether to write one now."""
+        return self.took < _QUICK or time.monotonic() - self.ended > self.took * (1 - _SHARE) / _SHARE
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Within, one is written."""
+        begin = time.monotonic()
+        yield
+        self.ended = time.monotonic()
+        self.took = self.ended - begin
 
 
 def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> None:

@@ -76,8 +76,9 @@ class TrainingStep:
         return {"optimizer": self.optimizer.state_dict(), **scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """From a checkpoint."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        """From a checkpoint, of whatever device; the optimiser's settings are not taken from it."""
+        settings = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
         if self.loss_scale is not None:
             self.loss_scale.load_state_dict(state["loss_scale"])
 

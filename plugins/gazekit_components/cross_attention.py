@@ -11,6 +11,8 @@ from gazekit.interfaces import MapFusion
 from gazekit.types import Views
 
 Norm = Literal["map", "layer", "instance"]
+_FEW = 1024
+"""Pixels: those of 512-px images after the third stage. 12 heads then have 50 MB of weights per exam."""
 
 
 class CrossAttention(MapFusion):
@@ -105,23 +107,29 @@ class Direction(nn.Module):
         """Map ``[B, C, h, w]``, its pixels ``[B, n, C]`` and those of the others ``[B, m, C]`` to a new map."""
         query = self.query(target).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, n, d_k]
         key = self.key(source).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, m, d_k]
-        value = source[:, None].expand(-1, self.heads, -1, -1)  # [B, heads, m, C], one map for all heads
-        gathered = _attend(query, key, value).transpose(1, 2).flatten(2)  # [B, n, heads * C]
+        gathered = _attend(query, key, source).transpose(1, 2).flatten(2)  # [B, n, heads * C]
         update = self.dropout(self.output(gathered)).mT.unflatten(2, target_map.shape[2:])  # [B, C, h, w]
         fused: Tensor = self.norm(target_map + update)
         return fused
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Eq. 3 for all heads, ``[B, heads, n, C]``, without a matrix of n x m weights that outgrows the result.
+def _attend(query: Tensor, key: Tensor, source: Tensor) -> Tensor:
+    """Eq. 3 for all heads, ``[B, heads, n, C]``; the values ``[B, m, C]`` are the same for all.
 
-    On a CPU torch avoids that matrix only where keys are as wide as values. Zeros make them so without
-    changing a product; they cost time, and are not worth it where the matrix is smaller than the result.
+    On a CPU, weights of few pixels are multiplied with the values for all heads in one product, the fastest way.
+    Of many pixels the matrix of n x m weights would outgrow all else. torch avoids it there only where keys are as wide
+    as values: zeros make them so without changing a product.
     """
-    head_dim, channels = query.shape[3], value.shape[3]
-    if query.device.type == "cpu" and key.shape[2] > channels > head_dim:
-        query, key = (nn.functional.pad(tensor, (0, channels - head_dim)) for tensor in (query, key))
-    return nn.functional.scaled_dot_product_attention(query, key, value, scale=head_dim**-0.5)
+    heads, head_dim, channels = query.shape[1], query.shape[3], source.shape[2]
+    scale = head_dim**-0.5
+    if query.device.type == "cpu":
+        if key.shape[2] <= _FEW:
+            weights = (query * scale @ key.mT).softmax(dim=3)  # [B, heads, n, m]
+            return (weights.flatten(1, 2) @ source).unflatten(1, (heads, -1))
+        if channels > head_dim:
+            query, key = (nn.functional.pad(tensor, (0, channels - head_dim)) for tensor in (query, key))
+    value = source[:, None].expand(-1, heads, -1, -1)
+    return nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
 
 
 def _norm(name: Norm, channels: int) -> nn.Module:

@@ -1,6 +1,6 @@
 """The pyramid loss: attention and gaze agree at several scales, where the reader looked most."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import torch
@@ -96,7 +96,7 @@ def _gaussian_pyramid(maps: Tensor, height: int, width: int, levels: int) -> lis
     return pyramid
 
 
-@lru_cache(maxsize=64)
+@cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """From ``small`` pixels, resized to ``size``, to those of a level: ``[ceil(size / 2^level), small]``."""
     with torch.inference_mode(mode=False):  # a matrix made at inference could not serve training later
@@ -107,7 +107,7 @@ def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.
         return matrix.to(device, dtype)
 
 
-@lru_cache(maxsize=64)
+@cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _step(size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """From the level before, of ``size`` pixels at full size, to a level, ``[ceil(n / 2), n]``."""
     with torch.inference_mode(mode=False):

@@ -1,0 +1,113 @@
+"""A training step recorded as CUDA graphs: the host launches one thing instead of a thousand."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gazekit.processes import count
+from gazekit.settings import TrainingSettings
+from gazekit.training.step import TrainingStep
+from gazekit.types import Batch
+
+_EAGER = 3
+"""Steps of every shape that are taken one operation at a time: cuDNN chooses its algorithms, caches are filled."""
+
+Taken = tuple[Tensor, dict[str, Tensor]]
+
+
+def fastest(
+    step: TrainingStep, settings: TrainingSettings, note: Callable[[str], None]
+) -> Callable[[Batch], Taken]:
+    """The step as CUDA graphs where they can be used, else as it is; both compute the same.
+
+    Args:
+        step: what to do with a batch.
+        settings: with ``accumulate`` and ``checkpoint_activations`` random numbers are set back within a step, which
+            cannot be recorded; nor do several processes record what they tell each other.
+        note: told if a component turns out to make the host wait, which cannot be recorded either.
+    """
+    alone = count() == 1 and settings.accumulate == 1 and not settings.checkpoint_activations
+    if settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda":
+        return CapturedStep(step, note)
+    return step
+
+
+class CapturedStep:
+    """A training step that replays what it recorded, with the batch in the place of the recorded one.
+
+    What a component does in Python happens at the recording and never again: so components keep no state outside
+    their tensors, which their contract asks for.
+
+    Args:
+        step, note: see ``fastest``.
+    """
+
+    def __init__(self, step: TrainingStep, note: Callable[[str], None]) -> None:
+        self.step = step
+        self.note = note
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.pool = torch.cuda.graph_pool_handle()
+        self.taken: dict[tuple[torch.Size, ...], int] = {}
+        self.recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
+        self.waits = False
+
+    def __call__(self, batch: Batch) -> Taken:
+        """Learn from a batch; see ``TrainingStep``. What is returned is overwritten by the next step."""
+        if self.waits:
+            return self.step(batch)
+        shapes = tuple(tensor.shape for tensor in _tensors(batch))
+        before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
+        if before <= _EAGER:
+            return self._eager(batch, watch=before == _EAGER)
+        if shapes not in self.recorded:
+            self.recorded[shapes] = _Recorded(self.step, batch, self.pool)
+        return self.recorded[shapes](batch)
+
+    def _eager(self, batch: Batch, *, watch: bool) -> Taken:
+        """One operation at a time, on another stream than the usual one, as a recording will be."""
+        here, mode = torch.cuda.current_stream(), torch.cuda.get_sync_debug_mode()
+        self.stream.wait_stream(here)
+        with torch.cuda.stream(self.stream), warnings.catch_warnings(record=watch) as caught:
+            if watch:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+            try:
+                result = self.step(batch)
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+        here.wait_stream(self.stream)
+        waits = [each for each in caught or () if "synchronizing CUDA operation" in str(each.message)]
+        if waits:
+            self.waits = True
+            self.note(
+                f"no CUDA graphs: {waits[0].filename}, line {waits[0].lineno}, makes the host wait for the device"
+            )
+        return result
+
+
+class _Recorded:
+    """The step for batches of one shape."""
+
+    def __init__(self, step: TrainingStep, batch: Batch, pool: Any) -> None:
+        self.batch = Batch(
+            images={view: images.clone() for view, images in batch.images.items()},
+            labels=batch.labels.clone(),
+            gaze={view: maps.clone() for view, maps in batch.gaze.items()},
+            has_gaze={view: flags.clone() for view, flags in batch.has_gaze.items()},
+        )
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
+            self.result = step(self.batch)
+
+    def __call__(self, batch: Batch) -> Taken:
+        for held, tensor in zip(_tensors(self.batch), _tensors(batch), strict=True):
+            held.copy_(tensor)
+        self.graph.replay()
+        return self.result
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [*batch.images.values(), batch.labels, *batch.gaze.values(), *batch.has_gaze.values()]
