@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from tiny import tiny
+from tiny import tiny, without_batch_norm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +34,7 @@ from gazekit.training.distributed import (
     sum_gradients,
     synchronise_batch_norm,
 )
+from gazekit.training.execution import prepare_execution
 from gazekit.training.meeting import agree
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.step import TrainingStep
@@ -68,16 +69,23 @@ def _double(batch: Batch) -> Batch:
 
 
 def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Weights, statistics and losses of ten steps in float64 with batches of 5 or 6 exams."""
+    """Weights, statistics and losses of ten steps, batches of 5 or 6 exams; in float64 if not in half precision."""
     registry = gazekit.load_registry()
     dataset = PreparedDataset.open(Path(root))
     preset = tiny(registry, "training.batch_size=6", *overrides, preset=preset_name)
     torch.manual_seed(3)
-    model = build_model(preset, registry, classes=2).double()
-    objective = build_objective(preset, registry, class_weights=torch.tensor([0.7, 1.9])).double()
+    half = preset.training.amp != "off"
+    kind = torch.float32 if half else torch.float64
+    model = build_model(preset, registry, classes=2).to(kind)
+    if (
+        preset.training.accumulate > 1
+    ):  # its parts are other ones with more processes, and batch norm sees parts
+        without_batch_norm(model)
+    objective = build_objective(preset, registry, class_weights=torch.tensor([0.7, 1.9])).to(kind)
     optimizer = make_optimizer(nn.ModuleDict({"model": model, "objective": objective}), preset.training)
     step = TrainingStep(model, objective, optimizer, preset.training)
-    synchronise_batch_norm(model.train())
+    prepare_execution(model.train(), preset.training)
+    synchronise_batch_norm(model)
     exams = prepared_exams(
         dataset, np.arange(len(dataset)), preset, torch.device("cpu"), with_gaze=preset.gaze is not None
     )
@@ -85,7 +93,7 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
     for epoch in range(3):
         for rows in epoch_batches(23, 6, seed=1, epoch=epoch)[: 10 - len(losses)]:
             (batch,) = exams.augmented([own_rows(rows)], preset.training.augmentation, seed=1, epoch=epoch)
-            _, terms = step(_double(batch))
+            _, terms = step(batch if half else _double(batch))
             losses.append({name: float(term) for name, term in terms.items()})
     return {"weights": dict(model.state_dict()), "losses": losses}
 
@@ -95,6 +103,7 @@ PRESETS = [
     ("mammonet_small", ("backbone.use=timm", "backbone.model=resnet10t", "backbone.pretrained=false")),
     ("late_concat", ()),
     ("ga_net", ()),
+    ("mammonet_small", ("training.accumulate=2",)),
 ]
 
 
@@ -120,6 +129,19 @@ def test_more_processes_and_presets_make_the_steps_of_one(
     dataset: PreparedDataset, tmp_path: Path, processes: int, name: str, overrides: tuple[str, ...]
 ) -> None:
     _compare(dataset, tmp_path, processes, name, overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_processes_in_half_precision_stay_together(
+    dataset: PreparedDataset, tmp_path: Path, kind: str
+) -> None:
+    arguments = (str(dataset.root), "mammonet_small", (f"training.amp={kind}",))
+    alone = _ten_steps(*arguments)
+    one, other = together(2, _ten_steps, tmp_path, *arguments)
+    torch.testing.assert_close(one["weights"], other["weights"], rtol=0, atol=0)
+    for here, there in zip(one["losses"], alone["losses"], strict=True):
+        assert here == pytest.approx(there, rel=0.02, abs=0.02)
 
 
 def _pieces(root: str) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """Exams on the device and exams sent there batch by batch are the same exams."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from tiny import tiny
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gazekit.data.batches import ResidentExams, epoch_batches
 from gazekit.data.feed import free_memory, prepared_exams
@@ -110,3 +115,31 @@ def test_streaming_stops_when_nobody_reads_on(dataset: PreparedDataset, registry
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert len(read) <= 3
+
+
+class NewBytes(TorchDispatchMode):
+    """Counts the bytes of all results that are not a view of what went in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {each.untyped_storage().data_ptr() for each in tree_leaves(args) if isinstance(each, Tensor)}
+        for each in tree_leaves(result):
+            if isinstance(each, Tensor) and each.untyped_storage().data_ptr() not in given:
+                self.bytes += each.numel() * each.element_size()
+        return result
+
+
+def test_an_augmented_batch_passes_through_memory_a_few_times_only(
+    dataset: PreparedDataset, registry: Registry
+) -> None:
+    """In images and heat maps as float32: converted, sampled (the grid is as large), normalised; images once more."""
+    preset, indices = tiny(registry), np.arange(8)
+    exams = prepared_exams(dataset, indices, preset, CPU, with_gaze=True)
+    with NewBytes() as counted:
+        (batch,) = exams.augmented([indices], preset.training.augmentation, seed=0, epoch=0)
+    pixels = sum(maps.numel() for maps in (*batch.images.values(), *batch.gaze.values()))
+    assert 4 * pixels <= counted.bytes <= 4.8 * 4 * pixels

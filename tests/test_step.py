@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import random_batch, tiny
+from tiny import random_batch, tiny, without_batch_norm
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -33,15 +33,6 @@ def make_step(
     prepare_execution(model, preset.training)
     modules = nn.ModuleDict({"model": model, "objective": objective})
     return TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
-
-
-def without_batch_norm(model: nn.Module) -> None:
-    """In float64, and with each exam normalised by itself."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, nn.GroupNorm(1, child.num_features))
-    model.double()
 
 
 def double(batch: Batch) -> Batch:

@@ -1,6 +1,7 @@
 """A preset small enough for tests, and batches of random exams for it."""
 
 import torch
+from torch import nn
 
 from gazekit.preset import Preset
 from gazekit.registry import Registry
@@ -27,3 +28,12 @@ def random_batch(
         gaze={view: torch.rand(exams, size, size, generator=generator) for view in views},
         has_gaze={view: torch.ones(exams, dtype=torch.bool) for view in views},
     )
+
+
+def without_batch_norm(model: nn.Module) -> None:
+    """In float64, and with each exam normalised by itself."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.GroupNorm(1, child.num_features))
+    model.double()
