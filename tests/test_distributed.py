@@ -100,7 +100,7 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
 
 PRESETS = [
     ("mammonet_small", ()),
-    ("mammonet_small", ("backbone={use='timm', model='resnet10t', pretrained=false}",)),
+    ("mammonet_small", ("backbone.use=timm", "backbone.model=resnet10t", "backbone.pretrained=false")),
     ("late_concat", ()),
     ("ga_net", ()),
     ("mammonet_small", ("training.accumulate=2",)),

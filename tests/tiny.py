@@ -14,7 +14,8 @@ def tiny(registry: Registry, *overrides: str, preset: str = "mammonet_small") ->
     """A preset of ours with very few channels; 16-px images give 2 × 2 maps."""
     few = ["fusion.maps.heads=2", "fusion.maps.head_dim=3"] if preset == "mammonet_small" else []
     levels = ["gaze.alignment_loss.levels=2"] if preset == "mammonet_small" else []
-    return registry.preset(preset, overrides=[*SMALL, *few, *levels, "model.vector_features=7", *overrides])
+    small = () if any(each.startswith("backbone.use=") for each in overrides) else SMALL
+    return registry.preset(preset, overrides=[*small, *few, *levels, "model.vector_features=7", *overrides])
 
 
 def random_batch(
