@@ -38,9 +38,9 @@ def silence() -> None:
     stderr().quiet = True
 
 
-def note(message: str) -> None:
-    """One line for the user's eyes, on stderr."""
-    _say(_escape(message))
+def note(message: str, *, indent: int = 0) -> None:
+    """One line for the user's eyes, on stderr; ``indent`` columns in, also where a terminal breaks it."""
+    _say(_escape(message), indent)
 
 
 def warn(message: str) -> None:
@@ -54,9 +54,14 @@ def fail(message: str) -> None:
     _say(f"[red]error:[/red] {_escape(message)}")
 
 
-def _say(message: str) -> None:
+def _say(message: str, indent: int = 0) -> None:
     """On stderr: broken between words in a terminal, one whole line elsewhere."""
-    stderr().print(message, soft_wrap=not stderr().is_terminal)
+    from rich.padding import Padding
+
+    if stderr().is_terminal and indent:
+        stderr().print(Padding(message, (0, 0, 0, indent), expand=False))
+    else:
+        stderr().print(" " * indent + message, soft_wrap=not stderr().is_terminal)
 
 
 def _escape(message: str) -> str:

@@ -1,5 +1,6 @@
 """``gazekit plugins``: which components there are and where they come from."""
 
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -22,25 +23,34 @@ def list_plugins(
     if as_json:
         console.print_json("gazekit.plugins/1", {"components": rows})
         return
-    console.print_table(
-        ("kind", "name", "package", "location", "status"),
-        [
-            (row["kind"], row["name"], f"{row['package']} {row['version']}", row["location"], row["status"])
-            for row in rows
-        ],
-        fold="location" if all(row["status"] == "ok" for row in rows) else "status",
-    )
+    fold = "location" if all(row["status"] == "ok" for row in rows) else "status"
+    if console.stdout().is_terminal:  # narrow: a heading per kind in place of a column
+        lines = []
+        for each, group in groupby(rows, key=lambda row: row["kind"]):
+            lines += [(each, "", "", ""), *(_line(row, f"  {row['name']}") for row in group)]
+        console.print_table(("name", "package", "location", "status"), lines, fold=fold)
+    else:
+        lines = [(row["kind"], *_line(row, row["name"])) for row in rows]
+        console.print_table(("kind", "name", "package", "location", "status"), lines, fold=fold)
+
+
+def _line(row: dict[str, str], name: str) -> tuple[str, ...]:
+    return name, f"{row['package']} {row['version']}", row["location"], row["status"]
 
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="Kind of component, e.g. fusion.")],
-    name: Annotated[str, typer.Argument(help="Its name, e.g. concat.")],
+    kind: Annotated[
+        str, typer.Argument(help="Kind of component, e.g. fusion; may be left out.", metavar="[kind]")
+    ],
+    name: Annotated[str | None, typer.Argument(help="Its name, e.g. concat.", metavar="name")] = None,
     as_json: Json = False,
 ) -> None:
     """Print where a component comes from, its signature, its options with types and defaults, and its docstring."""
     from gazekit.signature import options_of
 
+    if name is None:
+        kind, name = _kind_of(kind), kind
     _check_kind(kind)
     component = console.registry().component(kind, name)
     if as_json:
@@ -95,6 +105,21 @@ def docs(
             print(f"### {component.name}\n")
             print(f"`{component.signature}`\n\nFrom {component.provenance}, `{component.location}`.\n")
             print(f"```text\n{component.documentation}\n```\n")
+
+
+def _kind_of(name: str) -> str:
+    """The kind of the only component of a name."""
+    from gazekit.errors import ConfigurationError
+    from gazekit.registry import KINDS
+
+    rows = console.registry().table()
+    kinds = [kind for kind in KINDS if any((row["kind"], row["name"]) == (kind, name) for row in rows)]
+    if len(kinds) != 1:
+        found = f"{name} is of several kinds ({', '.join(kinds)})" if kinds else f"no component '{name}'"
+        raise ConfigurationError(
+            f"{found}; expected KIND NAME, as gazekit plugins list shows them, e.g. fusion concat"
+        )
+    return kinds[0]
 
 
 def _check_kind(kind: str) -> None:
