@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,21 @@ def print_json(schema: str, value: dict[str, Any]) -> None:
     print(json.dumps({"schema": schema, **value}, indent=2, allow_nan=False, default=str))
 
 
+def print_text(text: str) -> None:
+    """Prose or code on stdout: a terminal gets long lines broken between words, two columns further in."""
+    out = stdout()
+    if out.is_terminal:
+        text = "\n".join(_broken(line, out.width) for line in text.split("\n"))
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def _broken(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", fold: str | None = None
 ) -> None:
@@ -93,18 +109,22 @@ def print_table(
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; yields ``report(done, total)``."""
+    """A progress bar on stderr, from the first report on; yields ``report(done, total)``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = stderr()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    task = bar.add_task(description, total=None)
 
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+    def report(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        bar.start()
 
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 @functools.cache

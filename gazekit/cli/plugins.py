@@ -27,7 +27,7 @@ def list_plugins(
     if console.stdout().is_terminal:  # narrow: a heading per kind in place of a column
         lines = []
         for each, group in groupby(rows, key=lambda row: row["kind"]):
-            lines += [(each, "", "", ""), *(_line(row, f"  {row['name']}") for row in group)]
+            lines += [(each, "", "", ""), *(_line(row, f" {row['name']}") for row in group)]
         console.print_table(("name", "package", "location", "status"), lines, fold=fold)
     else:
         lines = [(row["kind"], *_line(row, row["name"])) for row in rows]
@@ -73,11 +73,10 @@ def show(
         }
         console.print_json("gazekit.component/1", facts | said)
         return
-    out = console.stdout()
-    out.print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
+    console.stdout().print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
     lines = [f"from {component.provenance}, {component.location}", component.file, "", component.signature]
     lines += [f"  {option}" for option in options_of(component.value)]
-    out.print("\n".join([*lines, "", component.documentation]), markup=False, soft_wrap=True)
+    console.print_text("\n".join([*lines, "", component.documentation]))
 
 
 @app.command()
@@ -108,18 +107,23 @@ def docs(
 
 
 def _kind_of(name: str) -> str:
-    """The kind of the only component of a name."""
-    from gazekit.errors import ConfigurationError
-    from gazekit.registry import KINDS
+    """The kind of the only component of a name. Raises ConfigurationError: there is none, or several are of it."""
+    from difflib import get_close_matches
 
-    rows = console.registry().table()
-    kinds = [kind for kind in KINDS if any((row["kind"], row["name"]) == (kind, name) for row in rows)]
-    if len(kinds) != 1:
-        found = f"{name} is of several kinds ({', '.join(kinds)})" if kinds else f"no component '{name}'"
-        raise ConfigurationError(
-            f"{found}; expected KIND NAME, as gazekit plugins list shows them, e.g. fusion concat"
-        )
-    return kinds[0]
+    from gazekit.errors import ConfigurationError
+
+    kinds: dict[str, list[str]] = {}
+    for row in console.registry().table():
+        if row["kind"] in ("plugin", "preset"):
+            continue
+        kinds.setdefault(row["name"], []).append(row["kind"])
+    found = sorted(set(kinds.get(name, ())))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError(f"'{name}' is of several kinds ({', '.join(found)}); name one before it")
+    near = "".join(f" Did you mean '{each}'?" for each in get_close_matches(name, kinds, n=1))
+    raise ConfigurationError(f"no component '{name}'.{near} gazekit plugins list has them all")
 
 
 def _check_kind(kind: str) -> None:
