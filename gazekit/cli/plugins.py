@@ -41,9 +41,9 @@ def _line(row: dict[str, str], name: str) -> tuple[str, ...]:
 @app.command()
 def show(
     kind: Annotated[
-        str, typer.Argument(help="Kind of component, e.g. fusion; may be left out.", metavar="[kind]")
+        str, typer.Argument(help="Kind of component, e.g. fusion; or a name alone, if one component has it.")
     ],
-    name: Annotated[str | None, typer.Argument(help="Its name, e.g. concat.", metavar="name")] = None,
+    name: Annotated[str | None, typer.Argument(help="Its name, e.g. concat.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print where a component comes from, its signature, its options with types and defaults, and its docstring."""
