@@ -122,6 +122,24 @@ def test_a_term_that_begins_later_leaves_a_gap():
     assert np.isnan(lines(training_figure(metrics).axes[0])["gaze"].get_ydata()).tolist() == [True, False]
 
 
-def test_no_epoch_is_refused():
+def test_of_several_runs_each_has_its_line_and_each_term_is_named_once():
+    first = [epoch(1, 0.6, loss=1.0), epoch(2, 0.9, loss=0.8)]
+    second = [epoch(1, 0.3, loss=2.0, gaze=0.4)]  # shorter, and with a term of its own
+    losses, scores = training_figure(first, second).axes
+    named = [line.get_label() for line in losses.lines if not line.get_label().startswith("_")]
+    assert named == ["total", "gaze", "classification, validation"]
+    totals = [
+        list(line.get_ydata())
+        for line in losses.lines
+        if line.get_color() == lines(losses)["total"].get_color()
+    ]
+    assert totals == [[1.0, 0.8], [2.0]]
+    marked = [line.get_xydata().tolist() for line in scores.lines if line.get_linestyle() == "None"]
+    assert marked == [[[2, 0.9]], [[1, 0.3]]]
+    assert scores.get_ylim()[0] < 0.3
+
+
+@pytest.mark.parametrize("runs", [[], [[]], [[epoch(1, 0.6, loss=1.0)], []]])
+def test_no_epoch_is_refused(runs):
     with pytest.raises(DataError, match="no epoch yet"):
-        training_figure([])
+        training_figure(*runs)

@@ -96,6 +96,7 @@ def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
         (["evaluate", "nowhere"], 3, "nowhere: not a run directory"),
         (["plugins", "show", "fusion", "bfi"], 2, "Did you mean 'bfl'?"),
         (["plugins", "show", "fusions", "bfl"], 2, "no kind 'fusions'"),
+        (["plugins", "show", "bfi"], 2, "no component 'bfi'. Did you mean 'bfl'?"),
         (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
         (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),
         (["data", "prepare", "folder", "x", "out", "--size", "big"], 2, "--size big: expected"),
@@ -119,10 +120,28 @@ def test_lists_and_shows() -> None:
     assert {"kind", "name", "package", "version", "location", "status"} == rows[0].keys()
     shown = gazekit("plugins", "show", "fusion", "bfl").stdout
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
+    assert gazekit("plugins", "show", "bfl").stdout == shown
     presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
     assert len(presets) == 14
     text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
     assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
+
+
+def test_in_a_terminal_of_80_columns_nothing_is_cut_or_broken_inside_a_word() -> None:
+    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1"}
+    for command in (["train"], ["benchmark"], ["predict"], ["data", "prepare"], ["gaze", "validate"]):
+        shown = gazekit(*command, "--help", **terminal).stdout
+        assert "--help" in shown and "…" not in shown.replace("seeds 0, 1, …", ""), command
+        assert "<bool>" not in shown and " range>" not in shown
+    listed = gazekit("plugins", "list", **terminal).stdout.splitlines()
+    assert max(map(len, listed)) <= 80
+    assert any(
+        line.split()[0] == "cross_attention" and line.endswith("ok") for line in map(str.rstrip, listed)
+    )
+    whole = gazekit("plugins", "show", "bfl").stdout
+    folded = gazekit("plugins", "show", "bfl", **terminal).stdout
+    assert max(map(len, folded.splitlines())) <= 80 < max(map(len, whole.splitlines()))
+    assert folded.split() == whole.split()
 
 
 def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_path: Path) -> None:

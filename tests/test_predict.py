@@ -3,14 +3,20 @@
 import csv
 import io
 import json
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 
+from gazekit.cli.prediction_output import Header, opened_writer
 from gazekit.data.prepared import PreparedDataset
+from gazekit.errors import StorageError
+from gazekit.evaluation.raw import ExamPrediction
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +32,8 @@ def pair(raw_folder: Path, number: int) -> list[Path]:
 def predicted(*arguments: object, code: int = 0) -> dict[str, dict]:
     """Key → record."""
     found = json.loads(gazekit("predict", *arguments, "--json", code=code).stdout)
-    assert found["schema"] == "gazekit.predictions/2"
+    assert found["schema"] == "gazekit.predictions/3"
+    assert (found["complete"], found["error"], found["total"]) == (True, None, len(found["exams"]))
     return {exam["exam"]: exam for exam in found["exams"]}
 
 
@@ -48,12 +55,12 @@ def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) ->
     document = predicted(tiny_run, dataset.root)
     lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"schema": "gazekit.predictions/2", **record} for record in document.values()
+        {"schema": "gazekit.predictions/3", "total": len(dataset), **record} for record in document.values()
     ]
     rows = list(
         csv.DictReader(io.StringIO(gazekit("predict", tiny_run, dataset.root, "--format", "csv").stdout))
     )
-    assert {row["schema"] for row in rows} == {"gazekit.predictions/2"}
+    assert {(row["schema"], row["total"]) for row in rows} == {("gazekit.predictions/3", str(len(dataset)))}
     for row in rows:
         record = document[row["exam"]]
         assert float(row["p_malignant"]) == record["probabilities"]["malignant"]
@@ -61,6 +68,46 @@ def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) ->
         assert row["spread"] == "" and record["spread"] is None
     table = gazekit("predict", tiny_run, dataset.root).stdout
     assert len(table.splitlines()) == 1 + len(dataset) and "spread" not in table
+
+
+def no_space() -> None:
+    raise StorageError("OUT: No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "error"),
+    [
+        (no_space, 74, "OUT: No space left on device"),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "terminated"),
+        (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "interrupted"),
+    ],
+)
+def test_a_document_that_ends_early_is_valid_and_says_so(
+    tiny_run: Path,
+    dataset: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+    code: int,
+    error: str,
+) -> None:
+    def draw(found: ExamPrediction, _folder: Path | None) -> None:
+        if found.key == dataset.exam_ids[1]:
+            end()
+
+    monkeypatch.setattr("gazekit.cli.predict.draw_overlays", draw)
+    found = json.loads(gazekit("predict", tiny_run, dataset.root, "--json", code=code).stdout)
+    assert [exam["exam"] for exam in found["exams"]] == list(dataset.exam_ids[:2])
+    assert (found["complete"], found["error"], found["total"]) == (False, error, len(dataset))
+    lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl", code=code).stdout.splitlines()
+    assert [json.loads(line)["total"] for line in lines] == [len(dataset)] * 2
+
+
+def test_the_text_of_a_foreign_error_is_not_in_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    header = Header(("run",), ("benign", "malignant"), ("cc",), answers=1, total=2, identified=False)
+    with pytest.raises(MemoryError), opened_writer("json", header):
+        raise MemoryError("while reading DOE_JANE.dcm")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["exams"], found["complete"], found["error"]) == ([], False, "MemoryError")
 
 
 def test_an_ensemble_and_test_time_transforms_have_a_spread(

@@ -15,6 +15,7 @@ import pytest
 from command_line import TINY, gazekit
 from made_mammography import view_sequence, write_mammogram
 from pydicom.uid import generate_uid
+from tiny import SMALL
 
 HEADER = {
     **{"PatientName": "SENTINELNAME^FIRST", "PatientID": "SENTINELID", "OtherPatientIDs": "SENTINELOTHERID"},
@@ -35,6 +36,7 @@ HEADER = {
 NAME = "SENTINELFILE"
 SENTINELS = [NAME, *(str(value).split("^")[0] for value in HEADER.values())]
 EXAMS = 12
+STUDY = [part for item in (*SMALL, "training.batch_size=4", "training.epochs=1") for part in ("--set", item)]
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +138,26 @@ def test_no_sentinel_gets_out(raw: Path, trained: Trained, tmp_path: Path) -> No
     assert {"report.html", "log.txt", "predictions.csv", "exam-0001_cc.png"} <= {
         Path(name).name for name in written
     }
+    assert not [name for name, content in written.items() if sought(content) or sought(name)]
+
+
+@pytest.mark.slow
+def test_no_sentinel_is_in_a_study_an_exported_model_or_event_files(
+    raw: Path, trained: Trained, tmp_path: Path
+) -> None:
+    data, study, watched = ["--data", trained.prepared], tmp_path / "study", tmp_path / "watched"
+    systems = ["--preset", "late_concat", "--preset", "ga_net", "--folds", 2, "--seeds", 1]
+    trained.call("benchmark", *systems, *data, "--out", study, "--no-timing", *STUDY)
+    trained.call("report", study)
+    few = ["--epochs", 1, *TINY]
+    trained.call("train", "--preset", "mammonet_small", *data, "--out", watched, "--tensorboard", *few)
+    trained.call("runs", "compare", trained.run, watched, "--json")
+    for form in ("onnx", "torch-export"):
+        trained.call("export", watched, "--format", form)
+    written = dict(files(tmp_path))
+    assert {"model.onnx", "model.pt2", "results.tex"} <= {Path(name).name for name in written}
+    assert any("tensorboard/" in name for name in written) and "study/report.html" in str(list(written))
+    assert not sought(trained.shown)
     assert not [name for name, content in written.items() if sought(content) or sought(name)]
 
 

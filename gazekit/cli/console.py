@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,9 @@ def silence() -> None:
     stderr().quiet = True
 
 
-def note(message: str) -> None:
-    """One line for the user's eyes, on stderr."""
-    _say(_escape(message))
+def note(message: str, *, indent: int = 0) -> None:
+    """One line for the user's eyes, on stderr; ``indent`` columns in, also where a terminal breaks it."""
+    _say(_escape(message), indent)
 
 
 def warn(message: str) -> None:
@@ -54,9 +55,14 @@ def fail(message: str) -> None:
     _say(f"[red]error:[/red] {_escape(message)}")
 
 
-def _say(message: str) -> None:
+def _say(message: str, indent: int = 0) -> None:
     """On stderr: broken between words in a terminal, one whole line elsewhere."""
-    stderr().print(message, soft_wrap=not stderr().is_terminal)
+    from rich.padding import Padding
+
+    if stderr().is_terminal and indent:
+        stderr().print(Padding(message, (0, 0, 0, indent), expand=False))
+    else:
+        stderr().print(" " * indent + message, soft_wrap=not stderr().is_terminal)
 
 
 def _escape(message: str) -> str:
@@ -68,6 +74,21 @@ def _escape(message: str) -> str:
 def print_json(schema: str, value: dict[str, Any]) -> None:
     """A result as JSON on stdout; ``schema`` is ``name/version``."""
     print(json.dumps({"schema": schema, **value}, indent=2, allow_nan=False, default=str))
+
+
+def print_text(text: str) -> None:
+    """Prose or code on stdout: a terminal gets long lines broken between words, two columns further in."""
+    out = stdout()
+    if out.is_terminal:
+        text = "\n".join(_broken(line, out.width) for line in text.split("\n"))
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def _broken(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
 
 def print_table(
@@ -88,18 +109,22 @@ def print_table(
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; yields ``report(done, total)``."""
+    """A progress bar on stderr, from the first report on; yields ``report(done, total)``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = stderr()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    task = bar.add_task(description, total=None)
 
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+    def report(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        bar.start()
 
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 @functools.cache

@@ -25,13 +25,14 @@ def doctor(
         console.print_json("gazekit.doctor/1", {"checks": [asdict(check) for check in checks]})
     else:
         console.print_table(
-            ("", "what", "status", "found"),
+            ("area", "what", "status", "found"),
             [(check.area, check.name, check.status, check.found) for check in checks],
         )
         for check in checks:
             if check.remedy:
-                console.note(f"{check.status}: {check.name}: {check.found}\n    {check.remedy}")
+                console.note(f"{check.status}: {check.name}: {check.found}")
+                console.note(check.remedy, indent=4)
         limits = sum(check.status == "limit" for check in checks)
-        console.note(f"{len(problems)} problems, {limits} limits, {len(checks)} checks")
+        console.note(f"problems: {len(problems)}, limits: {limits}, checks: {len(checks)}")
     if problems:
         raise typer.Exit(1)

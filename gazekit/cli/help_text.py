@@ -2,24 +2,38 @@
 
 from typing import Any
 
+NAMES = ["-h", "--help"]
+_HUGE = 2**31
+
 
 def tidy(command: Any) -> Any:
     """The same command, its help and that of all its subcommands made ready for typer to print.
 
-    The lines of a paragraph become one, for the terminal to break; a flag shows no ``<bool>``, and what may be repeated
-    the type of one item.
+    The lines of a paragraph become one, for the terminal to break; a flag shows no ``<bool>``, what may be repeated
+    the type of one item, and a number its bounds in a few characters, so that no option is cut at 80 columns.
     """
     for name in ("help", "short_help", "epilog"):
         if getattr(command, name, None):
             paragraphs = getattr(command, name).split("\n\n")
             setattr(command, name, "\n\n".join(" ".join(each.split()) for each in paragraphs))
-    for option in command.params:
+    help_option = command.get_help_option(command.context_class(command, help_option_names=NAMES))
+    for option in [*command.params, help_option]:
         if option.param_type_name == "option" and option.metavar is None:
             shown = option.display_type_rich(None)
             if getattr(option, "is_flag", False) or shown == "<bool>":
                 option.metavar = ""
             elif shown and shown.startswith("<list["):
                 option.metavar = f"<{shown.removeprefix('<list[').rstrip('>').rstrip(']').lower()}>"
+            elif shown and " range>" in shown:
+                option.metavar = f"<{shown[1:].removesuffix(' range>')}{_bounds(option.min, option.max)}>"
+                option.min = option.max = None  # they are shown only: what is typed is checked elsewhere
     for each in getattr(command, "commands", {}).values():
         tidy(each)
     return command
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    """The bounds of a number in words; one that nobody meets is not worth the space."""
+    if most is None or most > _HUGE:
+        return "" if least is None else f" ≥ {least}"
+    return f" ≤ {most}" if least is None else f" {least}–{most}"

@@ -25,7 +25,7 @@ from gazekit.cli import (
     train,
     tune,
 )
-from gazekit.cli.help_text import tidy
+from gazekit.cli.help_text import NAMES, tidy
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": NAMES},
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

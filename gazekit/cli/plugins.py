@@ -1,5 +1,6 @@
 """``gazekit plugins``: which components there are and where they come from."""
 
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -22,25 +23,34 @@ def list_plugins(
     if as_json:
         console.print_json("gazekit.plugins/1", {"components": rows})
         return
-    console.print_table(
-        ("kind", "name", "package", "location", "status"),
-        [
-            (row["kind"], row["name"], f"{row['package']} {row['version']}", row["location"], row["status"])
-            for row in rows
-        ],
-        fold="location" if all(row["status"] == "ok" for row in rows) else "status",
-    )
+    fold = "location" if all(row["status"] == "ok" for row in rows) else "status"
+    if console.stdout().is_terminal:  # narrow: a heading per kind in place of a column
+        lines = []
+        for each, group in groupby(rows, key=lambda row: row["kind"]):
+            lines += [(each, "", "", ""), *(_line(row, f" {row['name']}") for row in group)]
+        console.print_table(("name", "package", "location", "status"), lines, fold=fold)
+    else:
+        lines = [(row["kind"], *_line(row, row["name"])) for row in rows]
+        console.print_table(("kind", "name", "package", "location", "status"), lines, fold=fold)
+
+
+def _line(row: dict[str, str], name: str) -> tuple[str, ...]:
+    return name, f"{row['package']} {row['version']}", row["location"], row["status"]
 
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="Kind of component, e.g. fusion.")],
-    name: Annotated[str, typer.Argument(help="Its name, e.g. concat.")],
+    kind: Annotated[
+        str, typer.Argument(help="Kind of component, e.g. fusion; or a name alone, if one component has it.")
+    ],
+    name: Annotated[str | None, typer.Argument(help="Its name, e.g. concat.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print where a component comes from, its signature, its options with types and defaults, and its docstring."""
     from gazekit.signature import options_of
 
+    if name is None:
+        kind, name = _kind_of(kind), kind
     _check_kind(kind)
     component = console.registry().component(kind, name)
     if as_json:
@@ -63,11 +73,10 @@ def show(
         }
         console.print_json("gazekit.component/1", facts | said)
         return
-    out = console.stdout()
-    out.print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
+    console.stdout().print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
     lines = [f"from {component.provenance}, {component.location}", component.file, "", component.signature]
     lines += [f"  {option}" for option in options_of(component.value)]
-    out.print("\n".join([*lines, "", component.documentation]), markup=False, soft_wrap=True)
+    console.print_text("\n".join([*lines, "", component.documentation]))
 
 
 @app.command()
@@ -95,6 +104,26 @@ def docs(
             print(f"### {component.name}\n")
             print(f"`{component.signature}`\n\nFrom {component.provenance}, `{component.location}`.\n")
             print(f"```text\n{component.documentation}\n```\n")
+
+
+def _kind_of(name: str) -> str:
+    """The kind of the only component of a name. Raises ConfigurationError: there is none, or several are of it."""
+    from difflib import get_close_matches
+
+    from gazekit.errors import ConfigurationError
+
+    kinds: dict[str, list[str]] = {}
+    for row in console.registry().table():
+        if row["kind"] in ("plugin", "preset"):
+            continue
+        kinds.setdefault(row["name"], []).append(row["kind"])
+    found = sorted(set(kinds.get(name, ())))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError(f"'{name}' is of several kinds ({', '.join(found)}); name one before it")
+    near = "".join(f" Did you mean '{each}'?" for each in get_close_matches(name, kinds, n=1))
+    raise ConfigurationError(f"no component '{name}'.{near} gazekit plugins list has them all")
 
 
 def _check_kind(kind: str) -> None:

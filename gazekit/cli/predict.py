@@ -8,7 +8,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
-from gazekit.cli.prediction_output import Format, Header, make_writer
+from gazekit.cli.prediction_output import Format, Header, opened_writer
 from gazekit.cli.prediction_pictures import draw_overlays, write_dicom
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def predict(
     """
     from gazekit.errors import DataError
     from gazekit.evaluation.raw import ExamPrediction
+    from gazekit.training.signals import ended_by_sigterm
 
     runs, inputs = _runs(run, ensemble or [], images)
     trained = _open(runs, choose_device(device), explained=bool(overlays or dicom_out))
@@ -84,12 +85,13 @@ def predict(
         facts.classes,
         members[0].preset.views,
         answers,
+        total,
         identified,
     )
-    writer = make_writer("json" if as_json else form, header)
     by_key = {exam.key: exam for exam in exams or ()}
     refused = 0
-    with console.progress("predicting") as report:
+    form = "json" if as_json else form
+    with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
         for done, found in enumerate(predictions, start=1):
             record = _record(found, facts.classes)
@@ -101,7 +103,6 @@ def predict(
                 refused += 1
                 console.warn(f"{found.key}: {found.reason}")
             report(done, total)
-    writer.close()
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
         raise DataError(f"{refused} of {total} exams refused; see above{hint}")

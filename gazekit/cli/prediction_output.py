@@ -3,14 +3,16 @@
 import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gazekit.cli import console
+from gazekit.errors import GazekitError
 
 Format = Literal["table", "json", "jsonl", "csv"]
-SCHEMA = "gazekit.predictions/2"
+SCHEMA = "gazekit.predictions/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Header:
         classes: in the order of the probabilities.
         views: that the models read.
         answers: models × test-time transforms that each probability is the mean of.
+        total: exams that there are.
         identified: whether records hold ``patient`` and ``images``.
     """
 
@@ -29,6 +32,7 @@ class Header:
     classes: tuple[str, ...]
     views: tuple[str, ...]
     answers: int
+    total: int
     identified: bool
 
 
@@ -38,23 +42,40 @@ class Writer(Protocol):
     def write(self, record: dict[str, Any]) -> None:
         """Write one exam."""
 
-    def close(self) -> None:
-        """Write what comes last."""
+    def close(self, error: str | None) -> None:
+        """Write what comes last; ``error`` is what ended the prediction before its end."""
 
 
-def make_writer(form: Format, header: Header) -> Writer:
-    """The writer of a format, to stdout."""
+@contextmanager
+def opened_writer(form: Format, header: Header) -> Iterator[Writer]:
+    """The writer of a format, to stdout; whatever ends the prediction, the writer is closed and told."""
     makers: dict[str, Callable[[Header], Writer]] = {
         "table": _Table,
         "json": _Document,
         "jsonl": _Lines,
         "csv": _Csv,
     }
-    return makers[form](header)
+    writer = makers[form](header)
+    try:
+        yield writer
+    except BrokenPipeError:
+        raise
+    except BaseException as error:
+        writer.close(_cause(error))
+        raise
+    writer.close(None)
+
+
+def _cause(error: BaseException) -> str:
+    """Of an error that is not ours the kind alone: its text may hold the name of a file."""
+    if isinstance(error, GazekitError):
+        return str(error)
+    known = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
+    return known.get(type(error), type(error).__name__)
 
 
 class _Document:
-    """One JSON document, written piece by piece: valid once it is closed."""
+    """One JSON document, written piece by piece: valid once it is closed, whole if it is ``complete``."""
 
     def __init__(self, header: Header) -> None:
         about = {
@@ -63,6 +84,7 @@ class _Document:
             "classes": header.classes,
             "views": header.views,
             "answers": header.answers,
+            "total": header.total,
         }
         print(json.dumps(about, indent=2).removesuffix("\n}") + ',\n  "exams": [', end="", flush=True)
         self.separator = "\n"
@@ -71,43 +93,45 @@ class _Document:
         print(self.separator + "    " + _json(record), end="", flush=True)
         self.separator = ",\n"
 
-    def close(self) -> None:
-        print("\n  ]\n}", flush=True)
+    def close(self, error: str | None) -> None:
+        end = {"complete": error is None, "error": error}
+        print("\n  ]," + json.dumps(end, indent=2).removeprefix("{"), flush=True)
 
 
 class _Lines:
-    """One JSON object per exam and line, each with the schema."""
+    """One JSON object per exam and line, each with the schema and the number of lines that there will be."""
 
     def __init__(self, header: Header) -> None:
-        pass
+        self.about = {"schema": SCHEMA, "total": header.total}
 
     def write(self, record: dict[str, Any]) -> None:
-        print(_json({"schema": SCHEMA, **record}), flush=True)
+        print(_json(self.about | record), flush=True)
 
-    def close(self) -> None:
+    def close(self, error: str | None) -> None:
         pass
 
 
 class _Csv:
-    """A row per exam; the first column is the schema."""
+    """A row per exam; the first columns are the schema and the number of rows that there will be."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
         self.rows = csv.writer(sys.stdout, lineterminator="\n")
-        columns = ["schema", "exam", "status", *(f"p_{name}" for name in header.classes)]
+        columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
         columns += ["predicted", "entropy", "spread", "reason"]
         self.rows.writerow(columns + (["patient", *header.views] if header.identified else []))
 
     def write(self, record: dict[str, Any]) -> None:
         found = record.get("probabilities", {})
-        row = [SCHEMA, record["exam"], record["status"], *(found.get(name) for name in self.header.classes)]
+        row = [SCHEMA, self.header.total, record["exam"], record["status"]]
+        row += [found.get(name) for name in self.header.classes]
         row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
         if self.header.identified:
             row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
         self.rows.writerow(row)
         sys.stdout.flush()
 
-    def close(self) -> None:
+    def close(self, error: str | None) -> None:
         pass
 
 
@@ -128,9 +152,11 @@ class _Table:
             cells += [record["patient"], ", ".join(record["images"].values())]
         self.rows.append(tuple(cells))
 
-    def close(self) -> None:
+    def close(self, error: str | None) -> None:
         if not self.rows:
             return
+        if error is not None:
+            console.note(f"ended early: {len(self.rows)} of {self.header.total} exams are predicted")
         columns = ["exam", *(f"p({name})" for name in self.header.classes), "predicted", "entropy"]
         columns += ["spread"] if self.header.answers > 1 else []
         columns += ["patient", "images"] if self.header.identified else []

@@ -41,12 +41,13 @@ def list_runs(
         )
         for run in found
     ]
-    console.print_table(("preset", "seed", "state", "val AUC (epoch)", "AUC", "run"), rows)
+    console.print_table(("preset", "seed", "state", "val AUC", "AUC", "run"), rows)
     for run in found:
         if run.problem:
             console.warn(run.problem)
     console.note(
-        "AUC: of the last gazekit evaluate, with its part of the split; gazekit runs compare shows more"
+        "val AUC: the best, with its epoch; AUC: of the last gazekit evaluate, of the test part if none is named; "
+        "gazekit runs compare shows more"
     )
 
 
@@ -110,7 +111,8 @@ def _auc(run: "RunSummary") -> str:
     if run.evaluation is None:
         return _NONE
     auc = run.evaluation["metrics"]["classification"].get("auc")
-    return f"{_interval(auc)} {run.evaluation['split']}"
+    part = run.evaluation["split"]
+    return _interval(auc) if part == "test" else f"{_interval(auc)} {part}"
 
 
 def _interval(measure: dict[str, float | None] | None) -> str:

@@ -67,18 +67,16 @@ def check_codecs() -> Iterator[Check]:
     from pydicom import uid
     from pydicom.pixels import get_decoder
 
-    for syntax in (
-        *(
-            uid.ExplicitVRLittleEndian,
-            uid.RLELossless,
-            uid.JPEGBaseline8Bit,
-            uid.JPEGLosslessSV1,
-            uid.JPEGLSLossless,
-        ),
-        *(uid.JPEG2000Lossless, uid.HTJ2KLossless),
-    ):
+    for name, syntax in {
+        "uncompressed": uid.ExplicitVRLittleEndian,
+        "RLE": uid.RLELossless,
+        "JPEG": uid.JPEGBaseline8Bit,
+        "JPEG lossless": uid.JPEGLosslessSV1,
+        "JPEG-LS": uid.JPEGLSLossless,
+        "JPEG 2000": uid.JPEG2000Lossless,
+        "JPEG 2000, high throughput": uid.HTJ2KLossless,
+    }.items():
         decoder = get_decoder(syntax)
-        name = syntax.name.split(" (")[0].split(",")[0]
         if decoder.is_available:
             by = ", ".join(decoder.available_plugins) or "pydicom"
             yield Check("codecs", name, "ok", f"by {by}")

@@ -15,7 +15,7 @@ class SystemPanel:
     Args:
         name: of the system.
         words: what it is, what it was compared with, what failed: a sentence each.
-        curves: its figures; empty if no run was finished.
+        curves: its figures, the curves of its trainings among them; empty if no run was finished.
         runs: its finished runs, in order: name and AUC.
     """
 

@@ -1,6 +1,6 @@
 """What the page of a study says: taken from its results and from the predictions of its runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gazekit.data.prepared import PreparedDataset
@@ -12,9 +12,11 @@ from gazekit.report.page import Section
 from gazekit.report.study_figures import study_figures
 from gazekit.report.study_page import StudyPage, SystemPanel
 from gazekit.report.study_table import StudyTable, study_table
+from gazekit.report.training_figure import training_figure
 from gazekit.study.folder import StudyFolder
 from gazekit.study.pooling import RunRecord, pool, read_run
 from gazekit.study.result import Pooled, StudyResult
+from gazekit.training.run_directory import RunDirectory
 
 _FIGURES = {
     "roc": ("ROC curves", "A ROC curve per system with its band, the reference behind it in grey."),
@@ -45,7 +47,16 @@ def study_page(folder: Path) -> StudyPage:
         f"{result.patients} patients ({classes}) by models that had not seen them. The reference "
         f"is {result.reference}.",
         figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
-        panels=[_panel(result, table, row.name, runs[row.name], pooled) for row in result.rows],
+        panels=[
+            _panel(
+                result,
+                table,
+                row.name,
+                runs[row.name],
+                [*_curves(result, row.name, pooled), *_training(folder, row.name, runs[row.name])],
+            )
+            for row in result.rows
+        ],
         facts={
             "Study": {
                 "systems": [row.name for row in result.rows],
@@ -79,7 +90,7 @@ def _panel(
     table: StudyTable,
     name: str,
     runs: Mapping[str, RunRecord],
-    pooled: Mapping[str, Pooled],
+    curves: Sequence[Section],
 ) -> SystemPanel:
     [row] = [row for row in result.rows if row.name == name]
     [line] = [line for line in table.blocks[0].lines if line.name == name]
@@ -91,7 +102,7 @@ def _panel(
     return SystemPanel(
         name=f"{name} (reference)" if name == result.reference else name,
         words=words,
-        curves=_curves(result, name, pooled),
+        curves=curves,
         runs=[(run, three(record.metrics.get("auc"))) for run, record in runs.items()],
     )
 
@@ -109,4 +120,21 @@ def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> lis
     return [
         Section(f"ROC curve of {name}", curves, f"ROC curve of {name}, with the reference.", "ROC curve"),
         Section(f"Calibration of {name}", calibration, f"Calibration of {name}.", "Calibration"),
+    ]
+
+
+def _training(folder: Path, name: str, runs: Mapping[str, RunRecord]) -> list[Section]:
+    """Loss terms and validation AUC of a system's finished runs."""
+    found = [RunDirectory(folder / "runs" / name / run).read_metrics() for run in runs]
+    trained = [metrics for metrics in found if metrics]
+    if not trained:
+        return []
+    count = f"{len(trained)} run{'' if len(trained) == 1 else 's'}"
+    return [
+        Section(
+            f"Training of {name}",
+            training_figure(*trained),
+            f"Loss terms and validation AUC of {name} by epoch, a line per run.",
+            f"Training, {count}",
+        )
     ]

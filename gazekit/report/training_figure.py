@@ -1,4 +1,4 @@
-"""The chart of a training: every loss term and the validation AUC."""
+"""The chart of trainings: every loss term and the validation AUC."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,40 +17,38 @@ _NOT_A_TERM = frozenset(
 )
 
 
-def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
+def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss terms and validation AUC by epoch, the selected epoch (the first with the best AUC) marked.
 
     Args:
-        metrics: the lines of ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
-            that is missing or None leaves a gap.
+        runs: each the lines of a ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
+            that is missing or None leaves a gap. Of several runs, each has a thin line in the colour of the term.
 
     Raises:
-        DataError: no epoch.
+        DataError: a run without an epoch.
     """
-    if not metrics:
+    if not runs or not all(runs):
         raise DataError("metrics.jsonl holds no epoch yet: let the training finish one")
-    epochs = [int(line["epoch"]) for line in metrics]
-    terms = [name for name in dict.fromkeys(k for line in metrics for k in line) if name not in _NOT_A_TERM]
     figure = Figure(figsize=(7.6, 5.2), dpi=150, layout="constrained")
     losses, scores = figure.subplots(2, 1, sharex=True, height_ratios=(1.15, 1))
-
-    curves = {_title(name): _series(metrics, name) for name in terms}
-    curves["classification, validation"] = _series(metrics, "val_loss")
-    for i, (title, values) in enumerate(curves.items()):
-        style = {"linestyle": (0, (3, 2))} if title.endswith("validation") else {}
-        losses.plot(
-            epochs,
-            values,
-            color=SERIES[i % len(SERIES)],
-            linewidth=1.8,
-            label=title,
-            **_dots(epochs),
-            **style,
-        )
+    line = {"linewidth": 1.8} if len(runs) == 1 else {"linewidth": 0.9, "alpha": 0.7}
+    names = dict.fromkeys(name for metrics in runs for epoch in metrics for name in epoch)
+    for i, name in enumerate([*(name for name in names if name not in _NOT_A_TERM), "val_loss"]):
+        dashed = {"linestyle": (0, (3, 2))} if name == "val_loss" else {}
+        for k, metrics in enumerate(runs):
+            losses.plot(
+                _epochs(metrics),
+                _series(metrics, name),
+                color=SERIES[i % len(SERIES)],
+                label=_title(name) if k == 0 else None,
+                **line,
+                **_dots(metrics),
+                **dashed,
+            )
     losses.set_ylabel("Loss (mean over exams)")
     losses.set_ylim(bottom=min(0.0, losses.get_ylim()[0]))
     key(losses)
-    _mark_selected(scores, epochs, _series(metrics, "val_auc"))
+    _draw_scores(scores, runs, line)
     scores.set_xlabel("Epoch")
     scores.set_ylabel("Validation AUC")
     for axes in (losses, scores):
@@ -59,15 +57,29 @@ def training_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _mark_selected(axes: Axes, epochs: list[int], aucs: list[float]) -> None:
-    axes.plot(epochs, aucs, color=SERIES[0], linewidth=1.8, **_dots(epochs))
+def _draw_scores(axes: Axes, runs: Sequence[Sequence[Mapping[str, Any]]], line: Mapping[str, Any]) -> None:
+    lowest, marked = 0.5, 0
+    for metrics in runs:
+        epochs, aucs = _epochs(metrics), _series(metrics, "val_auc")
+        axes.plot(epochs, aucs, color=SERIES[0], **line, **_dots(metrics))
+        if np.isfinite(aucs).any():
+            best = int(np.nanargmax(aucs))
+            words = (
+                f"selected: epoch {epochs[best]}, AUC {aucs[best]:.3f}"
+                if len(runs) == 1
+                else "selected, of each run"
+            )
+            size, label = (8 if len(runs) == 1 else 5), (words if marked == 0 else None)
+            axes.plot(epochs[best], aucs[best], "o", markersize=size, color=SERIES[1], label=label)
+            lowest, marked = min(lowest, float(np.nanmin(aucs))), marked + 1
     axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
-    axes.set_ylim(min(0.45, np.nanmin([*aucs, 0.5]) - 0.05), 1.03)
-    if np.isfinite(aucs).any():
-        best = int(np.nanargmax(aucs))
-        words = f"selected: epoch {epochs[best]}, AUC {aucs[best]:.3f}"
-        axes.plot(epochs[best], aucs[best], "o", markersize=8, color=SERIES[1], label=words)
+    axes.set_ylim(min(0.45, lowest - 0.05), 1.03)
+    if marked:
         key(axes)
+
+
+def _epochs(metrics: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [int(line["epoch"]) for line in metrics]
 
 
 def _series(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
@@ -75,9 +87,9 @@ def _series(metrics: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def _title(name: str) -> str:
-    return "total" if name == "loss" else name.replace("_", " ")
+    return {"loss": "total", "val_loss": "classification, validation"}.get(name, name.replace("_", " "))
 
 
-def _dots(epochs: list[int]) -> dict[str, Any]:
+def _dots(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Few epochs are shown as points too: one alone would be no line."""
-    return {"marker": "o", "markersize": 3} if len(epochs) < 10 else {}
+    return {"marker": "o", "markersize": 3} if len(metrics) < 10 else {}

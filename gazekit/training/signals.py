@@ -1,7 +1,8 @@
-"""How a training, or a study of many, is asked to stop."""
+"""How a training, a study of many, or a prediction is asked to stop."""
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -50,3 +51,13 @@ def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the work by SystemExit, code 143 as the shell has it, so that what is open is closed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
