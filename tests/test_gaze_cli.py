@@ -193,6 +193,25 @@ def test_thresholds_and_options_reach_the_detection_and_the_reader(images: Path,
     assert usual["fixations"][0]["duration_ms"] is None
 
 
+def test_of_recordings_in_one_file_the_image_says_which(images: Path, tmp_path: Path) -> None:
+    both, places = tmp_path / "both.csv", [bright(images, f"e003_{view}") for view in VIEWS]
+    names = ("e003_cc.dcm", "E003_MLO.png")  # without its suffix, and whatever the case
+    shown = [[25 * value for value in place] for place in places]  # as displayed 800 px high
+    both.write_text("".join(f"D:\\{n};1;{[at] * 9};[];(0, 0)\n" for n, at in zip(names, shown, strict=True)))
+    for view, (x, y) in zip(VIEWS, places, strict=True):
+        image, out = images / f"e003_{view}.png", tmp_path / f"{view}.png"
+        (found,) = json.loads(gazekit("gaze", "fixations", both, "--image", image, "--json").stdout)[
+            "recordings"
+        ]
+        assert (found["fixations"][0]["x"], found["fixations"][0]["y"]) == pytest.approx((x, y))
+        gazekit("gaze", "heatmap", both, image, out)
+        drawn = np.asarray(Image.open(out)).astype(int)
+        hottest = np.unravel_index((drawn[..., 0] - drawn[..., 2]).argmax(), drawn.shape[:2])
+        assert hottest == pytest.approx((y, x), abs=2)
+    said = gazekit("gaze", "heatmap", both, images / "e001_cc.png", tmp_path / "x.png", code=3).stderr
+    assert "found 2: " in said and "(image e003_cc.dcm)" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

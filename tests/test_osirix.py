@@ -1,6 +1,7 @@
 """Regions of OsiriX: what INbreast holds, and property lists that are damaged or hostile."""
 
 import plistlib
+from time import process_time
 
 import pytest
 from gazekit_datasets import osirix
@@ -62,6 +63,15 @@ def test_files_that_hold_no_regions(path, content, message):
     with pytest.raises(DataError, match=message) as caught:
         read_regions(path)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("start", [b"", b"<plist><", b"<plist><!--", b"<plist><string>"])
+def test_a_piece_without_end_is_refused_at_once(path, start):
+    path.write_bytes(start + b"a" * 2**22)
+    begin = process_time()
+    with pytest.raises(DataError, match="not an XML property list, or damaged"):
+        read_regions(path)
+    assert process_time() - begin < 3, "looked through again with each part, it takes minutes"
 
 
 @pytest.mark.parametrize(

@@ -24,17 +24,18 @@ def heatmap(
     out: Annotated[Path, typer.Argument(help="PNG file to write.")],
     view: Annotated[
         str | None,
-        typer.Option(help="View to draw when the file holds several.", show_default="the only one"),
+        typer.Option(help="View to draw when the file holds several.", show_default="that of the image"),
     ] = None,
     exam: Annotated[
         str | None,
-        typer.Option(help="Exam to draw when the file holds several.", show_default="the only one"),
+        typer.Option(help="Exam to draw when the file holds several.", show_default="that of the image"),
     ] = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
 ) -> None:
     """Draw the gaze heat map of a recording over its image, and print what was found in it.
 
+    Of a file with several recordings it is the one that names the image, or that of --exam and --view.
     The width of a fixation is --set fixations.sigma_degrees; a degree is 30/800 of the image's height where the
     recording does not say how long it is.
     """
@@ -45,10 +46,11 @@ def heatmap(
     from gazekit.data.image import read_image
     from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
+    from gazekit.gaze.names import looking_at
     from gazekit.report.overlay import overlay
 
     readers, detection = readers_and_settings(gaze_format, settings)
-    found = _only(read_recordings(recording, readers), recording, exam, view)
+    found = _only(looking_at(read_recordings(recording, readers), image), recording, exam, view)
     pixels = read_image(image).pixels  # [H, W]
     height, width = pixels.shape
     fixations = fixations_of(found, image_height=height, image_width=width, settings=detection)
@@ -74,8 +76,9 @@ def _only(every: "list[Recording]", file: Path, exam: str | None, view: str | No
 
     found = [each for each in every if view in (None, each.view) and exam in (None, each.exam_id)]
     if len(found) != 1:
-        what = ", ".join(f"exam {each.exam_id} view {each.view}" for each in found[:5]) or "none"
+        what = "; ".join(map(str, found[:3])) or "none"
         raise DataError(
-            f"{file}: expected one recording to draw, found {len(found)} ({what}); use --exam and --view"
+            f"{file}: expected one recording to draw, found {len(found)}: {what}; use --exam and --view, or the image "
+            "that the recording names"
         )
     return found[0]

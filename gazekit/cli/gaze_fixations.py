@@ -29,7 +29,8 @@ def fixations(
     image: Annotated[
         Path | None,
         typer.Option(
-            help="The image that was looked at: coordinates become its pixels, and bound the fixations."
+            help="The image that was looked at: coordinates become its pixels, and bound the fixations. Of recordings "
+            "that name images, those of this one are taken."
         ),
     ] = None,
     exam: Annotated[str | None, typer.Option(help="Only the recordings of this exam.")] = None,
@@ -48,11 +49,13 @@ def fixations(
     from gazekit.data.index import write_table
     from gazekit.errors import DataError
     from gazekit.gaze.check import check_recording
+    from gazekit.gaze.names import looking_at
 
     readers, detection = readers_and_settings(gaze_format, settings)
+    every = read_recordings(recordings, readers)
     chosen = [
         r
-        for r in read_recordings(recordings, readers)
+        for r in (every if image is None else looking_at(every, image))
         if exam in (None, r.exam_id) and view in (None, r.view)
     ]
     if not chosen:

@@ -1,6 +1,6 @@
 """A table that says which image is meant by the names that recordings use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
@@ -37,6 +37,20 @@ def named_by(recordings: Iterable[Recording], names: dict[str, tuple[str, str]])
     A name counts whole, or without its suffix; case does not matter.
     """
     return [_named(recording, names) for recording in recordings]
+
+
+def looking_at(recordings: Sequence[Recording], image: Path) -> list[Recording]:
+    """The recordings that name an image file, with or without its suffix; all of them where none does.
+
+    Case and folders do not matter.
+    """
+    wanted = {image.name.casefold(), image.stem.casefold()}
+    found = []
+    for recording in recordings:
+        path = PureWindowsPath(recording.image or "")  # splits at / and at \
+        if wanted & {path.name.casefold(), path.stem.casefold()}:
+            found.append(recording)
+    return found or list(recordings)
 
 
 def _named(recording: Recording, names: dict[str, tuple[str, str]]) -> Recording:

@@ -1,5 +1,6 @@
 """Any folder of images with a table of exams."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ NEEDED = ("exam_id", "patient_id", "label")
 OPTIONAL = ("split", "laterality", "dataset")
 SPLITS = ("train", "val", "test")
 SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
+_LONGEST_NAME, _LONGEST_PATH = 255, 1000
 SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
 
 Row = Mapping[str, str]
@@ -56,7 +58,7 @@ class Folder:
             first = seen.setdefault(row["exam_id"], where)
             if first != where:
                 raise DataError(
-                    f"{where}: exam_id '{row['exam_id']}' comes again, first in row {first.rpartition(' ')[2]}; "
+                    f"{where}: exam_id {row['exam_id'][:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
                     "expected it once"
                 )
             yield self._exam(row, where, root, views)
@@ -67,22 +69,22 @@ class Folder:
                 raise DataError(f"{where}: {name} is empty; expected a value in every row")
         if self.classes is not None and row["label"] not in self.classes:
             raise DataError(
-                f"{where}: label '{row['label']}' is none of the classes {', '.join(self.classes)}"
+                f"{where}: label {row['label'][:60]!r} is none of the classes {', '.join(self.classes)}"
             )
         split = row.get("split")
         if split is not None and split not in SPLITS:
-            raise DataError(f"{where}: split is '{split}'; expected {', '.join(SPLITS)} in every row")
+            raise DataError(f"{where}: split is {split[:60]!r}; expected {', '.join(SPLITS)} in every row")
         side = row.get("laterality", "").lower()
         if side not in SIDES:
-            raise DataError(f"{where}: laterality is '{row['laterality']}'; expected L, R or nothing")
+            raise DataError(f"{where}: laterality is {row['laterality'][:60]!r}; expected L, R or nothing")
         side_letter = SIDES[side]
-        gaze = _paths(row, root, views, "_gaze")
-        masks = _paths(row, root, views, "_mask")
+        gaze = _paths(row, where, root, views, "_gaze")
+        masks = _paths(row, where, root, views, "_mask")
         return Exam(
             exam_id=row["exam_id"],
             patient_id=row["patient_id"],
             label=row["label"],
-            images=_paths(row, root, views, ""),
+            images=_paths(row, where, root, views, ""),
             gaze=gaze,
             masks={view: (MaskFile(path),) for view, path in masks.items()},
             gaze_reader=self.gaze_reader if gaze else None,
@@ -123,12 +125,25 @@ def _find_views(table: Path, root: Path, columns: list[str], rows: list[Row]) ->
 
 def _names_images(root: Path, cells: list[str]) -> bool:
     first = next((cell for cell in cells if cell), "")
-    return first.lower().endswith(SUFFIXES) or (first != "" and _path(root, first).is_file())
+    is_there = first != "" and not _is_too_long(first) and _path(root, first).is_file()
+    return is_there or first.lower().endswith(SUFFIXES)
 
 
-def _paths(row: Row, root: Path, views: tuple[str, ...], ending: str) -> dict[str, Path]:
+def _paths(row: Row, where: str, root: Path, views: tuple[str, ...], ending: str) -> dict[str, Path]:
+    """The paths of a row by view. Raises: DataError for one that no file can have."""
     cells = {view: row.get(f"{view}{ending}", "") for view in views}
+    for view, cell in cells.items():
+        if _is_too_long(cell):
+            raise DataError(
+                f"{where}: {view}{ending} is {cell[:60]!r} …, {len(cell)} letters; expected the path of a file"
+            )
     return {view: _path(root, cell) for view, cell in cells.items() if cell}
+
+
+def _is_too_long(cell: str) -> bool:
+    """Whether file systems have no such names; asking them for one is an error of theirs."""
+    parts = cell.replace("\\", "/").split("/")
+    return len(cell) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
 
 
 def _path(root: Path, cell: str) -> Path:

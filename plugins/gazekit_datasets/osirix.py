@@ -2,6 +2,7 @@
 
 import plistlib
 import re
+import xml.parsers.expat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from gazekit.errors import DataError
 
 MAXIMUM_BYTES = 64 * 2**20
 """Larger files are refused; those of INbreast have a few megabytes at most."""
+MAXIMUM_PIECE = 2**16
 _FARTHEST = 100_000.0
 _NUMBER = r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?)\s*"
 _POINT = re.compile(rf"\({_NUMBER},{_NUMBER}\)")
@@ -58,6 +60,7 @@ def _property_list(path: Path) -> dict[str, Any]:
             f"{path}: larger than {MAXIMUM_BYTES // 2**20} MiB; expected the regions of one image"
         )
     try:
+        _check_pieces(content)
         # the parser refuses entities, and with them files that grow without limit
         found = plistlib.loads(content, fmt=plistlib.FMT_XML)
     except Exception:  # on damaged files it raises whatever its steps do
@@ -65,6 +68,22 @@ def _property_list(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path}: not the regions of an image; expected a dictionary with Images")
     return found
+
+
+def _check_pieces(content: bytes) -> None:
+    """Raise where a tag, comment or line of text is longer than any of the set.
+
+    The parser of property lists is fed in small parts, and its library (before 2.6) looks through an unfinished piece
+    again with each of them: one piece of 64 MiB takes half an hour. In one part it takes a moment.
+    """
+    parser = xml.parsers.expat.ParserCreate()
+    parser.DefaultHandler = _check_piece
+    parser.Parse(content, True)
+
+
+def _check_piece(text: str) -> None:
+    if len(text) > MAXIMUM_PIECE:
+        raise ValueError(f"a piece of {len(text)} letters")
 
 
 def _region(region: Any, where: str) -> Region:

@@ -23,7 +23,9 @@ SIDES = {"L": "L", "R": "R"}
 VIEWS = {"CC": "cc", "MLO": "mlo"}
 SPLITS = {"training": "train", "test": "test"}
 COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads", "split")
-_ID = re.compile(r"\w[\w.-]*", re.ASCII)
+FARTHEST = 100_000.0
+"""Corners of boxes further out, in pixels, are refused."""
+_ID = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
 
 
 class VinDrMammo:
@@ -95,7 +97,7 @@ def _read_boxes(table: Path) -> Mapping[str, list[Outline]]:
         left, top, right, bottom = (row.number(side, may_be_lost=True) for side in BOX)
         if all(map(math.isnan, (left, top, right, bottom))):
             continue  # a row that says that there is no finding
-        if not (left < right and top < bottom):
+        if not (-FARTHEST < left < right < FARTHEST and -FARTHEST < top < bottom < FARTHEST):
             raise DataError(
                 f"{row.where}: the box is {left, top, right, bottom}; expected xmin < xmax and ymin < ymax"
             )

@@ -34,8 +34,12 @@ _NEEDED = (
 _SIDES = {"LEFT": "L", "RIGHT": "R"}
 _VIEWS = {"CC": "cc", "MLO": "mlo"}
 _IS_MALIGNANT = {"MALIGNANT": True, "BENIGN": False, "BENIGN_WITHOUT_CALLBACK": False}
+_WORDS = {"left or right breast": _SIDES, "image view": _VIEWS, "pathology": _IS_MALIGNANT}
+"""Column → what its cells may be."""
 _PARTS = {"train": "Training", "test": "Test"}
-UID = re.compile(r"\d+(\.\d+)+")
+_LONGEST_NAME = 64
+_IDENTIFIER = re.compile(r"\w{1,40}", re.ASCII)
+UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +102,12 @@ def read_table(path: Path, kind: Kind, part: Part) -> Iterator[Abnormality]:
 
 
 def _abnormality(row: Row, kind: Kind, part: Part) -> Abnormality:
-    side, view = row["left or right breast"], row["image view"]
-    subject = f"{kind.capitalize()}-{_PARTS[part]}_{row.word('patient_id')}_{side}_{view}"
-    lesion = f"{subject}_{row.word('abnormality id')}"
-    pathology = row["pathology"]
-    for column, known in (
-        ("left or right breast", _SIDES),
-        ("image view", _VIEWS),
-        ("pathology", _IS_MALIGNANT),
-    ):
+    for column, known in _WORDS.items():
         if row[column] not in known:
             raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected {', '.join(known)}")
+    side, view, pathology = (row[column] for column in _WORDS)
+    subject = f"{kind.capitalize()}-{_PARTS[part]}_{_identifier(row, 'patient_id')}_{side}_{view}"
+    lesion = f"{subject}_{_identifier(row, 'abnormality id')}"
     return Abnormality(
         patient_id=row["patient_id"],
         side=_SIDES[side],
@@ -121,9 +120,17 @@ def _abnormality(row: Row, kind: Kind, part: Part) -> Abnormality:
     )
 
 
+def _identifier(row: Row, column: str) -> str:
+    word = row.word(column)
+    if not _IDENTIFIER.fullmatch(word):
+        raise DataError(f"{row.where}: {column} is {word[:40]!r}; expected letters and digits")
+    return word
+
+
 def _series(row: Row, column: str, subject: str) -> Series:
     path = row[column].split("/")
-    if len(path) != 4 or path[0] != subject or not (UID.fullmatch(path[1]) and UID.fullmatch(path[2])):
+    is_known = len(path) == 4 and path[0] == subject and len(path[3]) <= _LONGEST_NAME
+    if not (is_known and UID.fullmatch(path[1]) and UID.fullmatch(path[2])):
         raise DataError(
             f"{row.where}: {column} is {row[column][:200]!r}; expected {subject}/STUDY/SERIES/FILE, the two in the "
             "middle unique identifiers"

@@ -115,7 +115,9 @@ class Layout:
         degree = recording.pixels_per_degree
         if degree is not None:
             degree *= original[1] / height
-        return replace(recording, x=x, y=y, on_screen=False, pixels_per_degree=degree)
+        # the media may be an export of the image in another size
+        size = {"display_width": original[0], "display_height": original[1]}
+        return replace(recording, x=x, y=y, on_screen=False, pixels_per_degree=degree, **size)
 
 
 def _fixation_columns(path: Path, columns: Sequence[str]) -> FixationColumns:
