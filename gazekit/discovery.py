@@ -62,7 +62,7 @@ def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object
     key = f"{origin.distribution}:{origin.plugin}"
     with warnings.catch_warnings(record=True) as caught:
         try:
-            with foreign_code():
+            with foreign_code(origin):
                 plugin = load()
             _check_version(plugin)
             warnings.simplefilter("always")  # of a hook that will go, whatever the filters say

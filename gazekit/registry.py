@@ -55,12 +55,17 @@ class Registry:
             raise self._unknown(kind, name, table)
         first, *others = table[name]
         if others:
-            owners = " and ".join(str(c.provenance) for c in table[name])
-            raise PluginError(
-                f"{in_words(kind)} '{name}' is offered by {owners}; neither wins. "
-                f"Disable one with GAZEKIT_DISABLE={first.provenance.distribution}"
-            )
+            raise PluginError(_contest(table[name]))
         return first
+
+    def contests(self) -> list[str]:
+        """Names that are offered more than once, with those who do; of the kinds that were asked for so far."""
+        return [
+            _contest(offered)
+            for table in self._tables.values()
+            for offered in table.values()
+            if len(offered) > 1
+        ]
 
     def create(self, kind: str, name: str, *context: Any, **options: Any) -> Any:
         """Make a component from its context and options; options are checked against its signature."""
@@ -157,7 +162,7 @@ class Registry:
             origin = self.provenance[plugin_name]
             others = [p for _, p in self.manager.list_name_plugin() if p is not plugin]
             try:
-                with foreign_code():
+                with foreign_code(origin):
                     answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
                 for name, value in _mapping(answers[0] if answers else {}).items():
                     self._admit(table, Component(kind, name, value, origin))
@@ -184,6 +189,15 @@ class Registry:
         failed = "".join(f" Not loaded: {failure}." for failure in failures)
         error = PluginError if failures and not near else ConfigurationError
         return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
+
+
+def _contest(offered: list[Component]) -> str:
+    """Who offers one name, and what to do."""
+    first, owners = offered[0], " and ".join(str(each.provenance) for each in offered)
+    return (
+        f"{in_words(first.kind)} '{first.name}' is offered by {owners}; neither wins. "
+        f"Disable one with GAZEKIT_DISABLE={first.provenance.distribution}"
+    )
 
 
 def _mapping(answer: Any) -> Mapping[Any, Any]:

@@ -23,6 +23,14 @@ _CONTRACTS = {
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
 """Small ones, for the tests."""
+_SLOTS = {
+    "backbone": "backbone.use={}",
+    "fusion": "fusion.vectors.use={}",
+    "attention_map": "attention_map.use={}",
+    "alignment_loss": "gaze.alignment_loss.use={}",
+    "dataset": "data.dataset.use={} --set gaze=none",
+}
+"""Where a preset names a component of the kind; none names a gaze reader."""
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
@@ -65,20 +73,34 @@ def distribution_name(name: str) -> str:
 
 
 def _words(kind: str, name: str) -> dict[str, str]:
-    preset = _preset(kind)
-    use = f"gazekit train --preset {_stem(preset)}_{name}" if preset else "gazekit gaze validate RECORDINGS"
+    package = f"gazekit_{name}"
+    preset, distribution = _preset(kind), distribution_name(name)
+    if preset:
+        own = f"{_stem(preset)}_{name}"
+        quick = f"gazekit train --preset mammonet_small --set {_SLOTS[kind].format(name)}"
+        check, usage = distribution, f"{quick}  # in minutes\ngazekit train --preset {own}"
+        note = f"`{package}/presets/{own}.toml` is a preset that uses it."
+    else:
+        check = f"{distribution} --sample {name}=tests/sample.json"
+        usage = "gazekit gaze validate tests  # finds sample.json by its content"
+        note = (
+            "It brings no preset, for a preset names no reader: the format of a file is told by its content. "
+            "Its example is `tests/sample.json`; put a real recording in its place."
+        )
     return {
         "name": name,
         "class_name": "".join(part.capitalize() for part in name.split("_")),
         "kind": kind,
         "kind_words": in_words(kind),
-        "package": f"gazekit_{name}",
-        "distribution": distribution_name(name),
+        "package": package,
+        "distribution": distribution,
         "hook": HOOKS[kind],
         "hooks": str(hookspecs.VERSION),
         "contract": _CONTRACTS[kind],
         "options": _OPTIONS.get(kind, ""),
-        "usage": use,
+        "check": check,
+        "usage": usage,
+        "note": note,
         "gazekit_version": __version__,
     }
 

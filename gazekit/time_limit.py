@@ -27,7 +27,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def over(_signal: int, _frame: FrameType | None) -> None:
-        raise TookTooLong(f"took longer than {seconds:g} s")
+        raise TookTooLong(f"took longer than {seconds:g} s; GAZEKIT_PLUGIN_TIMEOUT sets another limit")
 
     began = time.monotonic()
     handler = signal.signal(signal.SIGALRM, over)

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
+import gazekit_components
 import pluggy
 import pytest
 from command_line import TINY, gazekit
@@ -12,7 +14,10 @@ from conftest import MakeDistribution
 
 import gazekit as package
 from gazekit import hookspecs
+from gazekit.component import Provenance
 from gazekit.data.prepared import PreparedDataset
+from gazekit.discovery import add_plugin
+from gazekit.registry import Registry
 
 FUSION = """
 import torch, gazekit
@@ -146,8 +151,26 @@ def test_a_hang_at_import_and_in_a_hook_is_cut_off(distribution: MakeDistributio
     assert "warning: plugin 'hangs' of hangs 0.1: entry point 'hangs_module': TookTooLong" in said.stderr
     assert "warning: plugin 'lingers' of lingers 0.2: hook gazekit_fusions: TookTooLong" in said.stderr
     assert "concat" in said.stdout
+    used = gazekit(
+        *("presets", "show", "mammonet", "--set", "fusion.vectors.use=hangs"),
+        code=1,
+        GAZEKIT_PLUGIN_TIMEOUT="1.5",
+    )
+    assert "error: " in used.stderr and "of hangs 0.1" in used.stderr and "TookTooLong" in used.stderr
     quick = gazekit("plugins", "list", GAZEKIT_DISABLE="hangs,lingers", GAZEKIT_PLUGIN_TIMEOUT="1e9")
     assert quick.stderr == "" and "disabled" in quick.stdout
+
+
+def test_a_slow_machine_costs_none_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> object:
+        time.sleep(0.3)
+        return gazekit_components
+
+    monkeypatch.setenv("GAZEKIT_PLUGIN_TIMEOUT", "0.1")
+    for distribution, failures in (("gazekit", 0), ("of_a_stranger", 1)):
+        registry = Registry(package.load_registry(disable=["*", "gazekit"]).manager)
+        add_plugin(registry, Provenance("slow", distribution, "1.0"), slow, where="a test")
+        assert len(registry.failures) == failures, registry.failures
 
 
 def test_native_code_that_hangs_ends_the_process(tmp_path: Path) -> None:
@@ -174,7 +197,9 @@ def test_two_versions_installed(distribution: MakeDistribution, tmp_path: Path) 
 def test_a_name_offered_twice(distribution: MakeDistribution) -> None:
     distribution("bad", "0.3", FUSION)
     distribution("worse", "0.4", FUSION)
-    assert gazekit("plugins", "list", "--kind", "fusion").stdout.count("offered twice") == 2
+    unused = gazekit("plugins", "list", "--kind", "fusion")
+    assert unused.stdout.count("offered twice") == 2
+    assert unused.stderr.startswith("warning: fusion 'bad' is offered by bad 0.3 and worse 0.4; neither wins")
     used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
     assert "is offered by bad 0.3 and worse 0.4; neither wins" in used.stderr
     good = gazekit(

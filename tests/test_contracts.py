@@ -1,6 +1,7 @@
 """Every registered component keeps the contract of its kind, and each promise can be broken."""
 
 import random
+import unittest
 from typing import Any
 
 import gazekit_baselines
@@ -188,6 +189,14 @@ class KnowsItsViews(_Fusion):
         return self.sign * super().forward(vectors)
 
 
+class SortsItsViews(_Fusion):
+    """The views have the order of the alphabet, whatever the preset says."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        ordered = [vectors[view] for view in sorted(vectors)]
+        return super().forward(vectors) + self.linear(ordered[0])
+
+
 class TakesItsInputsAway(_Fusion):
     def forward(self, vectors: Views) -> Tensor:
         fused = super().forward(vectors)
@@ -310,6 +319,13 @@ class DetachedMap(_Map):
         return {view: each.detach() for view, each in super().__call__(output, target).items()}
 
 
+class SortedMaps(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        maps = super().__call__(output, target)
+        first = min(maps)
+        return {view: each * (2 if view == first else 1) for view, each in maps.items()}
+
+
 class FreesTheGraph(_Map):
     def __call__(self, output: Output, target: Tensor) -> Views:
         torch.autograd.grad(output.logits.square().sum(), list(output.pooled.values()))
@@ -382,6 +398,7 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", Remembers, "called twice"),
         ("fusion", OtherRandomNumbers, "the same results from the same seed"),
         ("fusion", KnowsItsViews, "whatever the views are called"),
+        ("fusion", SortsItsViews, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
         ("fusion", UsesParametersSometimes, "every parameter to take part in every step"),
         ("fusion", TakesItsInputsAway, r"leave its inputs as they are; came: \[\]"),
         ("fusion", WrongWidth, r"fused of shape \[1, 5\]; came: \[1, 4\]"),
@@ -398,6 +415,7 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", ShrinksMaps, r"only of shape \[1, 6, 8, 6\]"),
         ("fusion", UndeclaredView, r"results for \['stack'\]"),
         ("attention_map", DetachedMap, "differentiable"),
+        ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
         ("attention_map", FreesTheGraph, "a graph of the logits"),
         ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
         ("alignment_loss", Reduces, r"loss of shape \[1\]"),
@@ -410,6 +428,60 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
 def test_each_promise_can_be_broken(kind: str, cls: type[Any], promised: str) -> None:
     with pytest.raises(AssertionError, match=rf"{cls.__name__} promises .*{promised}"):
         check_component(kind, cls)
+
+
+class CallsAutocast(_Loss):
+    """Asks for autocast by the device's name, which ``meta`` does not know."""
+
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        with torch.autocast(attention.device.type, enabled=False):
+            return super().forward(attention.to(torch.promote_types(attention.dtype, torch.float32)), gaze)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "unchecked"),
+    [
+        ("alignment_loss", CallsAutocast, {"test_devices": "'meta' has no autocast"}),
+        ("alignment_loss", _Loss, {}),
+        ("attention_map", _Map, {}),
+        ("fusion", _Fusion, {}),
+        ("backbone", _Backbone, {}),
+    ],
+)
+def test_what_cannot_be_checked_is_not_said_to_be_kept(
+    kind: str, cls: type[Any], unchecked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tests = contract(kind, cls)
+    expected = dict(unchecked)
+    if kind == "alignment_loss":
+        expected |= dict.fromkeys(
+            ("test_gradient_of_parameters", "test_several_processes"), "it has no parameters"
+        )
+    found = {}
+    for name in tests.promises(all_of_them=False):
+        try:
+            getattr(tests(), name)()
+        except unittest.SkipTest as reason:
+            found[name] = str(reason)
+    assert found.keys() == expected.keys()
+    assert all(expected[name] in reason for name, reason in found.items())
+
+
+def test_each_of_our_own_is_tried_on_another_device() -> None:
+    for kind, cls, options in (case.values for case in CASES):
+        try:
+            contract(kind, cls, **options)().test_devices()
+        except unittest.SkipTest as reason:
+            pytest.fail(f"{cls.__name__}: {reason}")
+
+
+def test_a_gradient_that_is_cut_is_not_checked() -> None:
+    tests = contract("fusion", WrongGradient)
+    tests.stops_gradients = True
+    with pytest.raises(unittest.SkipTest, match="cut on purpose"):
+        tests().test_gradients()
+    tests().test_double_precision()
 
 
 def test_an_option_without_a_default_is_no_schema() -> None:

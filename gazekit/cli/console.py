@@ -150,7 +150,7 @@ def blaming_plugins() -> Iterator[None]:
 
 
 def warn_of_failures() -> None:
-    """A warning for each plugin that could not be loaded, once the command is done."""
+    """A warning for each plugin that could not be loaded and each name offered twice, once the command is done."""
     if registry.cache_info().currsize:
-        for failure in registry().failures:
-            warn(f"{failure}")
+        for said in (*map(str, registry().failures), *registry().contests()):
+            warn(said)

@@ -11,7 +11,11 @@ from gazekit.cli import console
 if TYPE_CHECKING:
     from gazekit.testing.check import Result
 
-_MARKS = {"ok": "[green]ok[/green]", "failed": "[red]FAILED[/red]", "skipped": "[yellow]skipped[/yellow]"}
+_MARKS = {
+    "ok": "[green]ok[/green]",
+    "failed": "[red]FAILED[/red]",
+    "not checked": "[yellow]not checked[/yellow]",
+}
 
 
 def check(
@@ -55,9 +59,9 @@ def check(
     else:
         found = _print(results)
     broken = sum(result.status == "failed" for result in found)
-    skipped = sum(result.status == "skipped" for result in found)
+    unknown = sum(result.status == "not checked" for result in found)
     console.note(
-        f"{distribution}: {len(found) - broken - skipped} promises kept, {broken} broken, {skipped} skipped"
+        f"{distribution}: {len(found) - broken - unknown} promises kept, {broken} broken, {unknown} not checked"
     )
     if broken or not found:
         raise typer.Exit(1)

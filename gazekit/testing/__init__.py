@@ -65,7 +65,9 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
 
 
 def check_component(kind: str, component: type[Any], /, **options: Any) -> None:
-    """Check all that is promised, but for what takes seconds (``torch.compile``).
+    """Check all that is promised, but for what takes seconds (``torch.compile``) and what cannot be checked here.
+
+    ``gazekit plugins check`` and the classes of ``contract`` say what was not checked, and why.
 
     Args:
         kind, component, options: as for ``contract``.

@@ -1,15 +1,15 @@
 """The contract of attention maps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from gazekit.testing.contract import FunctionContract
-from gazekit.testing.fusion import CHANNELS, VIEWS
-from gazekit.testing.promises import EXAMS, Case, check_shapes, promise, random_tensor
+from gazekit.testing.contract import FunctionContract, for_each_case
+from gazekit.testing.fusion import CHANNELS, ODD_NAMES, VIEWS, numbered
+from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
 from gazekit.types import Output, Views
 
 
@@ -25,11 +25,19 @@ class AttentionMapContract(FunctionContract):
             (VIEWS[0], 1, 1),
             *((each, k, EXAMS) for each in VIEWS for k in (1, 3)),
         ):
-            yield Case(
-                partial(self._with_head, outputs, len(views)),
-                {view: random_tensor(exams, CHANNELS, 5, 4, seed=seed) for seed, view in enumerate(views)},
-                f"views {', '.join(views)}; {exams} exams; {outputs} logits",
-            )
+            yield self.case(views, outputs, exams)
+
+    def typical(self) -> Case:
+        """Two views, three logits."""
+        return self.case(VIEWS[1], 3)
+
+    def case(self, views: Sequence[str], outputs: int, exams: int = EXAMS) -> Case:
+        """A case with these views and so many logits."""
+        return Case(
+            partial(self._with_head, outputs, len(views)),
+            {view: random_tensor(exams, CHANNELS, 5, 4, seed=seed) for seed, view in enumerate(views)},
+            f"views {', '.join(views)}; {exams} exams; {outputs} logits",
+        )
 
     def _with_head(self, outputs: int, views: int) -> nn.Module:
         return _Explained(self.make(), nn.Linear(CHANNELS * views, outputs))
@@ -44,6 +52,15 @@ class AttentionMapContract(FunctionContract):
         except RuntimeError as error:
             promise(self.component, "a graph of the logits that the other losses can still use", False, error)
         return maps
+
+    @for_each_case()
+    def test_view_names(self, case: Case, component: Any) -> None:
+        """The same maps whatever the views are called: by odd names, and by their own in the other order."""
+        expected = numbered(self.call(component, case.inputs))
+        for names in (ODD_NAMES[: len(case.inputs)], tuple(reversed(case.inputs))):
+            renamed = dict(zip(names, case.inputs.values(), strict=True))
+            promised = f"the same maps whatever the views are called, e.g. {list(names)}"
+            check_equal(self.component, promised, expected, numbered(self.call(component, renamed)))
 
 
 class _Explained(nn.Module):

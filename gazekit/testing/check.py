@@ -23,8 +23,8 @@ class Result:
     Args:
         what: the component, or the plugin.
         promise: in words.
-        status: ``ok``, ``failed`` or ``skipped``.
-        cause: what came instead, or why it was skipped.
+        status: ``ok``, ``failed`` or ``not checked``.
+        cause: what came instead, or why it was not checked.
         case: the smallest case that fails, where there are several.
     """
 
@@ -100,7 +100,7 @@ def _attempt(what: str, promise: str, test: Any) -> Result:
     try:
         test()
     except unittest.SkipTest as error:
-        return Result(what, promise, "skipped", str(error))
+        return Result(what, promise, "not checked", str(error))
     except Exception as error:
         cause = str(error) if isinstance(error, AssertionError) else one_line(error)
         return Result(what, promise, "failed", cause, "; ".join(getattr(error, "__notes__", ())))

@@ -28,6 +28,10 @@ class FusionContract(ModuleContract):
         for views in VIEWS:
             yield self.case(views)
 
+    def typical(self) -> Case:
+        """Two views."""
+        return self.case(VIEWS[1])
+
     def case(self, views: Sequence[str], *, exams: int = EXAMS) -> Case:
         """A case with these views."""
         grid = self.grid()
@@ -64,15 +68,20 @@ class FusionContract(ModuleContract):
 
     @for_each_case()
     def test_view_names(self, case: Case, component: Any) -> None:
-        """The same results whatever the views are called."""
-        odd = self.case(ODD_NAMES[: len(case.inputs)], exams=case.exams)
-        torch.manual_seed(0)
-        try:
-            renamed = odd.build().eval()
-        except (KeyError, TypeError, ValueError) as error:
-            promise(self.component, f"to accept any view names, e.g. {list(odd.inputs)}", False, error)
-        expected, came = self.call(component, case.inputs), self.call(renamed, odd.inputs)
-        numbered = [
-            {str(number): each for number, each in enumerate(found.values())} for found in (expected, came)
-        ]
-        check_equal(self.component, "the same results whatever the views are called", *numbered)
+        """The same results whatever the views are called: by odd names, and by their own in the other order."""
+        expected = numbered(self.call(component, case.inputs))
+        for names in (ODD_NAMES[: len(case.inputs)], tuple(reversed(case.inputs))):
+            other = self.case(names, exams=case.exams)  # the same tensors
+            torch.manual_seed(0)
+            try:
+                renamed = other.build().eval()
+            except (KeyError, TypeError, ValueError) as error:
+                promise(self.component, f"to accept any view names, e.g. {list(names)}", False, error)
+            came = numbered(self.call(renamed, other.inputs))
+            promised = f"the same results whatever the views are called, e.g. {list(names)}"
+            check_equal(self.component, promised, expected, came)
+
+
+def numbered(results: Views) -> Views:
+    """Results by their place in place of their name."""
+    return {str(number): each for number, each in enumerate(results.values())}

@@ -21,9 +21,9 @@ class ModuleContract(FunctionContract):
     @for_each_case(training=True)
     def test_gradient_of_parameters(self, case: Case, module: Any) -> None:
         """In training a finite gradient for every parameter."""
-        parameters = dict(module.named_parameters())
-        if parameters:  # behind a scale that starts at zero, a gradient may be zero at first
-            check_gradients(self.component, self.call(module, case.inputs), parameters, may_vanish=True)
+        parameters = _parameters(module)
+        # behind a scale that starts at zero, a gradient may be zero at first
+        check_gradients(self.component, self.call(module, case.inputs), parameters, may_vanish=True)
 
     @for_each_case()
     def test_train_and_eval(self, case: Case, module: Any) -> None:
@@ -67,9 +67,8 @@ class ModuleContract(FunctionContract):
 
     @for_each_case(training=True, one=True)
     def test_several_processes(self, case: Case, module: Any) -> None:
-        """Three training steps under DistributedDataParallel: every parameter takes part in every step."""
-        if not list(module.parameters()):
-            return
+        """Every parameter takes part in each of three training steps (DistributedDataParallel, one process)."""
+        _parameters(module)
         with one_process() as ready:
             if not ready:
                 raise unittest.SkipTest("already inside a process group")
@@ -83,7 +82,7 @@ class ModuleContract(FunctionContract):
 
     @for_each_case(one=True, costly=True)
     def test_compiled(self, case: Case, module: Any) -> None:
-        """The same results and gradients under torch.compile."""
+        """The same results and gradients under torch.compile (traced by it, no code generated: aot_eager)."""
         torch.compiler.reset()
         compiled = torch.compile(_Called(module, self.run), backend="aot_eager", dynamic=False)
         found = []
@@ -95,6 +94,13 @@ class ModuleContract(FunctionContract):
             pairs = enumerate(gradients)
             found.append({**results, **{f"gradient {n}": each for n, each in pairs if each is not None}})
         check_equal(self.component, "under torch.compile the same results and gradients", *found)
+
+
+def _parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    parameters = dict(module.named_parameters())
+    if not parameters:
+        raise unittest.SkipTest("it has no parameters")
+    return parameters
 
 
 class _Called(nn.Module):

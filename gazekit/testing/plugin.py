@@ -1,5 +1,6 @@
 """The contract of a plugin as a whole."""
 
+import unittest
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -51,9 +52,11 @@ class PluginContract:
     def test_presets(self) -> None:
         """Each preset resolves, is built and takes one training step with finite loss."""
         registry = self.registry()
-        for component in registry.components("preset"):
-            if self._ours(component.provenance):
-                check_preset(registry.preset(component.name), registry)
+        brought = [each.name for each in registry.components("preset") if self._ours(each.provenance)]
+        if not brought:
+            raise unittest.SkipTest("it brings no preset")
+        for name in brought:
+            check_preset(registry.preset(name), registry)
 
     def _ours(self, origin: Provenance) -> bool:
         return origin.distribution == self.plugin.__name__

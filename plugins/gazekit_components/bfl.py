@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gazekit.interfaces import VectorFusion
+from gazekit.precision import full_precision
 from gazekit.processes import gathered
 from gazekit.types import Views
 from gazekit_components.fusion_network import Activation, fusion_network
@@ -77,7 +78,7 @@ class BidirectionalFusionLearning(VectorFusion):
 
 def _contrast(anchors: Tensor, candidates: Tensor) -> Tensor:
     """``-mean_i log softmax_j(cos(anchor_i, candidate_j))`` at ``j = i``."""
-    with torch.autocast(anchors.device.type, enabled=False):
+    with full_precision(anchors.device):
         everyone, first = gathered(_unit(candidates))  # [all exams, D_v]
         cosines = _unit(anchors) @ everyone.mT  # [B, all exams]
         own = torch.arange(first, first + len(anchors), device=anchors.device)

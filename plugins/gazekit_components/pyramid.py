@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gazekit.interfaces import AlignmentLoss
+from gazekit.precision import full_precision
 
 
 class Pyramid(AlignmentLoss):
@@ -44,7 +45,7 @@ class Pyramid(AlignmentLoss):
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
         """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``."""
         dtype = torch.float64 if attention.dtype == torch.float64 else torch.float32
-        with torch.autocast(attention.device.type, enabled=False):
+        with full_precision(attention.device):
             height, width = gaze.shape[1:]
             looked = self._scales(attention.to(dtype), height, width)
             read = self._scales(gaze.detach().to(dtype), height, width)
