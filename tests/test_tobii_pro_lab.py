@@ -43,7 +43,10 @@ def test_the_miniature():
     assert TobiiProLab().fits(MINIATURE)
     first, second = TobiiProLab().read(MINIATURE)
     assert (first.image, second.image) == ("P1_L_cc.png", "P1_L_mlo.png")
-    assert not first.on_screen and (first.display_width, first.display_height) == (1600, 2000)  # of the original
+    assert not first.on_screen and (first.display_width, first.display_height) == (
+        1600,
+        2000,
+    )  # of the original
     assert np.nanmedian(first.x[:30]) == pytest.approx((900 - 560) * 2, abs=3)
     assert np.nanmedian(first.y[:30]) == pytest.approx((300 - 40) * 2, abs=3)
     halved = first.in_image_pixels(1000, 800)  # the media was an export in another size

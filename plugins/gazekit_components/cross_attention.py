@@ -125,8 +125,7 @@ def _attend(query: Tensor, key: Tensor, source: Tensor) -> Tensor:
     if query.device.type == "cpu":
         if key.shape[2] <= _FEW:
             weights = (query * scale @ key.mT).softmax(dim=3)  # [B, heads, n, m]
-            gathered: Tensor = weights.flatten(1, 2) @ source
-            return gathered.unflatten(1, (heads, -1))
+            return (weights.flatten(1, 2) @ source).view(*query.shape[:3], channels)
         if channels > head_dim:
             query, key = (nn.functional.pad(tensor, (0, channels - head_dim)) for tensor in (query, key))
     value = source[:, None].expand(-1, heads, -1, -1)
