@@ -125,7 +125,8 @@ def _attend(query: Tensor, key: Tensor, source: Tensor) -> Tensor:
     if query.device.type == "cpu":
         if key.shape[2] <= _FEW:
             weights = (query * scale @ key.mT).softmax(dim=3)  # [B, heads, n, m]
-            return (weights.flatten(1, 2) @ source).view(*query.shape[:3], channels)
+            products: Tensor = weights.flatten(1, 2) @ source  # [B, heads * n, C]
+            return products.view(*query.shape[:3], channels)
         if channels > head_dim:
             query, key = (nn.functional.pad(tensor, (0, channels - head_dim)) for tensor in (query, key))
     value = source[:, None].expand(-1, heads, -1, -1)
