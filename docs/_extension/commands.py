@@ -27,6 +27,7 @@ to stderr. `-h` or `--help` after any command prints what stands here;
 | 74 | the disk, or input and output |
 | 75 | stopped by SIGTERM, can be resumed |
 | 130 | interrupted by Ctrl-C, can be resumed |
+| 143 | a prediction ended by SIGTERM |
 
 Every value of a preset can also be set by an environment variable: `GAZEKIT_TRAINING__EPOCHS=5` is `--set
 training.epochs=5`.
