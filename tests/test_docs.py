@@ -120,6 +120,8 @@ def test_every_hook_and_contract_is_documented(kind: str, hook: str, pages: dict
     for name in contracts.get(kind, ()):
         assert f"gazekit.interfaces.{name}\n" in pages["hooks.md"]
         assert (getattr(importlib.import_module("gazekit.interfaces"), name).__doc__ or "").strip()
+    for promised in gazekit.testing.CONTRACTS[kind].promises().values() if kind != "preset" else ():
+        assert f"- {extension('markdown').plain(promised)}\n" in pages["hooks.md"]
 
 
 def test_every_hook_of_the_specification_is_known() -> None:

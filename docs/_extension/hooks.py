@@ -6,6 +6,7 @@ from _extension.components import plural
 from _extension.markdown import block, page, plain, restructured
 from gazekit import hookspecs
 from gazekit.registry import HOOKS
+from gazekit.testing import CONTRACTS as TRIED
 
 INTRODUCTION = """
 A plugin is a module named in the entry-point group `gazekit` of an installed package. It implements any of
@@ -44,8 +45,17 @@ def _section(kind: str, hook: str) -> str:
             plain(inspect.getdoc(function) or "") + " " + there,
             block("python", f"@gazekit.hookimpl\ndef {hook}{signature}: ..."),
             restructured("\n".join(contracts)) if contracts else "",
+            _promises(kind),
         ]
     )
+
+
+def _promises(kind: str) -> str:
+    """What ``gazekit plugins check`` tries on a component, from the contract itself."""
+    if kind not in TRIED:
+        return ""
+    promises = "\n".join(f"- {plain(each)}" for each in TRIED[kind].promises().values())
+    return f"`gazekit plugins check` tries, and says of each whether it is kept, broken or not checked:\n\n{promises}\n"
 
 
 def _reference(kind: str) -> str:

@@ -3,7 +3,7 @@
 import inspect
 import re
 import unittest
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -12,50 +12,18 @@ from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from gazekit.component import CONTEXT
 from gazekit.signature import check_signature, options_of
+from gazekit.testing.cases import for_each_case
 from gazekit.testing.promises import (
     Case,
     check_equal,
     check_finite,
     check_gradients,
     leaves_of,
-    naming,
     promise,
     weighted_sum,
 )
-from gazekit.testing.surroundings import other_device, same_random_numbers
+from gazekit.testing.surroundings import other_device
 from gazekit.types import Views
-
-Check = Callable[[Any, Case, Any], None]
-"""(contract, case, component built for it)."""
-
-
-def for_each_case(
-    *, training: bool = False, one: bool = False, costly: bool = False
-) -> Callable[[Check], Callable[[Any], None]]:
-    """Make a test that tries a check on every case, the smallest first.
-
-    Args:
-        training: the component is in training mode, the cases have two exams at least; else in evaluation mode.
-        one: try the typical case only.
-        costly: it takes seconds; ``check_component`` leaves it out.
-    """
-
-    def decorate(check: Check) -> Callable[[Any], None]:
-        def test(self: "FunctionContract") -> None:
-            for case in [self.typical()] if one else self.cases():
-                if training and case.exams < 2:
-                    continue
-                with same_random_numbers(), naming(case):
-                    component = case.build()
-                    if isinstance(component, nn.Module):
-                        component.train(training)
-                    check(self, case, component)
-
-        test.__name__, test.__doc__ = check.__name__, check.__doc__
-        test.costly = costly  # type: ignore[attr-defined]
-        return test
-
-    return decorate
 
 
 class Contract:

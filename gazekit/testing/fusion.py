@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from gazekit.interfaces import ImageFusion, VectorFusion
-from gazekit.testing.contract import for_each_case
+from gazekit.testing.cases import for_each_case
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
 from gazekit.types import Views

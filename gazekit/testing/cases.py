@@ -1,0 +1,41 @@
+"""Trying a promise on the cases of a contract, the smallest first."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from gazekit.testing.promises import Case, naming
+from gazekit.testing.surroundings import same_random_numbers
+
+Check = Callable[[Any, Case, Any], None]
+"""(contract, case, component built for it)."""
+
+
+def for_each_case(
+    *, training: bool = False, one: bool = False, costly: bool = False
+) -> Callable[[Check], Callable[[Any], None]]:
+    """Make a test that tries a check on every case, the smallest first.
+
+    Args:
+        training: the component is in training mode, the cases have two exams at least; else in evaluation mode.
+        one: try the typical case only.
+        costly: it takes seconds; ``check_component`` leaves it out.
+    """
+
+    def decorate(check: Check) -> Callable[[Any], None]:
+        def test(self: Any) -> None:
+            for case in [self.typical()] if one else self.cases():
+                if training and case.exams < 2:
+                    continue
+                with same_random_numbers(), naming(case):
+                    component = case.build()
+                    if isinstance(component, nn.Module):
+                        component.train(training)
+                    check(self, case, component)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        test.costly = costly  # type: ignore[attr-defined]
+        return test
+
+    return decorate
