@@ -68,7 +68,7 @@ def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fa
         assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
     with pytest.raises(DataError, match=f"exam e0: .*{expected}"):
         run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True)
-    (nameless,) = run(exams, root, tmp_path / "nameless").rejects
+    (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).rejects
     assert not re.search(r"\w\.(png|gaze)\b", nameless[1]), nameless[1]
     assert not any(PreparedDataset.open(tmp_path / "nameless").image_names[0].values())
 
