@@ -13,8 +13,8 @@ EXAM = Exam(
     "e1",
     "p1",
     "0",
-    {"cc": ROOT / "Smith" / "Smith_cc.dcm", "mlo": ROOT / "1.dcm"},
-    gaze={"cc": ROOT / "Smith_gaze.tsv"},
+    {"cc": ROOT / "Smith" / "Smith_cc.dcm", "mlo": ROOT / "Smith_mlo.dcm", "ml": ROOT / "1.dcm"},
+    gaze={"cc": ROOT / "Smith_gaze.tsv", "mlo": ROOT / "Smith_mlo.csv"},
     masks={"cc": (MaskFile(ROOT / "Smith_mask.png"), Outline(((1.0, 2.0),)))},
 )
 
@@ -26,10 +26,12 @@ EXAM = Exam(
         ("Smith/Smith_cc.dcm: damaged", "the image of view cc: damaged"),
         ("the path of Smith_cc.dcm leads out", "the path of the image of view cc leads out"),
         ("rec.csv (image Smith_cc.png)", "rec.csv (image the image of view cc)"),
+        ("Smith_mlo.csv: no row", "the gaze file of view mlo: no row"),
+        ("Smith_mlo.dcm: no row", "the image of view mlo: no row"),
         ("rec.csv (image Smith_cc)", "rec.csv (image the image of view cc)"),
         ("Smith_gaze.tsv row 2: x is ''", "the gaze file of view cc row 2: x is ''"),
         ("Smith_mask.png: the mask has 1 x 11 pixels", "the mask of view cc: the mask has 1 x 11 pixels"),
-        ("1.dcm: 1 of 11 bytes", "the image of view mlo: 1 of 11 bytes"),
+        ("1.dcm: 1 of 11 bytes", "the image of view ml: 1 of 11 bytes"),
         ("exam e1, view cc, 11.dcm", "exam e1, view cc, 11.dcm"),
     ],
 )

@@ -21,19 +21,20 @@ def without_names(text: str, files: Mapping[Path, str], root: Path | None = None
             that differ in the suffix only.
         root: a folder above the files.
     """
-    words: dict[str, str] = {}
+    whole: dict[str, str] = {}
+    stems: dict[str, str] = {}
     for path, instead in files.items():
         below = [] if root is None else [Path(os.path.relpath(path, root)).as_posix()]
         for name in (str(path), str(path).removeprefix(path.anchor), *below, path.name):
-            words.setdefault(re.escape(name), instead)
+            whole.setdefault(re.escape(name), instead)
         if len(path.stem) >= _SHORTEST:
-            words.setdefault(re.escape(path.stem) + r"(?:\.\w+)?", instead)
-    patterns = [f"({name})" for name in sorted(words, key=len, reverse=True)]
-    by_length = [words[name] for name in sorted(words, key=len, reverse=True)]
-    if not patterns:
+            stems.setdefault(re.escape(path.stem) + r"(?:\.\w+)?", instead)
+    # the longest first, and a file's own name before that of another that differs in the suffix
+    ordered = [(name, each[name]) for each in (whole, stems) for name in sorted(each, key=len, reverse=True)]
+    if not ordered:
         return text
-    found = re.compile(rf"(?<![\w-])(?:{'|'.join(patterns)})(?![\w-])")
-    return found.sub(lambda match: by_length[(match.lastindex or 1) - 1], text)
+    found = re.compile(rf"(?<![\w-])(?:{'|'.join(f'({name})' for name, _ in ordered)})(?![\w-])")
+    return found.sub(lambda match: ordered[(match.lastindex or 1) - 1][1], text)
 
 
 def files_of(exam: Exam) -> dict[Path, str]:
@@ -46,4 +47,4 @@ def files_of(exam: Exam) -> dict[Path, str]:
         for lesion in lesions
         if isinstance(lesion, MaskFile)
     }
-    return masks | gaze | images
+    return images | gaze | masks
