@@ -74,7 +74,7 @@ def test_a_visit_with_an_unlabelled_breast_is_left_out_unless_asked_for(root):
 
 def test_a_prepared_set_shows_every_breast_with_its_chest_wall_on_the_left(root, tmp_path):
     out = tmp_path / "prepared"
-    prepare(CMMD(), root, out, size=(64, 48), crop="none", jobs=0)
+    prepare(CMMD(), root, out, size=(64, 48), crop="none", jobs=0, image_names=True)
     data = PreparedDataset.open(out)
     assert data.exam_ids == ("D1-0001_R", "D1-0002_L", "D1-0002_R", "D2-0001_L")
     assert data.labels.tolist() == [0, 1, 0, 1]

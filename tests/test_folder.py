@@ -115,7 +115,9 @@ def test_paths_that_lead_nowhere_or_out_are_rejected_by_the_preparation(tmp_path
         Image.fromarray(np.full((20, 20), 200, dtype=np.uint8)).save(path)
     rows = f"a,p,1,a.png\nb,q,0,../secret.png\nc,r,0,{secret}\nd,s,0,absent.png\n"
     table(root, "exam_id,patient_id,label,cc\n" + rows)
-    summary = prepare(Folder(classes=("0", "1")), root, tmp_path / "out", size=(16, 16), jobs=0)
+    summary = prepare(
+        Folder(classes=("0", "1")), root, tmp_path / "out", size=(16, 16), jobs=0, image_names=True
+    )
     assert (summary.exams, [exam for exam, _ in summary.rejects]) == (1, ["b", "c", "d"])
     assert all("leads out" in reason for _, reason in summary.rejects[:2])
     assert "absent.png: there is no such" in summary.rejects[2][1]

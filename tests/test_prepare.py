@@ -332,8 +332,10 @@ def test_patients_of_dicom_files_stay_out_of_everything_written(root, tmp_path):
     bad = root / "3.dcm"
     bad.write_bytes(bad.read_bytes()[:-500])
     summary = run(exams, root, tmp_path / "out")
-    assert summary.rejects == (
-        ("e3", "3.dcm: the pixel data is truncated: 37900 of 38400 bytes; copy the file again"),
+    truncated = "the pixel data is truncated: 37900 of 38400 bytes; copy the file again"
+    assert summary.rejects == (("e3", f"the image of view cc: {truncated}"),)
+    assert run(exams, root, tmp_path / "named", image_names=True, jobs=0).rejects == (
+        ("e3", f"3.dcm: {truncated}"),
     )
     assert all(geometry["cc"].flip for geometry in PreparedDataset.open(tmp_path / "out").geometry)
     for name, content in contents(tmp_path / "out").items():

@@ -13,7 +13,7 @@ from gazekit.errors import DataError
 @pytest.fixture
 def prepared(tmp_path):
     exams = write_exams(tmp_path / "raw", 4)
-    run(exams, tmp_path / "raw", tmp_path / "out", size=(32, 24))
+    run(exams, tmp_path / "raw", tmp_path / "out", size=(32, 24), image_names=True)
     return tmp_path / "out"
 
 
@@ -32,7 +32,7 @@ def test_what_was_prepared_comes_back(prepared):
     assert dataset.settings.to_json() == {
         key: value
         for key, value in json.loads((prepared / "dataset.json").read_text())["preparation"].items()
-        if key not in ("classes", "source")
+        if key not in ("classes", "source", "image_names")
     }
 
 

@@ -5,6 +5,7 @@ The ids in a table of exams are the user's own choice and are shown; headers and
 
 import csv
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,15 +162,23 @@ def test_no_sentinel_is_in_a_study_an_exported_model_or_event_files(
     assert not [name for name, content in written.items() if sought(content) or sought(name)]
 
 
-def test_a_prepared_set_holds_nothing_of_the_headers_and_file_names_only_where_it_lists_its_images(
-    trained: Trained,
+def test_a_prepared_set_holds_nothing_of_headers_and_names_of_files_only_if_asked_to(
+    raw: Path, trained: Trained, tmp_path: Path
 ) -> None:
-    found = {name: sought(content) for name, content in files(trained.prepared)}
-    assert {name: leaks for name, leaks in found.items() if leaks} == {"prepared/index.csv": [NAME]}
-    index = csv.DictReader((trained.prepared / "index.csv").read_text().splitlines())
-    assert not [
-        row for row in index if sought("".join(value for key, value in row.items() if key != "image"))
-    ]
+    assert not [name for name, content in files(trained.prepared) if sought(content)]
+    copy = Path(shutil.copytree(raw, tmp_path / "raw"))
+    torn = copy / f"{NAME}_1_cc.dcm"
+    torn.write_bytes(torn.read_bytes()[:-3000])
+    trained.call("data", "prepare", "folder", copy, tmp_path / "torn", "--size", "16", "--jobs", 1)
+    assert not [name for name, content in files(tmp_path / "torn") if sought(content)]
+    assert not sought(trained.shown), "it was printed, too, which exam is left out"
+    named = [copy, tmp_path / "named", "--size", "16", "--jobs", 1, "--image-names"]
+    assert NAME in gazekit("data", "prepare", "folder", *named).stderr
+    found = {name: sought(content) for name, content in files(tmp_path / "named")}
+    assert {name: leaks for name, leaks in found.items() if leaks} == {
+        "named/index.csv": [NAME],
+        "named/rejects.csv": [NAME],
+    }
 
 
 def test_no_sentinel_is_in_an_error(trained: Trained, tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def prepare(
     on_bad_exam: Annotated[
         Literal["skip", "error"], typer.Option(help="skip lists it in rejects.csv, error stops.")
     ] = "skip",
+    image_names: Annotated[
+        bool,
+        typer.Option(
+            "--image-names",
+            help="Keep the names of the files in index.csv and rejects.csv; they may hold names of patients.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another preparation in OUT.")
     ] = False,
@@ -91,6 +98,7 @@ def prepare(
             gaze_reader=reader_lookup(readers),
             recordings=recordings,
             fixations=detection,
+            image_names=image_names,
             overwrite=overwrite,
             progress=report,
             note=console.note,

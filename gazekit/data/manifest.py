@@ -12,6 +12,8 @@ from gazekit.errors import DataError
 MANIFEST = "dataset.json"
 FORMAT = "gazekit prepared data set"
 SCHEMA = 3
+NAMED = "image_names"
+"""Key of the settings, there where the files' names were kept."""
 
 
 def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], unmatched: int) -> str:
@@ -27,7 +29,7 @@ def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], 
     """
     prepared = [entry for entry in entries if "reject" not in entry]
     labels = Counter(entry["label"] for entry in prepared)
-    settings = {key: value for key, value in header.items() if key != "source"}
+    settings = {key: value for key, value in header.items() if key not in ("source", NAMED)}
     content = [
         [entry[key] for key in ("exam_id", "patient_id", "label", "split", "dataset", "digest")]
         for entry in prepared

@@ -1,6 +1,6 @@
 """From raw files to a prepared data set: once, in parallel, resumable."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +18,8 @@ from gazekit.data.index import (
     write_tables,
 )
 from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
-from gazekit.data.manifest import MANIFEST, make_manifest, read_manifest
+from gazekit.data.manifest import MANIFEST, NAMED, make_manifest, read_manifest
+from gazekit.data.nameless import files_of, without_names
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
 from gazekit.data.preparation_source import (
@@ -60,6 +61,7 @@ def prepare(
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
     recordings: Sequence[Recording] | None = None,
     fixations: FixationSettings | None = None,
+    image_names: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
@@ -79,6 +81,8 @@ def prepare(
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         recordings: joined by exam and view or by image name, in place of the exams' own.
+        image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
+            ``rejects.csv``; otherwise only exams, patients and views are named.
         overwrite: discard another preparation in ``out``.
         progress: called with (exams done, exams).
         note: told, before anything is read, what it will take.
@@ -93,6 +97,7 @@ def prepare(
         chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()
     )
     header = _header(source, exams, settings, fingerprint(exams, recordings, root))
+    header |= {NAMED: True} if image_names else {}
     _claim(out, overwrite=overwrite)
     if _is_finished(out, header):
         return summarise(out)
@@ -106,7 +111,8 @@ def prepare(
         start = perf_counter()
         tasks = tasks_of(rest, root, settings, gaze_reader, joined)
         with closing(prepare_all(tasks, workers)) as results:
-            _record(journal, results, len(exams), on_bad_exam, progress)
+            named = results if image_names else _without_names(results, rest, root)
+            _record(journal, named, len(exams), on_bad_exam, progress)
         work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
     write_findings(out, findings)
     _finish(out, header, journal, exams, joined)
@@ -154,6 +160,18 @@ def _jobs(jobs: int | None, exams: int) -> int:
     if jobs is not None and jobs < 0:
         raise ConfigurationError(f"preparation: jobs is {jobs}; expected at least 0")
     return min(available_cores() if jobs is None else jobs, exams)
+
+
+def _without_names(
+    results: Iterable[PreparedExam | Reject], exams: Iterable[Exam], root: Path
+) -> Iterator[PreparedExam | Reject]:
+    for result, exam in zip(results, exams, strict=True):
+        if isinstance(result, Reject):
+            yield Reject(result.exam_id, without_names(result.reason, files_of(exam), root))
+        else:
+            for view in result.record["views"]:
+                view["image"] = ""
+            yield result
 
 
 def _record(

@@ -38,7 +38,8 @@ class PreparedDataset:
         modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
-        image_names: image files relative to the source, per exam a mapping from view.
+        image_names: image files relative to the source, per exam a mapping from view; empty where the preparation did
+            not keep them.
     """
 
     root: Path

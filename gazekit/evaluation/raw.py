@@ -17,6 +17,7 @@ from gazekit.data.exam_preparation import PreparedExam, Reject, Task
 from gazekit.data.feed import check_gaze_of_all, check_views
 from gazekit.data.geometry import Geometry
 from gazekit.data.grouping import LooseExam
+from gazekit.data.nameless import without_names
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.preparation_workers import prepare_all
@@ -162,18 +163,11 @@ def _decided(
         found = {each.key: each for each in predicted}
     for loose, result in pairs:
         if isinstance(result, Reject):
-            reason = result.reason if show_names else _nameless(result.reason, loose)
+            views = {path: f"view {view}" for view, path in loose.images.items()}
+            reason = result.reason if show_names else without_names(result.reason, views)
             yield Refusal(loose.key, reason)
         else:
             yield found[loose.key]
-
-
-def _nameless(reason: str, loose: LooseExam) -> str:
-    """The reason with the view in the place of a file's name, which may be a patient's."""
-    for view, path in loose.images.items():
-        for name in (str(path), str(path).removeprefix(path.anchor), path.name):
-            reason = reason.replace(name, f"view {view}")
-    return reason
 
 
 def _predictions(

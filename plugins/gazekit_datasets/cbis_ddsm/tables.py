@@ -1,7 +1,7 @@
 """The four case descriptions of CBIS-DDSM: a row per annotated abnormality."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,11 @@ _NEEDED = (
 _SIDES = {"LEFT": "L", "RIGHT": "R"}
 _VIEWS = {"CC": "cc", "MLO": "mlo"}
 _IS_MALIGNANT = {"MALIGNANT": True, "BENIGN": False, "BENIGN_WITHOUT_CALLBACK": False}
-_WORDS = {"left or right breast": _SIDES, "image view": _VIEWS, "pathology": _IS_MALIGNANT}
+_WORDS: dict[str, Mapping[str, object]] = {
+    "left or right breast": _SIDES,
+    "image view": _VIEWS,
+    "pathology": _IS_MALIGNANT,
+}
 """Column → what its cells may be."""
 _PARTS = {"train": "Training", "test": "Test"}
 _LONGEST_NAME = 64

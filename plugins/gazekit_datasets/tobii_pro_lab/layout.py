@@ -116,8 +116,15 @@ class Layout:
         if degree is not None:
             degree *= original[1] / height
         # the media may be an export of the image in another size
-        size = {"display_width": original[0], "display_height": original[1]}
-        return replace(recording, x=x, y=y, on_screen=False, pixels_per_degree=degree, **size)
+        return replace(
+            recording,
+            x=x,
+            y=y,
+            on_screen=False,
+            pixels_per_degree=degree,
+            display_width=original[0],
+            display_height=original[1],
+        )
 
 
 def _fixation_columns(path: Path, columns: Sequence[str]) -> FixationColumns:
