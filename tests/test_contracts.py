@@ -476,6 +476,24 @@ def test_each_of_our_own_is_tried_on_another_device() -> None:
             pytest.fail(f"{cls.__name__}: {reason}")
 
 
+class WrongGradientOfTwoViews(_Fusion):
+    """No parameters with one view, as a cross-attention has none; with more a gradient that is not finite."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.out_features = channels
+        self.linear = nn.Linear(channels, channels) if len(views) > 1 else nn.Identity()
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused + (self.linear.bias * 0).abs().sqrt() if len(vectors) > 1 else fused
+
+
+def test_a_case_without_parameters_hides_no_other() -> None:
+    with pytest.raises(AssertionError, match=r"a finite gradient for linear\.bias"):
+        contract("fusion", WrongGradientOfTwoViews)().test_gradient_of_parameters()
+
+
 def test_a_gradient_that_is_cut_is_not_checked() -> None:
     tests = contract("fusion", WrongGradient)
     tests.stops_gradients = True

@@ -1,5 +1,6 @@
 """Trying a promise on the cases of a contract, the smallest first."""
 
+import unittest
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ def for_each_case(
 
     def decorate(check: Check) -> Callable[[Any], None]:
         def test(self: Any) -> None:
+            unchecked: unittest.SkipTest | None = None
             for case in [self.typical()] if one else self.cases():
                 if training and case.exams < 2:
                     continue
@@ -32,7 +34,13 @@ def for_each_case(
                     component = case.build()
                     if isinstance(component, nn.Module):
                         component.train(training)
-                    check(self, case, component)
+                    try:
+                        check(self, case, component)
+                        unchecked = None
+                    except unittest.SkipTest as reason:
+                        unchecked = reason
+            if unchecked is not None:  # the largest case could not be checked
+                raise unchecked
 
         test.__name__, test.__doc__ = check.__name__, check.__doc__
         test.costly = costly  # type: ignore[attr-defined]
