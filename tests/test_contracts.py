@@ -54,6 +54,7 @@ def test_every_component_keeps_its_contract(kind: str, cls: type[Any], options: 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile itself
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")  # of a pure function
 @pytest.mark.parametrize(("kind", "cls", "options"), CASES)
 def test_every_module_can_be_compiled(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
     tests = contract(kind, cls, **options)
