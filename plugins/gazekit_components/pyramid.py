@@ -100,7 +100,8 @@ def _gaussian_pyramid(maps: Tensor, height: int, width: int, levels: int) -> lis
 @cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """From ``small`` pixels, resized to ``size``, to those of a level: ``[ceil(size / 2^level), small]``."""
-    with torch.inference_mode(mode=False):  # a matrix made at inference could not serve training later
+    # a matrix made at inference could not serve training later; torch.compile knows no keyword here
+    with torch.inference_mode(False):
         pixels = torch.eye(small, dtype=torch.float64)[None]  # [1, channel = pixel, pixel]
         matrix = nn.functional.interpolate(pixels, size, mode="linear")[0].mT
         for step in range(level):
@@ -111,7 +112,7 @@ def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.
 @cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _step(size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """From the level before, of ``size`` pixels at full size, to a level, ``[ceil(n / 2), n]``."""
-    with torch.inference_mode(mode=False):
+    with torch.inference_mode(False):
         return _blur_and_halve(-(-size // 2 ** (level - 1))).to(device, dtype)
 
 
