@@ -69,6 +69,16 @@ def test_the_formula_of_the_media(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "column", ["place_x", "place_y", "width", "height", "original_width", "original_height"]
+)
+def test_a_media_of_no_screen_makes_no_endless_places(tmp_path, column):
+    with pytest.raises(DataError, match="row 2: a number is beyond"):
+        read(tmp_path, [ROW | {column: "1e308"}])
+    (found,) = read(tmp_path, [ROW | {column: "1e-308"}])
+    assert np.isfinite(found.x).all() and np.isfinite(found.y).all()
+
+
+@pytest.mark.parametrize(
     ("clock", "first", "expected"),
     [
         ("Recording timestamp [ms]", 1, 1),

@@ -9,6 +9,7 @@ from gazekit.data.table import Row
 from gazekit.errors import DataError
 from gazekit.gaze.geometry import Placement, window
 from gazekit.gaze.recording import Recording
+from gazekit_datasets.gaze_rows import believable
 from gazekit_datasets.tobii_export import Column, find_column
 
 CLOCK, SENSOR, EYE_TRACKER = "recording timestamp", "sensor", "eye tracker"
@@ -105,10 +106,11 @@ class Layout:
         if recording.image is None or not all((*self.place, *self.presented)):
             return recording
         left, top, width, height = (row.number(n, may_be_lost=True) for n in (*self.place, *self.presented))
-        if math.isnan(left + top) or not (width > 0 and height > 0):
+        if math.isnan(left + top) or not (width >= 1 and height >= 1):
             return recording
         original = [row.number(name, may_be_lost=True) if name else math.nan for name in self.original]
-        if not (original[0] > 0 and original[1] > 0):
+        believable(row, (left, top, width, height, *original))
+        if not (original[0] >= 1 and original[1] >= 1):
             return recording.where_shown(left, top, width, height)
         zoom = Placement(original[0] / width, original[1] / height)
         x, y = window(left, top).then(zoom).apply(recording.x, recording.y)
