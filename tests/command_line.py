@@ -7,6 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import pytest
+import typer.rich_utils  # noqa: F401 # whether it colours is decided at its import, not by what one test asks for
 from tiny import SMALL
 
 from gazekit.cli import console

@@ -38,7 +38,7 @@ def predict(
     overlays: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for PNG overlays of the attention for the positive class (of several: the predicted)."
+            help="Folder for PNG overlays of the attention for the positive (or the predicted) class."
         ),
     ] = None,
     dicom_out: Annotated[
@@ -70,21 +70,20 @@ def predict(
     from gazekit.training.signals import ended_by_sigterm
 
     runs, inputs = _runs(run, ensemble or [], images)
-    trained = _open(runs, choose_device(device), explained=bool(overlays or dicom_out))
+    explain = bool(overlays or dicom_out)
+    trained = _open(runs, choose_device(device), explained=explain)
     members = _members(trained, tta)
     exams = _exams(inputs, trained[0], dicom_out)
-    explain = bool(overlays or dicom_out)
     predictions, total = _predictions(
         members, trained[0], exams, inputs, batch_size=batch_size, explain=explain, show_ids=show_ids
     )
-    answers = sum(len(member.transforms) for member in members)
     facts = trained[0].facts
     identified = show_ids and exams is not None
     header = Header(
         tuple(each.run.path.name for each in trained),
         facts.classes,
         members[0].preset.views,
-        answers,
+        sum(len(member.transforms) for member in members),
         total,
         identified,
     )
