@@ -89,6 +89,10 @@ def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_agai
     lost = out / "runs" / "late_concat" / "fold-2-seed-0"
     kept = (lost / "predictions.csv").read_bytes()
     shutil.rmtree(lost)
+    so_far = gazekit("benchmark", "--out", out, "--no-timing", "--so-far", "--json")
+    rows = {row["name"]: row for row in json.loads(so_far.stdout)["rows"]}
+    assert [(row["runs"], row["planned"]) for row in rows.values()] == [(3, 4), (4, 4)]
+    assert not lost.exists()
     assert "8 runs, 7 of them done" in gazekit("benchmark", "--out", out, "--no-timing").stderr
     assert (lost / "predictions.csv").read_bytes() == kept
     del before[lost / "predictions.csv"]

@@ -45,6 +45,9 @@ def benchmark(
         str | None, typer.Option(help="Show figures that presets report under this name beside ours.")
     ] = None,
     timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure the time of a step.")] = True,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Start no run: the table of the runs that are finished.")
+    ] = False,
     jobs: Jobs = 1,
     launcher: Launcher = "local",
     device: Device = "auto",
@@ -83,7 +86,8 @@ def benchmark(
         opened = open_study(folder, settings, console.registry(), device=chosen)
         if paper:
             check_reported(opened, paper)
-        failures = finish(opened, f"gazekit benchmark --out {folder.path}", launcher=launcher, jobs=jobs)
+        again = f"gazekit benchmark --out {folder.path}"
+        failures = {} if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
         ratios = None
         if timing:
             with console.progress("timing steps") as report:
