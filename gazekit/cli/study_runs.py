@@ -46,6 +46,9 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
             )
             for task, reason in outcomes:
                 progress.finished(task, reason)
+                ended = time.monotonic()
+                study.folder.add_seconds(ended - began)  # at once, for a kill leaves no time to
+                began = ended
                 if reason is not None:
                     failures[task] = reason
         except Exception as error:
