@@ -30,7 +30,7 @@ demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, w
 	$(BIN)/gazekit evaluate $(DEMO)/with_gaze
 	$(BIN)/gazekit report $(DEMO)/with_gaze --without $(DEMO)/without_gaze
 
-test: install ## run the tests (under 5 minutes on 2 cores)
+test: install ## run the tests (about 6 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## run the slow tests too
