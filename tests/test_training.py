@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from gazekit.data.splits import make_split
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.registry import Registry
 from gazekit.settings import TrainingSettings
-from gazekit.training import checkpoint
+from gazekit.training import checkpoint, loop, resume
+from gazekit.training.loop import State
 from gazekit.training.optimiser import learning_rate
 from gazekit.training.run import continue_run, load_model, start_run
 from gazekit.training.run_directory import RunDirectory
@@ -96,6 +99,28 @@ def test_stopped_at_any_step_and_resumed_to_the_bit(
     torch.rand(17)  # whatever else drew from the global stream in between
     continue_run(run, registry, dataset)
     assert outcome(run) == outcome(straight)
+
+
+def test_checkpoints_of_short_epochs_take_a_tenth_of_the_time(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which an epoch and a checkpoint take a second each: every tenth epoch has one, and the last."""
+    clock, saved = [0.0], []
+    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: dict[str, Any]) -> None:
+        saved.append(state["state"]["epoch"])
+        clock[0] += 1
+        resume.save(run, modules, step, state)
+
+    def report(state: State, _batches: int) -> None:
+        clock[0] += state.batch == 0
+
+    monkeypatch.setattr(loop, "save", save)
+    run = start(tmp_path / "run", registry, dataset, "training.epochs=13")
+    continue_run(run, registry, dataset, report=report)
+    assert saved == [1, 11, 13]
+    assert len(run.read_metrics()) == 13
 
 
 def test_a_torn_checkpoint_costs_one_interval_only(
