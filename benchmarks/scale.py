@@ -66,9 +66,6 @@ def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> 
     registry = gazekit.load_registry()
     changes = [f"training.batch_size={batch}", *changes]
     preset = preset_of(SYSTEM, *changes)
-    model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
-    estimate = estimate_memory(model, objective, preset.views, (size, size), preset.training)
-    del model, objective
     timed: dict[str, Timed] = {}
 
     def work() -> None:
@@ -82,6 +79,10 @@ def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> 
     else:
         work()
         peak = resident_peak() - before
+    model = build_model(preset, registry, classes=2).to(device)
+    objective = build_objective(preset, registry).to(device)
+    side = (size, size)
+    estimate = estimate_memory(model, objective, preset.views, side, preset.training, torch.device(device))
     step = timed["step"]
     return {
         "size": size,

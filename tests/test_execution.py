@@ -22,14 +22,20 @@ CPU = torch.device("cpu")
 def estimate(registry: Registry, *overrides: str, size: int = 64) -> Memory:
     preset = tiny(registry, "training.batch_size=8", *overrides)
     model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
-    found = estimate_memory(model, objective, preset.views, (size, size), preset.training)
+    found = estimate_memory(model, objective, preset.views, (size, size), preset.training, CPU)
     assert found.model == 4 * sum(4 * p.numel() for p in model.parameters())
     return found
 
 
 def test_the_estimate_grows_as_memory_does(registry: Registry) -> None:
     whole = estimate(registry)
-    assert estimate(registry, size=128).activations == 4 * whole.activations
+    without = estimate(registry, "fusion.maps=none")
+    assert estimate(registry, "fusion.maps=none", size=128).activations == pytest.approx(
+        4 * without.activations, rel=0.05
+    )
+    attention = whole.activations - without.activations
+    more = estimate(registry, size=128).activations - 4 * without.activations
+    assert 4.5 * attention < more < 16 * attention  # its weights grow with the square of the pixels
     assert estimate(registry, "training.batch_size=16").activations == 2 * whole.activations
     assert estimate(registry, "training.accumulate=4").activations == pytest.approx(
         whole.activations / 4, abs=2

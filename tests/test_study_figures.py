@@ -131,6 +131,19 @@ def test_differences_are_drawn_as_they_are_compared():
     assert [text.get_text() for text in axes.texts] == ["< 0.001", "0.008", "p (Holm)"]
 
 
+def test_a_long_name_is_broken_between_its_words():
+    _, better, partly, _ = made_rows()
+    rows = [replace(better, name="cross_view_views_mispaired"), replace(partly, name="x" * 30 + "_end")]
+    [axes] = difference_figure(rows, "mammonet").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "x" * 26 + "\nxxxx_end",
+        "cross_view_views_mispaired",
+    ]
+    rows[0] = replace(better, name="late_concat_views_mispaired and more")
+    [axes] = difference_figure(rows[:1], "mammonet").axes
+    assert axes.get_yticklabels()[0].get_text() == "late_concat_views_\nmispaired and more"
+
+
 def test_only_what_can_be_drawn_is_drawn():
     pooled = made_pooled(0)
     three_classes = replace(pooled, probabilities=np.full((60, 3), 1 / 3))

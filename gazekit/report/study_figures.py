@@ -1,6 +1,6 @@
 """Figures of a study: a ROC curve with its band for every system, and the differences in AUC to the reference."""
 
-import textwrap
+import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, Row], reference: s
     lines = -(-len(curves) // _COLUMNS)
     columns = -(-len(curves) // lines)
     said = {name: f"{name} (reference)" if name == reference else name for name in curves}
-    titles = {name: textwrap.wrap(words, _NAME) for name, words in said.items()}
+    titles = {name: _lines(words) for name, words in said.items()}
     high = 2.7 + 0.19 * max(map(len, titles.values()))
     figure = Figure(figsize=(2.6 * columns + 0.3, high * lines + 0.5), dpi=150, layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
@@ -93,11 +93,17 @@ def difference_figure(rows: Sequence[Row], reference: str) -> Figure:
     axes.text(
         1.03, len(rows) - 0.35, "p (Holm)", transform=axes.get_yaxis_transform(), fontsize=9, color=MUTED
     )
-    axes.set_yticks(range(len(rows)), ["\n".join(textwrap.wrap(row.name, _NAME)) for row in reversed(rows)])
+    axes.set_yticks(range(len(rows)), ["\n".join(_lines(row.name)) for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel(f"AUC minus that of {reference}, with 95 % interval", color=INK)
     _finish(axes)
     return figure
+
+
+def _lines(name: str) -> list[str]:
+    """A name in lines that end between its words, as far as its words are short enough."""
+    found = re.findall(rf".{{1,{_NAME - 1}}}(?:[ _=,.-]|.$)|.{{1,{_NAME}}}", name)
+    return [line.rstrip(" ") for line in found]
 
 
 def _finish(axes: Axes) -> None:

@@ -16,7 +16,6 @@ from gazekit.processes import count
 from gazekit.settings import TrainingSettings
 from gazekit.types import Batch
 
-_SIDE = 64
 _EXAMS = 2
 
 
@@ -39,18 +38,21 @@ def estimate_memory(
     views: tuple[str, ...],
     size: tuple[int, int],
     settings: TrainingSettings,
+    device: torch.device,
 ) -> Memory:
-    """Measure what two small exams leave for the backward pass, and scale it up; takes a moment on a CPU.
+    """Measure what two exams of that size leave for the backward pass; takes the time of their forward pass.
+
+    Nothing is extrapolated in pixels: attention's weights grow with their square, and only up to some size.
 
     Args:
-        model, objective: on the CPU; copies of them are used.
+        model, objective: copies of them are used.
         views: of the images that are read.
         size: (height, width) of an image.
         settings: batch size, parts, precision and checkpointing.
+        device: of model and objective. What is kept there may differ from what is kept elsewhere.
     """
     model, objective = deepcopy(model).train(), deepcopy(objective)
-    height, width = (min(_SIDE, side) for side in size)
-    batch = _noise(views, height, width)
+    batch = _noise(views, size, device)
     saved = _Saved(model)
     with saved.counted():
         losses = objective(model, model(batch.images, batch.gaze), batch)
@@ -58,8 +60,7 @@ def estimate_memory(
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     per_exam = saved.with_checkpoints if settings.checkpoint_activations else saved.total
     exams = -(-settings.batch_size // (count() * settings.accumulate))
-    scale = exams / _EXAMS * size[0] * size[1] / (height * width)
-    scale *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
+    scale = exams / _EXAMS * (1 if settings.amp == "off" else 0.5)  # not measured: copies of the weights would count too
     return Memory(4 * weights, round(per_exam * scale))
 
 
@@ -126,11 +127,11 @@ class _Saved:
         self.stages[-1] = came_in, self.total - before
 
 
-def _noise(views: tuple[str, ...], height: int, width: int) -> Batch:
-    shape = (_EXAMS, height, width)
+def _noise(views: tuple[str, ...], size: tuple[int, int], device: torch.device) -> Batch:
+    shape = (_EXAMS, *size)
     return Batch(
-        images={view: torch.randn(shape)[:, None] for view in views},
-        labels=torch.arange(_EXAMS) % 2,
-        gaze={view: torch.rand(shape) for view in views},
-        has_gaze={view: torch.ones(_EXAMS, dtype=torch.bool) for view in views},
+        images={view: torch.randn(shape, device=device)[:, None] for view in views},
+        labels=torch.arange(_EXAMS, device=device) % 2,
+        gaze={view: torch.rand(shape, device=device) for view in views},
+        has_gaze={view: torch.ones(_EXAMS, dtype=torch.bool, device=device) for view in views},
     )

@@ -114,8 +114,9 @@ def continue_run(
     check_processes(preset, len(indices_of(dataset, split, "train")))
     model = build_model(preset, registry, classes=len(facts.classes))
     objective = _objective(preset, registry, dataset, split)
-    memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
     model, objective = model.to(device), objective.to(device)
+    with explained_faults(preset.training, device):
+        memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training, device)
     prepare_execution(model, preset.training)
 
     def part(name: str, *, with_gaze: bool) -> Exams:
