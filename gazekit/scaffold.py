@@ -53,7 +53,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigurationError(
-            f"'{name}' cannot name a {in_words(kind)}; expected a word in lower case, e.g. soft_gate"
+            f"'{name}' cannot be the name of a component; expected a word in lower case, e.g. soft_gate"
         )
     if folder.exists():
         raise ConfigurationError(f"{folder}: exists already; choose another --out")

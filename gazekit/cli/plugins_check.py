@@ -68,7 +68,7 @@ def check(
 
 
 def _print(results: "Iterable[Result]") -> "list[Result]":
-    """One line per promise as it is known, under the component it is made for."""
+    """One line per promise as it is known, under the component it is made for; what breaks several is said once."""
     out = console.stdout()
     found: list[Result] = []
     for result in results:
@@ -77,6 +77,8 @@ def _print(results: "Iterable[Result]") -> "list[Result]":
         found.append(result)
         out.print(f"  {_MARKS[result.status]:9} ", end="")
         out.print(result.promise, markup=False, soft_wrap=True)
-        for line in filter(None, (result.cause, result.case)):
+        known = any(each.what == result.what and each.cause == result.cause for each in found[:-1])
+        lines = ("as above",) if result.cause and known else (result.cause, result.case)
+        for line in filter(None, lines):
             out.print(f"          {line}", markup=False, soft_wrap=True)
     return found

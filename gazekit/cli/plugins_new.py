@@ -20,9 +20,11 @@ def new(
     from gazekit.scaffold import distribution_name, write_plugin
 
     folder = out or Path(distribution_name(name))
-    for file in write_plugin(kind, name, folder):
+    files = write_plugin(kind, name, folder)
+    for file in files:
         print(folder / file)
+    samples = [f" --sample {name}={folder / file}" for file in files if file.name == "sample.json"]
     console.note(
-        f"next: python -m pytest {folder}; gazekit plugins check {folder}; then pip install -e {folder} "
-        "(offline: with --no-build-isolation --no-deps) and it is there"
+        f"next: python -m pytest {folder}; gazekit plugins check {folder}{''.join(samples)}; then pip install -e "
+        f"{folder} (offline: with --no-build-isolation --no-deps) and it is there"
     )

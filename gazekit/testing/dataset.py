@@ -32,7 +32,7 @@ class DataSourceContract(Contract):
                 source.generate(Path(folder) / "made", exams=8, seed=0, progress=lambda _done, _total: None)
                 yield Path(folder) / "made"
         else:
-            raise unittest.SkipTest("needs a small folder of the data set: sample = Path(…)")
+            raise unittest.SkipTest("needs a small folder of the data set: --sample NAME=FOLDER, in a test sample = Path(…)")
 
     def test_exams(self) -> None:
         """Exams with ids that are unique, a patient, a label that is a class, images that are there, a known split."""
@@ -45,7 +45,7 @@ class DataSourceContract(Contract):
             promise(self.component, "at least one exam", bool(exams), found[:1])
             names = [exam.exam_id for exam in exams]
             twice = sorted({name for name in names if names.count(name) > 1})
-            promise(self.component, "exam ids that are unique", not twice, twice[:3])
+            promise(self.component, "exam ids that are unique", not twice, f"{twice[:3]} twice")
             for exam in exams:
                 self._check(exam, source.classes)
 
