@@ -98,7 +98,10 @@ def test_a_new_gaze_reader_says_why_it_has_no_preset_and_brings_a_file(
     ("arguments", "message"),
     [
         (["fusions", "gate"], "no kind 'fusions'; the kinds are: backbone, fusion"),
-        (["fusion", "Soft Gate"], "'Soft Gate' cannot be the name of a component; expected a word in lower case"),
+        (
+            ["fusion", "Soft Gate"],
+            "'Soft Gate' cannot be the name of a component; expected a word in lower case",
+        ),
         (["fusion", "lambda"], "'lambda' cannot be the name of a component"),
         (["fusion", "gate", "--out", "."], ".: exists already; choose another --out"),
     ],

@@ -32,7 +32,9 @@ class DataSourceContract(Contract):
                 source.generate(Path(folder) / "made", exams=8, seed=0, progress=lambda _done, _total: None)
                 yield Path(folder) / "made"
         else:
-            raise unittest.SkipTest("needs a small folder of the data set: --sample NAME=FOLDER, in a test sample = Path(…)")
+            raise unittest.SkipTest(
+                "needs a small folder of the data set: --sample NAME=FOLDER, in a test sample = Path(…)"
+            )
 
     def test_exams(self) -> None:
         """Exams with ids that are unique, a patient, a label that is a class, images that are there, a known split."""

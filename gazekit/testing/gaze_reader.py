@@ -26,7 +26,9 @@ class GazeReaderContract(Contract):
     def file(self) -> Path:
         """The sample; a reader's own test may make one here instead."""
         if self.sample is None:
-            raise unittest.SkipTest("needs a file in the format: --sample NAME=FILE, in a test sample = Path(…)")
+            raise unittest.SkipTest(
+                "needs a file in the format: --sample NAME=FILE, in a test sample = Path(…)"
+            )
         return self.sample
 
     def test_fits(self) -> None:

@@ -60,7 +60,8 @@ def estimate_memory(
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     per_exam = saved.with_checkpoints if settings.checkpoint_activations else saved.total
     exams = -(-settings.batch_size // (count() * settings.accumulate))
-    scale = exams / _EXAMS * (1 if settings.amp == "off" else 0.5)  # not measured: copies of the weights would count too
+    scale = exams / _EXAMS
+    scale *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
     return Memory(4 * weights, round(per_exam * scale))
 
 
