@@ -79,10 +79,8 @@ def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> 
     else:
         work()
         peak = resident_peak() - before
-    model = build_model(preset, registry, classes=2).to(device)
-    objective = build_objective(preset, registry).to(device)
-    side = (size, size)
-    estimate = estimate_memory(model, objective, preset.views, side, preset.training, torch.device(device))
+    model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
+    estimate = estimate_memory(model, objective, preset.views, (size, size), preset.training)
     step = timed["step"]
     return {
         "size": size,

@@ -86,7 +86,7 @@ def busy(preset: Preset, dataset: PreparedDataset) -> float | None:
             torch.cuda.synchronize()
             watch.start()
             times.append(time.perf_counter())
-        elif state.epoch == WARM_UP + WATCHED - 1:
+        elif state.epoch == WARM_UP + WATCHED:
             torch.cuda.synchronize()
             times.append(time.perf_counter())
             watch.stop()

@@ -22,10 +22,39 @@ def test_round_trip(tmp_path: Path) -> None:
     assert torch.equal(loaded.state["moments"][0], torch.ones(2))
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 10, 11):
+def test_the_last_two_are_kept_and_the_selected_weights_that_they_know(tmp_path: Path) -> None:
+    best = tmp_path / "best"
+    for step in (3, 7, 12, 15, 24, 31):
+        checkpoint.save_step(best, step, WEIGHTS, STATE)
+    (tmp_path / "000020 copy").mkdir()
+    for step in (1, 2, 20, 30):
         checkpoint.save_step(tmp_path, step, WEIGHTS, STATE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["000010", "000011"]
+    checkpoint.forget_old(tmp_path, best)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000020", "000020 copy", "000030", "best"]
+    assert sorted(path.name for path in best.iterdir()) == ["000015", "000024", "000031"]
+    checkpoint.forget_after(best, 20)  # the newest checkpoint was damaged
+    assert [path.name for path in best.iterdir()] == ["000015"]
+
+
+def test_tensors_come_back_as_they_lie_in_memory(tmp_path: Path) -> None:
+    last = torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    turned = torch.arange(24.0).view(2, 3, 4).permute(2, 0, 1)
+    loaded = checkpoint.load(
+        checkpoint.save_step(tmp_path, 1, WEIGHTS, {"last": last, "turned": turned})
+    ).state
+    for name, tensor in (("last", last), ("turned", turned)):
+        assert torch.equal(loaded[name], tensor) and loaded[name].stride() == tensor.stride()
+
+
+def test_one_that_the_disk_does_not_give_is_as_good_as_damaged(tmp_path: Path) -> None:
+    checkpoint.save_step(tmp_path, 1, WEIGHTS, {"step": 1})
+    newest = checkpoint.save_step(tmp_path, 2, WEIGHTS, STATE)
+    (newest / "state.json").unlink()
+    (newest / "state.json").mkdir()  # an error of reading, for root too
+    said: list[str] = []
+    found = checkpoint.load_latest(tmp_path, said.append)
+    assert found is not None and found.state == {"step": 1}
+    assert "000002: cannot be read: Is a directory; using the one before it" in said[0]
 
 
 def test_no_truncation_and_no_flipped_bit_is_ever_loaded(tmp_path: Path) -> None:

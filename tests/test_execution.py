@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def estimate(registry: Registry, *overrides: str, size: int = 64) -> Memory:
     preset = tiny(registry, "training.batch_size=8", *overrides)
     model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
-    found = estimate_memory(model, objective, preset.views, (size, size), preset.training, CPU)
+    found = estimate_memory(model, objective, preset.views, (size, size), preset.training)
     assert found.model == 4 * sum(4 * p.numel() for p in model.parameters())
     return found
 

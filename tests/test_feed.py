@@ -1,5 +1,6 @@
 """Exams on the device and exams sent there batch by batch are the same exams."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def test_streaming_stops_when_nobody_reads_on(dataset: PreparedDataset, registry
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert len(read) <= 3
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("exams")]
 
 
 class NewBytes(TorchDispatchMode):

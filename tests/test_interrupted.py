@@ -180,13 +180,15 @@ def check_peers(
 
     assert together(2, folder, straight) == [0, 0]
     names = events.read_text().split("\n")
-    validated = len(names) - names[::-1].index("step")
+    *_, trained, _validated = (number for number, name in enumerate(names, 1) if name == "step")
     for number, rank in at:
         path = begin(folder / f"{number}-{rank}")
         work = lambda own: run(path, AtEvent(number if own == rank else 0, kill))  # noqa: B023, E731
         codes = together(2, folder, work)
         assert codes[rank] == -signal.SIGKILL
-        if number <= validated:  # later only one of them writes, and the other has nothing to wait for
+        if (
+            number <= trained
+        ):  # the last validation is the last that they do together; later one writes, one ends
             assert codes[1 - rank] == 1  # told by a typed error
         assert together(2, folder, lambda _: run(path, AtEvent(0, kill))) == [0, 0]  # noqa: B023
         assert outcome(path) == outcome(whole)

@@ -65,6 +65,10 @@ def test_event_files_hold_the_metrics_and_a_resumed_run_no_line_twice(
     run = tmp_path / "run"
     common = ["--data", dataset.root, "--out", run, "--tensorboard", *TINY, "--epochs", 2]
     gazekit("train", "--preset", "mammonet_small", *common)
+    with (run / "metrics.jsonl").open(
+        "a"
+    ) as file:  # of an epoch after the last checkpoint, when it was killed
+        file.write(json.dumps({"epoch": 3, "step": 99, "loss": 1.0, "val_auc": 1.0}) + "\n")
     gazekit("train", "--out", run, "--resume", "--tensorboard")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     events = accumulator.EventAccumulator(str(run / "tensorboard"))

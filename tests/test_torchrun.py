@@ -49,6 +49,8 @@ def test_a_killed_process_is_started_again_and_the_run_ends_in_the_same_weights(
         "--epochs",
         3,
         "--resume",
+        "--set",
+        "training.checkpoint_every=1",  # whose time does not depend on that of the disk
     ]
     said = torchrun("-m", "gazekit", *options, "--out", tmp_path / "whole", restarts=0)
     assert said.count("next: gazekit evaluate") == 1  # process 0 alone speaks

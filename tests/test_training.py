@@ -182,6 +182,22 @@ def test_not_finite_steps_are_skipped_and_ten_in_a_row_stop(
     assert "skipped, with exams e" in (run.path / "log.txt").read_text()
 
 
+def test_weights_that_are_not_finite_are_never_saved(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(tmp_path / "run", registry, dataset)
+    norm: Any = torch.nn.BatchNorm1d(2)
+    norm.running_var[1] = torch.inf
+    assert not resume.save(run, norm, 5, {}) and not resume.save_best(run, norm, 5, {})
+    assert [path.name for path in run.checkpoints.iterdir()] == ["000000"] and not run.best.exists()
+    assert (run.path / "log.txt").read_text().count(
+        "step 5: weights or running statistics are not finite"
+    ) == 2
+    monkeypatch.setattr(loop, "save", lambda *_: False)
+    with pytest.raises(Preempted, match="stopped at step 2, weights not finite and not saved"):
+        continue_run(run, registry, dataset, should_stop=stop_before(2))
+
+
 def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(ConfigurationError, match="taken: exists already"):

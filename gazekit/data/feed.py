@@ -1,6 +1,7 @@
 """The exams of a part of a data set, held on the device if they fit there."""
 
 import json
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -63,14 +64,15 @@ def prepared_exams(
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device; infinite where the system does not say."""
+    """Bytes that are free on a device, or to this process of those of its machine; infinite where nothing says."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return float("inf")
-    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    free = (float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return next(free, float("inf")) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def check_views(dataset: PreparedDataset, preset: Preset) -> None:

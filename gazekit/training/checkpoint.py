@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-    """Save the checkpoint of a step and forget all but the last two. Raises StorageError.
+    """Save the checkpoint of a step. Raises StorageError.
 
     Args:
         folder: of the checkpoints of a run.
@@ -62,14 +62,7 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
         },
     }
     files[_MANIFEST] = json.dumps(manifest, indent=2).encode()
-    target = _write(folder, f"{step:06d}", files)
-    _forget_old(folder)
-    return target
-
-
-def _forget_old(folder: Path) -> None:
-    for old in _steps(folder)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    return _write(folder, f"{step:06d}", files)
 
 
 def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -123,6 +116,8 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise DataError(f"{path}: not a complete checkpoint; {missing} is missing") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (
         ValueError,
         KeyError,
@@ -176,12 +171,31 @@ def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: P
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps, which a resumed run has not come to, and all but the last two."""
+    """Remove the checkpoints of later steps, which a resumed run has not come to."""
     for path in _steps(folder):
         if int(path.name) > step:
             shutil.rmtree(path, ignore_errors=True)
-    _forget_old(folder)
+
+
+def forget_old(folder: Path, selected: Path) -> None:
+    """Remove all checkpoints but the last two, and the selected weights that neither of them knows as the best.
+
+    Args:
+        folder: of the checkpoints of a run.
+        selected: of the weights that were the best when they were saved. What is newer than the older checkpoint
+            stays, and the last from before: those that it has as the best.
+    """
+    for old in _steps(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    oldest = int(_steps(folder)[0].name)
+    for old in [path for path in _steps(selected) if int(path.name) <= oldest][:-1]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("[0-9]*") if path.is_dir()), key=lambda path: int(path.name))
+    found = (
+        (path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+        if folder.is_dir()
+        else ()
+    )
+    return sorted(found, key=lambda path: int(path.name))

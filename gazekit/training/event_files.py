@@ -15,7 +15,8 @@ _COUNTERS = ("epoch", "step")
 class EventFiles:
     """Event files in ``RUN/tensorboard``; a context manager.
 
-    What was there is replaced by the lines so far: a resumed run forgets epochs that it will train again.
+    What was there is replaced at the end of the first epoch, or of the run: until a resumed run trains, its lines may
+    have epochs that it will train again.
 
     Raises:
         ConfigurationError: tensorboard is not installed.
@@ -33,7 +34,6 @@ class EventFiles:
         with disk_errors(run.path):
             shutil.rmtree(run.path / FOLDER, ignore_errors=True)
             self.writer: Any = SummaryWriter(str(run.path / FOLDER))
-        self.update()
 
     def update(self) -> None:
         """Write the lines that came since the last time."""
@@ -51,4 +51,6 @@ class EventFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            self.update()
         self.writer.close()

@@ -47,7 +47,10 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
     except (RuntimeError, MemoryError) as error:
         out = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if out or "can't allocate memory" in str(error):
-            raise GazekitError(_advice(settings, device)) from error
+            raise GazekitError(
+                f"out of memory on {device.type}, with batches of {settings.batch_size} in {settings.accumulate} "
+                f"part(s); start again with --overwrite and, in this order: {ways_to_save(settings)}"
+            ) from error
         if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             first = str(error).strip().splitlines()[0]
             raise ConfigurationError(
@@ -57,7 +60,8 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
         raise
 
 
-def _advice(settings: TrainingSettings, device: torch.device) -> str:
+def ways_to_save(settings: TrainingSettings) -> str:
+    """What to try where memory does not suffice, the best first."""
     parts = settings.accumulate
     advice = []
     if parts < settings.batch_size:
@@ -68,7 +72,4 @@ def _advice(settings: TrainingSettings, device: torch.device) -> str:
     if settings.exams_on_device is not False:
         advice.append("--set training.exams_on_device=false")
     advice.append("a smaller training.batch_size or data.size")
-    return (
-        f"out of memory on {device.type}, with batches of {settings.batch_size} in {parts} part(s); start again with "
-        f"--overwrite and, in this order: {'; '.join(advice)}"
-    )
+    return "; ".join(advice)

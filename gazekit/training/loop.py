@@ -122,10 +122,11 @@ def train(
                     stop or state.step % (settings.checkpoint_every or math.inf) == 0
                 ):
                     account(wait=True)
-                    save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
-                    saved = state.step
+                    if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
+                        saved = state.step
                 if stop:
-                    raise Preempted(f"{run.path}: stopped at step {state.step}, checkpoint written")
+                    done = "checkpoint written" if saved == state.step else "weights not finite and not saved"
+                    raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
                 # dropout is a function of (seed, step); each process drops other features
                 torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
                 steps = len(batches) * settings.epochs
@@ -140,8 +141,8 @@ def train(
         report(state, len(batches))
         if pace.due() or state.epoch == settings.epochs:
             with pace.measured():
-                save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
-            saved = state.step
+                if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
+                    saved = state.step
     return state
 
 
@@ -190,9 +191,9 @@ def _finish_epoch(
     state.epoch += 1
     state.batch = 0
     state.auc = auc
-    if auc is not None and auc > state.best_auc:
-        state.best_auc, state.best_epoch = auc, state.epoch
-        save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc})
+    if auc is not None and auc > state.best_auc:  # noqa: SIM102
+        if save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc}):
+            state.best_auc, state.best_epoch = auc, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}

@@ -14,8 +14,10 @@ from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.processes import count
 from gazekit.settings import TrainingSettings
+from gazekit.training.execution import ways_to_save
 from gazekit.types import Batch
 
+_SIDE = 64
 _EXAMS = 2
 
 
@@ -38,34 +40,33 @@ def estimate_memory(
     views: tuple[str, ...],
     size: tuple[int, int],
     settings: TrainingSettings,
-    device: torch.device,
 ) -> Memory:
-    """Measure what two exams of that size leave for the backward pass; takes the time of their forward pass.
+    """Measure what exams of two small sizes leave for the backward pass, and scale it up; takes a moment on a CPU.
 
-    Nothing is extrapolated in pixels: attention's weights grow with their square, and only up to some size.
+    Convolutions leave something for each pixel, attention for each pair of pixels: ``a p + b p^2`` is fitted. That is
+    too much where attention does not keep its weights, on a GPU and for more pixels than 1024.
 
     Args:
-        model, objective: copies of them are used.
+        model, objective: on the CPU; copies of them are used.
         views: of the images that are read.
         size: (height, width) of an image.
         settings: batch size, parts, precision and checkpointing.
-        device: of model and objective. What is kept there may differ from what is kept elsewhere.
     """
-    model, objective = deepcopy(model).train(), deepcopy(objective)
-    batch = _noise(views, size, device)
-    saved = _Saved(model)
-    with saved.counted():
-        losses = objective(model, model(batch.images, batch.gaze), batch)
-    del losses  # until here it held the graph
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    per_exam = saved.with_checkpoints if settings.checkpoint_activations else saved.total
+    small = min(_SIDE, size[0]), min(_SIDE, size[1])
+    left = [_left_by(model, objective, _noise(views, n * small[0], n * small[1])) for n in (1, 2)]
+    kept = [each.with_checkpoints if settings.checkpoint_activations else each.total for each in left]
+    of_pairs = (
+        max(kept[1] - 4 * kept[0], 0) / 12
+    )  # of the smaller exam: a p + b p^2 and 4 a p + 16 b p^2 are known
+    growth = size[0] * size[1] / (small[0] * small[1])
     exams = -(-settings.batch_size // (count() * settings.accumulate))
-    scale = exams / _EXAMS
-    scale *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
-    return Memory(4 * weights, round(per_exam * scale))
+    activations = exams / _EXAMS * ((kept[0] - of_pairs) * growth + of_pairs * growth**2)
+    activations *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return Memory(4 * weights, round(activations))
 
 
-def describe_memory(memory: Memory, exams: Sequence[Exams]) -> str:
+def describe_memory(memory: Memory, exams: Sequence[Exams], settings: TrainingSettings) -> str:
     """One line: the parts, where the exams are, and whether it looks like too much."""
     device, held = exams[0].device, [isinstance(part, ResidentExams) for part in exams]
     stored = sum(part.nbytes for part in exams)
@@ -76,12 +77,22 @@ def describe_memory(memory: Memory, exams: Sequence[Exams]) -> str:
         f"{_readable(memory.activations)} for activations), and exams of {_readable(stored)}, {where}"
     )
     if needed > free:
-        text += f"; {_readable(free)} are free: --accumulate 2 halves the activations"
+        text += f"; {_readable(free)} are free. Less is needed with, in this order: {ways_to_save(settings)}"
     return text
 
 
 def _readable(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
+
+
+def _left_by(model: MultiViewClassifier, objective: Objective, batch: Batch) -> "_Saved":
+    """What a forward pass of copies leaves."""
+    model, objective = deepcopy(model).train(), deepcopy(objective)
+    saved = _Saved(model)
+    with saved.counted():
+        losses = objective(model, model(batch.images, batch.gaze), batch)
+    del losses  # until here it held the graph
+    return saved
 
 
 class _Saved:
@@ -128,11 +139,11 @@ class _Saved:
         self.stages[-1] = came_in, self.total - before
 
 
-def _noise(views: tuple[str, ...], size: tuple[int, int], device: torch.device) -> Batch:
-    shape = (_EXAMS, *size)
+def _noise(views: tuple[str, ...], height: int, width: int) -> Batch:
+    shape = (_EXAMS, height, width)
     return Batch(
-        images={view: torch.randn(shape, device=device)[:, None] for view in views},
-        labels=torch.arange(_EXAMS, device=device) % 2,
-        gaze={view: torch.rand(shape, device=device) for view in views},
-        has_gaze={view: torch.ones(_EXAMS, dtype=torch.bool, device=device) for view in views},
+        images={view: torch.randn(shape)[:, None] for view in views},
+        labels=torch.arange(_EXAMS) % 2,
+        gaze={view: torch.rand(shape) for view in views},
+        has_gaze={view: torch.ones(_EXAMS, dtype=torch.bool) for view in views},
     )

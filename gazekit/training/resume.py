@@ -22,7 +22,8 @@ _SHARE = 0.1
 class Pace:
     """Says when a checkpoint is due: behind every epoch, but all in all they take a tenth of the time at most.
 
-    A large model's takes longer to write than an epoch of few exams takes on a GPU.
+    A large model's takes longer to write than an epoch of few exams takes on a GPU. The selected weights, which are
+    written whenever they are better, do not count.
     """
 
     def __init__(self) -> None:
@@ -42,21 +43,34 @@ class Pace:
         self.took = self.ended - begin
 
 
-def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, unless a weight is not finite: then the one before stays the newest. Raises StorageError."""
-    if rank() > 0:
-        return
-    weights = modules.state_dict()
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        run.log(f"step {step}: weights or running statistics are not finite; not saved")
-        return
-    checkpoint.save_step(run.checkpoints, step, weights, state)
+def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> bool:
+    """Write a checkpoint, unless a weight is not finite: then the one before stays the newest. Raises StorageError.
+
+    Returns:
+        Whether the weights are finite.
+    """
+    if not _finite(run, modules, step):
+        return False
+    if rank() == 0:
+        checkpoint.save_step(run.checkpoints, step, modules.state_dict(), state)
+        checkpoint.forget_old(run.checkpoints, run.best)
+    return True
 
 
-def save_best(run: RunDirectory, model: MultiViewClassifier, step: int, state: Mapping[str, Any]) -> None:
-    """Keep the weights that validation selects. Raises StorageError."""
+def save_best(run: RunDirectory, model: MultiViewClassifier, step: int, state: Mapping[str, Any]) -> bool:
+    """Keep the weights that validation selects; otherwise like ``save``."""
+    if not _finite(run, model, step):
+        return False
     if rank() == 0:
         checkpoint.save_step(run.best, step, model.state_dict(), state)
+    return True
+
+
+def _finite(run: RunDirectory, module: torch.nn.Module, step: int) -> bool:
+    finite = all(bool(torch.isfinite(tensor).all()) for tensor in module.state_dict().values())
+    if not finite:
+        run.log(f"step {step}: weights or running statistics are not finite; not saved")
+    return finite
 
 
 def restore(run: RunDirectory, modules: torch.nn.Module) -> dict[str, Any]:
@@ -83,4 +97,5 @@ def keep_until(run: RunDirectory, *, epoch: int, step: int) -> None:
     if rank() == 0:
         checkpoint.forget_after(run.best, step)
         checkpoint.forget_after(run.checkpoints, step)  # damaged ones
+        checkpoint.forget_old(run.checkpoints, run.best)
     run.log(f"at step {step}")

@@ -114,10 +114,7 @@ def continue_run(
     check_processes(preset, len(indices_of(dataset, split, "train")))
     model = build_model(preset, registry, classes=len(facts.classes))
     objective = _objective(preset, registry, dataset, split)
-    model, objective = model.to(device), objective.to(device)
-    with explained_faults(preset.training, device):
-        memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training, device)
-    prepare_execution(model, preset.training)
+    memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
 
     def part(name: str, *, with_gaze: bool) -> Exams:
         indices = indices_of(dataset, split, name)
@@ -131,15 +128,17 @@ def continue_run(
             hold=preset.training.exams_on_device,
         )
 
-    parts = Parts(
-        part("train", with_gaze=preset.gaze is not None),
-        part("val", with_gaze=False),
-        dataset.exam_ids,
-    )
-    estimate = describe_memory(memory, [parts.training, parts.validation])
-    run.log(estimate)
-    note(estimate)
     with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
+        model, objective = model.to(device), objective.to(device)
+        prepare_execution(model, preset.training)
+        parts = Parts(
+            part("train", with_gaze=preset.gaze is not None),
+            part("val", with_gaze=False),
+            dataset.exam_ids,
+        )
+        estimate = describe_memory(memory, [parts.training, parts.validation], preset.training)
+        run.log(estimate)
+        note(estimate)
         return train(
             model,
             objective,

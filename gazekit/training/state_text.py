@@ -23,7 +23,13 @@ def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
         if isinstance(value, Tensor):
             name = str(len(tensors))
             tensors[name] = value
-            return {"tensor" if value.is_contiguous() else "channels_last": name}
+            if value.is_contiguous():
+                return {"tensor": name}
+            if value.is_contiguous(memory_format=torch.channels_last):
+                return {"channels_last": name}
+            order = sorted(range(value.dim()), key=value.stride, reverse=True)
+            tensors[name] = value.permute(order)
+            return {"permuted": [name, order]}
         if isinstance(value, Mapping):
             return {"dict": [[key, written(inner)] for key, inner in value.items()]}
         if isinstance(value, (list, tuple)):
@@ -45,6 +51,9 @@ def read(text: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
             return tensors[inner].clone()  # aligned
         if kind == "channels_last":  # fused optimisers take moments to lie in memory as their weights do
             return tensors[inner].contiguous(memory_format=torch.channels_last)
+        if kind == "permuted":
+            name, order = inner
+            return tensors[name].clone().permute(sorted(range(len(order)), key=order.__getitem__))
         if kind == "dict":
             return {key: plain(item) for key, item in inner}
         return {"list": list, "tuple": tuple}[kind](plain(item) for item in inner)
