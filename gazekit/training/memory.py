@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,10 +42,10 @@ def estimate_memory(
     size: tuple[int, int],
     settings: TrainingSettings,
 ) -> Memory:
-    """Measure what exams of two small sizes leave for the backward pass, and scale it up; takes a moment on a CPU.
+    """Measure what exams of three small sizes leave for the backward pass, and scale it up; takes a moment on a CPU.
 
-    Convolutions leave something for each pixel, attention for each pair of pixels: ``a p + b p^2`` is fitted. That is
-    too much where attention does not keep its weights, on a GPU and for more pixels than 1024.
+    Convolutions leave something for each pixel, attention for each pair of pixels: ``a + b p + c p^2`` goes through the
+    three. That is too much where attention does not keep its weights, on a GPU and for more pixels than 1024.
 
     Args:
         model, objective: on the CPU; copies of them are used.
@@ -53,14 +54,11 @@ def estimate_memory(
         settings: batch size, parts, precision and checkpointing.
     """
     small = min(_SIDE, size[0]), min(_SIDE, size[1])
-    left = [_left_by(model, objective, _noise(views, n * small[0], n * small[1])) for n in (1, 2)]
+    left = [_left_by(model, objective, _noise(views, n * small[0], n * small[1])) for n in (1, 2, 3)]
     kept = [each.with_checkpoints if settings.checkpoint_activations else each.total for each in left]
-    of_pairs = (
-        max(kept[1] - 4 * kept[0], 0) / 12
-    )  # of the smaller exam: a p + b p^2 and 4 a p + 16 b p^2 are known
-    growth = size[0] * size[1] / (small[0] * small[1])
+    of_pixels = np.polynomial.Polynomial.fit([1, 4, 9], kept, deg=2)
     exams = -(-settings.batch_size // (count() * settings.accumulate))
-    activations = exams / _EXAMS * ((kept[0] - of_pairs) * growth + of_pairs * growth**2)
+    activations = exams / _EXAMS * float(of_pixels(size[0] * size[1] / (small[0] * small[1])))
     activations *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return Memory(4 * weights, round(activations))
