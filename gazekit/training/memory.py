@@ -19,6 +19,8 @@ from gazekit.training.execution import ways_to_save
 from gazekit.types import Batch
 
 _SIDE = 64
+_TIMES = ((1, 1), (1, 2), (2, 2))
+"""The sizes that are tried: so many times that side high and wide."""
 _EXAMS = 2
 
 
@@ -42,7 +44,7 @@ def estimate_memory(
     size: tuple[int, int],
     settings: TrainingSettings,
 ) -> Memory:
-    """Measure what exams of three small sizes leave for the backward pass, and scale it up; takes a moment on a CPU.
+    """Measure what exams of up to three small sizes leave for the backward pass, and scale it up; takes a moment.
 
     Convolutions leave something for each pixel, attention for each pair of pixels: ``a + b p + c p^2`` goes through the
     three. That is too much where attention does not keep its weights, on a GPU and for more pixels than 1024.
@@ -53,12 +55,15 @@ def estimate_memory(
         size: (height, width) of an image.
         settings: batch size, parts, precision and checkpointing.
     """
-    small = min(_SIDE, size[0]), min(_SIDE, size[1])
-    left = [_left_by(model, objective, _noise(views, n * small[0], n * small[1])) for n in (1, 2, 3)]
-    kept = [each.with_checkpoints if settings.checkpoint_activations else each.total for each in left]
-    of_pixels = np.polynomial.Polynomial.fit([1, 4, 9], kept, deg=2)
+    height, width = min(_SIDE, size[0]), min(_SIDE, size[1])
+    growth = size[0] * size[1] / (height * width)
+    kept = {}
+    for tall, wide in _TIMES if growth > 1 else _TIMES[:1]:
+        left = _left_by(model, objective, _noise(views, tall * height, wide * width))
+        kept[tall * wide] = left.with_checkpoints if settings.checkpoint_activations else left.total
+    of_pixels = np.polynomial.Polynomial.fit(list(kept), list(kept.values()), deg=len(kept) - 1)
     exams = -(-settings.batch_size // (count() * settings.accumulate))
-    activations = exams / _EXAMS * float(of_pixels(size[0] * size[1] / (small[0] * small[1])))
+    activations = exams / _EXAMS * float(of_pixels(growth))
     activations *= 1 if settings.amp == "off" else 0.5  # not measured: copies of the weights would count too
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return Memory(4 * weights, round(activations))
