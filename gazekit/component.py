@@ -100,11 +100,28 @@ def check_contract(component: Component) -> None:
         missing = ", ".join(sorted(value.__abstractmethods__))
         raise ConfigurationError(f"{value.__name__} does not define {missing}")
     signature.check_signature(value, CONTEXT.get(component.kind, ()))
+    method, handed = _call(component.kind, value)
+    if method:
+        signature.check_call(value, method, handed)
 
 
 CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
 """The positional parameters of each kind, which the core hands over; the other kinds have none."""
 _METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
+
+
+def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
+    """The method of a kind that the core calls with tensors, and what it hands over; empty where there is none."""
+    if kind == "attention_map":
+        return "__call__", ("output", "target")
+    if kind == "alignment_loss":
+        return "forward", ("attention", "gaze")
+    if kind != "fusion":
+        return "", ()
+    images, maps, _ = _bases(kind)
+    if issubclass(value, images):
+        return "forward", ("images", "gaze")
+    return "forward", ("maps",) if issubclass(value, maps) else ("vectors",)
 
 
 def _bases(kind: str) -> tuple[type, ...]:

@@ -85,8 +85,9 @@ class AttentionMap(Protocol):
     def __call__(self, output: Output, target: Tensor) -> Views:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
 
-        ``output.pooled`` must be part of the graph of ``output.logits``. The maps are differentiable with
-        respect to ``output.features``.
+        What a map of a class explains is ``output.score(target)``: with two classes there is one logit, and class 0
+        has its negative. ``output.pooled`` must be part of the graph of ``output.logits``. The maps are
+        differentiable with respect to ``output.features``.
         """
 
 

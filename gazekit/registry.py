@@ -9,7 +9,7 @@ from typing import Any
 import pluggy
 
 from gazekit import preset, signature
-from gazekit.component import Component, Failure, Provenance, check_contract, in_words, one_line
+from gazekit.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
 from gazekit.errors import ConfigurationError, PluginError
 from gazekit.foreign import foreign_code
 
@@ -150,6 +150,7 @@ class Registry:
         return signature.validate(factory, options)
 
     def _table(self, kind: str) -> dict[str, list[Component]]:
+        kind = kind.replace("-", "_")
         if kind not in HOOKS:
             raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(HOOKS)}")
         if kind not in self._tables:
@@ -188,15 +189,18 @@ class Registry:
         failures = [failure for failure in self.failures if failure.kind in (None, kind)]
         failed = "".join(f" Not loaded: {failure}." for failure in failures)
         error = PluginError if failures and not near else ConfigurationError
-        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
+        out = ", ".join(dict.fromkeys(map(str, self.disabled)))
+        disabled = f" Left out by --no-plugins or GAZEKIT_DISABLE: {out}." if out else ""
+        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}{disabled}")
 
 
 def _contest(offered: list[Component]) -> str:
     """Who offers one name, and what to do."""
     first, owners = offered[0], " and ".join(str(each.provenance) for each in offered)
+    foreign = [each.provenance.distribution for each in offered if each.provenance.distribution != OWN]
     return (
         f"{in_words(first.kind)} '{first.name}' is offered by {owners}; neither wins. "
-        f"Disable one with GAZEKIT_DISABLE={first.provenance.distribution}"
+        f"Disable one with GAZEKIT_DISABLE={foreign[-1] if foreign else first.provenance.distribution}"
     )
 
 

@@ -71,25 +71,51 @@ def check_signature(factory: type, context: Sequence[str] = ()) -> None:
             raise ConfigurationError(
                 f"option '{parameter.name}' of {factory.__name__} needs a type and a default"
             )
+        elif parameter.name == "use":
+            raise ConfigurationError(
+                f"option 'use' of {factory.__name__}: in a preset 'use' names the component"
+            )
     if len(positional) != len(context):
         raise ConfigurationError(
             f"{factory.__name__} takes the positional ({', '.join(positional)}), expected "
             f"({', '.join(context)}); options come after a '*'"
         )
     try:
-        _schema(factory)
+        _schema(factory, validate_default=True)()
+    except pydantic.ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        raise ConfigurationError(
+            f"option '{first['loc'][0]}' of {factory.__name__}: its default does not fit its type: {first['msg']} "
+            f"(got {first['input']!r})"
+        ) from None
     except (NameError, TypeError, pydantic.PydanticUserError) as error:
         raise ConfigurationError(f"the options of {factory.__name__} cannot be checked: {error}") from None
 
 
-def _schema(factory: type) -> type[pydantic.BaseModel]:
+def check_call(factory: type, name: str, context: Sequence[str]) -> None:
+    """Raise ConfigurationError if a method cannot be called with what the core hands over, in that order."""
+    method = getattr(factory, name)
+    try:
+        inspect.signature(method).bind(None, *context)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{factory.__name__}.{name}{inspect.signature(method)} is called with ({', '.join(context)}): {error}"
+        ) from None
+
+
+def _schema(factory: type, *, validate_default: bool = False) -> type[pydantic.BaseModel]:
     hints = get_type_hints(factory.__init__, include_extras=True)  # type: ignore[misc]
     fields: dict[str, Any] = {
         option.name: (hints[option.name], option.default) for option in options_of(factory)
     }
     return pydantic.create_model(
         factory.__name__,
-        __config__=pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()),
+        __config__=pydantic.ConfigDict(
+            extra="forbid",
+            arbitrary_types_allowed=True,
+            protected_namespaces=(),
+            validate_default=validate_default,
+        ),
         **fields,
     )
 

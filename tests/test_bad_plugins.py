@@ -104,6 +104,18 @@ REFUSED = {
         FUSION.replace("*, width", "width"),
         "takes the positional (views, channels, width)",
     ),
+    "wrong forward": (
+        FUSION.replace("forward(self, vectors)", "forward(self, vectors, mask)"),
+        "Bad.forward(self, vectors, mask) is called with (vectors): missing a required argument: 'mask'",
+    ),
+    "option that a preset needs": (
+        FUSION.replace("width: int = 4", "width: int = 4, use: str = ''"),
+        "option 'use' of Bad: in a preset 'use' names the component",
+    ),
+    "default of another type": (
+        FUSION.replace("width: int = 4", "width: int = 'four'"),
+        "option 'width' of Bad: its default does not fit its type: Input should be a valid integer",
+    ),
     "hook returns a list": (FUSION.replace('{"bad": Bad}', "[Bad]"), "expected a mapping of names, got ["),
     "name with spaces": (FUSION.replace('"bad"', '"too bad"'), "'too bad' cannot be a name"),
     "newer hooks": (
@@ -124,7 +136,7 @@ def test_what_cannot_be_loaded_is_a_warning_unused_and_an_error_used(
     assert warning.startswith("warning: plugin 'bad' of bad 0.3: ") and cause in warning
     assert "bad 0.3" in unused.stdout and "failed: " in unused.stdout and "concat" in unused.stdout
     used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
-    error = used.stderr.splitlines()[0]
+    (error,) = used.stderr.splitlines()
     assert error.startswith("error: no fusion 'bad'") and "of bad 0.3" in error and cause in error
 
 
@@ -206,6 +218,30 @@ def test_a_name_offered_twice(distribution: MakeDistribution) -> None:
         "presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", GAZEKIT_DISABLE="Worse, nothing"
     )
     assert good.stderr == ""
+
+
+def test_a_name_of_ours_offered_again(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", FUSION.replace('"bad"', '"concat"'))
+    shown = ["presets", "show", "late_concat"]
+    said = gazekit(*shown, code=1).stderr
+    assert "fusion 'concat' is offered by gazekit 0.1.0 and bad 0.3" in said
+    assert said.count("neither wins") == 1 and "GAZEKIT_DISABLE=bad" in said
+    gazekit(*shown, GAZEKIT_DISABLE="bad")
+
+
+def test_what_is_left_out_is_said_where_it_is_missed(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", FUSION)
+    used = ["presets", "show", "mammonet", "--set", "fusion.vectors.use=bad"]
+    for said in (gazekit(*used, GAZEKIT_DISABLE="bad", code=2), gazekit("--no-plugins", *used, code=2)):
+        assert "no fusion 'bad'" in said.stderr
+        assert "Left out by --no-plugins or GAZEKIT_DISABLE: bad 0.3." in said.stderr
+
+
+def test_documentation_is_of_a_package_that_is_there(distribution: MakeDistribution) -> None:
+    distribution("not-bad", "0.3", FUSION)
+    assert "### bad" in gazekit("plugins", "docs", "--package", "not_bad", "--kind", "fusion").stdout
+    said = gazekit("plugins", "docs", "--package", "nope", code=2).stderr
+    assert "no package 'nope' with plugins; there are: gazekit, not-bad" in said
 
 
 def test_no_plugins_leaves_ours(distribution: MakeDistribution) -> None:

@@ -118,8 +118,9 @@ def test_every_hook_and_contract_is_documented(kind: str, hook: str, pages: dict
     contracts = extension("hooks").CONTRACTS
     assert kind == "preset" or contracts[kind]
     for name in contracts.get(kind, ()):
-        assert f"gazekit.interfaces.{name}\n" in pages["hooks.md"]
-        assert (getattr(importlib.import_module("gazekit.interfaces"), name).__doc__ or "").strip()
+        assert f"gazekit.{name}\n" in pages["hooks.md"]
+        module, _, own = name.partition(".")
+        assert (getattr(importlib.import_module(f"gazekit.{module}"), own).__doc__ or "").strip()
     for promised in gazekit.testing.CONTRACTS[kind].promises().values() if kind != "preset" else ():
         assert f"- {extension('markdown').plain(promised)}\n" in pages["hooks.md"]
 

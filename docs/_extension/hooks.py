@@ -15,14 +15,16 @@ come in by the same hooks. A hook is called when its kind is first asked for: im
 [Write a fusion](../tutorials/write_a_fusion.md) shows it all once.
 """
 CONTRACTS = {
-    "backbone": ("Backbone",),
-    "fusion": ("ImageFusion", "MapFusion", "VectorFusion"),
-    "attention_map": ("AttentionMap",),
-    "alignment_loss": ("AlignmentLoss",),
-    "dataset": ("DataSource", "GeneratedSource"),
-    "gaze_reader": ("GazeReader",),
+    "backbone": ("interfaces.Backbone",),
+    "fusion": ("interfaces.ImageFusion", "interfaces.MapFusion", "interfaces.VectorFusion"),
+    "attention_map": ("interfaces.AttentionMap", "types.Output"),
+    "alignment_loss": ("interfaces.AlignmentLoss",),
+    "dataset": ("interfaces.DataSource", "interfaces.GeneratedSource"),
+    "gaze_reader": ("interfaces.GazeReader",),
 }
-"""The classes of ``gazekit.interfaces`` that a kind's components derive from, or look like."""
+"""The classes of gazekit that a kind's components derive from, look like or are handed."""
+
+MEMBERS = "   :members:\n   :special-members: __call__\n   :exclude-members: __init__, __new__\n"
 
 
 def pages() -> dict[str, str]:
@@ -33,10 +35,7 @@ def pages() -> dict[str, str]:
 def _section(kind: str, hook: str) -> str:
     function = getattr(hookspecs, hook)
     signature = str(inspect.signature(function)).replace("'", "")
-    contracts = [
-        f".. autoclass:: gazekit.interfaces.{name}\n   :members:\n   :exclude-members: __init__, __new__\n"
-        for name in CONTRACTS.get(kind, ())
-    ]
+    contracts = [f".. autoclass:: gazekit.{name}\n{MEMBERS}" for name in CONTRACTS.get(kind, ())]
     there = f"Those that are there: [{plural(kind)}]({_reference(kind)}).\n"
     return "\n".join(
         [

@@ -149,8 +149,13 @@ def blaming_plugins() -> Iterator[None]:
             raise
 
 
-def warn_of_failures() -> None:
-    """A warning for each plugin that could not be loaded and each name offered twice, once the command is done."""
+def warn_of_failures(error: str) -> None:
+    """A warning for each plugin that could not be loaded and each name offered twice, once the command is done.
+
+    Args:
+        error: what the command ended with; what is in it is not said again.
+    """
     if registry.cache_info().currsize:
         for said in (*map(str, registry().failures), *registry().contests()):
-            warn(said)
+            if said not in error:
+                warn(said)

@@ -82,6 +82,7 @@ def main() -> None:
     if "--no-plugins" in sys.argv:
         sys.argv.remove("--no-plugins")
         os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"
+    said = ""
     try:
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
@@ -91,7 +92,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except GazekitError as error:
-        console.fail(str(error))
+        said = str(error)
+        console.fail(said)
         sys.exit(error.exit_code)
     except OSError as error:
         console.fail(
@@ -99,4 +101,4 @@ def main() -> None:
         )
         sys.exit(StorageError.exit_code)
     finally:
-        console.warn_of_failures()
+        console.warn_of_failures(said)

@@ -88,15 +88,23 @@ def docs(
 ) -> None:
     """Print the documentation of the components as Markdown: provenance, signature, docstring."""
     from gazekit.component import in_words
+    from gazekit.discovery import normalised
+    from gazekit.errors import ConfigurationError
     from gazekit.registry import KINDS
 
     if kind is not None:
         _check_kind(kind)
+    registry = console.registry()
+    there = {origin.distribution for origin in registry.provenance.values()}
+    if package is not None and normalised(package) not in map(normalised, there):
+        raise ConfigurationError(
+            f"no package '{package}' with plugins; there are: {', '.join(sorted(there))}"
+        )
     for each in [kind] if kind else KINDS:
         found = [
             component
-            for component in console.registry().components(each)
-            if package in (None, component.provenance.distribution)
+            for component in registry.components(each)
+            if package is None or normalised(package) == normalised(component.provenance.distribution)
         ]
         if found:
             print(f"## {in_words(each).capitalize()}\n")
@@ -130,5 +138,5 @@ def _check_kind(kind: str) -> None:
     from gazekit.errors import ConfigurationError
     from gazekit.registry import KINDS
 
-    if kind not in KINDS:
+    if kind.replace("-", "_") not in KINDS:
         raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")

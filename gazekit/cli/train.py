@@ -1,6 +1,7 @@
 """``gazekit train``: train a preset on a prepared data set."""
 
 import os
+import traceback
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,7 +123,7 @@ def _run(
 
     from gazekit.cli.train_progress import TrainingProgress
     from gazekit.data.splits import read_split
-    from gazekit.errors import Preempted
+    from gazekit.errors import GazekitError, Preempted
     from gazekit.processes import count, rank
     from gazekit.training.event_files import EventFiles
     from gazekit.training.run import continue_run, stored_preset
@@ -159,6 +160,10 @@ def _run(
             )
         except Exception as error:
             with suppress(StorageError):  # that is the error already
+                if not isinstance(
+                    error, GazekitError
+                ):  # a fault of code, perhaps a plugin's: to be looked into
+                    run.log("".join(traceback.format_exception(error)))
                 run.log(f"stopped: {error}")
             signals.explain(error, f"gazekit train --out {run.path} --resume")
             if isinstance(error, Preempted) and rank() > 0:
