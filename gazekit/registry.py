@@ -189,18 +189,18 @@ class Registry:
         failures = [failure for failure in self.failures if failure.kind in (None, kind)]
         failed = "".join(f" Not loaded: {failure}." for failure in failures)
         error = PluginError if failures and not near else ConfigurationError
-        out = ", ".join(dict.fromkeys(map(str, self.disabled)))
-        disabled = f" Left out by --no-plugins or GAZEKIT_DISABLE: {out}." if out else ""
-        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}{disabled}")
+        disabled = ", ".join(dict.fromkeys(map(str, self.disabled)))
+        failed += f" Left out by --no-plugins or GAZEKIT_DISABLE: {disabled}." if disabled else ""
+        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
 
 
 def _contest(offered: list[Component]) -> str:
     """Who offers one name, and what to do."""
-    first, owners = offered[0], " and ".join(str(each.provenance) for each in offered)
-    foreign = [each.provenance.distribution for each in offered if each.provenance.distribution != OWN]
+    theirs = min(offered, key=lambda each: each.provenance.distribution == OWN)
+    owners = " and ".join(str(each.provenance) for each in offered)
     return (
-        f"{in_words(first.kind)} '{first.name}' is offered by {owners}; neither wins. "
-        f"Disable one with GAZEKIT_DISABLE={foreign[-1] if foreign else first.provenance.distribution}"
+        f"{in_words(theirs.kind)} '{theirs.name}' is offered by {owners}; neither wins. "
+        f"Disable one with GAZEKIT_DISABLE={theirs.provenance.distribution}"
     )
 
 
