@@ -187,11 +187,10 @@ class Registry:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         there = ", ".join(sorted(table)) or "none"
         failures = [failure for failure in self.failures if failure.kind in (None, kind)]
-        failed = "".join(f" Not loaded: {failure}." for failure in failures)
         error = PluginError if failures and not near else ConfigurationError
-        disabled = ", ".join(dict.fromkeys(map(str, self.disabled)))
-        failed += f" Left out by --no-plugins or GAZEKIT_DISABLE: {disabled}." if disabled else ""
-        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{failed}")
+        notes = [f" Not loaded: {failure}." for failure in failures]
+        notes += [f" Left out by --no-plugins or GAZEKIT_DISABLE: {origin}." for origin in self.disabled]
+        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{''.join(notes)}")
 
 
 def _contest(offered: list[Component]) -> str:
