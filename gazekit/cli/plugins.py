@@ -95,7 +95,8 @@ def docs(
     if kind is not None:
         _check_kind(kind)
     registry = console.registry()
-    there = {origin.distribution for origin in registry.provenance.values()}
+    origins = [*registry.provenance.values(), *(failure.provenance for failure in registry.failures)]
+    there = {origin.distribution for origin in origins}
     if package is not None and normalised(package) not in map(normalised, there):
         raise ConfigurationError(
             f"no package '{package}' with plugins; there are: {', '.join(sorted(there))}"

@@ -191,9 +191,9 @@ def _finish_epoch(
     state.epoch += 1
     state.batch = 0
     state.auc = auc
-    if auc is not None and auc > state.best_auc:  # noqa: SIM102
-        if save_best(run, model, state.step, {"epoch": state.epoch, "val_auc": auc}):
-            state.best_auc, state.best_epoch = auc, state.epoch
+    selected = {"epoch": state.epoch, "val_auc": auc}
+    if auc is not None and auc > state.best_auc and save_best(run, model, state.step, selected):
+        state.best_auc, state.best_epoch = auc, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
