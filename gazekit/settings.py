@@ -139,7 +139,7 @@ class TrainingSettings(Table):
     """Precision of the branches; what follows the last feature maps, and all weights, stay float32."""
     compile: bool = False
     """Compile the stages of the branches; what is differentiated twice stays as it is."""
-    cuda_graphs: bool = False
+    cuda_graphs: bool = True
     """On one GPU, record the step once and replay it; not with ``accumulate`` or ``checkpoint_activations``."""
     accumulate: Count = 1
     """Parts in which a batch goes through the branches, so that only one part's activations are in memory."""

@@ -9,6 +9,7 @@ from gazekit_baselines import gazekit_presets
 from gazekit_baselines.gaze_overlay import GazeOverlay
 from gazekit_baselines.stack import Stack
 from made_data import make_folder
+from tiny import small_changes
 
 import gazekit as core
 
@@ -22,22 +23,10 @@ LADDER = [
     "cross_view_ra",
     "mammonet",
 ]
-ATTENTION = ["fusion.maps.heads=2", "fusion.maps.head_dim=3"]
-SMALL = {
-    **dict.fromkeys(
-        ("cross_view", "cross_view_bfl", "cross_view_ra", "mammonet", "van_tulder_pixels"), ATTENTION
-    ),
-    "phresnet": ["backbone.width=4"],
-    "van_tulder_tokens": [*ATTENTION, "fusion.maps.tokens=4"],
-}
-SMALL_RESNET = ["backbone.use=small_resnet", "backbone.widths=[4,6,8,10]"]
 
 
 def small(name):
-    changes = SMALL.get(name, [])
-    if name != "phresnet":
-        changes = [*SMALL_RESNET, *changes]
-    return [part for change in [*changes, "training.batch_size=4"] for part in ("--set", change)]
+    return [part for change in [*small_changes(name), "training.batch_size=4"] for part in ("--set", change)]
 
 
 def test_the_presets_are_the_rows_of_the_table():

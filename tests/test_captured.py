@@ -23,6 +23,7 @@ class StandIn:
         self.log: list[str] = []
         self.waits = False
         self.watched = False
+        self.refuses = False
         stream = SimpleNamespace(wait_stream=lambda _other: None)
         for name, value in {
             "Stream": lambda: stream,
@@ -44,6 +45,8 @@ class StandIn:
         self.recording = graph
         yield
         self.recording = None
+        if self.refuses:
+            raise RuntimeError("CUDA error: operation not permitted\nwhen stream is capturing")
 
     def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """As on a device: while it is recorded nothing is computed."""
@@ -96,14 +99,23 @@ def test_a_step_that_waits_is_never_recorded_and_its_place_is_said(monkeypatch: 
     assert len(said) == 1 and __file__ in said[0] and "makes the host wait" in said[0]
 
 
+def test_a_step_that_a_graph_cannot_hold_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, said = StandIn(monkeypatch), []
+    device.refuses = True
+    take = CapturedStep(device.step, said.append)  # type: ignore[arg-type]
+    assert losses(take, [4] * 6) == list(range(6))
+    assert device.log == ["eager"] * 3 + ["recorded"] + ["eager"] * 3
+    assert said == ["no CUDA graphs: CUDA error: operation not permitted"]
+
+
 @pytest.mark.parametrize(
     ("device", "overrides", "recorded"),
     [
-        ("cuda", ("training.cuda_graphs=true",), True),
-        ("cuda", (), False),
-        ("cpu", ("training.cuda_graphs=true",), False),
-        ("cuda", ("training.cuda_graphs=true", "training.accumulate=2"), False),
-        ("cuda", ("training.cuda_graphs=true", "training.checkpoint_activations=true"), False),
+        ("cuda", (), True),
+        ("cuda", ("training.cuda_graphs=false",), False),
+        ("cpu", (), False),
+        ("cuda", ("training.accumulate=2",), False),
+        ("cuda", ("training.checkpoint_activations=true",), False),
     ],
 )
 def test_where_steps_are_recorded(

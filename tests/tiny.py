@@ -8,6 +8,7 @@ from gazekit.registry import Registry
 from gazekit.types import Batch
 
 SMALL = ("backbone.use=small_resnet", "backbone.widths=[4,6,8,10]")
+_ATTENTION = ["fusion.maps.heads=2", "fusion.maps.head_dim=3"]
 
 
 def tiny(registry: Registry, *overrides: str, preset: str = "mammonet_small") -> Preset:
@@ -16,6 +17,15 @@ def tiny(registry: Registry, *overrides: str, preset: str = "mammonet_small") ->
     levels = ["gaze.alignment_loss.levels=2"] if preset == "mammonet_small" else []
     small = () if any(each.startswith("backbone.use=") for each in overrides) else SMALL
     return registry.preset(preset, overrides=[*small, *few, *levels, "model.vector_features=7", *overrides])
+
+
+def small_changes(preset: str) -> list[str]:
+    """What makes any preset of ours small enough for tests."""
+    if preset == "phresnet":
+        return ["backbone.width=4"]
+    attention = "cross_view" in preset or preset in ("mammonet", "van_tulder_pixels", "van_tulder_tokens")
+    tokens = ["fusion.maps.tokens=4"] if preset == "van_tulder_tokens" else []
+    return [*SMALL, *(_ATTENTION if attention else []), *tokens]
 
 
 def random_batch(

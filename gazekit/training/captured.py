@@ -27,7 +27,7 @@ def fastest(
         step: what to do with a batch.
         settings: with ``accumulate`` and ``checkpoint_activations`` random numbers are set back within a step, which
             cannot be recorded; nor do several processes record what they tell each other.
-        note: told if a component turns out to make the host wait, which cannot be recorded either.
+        note: told what cannot be recorded either: a component that makes the host wait, or does what no graph can hold.
     """
     alone = count() == 1 and settings.accumulate == 1 and not settings.checkpoint_activations
     if settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda":
@@ -52,18 +52,22 @@ class CapturedStep:
         self.pool = torch.cuda.graph_pool_handle()
         self.taken: dict[tuple[torch.Size, ...], int] = {}
         self.recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
-        self.waits = False
+        self.refused = False
 
     def __call__(self, batch: Batch) -> Taken:
         """Learn from a batch; see ``TrainingStep``. What is returned is overwritten by the next step."""
-        if self.waits:
+        if self.refused:
             return self.step(batch)
         shapes = tuple(tensor.shape for tensor in _tensors(batch))
         before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
         if before <= _EAGER:
             return self._eager(batch, watch=before == _EAGER)
         if shapes not in self.recorded:
-            self.recorded[shapes] = _Recorded(self.step, batch, self.pool)
+            try:
+                self.recorded[shapes] = _Recorded(self.step, batch, self.pool)
+            except RuntimeError as error:  # nothing has been computed yet
+                self._refuse(str(error).strip().split("\n")[0])
+                return self.step(batch)
         return self.recorded[shapes](batch)
 
     def _eager(self, batch: Batch, *, watch: bool) -> Taken:
@@ -81,11 +85,12 @@ class CapturedStep:
         here.wait_stream(self.stream)
         waits = [each for each in caught or () if "synchronizing CUDA operation" in str(each.message)]
         if waits:
-            self.waits = True
-            self.note(
-                f"no CUDA graphs: {waits[0].filename}, line {waits[0].lineno}, makes the host wait for the device"
-            )
+            self._refuse(f"{waits[0].filename}, line {waits[0].lineno}, makes the host wait for the device")
         return result
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = True
+        self.note(f"no CUDA graphs: {reason}")
 
 
 class _Recorded:
