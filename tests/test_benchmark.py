@@ -99,6 +99,21 @@ def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_agai
     assert before.items() < predictions(out).items()
 
 
+def test_a_study_whose_weights_were_removed_keeps_its_table(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    (out / "attention.png").unlink()
+    shutil.rmtree(out / "runs" / "late_concat" / "fold-1-seed-0" / "checkpoints")
+    again = gazekit("benchmark", "--out", out, "--no-timing")
+    assert "8 runs, 8 of them done" in again.stderr
+    left_out = [line for line in again.stderr.splitlines() if "no attention of" in line]
+    assert len(left_out) == 1 and "no attention of late_concat:" in left_out[0]
+    assert (out / "attention.png").stat().st_size > 5000  # of the other system
+    for name in ("metrics", "comparison"):
+        before, after = (json.loads((place / "results.json").read_text()) for place in (finished[0], out))
+        assert [row[name] for row in before["rows"]] == [row[name] for row in after["rows"]]
+
+
 def test_a_row_is_added_and_what_would_mix_two_studies_is_refused(finished, dataset, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)

@@ -44,7 +44,7 @@ def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":
     dataset = study.dataset
     tested = indices_of(dataset, next(iter(study.splits.values())), "test")
     exams = choose_exams(dataset, tested, per_class=1)
-    explained = explain(study, exams, device)
+    explained = explain(study, exams, device, report=console.warn)
     if not explained:
         return {}
     panels = attention_panels(dataset, exams, explained, dataset.views)

@@ -1,22 +1,29 @@
 """Where the systems of a study look: attention maps of their first finished runs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
+from gazekit.errors import GazekitError
 from gazekit.evaluation.prediction import Predictions
 from gazekit.study.study import Study
 from gazekit.training.trained import open_trained
 
 
-def explain(study: Study, exams: list[int], device: torch.device, *, most: int = 6) -> dict[str, Predictions]:
+def explain(
+    study: Study, exams: list[int], device: torch.device, *, report: Callable[[str], None], most: int = 6
+) -> dict[str, Predictions]:
     """System → predictions with attention of its first finished run, the reference first.
 
-    Systems without a map of every view (those that see one view, or the views as one image) are left out.
+    Left out are systems without a map of every view (those that see one view, or the views as one image), and those
+    whose run cannot predict any more, its weights removed to save space.
 
     Args:
         study: some of its runs finished.
         exams: positions in the data set.
         device: that predicts.
+        report: told which system is left out because its run cannot predict, and why.
         most: systems; the first ones of the study.
     """
     reference = study.settings.reference_name
@@ -26,7 +33,11 @@ def explain(study: Study, exams: list[int], device: torch.device, *, most: int =
         runs = study.finished(name)
         if not runs or set(study.presets[name].views) != set(study.dataset.views):
             continue
-        trained = open_trained(runs[0].path, study.registry, device)
+        try:
+            trained = open_trained(runs[0].path, study.registry, device)
+        except GazekitError as error:
+            report(f"no attention of {name}: {error}")
+            continue
         predictions = trained.predict_exams(study.datasets[name], np.array(exams))
         if set(predictions.attention) == set(study.dataset.views):
             explained[name] = predictions

@@ -168,7 +168,9 @@ def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> M
     model = build_model(preset, registry, classes=len(facts.classes))
     best = checkpoint.load_latest(run.best, report=run.log, module=model)
     if best is None:
-        raise DataError(f"{run.path}: no epoch has been validated yet; let the training finish one")
+        raise DataError(
+            f"{run.path}: no weights in checkpoints/best: no epoch has been validated yet, or they were removed"
+        )
     checkpoint.put_weights(model, best.weights, run.path)
     return model.to(device).eval()
 
