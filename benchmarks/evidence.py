@@ -113,8 +113,15 @@ def header(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "pillow", "timm", "gazekit")},
-        "command": "python " + " ".join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]]),
+        "command": "python " + " ".join([Path(sys.argv[0]).as_posix(), *_measured(sys.argv[1:])]),
     }
+
+
+def _measured(arguments: Sequence[str]) -> list[str]:
+    """Without the place of the JSON file, and of other places the last name only."""
+    place = arguments.index("--out") if "--out" in arguments else len(arguments)
+    kept = [*arguments[:place], *arguments[place + 2 :]]
+    return [Path(each).name if Path(each).is_absolute() else each for each in kept]
 
 
 def publish(

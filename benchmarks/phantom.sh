@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the phantoms and carry out the studies of this folder; what is there already is kept, so that it can be stopped at any time.
 #
-#     sh benchmarks/phantom.sh FOLDER [JOBS] [STUDY …]        studies: ablation regimes choices
+#     [DEVICE=cuda] sh benchmarks/phantom.sh FOLDER [JOBS] [STUDY …]        studies: ablation regimes choices
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1" && cd "$1"
@@ -27,7 +27,7 @@ control() { # NAME
 
 study() { # FILE
     cp "$here/$1.toml" .
-    OMP_NUM_THREADS=1 gazekit benchmark "$1.toml" --jobs "$jobs" --device cpu
+    OMP_NUM_THREADS=1 gazekit benchmark "$1.toml" --jobs "$jobs" --device "${DEVICE:-cpu}"
 }
 
 prepared phantom 600 11
@@ -50,6 +50,9 @@ for name in $studies; do
         prepared development 380 20
         split development/split.csv development 0.632 0.43
         study choices_development
+        prepared confirmation 380 21
+        split confirmation/split.csv confirmation 0.632 0.43
+        study choices_confirmation
         ;;
     esac
 done

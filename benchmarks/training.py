@@ -23,7 +23,7 @@ from gazekit.preset import Preset
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run, start_run
 
-WARM_UP, WATCHED = 5, 10
+WARM_UP, WATCHED = 5, 4
 """Epochs before those in which the device is watched, and their number."""
 
 
