@@ -40,7 +40,9 @@ def made_rows():
         planned=6,
         changes=("loss.gaze_weight=0.5",),
         metrics={"auc": Estimate(0.9, 0.01, 6, Interval(0.91, 0.85, 0.95, "BCa", 2000))},
-        comparison=Comparison(100, Interval(0.0886, 0.02, 0.15, "percentile", 2000), 0.004, 0.2, 0.008, 0.4),
+        comparison=Comparison(
+            100, Interval(0.0886, 0.02, 0.15, "percentile", 2000), 0.004, 0.2, 0.008, 0.4, 0.0877, 0.01, 0.02
+        ),
         parameters=999_999,
         step_ratio=1.085,
     )

@@ -67,7 +67,7 @@ def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp
 
 def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_folder: Path) -> None:
     gazekit("evaluate", run, "--split", "all")
-    rows = [line.split(",") for line in (run / "predictions.csv").read_text().splitlines()]
+    rows = [line.split(",") for line in (run / "predictions_all.csv").read_text().splitlines()]
     evaluated = {row[0]: float(row[-1]) for row in rows[1:]}
     pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
     predicted = json.loads(gazekit("predict", run, *pair, "--json").stdout)["exams"][0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.evaluation.comparison import DeLong, auc_difference, delong, holm, mcnemar
+from gazekit.evaluation.comparison import DeLong, auc_difference, delong, holm, mcnemar, permute_runs
 
 
 def slow_delong(labels, scores_a, scores_b):
@@ -241,3 +241,48 @@ def test_patients_and_systems_that_do_not_fit_the_exams_are_refused():
         delong([0, 0, 1, 1], [1, 2, 3, 4], [1, 2, 4, 3], ["a", "b", "c", "c"])
     with pytest.raises(DataError, match="1 exams of one system but 2 of the other"):
         mcnemar([True], [True, False])
+
+
+RUNS = st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.75, 0.9]), min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(RUNS, RUNS), min_size=1, max_size=3))
+def test_runs_are_dealt_anew_within_their_folds(folds):
+    """Against every assignment of labels, one after the other."""
+
+    def difference(dealt):
+        return sum(np.mean(a) - np.mean(b) for a, b in dealt) / len(dealt)
+
+    def ways(a, b):
+        values = [*a, *b]
+        for chosen in itertools.combinations(range(len(values)), len(a)):
+            rest = [value for place, value in enumerate(values) if place not in chosen]
+            yield [values[place] for place in chosen], rest
+
+    came = difference(folds)
+    every = [difference(dealt) for dealt in itertools.product(*(list(ways(a, b)) for a, b in folds))]
+    expected = sum(abs(each) >= abs(came) - 1e-12 for each in every) / len(every)
+    found, p = permute_runs([a for a, _ in folds], [b for _, b in folds])
+    assert found == pytest.approx(came, abs=1e-12) and p == pytest.approx(expected)
+    assert permute_runs([b for _, b in folds], [a for a, _ in folds])[1] == pytest.approx(p)
+
+
+def test_five_runs_wholly_above_five_others():
+    above, below = [0.76, 0.87, 0.67, 0.85, 0.65], [0.5, 0.51, 0.49, 0.52, 0.53]
+    assert permute_runs([above], [below])[1] == pytest.approx(2 / math.comb(10, 5))
+
+
+def test_of_very_many_ways_random_ones_are_counted():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.7, 0.05, (5, 3)), rng.normal(0.68, 0.05, (5, 3))
+    _, exact = permute_runs(a.tolist(), b.tolist(), most=20**5)
+    _, drawn = permute_runs(a.tolist(), b.tolist())
+    assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
+    assert permute_runs([[0.9] * 9], [[0.1] * 9])[1] == pytest.approx(1 / 20_001, rel=3)  # never 0
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([[0.5]], [[]]), ([[0.5]], [[0.5], [0.6]])])
+def test_runs_that_are_missing_cannot_be_compared(a, b):
+    with pytest.raises(DataError, match="needs runs of both systems in each fold"):
+        permute_runs(a, b)

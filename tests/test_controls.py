@@ -41,6 +41,9 @@ def test_shifted_gaze_is_elsewhere(looked_at, tmp_path):
     made = control(looked_at, tmp_path, "gaze_shifted")
     np.testing.assert_array_equal(made.gaze[:, :, 5, 5], looked_at.gaze[:, :, 0, 0])
     assert made.gaze.sum() == looked_at.gaze.sum()
+    (mine,), (theirs,) = made.fixations(0, "cc"), looked_at.fixations(0, "cc")
+    np.testing.assert_allclose(mine.x, (theirs.x + 5) % 16)
+    np.testing.assert_allclose(mine.y, (theirs.y + 5) % 16)
 
 
 def test_mispaired_views_keep_the_label_and_the_first_view(looked_at, tmp_path):

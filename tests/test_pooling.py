@@ -26,8 +26,8 @@ DATA = Exams(
 )
 
 
-def record(auc=0.5, **malignant):
-    return RunRecord({"auc": auc}, {exam: (1 - p, p) for exam, p in malignant.items()})
+def record(auc=0.5, fold="fold-1", **malignant):
+    return RunRecord(fold, {"auc": auc}, {exam: (1 - p, p) for exam, p in malignant.items()})
 
 
 def test_an_exams_probability_is_the_mean_of_the_runs_that_tested_it():

@@ -29,7 +29,7 @@ def notes(result, system):
 
 def test_every_system_is_in_every_block_in_the_order_of_the_study():
     table = study_table(made_result())
-    assert len(table.blocks) == 6
+    assert len(table.blocks) == 7
     for block in table.blocks:
         assert [line.name for line in block.lines] == ["mammonet", "better", "two_channel", "ga_net"]
         assert {len(line.cells) for line in block.lines} == {len(block.columns)}
@@ -43,11 +43,15 @@ def test_mean_spread_interval_and_runs():
 
 
 def test_differences_and_p_values_against_the_reference():
-    found = lines(made_result(), "Against mammonet")
+    found = lines(made_result(), "Against mammonet, on the same exams")
     assert found["mammonet"] == ("reference", "–", "–", "–", "–")
     assert found["better"] == ("+0.089 [+0.020, +0.150]", "0.004", "0.008", "0.200", "0.400")
     assert found["two_channel"] == ("−0.120 [−0.200, 0.000]", "< 0.001", "< 0.001", "1.000", "1.000")
     assert found["ga_net"] == ("–",) * 5
+    found = lines(made_result(), "Against mammonet, run by run")
+    assert found["mammonet"] == ("reference", "–", "–")
+    assert found["better"] == ("+0.088", "0.010", "0.020")
+    assert found["two_channel"] == ("–",) * 3
 
 
 def test_costs_and_what_publications_report():
@@ -69,6 +73,7 @@ def test_a_row_says_what_it_stands_for_how_it_was_changed_and_what_failed():
     assert notes(result, "two_channel") == [
         "stand-in: Xian & others published no code",
         "failed: fold-2-seed-1: out of memory",
+        "5 runs averaged, 6 of mammonet: more runs alone make a better average",
         "compared on 90 of the 100 exams",
         "AUC undefined in 10 of 2000 resamples: too few patients",
     ]
@@ -81,7 +86,7 @@ def test_equal_footnotes_are_written_once():
     twin = replace(partly, name="twin", preset="twin")
     result = made_result(rows=(reference, partly, twin))
     assert notes(result, "twin") == notes(result, "two_channel")
-    assert len(study_table(result).footnotes) == 5
+    assert len(study_table(result).footnotes) == 6
 
 
 def test_the_evidence_names_data_protocol_device_versions_and_work():
@@ -89,6 +94,8 @@ def test_the_evidence_names_data_protocol_device_versions_and_work():
     assert "prepared_224 (fingerprint 0123456789ab)" in data
     assert "100 exams of 60 patients (70 benign, 30 malignant)" in data
     assert "stratified folds, by patient; 2 folds × 3 seeds per system" in protocol
+    recipe = study_table(made_result(changes=("training.epochs=40", "training.amp=bf16"))).evidence[2]
+    assert recipe == "on top of every preset: training.epochs=40, training.amp=bf16"
     assert "2026-11-24 on CPU, 2 threads; torch 2.13.0; 12.3 minutes" in made
 
 
@@ -129,6 +136,7 @@ def test_how_to_read_it_depends_on_what_is_there():
     assert "DeLong" not in reading(rows=rows[:1])
     assert "corrected for 1 comparison;" in reading(rows=rows[:2])
     assert "step time" not in reading(rows=rows[3:])
+    assert "p over runs" in reading() and "p over runs" not in reading(rows=(rows[0], rows[2]))
     assert "nothing that publications report (inbreast) is shown" in reading(rows=rows[1:])
     assert "report" not in reading(reported="", rows=tuple(replace(row, reported=None) for row in rows))
     assert "beside" in reading(notes=("what stands beside",))
@@ -151,11 +159,11 @@ def test_markdown_is_tables_of_equal_width_and_its_text_is_not_markup():
     tables = [
         list(rows) for rows in re.findall(r"((?:^\|.*\n)+)", text, re.M) for rows in [rows.splitlines()]
     ]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for rows in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
         assert len(rows) == 2 + 4
-    assert "| two_channel<sup>3, 4, 5, 6</sup> |" in text
+    assert "| two_channel<sup>3, 4, 5, 6, 7</sup> |" in text
     assert "is \\<lost\\>" in text
     assert "\n3. stand-in: Xian & others published no code\n" in text
 
@@ -170,9 +178,9 @@ def test_latex_escapes_every_character_that_means_something_there():
     assert expected in text
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert body.isascii()
-    assert body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 6
+    assert body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 7
     assert (
-        r"two\_channel\textsuperscript{3,4,5,6} & 5 of 6 & 0.700 & 0.710 {[}0.600, 0.800{]} & -- \\" in body
+        r"two\_channel\textsuperscript{3,4,5,6,7} & 5 of 6 & 0.700 & 0.710 {[}0.600, 0.800{]} & -- \\" in body
     )
     assert body.count("{") == body.count("}")
 

@@ -87,7 +87,7 @@ def benchmark(
         if paper:
             check_reported(opened, paper)
         again = f"gazekit benchmark --out {folder.path}"
-        failures = {} if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
+        failures = opened.failures() if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
         ratios = None
         if timing:
             with console.progress("timing steps") as report:
@@ -95,7 +95,7 @@ def benchmark(
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
         write(opened, result, pooled, chosen)
     show(result, folder.path, as_json=as_json)
-    if failures:
+    if failures and not so_far:
         raise typer.Exit(1)
 
 
@@ -110,8 +110,11 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
                 f"{study} describes the study; write {', '.join(flags)} into it and leave out the options"
             )
         return read_study(study)
+    earlier: list[str] = []
     if folder.facts.exists():
-        flags = {**folder.read()["settings"], **flags}
+        stored = folder.read()["settings"]
+        earlier = [system["name"] for system in stored["system"]]
+        flags = {**stored, **flags}
     elif not flags.get("system"):
         raise ConfigurationError(
             "nothing to compare; expected STUDY.toml, or --preset A --preset B --data PREPARED, or the --out of a "
@@ -119,4 +122,4 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
         )
     if isinstance(flags.get("folds"), str) and flags["folds"].isdigit():
         flags["folds"] = int(flags["folds"])
-    return parse_study(flags, "the study of these options", folder=Path())
+    return parse_study(flags, "the study of these options", folder=Path(), earlier=earlier)

@@ -27,7 +27,7 @@ def evaluate(
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation where there is truth.
 
     Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
-    predictions.csv into the run directory.
+    predictions.csv into the run directory; of other parts than the test part evaluation_val.json, …
     """
     from gazekit.training.evaluation import SCHEMA, evaluate_run
     from gazekit.training.trained import open_data, open_trained

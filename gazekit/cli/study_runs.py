@@ -49,6 +49,7 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
                 ended = time.monotonic()
                 study.folder.add_seconds(ended - began)  # at once, for a kill leaves no time to
                 began = ended
+                study.folder.note(f"{task.system}/{task.name}", reason)
                 if reason is not None:
                     failures[task] = reason
         except Exception as error:

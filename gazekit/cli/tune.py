@@ -109,5 +109,6 @@ def _show(tuning: "Tuning", *, as_json: bool) -> None:
     console.print_table(("", "mean", "sd", "runs", "values"), rows, title=title)
     print(" ".join(f"--set {change}" for change in tuning.chosen))
     console.note(
-        "each run's AUC is that of its best epoch, so the highest mean flatters: judge the choice on the test part"
+        "each run's AUC is that of its best epoch, so the highest mean flatters: judge the choice on the test part "
+        "of the same split"
     )

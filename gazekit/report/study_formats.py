@@ -69,6 +69,7 @@ def _values(row: Row, result: StudyResult) -> dict[str, object]:
         "changes": " ".join(row.changes),
         "data": row.data or result.dataset,
         "stand_in": row.stand_in,
+        "starts": "; ".join(row.starts),
         "runs": row.runs,
         "planned": row.planned,
         "failures": "; ".join(f"{failure.run}: {failure.reason}" for failure in row.failures),
@@ -91,11 +92,15 @@ def _values(row: Row, result: StudyResult) -> dict[str, object]:
             "delong_holm": compared.delong_holm,
             "mcnemar_p": compared.mcnemar_p,
             "mcnemar_holm": compared.mcnemar_holm,
+            "runs_auc_difference": compared.runs_difference,
+            "runs_p": compared.runs_p,
+            "runs_holm": compared.runs_holm,
         }
     if theirs := row.reported:
         values |= {"reported_auc": theirs.auc, "reported_acc": theirs.acc, "reported_source": theirs.source}
     values |= {
         **{"study": result.title, "fingerprint": result.fingerprint, "protocol": result.protocol},
+        "recipe": " ".join(result.changes),
         **{"exams": result.exams, "patients": result.patients, "leak": result.leak},
         **{"device": result.evidence.device, "date": result.evidence.date},
         "versions": " ".join(f"{name}={version}" for name, version in result.evidence.versions.items()),

@@ -1,5 +1,6 @@
 """What the page of a study says: taken from its results and from the predictions of its runs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -82,7 +83,11 @@ def study_page(folder: Path) -> StudyPage:
 def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
     """The finished runs of a system by name."""
     found = sorted((folder / "runs" / system).glob("*/evaluation.json"))
-    return {path.parent.name: read_run(path.parent) for path in found}
+    return {
+        path.parent.name: read_run(path.parent)
+        for path in found
+        if json.loads(path.read_text())["split"] == "test"
+    }
 
 
 def _panel(

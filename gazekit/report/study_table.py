@@ -80,6 +80,7 @@ def study_table(result: StudyResult) -> StudyTable:
     blocks = [
         block("Classification", ("Runs", "AUC", "AUC, pooled [95 %]", "ACC"), _classification),
         *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
+        *([_run_by_run(result, block)] if any(_over_runs(row) for row in result.rows) else []),
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", _FURTHER),
         *measures("Attention, on the gaze and the lesions of the test exams", _ATTENTION),
@@ -103,6 +104,22 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
 
     columns = ("AUC difference [95 %]", "DeLong p", "Holm", "McNemar p", "Holm")
     return block(f"Against {result.reference}, on the same exams", columns, cells)
+
+
+def _over_runs(row: Row) -> bool:
+    return row.comparison is not None and row.comparison.runs_p is not None
+
+
+def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
+    def cells(row: Row) -> Sequence[str]:
+        found = row.comparison
+        if row.name == result.reference or found is None or found.runs_p is None:
+            return ("reference" if row.name == result.reference else NONE, *[NONE] * 2)
+        difference = three(found.runs_difference, signed=True)
+        return (difference, probability(found.runs_p), probability(found.runs_holm))
+
+    title = f"Against {result.reference}, run by run"
+    return block(title, ("Difference of the mean AUCs", "p over runs", "Holm"), cells)
 
 
 def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
@@ -151,6 +168,13 @@ def _marks(row: Row, result: StudyResult, footnotes: list[str]) -> tuple[int, ..
     for failure in row.failures:
         reasons.setdefault(failure.reason, []).append(failure.run)
     said += [f"failed: {', '.join(runs)}: {reason}" for reason, runs in reasons.items()]
+    if row.starts:
+        said.append(f"its runs began with different weights: {'; '.join(row.starts)}")
+    others = {each.name: each.runs for each in result.rows}.get(result.reference)
+    if row.comparison and others is not None and row.runs != others:
+        said.append(
+            f"{row.runs} runs averaged, {others} of {result.reference}: more runs alone make a better average"
+        )
     if row.comparison and row.comparison.exams != result.exams:
         said.append(f"compared on {row.comparison.exams} of the {result.exams} exams")
     area = row.metrics.get("auc")
@@ -182,15 +206,18 @@ def _evidence(result: StudyResult) -> tuple[str, ...]:
     runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
     runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
     evidence = result.evidence
+    recipe = f"on top of every preset: {', '.join(result.changes)}" if result.changes else ""
     versions = ", ".join(
         f"{name} {evidence.versions[name]}" for name in _VERSIONS if name in evidence.versions
     )
-    return (
+    lines = (
         f"data: {result.dataset} (fingerprint {result.fingerprint[:12]}); tested on {result.exams} exams of "
         f"{result.patients} patients ({classes})",
         f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
+        recipe,
         f"made: {evidence.date} on {evidence.device}; {versions}; {evidence.minutes:.1f} minutes for all runs",
     )
+    return tuple(filter(None, lines))
 
 
 def _reading(result: StudyResult) -> tuple[str, ...]:
@@ -202,8 +229,13 @@ def _reading(result: StudyResult) -> tuple[str, ...]:
     if compared:
         reading.append(
             "p is two-sided, exams clustered by patient: DeLong's test of the AUCs, McNemar's exact test of the ACCs; "
-            f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; none covers the chance in the "
-            "training data"
+            f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
+            "networks that there are, and cover neither the chance in a run nor that in the training data"
+        )
+    if any(map(_over_runs, result.rows)):
+        reading.append(
+            "p over runs: two-sided, by permutation of the runs within a fold; it covers the chance in a run, not "
+            "that in the exams"
         )
     if any(row.step_ratio is not None for row in result.rows):
         reading.append(f"step time: of a training step, as a multiple of that of {result.reference}")

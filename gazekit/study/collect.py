@@ -1,8 +1,9 @@
 """Put together what the finished runs of a study found."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from gazekit.data.splits import leak_of
 from gazekit.evaluation.comparison import holm
@@ -10,10 +11,12 @@ from gazekit.study.cost import count_parameters
 from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.grid import RunTask
-from gazekit.study.pooling import compare, estimates, pool, read_run
+from gazekit.study.pooling import RunRecord, compare, compare_runs, estimates, pool, read_run
 from gazekit.study.result import Comparison, Failure, Pooled, Reported, Row, StudyResult
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
+from gazekit.training.run import preset_conflicts
+from gazekit.training.run_directory import RunDirectory
 
 Failures = Mapping[RunTask, str]
 """Task → why it could not be finished, in one line."""
@@ -36,14 +39,17 @@ def collect(
     settings, dataset = study.settings, study.dataset
     rows: dict[str, Row] = {}
     pooled: dict[str, Pooled] = {}
+    found: dict[str, list[RunRecord]] = {}
     for system in settings.systems:
-        records = [read_run(task.path) for task in study.finished(system.name)]
-        row = _row(study, system, failures, paper)
+        runs = [task.path for task in study.finished(system.name)]
+        records = [read_run(path) for path in runs]
+        row = _row(study, system, runs, failures, paper)
         if records:
+            found[system.name] = records
             pooled[system.name] = pool(dataset, records)
             row = replace(row, runs=len(records), metrics=estimates(records, pooled[system.name]))
         rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
-    comparisons = _comparisons(pooled, settings.reference_name)
+    comparisons = _comparisons(pooled, found, settings.reference_name)
     exams = [i for i, exam in enumerate(dataset.exam_ids) if _is_tested(study, exam)]
     result = StudyResult(
         title=settings.title,
@@ -63,6 +69,7 @@ def collect(
             minutes=study.folder.read()["seconds"] / 60,
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         ),
+        changes=settings.changes,
         leak="; ".join(
             dict.fromkeys(str(leak_of(dataset, s)) for s in study.splits.values() if leak_of(dataset, s))
         ),
@@ -72,9 +79,12 @@ def collect(
     return result, pooled
 
 
-def _row(study: Study, system: SystemSettings, failures: Failures, paper: str) -> Row:
+def _row(study: Study, system: SystemSettings, runs: Sequence[Path], failures: Failures, paper: str) -> Row:
     preset = study.presets[system.name]
-    figures = preset.reported.get(paper) if not system.changes else None
+    figures = preset.reported.get(paper)
+    if figures and preset_conflicts(study.registry.preset(system.preset).named(system.name), preset):
+        figures = None  # something was changed: theirs are of another system
+    starts = {", ".join(run.facts().weights_origin): None for run in map(RunDirectory.open, runs)}
     return Row(
         name=system.name,
         preset=system.preset.rsplit("/", 1)[-1],
@@ -82,6 +92,7 @@ def _row(study: Study, system: SystemSettings, failures: Failures, paper: str) -
         planned=sum(task.system == system.name for task in study.tasks),
         changes=system.changes,
         stand_in=preset.stand_in,
+        starts=tuple(starts) if len(starts) > 1 else (),
         failures=tuple(Failure(t.name, reason) for t, reason in failures.items() if t.system == system.name),
         parameters=count_parameters(preset, study.registry, len(study.dataset.classes)),
         reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
@@ -89,16 +100,28 @@ def _row(study: Study, system: SystemSettings, failures: Failures, paper: str) -
     )
 
 
-def _comparisons(pooled: Mapping[str, Pooled], reference: str) -> dict[str, Comparison]:
+def _comparisons(
+    pooled: Mapping[str, Pooled], records: Mapping[str, list[RunRecord]], reference: str
+) -> dict[str, Comparison]:
     """Every other system against the reference, the p-values corrected for their number."""
     if reference not in pooled:
         return {}
-    made = {name: compare(each, pooled[reference]) for name, each in pooled.items() if name != reference}
-    found = {name: comparison for name, comparison in made.items() if comparison}
+    found: dict[str, Comparison] = {}
+    for name, each in pooled.items():
+        comparison = compare(each, pooled[reference]) if name != reference else None
+        if comparison:
+            difference, p = compare_runs(records[name], records[reference]) or (None, None)
+            found[name] = replace(comparison, runs_difference=difference, runs_p=p)
     auc = _corrected({name: comparison.delong_p for name, comparison in found.items()})
     accuracy = _corrected({name: comparison.mcnemar_p for name, comparison in found.items()})
+    runs = _corrected({name: comparison.runs_p for name, comparison in found.items()})
     return {
-        name: replace(comparison, delong_holm=auc.get(name), mcnemar_holm=accuracy.get(name))
+        name: replace(
+            comparison,
+            delong_holm=auc.get(name),
+            mcnemar_holm=accuracy.get(name),
+            runs_holm=runs.get(name),
+        )
         for name, comparison in found.items()
     }
 

@@ -14,11 +14,14 @@ from gazekit.data.splits import Split, indices_of
 from gazekit.errors import GazekitError
 from gazekit.preset import Preset
 from gazekit.registry import Registry
+from gazekit.training.captured import fastest
+from gazekit.training.execution import chosen_algorithms, prepare_execution
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.step import TrainingStep
 
 _STEPS = 10
-_WARM_UP = 2
+_WARM_UP = 5
+"""Rounds that do not count; on a GPU a step is recorded in the fourth."""
 
 
 def count_parameters(preset: Preset, registry: Registry, classes: int) -> int | None:
@@ -53,24 +56,25 @@ def step_ratios(
         device: where they are timed.
         report: told how many of how many rounds are done.
     """
-    batch = presets[reference].training.batch_size
+    training = presets[reference].training
     steps: dict[str, Callable[[int], None]] = {}
-    for name, preset in presets.items():
-        try:
-            step = _stepper(preset, datasets[name], split, registry, batch, device)
-            step(0)
-        except (GazekitError, RuntimeError, ValueError):
-            continue
-        steps[name] = step
-    if reference not in steps:
-        return {}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(_WARM_UP + _STEPS):
-        for name, step in steps.items():
-            begin = _now(device)
-            step(turn)
-            seconds[name].append(_now(device) - begin)
-        report(turn + 1, _WARM_UP + _STEPS)
+    with chosen_algorithms(training):
+        for name, preset in presets.items():
+            try:
+                step = _stepper(preset, datasets[name], split, registry, training.batch_size, device)
+                step(0)
+            except (GazekitError, RuntimeError, ValueError):
+                continue
+            steps[name] = step
+        if reference not in steps:
+            return {}
+        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        for turn in range(_WARM_UP + _STEPS):
+            for name, step in steps.items():
+                begin = _now(device)
+                step(turn)
+                seconds[name].append(_now(device) - begin)
+            report(turn + 1, _WARM_UP + _STEPS)
     medians = {name: statistics.median(times[_WARM_UP:]) for name, times in seconds.items()}
     return {name: median / medians[reference] for name, median in medians.items()}
 
@@ -85,19 +89,21 @@ def _stepper(
 ) -> Callable[[int], None]:
     """A function that takes one training step."""
     model = build_model(preset, registry, classes=len(dataset.classes)).to(device).train()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # as in training
+    prepare_execution(model, preset.training)
     objective = build_objective(preset, registry).to(device)
     optimizer = make_optimizer(torch.nn.ModuleDict({"model": model, "objective": objective}), preset.training)
     indices = indices_of(dataset, split, "train")[:batch]
     exams = prepared_exams(
         dataset, indices, preset, device, with_gaze=preset.gaze is not None, needs_gaze=model.needs_gaze
     )
-    training_step = TrainingStep(model, objective, optimizer, preset.training)
+    take = fastest(
+        TrainingStep(model, objective, optimizer, preset.training), preset.training, lambda _reason: None
+    )
     rows = np.arange(len(indices))
 
     def step(turn: int) -> None:
         (batch,) = exams.augmented([rows], preset.training.augmentation, seed=0, epoch=turn)
-        training_step(batch)
+        take(batch)
 
     return step
 

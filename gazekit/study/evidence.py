@@ -26,7 +26,9 @@ def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
         ]
         versions[package] = " and ".join(dict.fromkeys(filter(None, found)))
     devices = dict.fromkeys(
-        (env["gpu"] or device) if device == "cuda" else f"CPU, {env['cpu_threads']} threads"
+        (env["gpu"] or device)
+        if device == "cuda"
+        else f"CPU, {env['cpu_threads']} thread{'s' if env['cpu_threads'] > 1 else ''}"
         for env, device in noted
     )
     return Evidence(" and ".join(devices), versions, date, minutes)

@@ -14,23 +14,24 @@ from gazekit.training.trained import open_trained
 def explain(
     study: Study, exams: list[int], device: torch.device, *, report: Callable[[str], None], most: int = 6
 ) -> dict[str, Predictions]:
-    """System → predictions with attention of its first finished run, the reference first.
+    """System → predictions with attention of its first finished run of the first fold, the reference first.
 
     Left out are systems without a map of every view (those that see one view, or the views as one image), and those
     whose run cannot predict any more, its weights removed to save space.
 
     Args:
         study: some of its runs finished.
-        exams: positions in the data set.
+        exams: positions in the data set, of the test part of the first fold.
         device: that predicts.
         report: told which system is left out because its run cannot predict, and why.
         most: systems; the first ones of the study.
     """
     reference = study.settings.reference_name
+    fold = next(iter(study.splits))
     names = sorted((system.name for system in study.settings.systems), key=lambda name: name != reference)
     explained: dict[str, Predictions] = {}
     for name in names:
-        runs = study.finished(name)
+        runs = [task for task in study.finished(name) if task.fold == fold]
         if not runs or set(study.presets[name].views) != set(study.dataset.views):
             continue
         try:

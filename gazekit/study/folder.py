@@ -83,6 +83,14 @@ class StudyFolder:
         values = self.read()
         write_atomically(self.facts, json.dumps(values | {"seconds": values["seconds"] + seconds}, indent=2))
 
+    def note(self, run: str, failure: str | None) -> None:
+        """Keep why a run, ``SYSTEM/fold-1-seed-0``, failed; forget it once it has not."""
+        values = self.read()
+        failures = {name: reason for name, reason in values.get("failures", {}).items() if name != run}
+        if failure is not None:
+            failures[run] = failure
+        write_atomically(self.facts, json.dumps(values | {"failures": failures}, indent=2))
+
 
 def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
     """The settings with the systems that the folder has already, first and in their order: no row gets lost."""
@@ -99,6 +107,7 @@ def enter(
     settings: StudySettings,
     presets: Mapping[str, Preset],
     splits: Mapping[str, Split],
+    datasets: Mapping[str, PreparedDataset],
     dataset: PreparedDataset,
     registry: Registry,
 ) -> None:
@@ -116,11 +125,13 @@ def enter(
         "repeats": settings.repeats,
         "set": list(settings.changes),
     }
-    seconds = 0.0
+    own_data = {name: data.fingerprint for name, data in datasets.items() if data is not dataset}
+    kept: dict[str, Any] = {"seconds": 0.0, "failures": {}}
     if folder.facts.exists():
         there = folder.read()
-        seconds = there["seconds"]
+        kept = {key: there.get(key, value) for key, value in kept.items()}
         _check_same(folder, there, identity, settings, presets, splits, registry)
+        _check_own_data(folder, there, own_data)
     elif any(path.name != ".lock" for path in folder.path.iterdir()):
         raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
     with disk_errors(folder.path):
@@ -132,7 +143,13 @@ def enter(
     for system, preset in presets.items():
         if not folder.preset(system).exists():
             write_atomically(folder.preset(system), preset.to_toml())
-    values = {"schema": SCHEMA, **identity, "seconds": seconds, "settings": settings.to_toml_values()}
+    values = {
+        "schema": SCHEMA,
+        **identity,
+        "own_data": own_data,
+        **kept,
+        "settings": settings.to_toml_values(),
+    }
     write_atomically(folder.facts, json.dumps(values, indent=2))
 
 
@@ -170,6 +187,19 @@ def _check_same(
             f"{folder.path}: belongs to another study: {'; '.join(different)}. Choose another --out, or another name "
             "for a system that was changed"
         )
+
+
+def _check_own_data(folder: StudyFolder, there: Mapping[str, Any], own_data: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if a system that the folder has is to go on with other data of its own."""
+    earlier = there.get("own_data")  # a folder of before this was noted has none
+    for system in there["settings"]["system"]:
+        name = system["name"]
+        if earlier is not None and earlier.get(name) != own_data.get(name):
+            raise ConfigurationError(
+                f"{folder.path}: system '{name}' has other data of its own than it began with "
+                f"({_short(own_data.get(name, 'none'))}, there {_short(earlier.get(name, 'none'))}); choose another "
+                "name for it, or another --out"
+            )
 
 
 def _short(value: Any) -> str:

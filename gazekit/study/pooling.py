@@ -1,6 +1,7 @@
 """A system's finished runs put together: mean and spread over runs, and its predictions pooled over the folds."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
-from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
+from gazekit.evaluation.comparison import auc_difference, delong, mcnemar, permute_runs
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.study.result import Comparison, Estimate, Pooled
 from gazekit.training.run_directory import RunDirectory
@@ -17,8 +18,9 @@ from gazekit.training.run_directory import RunDirectory
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a finished run found on its test part: measure → value, exam id → probabilities ``[classes]``."""
+    """What a finished run found on its fold's test part: measure → value, exam id → probabilities ``[classes]``."""
 
+    fold: str
     metrics: dict[str, float]
     probabilities: dict[str, tuple[float, ...]]
 
@@ -36,7 +38,7 @@ def read_run(path: Path) -> RunRecord:
         raise DataError(
             f"{run.predictions}: not readable: {error}; write it anew with gazekit evaluate"
         ) from None
-    return RunRecord(metrics, probabilities)
+    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities)
 
 
 def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
@@ -84,7 +86,10 @@ def compare(system: Pooled, reference: Pooled) -> Comparison | None:
         return None
     a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
     try:
-        delong_p = delong(labels, a, b, patients).p
+        tested = delong(labels, a, b, patients)
+        delong_p = (
+            tested.p if math.isfinite(tested.z) else None
+        )  # no variance: a p of 0 would be for want of exams
     except DataError:
         delong_p = None
     return Comparison(
@@ -93,3 +98,20 @@ def compare(system: Pooled, reference: Pooled) -> Comparison | None:
         delong_p=delong_p,
         mcnemar_p=mcnemar((a > 0.5) == labels, (b > 0.5) == labels, patients).p,
     )
+
+
+def compare_runs(
+    system: Sequence[RunRecord], reference: Sequence[RunRecord], measure: str = "auc"
+) -> tuple[float, float] | None:
+    """Mean difference of a measure and its p over the runs, on the folds that both have; None if there are none."""
+    ours, theirs = (_by_fold(records, measure) for records in (system, reference))
+    folds = [fold for fold in ours if fold in theirs]
+    return permute_runs([ours[f] for f in folds], [theirs[f] for f in folds]) if folds else None
+
+
+def _by_fold(records: Sequence[RunRecord], measure: str) -> dict[str, list[float]]:
+    folds: dict[str, list[float]] = {}
+    for record in records:
+        if measure in record.metrics:
+            folds.setdefault(record.fold, []).append(record.metrics[measure])
+    return folds

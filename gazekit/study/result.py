@@ -53,6 +53,8 @@ class Comparison:
         auc_difference: AUC of the system minus AUC of the reference, with its paired 95 % interval over patients.
         delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None where the test does not exist.
         delong_holm, mcnemar_holm: the same, corrected by Holm over the systems of the study.
+        runs_difference, runs_p, runs_holm: mean AUC of the runs minus that of the reference's, over the folds that both
+            have; p by permutation of the runs; None without runs that have an AUC.
     """
 
     exams: int
@@ -61,6 +63,9 @@ class Comparison:
     mcnemar_p: float | None
     delong_holm: float | None = None
     mcnemar_holm: float | None = None
+    runs_difference: float | None = None
+    runs_p: float | None = None
+    runs_holm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Row:
         stand_in: what it stands in for and why; empty for a system that is what its name says.
         runs: finished; ``planned``: asked for.
         failures: of the others, those that failed.
+        starts: where the runs' initial weights came from, if not all from the same.
         metrics: measure (a key of ``report.measures.MEASURES``) → estimate; empty if no run was finished.
         comparison: against the reference; None for the reference itself and where nothing can be compared.
         parameters: trainable numbers of the model.
@@ -106,6 +112,7 @@ class Row:
     changes: tuple[str, ...] = ()
     stand_in: str = ""
     failures: tuple[Failure, ...] = ()
+    starts: tuple[str, ...] = ()
     metrics: dict[str, Estimate] = field(default_factory=dict)
     comparison: Comparison | None = None
     parameters: int | None = None
@@ -138,6 +145,7 @@ class StudyResult:
         reference: name of the row that the others are compared with.
         rows: in the order of the study.
         evidence: device, versions, date, work.
+        changes: ``key=value`` items on top of every preset, the study's common recipe.
         leak: what the splits leak, in words; empty for nothing.
         notes: what a reader must know beside.
         reported: name under which publications' figures were asked for; empty if not.
@@ -156,6 +164,7 @@ class StudyResult:
     reference: str
     rows: tuple[Row, ...]
     evidence: Evidence
+    changes: tuple[str, ...] = ()
     leak: str = ""
     notes: tuple[str, ...] = ()
     reported: str = ""

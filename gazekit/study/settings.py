@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,13 +79,16 @@ def read_study(path: Path) -> StudySettings:
     return parse_study(values, str(path), folder=path.parent)
 
 
-def parse_study(values: Mapping[str, Any], origin: str, *, folder: Path) -> StudySettings:
+def parse_study(
+    values: Mapping[str, Any], origin: str, *, folder: Path, earlier: Sequence[str] = ()
+) -> StudySettings:
     """Validate a study.
 
     Args:
         values: as in STUDY.toml; a system without a name takes that of its preset.
         origin: where they come from, for messages.
         folder: that paths are relative to.
+        earlier: names of systems that the study has besides.
 
     Raises:
         ConfigurationError: every problem, each with its key.
@@ -98,7 +101,7 @@ def parse_study(values: Mapping[str, Any], origin: str, *, folder: Path) -> Stud
     except pydantic.ValidationError as error:
         problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in error.errors(include_url=False)]
         raise _wrong(origin, problems) from None
-    problems = _contradictions(settings)
+    problems = _contradictions(settings, earlier)
     if problems:
         raise _wrong(origin, problems)
     return _resolved(settings, folder)
@@ -128,7 +131,7 @@ def _named(system: Any) -> Any:
     return system
 
 
-def _contradictions(settings: StudySettings) -> list[str]:
+def _contradictions(settings: StudySettings, earlier: Sequence[str]) -> list[str]:
     names = [system.name for system in settings.systems]
     if not names:
         return ["system: there is none; expected a table [[system]] with its preset"]
@@ -137,8 +140,9 @@ def _contradictions(settings: StudySettings) -> list[str]:
         for name, number in Counter(names).items()
         if number > 1
     ]
-    if settings.reference_name not in names:
-        problems.append(f"reference: no system '{settings.reference}'; there are {', '.join(names)}")
+    there = dict.fromkeys([*earlier, *names])
+    if settings.reference_name not in there:
+        problems.append(f"reference: no system '{settings.reference}'; there are {', '.join(there)}")
     if isinstance(settings.folds, str) and settings.repeats > 1:
         problems.append(
             f'repeats: a given split cannot be dealt again; expected repeats = 1 with folds = "{settings.folds}"'

@@ -36,6 +36,15 @@ class Study:
         """The runs that are still to be carried out."""
         return [task for task in self.tasks if not is_finished(task, self.presets[task.system])]
 
+    def failures(self) -> dict[RunTask, str]:
+        """Of the runs that are not finished, those that failed when they were last tried, and why."""
+        noted = self.folder.read().get("failures", {})
+        return {
+            task: noted[f"{task.system}/{task.name}"]
+            for task in self.unfinished()
+            if f"{task.system}/{task.name}" in noted
+        }
+
     def finished(self, system: str) -> list[RunTask]:
         """The runs of a system that are complete."""
         return [t for t in self.tasks if t.system == system and is_finished(t, self.presets[system])]
@@ -72,7 +81,7 @@ def open_study(
     dataset = PreparedDataset.open(settings.data)
     datasets = {system.name: _data_of(system, dataset) for system in settings.systems}
     made = splits(dataset) if splits else study_splits(dataset, settings)
-    enter(folder, kind, settings, presets, made, dataset, registry)
+    enter(folder, kind, settings, presets, made, datasets, dataset, registry)
     tasks = run_tasks(
         folder.path,
         [(name, data.root) for name, data in datasets.items()],

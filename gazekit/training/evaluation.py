@@ -1,4 +1,7 @@
-"""The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv``."""
+"""The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv`` of its test part.
+
+Other parts have their own, ``evaluation_val.json``: whoever reads a run or a study finds the test part in its place.
+"""
 
 import csv
 import io
@@ -27,8 +30,9 @@ def evaluate_run(
     predictions = trained.predict(dataset, part)
     metrics = evaluate(dataset, predictions, resamples=resamples)
     record = _record(trained, dataset, predictions, metrics, part)
-    trained.run.write_text("predictions.csv", _predictions_csv(dataset, predictions))
-    trained.run.write_json("evaluation.json", {"schema": SCHEMA, **record})
+    of = "" if part == "test" else f"_{part}"
+    trained.run.write_text(f"predictions{of}.csv", _predictions_csv(dataset, predictions))
+    trained.run.write_json(f"evaluation{of}.json", {"schema": SCHEMA, **record})
     return record
 
 

@@ -85,12 +85,12 @@ class RunDirectory:
 
     @property
     def predictions(self) -> Path:
-        """Probabilities per exam, written by evaluation."""
+        """Probabilities per exam of the test part, written by evaluation."""
         return self.path / "predictions.csv"
 
     @property
     def evaluation(self) -> Path:
-        """Metrics of the last evaluation."""
+        """Metrics of the test part, written by evaluation."""
         return self.path / "evaluation.json"
 
     @classmethod
