@@ -60,10 +60,11 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
         move_fixations(dataset, out, order, dataset.views)
     else:
         height, width = dataset.size
-        moved = np.roll(dataset.gaze, (round(SHIFT * height), round(SHIFT * width)), axis=(2, 3))
-        np.save(out / "gaze.npy", moved)
+        down, right = round(SHIFT * height), round(SHIFT * width)
+        np.save(out / "gaze.npy", np.roll(dataset.gaze, (down, right), axis=(2, 3)))
+        shift_fixations(dataset, out, down, right)
     manifest = json.loads((prepared / MANIFEST).read_text())
-    key = f"{manifest['fingerprint']} {control} {seed}"
+    key = f"{manifest['fingerprint']} {control} {seed} {sorted(split.items())}"
     manifest["fingerprint"] = hashlib.sha256(key.encode()).hexdigest()
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -82,6 +83,16 @@ def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views
     goes_to = {dataset.exam_ids[source]: dataset.exam_ids[exam] for exam, source in enumerate(order)}
     rows = [
         row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row
+        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS)
+    ]
+    write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
+
+
+def shift_fixations(dataset: PreparedDataset, out: Path, down: float, right: float) -> None:
+    """Fixations go round the image's border as their heat maps do."""
+    height, width = dataset.size
+    rows = [
+        row | {"x": (float(row["x"]) + right) % width, "y": (float(row["y"]) + down) % height}
         for row in read_table(out / FIXATIONS, FIXATION_COLUMNS)
     ]
     write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
