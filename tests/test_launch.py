@@ -1,6 +1,7 @@
 """Runs carried out here and in child processes: order, faults, limits, stopping, what a child is told."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 from tiny import tiny
 
+from gazekit.cli.device import device_of_runs
 from gazekit.data.parallel import available_cores
 from gazekit.data.splits import make_split, write_split
 from gazekit.errors import ConfigurationError, DataError, Preempted
@@ -18,6 +20,7 @@ from gazekit.study.launch import launch
 from gazekit.study.launch_processes import slot_environments
 from gazekit.study.outcome import STOPPED, in_one_line
 from gazekit.training.run_directory import RunDirectory
+from gazekit.training.signals import stop_on_signals
 
 
 @dataclass(frozen=True)
@@ -219,3 +222,24 @@ def test_the_keyboards_interrupt_is_not_sent_to_children(tmp_path):
     [(_, reason)] = local([script(tmp_path, 1, "print(os.getpgid(0), file=open('group', 'w'))")], tmp_path)
     assert reason is None
     assert int((tmp_path / "group").read_text()) != os.getpgid(0)
+
+
+def test_a_terminal_that_closes_asks_to_stop_unless_that_is_ignored():
+    with stop_on_signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signals.asked()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stop_on_signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.asked()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_jobs_of_a_cluster_have_its_gpus_and_not_those_of_the_login_node(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert device_of_runs("cuda", "slurm").type == "cuda"
+    assert device_of_runs("auto", "slurm").type == "cpu"
+    with pytest.raises(ConfigurationError, match="sees no CUDA device here"):
+        device_of_runs("cuda", "local")

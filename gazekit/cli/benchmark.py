@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device, choose_device
+from gazekit.cli.device import Device, choose_device, device_of_runs
 from gazekit.cli.study_options import Changes, Jobs, Json, Launcher
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def benchmark(
     }
     folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
     settings = _settings(folder, study, {key: value for key, value in flags.items() if value})
-    chosen = choose_device(device)
+    chosen = device_of_runs(device, launcher)
+    here = choose_device("auto") if launcher == "slurm" else chosen
     with folder.lock():
         opened = open_study(folder, settings, console.registry(), device=chosen)
         if paper:
@@ -91,9 +92,9 @@ def benchmark(
         ratios = None
         if timing:
             with console.progress("timing steps") as report:
-                ratios = step_times(opened, chosen, report)
+                ratios = step_times(opened, here, report)
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
-        write(opened, result, pooled, chosen)
+        write(opened, result, pooled, here)
     show(result, folder.path, as_json=as_json)
     if failures and not so_far:
         raise typer.Exit(1)

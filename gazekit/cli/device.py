@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")]
 
 
+def device_of_runs(name: str, launcher: str) -> "torch.device":
+    """Where the runs of a study compute: under Slurm on its nodes, so that CUDA need not be here. Else as below."""
+    import torch
+
+    return torch.device(name) if launcher == "slurm" and name == "cuda" else choose_device(name)
+
+
 def choose_device(name: str) -> "torch.device":
     """``auto`` takes CUDA where there is one. Raises ConfigurationError: unknown or not there."""
     import torch

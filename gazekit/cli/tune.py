@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device, choose_device
+from gazekit.cli.device import Device, device_of_runs
 from gazekit.cli.study_options import Changes, Jobs, Json, Launcher
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def tune(
             folder,
             settings,
             registry,
-            device=choose_device(device),
+            device=device_of_runs(device, launcher),
             kind="tune",
             splits=lambda dataset: _inner(dataset, split, base, folds),
         )

@@ -11,7 +11,7 @@ from gazekit.errors import Preempted
 
 
 class Signals:
-    """The first SIGINT or SIGTERM asks to stop; a second SIGINT interrupts at once.
+    """The first SIGINT, SIGTERM or SIGHUP (a terminal that closes) asks to stop; a second SIGINT interrupts at once.
 
     Args:
         patient: whether there is something to bring to an end; if not, the first one ends the process.
@@ -35,7 +35,7 @@ class Signals:
         return self.received is not None
 
     def explain(self, error: Exception, command: str) -> None:
-        """Give a requested stop its exit code (130 after SIGINT, 75 after SIGTERM) and the command to go on with."""
+        """Give a requested stop its exit code (130 after SIGINT, else 75) and the command to go on with."""
         if isinstance(error, Preempted):
             error.args = (f"{error}; go on with: {command}",)
             error.exit_code = 130 if self.received == signal.SIGINT else Preempted.exit_code
@@ -45,7 +45,12 @@ class Signals:
 def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     """Install the handlers for the time of the work."""
     signals = Signals(patient=patient)
-    before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if (
+        hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ):  # nohup ignores it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signals) for number in numbers}
     try:
         yield signals
     finally:
