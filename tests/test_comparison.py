@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.evaluation.comparison import DeLong, auc_difference, delong, holm, mcnemar, permute_runs
+from gazekit.evaluation.comparison import DeLong, auc_difference, delong, holm, mcnemar
+from gazekit.evaluation.permutation import permute_runs
 
 
 def slow_delong(labels, scores_a, scores_b):

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from gazekit.report.measures import MEASURES
 from gazekit.report.numbers import NONE, interval, mean, parameters, probability, three
+from gazekit.report.study_words import evidence, over_runs, reading, warnings
 from gazekit.study.result import Comparison, Row, StudyResult
 
 _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
 _ATTENTION = ("nss", "cc", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
 _PER_BLOCK = 3
 """Columns of measures that leave room for names in 80 characters."""
-_VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
-"""In the table; ``results.json`` has all."""
 _Cells = Callable[[Row], Sequence[str]]
 
 
@@ -80,7 +79,7 @@ def study_table(result: StudyResult) -> StudyTable:
     blocks = [
         block("Classification", ("Runs", "AUC", "AUC, pooled [95 %]", "ACC"), _classification),
         *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
-        *([_run_by_run(result, block)] if any(_over_runs(row) for row in result.rows) else []),
+        *([_run_by_run(result, block)] if any(over_runs(row) for row in result.rows) else []),
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", _FURTHER),
         *measures("Attention, on the gaze and the lesions of the test exams", _ATTENTION),
@@ -88,11 +87,11 @@ def study_table(result: StudyResult) -> StudyTable:
     ]
     return StudyTable(
         title=result.title,
-        warnings=_warnings(result),
-        evidence=_evidence(result),
+        warnings=warnings(result),
+        evidence=evidence(result),
         blocks=tuple(blocks),
         footnotes=tuple(footnotes),
-        reading=(*_reading(result), *result.notes),
+        reading=(*reading(result), *result.notes),
     )
 
 
@@ -104,10 +103,6 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
 
     columns = ("AUC difference [95 %]", "DeLong p", "Holm", "McNemar p", "Holm")
     return block(f"Against {result.reference}, on the same exams", columns, cells)
-
-
-def _over_runs(row: Row) -> bool:
-    return row.comparison is not None and row.comparison.runs_p is not None
 
 
 def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
@@ -185,67 +180,3 @@ def _marks(row: Row, result: StudyResult, footnotes: list[str]) -> tuple[int, ..
         said.append(f"reported in {row.reported.source}")
     footnotes += [note for note in said if note not in footnotes]
     return tuple(footnotes.index(note) + 1 for note in said)
-
-
-def _warnings(result: StudyResult) -> tuple[str, ...]:
-    warnings = []
-    if result.leak:
-        warnings.append(f"the split leaks, these numbers flatter the models: {result.leak}")
-    areas = [row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics]
-    if areas and not any(area and area.low > 0.5 for area in areas):
-        warnings.append(
-            "no system is shown to be better than guessing (no interval of an AUC lies above 0.5): a difference "
-            "between them, significant or not, says nothing of the systems"
-        )
-    return tuple(warnings)
-
-
-def _evidence(result: StudyResult) -> tuple[str, ...]:
-    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
-    runs = [str(result.folds) + (" folds" if result.folds > 1 else " fold")]
-    runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
-    runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
-    evidence = result.evidence
-    recipe = f"on top of every preset: {', '.join(result.changes)}" if result.changes else ""
-    versions = ", ".join(
-        f"{name} {evidence.versions[name]}" for name in _VERSIONS if name in evidence.versions
-    )
-    lines = (
-        f"data: {result.dataset} (fingerprint {result.fingerprint[:12]}); tested on {result.exams} exams of "
-        f"{result.patients} patients ({classes})",
-        f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
-        recipe,
-        f"made: {evidence.date} on {evidence.device}; {versions}; {evidence.minutes:.1f} minutes for all runs",
-    )
-    return tuple(filter(None, lines))
-
-
-def _reading(result: StudyResult) -> tuple[str, ...]:
-    compared = sum(row.comparison is not None for row in result.rows)
-    reading = [
-        "± is the standard deviation over the runs of a system, each on its own test part; [ ] is a 95 % interval "
-        "by bootstrap over patients of the pooled predictions, an exam's runs averaged",
-    ]
-    if compared:
-        reading.append(
-            "p is two-sided, exams clustered by patient: DeLong's test of the AUCs, McNemar's exact test of the ACCs; "
-            f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
-            "networks that there are, and cover neither the chance in a run nor that in the training data"
-        )
-    if any(map(_over_runs, result.rows)):
-        reading.append(
-            "p over runs: two-sided, by permutation of the runs within a fold; it covers the chance in a run, not "
-            "that in the exams"
-        )
-    if any(row.step_ratio is not None for row in result.rows):
-        reading.append(f"step time: of a training step, as a multiple of that of {result.reference}")
-    if result.reported and not any(row.reported for row in result.rows):
-        reading.append(
-            f"nothing that publications report ({result.reported}) is shown: no system is such a preset unchanged"
-        )
-    elif result.reported:
-        reading.append(
-            "reported figures come from other splits and protocols, and from other data unless it is the same data "
-            "set: differences to them say little"
-        )
-    return tuple(reading)

@@ -10,8 +10,9 @@ import numpy as np
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
-from gazekit.evaluation.comparison import auc_difference, delong, mcnemar, permute_runs
+from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
 from gazekit.evaluation.metrics import classification_metrics
+from gazekit.evaluation.permutation import permute_runs
 from gazekit.study.result import Comparison, Estimate, Pooled
 from gazekit.training.run_directory import RunDirectory
 

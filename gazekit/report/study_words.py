@@ -1,0 +1,76 @@
+"""What is said around the tables of a study: warnings, evidence, how to read them."""
+
+from gazekit.study.result import Row, StudyResult
+
+_VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
+"""In the table; ``results.json`` has all."""
+
+
+def warnings(result: StudyResult) -> tuple[str, ...]:
+    """What makes the numbers doubtful."""
+    said = []
+    if result.leak:
+        said.append(f"the split leaks, these numbers flatter the models: {result.leak}")
+    areas = [row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics]
+    if areas and not any(area and area.low > 0.5 for area in areas):
+        said.append(
+            "no system is shown to be better than guessing (no interval of an AUC lies above 0.5): a difference "
+            "between them, significant or not, says nothing of the systems"
+        )
+    return tuple(said)
+
+
+def evidence(result: StudyResult) -> tuple[str, ...]:
+    """What they rest on: data, protocol, recipe, device, versions."""
+    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
+    runs = [str(result.folds) + (" folds" if result.folds > 1 else " fold")]
+    runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
+    runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
+    made = result.evidence
+    recipe = f"on top of every preset: {', '.join(result.changes)}" if result.changes else ""
+    versions = ", ".join(f"{name} {made.versions[name]}" for name in _VERSIONS if name in made.versions)
+    lines = (
+        f"data: {result.dataset} (fingerprint {result.fingerprint[:12]}); tested on {result.exams} exams of "
+        f"{result.patients} patients ({classes})",
+        f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
+        recipe,
+        f"made: {made.date} on {made.device}; {versions}; {made.minutes:.1f} minutes for all runs",
+    )
+    return tuple(filter(None, lines))
+
+
+def reading(result: StudyResult) -> tuple[str, ...]:
+    """How the numbers are to be read."""
+    compared = sum(row.comparison is not None for row in result.rows)
+    said = [
+        "± is the standard deviation over the runs of a system, each on its own test part; [ ] is a 95 % interval "
+        "by bootstrap over patients of the pooled predictions, an exam's runs averaged",
+    ]
+    if compared:
+        said.append(
+            "p is two-sided, exams clustered by patient: DeLong's test of the AUCs, McNemar's exact test of the ACCs; "
+            f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
+            "networks that there are, and cover neither the chance in a run nor that in the training data"
+        )
+    if any(map(over_runs, result.rows)):
+        said.append(
+            "p over runs: two-sided, by permutation of the runs within a fold; it covers the chance in a run, not "
+            "that in the exams"
+        )
+    if any(row.step_ratio is not None for row in result.rows):
+        said.append(f"step time: of a training step, as a multiple of that of {result.reference}")
+    if result.reported and not any(row.reported for row in result.rows):
+        said.append(
+            f"nothing that publications report ({result.reported}) is shown: no system is such a preset unchanged"
+        )
+    elif result.reported:
+        said.append(
+            "reported figures come from other splits and protocols, and from other data unless it is the same data "
+            "set: differences to them say little"
+        )
+    return tuple(said)
+
+
+def over_runs(row: Row) -> bool:
+    """Whether a row has a test over the runs."""
+    return row.comparison is not None and row.comparison.runs_p is not None
