@@ -8,6 +8,8 @@ import pytest
 from command_line import TINY, gazekit
 
 from gazekit.data.prepared import PreparedDataset
+from gazekit.registry import Registry
+from gazekit.training.run import preset_conflicts
 
 
 @pytest.fixture
@@ -77,3 +79,11 @@ def test_event_files_hold_the_metrics_and_a_resumed_run_no_line_twice(
     for name in ("loss", "val_auc"):
         shown = [(event.step, event.value) for event in events.Scalars(name)]
         assert shown == [(line["epoch"], pytest.approx(line[name], rel=1e-6)) for line in lines]
+
+
+def test_words_about_a_preset_make_no_other_run_of_it(registry: Registry) -> None:
+    preset = registry.preset("phresnet")
+    said_anew = preset.model_copy(update={"description": "the same, in other words", "reported": {}})
+    assert preset_conflicts(preset, said_anew) == []
+    other = registry.preset("phresnet", overrides=["training.epochs=3"])
+    assert preset_conflicts(preset, other) == ["training.epochs"]

@@ -197,9 +197,12 @@ def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, spl
     return build_objective(preset, registry, class_weights=weights)
 
 
+_WORDS = {"description", "stand_in", "quick", "reported"}
+
+
 def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
-    """The keys in which the preset of a run differs from one asked for."""
-    a, b = flattened(stored.model_dump(mode="json")), flattened(wanted.model_dump(mode="json"))
+    """The keys in which the preset of a run differs from one asked for; words about a preset change nothing in it."""
+    a, b = (flattened(each.model_dump(mode="json", exclude=_WORDS)) for each in (stored, wanted))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
 
 
