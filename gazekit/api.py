@@ -92,7 +92,7 @@ def load(run: Path | str, *, registry: Registry | None = None, device: str | Non
 
 
 def evaluate(trained: Trained, data: Dataset | None = None, part: str = "test") -> dict[str, Any]:
-    """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
+    """Compare predictions with the truth, write evaluation.json and predictions.csv (_val, …); the content of the first.
 
     Args:
         trained: from ``gazekit.train`` or ``gazekit.load``.

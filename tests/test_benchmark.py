@@ -14,6 +14,7 @@ from command_line import gazekit
 from tiny import SMALL
 
 from gazekit.data.splits import make_split, write_split
+from gazekit.training.run_directory import RunDirectory
 
 FEW = [*SMALL, "training.batch_size=4", "training.epochs=1"]
 MAMMONET = ["fusion.maps.heads=2", "fusion.maps.head_dim=3", "gaze.alignment_loss.levels=2"]
@@ -173,7 +174,27 @@ def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
     gazekit("evaluate", run, "--split", "val")
     assert (run / "evaluation_val.json").exists() and (run / "predictions_val.csv").exists()
     assert predictions(out) == before
+    RunDirectory.check_free(run, overwrite=True)  # it is still a run and nothing else
     assert "8 runs, 8 of them done" in gazekit("benchmark", "--out", out, "--no-timing").stderr
+
+
+def test_what_publications_report_stands_beside_untouched_presets_alone(dataset, tmp_path):
+    text = study_toml(tmp_path, dataset, ("mammonet", []), ("single_cc", ["training.epochs=3"]))
+    text.write_text(text.read_text().replace(f"set = {json.dumps(FEW)}\n", "", 1))
+    said = gazekit(
+        "benchmark",
+        text,
+        "--out",
+        tmp_path / "out",
+        "--so-far",
+        "--no-timing",
+        "--paper",
+        "inbreast",
+        "--json",
+    )
+    mammonet, changed = json.loads(said.stdout)["rows"]
+    assert mammonet["reported"]["auc"] == 0.889 and changed["reported"] is None
+    assert (mammonet["runs"], mammonet["planned"]) == (0, 4)
 
 
 def test_a_run_that_fails_has_its_reason_in_the_table_and_the_rest_is_finished(dataset, tmp_path):

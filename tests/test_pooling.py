@@ -8,7 +8,7 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.evaluation.comparison import auc_difference, delong
-from gazekit.study.pooling import RunRecord, compare, estimates, pool
+from gazekit.study.pooling import RunRecord, compare, compare_runs, estimates, pool
 
 
 class Exams(SimpleNamespace):
@@ -72,3 +72,19 @@ def test_what_cannot_be_compared_is_not():
     assert compare(one_class, one_class) is None
     three = replace(ours, probabilities=np.full((60, 3), 1 / 3))
     assert compare(three, three) is None
+
+
+def test_runs_are_compared_on_the_folds_that_both_have():
+    ours = [record(0.8, "fold-1"), record(0.9, "fold-1"), record(0.2, "fold-2")]
+    theirs = [record(0.5, "fold-1"), record(0.6, "fold-1"), record(0.9, "fold-3")]
+    difference, p = compare_runs(ours, theirs)
+    assert difference == pytest.approx(0.3) and p == pytest.approx(2 / 6)
+    assert compare_runs(ours[2:], theirs[2:]) is None
+
+
+def test_a_difference_without_variance_has_no_p():
+    """Two patients a class, one system perfect and one that guesses: DeLong's z is infinite for want of exams."""
+    perfect = pool(DATA, [record(a=0.1, b=0.9, c=0.9, d=0.1)])
+    guessing = pool(DATA, [record(a=0.5, b=0.5, c=0.5, d=0.5)])
+    found = compare(perfect, guessing)
+    assert found is not None and found.auc_difference.value == 0.5 and found.delong_p is None

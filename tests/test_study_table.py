@@ -81,6 +81,13 @@ def test_a_row_says_what_it_stands_for_how_it_was_changed_and_what_failed():
     assert notes(result, "mammonet") == ["reported in Table 1 of the paper"]
 
 
+def test_runs_that_began_differently_are_pointed_out():
+    reference, better, *_ = made_rows()
+    mixed = replace(better, starts=("timm resnet18", "random"))
+    result = made_result(rows=(reference, mixed))
+    assert "its runs began with different weights: timm resnet18; random" in notes(result, "better")
+
+
 def test_equal_footnotes_are_written_once():
     reference, _, partly, _ = made_rows()
     twin = replace(partly, name="twin", preset="twin")

@@ -82,7 +82,7 @@ def benchmark(
     folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
     settings = _settings(folder, study, {key: value for key, value in flags.items() if value})
     chosen = device_of_runs(device, launcher)
-    here = choose_device("auto") if launcher == "slurm" else chosen
+    here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
     with folder.lock():
         opened = open_study(folder, settings, console.registry(), device=chosen)
         if paper:

@@ -101,18 +101,16 @@ def compare(system: Pooled, reference: Pooled) -> Comparison | None:
     )
 
 
-def compare_runs(
-    system: Sequence[RunRecord], reference: Sequence[RunRecord], measure: str = "auc"
-) -> tuple[float, float] | None:
-    """Mean difference of a measure and its p over the runs, on the folds that both have; None if there are none."""
-    ours, theirs = (_by_fold(records, measure) for records in (system, reference))
+def compare_runs(system: Sequence[RunRecord], reference: Sequence[RunRecord]) -> tuple[float, float] | None:
+    """Difference of the mean AUCs and its p over the runs, on the folds that both have; None if there are none."""
+    ours, theirs = (_by_fold(records) for records in (system, reference))
     folds = [fold for fold in ours if fold in theirs]
     return permute_runs([ours[f] for f in folds], [theirs[f] for f in folds]) if folds else None
 
 
-def _by_fold(records: Sequence[RunRecord], measure: str) -> dict[str, list[float]]:
+def _by_fold(records: Sequence[RunRecord]) -> dict[str, list[float]]:
     folds: dict[str, list[float]] = {}
     for record in records:
-        if measure in record.metrics:
-            folds.setdefault(record.fold, []).append(record.metrics[measure])
+        if "auc" in record.metrics:
+            folds.setdefault(record.fold, []).append(record.metrics["auc"])
     return folds

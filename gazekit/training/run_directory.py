@@ -18,6 +18,8 @@ SCHEMA = "gazekit.run/1"
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
     *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", "attention.svg"),
+    *(f"evaluation_{part}.json" for part in ("train", "val", "all")),
+    *(f"predictions_{part}.csv" for part in ("train", "val", "all")),
     *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", ".lock"),
 }
 """What a run directory may hold; one that holds anything else is never removed."""

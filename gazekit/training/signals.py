@@ -46,10 +46,9 @@ def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     """Install the handlers for the time of the work."""
     signals = Signals(patient=patient)
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if (
-        hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    ):  # nohup ignores it
-        numbers.append(signal.SIGHUP)
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup has it ignored
+        numbers.append(hangup)
     before = {number: signal.signal(number, signals) for number in numbers}
     try:
         yield signals
