@@ -92,12 +92,12 @@ def load(run: Path | str, *, registry: Registry | None = None, device: str | Non
 
 
 def evaluate(trained: Trained, data: Dataset | None = None, part: str = "test") -> dict[str, Any]:
-    """Compare predictions with the truth, write evaluation.json and predictions.csv (_val, …); the content of the first.
+    """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
 
     Args:
         trained: from ``gazekit.train`` or ``gazekit.load``.
         data: None is what it was trained on; other data need ``part="all"``.
-        part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``.
+        part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``; all but the first have files of their own.
     """
     if not isinstance(data, PreparedDataset):
         data = open_data(trained, None if data is None else Path(data))
