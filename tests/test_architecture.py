@@ -104,12 +104,3 @@ def test_a_plugin_imports_no_sibling() -> None:
     for package in PLUGINS:
         for path in package.rglob("*.py"):
             assert not {name.split(".")[0] for name in imports(path)} & (names - {package.name}), path
-
-
-def test_a_file_does_one_thing() -> None:
-    long = {
-        str(path.relative_to(ROOT)): path.read_text().count("\n")
-        for path in [*CORE, *(ROOT / "plugins").rglob("*.py")]
-        if path.read_text().count("\n") > 220
-    }
-    assert not long
