@@ -15,7 +15,7 @@ from gazekit.report.run_page import RunPage
 METRICS = {
     "Classification": {"auc": Interval(0.812, 0.701, 0.9), "brier": Interval(0.2, 0.15, 0.26)},
     "gaze_agreement": {
-        "cc": Interval(0.5, 0.25, 0.6, resamples=1900, undefined=100),
+        "correlation": Interval(0.5, 0.25, 0.6, resamples=1900, undefined=100),
         "my_own": Interval(7.0, 6.0, 9.0),
     },
 }

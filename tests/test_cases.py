@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gazekit.evaluation.gaze_agreement import cc
+from gazekit.evaluation.gaze_agreement import correlation
 from gazekit.evaluation.localisation import energy_inside
 from gazekit.evaluation.prediction import Predictions
 from gazekit.report.cases import called_class, make_cases
@@ -35,7 +35,7 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
         assert case.label == truth
         assert case.error == pytest.approx(1 - predictions.probabilities[row, truth])
         heats = {v: dataset.gaze[exam, c] for c, v in enumerate(dataset.views) if dataset.has_gaze[exam, c]}
-        agreements = [cc(predictions.attention[view][row], heat) for view, heat in heats.items()]
+        agreements = [correlation(predictions.attention[view][row], heat) for view, heat in heats.items()]
         assert case.agreement == (pytest.approx(np.mean(agreements)) if agreements else None)
         for column, view in enumerate(case.views):
             assert (view.gaze is not None) == dataset.has_gaze[exam, column]

@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 from gazekit.errors import DataError
 from gazekit.evaluation.gaze_agreement import (
     auc_judd,
-    cc,
+    correlation,
     gaze_agreement,
     kl_divergence,
     nss,
     shuffled_auc,
     similarity,
 )
+from gazekit.evaluation.measure_names import by_current_name, with_former_names
 from gazekit.evaluation.resizing import resize_bilinear
 
 SHAPE = (9, 12)
-MEASURES = ["cc", "kl_divergence", "similarity", "nss", "auc_judd", "shuffled_auc"]
+MEASURES = ["correlation", "kl_divergence", "similarity", "nss", "auc_judd", "shuffled_auc"]
 
 
 def case(seed, digits=8):
@@ -61,7 +62,7 @@ def slow(attention, gaze, fixations, others):
 
     pairs = [(values[i], values[int(y), int(x)]) for i in at for x, y in others]
     return {
-        "cc": np.corrcoef(values.ravel(), gaze.ravel())[0, 1],
+        "correlation": np.corrcoef(values.ravel(), gaze.ravel())[0, 1],
         "kl_divergence": sum(q[i] * math.log(eps + q[i] / (eps + p[i])) for i in cells),
         "similarity": sum(min(p[i], q[i]) for i in cells),
         "nss": sum((values[i] - mean) / sd for i in at) / len(at),
@@ -88,8 +89,8 @@ def test_scale_and_offset_of_attention_are_not_judged(seed, scale, offset):
 def test_attention_that_is_the_gaze_is_perfect():
     _, gaze, _, _ = case(0)
     found = gaze_agreement(gaze, gaze)
-    assert found == pytest.approx({"cc": 1.0, "kl_divergence": 0.0, "similarity": 1.0}, abs=1e-9)
-    assert cc(-gaze, gaze) == pytest.approx(-1)
+    assert found == pytest.approx({"correlation": 1.0, "kl_divergence": 0.0, "similarity": 1.0}, abs=1e-9)
+    assert correlation(-gaze, gaze) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("value", [0.0, -2.5, 1 / 3])
@@ -145,7 +146,7 @@ def test_without_fixations_only_the_heat_map_is_compared():
 
 
 @pytest.mark.parametrize("gaze", [np.zeros((4, 4)), -np.ones((4, 4)), np.full((4, 4), np.nan)])
-@pytest.mark.parametrize("measure", [cc, kl_divergence, similarity])
+@pytest.mark.parametrize("measure", [correlation, kl_divergence, similarity])
 def test_a_heat_map_without_gaze_is_refused(measure, gaze):
     with pytest.raises(DataError, match="leave views without gaze out"):
         measure(np.eye(4), gaze)
@@ -154,3 +155,10 @@ def test_a_heat_map_without_gaze_is_refused(measure, gaze):
 def test_judd_needs_a_pixel_that_was_not_fixated():
     with pytest.raises(DataError, match="every pixel of the 1 × 1 grid is fixated"):
         auc_judd(np.ones((2, 2)), np.array([[0.5, 0.5]]), (1, 1))
+
+
+def test_the_former_name_is_written_beside_the_new_one_and_read_as_it():
+    measures = {"nss": 1.0, "correlation": 0.5}
+    written = with_former_names(measures)
+    assert list(written.items()) == [("nss", 1.0), ("correlation", 0.5), ("cc", 0.5)]
+    assert by_current_name(written) == measures == by_current_name({"nss": 1.0, "cc": 0.5})

@@ -113,7 +113,7 @@ def test_measures_are_named_explained_and_shown_with_their_interval(written):
         "AUC",
         "0.812",
         "0.701 to 0.900",
-        "CC",
+        "Correlation",
         "undefined in 100 of 2000 resamples",
         "my own",
         "7.000",
@@ -124,7 +124,11 @@ def test_measures_are_named_explained_and_shown_with_their_interval(written):
 
 def test_bars_lie_on_the_scale_of_the_measure(written):
     page, _ = written(metrics={"one": METRICS}, cases=())
-    assert [float(c["cx"]) for c in page.all("circle")] == [81.2, 20.0, 75.0]  # AUC, Brier, CC from -1 to 1
+    assert [float(c["cx"]) for c in page.all("circle")] == [
+        81.2,
+        20.0,
+        75.0,
+    ]  # AUC, Brier, correlation from -1 to 1
     bars = [(float(b["x1"]), float(b["x2"])) for b in page.all("line", **{"class": "interval"})]
     assert bars == [(70.1, 90.0), (15.0, 26.0), (62.5, 80.0)]
     assert [float(b["x1"]) for b in page.all("line", **{"class": "chance"})] == [50.0, 50.0]
@@ -242,7 +246,7 @@ def test_text_from_outside_stays_text(written):
     page, path = written(
         title=attack,
         facts={attack: {attack: attack}},
-        metrics={attack: {attack: {attack: METRICS["gaze_agreement"]["cc"]}}},
+        metrics={attack: {attack: {attack: METRICS["gaze_agreement"]["correlation"]}}},
         classes=(attack, "b"),
         cases=(),
     )

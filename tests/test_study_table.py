@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from made_study import LOST, made_result, made_rows
 from gazekit.report.numbers import mean, parameters, probability, three
 from gazekit.report.study_formats import latex, markdown, tidy_csv, write_tables
 from gazekit.report.study_table import study_table
-from gazekit.study.result import Estimate
+from gazekit.study.result import Estimate, Row, StudyResult
 
 
 def lines(result, title):
@@ -57,7 +58,7 @@ def test_differences_and_p_values_against_the_reference():
 def test_costs_and_what_publications_report():
     result = made_result()
     assert lines(result, "Cost") == {
-        "mammonet": ("23.46 M", "1.00 ×"),
+        "mammonet": ("23,456,789", "1.00 ×"),
         "better": ("999,999", "1.08 ×"),
         "two_channel": ("11", "0.50 ×"),
         "ga_net": ("–", "–"),
@@ -150,14 +151,14 @@ def test_how_to_read_it_depends_on_what_is_there():
 
 
 def test_measures_are_shared_out_over_blocks_that_fit_a_terminal():
-    names = ("nss", "cc", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
+    names = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
     reference = replace(made_rows()[0], metrics={name: Estimate(0.5, 0.1, 3) for name in names})
     blocks = [
         b for b in study_table(made_result(rows=(reference,))).blocks if b.title.startswith("Attention")
     ]
     assert [b.title[-9:] == "continued" for b in blocks] == [False, True]
     columns = [column for block in blocks for column in block.columns]
-    assert columns == ["NSS", "CC", "Shuffled AUC", "Pointing game", "Energy inside", "Best IoU"]
+    assert columns == ["NSS", "Correlation", "Shuffled AUC", "Pointing game", "Energy inside", "Best IoU"]
 
 
 def test_markdown_is_tables_of_equal_width_and_its_text_is_not_markup():
@@ -245,4 +246,15 @@ def test_numbers_have_three_decimals_and_nothing_has_no_sign(value, plain, signe
 def test_numbers_that_there_are_not():
     assert (three(None), three(float("nan")), mean(None), probability(None), parameters(None)) == ("–",) * 5
     assert (probability(0.001), probability(0.00099)) == ("0.001", "< 0.001")
-    assert (parameters(999_999), parameters(1_000_000)) == ("999,999", "1.00 M")
+    assert (parameters(999_999), parameters(1_000_000)) == ("999,999", "1,000,000")
+
+
+def test_results_are_read_under_the_measures_former_names_and_written_under_both():
+    row = Row("a", "a", runs=1, planned=1, metrics={"correlation": Estimate(0.5, None, 1)})
+    written = made_result(rows=(row,), reference="a").to_json()
+    [metrics] = [each["metrics"] for each in written["rows"]]
+    assert metrics["cc"] == metrics["correlation"]
+    old = json.loads(json.dumps(written))
+    del old["rows"][0]["metrics"]["correlation"]
+    for values in (written, old):
+        assert StudyResult.from_json(json.dumps(values)).rows[0].metrics == row.metrics

@@ -77,4 +77,4 @@ def test_your_data_and_your_gaze(environment: FreshEnvironment, tmp_path: Path) 
     assert "gaze agreement" in printed
     assert len(list((tmp_path / "overlays").glob("*.png"))) == 120 and (tmp_path / "heat.png").exists()
     evaluation = json.loads((tmp_path / "run_gaze/evaluation.json").read_text())
-    assert evaluation["metrics"]["gaze_agreement"]["cc"]["value"] is not None
+    assert evaluation["metrics"]["gaze_agreement"]["correlation"]["value"] is not None

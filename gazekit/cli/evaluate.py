@@ -41,15 +41,17 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
+    from gazekit.evaluation.measure_names import by_current_name
+
     rows = [
         (
             group.replace("_", " "),
-            "correlation" if name == "cc" else name.replace("_", " "),
+            name.replace("_", " "),
             _three(m["value"]),
             f"{_three(m['low'])} – {_three(m['high'])}",
         )
         for group, measures in result["metrics"].items()
-        for name, m in measures.items()
+        for name, m in by_current_name(measures).items()
     ]
     classes = ", ".join(f"{count} {name}" for name, count in result["classes"].items())
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"

@@ -2,7 +2,7 @@
 
 Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All six do not change under
 a → s·a + b with s > 0: what alignment losses leave open is not judged. A constant map scores chance: NSS 0,
-CC 0, AUC 0.5, and KL and SIM those of the uniform distribution.
+correlation 0, AUC 0.5, and KL and SIM those of the uniform distribution.
 
 Source: Bylinskii et al. 2019, doi:10.1109/TPAMI.2018.2815601.
 """
@@ -70,7 +70,7 @@ def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple
     return float((below + up_to).mean() / (2 * there.size))
 
 
-def cc(attention: Array, gaze: Array) -> float:
+def correlation(attention: Array, gaze: Array) -> float:
     """Pearson's correlation of attention ``[h, w]`` and gaze heat map ``[H, W]``; 0 where one is constant."""
     values, heat = _pair(attention, gaze)
     return float((_standardised(values) * _standardised(heat)).mean())
@@ -103,9 +103,11 @@ def gaze_agreement(
         others: fixations of other images ``[M, 2]`` on the same grid; with ``fixations`` adds ``shuffled_auc``.
 
     Returns:
-        ``cc``, ``kl_divergence``, ``similarity`` and those added.
+        ``correlation``, ``kl_divergence``, ``similarity`` and those added.
     """
-    found = {measure.__name__: measure(attention, gaze) for measure in (cc, kl_divergence, similarity)}
+    found = {
+        measure.__name__: measure(attention, gaze) for measure in (correlation, kl_divergence, similarity)
+    }
     if fixations is not None:
         shape = (gaze.shape[0], gaze.shape[1])
         found["nss"] = nss(attention, fixations, shape)

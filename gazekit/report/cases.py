@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.prepared import PreparedDataset
-from gazekit.evaluation.gaze_agreement import cc
+from gazekit.evaluation.gaze_agreement import correlation
 from gazekit.evaluation.localisation import energy_inside, pointing_game
 from gazekit.evaluation.prediction import Predictions
 from gazekit.report.colours import ATTENTION, GAZE
@@ -214,7 +214,7 @@ def _numbers(
     lesion = mask is not None and bool(mask.any())
     return MapNumbers(
         positive=bool((attention > 0).any()),
-        agreement=cc(attention, gaze) if gaze is not None and gaze.any() else None,
+        agreement=correlation(attention, gaze) if gaze is not None and gaze.any() else None,
         inside=energy_inside(attention, mask) if mask is not None and lesion else None,
         peak=pointing_game(attention, mask) if mask is not None and lesion else None,
     )

@@ -11,7 +11,7 @@ from gazekit.report.numbers import three
 Metrics = Mapping[str, Mapping[str, Interval]]
 """Group → measure → interval."""
 
-_TILES = ("auc", "accuracy", "cc", "pointing_game")
+_TILES = ("auc", "accuracy", "correlation", "pointing_game")
 
 
 def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def tiles(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
         if name in own:
             words = interval_words(own[name])
             beside = [f"{title}: {interval_words(m[name])['value']}" for title, m in others if name in m]
-            title = MEASURES[name].title if name != "cc" else "Agreement with gaze (CC)"
+            title = "Correlation with gaze" if name == "correlation" else MEASURES[name].title
             found.append({"title": title, **words, "others": beside})
     return found
 

@@ -46,8 +46,11 @@ MEASURES = {
     "shuffled_auc": Measure(
         "Shuffled AUC", "fixations of this against those of other images; 0.5 is guessing", chance=0.5
     ),
-    "cc": Measure(
-        "CC", "correlation of attention and gaze heat map; 0 is guessing", scale=(-1.0, 1.0), chance=0.0
+    "correlation": Measure(
+        "Correlation",
+        "of attention and gaze heat map (Pearson's); 0 is guessing",
+        scale=(-1.0, 1.0),
+        chance=0.0,
     ),
     "kl_divergence": Measure(
         "KL divergence", "information lost by taking attention for gaze; lower is better", scale=None

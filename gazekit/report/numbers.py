@@ -41,7 +41,5 @@ def probability(p: float | None) -> str:
 
 
 def parameters(count: int | None) -> str:
-    """``12.34 M``, or all digits below a million."""
-    if count is None:
-        return NONE
-    return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count:,}"
+    """``12,345,678``: all digits of every system, so that those of one table can be compared at a glance."""
+    return NONE if count is None else f"{count:,}"

@@ -9,7 +9,7 @@ from gazekit.report.study_words import evidence, over_runs, reading, warnings
 from gazekit.study.result import Comparison, Row, StudyResult
 
 _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
-_ATTENTION = ("nss", "cc", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
+_ATTENTION = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
 _PER_BLOCK = 3
 """Columns of measures that leave room for names in 80 characters."""
 _Cells = Callable[[Row], Sequence[str]]

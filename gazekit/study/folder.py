@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import Split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.locking import locked
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.settings import StudySettings, SystemSettings, parse_study
@@ -65,13 +64,10 @@ class StudyFolder:
         """Keep other processes from carrying out this study. Raises ConfigurationError: one does already."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        busy = f"{self.path}: another process carries out this study; wait for it or stop it"
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            with locked(self.path, busy=busy):
                 yield
-        except Timeout:
-            raise ConfigurationError(
-                f"{self.path}: another process carries out this study; wait for it or stop it"
-            ) from None
         finally:
             if not self.facts.exists():  # it could not begin: leave nothing behind
                 (self.path / ".lock").unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import numpy as np
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
 from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
+from gazekit.evaluation.measure_names import by_current_name
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.evaluation.permutation import permute_runs
 from gazekit.study.result import Comparison, Estimate, Pooled
@@ -30,7 +31,8 @@ def read_run(path: Path) -> RunRecord:
     """Read what the evaluation of a run has written into its directory. Raises DataError."""
     run = RunDirectory.open(path)
     groups = run.read_json(run.evaluation.name)["metrics"].values()
-    metrics = {name: m["value"] for group in groups for name, m in group.items() if m["value"] is not None}
+    measures = (item for group in groups for item in by_current_name(group).items())
+    metrics = {name: m["value"] for name, m in measures if m["value"] is not None}
     try:
         with run.predictions.open(newline="") as file:
             rows = list(csv.reader(file))[1:]

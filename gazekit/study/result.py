@@ -11,6 +11,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.evaluation.measure_names import by_current_name, with_former_names
 from gazekit.evaluation.statistics import Interval
 
 SCHEMA = "gazekit.study/1"
@@ -42,6 +43,9 @@ class Estimate:
     sd: float | None
     runs: int
     pooled: Bounded | None = None
+
+
+Named = Annotated[dict[str, Estimate], pydantic.BeforeValidator(by_current_name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Row:
     stand_in: str = ""
     failures: tuple[Failure, ...] = ()
     starts: tuple[str, ...] = ()
-    metrics: dict[str, Estimate] = field(default_factory=dict)
+    metrics: Named = field(default_factory=dict)
     comparison: Comparison | None = None
     parameters: int | None = None
     step_ratio: float | None = None
@@ -172,7 +176,8 @@ class StudyResult:
     def to_json(self) -> dict[str, Any]:
         """Plain values with the schema; NaN becomes null."""
         values: dict[str, Any] = _without_nan({"schema": SCHEMA, **asdict(self)})
-        return values
+        rows = [row | {"metrics": with_former_names(row["metrics"])} for row in values["rows"]]
+        return values | {"rows": rows}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "StudyResult":

@@ -10,6 +10,7 @@ from typing import Any
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.evaluate import Metrics, evaluate
+from gazekit.evaluation.measure_names import with_former_names
 from gazekit.evaluation.prediction import Predictions
 from gazekit.training.trained import Trained
 
@@ -53,10 +54,12 @@ def _record(
         "interval": "95 %, bootstrap over patients",
         "leak": trained.facts.leak,
         "metrics": {
-            group: {
-                name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
-                for name, i in measures.items()
-            }
+            group: with_former_names(
+                {
+                    name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
+                    for name, i in measures.items()
+                }
+            )
             for group, measures in metrics.items()
         },
     }

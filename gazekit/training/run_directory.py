@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from gazekit.atomic import append_line, disk_errors, write_atomically
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.locking import locked
 from gazekit.processes import rank
 
 SCHEMA = "gazekit.run/1"
@@ -123,22 +122,21 @@ class RunDirectory:
             raise ConfigurationError(
                 f"{path}: holds {strangers[0]}, which no run has; choose another --out, nothing was removed"
             )
-        with cls(path).lock():
+        with cls(path).lock(
+            needed="whether another process is training this run cannot be told; remove its folder yourself, or choose "
+            "another --out"
+        ):
             pass
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep others from training this run. Raises ConfigurationError: someone does already."""
+    def lock(self, *, needed: str = "") -> Iterator[None]:
+        """Keep others from training this run. Raises ConfigurationError as ``locked`` does: someone does already."""
         if rank() > 0:
             yield
             return
-        try:
-            with disk_errors(self.path), FileLock(self.path / ".lock", timeout=0):
-                yield
-        except Timeout:
-            raise ConfigurationError(
-                f"{self.path}: another process is training this run; wait for it or stop it"
-            ) from None
+        busy = f"{self.path}: another process is training this run; wait for it or stop it"
+        with locked(self.path, busy=busy, needed=needed):
+            yield
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
