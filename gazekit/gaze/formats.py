@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazekit.data.table import first_columns
+from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
 
@@ -52,7 +53,7 @@ class AnyFormat:
 def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:
     """The gaze files of a folder and below, sorted, and the files that no format fits.
 
-    Files whose names begin with a point are not looked at. A single file is taken as it is when there is one
+    Hidden files and the litter of file managers are not looked at. A single file is taken as it is when there is one
     reader only: its reader then says what is wrong with it.
 
     Args:
@@ -65,7 +66,7 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
     if not source.is_dir():
         only = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
         return [GazeFile(source, only, readers[only])], []
-    files = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(files_below(source))
     if not files:
         raise DataError(f"{source}: there is no file in this folder; expected gaze recordings")
     fitting = [(path, _fitting(path, readers)) for path in files]

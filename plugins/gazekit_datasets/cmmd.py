@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.table import first_columns
+from gazekit.data.walk import files_below, is_litter
 from gazekit.errors import DataError
 from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
 from gazekit_datasets.mammogram_header import read_header
@@ -86,7 +87,7 @@ class CMMD:
 
 def _find_table(root: Path) -> Path:
     """The only workbook, or text table with the columns needed, directly in the folder. Raises: DataError."""
-    files = sorted(path for path in root.iterdir() if path.is_file() and path.name[0] not in ".~")
+    files = sorted(path for path in root.iterdir() if path.is_file() and not _is_set_aside(path))
     found = [path for path in files if path.suffix.lower() == ".xlsx"]
     found += [
         path for path in files if path.suffix.lower() == ".csv" and set(COLUMNS) <= set(first_columns(path))
@@ -113,9 +114,12 @@ def _read_labels(table: Path) -> Iterator[tuple[Breast, int]]:
 
 
 def _image_files(root: Path) -> list[Path]:
-    return sorted(
-        path for path in root.rglob("*") if path.suffix.lower() == ".dcm" and not path.name.startswith(".")
-    )
+    return sorted(path for path in files_below(root) if path.suffix.lower() == ".dcm")
+
+
+def _is_set_aside(path: Path) -> bool:
+    """Litter, or what a spreadsheet keeps beside a file that is open."""
+    return is_litter(path.name) or path.name.startswith("~")
 
 
 def _part(patient: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.table import Row, open_table
+from gazekit.data.walk import is_litter
 from gazekit.errors import ConfigurationError, DataError
 from gazekit_datasets.birads import BiradsLabels, Category3, Labels
 from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
@@ -158,7 +159,7 @@ def _names(folder: Path) -> list[str]:
     """Files of a folder without hidden ones, sorted. Raises: DataError."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; expected the release with {IMAGES}")
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path.name for path in folder.iterdir() if not is_litter(path.name))
 
 
 def _rows(table: Path) -> Mapping[str, Row]:

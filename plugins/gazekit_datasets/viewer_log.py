@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from gazekit.data.table import first_columns
+from gazekit.data.walk import is_litter
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
 from gazekit_datasets.gaze_rows import Floats
@@ -80,7 +81,9 @@ class ViewerLog:
         if self.samples is not None:
             return path.parent / self.samples
         found = [
-            other for other in sorted(path.parent.iterdir()) if other != path and self.tracker.fits(other)
+            other
+            for other in sorted(path.parent.iterdir())
+            if other != path and not is_litter(other.name) and self.tracker.fits(other)
         ]
         if len(found) != 1:
             names = ", ".join(other.name for other in found[:3]) or "none"

@@ -13,6 +13,7 @@ from typing import Literal
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.lesions import Outline
 from gazekit.data.table import Row, open_table
+from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 from gazekit_datasets.birads import BiradsLabels, Category3
 from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
@@ -85,8 +86,8 @@ class VinDrMammo:
             )
         for image in sorted(boxes.keys() - rows.keys()):
             yield Finding("note", image, f"boxes of an image that {TABLE} does not list")
-        for path in sorted((root / IMAGES).glob("*/*")):
-            if path.stem not in rows and not path.name.startswith("."):
+        for path in sorted(files_below(root / IMAGES)) if (root / IMAGES).is_dir() else ():
+            if path.stem not in rows:
                 yield Finding("dropped", path.name, f"image without a row in {TABLE}: not used")
 
 

@@ -2,12 +2,13 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 from gazekit.data.exam import Finding
 from gazekit.data.table import open_table
+from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 from gazekit_datasets.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
 
@@ -52,12 +53,12 @@ def find_files(root: Path) -> Files:
     the folders of study and series end on the last five digits of theirs, and a ``metadata.csv`` says it of any.
     """
     files = Files()
-    images: dict[Path, list[Path]] = {}
-    for folder, names in _walk(root):
-        images[folder] = [folder / name for name in names if name.lower().endswith(_SUFFIXES)]
-        for name in names:
-            if name.endswith(".csv"):
-                files.tables[name].append(folder / name)
+    images: dict[Path, list[Path]] = defaultdict(list)
+    for path in files_below(root):
+        if path.suffix.lower() in _SUFFIXES:
+            images[path.parent].append(path)
+        elif path.suffix == ".csv":
+            files.tables[path.name].append(path)
     uids: dict[Path, str] = {}
     for metadata in files.tables.get(_METADATA, []):
         try:
@@ -68,23 +69,11 @@ def find_files(root: Path) -> Files:
             )
     for folder, paths in images.items():
         tails = folder.parent.parent.name, folder.parent.name[-5:], folder.name[-5:]
-        if paths:
-            files.by_tails[tails] += paths
+        files.by_tails[tails] += paths
         uid = uids.get(folder, folder.name)
-        if paths and UID.fullmatch(uid):
+        if UID.fullmatch(uid):
             files.by_uid[uid] += paths
     return files
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders and the names of their files, in order; links are followed, but nowhere twice."""
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(folders)
-        if real not in seen:
-            seen.add(real)
-            yield Path(folder), sorted(names)
 
 
 def _uids(metadata: Path) -> dict[Path, str]:
