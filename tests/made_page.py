@@ -7,10 +7,11 @@ from gazekit.evaluation.statistics import Interval
 from gazekit.gaze.fixations import Fixations
 from gazekit.report.cases import Case, CaseView, MapNumbers
 from gazekit.report.colours import ATTENTION, GAZE, INK, MUTED
-from gazekit.report.confusion import Confusion
+from gazekit.report.confusion import at_thresholds
 from gazekit.report.layers import image_uri, map_uri, outline, scanpaths
 from gazekit.report.page import Section
 from gazekit.report.run_page import RunPage
+from gazekit.study.result import Pooled
 
 METRICS = {
     "Classification": {"auc": Interval(0.812, 0.701, 0.9), "brier": Interval(0.2, 0.15, 0.26)},
@@ -93,6 +94,13 @@ CASES = (
 """Called right, false alarm, missed, right, missed."""
 
 
+def pooled_cases():
+    """The first system's predictions of ``CASES``, a patient each."""
+    names = [case.exam_id for case in CASES]
+    chances = np.array([case.probabilities[0] for case in CASES])
+    return Pooled(names, names, np.array([case.label for case in CASES]), chances)
+
+
 def made_run_page(**changes):
     section = Section("ROC curve", made_figure(), "curve above the diagonal", "All test exams.")
     contents = {
@@ -100,9 +108,7 @@ def made_run_page(**changes):
         "summary": "It was trained.",
         "metrics": {"with gaze": METRICS, "without gaze": METRICS},
         "training": Section("Training", made_figure(), "losses fall", "By epoch."),
-        "confusion": Confusion(
-            0.5, ((1, 1), (2, 1)), {"sensitivity": Interval(1 / 3, 0.1, 0.6)}, "It was given."
-        ),
+        "confusion": at_thresholds(pooled_cases(), 0.5, "It was given."),
         "classes": ("benign", "malignant"),
         "facts": {
             "Data": {"exams": {"train": 70, "test": 30}, "gaze": True, "gpu": None, "views": ["cc", "mlo"]}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from made_study import made_pooled
 
-from gazekit.report.confusion import confusion, youden_threshold
+from gazekit.report.confusion import at_thresholds, confusion, youden_threshold
+from gazekit.report.measure_rows import interval_words
 from gazekit.study.result import Pooled
 
 
@@ -58,3 +59,21 @@ def test_no_threshold_has_a_greater_youden_index(seed):
 def test_the_threshold_is_halfway_between_separated_classes():
     assert youden_threshold(pooled_of([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9])) == pytest.approx(0.5)
     assert 0 < youden_threshold(pooled_of([0, 1], [0.6, 0.2])) < 1
+
+
+def test_at_every_threshold_to_try_there_are_the_counts_and_the_intervals_of_that_threshold():
+    pooled = made_pooled(1, exams=24)
+    found = at_thresholds(pooled, 0.437, "chosen")
+    assert [each.threshold for each in found.others] == [0.437 if n == 44 else n / 100 for n in range(1, 100)]
+    assert found.others[43].origin == found.origin == "chosen"
+    for each in found.others[::14]:
+        again = confusion(pooled, each.threshold)
+        assert each.counts == again.counts
+        for name, interval in again.rates.items():
+            assert interval_words(each.rates[name]) == interval_words(interval)
+
+
+def test_of_many_exams_fewer_thresholds_are_tried_and_of_many_classes_none():
+    assert len(at_thresholds(made_pooled(1, exams=300), 0.5).others) == 49
+    three = Pooled(list("abc"), list("abc"), np.array([2, 1, 1]), np.full((3, 3), 1 / 3))
+    assert at_thresholds(three, 0.5).others == ()

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
+from gazekit.errors import DataError
 from gazekit.evaluation.gaze_agreement import gaze_agreement
 from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
@@ -28,7 +29,7 @@ from gazekit.report.measures import MEASURES
 from gazekit.report.page import LIMITS, Section, light_svg, rendered
 from gazekit.report.run_page import write_run_page
 from gazekit.report.run_report import IMAGE_BYTES
-from gazekit.report.study_page import StudyPage, SystemPanel, write_study_page
+from gazekit.report.study_page import Picture, StudyPage, SystemPanel, write_study_page
 from gazekit.report.study_table import study_table
 
 
@@ -38,15 +39,19 @@ class Reader(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.tags, self.words, self.inline = [], [], {"style": "", "script": ""}
+        self.columns, self.in_column = [], False
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        self.in_column = dict(attrs).get("class") == "of"
 
     def handle_data(self, data):
         if self.cdata_elem in self.inline:
             self.inline[self.cdata_elem] += data
         elif data.strip():
+            self.columns += [data] if self.in_column else []
+            self.in_column = False
             self.words.append(" ".join(data.split()))
 
     def all(self, tag, **wanted):
@@ -196,7 +201,7 @@ def test_without_cases_or_attention_the_page_is_whole(written):
     targets = {attrs["href"][1:] for attrs in page.all("a") if attrs["href"].startswith("#")}
     assert targets <= {attrs.get("id") for _, attrs in page.tags}
     assert "cases" not in targets and "figure" not in targets
-    assert not page.all("input", id="threshold")  # it needs the exams
+    assert page.all("input", id="threshold")  # counts and rates are of all exams, shown or not
 
 
 def test_several_classes_have_a_confusion_without_threshold(written):
@@ -335,3 +340,23 @@ def test_every_measure_of_the_evaluation_is_explained():
     points, mask = 6 * rng.random((5, 2)), np.eye(6, dtype=bool)
     agreement = gaze_agreement(rng.random((3, 3)), rng.random((6, 6)), points, points)
     assert {*measured, *agreement, *localisation(mask, mask)} == set(MEASURES)
+
+
+def test_a_study_shows_the_picture_of_its_systems_attention(tmp_path):
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "attention.png")
+    picture = Picture("Where the systems look", tmp_path / "attention.png", "maps", "Not a choice.")
+    contents = StudyPage(study_table(made_result()), "Four systems.", [], [], {"Study": {}}, [picture])
+    write_study_page(tmp_path / "study.html", contents)
+    page = Reader(tmp_path / "study.html")
+    [shown] = page.all("img", alt="maps")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["src"].split(",", 1)[1]))))
+    assert pixels.shape == (30, 40, 3) and pixels[..., 0].min() > 200
+    (tmp_path / "attention.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"attention\.png: not a readable picture"):
+        write_study_page(tmp_path / "study.html", contents)
+
+
+def test_every_number_of_a_study_names_its_column_where_the_head_of_the_table_is_hidden(study):
+    table = study_table(made_result())
+    expected = [column for block in table.blocks for _ in block.lines for column in block.columns]
+    assert [words for words in study.columns if words] == expected

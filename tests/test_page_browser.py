@@ -6,8 +6,10 @@ import time
 import pytest
 from chromium import Chromium
 from command_line import TINY, gazekit
-from made_page import CASES, made_run_page
+from made_page import CASES, made_run_page, pooled_cases
 
+from gazekit.report.confusion import confusion
+from gazekit.report.measure_rows import interval_words
 from gazekit.report.run_page import write_run_page
 
 pytestmark = pytest.mark.browser
@@ -19,6 +21,7 @@ VISIBLE = (
 IN_LIST = (
     "return [...document.querySelectorAll('.exams li:not([hidden])')].map((e) => Number(e.dataset.number))"
 )
+NOTES = "return document.querySelector(arguments[0]).checkVisibility()"
 OPACITY = "return Number(getComputedStyle(document.querySelector(arguments[0])).opacity)"
 
 
@@ -132,8 +135,16 @@ def test_another_threshold_changes_calls_counts_and_rates(browser, made):
     set_slider(browser, "threshold", 0.15)
     cells = browser.run("return [...document.querySelectorAll('[data-cell]')].map((e) => e.textContent)")
     assert cells == ["1", "1", "0", "3"]
-    assert browser.run("return document.querySelector('[data-rate=sensitivity]').textContent") == "1.000"
-    assert browser.run("return document.querySelector('[data-range]').hidden")  # it was that of 0.50
+    expected = confusion(pooled_cases(), 0.15).rates
+    for name in expected:
+        shown = f"return document.querySelector('[data-rate={name}] dd').textContent"
+        words = interval_words(expected[name])
+        assert browser.run(shown) == f"{words['value']} {words['interval']}{words['remark']}"
+    assert not browser.run(NOTES, ".origin")
+    assert browser.run(NOTES, ".moved")
+    set_slider(browser, "threshold", 0.5)
+    assert browser.run(NOTES, ".origin") and not browser.run(NOTES, ".moved")
+    set_slider(browser, "threshold", 0.15)
     choose(browser, "show-only", "wrong")
     assert browser.run(IN_LIST) == [2]
     set_slider(browser, "threshold", 0.95)

@@ -14,12 +14,17 @@ from PIL import Image
 
 from gazekit.evaluation.resizing import Array
 from gazekit.gaze.fixations import Fixations
+from gazekit.report.numbering import Places
 from gazekit.report.overlay import rectified
 
 _LAYER_SIDE = 96
 """Pixels of a map's longer side: maps are smooth, the browser enlarges them."""
 _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the image's longer side."""
+_TEXT = 0.026
+"""Height of the letters of a number, likewise."""
+_DIGIT = 0.68
+"""Width of a digit, as a share of its letters' height, in the widest of the fonts that a page may be shown in."""
 _MOST_NUMBERS = 60
 """More fixations than these are too many to read: they get no numbers and no lines."""
 
@@ -29,7 +34,7 @@ def image_uri(pixels: NDArray[np.integer], side: int) -> str:
     grey = np.round(pixels / np.iinfo(pixels.dtype).max * 255).astype(np.uint8)
     picture = Image.fromarray(grey)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return _webp(picture, quality=85)
+    return webp(picture, quality=85)
 
 
 def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
@@ -46,7 +51,7 @@ def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
     values = rectified(heat, (max(round(shape[0] * shrink), 1), max(round(shape[1] * shrink), 1)))
     layer = colormaps[colours](values)  # [h, w, 4]
     layer[..., 3] = np.sqrt(values)
-    return _webp(Image.fromarray(np.round(255 * layer).astype(np.uint8)), quality=75)
+    return webp(Image.fromarray(np.round(255 * layer).astype(np.uint8)), quality=75)
 
 
 def legend_uri(colours: str) -> str:
@@ -54,7 +59,7 @@ def legend_uri(colours: str) -> str:
     heat = np.linspace(0, 1, 256)[None]
     opacity = 0.8 * np.sqrt(heat)[..., None]
     strip = (1 - opacity) * 0.3 + opacity * colormaps[colours](heat)[..., :3]
-    return _webp(Image.fromarray(np.round(255 * strip).astype(np.uint8)), quality=90)
+    return webp(Image.fromarray(np.round(255 * strip).astype(np.uint8)), quality=90)
 
 
 def outline(mask: NDArray[np.bool_]) -> str:
@@ -69,12 +74,16 @@ def outline(mask: NDArray[np.bool_]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A fixation: centre and radius in pixels of the image, its place in the order."""
+    """A fixation: centre and radius in pixels of the image, its place in the order, and that of its number.
+
+    ``label`` is the middle of the number; None where it would cover another one.
+    """
 
     number: int
     x: float
     y: float
     radius: float
+    label: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +103,35 @@ class Scanpath:
 
 def scanpaths(readers: Sequence[Fixations], shape: tuple[int, int]) -> tuple[Scanpath, ...]:
     """One scanpath per reader; fixations outside the image ``(H, W)`` are left out."""
-    return tuple(_scanpath(each, shape) for each in readers)
+    places = Places(shape[1], shape[0])  # one for all readers: their numbers share the image
+    return tuple(_scanpath(each, shape, places) for each in readers)
 
 
-def _scanpath(found: Fixations, shape: tuple[int, int]) -> Scanpath:
+def text_size(shape: tuple[int, int]) -> float:
+    """Height of the letters of a fixation's number, in pixels of the image ``(H, W)``."""
+    return round(_TEXT * max(shape), 2)
+
+
+def _scanpath(found: Fixations, shape: tuple[int, int], places: Places) -> Scanpath:
     inside = (found.x >= 0) & (found.y >= 0) & (found.x < shape[1]) & (found.y < shape[0])
     x, y, duration = found.x[inside], found.y[inside], found.duration_ms[inside]
-    places = [f"{a:.4g} {b:.4g}" for a, b in zip(x, y, strict=True)]
-    if len(places) > _MOST_NUMBERS:
-        return Scanpath("", (), "".join(f"M{place}h0" for place in places))
+    points = [f"{a:.4g} {b:.4g}" for a, b in zip(x, y, strict=True)]
+    if len(points) > _MOST_NUMBERS:
+        return Scanpath("", (), "".join(f"M{point}h0" for point in points))
     longest = np.nanmax(duration, initial=0) or 1.0
     radii = _LARGEST * max(shape) * np.sqrt(np.nan_to_num(duration, nan=longest) / longest)
     radii = np.maximum(radii, 0.008 * max(shape))
-    dots = [
-        Dot(number, *(round(float(value), 2) for value in values))
-        for number, values in enumerate(zip(x, y, radii, strict=True), start=1)
-    ]
-    return Scanpath("M" + "L".join(places) if len(places) > 1 else "", tuple(dots), "")
+    dots = []
+    for number, values in enumerate(zip(x, y, radii, strict=True), start=1):
+        across, down, radius = (round(float(value), 2) for value in values)
+        size = text_size(shape) * _DIGIT * len(str(number)), text_size(shape)
+        label = places.find(across, down, radius, size)
+        dots.append(Dot(number, across, down, radius, label and (round(label[0], 2), round(label[1], 2))))
+    return Scanpath("M" + "L".join(points) if len(points) > 1 else "", tuple(dots), "")
 
 
-def _webp(picture: Image.Image, *, quality: int) -> str:
+def webp(picture: Image.Image, *, quality: int) -> str:
+    """A picture as WebP in a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,5 +1,6 @@
 """The page of a run."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from gazekit.report.cases import Case, CaseView, MapNumbers
 from gazekit.report.colours import ATTENTION, GAZE
 from gazekit.report.confusion import Confusion
-from gazekit.report.layers import legend_uri
+from gazekit.report.layers import legend_uri, text_size
 from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
 from gazekit.report.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 
@@ -94,7 +95,16 @@ def _confusion(found: Confusion) -> dict[str, Any]:
     rates = [
         {"name": n, "title": heading(n), **interval_words(interval)} for n, interval in found.rates.items()
     ]
-    return {"threshold": found.threshold, "counts": found.counts, "rates": rates, "text": text}
+    tried = [
+        {
+            "threshold": each.threshold,
+            "counts": each.counts,
+            "rates": {name: interval_words(interval) for name, interval in each.rates.items()},
+        }
+        for each in found.others
+    ]
+    values = {"threshold": found.threshold, "counts": found.counts, "rates": rates, "text": text}
+    return values | {"tried": json.dumps(tried, separators=(",", ":")) if tried else ""}
 
 
 def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:
@@ -145,7 +155,7 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
     return {
         **{name: getattr(view, name) for name in ("name", "width", "height", "image", "gaze", "attention")},
         **{"lesion": view.lesion, "scanpaths": view.scanpaths},
-        "text_size": round(0.026 * max(view.width, view.height), 2),
+        "text_size": text_size((view.height, view.width)),
         "gaze_words": count if view.gaze else "no gaze recorded",
         "attention_words": words,
     }

@@ -11,7 +11,7 @@ from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.prediction import Predictions
 from gazekit.report.attention import attention_panels, choose_exams
 from gazekit.report.cases import make_cases
-from gazekit.report.confusion import confusion
+from gazekit.report.confusion import at_thresholds
 from gazekit.report.curve_sections import curve_sections
 from gazekit.report.figures import attention_figure
 from gazekit.report.numbers import interval, probability
@@ -70,7 +70,7 @@ def run_page(
         difference=_difference(pooled),
         metrics=metrics,
         training=_training(trained),
-        confusion=confusion(found, threshold, threshold_origin),
+        confusion=at_thresholds(found, threshold, threshold_origin),
         classes=dataset.classes,
         curves=curve_sections(pooled, metrics, part),
         picture=_picture(trained, dataset, systems, exams),

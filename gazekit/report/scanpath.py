@@ -1,5 +1,7 @@
 """Gaze drawn over its image: the heat map, and the order, places and durations of the fixations."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -7,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gazekit.gaze.heatmap import heat_map
 from gazekit.gaze.image_check import Drawing
 from gazekit.report.colours import INK, OUTLINE
+from gazekit.report.numbering import Places
 from gazekit.report.overlay import overlay
 
 Floats = NDArray[np.float64]
@@ -15,6 +18,8 @@ _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the picture's longer side."""
 _MOST_NUMBERS = 200
 """More fixations than these are samples, or too many to read: they get no numbers and no lines."""
+_HALO = 2
+"""Pixels of dark around a number, so that it can be read on any grey."""
 
 
 def gaze_overlay(drawing: Drawing) -> Image.Image:
@@ -49,10 +54,24 @@ def draw_scanpath(picture: Image.Image, x: Floats, y: Floats, duration: Floats) 
     width = max(round(largest / 12), 1)
     if numbered and len(points) > 1:
         draw.line(points, fill=OUTLINE, width=width)
-    font = ImageFont.load_default(max(largest * 0.7, 6))
-    for number, (point, share) in enumerate(zip(points, duration / longest, strict=True), start=1):
-        radius = max(largest * float(share) ** 0.5, 2) if numbered else 1.5
+    radii = [max(largest * float(share) ** 0.5, 2) if numbered else 1.5 for share in duration / longest]
+    for point, radius in zip(points, radii, strict=True):
         draw.circle(point, radius, outline=OUTLINE, width=width)
-        if numbered:
-            text = str(number)
-            draw.text(point, text, "white", font, anchor="mm", stroke_width=2, stroke_fill=INK)
+    if numbered:
+        _draw_numbers(draw, points, radii, ImageFont.load_default(max(largest * 0.7, 6)), picture.size)
+
+
+def _draw_numbers(
+    draw: ImageDraw.ImageDraw,
+    points: Sequence[tuple[float, float]],
+    radii: Sequence[float],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    size: tuple[int, int],
+) -> None:
+    """The order of the fixations, each number on its disc or beside it; one that finds no room is left out."""
+    places = Places(*size)
+    for number, (point, radius) in enumerate(zip(points, radii, strict=True), start=1):
+        left, top, right, bottom = draw.textbbox((0, 0), str(number), font, anchor="mm", stroke_width=_HALO)
+        place = places.find(*point, radius, (right - left, bottom - top))
+        if place is not None:
+            draw.text(place, str(number), "white", font, anchor="mm", stroke_width=_HALO, stroke_fill=INK)

@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
+from gazekit.errors import DataError
+from gazekit.report.layers import webp
 from gazekit.report.page import LIMITS, Section, plain, write_html
 from gazekit.report.study_table import StudyTable
 
@@ -26,6 +30,32 @@ class SystemPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that the study has already.
+
+    Args:
+        title: heading.
+        path: of a PNG file.
+        alt: what it shows, for those who cannot see it.
+        text: a sentence beside it.
+    """
+
+    title: str
+    path: Path
+    alt: str
+    text: str
+
+    def shown(self) -> dict[str, str]:
+        """What the template needs of it. Raises DataError: the file is damaged."""
+        try:
+            with Image.open(self.path) as picture:
+                image = webp(picture.convert("RGB"), quality=85)
+        except (OSError, SyntaxError):
+            raise DataError(f"{self.path}: not a readable picture; remove it, or write it again") from None
+        return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
+
+
+@dataclass(frozen=True, slots=True)
 class StudyPage:
     """All that the page of a study shows.
 
@@ -33,6 +63,7 @@ class StudyPage:
         table: the numbers in words.
         summary: what was compared, in a sentence.
         figures: of all systems together.
+        pictures: of the study's directory, shown after the figures.
         panels: one per system, in the order of the study.
         facts: where the study comes from: group → name → value. The first group is shown open.
     """
@@ -42,6 +73,7 @@ class StudyPage:
     figures: Sequence[Section]
     panels: Sequence[SystemPanel]
     facts: Mapping[str, Mapping[str, object]]
+    pictures: Sequence[Picture] = ()
 
 
 def write_study_page(path: Path, page: StudyPage) -> None:
@@ -54,6 +86,7 @@ def write_study_page(path: Path, page: StudyPage) -> None:
         warnings=page.table.warnings,
         table=page.table,
         figures=[section.shown() for section in page.figures],
+        pictures=[picture.shown() for picture in page.pictures],
         panels=[
             {
                 "name": p.name,

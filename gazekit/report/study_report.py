@@ -11,7 +11,7 @@ from gazekit.report.curves import is_binary
 from gazekit.report.numbers import interval, three
 from gazekit.report.page import Section
 from gazekit.report.study_figures import study_figures
-from gazekit.report.study_page import StudyPage, SystemPanel
+from gazekit.report.study_page import Picture, StudyPage, SystemPanel
 from gazekit.report.study_table import StudyTable, study_table
 from gazekit.report.training_figure import training_figure
 from gazekit.study.folder import StudyFolder
@@ -48,6 +48,7 @@ def study_page(folder: Path) -> StudyPage:
         f"{result.patients} patients ({classes}) by models that had not seen them. The reference "
         f"is {result.reference}.",
         figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
+        pictures=_pictures(folder),
         panels=[
             _panel(
                 result,
@@ -78,6 +79,22 @@ def study_page(folder: Path) -> StudyPage:
             "Software": result.evidence.versions,
         },
     )
+
+
+def _pictures(folder: Path) -> list[Picture]:
+    """The attention of the systems side by side, if ``benchmark`` could draw it."""
+    path = folder / "attention.png"
+    if not path.is_file():
+        return []
+    return [
+        Picture(
+            "Where the systems look",
+            path,
+            "For each exam a row per view: the image, the gaze heat map over it, and each system's attention over it.",
+            "Attention of each system's first finished run of the first fold, on the first exam of each class that "
+            "this fold tests: not a choice. attention.png beside this page is finer.",
+        )
+    ]
 
 
 def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
