@@ -1,5 +1,6 @@
 """Small files that claim, or unpack to, more than any image: refused before anything is decoded."""
 
+import gzip
 import io
 import struct
 import time
@@ -14,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 from test_dicom import write
 
-from gazekit.data import dicom_file, image_limits
+from gazekit.data import content, dicom_file, image_limits
 from gazekit.data.codestream import claimed_size
 from gazekit.data.image import read_image
 from gazekit.data.parallel import Limits, ordered_map
@@ -62,6 +63,15 @@ def test_a_deflated_file_that_inflates_without_end(path, monkeypatch):
     monkeypatch.setattr(dicom_file, "MOST_BYTES", 2**24)
     deflated(path, (bytes(2**20) for _ in range(256)))
     assert path.stat().st_size < 2**20
+    with refused(path, "larger than 16 MiB; expected one image"):
+        read_image(path)
+
+
+def test_a_gzip_file_that_inflates_without_end(tmp_path, monkeypatch):
+    path = tmp_path / "image.dcm.gz"
+    path.write_bytes(gzip.compress(bytes(128) + b"DICM" + bytes(2**25)))
+    monkeypatch.setattr(image_limits, "MOST_BYTES", 2**24)
+    monkeypatch.setattr(content, "MOST_BYTES", 2**24)
     with refused(path, "larger than 16 MiB; expected one image"):
         read_image(path)
 
@@ -114,7 +124,7 @@ def encapsulated(path, codestream, syntax):
 
 
 def test_a_compressed_image_larger_than_its_tags(path):
-    assert claimed_size(jpeg(70, 90)) == (70, 90, 1)
+    assert claimed_size(jpeg(70, 90), JPEGBaseline8Bit) == (70, 90, 1)
     encapsulated(path, jpeg(512, 2048), JPEGBaseline8Bit)
     with refused(path, "the compressed image claims 512 x 2048 x 1 values, the tags 64 x 64 x 1"):
         read_image(path)
@@ -124,8 +134,8 @@ def test_a_compressed_image_larger_than_its_tags(path):
 
 def test_a_jpeg_2000_header_that_claims_another_size(path):
     siz = b"\xff\x4f\xff\x51" + struct.pack(">HHIIIIIIIIH", 41, 0, 60000, 60000, 0, 0, 64, 64, 0, 0, 1)
-    assert claimed_size(siz + b"\x07\x01\x01") == (60000, 60000, 1)
-    assert claimed_size(b"\xff\x4f\xff\x51\0") is None
+    assert claimed_size(siz + b"\x07\x01\x01", JPEG2000Lossless) == (60000, 60000, 1)
+    assert claimed_size(b"\xff\x4f\xff\x51\0", JPEG2000Lossless) is None
     encapsulated(path, siz + b"\x07\x01\x01", JPEG2000Lossless)
     with refused(path, "claims 60000 x 60000 x 1 values"):
         read_image(path)

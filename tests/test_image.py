@@ -1,5 +1,8 @@
 """Image files of every format to grey in [0, 1]."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,6 +75,122 @@ def test_grey_saved_as_colour_is_grey_and_real_colour_an_error(tmp_path):
     grey[2, 2, 0] ^= 255
     with pytest.raises(DataError, match="in colour"):
         read_image(save(tmp_path / "colour.png", grey))
+
+
+def png(values):
+    """A PNG of 16 bits and 1 to 4 channels, which Pillow reads but does not write."""
+    height, width, channels = values.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = [
+        b"IHDR" + struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0),
+        b"IDAT" + zlib.compress(rows),
+        b"IEND",
+    ]
+    framed = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def tiff(values, order="<", *, photometric):
+    """An uncompressed TIFF of 16 or 8 bits, written by hand."""
+    height, width, channels = (*values.shape, 1)[:3]
+    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    bits = struct.pack(f"{order}{channels}H", *[8 * values.itemsize] * channels)
+    after = 8 + 2 + 8 * 12 + 4
+    long = len(bits) > 4
+    fields = (
+        *((256, 4, 1, struct.pack(f"{order}I", width)), (257, 4, 1, struct.pack(f"{order}I", height))),
+        (258, 3, channels, struct.pack(f"{order}I", after) if long else bits.ljust(4, b"\0")),
+        *(
+            (259, 3, 1, struct.pack(f"{order}HH", 1, 0)),
+            (262, 3, 1, struct.pack(f"{order}HH", photometric, 0)),
+        ),
+        (273, 4, 1, struct.pack(f"{order}I", after + len(bits) * long)),
+        *(
+            (277, 3, 1, struct.pack(f"{order}HH", channels, 0)),
+            (279, 4, 1, struct.pack(f"{order}I", len(data))),
+        ),
+    )
+    directory = b"".join(struct.pack(f"{order}HHI", *field[:3]) + field[3] for field in fields)
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(fields))
+    return start + directory + bytes(4) + bits * long + data
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_of_several_channels_are_refused_and_not_read_as_eight(tmp_path, twelve_bit, channels):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.stack([twelve_bit] * channels, axis=-1)))
+    with pytest.raises(DataError, match=r"16 bits in several channels .* save it as one channel"):
+        read_image(path)
+    path.write_bytes(png(twelve_bit[..., None]))
+    np.testing.assert_array_equal(read_image(path).stored, twelve_bit)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_same_in_tiff(tmp_path, twelve_bit, channels, order):
+    path = tmp_path / "a.tif"
+    values = np.stack([twelve_bit] * channels, axis=-1)
+    path.write_bytes(tiff(values, order, photometric=1 if channels == 2 else 2))
+    with pytest.raises(DataError, match=r"16 bits in several channels|no decoder for this kind of TIFF"):
+        read_image(path)
+
+
+def test_the_same_in_ppm(tmp_path, twelve_bit):
+    height, width = twelve_bit.shape
+    grey = np.stack([twelve_bit] * 3, axis=-1).astype(">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(b"P6 %d %d 4095\n" % (width, height) + grey)
+    with pytest.raises(DataError, match="16 bits in several channels"):
+        read_image(tmp_path / "a.ppm")
+
+
+def test_white_may_be_zero_in_tiff(tmp_path, twelve_bit):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(twelve_bit, photometric=1))
+    np.testing.assert_allclose(read_image(path).pixels, twelve_bit / 4095, atol=1e-6)
+    path.write_bytes(tiff(twelve_bit, photometric=0))
+    image = read_image(path)
+    np.testing.assert_allclose(image.pixels, 1 - twelve_bit / 4095, atol=1e-6)
+    np.testing.assert_array_equal(image.stored, twelve_bit)
+    path.write_bytes(tiff(twelve_bit, ">", photometric=0))
+    with pytest.raises(DataError, match="no decoder for this kind of TIFF"):
+        read_image(path)
+    eight = (twelve_bit >> 4).astype(np.uint8)
+    path.write_bytes(tiff(eight, photometric=0))
+    np.testing.assert_allclose(read_image(path).pixels, 1 - eight / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(("depth", "white"), [(12, 4095), (14, 16383), (16, 65535)])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+def test_the_depth_is_the_data_sets_and_not_the_images(tmp_path, twelve_bit, suffix, depth, white):
+    for darker in (0, 3, 8):
+        path = save(tmp_path / f"a{suffix}", twelve_bit >> darker)
+        image = read_image(path, depth=depth)
+        np.testing.assert_allclose(image.pixels, (twelve_bit >> darker) / white, atol=1e-6)
+        assert image.guessed_depth is None
+        assert read_image(path).guessed_depth == {0: 12, 3: 10, 8: 8}[darker]
+
+
+def test_values_beyond_the_depth_are_refused(tmp_path, twelve_bit):
+    path = save(tmp_path / "a.png", twelve_bit)
+    with pytest.raises(DataError, match="the value 4095 does not fit into the 10 bits of the data set"):
+        read_image(path, depth=10)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 128, 255]], dtype=np.uint8), [[0, 128 / 255, 1]]),
+        (np.array([[-4, 0, 4]]), [[0.0, 0.5, 1.0]]),
+        (np.array([[0, 10**6]]), [[0.0, 1.0]]),
+        (np.array([[0.25, 0.5]]), [[0.25, 0.5]]),
+    ],
+)
+def test_the_depth_is_of_whole_numbers_that_need_one(tmp_path, values, expected):
+    path = save(tmp_path / "a.npy", values)
+    image = read_image(path, depth=10)
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-6)
+    assert read_image(path).guessed_depth is None
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,8 @@ def _members(trained: "list[Trained]", tta: bool) -> "list[Member]":
 
 def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "list[LooseExam] | None":
     """Exams of loose images; None if the input is a prepared data set."""
+    from gazekit.data.content import is_dicom
     from gazekit.data.grouping import group_images
-    from gazekit.data.image import is_dicom
     from gazekit.data.manifest import MANIFEST
     from gazekit.errors import ConfigurationError
 

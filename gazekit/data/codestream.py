@@ -1,30 +1,85 @@
 """The size that a compressed image claims in its own header, which need not be the one in the DICOM tags.
 
-A decoder allocates by this header, so it is compared with the tags before one is called.
+A decoder allocates by this header, so it is compared with the tags before one is called. Only a codestream that the
+transfer syntax names is looked for, and only where a frame begins: in ten megabytes of any other data every marker
+comes up by chance.
 """
 
 from itertools import pairwise
 
-_JPEG_2000 = b"\xff\x4f\xff\x51"
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEG2000MCLossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
+
+Size = tuple[int, int, int]
+"""Height, width and components."""
+
+_JPEG = {
+    *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1),
+    *(JPEGLSLossless, JPEGLSNearLossless),
+}
+_JPEG_2000 = {
+    *(JPEG2000, JPEG2000Lossless, JPEG2000MC, JPEG2000MCLossless),
+    *(HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL),
+}
+_START_OF_IMAGE = b"\xff\xd8"
+_START_AND_SIZE = b"\xff\x4f\xff\x51"
+_SIGNATURE_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
+_CODESTREAM_BOX = b"jp2c"
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Start of frame of every JPEG process, and of JPEG-LS (0xF7). Source: ITU-T T.81 table B.1, T.87 C.1.1."""
 
 
-def claimed_size(codestream: bytes) -> tuple[int, int, int] | None:
-    """Height, width and components as a JPEG, JPEG-LS or JPEG 2000 header has them; None where there is none.
+def claimed_size(frame: bytes, transfer_syntax: str) -> Size | None:
+    """The size in the header of a JPEG, JPEG-LS or JPEG 2000 frame; None where the frame makes no such claim.
 
     Args:
-        codestream: the first frame, or its beginning.
+        frame: the first frame, or its beginning.
+        transfer_syntax: unique identifier; of one without a header of its own (RLE, uncompressed) the answer is None.
 
-    Source: ITU-T T.81 B.2.2 (SOF), T.800 A.5.1 (SIZ).
+    Source: ITU-T T.81 B.2.2 (SOF), T.800 A.5.1 (SIZ) and I.4 (the boxes of a JP2 file).
     """
-    at = codestream.find(_JPEG_2000)  # after the boxes of a JP2 file, where a writer has left them
-    if at >= 0:
-        return _of_siz(codestream[at + 2 :])
-    return _of_frame(codestream) if codestream[:2] == b"\xff\xd8" else None
+    if transfer_syntax in _JPEG_2000:
+        at = _after_boxes(frame) if frame.startswith(_SIGNATURE_BOX) else 0
+        is_codestream = frame[at : at + len(_START_AND_SIZE)] == _START_AND_SIZE
+        return _of_siz(frame[at + 2 : at + 42]) if is_codestream else None
+    if transfer_syntax in _JPEG and frame.startswith(_START_OF_IMAGE):
+        return _of_frame(frame)
+    return None
 
 
-def _of_siz(segment: bytes) -> tuple[int, int, int] | None:
+def _after_boxes(frame: bytes) -> int:
+    """Where the codestream of a JP2 file begins, from box to box; the end where there is none.
+
+    A box has its length (with these eight bytes), its type and its content; the length 1 stands for one of eight
+    bytes after the type, and 0 for all that follows.
+    """
+    at = 0
+    while at + 8 <= len(frame):
+        length, kind, head = int.from_bytes(frame[at : at + 4]), frame[at + 4 : at + 8], 8
+        if length == 1:
+            length, head = int.from_bytes(frame[at + 8 : at + 16]), 16
+        if kind == _CODESTREAM_BOX:
+            return at + head
+        if length < head:
+            break
+        at += length
+    return len(frame)
+
+
+def _of_siz(segment: bytes) -> Size | None:
     """After the marker: length and profile, then the far corner of the grid and the near one, tiles, components."""
     if len(segment) < 40:
         return None
@@ -32,14 +87,15 @@ def _of_siz(segment: bytes) -> tuple[int, int, int] | None:
     return bottom - top, right - left, int.from_bytes(segment[38:40])
 
 
-def _of_frame(codestream: bytes) -> tuple[int, int, int] | None:
+def _of_frame(codestream: bytes) -> Size | None:
     """From segment to segment up to the start of frame: length, precision, height, width, components."""
     at = 2
     while at + 10 <= len(codestream) and codestream[at] == 0xFF:
         marker = codestream[at + 1]
         if marker in _FRAME_MARKERS:
             height, width = (int.from_bytes(codestream[at + i : at + j]) for i, j in pairwise((5, 7, 9)))
-            return height, width, codestream[at + 9]
+            is_said = height > 0 and width > 0  # 0: a later segment says it
+            return (height, width, codestream[at + 9]) if is_said else None
         # a filling byte stands alone, a segment is as long as it says
         at += 1 if marker == 0xFF else 2 + int.from_bytes(codestream[at + 2 : at + 4])
     return None

@@ -9,17 +9,36 @@ from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from gazekit.data.codestream import claimed_size
 from gazekit.data.dicom_file import damage, open_dicom, open_identity, printable
 from gazekit.data.grey_scale import grey_scale, look_up
 from gazekit.data.raw_image import RawImage
+from gazekit.data.run_length import decode_rle
+from gazekit.data.stored_bits import Stored, stored_values
 from gazekit.data.window import FIRST, Choice
 from gazekit.errors import DataError
 
 VIEW_CODES = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}
 """Codes of ViewCodeSequence (SRT and SNOMED CT). Source: DICOM PS3.16, CID 4014."""
+_DECODERS = (
+    dict.fromkeys((JPEG2000, JPEG2000Lossless), "pylibjpeg")
+    | dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
+    | dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow")
+)
+"""The decoder of a transfer syntax among those that pydicom knows: the fastest that gazekit always has (measured, see
+``docs/pixels.md``); any other only where it fails."""
 
 
 def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
@@ -38,12 +57,13 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
     table = _grey_scale(dataset, stored, window, path)  # [highest - lowest + 1]
     with damage(path, "its tags cannot be read"):
         return RawImage(
-            stored=stored,
-            pixels=look_up(table, stored),
+            stored=stored.values,
+            pixels=look_up(table, stored.values),
             laterality=_laterality(dataset),
             view=_view(dataset),
             pixel_spacing_mm=_spacing(dataset),
             modality=_text(dataset, "Modality"),
+            warnings=(stored.warning,) if stored.warning else (),
         )
 
 
@@ -82,10 +102,11 @@ def _text(dataset: Any, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _decode(dataset: Any, path: Path) -> NDArray[Any]:
-    """The stored values ``[H, W]``, integers of 8 or 16 bits."""
+def _decode(dataset: Any, path: Path) -> Stored:
+    """The stored values, integers of 8 or 16 bits."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    with damage(path, f"the pixel data ({printable(syntax.name)}) cannot be decoded"):
+    _check_decoder(dataset, path)
+    with damage(path, f"the pixel data ({_name(syntax)}) cannot be decoded"):
         if syntax.is_encapsulated:
             _check_codestream(dataset, path)
         else:
@@ -94,25 +115,52 @@ def _decode(dataset: Any, path: Path) -> NDArray[Any]:
                 raise DataError(
                     f"{path}: the pixel data is truncated: {present} of {expected} bytes; copy the file again"
                 )
-        stored: NDArray[Any] = dataset.pixel_array  # [H, W]
-        if stored.shape != (dataset.Rows, dataset.Columns) or stored.itemsize > 2:
+        cells = _cells(dataset)
+        if cells.shape != (dataset.Rows, dataset.Columns) or cells.itemsize > 2:
             raise DataError(f"{path}: the pixel data does not decode to one image of Rows x Columns")
-        return np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
+        as_stored = not syntax.is_encapsulated or syntax == RLELossless
+        return stored_values(cells, dataset, has_high_bit=as_stored)
 
 
-def _check_codestream(dataset: Any, path: Path) -> None:
-    """Refuse what no decoder is there for, and an image that claims another size than the tags."""
+def _cells(dataset: Any) -> NDArray[Any]:
+    """Decode the pixel data ``[H, W]``, by the decoders of this list, so that no value depends on what is installed."""
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    if RLELossless == decoder.UID:
+        kind = "i" if dataset.PixelRepresentation else "u"
+        dtype = f"<{kind}{dataset.BitsAllocated // 8}"
+        cells = decode_rle(_first_frame(dataset), dataset.Rows, dataset.Columns, dtype)
+    else:
+        options = {"correct_unused_bits": False}  # cut off by pydicom whatever they are
+        try:
+            cells, _ = decoder.as_array(dataset, decoding_plugin=_DECODERS.get(decoder.UID, ""), **options)
+        except RuntimeError:  # of the one decoder
+            cells, _ = decoder.as_array(dataset, **options)
+    return np.ascontiguousarray(cells, dtype=cells.dtype.newbyteorder("="))
+
+
+def _first_frame(dataset: Any) -> bytes:
+    return bytes(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+
+
+def _check_decoder(dataset: Any, path: Path) -> None:
+    """Refuse what no decoder is there for."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
         raise DataError(
             f"{path}: no decoder for 12-bit lossy JPEG ({syntax.name}); convert the file to JPEG 2000 or uncompressed"
         )
     if not _has_decoder(syntax):
+        remedy = "convert the file to JPEG 2000 or uncompressed"
+        if syntax in (JPEGLossless, JPEGLosslessSV1):
+            remedy = f"install python-gdcm, or {remedy}"
         raise DataError(
-            f"{path}: no decoder for its transfer syntax, {printable(syntax.name)}, is installed; install python-gdcm, "
-            "or convert the file to JPEG 2000 or uncompressed"
+            f"{path}: no decoder for its transfer syntax, {_name(syntax)}, is installed; {remedy}"
         )
-    claimed = claimed_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+
+
+def _check_codestream(dataset: Any, path: Path) -> None:
+    """Refuse an image that claims another size than the tags."""
+    claimed = claimed_size(_first_frame(dataset), dataset.file_meta.TransferSyntaxUID)
     tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
     if claimed is not None and claimed != tags:
         raise DataError(
@@ -128,7 +176,12 @@ def _has_decoder(syntax: Any) -> bool:
         return False
 
 
-def _grey_scale(dataset: Any, stored: NDArray[Any], window: Choice, path: Path) -> NDArray[np.float32]:
+def _name(syntax: Any) -> str:
+    """As the standard calls it; a private one has a number only."""
+    return f"the private {printable(syntax)}" if syntax.is_private else printable(syntax.name)
+
+
+def _grey_scale(dataset: Any, stored: Stored, window: Choice, path: Path) -> NDArray[np.float32]:
     try:
         with (
             damage(
@@ -136,7 +189,7 @@ def _grey_scale(dataset: Any, stored: NDArray[Any], window: Choice, path: Path) 
             ),
             np.errstate(all="ignore"),
         ):
-            return grey_scale(dataset, stored, window)
+            return grey_scale(dataset, stored.values, stored.padding, window)
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
+from gazekit.data.dicom_file import printable
 from gazekit.data.window import FIRST, Choice, Offer, offers, pick
+from gazekit.errors import DataError
 
 Floats = NDArray[np.float64]
 
@@ -27,9 +29,13 @@ _WINDOWED_BY = (
 """What the formula of a window reads beside centre and width."""
 _ROWS = 64
 """Rows looked up at once: numpy widens the index, which in the cache costs half."""
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+"""VOI LUT functions, the first where none is named. Source: DICOM PS3.3 C.11.2.1.3."""
 
 
-def grey_scale(dataset: Any, stored: NDArray[Any], window: Choice = FIRST) -> NDArray[np.float32]:
+def grey_scale(
+    dataset: Any, stored: NDArray[Any], padding: tuple[int, int] | None, window: Choice = FIRST
+) -> NDArray[np.float32]:
     """The grey in [0, 1] of every stored value from the least to the greatest in the image.
 
     Modality LUT, then VOI LUT (as chosen; first is the LUT sequence, else the first window by its VOI LUT
@@ -38,17 +44,18 @@ def grey_scale(dataset: Any, stored: NDArray[Any], window: Choice = FIRST) -> ND
 
     Args:
         dataset: a pydicom data set of one grey image.
-        stored: ``[H, W]`` integers as decoded.
+        stored: ``[H, W]`` integers.
+        padding: the least and the greatest stored value that is no part of the image; None where there is none.
         window: which VOI LUT.
 
     Raises:
-        DataError: the file lacks the chosen window.
+        DataError: the file lacks the chosen window, or its VOI LUT function is none of the standard's.
 
     Source: DICOM PS3.3 C.11.1, C.11.2, C.7.6.3.1.2 and C.7.5.1.1.2.
     """
     lowest, highest = int(stored.min()), int(stored.max())
     values = np.arange(lowest, highest + 1)  # [n]
-    padding = _is_padding(dataset, values)
+    is_padding = _between_ends(values, padding)
     modality = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
     if isinstance(window, tuple):
         grey = _by_window(_with_window(dataset, window), modality, 0)
@@ -57,10 +64,14 @@ def grey_scale(dataset: Any, stored: NDArray[Any], window: Choice = FIRST) -> ND
     else:
         present = np.zeros(len(values), dtype=bool)
         present[stored.astype(np.int32).ravel() - lowest] = True
-        grey = _by_range(modality, present & ~padding)
+        grey = _by_range(modality, present & ~is_padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey
-    return np.where(padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
+    if not np.isfinite(grey).all():
+        raise DataError(
+            "its slope, intercept or window is not finite; expected numbers; choose another window, or export it again"
+        )
+    return np.where(is_padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
 
 
 def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.float32]:
@@ -76,12 +87,9 @@ def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.floa
     return grey
 
 
-def _is_padding(dataset: Any, values: NDArray[Any]) -> NDArray[np.bool_]:
-    first = dataset.get("PixelPaddingValue")
-    if first is None:
+def _between_ends(values: NDArray[Any], ends: tuple[int, int] | None) -> NDArray[np.bool_]:
+    if ends is None:
         return np.zeros(len(values), dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted((int(first), int(first if limit is None else limit)))
     return np.asarray((values >= ends[0]) & (values <= ends[1]))
 
 
@@ -100,6 +108,11 @@ def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
 
 def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
     """LINEAR, LINEAR_EXACT or SIGMOID, by the output that it has far below and far above the window."""
+    function = str(dataset.get("VOILUTFunction", FUNCTIONS[0])).upper()
+    if function not in FUNCTIONS:
+        raise DataError(
+            f"VOILUTFunction is {printable(function)}; expected {', '.join(FUNCTIONS)}; choose the window range"
+        )
     far = apply_windowing(np.array([-1e15, 1e15]), dataset, index)
     return _between(apply_windowing(modality, dataset, index), far[0], far[1])
 
@@ -111,6 +124,8 @@ def _with_window(dataset: Any, window: tuple[float, float]) -> Dataset:
         if keyword in dataset:
             other.add(dataset[keyword])
     other.WindowCenter, other.WindowWidth = window
+    if window[1] < 1:
+        other.VOILUTFunction = "LINEAR_EXACT"  # LINEAR has no narrower window
     return other
 
 

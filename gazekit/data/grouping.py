@@ -6,12 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit.data.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
 from gazekit.data.dicom import ImageHeader
-from gazekit.data.dicom_file import PREFIX, PREFIX_AT, printable
+from gazekit.data.dicom_file import printable
 from gazekit.data.image import image_header
 from gazekit.errors import DataError
-
-SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
 
 
 @dataclass(slots=True)
@@ -103,12 +102,11 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _is_image(file: Path) -> bool:
     """By its suffix; archives store DICOM files without one."""
-    if file.suffix.lower() in SUFFIXES:
+    if has_image_suffix(file.name):
         return True
     try:
-        with file.open("rb") as opened:
-            return opened.read(PREFIX_AT + len(PREFIX))[PREFIX_AT:] == PREFIX
-    except OSError:
+        return not is_dicom_index(file) and is_dicom(file)
+    except DataError:
         return False
 
 

@@ -1,52 +1,99 @@
 """Image files of any supported format to images in [0, 1]."""
 
 import warnings
+from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
+from gazekit.data.content import is_dicom, opened
 from gazekit.data.dicom import ImageHeader, read_dicom, read_image_header
-from gazekit.data.dicom_file import PREFIX, PREFIX_AT
-from gazekit.data.image_limits import check_bytes, check_pixels
+from gazekit.data.image_limits import check_pixels
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import FIRST, RANGE, Choice
 from gazekit.errors import DataError
 
-FORMATS = ("PNG", "TIFF", "JPEG")
+FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-_DICOM_SUFFIXES = (".dcm", ".dicom")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PHOTOMETRIC, _BITS = 262, 258
+"""Tags PhotometricInterpretation (0 is MinIsWhite) and BitsPerSample. Source: TIFF 6.0, section 8."""
 
 
-def read_image(path: Path, window: Choice = FIRST) -> RawImage:
-    """Read one grey image: DICOM, PNG, TIFF, JPEG or NPY, told apart by content.
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The values in a file that is not DICOM.
 
-    Whole numbers are scaled by the depth of the data and not of the type: divided by ``2^b - 1`` with the
-    least b of 8, 10, 12, 14 and 16 that holds the largest value, for files called 16 bit hold 12-bit
-    values as often as not. Truth values and real numbers within [0, 1] stay; other numbers are mapped
-    from their range.
+    Args:
+        values: ``[H, W]``.
+        is_inverted: 0 is white.
+        states_full_scale: the file says which value is white, and the values are scaled so that it is 65535.
+    """
+
+    values: NDArray[Any]
+    is_inverted: bool = False
+    states_full_scale: bool = False
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether these are whole numbers of which the type does not say how many bits are used."""
+        return (
+            self.values.dtype.kind in "iu"
+            and self.values.itemsize > 1
+            and not self.states_full_scale
+            and self.values.min() >= 0
+            and self.values.max() < 2 ** BIT_DEPTHS[-1]
+        )
+
+
+def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> RawImage:
+    """Read one grey image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content; packed by gzip, too.
+
+    Whole numbers of more than 8 bits are scaled by the depth of the data and not of the type, as files called 16 bit
+    hold 12-bit values as often as not: divided by ``2^depth - 1``. Truth values and real numbers within [0, 1] stay;
+    other numbers are mapped from their range.
 
     Args:
         path: the file.
         window: of a DICOM file, which of its windows; of any other, its range or a (centre, width).
+        depth: bits of the full scale in the data set that a file other than DICOM belongs to; None guesses the least of
+            8, 10, 12, 14 and 16 that holds the largest value of this image, which will differ from image to image.
 
     Raises:
         DataError: the file is missing, damaged, of another format, not one grey image, larger than any image
-            of the field, or without the chosen window.
+            of the field, without the chosen window, or with values beyond the depth.
     """
     path = Path(path)
     if is_dicom(path):
         return read_dicom(path, window)
-    with path.open("rb") as file:
-        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
-    check_bytes(path, path.stat().st_size)
-    with warnings.catch_warnings():
+    picture = read_picture(path)
+    guessed = None
+    if window == FIRST and depth is None and picture.needs_depth:
+        guessed = depth = least_depth(int(picture.values.max()))
+    pixels = _scale(picture, window, depth, path)
+    return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed)
+
+
+def read_picture(path: Path) -> Picture:
+    """The values in a file that is not DICOM. Raises: DataError, as :func:`read_image` does."""
+    with opened(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of readers, on oddities that do not matter or end in an error
-        values = _grey(_read_array(path) if is_array else _read_picture(path), path)
-    return RawImage(stored=values, pixels=_scale(values, window, path))
+        start = file.read(len(npy.MAGIC_PREFIX))
+        file.seek(0)
+        if start == npy.MAGIC_PREFIX:
+            return Picture(_grey(_read_array(file, path), path))
+        return _read_picture(file, start, path)
+
+
+def least_depth(largest: int) -> int:
+    """The least number of bits in use that holds a value below 65536."""
+    return next(bits for bits in BIT_DEPTHS if largest < 2**bits)
 
 
 def image_header(path: Path) -> ImageHeader | None:
@@ -54,24 +101,13 @@ def image_header(path: Path) -> ImageHeader | None:
     return read_image_header(path) if is_dicom(path) else None
 
 
-def is_dicom(path: Path) -> bool:
-    """By its prefix, or else its name. Raises: DataError."""
+def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:
     try:
-        with path.open("rb") as file:
-            head = file.read(PREFIX_AT + len(PREFIX))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such image file; check the table of exams") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}); expected an image file") from None
-    return head[PREFIX_AT:] == PREFIX or path.suffix.lower() in _DICOM_SUFFIXES
-
-
-def _read_array(path: Path) -> NDArray[Any]:
-    try:
-        shape = _whole_array_shape(path)
+        shape = _whole_array_shape(file)
         if len(shape) > 1:
             check_pixels(path, *shape[:2])
-        values: NDArray[Any] = np.load(path, allow_pickle=False)
+        file.seek(0)
+        values: NDArray[Any] = np.load(file, allow_pickle=False)
     except DataError:
         raise
     except Exception:  # of the expression that a header is
@@ -79,33 +115,75 @@ def _read_array(path: Path) -> NDArray[Any]:
     return values
 
 
-def _whole_array_shape(path: Path) -> tuple[int, ...]:
+def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
     """The shape in the header of an NPY file, which may claim any: it is compared with the size of the file."""
     headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    with path.open("rb") as file:
-        shape, _, dtype = headers[npy.read_magic(file)](file)
-        present = path.stat().st_size - file.tell()
+    shape, _, dtype = headers[npy.read_magic(file)](file)
+    start = file.tell()
+    present = file.seek(0, SEEK_END) - start
     if dtype.hasobject or present < dtype.itemsize * np.prod(shape, dtype=float):
         raise ValueError("objects, or fewer values than the header claims")
     return tuple(shape)
 
 
-def _read_picture(path: Path) -> NDArray[Any]:
+def _read_picture(file: BinaryIO, start: bytes, path: Path) -> Picture:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             _check_one_page(picture, path)
-            return np.asarray(picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture)
+            _check_all_bits_are_read(picture, path)
+            tags = getattr(picture, "tag_v2", {})
+            states_full_scale = picture.format == "PPM" and 255 < _white(picture) < 2**16 - 1
+            plain = picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture
+            return Picture(
+                _grey(np.asarray(plain), path),
+                # Pillow inverts the others
+                is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
+                states_full_scale=states_full_scale,
+            )
     except DataError:
         raise
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not a DICOM, PNG, TIFF, JPEG or NPY file; convert it first") from None
+        if start.startswith(_TIFF_STARTS):
+            raise DataError(
+                f"{path}: no decoder for this kind of TIFF (its channels, bits or compression); save it as grey of "
+                "8 or 16 bits"
+            ) from None
+        raise DataError(f"{path}: not a DICOM, PNG, TIFF, JPEG, PGM or NPY file; convert it first") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: more pixels than an image of this field has; expected one image") from None
     except Exception:  # Pillow raises whatever its parsing of a damaged header runs into
         raise DataError(f"{path}: the image is damaged or truncated; copy it again from its source") from None
 
 
-def _check_one_page(picture: Image.Image, path: Path) -> None:
+def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:
+    """Of several channels Pillow reads the upper 8 bits of 16."""
+    if picture.mode in ("1", "L", "P", "F") or picture.mode.startswith("I"):
+        return
+    tags = getattr(picture, "tag_v2", {})
+    is_deep = (
+        (picture.format == "PNG" and str(_coding(picture)).endswith(";16B"))
+        or (picture.format == "TIFF" and max(tags.get(_BITS, (8,))) > 8)
+        or (picture.format == "PPM" and _white(picture) > 255)
+    )
+    if is_deep:
+        raise DataError(
+            f"{path}: an image of 16 bits in several channels ({picture.mode}), of which only 8 bits could be read; "
+            "save it as one channel (grey) of 16 bits, or as NPY"
+        )
+
+
+def _white(picture: ImageFile) -> int:
+    """The value that is white in a PGM or PPM file; 0 where Pillow needs not know it."""
+    coding = _coding(picture)
+    return int(coding[1]) if isinstance(coding, tuple) and len(coding) == 2 else 0
+
+
+def _coding(picture: ImageFile) -> object:
+    """How the pixels are coded, which Pillow forgets when it has decoded them."""
+    return picture.tile[0][3] if picture.tile else ""
+
+
+def _check_one_page(picture: ImageFile, path: Path) -> None:
     check_pixels(path, picture.height, picture.width)
     frames = getattr(picture, "n_frames", 1)
     if frames != 1:
@@ -125,7 +203,8 @@ def _grey(values: NDArray[Any], path: Path) -> NDArray[Any]:
     return values
 
 
-def _scale(values: NDArray[Any], window: Choice, path: Path) -> NDArray[np.float32]:
+def _scale(picture: Picture, window: Choice, depth: int | None, path: Path) -> NDArray[np.float32]:
+    values = picture.values
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
         raise DataError(f"{path}: NaN or infinite pixel values; expected finite ones")
@@ -133,19 +212,31 @@ def _scale(values: NDArray[Any], window: Choice, path: Path) -> NDArray[np.float
         centre, width = window
         low, high = centre - width / 2, centre + width / 2
     elif window == FIRST:
-        low, high = _full_scale(values.dtype, low, high)
+        low, high = _full_scale(picture, low, high, depth, path)
     elif window != RANGE:
         raise DataError(f"{path}: no window '{window}'; only DICOM files have windows; choose first or range")
     exact = np.float32 if values.itemsize <= 2 else np.float64
     grey = values.astype(exact)
     np.subtract(grey, exact(low), out=grey)
     np.divide(grey, exact(high - low or 1), out=grey)
-    return np.asarray(np.clip(grey, 0, 1, out=grey), dtype=np.float32)
+    np.clip(grey, 0, 1, out=grey)
+    return np.asarray(1 - grey if picture.is_inverted else grey, dtype=np.float32)
 
 
-def _full_scale(dtype: np.dtype[Any], low: float, high: float) -> tuple[float, float]:
+def _full_scale(
+    picture: Picture, low: float, high: float, depth: int | None, path: Path
+) -> tuple[float, float]:
     """The values that become 0 and 1, from the least and the greatest in the image."""
-    if dtype.kind in "bf":
+    values = picture.values
+    if values.dtype.kind in "bf":
         return (0, 1) if low >= 0 and high <= 1 else (low, high)
-    depth = next((bits for bits in BIT_DEPTHS if low >= 0 and high < 2**bits), None)
-    return (low, high) if depth is None else (0, 2**depth - 1)
+    if picture.needs_depth and depth is not None:
+        if high >= 2**depth:
+            raise DataError(
+                f"{path}: the value {high:.0f} does not fit into the {depth} bits of the data set; choose a larger "
+                "--bit-depth"
+            )
+        return 0, 2**depth - 1
+    if picture.states_full_scale:
+        return 0, 2**16 - 1
+    return (0, 2**8 - 1) if values.itemsize == 1 and low >= 0 else (low, high)

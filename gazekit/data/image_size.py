@@ -3,10 +3,11 @@
 import warnings
 from pathlib import Path
 
-import numpy as np
-import pydicom
+from numpy.lib import format as npy
 from PIL import Image
 
+from gazekit.data.content import is_dicom, opened
+from gazekit.data.dicom_file import open_tags
 from gazekit.data.image import FORMATS
 from gazekit.errors import DataError
 
@@ -21,31 +22,33 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: the file is missing, or its head says no size.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(132)
         with warnings.catch_warnings():
-            # pydicom's warnings may quote patients' names; Pillow's concern the decoding of large images
-            warnings.simplefilter("ignore")
-            size = _of_array(path) if head.startswith(b"\x93NUMPY") else _of_picture(path, head)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such image file; check the table of exams") from None
+            warnings.simplefilter("ignore")  # Pillow's concern the decoding of large images
+            size = _of_dicom(path) if is_dicom(path) else _of_picture(path)
+    except DataError:
+        raise
     except Exception as error:  # a parser may raise anything on a damaged head
         raise DataError(
-            f"{path}: its size cannot be read ({type(error).__name__}); expected a DICOM, PNG, TIFF, JPEG or NPY image"
+            f"{path}: its size cannot be read ({type(error).__name__}); expected a DICOM, PNG, TIFF, JPEG, PGM or NPY "
+            "image"
         ) from None
     if min(size) < 1:
         raise DataError(f"{path}: an image of {size[0]} x {size[1]} pixels; expected at least one")
     return size
 
 
-def _of_array(path: Path) -> tuple[int, int]:
-    height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
-    return int(height), int(width)
+def _of_dicom(path: Path) -> tuple[int, int]:
+    tags = open_tags(path, ("Rows", "Columns"))
+    return int(tags.Rows), int(tags.Columns)
 
 
-def _of_picture(path: Path, head: bytes) -> tuple[int, int]:
-    if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
-        tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-        return int(tags.Rows), int(tags.Columns)
-    with Image.open(path, formats=FORMATS) as picture:
-        return picture.height, picture.width
+def _of_picture(path: Path) -> tuple[int, int]:
+    with opened(path) as file:
+        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+        file.seek(0)
+        if not is_array:
+            with Image.open(file, formats=FORMATS) as picture:
+                return picture.height, picture.width
+        headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        height, width = headers[npy.read_magic(file)](file)[0][:2]
+        return int(height), int(width)

@@ -19,6 +19,8 @@ class RawImage:
         view: the view position as the file names it, in capitals (``"CC"``, ``"MLO"``), else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
         modality: as a DICOM file says (``"MG"``), else empty.
+        warnings: what is odd about the file and how it was read, a sentence each without its name.
+        guessed_depth: bits of the full scale, where they were guessed from the brightest pixel; None elsewhere.
     """
 
     stored: NDArray[Any]
@@ -27,6 +29,8 @@ class RawImage:
     view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     modality: str = ""
+    warnings: tuple[str, ...] = ()
+    guessed_depth: int | None = None
 
     def digest(self) -> str:
         """A hash of the stored values: the same for one image in two formats, compressions or depths of type."""

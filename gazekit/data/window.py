@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Literal
 
 from gazekit.data.dicom_file import printable
@@ -49,16 +50,23 @@ def parse_window(text: str) -> Choice:
 
 
 def offers(dataset: Any) -> list[Offer]:
-    """The VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them."""
+    """The VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
+
+    A window without a centre or a width is none; nor is one narrower than 1 by the function LINEAR.
+    """
     tables = [
         Offer("table", i, str(item.get("LUTExplanation") or ""))
         for i, item in enumerate(dataset.get("VOILUTSequence") or ())
     ]
-    widths = _listed(dataset, "WindowWidth")
     names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
-    names += [""] * len(widths)
-    centres = _listed(dataset, "WindowCenter")
-    return tables + [Offer("window", i, names[i]) for i in range(min(len(centres), len(widths)))]
+    pairs = zip(_listed(dataset, "WindowCenter"), _listed(dataset, "WindowWidth"), strict=False)
+    least = 1 if dataset.get("VOILUTFunction", "LINEAR") == "LINEAR" else 0
+    windows = [
+        Offer("window", i, name)
+        for i, ((centre, width), name) in enumerate(zip(pairs, chain(names, repeat("")), strict=False))
+        if centre != "" and width not in ("", 0) and width >= least
+    ]
+    return tables + windows
 
 
 def pick(choice: Choice, offered: list[Offer]) -> Offer | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gazekit.data.content import has_image_suffix
 from gazekit.data.exam import Exam
 from gazekit.data.lesions import MaskFile
 from gazekit.data.table import open_table
@@ -15,7 +16,6 @@ OPTIONAL = ("split", "laterality", "dataset")
 SPLITS = ("train", "val", "test")
 SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 _LONGEST_NAME, _LONGEST_PATH = 255, 1000
-SUFFIXES = (".dcm", ".dicom", ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg")
 
 Row = Mapping[str, str]
 
@@ -126,7 +126,7 @@ def _find_views(table: Path, root: Path, columns: list[str], rows: list[Row]) ->
 def _names_images(root: Path, cells: list[str]) -> bool:
     first = next((cell for cell in cells if cell), "")
     is_there = first != "" and not _is_too_long(first) and _path(root, first).is_file()
-    return is_there or first.lower().endswith(SUFFIXES)
+    return is_there or has_image_suffix(first)
 
 
 def _paths(row: Row, where: str, root: Path, views: tuple[str, ...], ending: str) -> dict[str, Path]:

@@ -1,0 +1,43 @@
+"""RLE frames of DICOM to values, with the segments decoded by ``pylibjpeg-rle``.
+
+The frame decoder of that package panics, which no program catches quietly, where a damaged segment holds more than
+the image; here the rest of such a segment is cut off, and one that holds less is an error.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rle.rle import decode_segment
+
+_HEADER = 64
+_LONGEST = 3
+"""Bytes of a segment per byte that it decodes to, at most: runs of one take 2."""
+
+
+def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> NDArray[Any]:
+    """Decode one frame of one sample per pixel to ``[rows, columns]``.
+
+    Args:
+        frame: 16 numbers of 32 bits (how many segments, where each begins), then the segments: the values' most
+            significant bytes first.
+        dtype: of the values, such as ``"<u2"``.
+
+    Raises:
+        ValueError: the frame is damaged.
+
+    Source: DICOM PS3.5, annex G.
+    """
+    pixels, segments = rows * columns, np.dtype(dtype).itemsize
+    header = np.frombuffer(frame[:_HEADER], dtype="<u4")
+    if len(header) < _HEADER // 4 or header[0] != segments:
+        raise ValueError(f"an RLE frame without the {segments} segments of its values")
+    starts = [*header[1 : 1 + segments].tolist(), len(frame)]
+    planes = np.empty((pixels, segments), dtype=np.uint8)  # little-endian: the first segment comes last
+    for number in range(segments):
+        segment = frame[starts[number] : starts[number + 1]][: _LONGEST * pixels]
+        decoded = decode_segment(segment) if segment else b""
+        if len(decoded) < pixels:
+            raise ValueError(f"segment {number + 1} holds {len(decoded)} of {pixels} bytes")
+        planes[:, segments - 1 - number] = np.frombuffer(decoded, dtype=np.uint8)[:pixels]
+    return planes.view(dtype).reshape(rows, columns)
