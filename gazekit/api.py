@@ -15,6 +15,7 @@ from gazekit.registry import Registry
 from gazekit.training.evaluation import evaluate_run
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run, start_run
+from gazekit.training.selection import Which
 from gazekit.training.trained import Trained, open_data, open_trained
 
 Dataset = PreparedDataset | Path | str
@@ -31,6 +32,7 @@ def train(
     seed: int = 0,
     device: str | None = None,
     overwrite: bool = False,
+    initial: Path | str | None = None,
     note: Callable[[str], None] = print,
 ) -> Trained:
     """Train a preset on a prepared data set, and open the result.
@@ -48,7 +50,8 @@ def train(
         seed: of initial weights, order, augmentation and dropout.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
         overwrite: replace a run in ``out``.
-        note: told of every epoch, in one line.
+        initial: run whose selected weights this one starts from.
+        note: told of every epoch, and of what may spoil the result, in one line each.
 
     Raises:
         ConfigurationError: the folder exists, or preset and data do not fit.
@@ -72,23 +75,39 @@ def train(
         seed=seed,
         device=chosen,
         overwrite=overwrite,
+        initial=None if initial is None else Path(initial),
+        warn=lambda text: note(f"warning: {text}"),
     )
-    continue_run(run, registry, dataset, device=chosen, report=_each_epoch(note, preset.training.epochs))
+    continue_run(
+        run,
+        registry,
+        dataset,
+        device=chosen,
+        report=_each_epoch(note, preset.training.epochs),
+        warn=lambda text: note(f"warning: {text}"),
+    )
     return open_trained(run.path, registry, chosen)
 
 
-def load(run: Path | str, *, registry: Registry | None = None, device: str | None = None) -> Trained:
-    """Open a run directory: its model with the selected weights, its preset, and what it predicts.
+def load(
+    run: Path | str,
+    *,
+    registry: Registry | None = None,
+    device: str | None = None,
+    weights: Which = "selected",
+) -> Trained:
+    """Open a run directory: its model, its preset, and what it predicts.
 
     Args:
         run: run directory of ``gazekit.train`` or ``gazekit train``.
         registry: where the components come from; None finds all plugins.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
+        weights: ``"selected"``, of the epoch that training selected, or ``"last"``.
 
     Raises:
         DataError: no run, or no epoch of it validated yet.
     """
-    return open_trained(Path(run), registry or load_registry(), _device(device))
+    return open_trained(Path(run), registry or load_registry(), _device(device), which=weights)
 
 
 def evaluate(trained: Trained, data: Dataset | None = None, part: str = "test") -> dict[str, Any]:

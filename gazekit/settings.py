@@ -150,5 +150,8 @@ class TrainingSettings(Table):
     deterministic: bool = False
     """Use algorithms that give the same bits every time, on CUDA too."""
     checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
-    """Steps after which a checkpoint is written, besides those behind epochs."""
+    """Steps after which a checkpoint is written, besides those after epochs."""
+    select: Literal["auc", "loss", "last"] = "auc"
+    """Weights that are used: of the epoch with the highest validation AUC (of equal ones the lowest validation loss),
+    of the epoch with the lowest validation loss, or of the last epoch."""
     augmentation: AugmentationSettings = AugmentationSettings()

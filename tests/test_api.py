@@ -87,13 +87,17 @@ def test_a_line_per_epoch_and_no_run_is_overwritten_unasked(
     lines: list[str] = []
     preset = registry.preset("mammonet_small", overrides=OVERRIDES)
     gazekit.train(preset, str(dataset.root), tmp_path / "run", registry=registry, note=lines.append)
-    assert [line.split()[1] for line in lines] == ["1/1"] and "val AUC" in lines[0]
+    warned, told = (
+        [line for line in lines if line.startswith("warning: ") is is_warning] for is_warning in (True, False)
+    )
+    assert [line.split()[1] for line in told] == ["1/1"] and "val AUC" in told[0]
+    assert any("exams validate" in line for line in warned)
     with pytest.raises(ConfigurationError, match="run"):
         gazekit.train(preset, dataset, tmp_path / "run", registry=registry)
     again = gazekit.train(
         preset, dataset, tmp_path / "run", registry=registry, overwrite=True, note=lines.append
     )
-    assert again.facts.seed == 0 and len(lines) == 2
+    assert again.facts.seed == 0 and len(lines) == 2 * len([*warned, *told])
 
 
 def test_overrides_belong_to_a_preset_given_by_name(

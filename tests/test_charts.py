@@ -103,8 +103,9 @@ def test_every_loss_term_is_a_line_and_nothing_else_is():
     assert found["feature alignment"].get_ydata().tolist() == [2.0, 3.0, 4.0]
 
 
-def test_the_first_epoch_with_the_best_auc_is_marked():
-    metrics = [epoch(i, value, loss=1.0) for i, value in enumerate([0.6, 0.9, None, 0.9], start=1)]
+def test_the_selected_epoch_is_marked():
+    aucs = enumerate([0.6, 0.9, None, 0.9], start=1)
+    metrics = [epoch(i, value, loss=1.0) | {"best_epoch": 2} for i, value in aucs]
     scores = lines(training_figure(metrics).axes[1])
     marked = scores["selected: epoch 2, AUC 0.900"]
     assert (list(marked.get_xdata()), list(marked.get_ydata())) == ([2], [0.9])
@@ -123,7 +124,7 @@ def test_a_term_that_begins_later_leaves_a_gap():
 
 
 def test_of_several_runs_each_has_its_line_and_each_term_is_named_once():
-    first = [epoch(1, 0.6, loss=1.0), epoch(2, 0.9, loss=0.8)]
+    first = [epoch(1, 0.6, loss=1.0), epoch(2, 0.9, loss=0.8) | {"best_epoch": 2}]
     second = [epoch(1, 0.3, loss=2.0, gaze=0.4)]  # shorter, and with a term of its own
     losses, scores = training_figure(first, second).axes
     named = [line.get_label() for line in losses.lines if not line.get_label().startswith("_")]

@@ -82,8 +82,29 @@ def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
     )
     gazekit("train", "--out", run, "--resume")
     assert (run / "metrics.jsonl").read_bytes() == before
-    other = gazekit("train", "--preset", "mammonet_small", *data, "--epochs", 3, "--resume", *TINY, code=2)
-    assert "these keys differ: training.epochs" in other.stderr
+    other = gazekit("train", "mammonet_small", *data, "--batch-size", 5, "--resume", *TINY, code=2)
+    assert "these keys differ: training.batch_size" in other.stderr
+
+
+def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
+    run: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    data, out = ["--data", dataset.root], tmp_path / "run"
+    both = gazekit("train", "ga_net", "--preset", "mammonet", *data, code=2)
+    assert "two presets: ga_net and --preset mammonet" in both.stderr
+    made = gazekit(
+        "train", "mammonet_small", *data, "--out", out, "--epochs", 1, "--lr", 0.003, "--from", run, *TINY
+    )
+    assert "epoch 1 of 1 is selected: highest validation AUC" in made.stderr
+    facts = json.loads((out / "run.json").read_text())
+    assert facts["weights_origin"][0].startswith("run run, epoch ")
+    assert "learning_rate = 0.003" in (out / "preset.toml").read_text()
+    more = gazekit("train", "--out", out, "--resume", "--epochs", 2)
+    assert "goes on to epoch 2, begun with 1; the schedule one_cycle now spans 2 epochs" in more.stderr
+    assert [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    last = gazekit("evaluate", out, "--weights", "last", "--split", "val")
+    assert "weights of epoch 2: the last epoch" in last.stderr
+    assert (out / "evaluation_val_last.json").exists() and not (out / "evaluation_val.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,10 @@ def evaluate(
         Literal["test", "val", "train", "all"],
         typer.Option(help="Part of the run's split; all = every exam, e.g. of another data set."),
     ] = "test",
+    weights: Annotated[
+        Literal["selected", "last"],
+        typer.Option(help="Of the epoch that training selected (training.select), or of the last one."),
+    ] = "selected",
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
     as_json: Annotated[
@@ -27,12 +31,13 @@ def evaluate(
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation where there is truth.
 
     Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
-    predictions.csv into the run directory; of other parts than the test part evaluation_val.json, …
+    predictions.csv into the run directory; other parts and the last weights have files of their own
+    (evaluation_val.json, evaluation_last.json).
     """
     from gazekit.training.evaluation import SCHEMA, evaluate_run
     from gazekit.training.trained import open_data, open_trained
 
-    trained = open_trained(run, console.registry(), choose_device(device))
+    trained = open_trained(run, console.registry(), choose_device(device), which=weights)
     result = evaluate_run(trained, open_data(trained, data), split, resamples=resamples)
     if as_json:
         console.print_json(SCHEMA, result)
@@ -56,6 +61,7 @@ def _print(result: dict[str, Any]) -> None:
     classes = ", ".join(f"{count} {name}" for name, count in result["classes"].items())
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
     title = f"{result['preset']}, {result['split']} part: {who}"
+    console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     if result["leak"]:
         console.warn(f"the split leaks, these numbers flatter the model: {result['leak']}")

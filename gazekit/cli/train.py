@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    preset: Annotated[
-        str | None, typer.Option(help="Preset to train: a name (gazekit presets list) or a TOML file.")
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PRESET", help="Preset to train: a name (gazekit presets list) or a TOML file."
+        ),
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="The same, as an option.")] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -40,7 +44,16 @@ def train(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set training.epochs=N.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Same as --set training.epochs=N; with --resume a run goes on to more."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Same as --set training.batch_size=N.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Same as --set training.learning_rate=X.")
+    ] = None,
     seed: Seed = None,
     device: Device = "auto",
     split: Annotated[
@@ -58,6 +71,10 @@ def train(
     accumulate: Accumulate = None,
     checkpoint_activations: CheckpointActivations = False,
     deterministic: Deterministic = False,
+    from_run: Annotated[
+        Path | None,
+        typer.Option("--from", help="Run whose selected weights this one starts from.", show_default="none"),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
     ] = False,
@@ -76,10 +93,14 @@ def train(
     from gazekit.training.launcher import is_writer
     from gazekit.training.signals import stop_on_signals
 
+    if name is not None and preset not in (None, name):
+        raise typer.BadParameter(f"two presets: {name} and --preset {preset}; give one")
     overrides = [
         *(overrides or ()),
         *as_overrides(
             epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
             amp=amp,
             compile=compile_,
             accumulate=accumulate,
@@ -92,7 +113,19 @@ def train(
         run = signals = None
         if is_writer():
             signals = stack.enter_context(stop_on_signals(patient=False))
-            run = begin(out, preset, layers, data, seed, device, split, allow_leak, resume, overwrite)
+            run = begin(
+                out,
+                name or preset,
+                layers,
+                data,
+                seed,
+                device,
+                split,
+                allow_leak,
+                resume,
+                overwrite,
+                from_run,
+            )
         else:
             console.silence()
         stack.enter_context(_joined(device))
@@ -127,6 +160,7 @@ def _run(
     from gazekit.processes import count, rank
     from gazekit.training.event_files import EventFiles
     from gazekit.training.run import continue_run, stored_preset
+    from gazekit.training.selection import why_selected
 
     registry = console.registry()
     with run.lock():
@@ -157,6 +191,7 @@ def _run(
                 should_stop=signals.asked,
                 report=report,
                 note=console.note,
+                warn=console.warn,
             )
         except Exception as error:
             with suppress(StorageError):  # that is the error already
@@ -169,7 +204,11 @@ def _run(
             if isinstance(error, Preempted) and rank() > 0:
                 raise typer.Exit(error.exit_code) from None
             raise
-    best = f"best validation AUC {state.best_auc:.3f} in epoch {state.best_epoch} of {state.epoch}"
+    if state.best_epoch == 0:
+        best = f"no epoch of {state.epoch} could be selected: no validation had finite outputs"
+    else:
+        why = why_selected(run.read_metrics(), state.best_epoch, preset.training.select)
+        best = f"epoch {state.best_epoch} of {state.epoch} is selected: {why}"
     run.log(f"finished: {best}")
     console.note(
         f"done: {best}"
@@ -177,4 +216,5 @@ def _run(
     )
     if facts.leak:
         console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
-    console.note(f"next: gazekit evaluate {run.path}")
+    if state.best_epoch:
+        console.note(f"next: gazekit evaluate {run.path}" + ("" if parts["test"] else " --split val"))

@@ -24,6 +24,7 @@ def begin(
     allow_leak: bool,
     resume: bool,
     overwrite: bool,
+    initial: Path | None,
 ) -> "RunDirectory":
     """The run that the options ask for, new or to go on with."""
     from gazekit.errors import ConfigurationError
@@ -38,6 +39,8 @@ def begin(
     if resume and out is None:
         raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
     if resume and out is not None and (out / "run.json").exists():
+        if initial is not None:
+            console.note(f"--from {initial}: {out} has weights of its own already and goes on with them")
         return _reopen(out, registry, preset, layers, seed=seed, split=split)
     if resume and preset is None:
         raise ConfigurationError(f"{out}: nothing to resume; start it with --preset as well")
@@ -56,6 +59,8 @@ def begin(
         device=chosen,
         overwrite=overwrite or resume,
         allow_leak=allow_leak,
+        initial=initial,
+        warn=console.warn,
     )
 
 
@@ -71,12 +76,18 @@ def _reopen(
     """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
     from gazekit.data.splits import read_split
     from gazekit.errors import ConfigurationError
-    from gazekit.training.run import check_resume, stored_preset
+    from gazekit.training.run import check_resume, extend, stored_preset
     from gazekit.training.run_directory import RunDirectory
 
     run = RunDirectory.open(out)
     facts = run.facts()
-    check_resume(run, stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers))
+    stored, wanted = stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers)
+    with run.lock():
+        extended = extend(run, stored, wanted)
+    if extended:
+        console.note(f"{out}: {extended}")
+    else:
+        check_resume(run, stored, wanted)
     if seed not in (None, facts.seed):
         raise ConfigurationError(f"{out}: began with --seed {facts.seed}; resume without --seed")
     if split and read_split(split) != read_split(run.split):

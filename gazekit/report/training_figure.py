@@ -63,7 +63,7 @@ def _draw_scores(axes: Axes, runs: Sequence[Sequence[Mapping[str, Any]]], line: 
         epochs, aucs = _epochs(metrics), _series(metrics, "val_auc")
         axes.plot(epochs, aucs, color=SERIES[0], **line, **_dots(metrics))
         if np.isfinite(aucs).any():
-            best = int(np.nanargmax(aucs))
+            best = _selected(metrics, epochs, aucs)
             words = (
                 f"selected: epoch {epochs[best]}, AUC {aucs[best]:.3f}"
                 if len(runs) == 1
@@ -76,6 +76,12 @@ def _draw_scores(axes: Axes, runs: Sequence[Sequence[Mapping[str, Any]]], line: 
     axes.set_ylim(min(0.45, lowest - 0.05), 1.03)
     if marked:
         key(axes)
+
+
+def _selected(metrics: Sequence[Mapping[str, Any]], epochs: Sequence[int], aucs: Sequence[float]) -> int:
+    """The position of the epoch that the training selected; of lines that do not say it, the best AUC."""
+    chosen = metrics[-1].get("best_epoch")
+    return epochs.index(chosen) if chosen in epochs else int(np.nanargmax(aucs))
 
 
 def _epochs(metrics: Sequence[Mapping[str, Any]]) -> list[int]:

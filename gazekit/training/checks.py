@@ -1,7 +1,8 @@
 """What is checked before a run begins, so that nothing is left behind by one that cannot work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from math import prod
 
 import numpy as np
 import torch
@@ -16,9 +17,12 @@ from gazekit.objective import Objective
 from gazekit.preset import Preset
 from gazekit.processes import count
 from gazekit.registry import Registry
+from gazekit.training.selection import doubt
 from gazekit.training.trial import Trial
 
 Split = Mapping[str, str]
+Size = tuple[int, int]
+_SMALLEST_MAP = 4
 
 
 def try_one_batch(
@@ -28,11 +32,14 @@ def try_one_batch(
     dataset: PreparedDataset,
     split: Split,
     registry: Registry,
-) -> None:
+) -> Size:
     """Run the smallest batch through a copy of the model, so that what does not fit is said before a run begins.
 
+    Returns:
+        Height and width of the smallest last map of a branch.
+
     Raises:
-        ConfigurationError: preset and data do not fit.
+        ConfigurationError: preset and data do not fit, or gaze is to supervise maps of a single cell.
         PluginError: a component does not keep its promises.
     """
     training = indices_of(dataset, split, "train")
@@ -43,6 +50,14 @@ def try_one_batch(
     trial.watch(copy)
     try:
         output = copy(batch.images, batch.gaze)
+        smallest = min((tuple(maps.shape[-2:]) for maps in output.features.values()), key=prod)
+        if preset.gaze is not None and prod(smallest) == 1:
+            raise ConfigurationError(
+                f"preset '{preset.name}': gaze cannot supervise attention maps of 1 × 1, which images of "
+                f"{' × '.join(map(str, dataset.size))} px give this backbone; prepare the data with a larger --size "
+                f"(the preset is made for {preset.data.size}), take a backbone of smaller stride, "
+                "or train with --set gaze=none"
+            )
         trial.check_losses(copy, objective, output, batch)
         objective(copy, output, batch)
     except (ValueError, RuntimeError) as error:
@@ -53,6 +68,36 @@ def try_one_batch(
             f"preset '{preset.name}' cannot be trained on images of {height} × {width} px in batches of "
             f"{preset.training.batch_size}: {error}"
         ) from None
+    return smallest
+
+
+def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -> Iterator[str]:
+    """What will not stop a training and may spoil its result, each in one line.
+
+    Args:
+        preset, dataset, split: of the training.
+        maps: height and width of the smallest last map of a branch, from ``try_one_batch``.
+    """
+    here = " × ".join(map(str, dataset.size))
+    if max(dataset.size) < preset.data.size / 2:
+        yield (
+            f"the images have {here} px, under half of the {preset.data.size} that preset '{preset.name}' is made for; "
+            f"prepare them with --size {preset.data.size}"
+            + (f", or take --preset {preset.quick}, made for small images" if preset.quick else "")
+        )
+    if min(maps) < _SMALLEST_MAP and preset.attention_map is not None:
+        yield (
+            f"attention maps have {' × '.join(map(str, maps))} cells for images of {here} px: they point at nothing "
+            f"finer; prepare the data with a larger --size, or take a backbone of smaller stride"
+        )
+    validation = dataset.labels[indices_of(dataset, split, "val")].tolist()
+    if text := doubt(validation, len(dataset.classes), preset.training.select):
+        yield text
+    if not len(indices_of(dataset, split, "test")):
+        yield (
+            "the split has no test part: evaluate with --split val, whose exams also select the weights, or on other "
+            "data (--data OTHER --split all)"
+        )
 
 
 def _smallest_batch(preset: Preset, exams: int) -> int:

@@ -1,6 +1,7 @@
 """The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv`` of its test part.
 
-Other parts have their own, ``evaluation_val.json``: whoever reads a run or a study finds the test part in its place.
+Other parts and the last weights have files of their own, ``evaluation_val.json``, ``evaluation_last.json``: whoever
+reads a run or a study finds the selected weights on the test part in their place.
 """
 
 import csv
@@ -31,7 +32,7 @@ def evaluate_run(
     predictions = trained.predict(dataset, part)
     metrics = evaluate(dataset, predictions, resamples=resamples)
     record = _record(trained, dataset, predictions, metrics, part)
-    of = "" if part == "test" else f"_{part}"
+    of = ("" if part == "test" else f"_{part}") + ("_last" if trained.weights.which == "last" else "")
     trained.run.write_text(f"predictions{of}.csv", _predictions_csv(dataset, predictions))
     trained.run.write_json(f"evaluation{of}.json", {"schema": SCHEMA, **record})
     return record
@@ -42,11 +43,12 @@ def _record(
 ) -> dict[str, Any]:
     """Plain values; a bound that could not be had is null."""
     labels = dataset.labels[predictions.indices]
-    epochs = trained.run.read_metrics()
     return {
         "preset": trained.facts.preset,
         "run": str(trained.run.path),
-        "epoch": epochs[-1]["best_epoch"] if epochs else None,
+        "epoch": trained.weights.epoch,
+        "weights": trained.weights.which,
+        "chosen": trained.weights.why,
         "split": part,
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),

@@ -25,9 +25,12 @@ from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import learning_rate, make_optimizer, set_learning_rate
 from gazekit.training.resume import Pace, keep_until, restore, save, save_best
 from gazekit.training.run_directory import RunDirectory
+from gazekit.training.selection import is_better
 from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
+_DIVERGED = 10
+"""Times the loss of guessing that no training which learns reaches as the mean of an epoch (ours)."""
 
 
 @dataclass
@@ -42,7 +45,7 @@ class State:
         exams: exams summed over.
         skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row`` now.
         auc: of the last validation; None before it, and if the outputs were not finite.
-        best_auc, best_epoch: of the selected weights; 0 = none yet.
+        best_auc, best_loss, best_epoch: validation of the selected weights; epoch 0 = none yet.
     """
 
     epoch: int = 0
@@ -54,6 +57,7 @@ class State:
     skipped_in_a_row: int = 0
     auc: float | None = None
     best_auc: float = -math.inf
+    best_loss: float = math.inf
     best_epoch: int = 0
 
 
@@ -76,6 +80,7 @@ def train(
     seed: int,
     should_stop: Callable[[], bool],
     report: Callable[[State, int], None],
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> State:
     """Train to the end, or go on from the newest checkpoint of the run, together with all processes that have joined.
 
@@ -87,6 +92,7 @@ def train(
         seed: order, augmentation and dropout are functions of it.
         should_stop: asked before every step; when true a checkpoint is written and Preempted raised.
         report: told the state and the number of batches of an epoch after every step and every validation.
+        warn: told once, in the epoch in which it happens, that the training diverges.
 
     Raises:
         Preempted: stopped on request; resumable.
@@ -102,7 +108,7 @@ def train(
     if values:
         step.load_state_dict(values)
     keep_until(run, epoch=state.epoch, step=state.step)
-    saved, pace = state.step, Pace()
+    saved, pace, diverged = state.step, Pace(), False
     synchronise_batch_norm(model)
     model.train()
     while state.epoch < settings.epochs:
@@ -137,6 +143,7 @@ def train(
                 account()
                 report(state, len(batches))
         account(wait=True)
+        diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
         _finish_epoch(model, objective, parts.validation, settings, run, state)
         report(state, len(batches))
         if pace.due() or state.epoch == settings.epochs:
@@ -172,6 +179,28 @@ def _account(
             )
 
 
+def _warn_of_divergence(
+    state: State,
+    model: MultiViewClassifier,
+    settings: TrainingSettings,
+    run: RunDirectory,
+    warn: Callable[[str], None],
+) -> bool:
+    """Say that an epoch's classification loss is far above the loss of guessing; whether it was."""
+    guessing = math.log(max(model.head.out_features, 2))
+    loss = state.sums.get("classification", 0.0) / max(state.exams, 1)
+    if loss <= _DIVERGED * guessing:
+        return False
+    said = (
+        f"epoch {state.epoch + 1}: the classification loss on the training exams is {loss:.3g}, and guessing costs "
+        f"{guessing:.2f}: the training diverges; stop it and try a smaller training.learning_rate "
+        f"(now {settings.learning_rate:g})"
+    )
+    run.log(said)
+    warn(said)
+    return True
+
+
 def _finish_epoch(
     model: MultiViewClassifier,
     objective: Objective,
@@ -191,9 +220,13 @@ def _finish_epoch(
     state.epoch += 1
     state.batch = 0
     state.auc = auc
-    selected = {"epoch": state.epoch, "val_auc": auc}
-    if auc is not None and auc > state.best_auc and save_best(run, model, state.step, selected):
-        state.best_auc, state.best_epoch = auc, state.epoch
+    selected = {"epoch": state.epoch, "val_auc": auc, "val_loss": loss}
+    if (
+        auc is not None
+        and is_better(settings.select, auc, loss, state.best_auc, state.best_loss)
+        and (settings.select == "last" or save_best(run, model, state.step, selected))
+    ):
+        state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
     line |= {"val_auc": auc, "val_loss": loss if finite else None}

@@ -9,8 +9,9 @@ import torch
 from gazekit.build import build_model, build_objective
 from gazekit.data.batches import Exams
 from gazekit.data.feed import check_gaze_of_all, check_views, prepared_exams
+from gazekit.data.index import read_table
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import check_split, indices_of, leak_of, read_split, write_split
+from gazekit.data.splits import COLUMNS, check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.interfaces import Backbone
 from gazekit.layers import flattened
@@ -19,12 +20,13 @@ from gazekit.objective import Objective, balanced_weights
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
-from gazekit.training.checks import check_gaze, check_parts, check_processes, try_one_batch
+from gazekit.training.checks import check_gaze, check_parts, check_processes, doubts, try_one_batch
 from gazekit.training.environment import environment
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
 from gazekit.training.memory import describe_memory, estimate_memory
 from gazekit.training.run_directory import RunDirectory, RunFacts
+from gazekit.training.selection import Weights, Which, read_weights
 
 Split = Mapping[str, str]
 
@@ -40,11 +42,23 @@ def start_run(
     device: torch.device,
     overwrite: bool = False,
     allow_leak: bool = False,
+    initial: Path | None = None,
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> RunDirectory:
     """Check that everything fits, then make the run directory with the initial weights as its first checkpoint.
 
+    Args:
+        path: the folder to make.
+        preset, registry, dataset, split: what is trained, on which exams.
+        seed: of initial weights, order, augmentation and dropout.
+        device: noted in the run.
+        overwrite: replace a run that is there.
+        allow_leak: train even if a patient is on two sides of the split.
+        initial: a run whose selected weights this one starts from.
+        warn: told what may spoil the result, line by line; ``log.txt`` has it too.
+
     Raises:
-        ConfigurationError: the folder exists, or preset and data do not fit.
+        ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
         DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
     """
     RunDirectory.check_free(path, overwrite=overwrite)
@@ -56,10 +70,17 @@ def start_run(
     model = build_model(preset, registry, classes=len(dataset.classes))
     if model.needs_gaze:
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
-    origins = tuple(_initialise(backbone) for backbone in model.backbones)
+    if initial is None:
+        origins = tuple(_initialise(backbone) for backbone in model.backbones)
+    else:
+        origins = start_from(initial, model, registry, dataset, split, allow_leak=allow_leak, warn=warn)
     objective = _objective(preset, registry, dataset, split)
-    try_one_batch(model, objective, preset, dataset, split, registry)
+    maps = try_one_batch(model, objective, preset, dataset, split, registry)
+    warnings = list(doubts(preset, dataset, split, maps))
     run = RunDirectory.create(path, overwrite=overwrite)
+    for text in warnings:
+        run.log(f"warning: {text}")
+        warn(text)
     run.write_text("preset.toml", preset.to_toml())
     run.write_json("plugins.json", registry.table())
     run.write_json("environment.json", environment())
@@ -92,6 +113,7 @@ def continue_run(
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[State, int], None] = lambda _state, _batches: None,
     note: Callable[[str], None] = lambda _text: None,
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> State:
     """Train a run to its end, from wherever it is; see ``training.loop.train``.
 
@@ -102,6 +124,7 @@ def continue_run(
         device: other than the one it was started on; the result is then equal up to rounding only.
         should_stop, report: see ``training.loop.train``.
         note: told how much memory it will take, before it begins.
+        warn: told when the training diverges.
 
     Raises:
         ConfigurationError: another process trains this run.
@@ -148,6 +171,7 @@ def continue_run(
             seed=facts.seed,
             should_stop=should_stop,
             report=report,
+            warn=warn,
         )
 
 
@@ -162,17 +186,15 @@ def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
 
 
-def load_model(run: RunDirectory, registry: Registry, device: torch.device) -> MultiViewClassifier:
-    """The model of a run with its selected weights, in evaluation mode. Raises DataError: none selected yet."""
+def load_model(
+    run: RunDirectory, registry: Registry, device: torch.device, *, which: Which = "selected"
+) -> tuple[MultiViewClassifier, Weights]:
+    """The model of a run in evaluation mode, and which weights it has. Raises DataError: there are none yet."""
     preset, facts = stored_preset(run, registry), run.facts()
     model = build_model(preset, registry, classes=len(facts.classes))
-    best = checkpoint.load_latest(run.best, report=run.log, module=model)
-    if best is None:
-        raise DataError(
-            f"{run.path}: no weights in checkpoints/best: no epoch has been validated yet, or they were removed"
-        )
-    checkpoint.put_weights(model, best.weights, run.path)
-    return model.to(device).eval()
+    weights = read_weights(run, preset, model, which)
+    checkpoint.put_weights(model, weights.tensors, run.path)
+    return model.to(device).eval(), weights
 
 
 def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
@@ -187,6 +209,74 @@ def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset
 def _initialise(backbone: torch.nn.Module) -> str:
     assert isinstance(backbone, Backbone)
     return backbone.load_initial_weights()
+
+
+def start_from(
+    source: Path,
+    model: MultiViewClassifier,
+    registry: Registry,
+    dataset: PreparedDataset,
+    split: Split,
+    *,
+    allow_leak: bool,
+    warn: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Give a new model the selected weights of another run, where name and shape agree; of its branches they all must.
+
+    Returns:
+        Where the weights of each branch came from.
+
+    Raises:
+        ConfigurationError: the branches differ.
+        DataError: no such run, or it was trained on patients of this split's test part.
+    """
+    run = RunDirectory.open(source)
+    _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
+    other, weights = load_model(run, registry, torch.device("cpu"))
+    own = model.state_dict()
+    given = {
+        name: tensor
+        for name, tensor in other.state_dict().items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    fresh = [name for name in own if name not in given]
+    branches = [name for name in fresh if name.startswith("backbones.")]
+    if branches:
+        raise ConfigurationError(
+            f"--from {source}: its branches are not those of this preset ({len(branches)} of their tensors differ, "
+            f"first {branches[0]}); start from a run with the same backbone and views"
+        )
+    model.load_state_dict(given, strict=False)
+    if fresh:
+        modules = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
+        warn(f"--from {source}: {len(given)} of {len(own)} tensors taken over; these start fresh: {modules}")
+    origin = f"run {run.path.resolve().name}, epoch {weights.epoch} ({weights.why})"
+    return (origin,) * len(model.backbones)
+
+
+def _check_not_seen(
+    run: RunDirectory,
+    dataset: PreparedDataset,
+    split: Split,
+    *,
+    allow_leak: bool,
+    warn: Callable[[str], None],
+) -> None:
+    """Raise DataError if the weights of a run have seen a patient of the test part."""
+    seen = {row["patient_id"] for row in read_table(run.split, COLUMNS) if row["split"] != "test"}
+    tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
+    both = sorted(seen & tested)
+    if not both:
+        return
+    said = (
+        f"{run.path}: trained or validated on {len(both)} of the {len(tested)} patients of this split's test part "
+        f"(first {both[0]})"
+    )
+    if not allow_leak:
+        raise DataError(
+            f"{said}; train on the split of that run (--split {run.split}), or use it all the same with --allow-leak"
+        )
+    warn(f"{said}; the test result will flatter the model")
 
 
 def _objective(preset: Preset, registry: Registry, dataset: PreparedDataset, split: Split) -> Objective:
@@ -204,6 +294,34 @@ def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
     """The keys in which the preset of a run differs from one asked for; words about a preset change nothing in it."""
     a, b = (flattened(each.model_dump(mode="json", exclude=_WORDS)) for each in (stored, wanted))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+
+
+def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
+    """Let a run go on to more epochs than it was started with, where that is all that ``wanted`` changes.
+
+    Returns:
+        What was changed, in words; empty where the number of epochs is the same or other keys differ too.
+
+    Raises:
+        ConfigurationError: fewer epochs than the run has trained.
+    """
+    if preset_conflicts(stored, wanted) != ["training.epochs"]:
+        return ""
+    before, after = stored.training.epochs, wanted.training.epochs
+    done = len(run.read_metrics())
+    if after < done:
+        raise ConfigurationError(
+            f"{run.path}: has trained {done} epochs already; it can go on to more, not to {after}"
+        )
+    run.write_text("preset.toml", wanted.to_toml())
+    said = f"goes on to epoch {after}, begun with {before}"
+    if wanted.training.schedule != "constant":
+        said += (
+            f"; the schedule {wanted.training.schedule} now spans {after} epochs, so the learning rate "
+            "is not the one that a run of so many epochs would have had until here"
+        )
+    run.log(said)
+    return said
 
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:

@@ -14,11 +14,12 @@ from gazekit.locking import locked
 from gazekit.processes import rank
 
 SCHEMA = "gazekit.run/1"
+_PARTS = ("train", "val", "all", "last", "train_last", "val_last", "all_last")
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
     *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", "attention.svg"),
-    *(f"evaluation_{part}.json" for part in ("train", "val", "all")),
-    *(f"predictions_{part}.csv" for part in ("train", "val", "all")),
+    *(f"evaluation_{part}.json" for part in _PARTS),
+    *(f"predictions_{part}.csv" for part in _PARTS),
     *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", ".lock"),
 }
 """What a run directory may hold; one that holds anything else is never removed."""

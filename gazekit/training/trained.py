@@ -24,11 +24,12 @@ from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training.run import check_same_data, load_model, stored_preset
 from gazekit.training.run_directory import RunDirectory, RunFacts
+from gazekit.training.selection import Weights, Which
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run opened for use."""
+    """A run opened for use; ``weights`` says which of its weights the model has, and why."""
 
     run: RunDirectory
     facts: RunFacts
@@ -36,6 +37,7 @@ class Trained:
     model: MultiViewClassifier
     attention_map: AttentionMap | None
     device: torch.device
+    weights: Weights
 
     def predict(self, dataset: PreparedDataset, part: str) -> Predictions:
         """Predict and explain one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
@@ -78,12 +80,14 @@ class Trained:
         )
 
 
-def open_trained(path: Path, registry: Registry, device: torch.device) -> Trained:
-    """Open a run with its selected weights. Raises DataError: no run, or no weights yet."""
+def open_trained(
+    path: Path, registry: Registry, device: torch.device, *, which: Which = "selected"
+) -> Trained:
+    """Open a run with its selected or its last weights. Raises DataError: no run, or no such weights yet."""
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
-    model = load_model(run, registry, device)
-    return Trained(run, run.facts(), preset, model, build_attention_map(preset, registry), device)
+    model, weights = load_model(run, registry, device, which=which)
+    return Trained(run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights)
 
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
