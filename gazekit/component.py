@@ -57,6 +57,14 @@ class Component:
         return f"{self.value.__name__}{signature.in_words(self.value)}"
 
     @property
+    def level(self) -> str:
+        """Where a fusion lets views meet: ``images``, ``maps`` or ``vectors``; empty for other kinds."""
+        if self.kind != "fusion":
+            return ""
+        bases = zip(("images", "maps", "vectors"), _bases(self.kind), strict=True)
+        return next(level for level, base in bases if issubclass(self.value, base))
+
+    @property
     def documentation(self) -> str:
         """Its docstring."""
         return inspect.getdoc(self.value) or ""

@@ -44,7 +44,8 @@ __all__ = [
 ]
 
 
-CheckComponent = Callable[[str, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
+CheckComponent = Callable[[Key, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
+"""From the key of a component, its name and its options to the options with their defaults, and what is wrong."""
 
 
 class Preset(Table):
@@ -130,13 +131,13 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
 def _check_components(tables: dict[str, Any], check: CheckComponent) -> list[tuple[Key, str]]:
     """Check each component's options and write their defaults into ``tables``."""
     problems: list[tuple[Key, str]] = []
-    for key, kind in COMPONENT_KEYS.items():
+    for key in COMPONENT_KEYS:
         table: Any = tables
         for part in key:
             table = table.get(part) if isinstance(table, dict) else None
         if isinstance(table, dict) and isinstance(table.get("use"), str):
             options = {name: value for name, value in table.items() if name != "use"}
-            checked, found = check(kind, table["use"], options)
+            checked, found = check(key, table["use"], options)
             table.update(checked)
             problems += [((*key, *path.split(".")), message) for path, message in found]
     return problems

@@ -12,6 +12,7 @@ from gazekit import preset, signature
 from gazekit.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
 from gazekit.errors import ConfigurationError, PluginError
 from gazekit.foreign import foreign_code
+from gazekit.layers import COMPONENT_KEYS, Key
 
 HOOKS = {
     "backbone": "gazekit_backbones",
@@ -43,19 +44,31 @@ class Registry:
         table = self._table(kind)
         return [component for name in sorted(table) for component in table[name]]
 
-    def component(self, kind: str, name: str) -> Component:
+    def component(self, kind: str, name: str, *, level: str = "") -> Component:
         """Look one name up.
 
+        Args:
+            kind: of component.
+            name: in its table.
+            level: of a fusion, where the preset names it: ``images``, ``maps`` or ``vectors``; empty = any.
+
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is none, or it is a fusion of another level.
             PluginError: it is offered twice, or there is none and a plugin that failed may have had it.
         """
         table = self._table(kind)
         if name not in table:
-            raise self._unknown(kind, name, table)
+            fitting = {each: offered for each, offered in table.items() if _fits(offered[0], level)}
+            raise self._unknown(kind, name, fitting, level)
         first, *others = table[name]
         if others:
             raise PluginError(_contest(table[name]))
+        if not _fits(first, level):
+            there = ", ".join(sorted(each for each, (other, *_) in table.items() if _fits(other, level)))
+            raise ConfigurationError(
+                f"fusion '{name}' joins {first.level}, so it belongs at fusion.{first.level}; fusions of {level} are: "
+                f"{there or 'none'}"
+            )
         return first
 
     def contests(self) -> list[str]:
@@ -124,6 +137,7 @@ class Registry:
                     each,
                     component.name,
                     component.provenance,
+                    level=component.level,
                     location=component.location,
                     status="ok" if names.count(component.name) == 1 else "offered twice",
                 )
@@ -139,10 +153,11 @@ class Registry:
         return self.component("preset", name).value  # type: ignore[no-any-return]
 
     def _check_component(
-        self, kind: str, name: str, options: Mapping[str, Any]
+        self, key: Key, name: str, options: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        kind = COMPONENT_KEYS[key]
         try:
-            factory = self.component(kind, name).value
+            factory = self.component(kind, name, level=key[-1] if kind == "fusion" else "").value
         except PluginError:
             raise
         except ConfigurationError as error:
@@ -182,7 +197,7 @@ class Registry:
         else:
             table.setdefault(component.name, []).append(component)
 
-    def _unknown(self, kind: str, name: str, table: Mapping[str, Any]) -> ConfigurationError:
+    def _unknown(self, kind: str, name: str, table: Mapping[str, Any], level: str = "") -> ConfigurationError:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         there = ", ".join(sorted(table)) or "none"
@@ -190,7 +205,12 @@ class Registry:
         error = PluginError if failures and not near else ConfigurationError
         notes = [f" Not loaded: {failure}." for failure in failures]
         notes += [f" Left out by --no-plugins or GAZEKIT_DISABLE: {origin}." for origin in self.disabled]
-        return error(f"no {in_words(kind)} '{name}'.{hint} There are: {there}.{''.join(notes)}")
+        what = f"{in_words(kind)} of {level}" if level else in_words(kind)
+        return error(f"no {what} '{name}'.{hint} There are: {there}.{''.join(notes)}")
+
+
+def _fits(component: Component, level: str) -> bool:
+    return level in ("", component.level)
 
 
 def _contest(offered: list[Component]) -> str:
@@ -209,9 +229,12 @@ def _mapping(answer: Any) -> Mapping[Any, Any]:
     return answer
 
 
-def _row(kind: str, name: str, origin: Provenance, *, status: str, location: str = "") -> dict[str, str]:
+def _row(
+    kind: str, name: str, origin: Provenance, *, status: str, level: str = "", location: str = ""
+) -> dict[str, str]:
     return {
         "kind": kind,
+        "level": level,
         "name": name,
         "package": origin.distribution,
         "version": origin.version,

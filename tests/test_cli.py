@@ -1,5 +1,6 @@
 """The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
 
+import io
 import json
 import os
 import re
@@ -10,8 +11,13 @@ from pathlib import Path
 
 import pytest
 from command_line import TINY, gazekit
+from rich.console import Console
 
+from gazekit.cli import console
+from gazekit.cli.train_progress import TrainingProgress
 from gazekit.data.prepared import PreparedDataset
+from gazekit.registry import Registry
+from gazekit.training.loop import State
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +124,23 @@ def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
         (["evaluate", "nowhere"], 3, "nowhere: not a run directory"),
         (["plugins", "show", "fusion", "bfi"], 2, "Did you mean 'bfl'?"),
         (["plugins", "show", "fusions", "bfl"], 2, "no kind 'fusions'"),
+        (
+            ["train", "mammonet", "--set", "fusion.vectors.use=cross_attention"],
+            2,
+            "--set: fusion.vectors.use: fusion 'cross_attention' joins maps, so it belongs at fusion.maps; "
+            "fusions of vectors are: bfl, concat",
+        ),
+        (
+            ["train", "mammonet", "--set", "fusion.maps.use=concat"],
+            2,
+            "fusion 'concat' joins vectors, so it belongs at fusion.vectors; fusions of maps are: cross_attention, "
+            "token_attention",
+        ),
+        (
+            ["train", "mammonet", "--set", "fusion.vectors.use=cross_atention"],
+            2,
+            "no fusion of vectors 'cross_atention'. There are: bfl, concat.",
+        ),
         (["plugins", "show", "bfi"], 2, "no component 'bfi'. Did you mean 'bfl'?"),
         (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
         (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),
@@ -139,7 +162,12 @@ def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
 
 def test_lists_and_shows() -> None:
     rows = json.loads(gazekit("plugins", "list", "--json").stdout)["components"]
-    assert {"kind", "name", "package", "version", "location", "status"} == rows[0].keys()
+    assert {"kind", "level", "name", "package", "version", "location", "status"} == rows[0].keys()
+    assert {row["name"]: row["level"] for row in rows if row["kind"] == "fusion"} == {
+        **dict.fromkeys(("bfl", "concat"), "vectors"),
+        **dict.fromkeys(("cross_attention", "token_attention"), "maps"),
+        **dict.fromkeys(("stack", "gaze_overlay"), "images"),
+    }
     shown = gazekit("plugins", "show", "fusion", "bfl").stdout
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
     assert gazekit("plugins", "show", "bfl").stdout == shown
@@ -168,6 +196,35 @@ def test_in_a_terminal_of_80_columns_nothing_is_cut_or_broken_inside_a_word() ->
     folded = shown("plugins", "show", "bfl")
     assert max(map(len, folded.splitlines())) <= 80 < max(map(len, whole.splitlines()))
     assert folded.split() == whole.split()
+
+
+def test_brackets_in_help_are_shown() -> None:
+    assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
+
+
+def test_a_shell_completes_commands_and_presets() -> None:
+    def completed(words: str, position: int) -> list[str]:
+        asked = {"_GAZEKIT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+        return gazekit(**asked).stdout.split()
+
+    assert completed("gazekit tr", 1) == ["train"]
+    assert completed("gazekit train mammonet_s", 2) == ["mammonet_small"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_progress_of_a_training_is_whole_at_any_width(
+    width: int, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=width, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(console, "stderr", lambda: terminal)
+    losses = {"loss": 2.5, "classification": 0.7, "gaze": 2.1, "bfl": 2.7}
+    state = State(epoch=12, step=240, sums=losses, exams=1, auc=0.912, best_auc=0.934, best_epoch=9)
+    with TrainingProgress(registry.preset("mammonet_small"), "cpu") as progress:
+        progress.report(state, 20)
+    assert "loss 2.500" in shown.getvalue() and "val AUC 0.912, best 0.934" in shown.getvalue()
+    assert "…" not in shown.getvalue()
+    assert ("bfl 2.700" in shown.getvalue()) is (width == 200)
 
 
 def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_path: Path) -> None:

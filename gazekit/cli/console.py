@@ -135,6 +135,12 @@ def registry() -> "Registry":
     return load_registry()
 
 
+def preset_names(beginning: str) -> list[str]:
+    """The presets whose names begin so, for the completion of a shell."""
+    names = (component.name for component in registry().components("preset"))
+    return [name for name in names if name.startswith(beginning)]
+
+
 @contextmanager
 def blaming_plugins() -> Iterator[None]:
     """An exception that arose in the code of a plugin not ours becomes an error that names it."""

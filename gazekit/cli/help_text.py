@@ -1,5 +1,6 @@
 """Help texts that fit any width: typer keeps the line breaks of docstrings, and shows a type for flags and lists."""
 
+import re
 from typing import Any
 
 NAMES = ["-h", "--help"]
@@ -9,15 +10,18 @@ _HUGE = 2**31
 def tidy(command: Any) -> Any:
     """The same command, its help and that of all its subcommands made ready for typer to print.
 
-    The lines of a paragraph become one, for the terminal to break; a flag shows no ``<bool>``, what may be repeated
-    the type of one item, and a number its bounds in a few characters, so that no option is cut at 80 columns.
+    The lines of a paragraph become one, for the terminal to break, and brackets stay brackets. A flag shows no
+    ``<bool>``, an option that may be repeated shows the type of one item, and a number its bounds in a few characters,
+    so that no option is cut at 80 columns.
     """
     for name in ("help", "short_help", "epilog"):
         if getattr(command, name, None):
             paragraphs = getattr(command, name).split("\n\n")
-            setattr(command, name, "\n\n".join(" ".join(each.split()) for each in paragraphs))
+            setattr(command, name, "\n\n".join(_literal(" ".join(each.split())) for each in paragraphs))
     help_option = command.get_help_option(command.context_class(command, help_option_names=NAMES))
     for option in [*command.params, help_option]:
+        if getattr(option, "help", None):
+            option.help = _literal(option.help)
         if option.param_type_name == "option" and option.metavar is None:
             shown = option.display_type_rich(None)
             if getattr(option, "is_flag", False) or shown == "<bool>":
@@ -30,6 +34,11 @@ def tidy(command: Any) -> Any:
     for each in getattr(command, "commands", {}).values():
         tidy(each)
     return command
+
+
+def _literal(text: str) -> str:
+    """What stands in brackets is text, not rich's markup."""
+    return re.sub(r"\[(?=[a-zA-Z#/@])", r"\\[", text)
 
 
 def _bounds(least: float | None, most: float | None) -> str:

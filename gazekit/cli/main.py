@@ -32,7 +32,6 @@ app = typer.Typer(
     help="Multi-view image classification supervised by gaze.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": NAMES},
 )
 app.command("train")(train.train)
@@ -87,7 +86,7 @@ def main() -> None:
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)
-            tidy(typer.main.get_command(app))()
+            tidy(typer.main.get_command(app))(prog_name="gazekit")
     except BrokenPipeError:  # whoever read our output has seen enough, as in: gazekit … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -18,7 +18,7 @@ def list_plugins(
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. fusion.", show_default="all")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show kind, name, package and version, location and status of every component."""
+    """Show kind, name, package and version, location and status of every component; of a fusion also its level."""
     rows = console.registry().table(kind)
     if as_json:
         console.print_json("gazekit.plugins/1", {"components": rows})
@@ -27,15 +27,16 @@ def list_plugins(
     if console.stdout().is_terminal:  # narrow: a heading per kind in place of a column
         lines = []
         for each, group in groupby(rows, key=lambda row: row["kind"]):
-            lines += [(each, "", "", ""), *(_line(row, f" {row['name']}") for row in group)]
+            lines += [(each, "", "", ""), *(_line(row, indent=" ") for row in group)]
         console.print_table(("name", "package", "location", "status"), lines, fold=fold)
     else:
-        lines = [(row["kind"], *_line(row, row["name"])) for row in rows]
+        lines = [(row["kind"], *_line(row)) for row in rows]
         console.print_table(("kind", "name", "package", "location", "status"), lines, fold=fold)
 
 
-def _line(row: dict[str, str], name: str) -> tuple[str, ...]:
-    return name, f"{row['package']} {row['version']}", row["location"], row["status"]
+def _line(row: dict[str, str], *, indent: str = "") -> tuple[str, ...]:
+    name = f"{row['name']} ({row['level']})" if row["level"] else row["name"]
+    return indent + name, f"{row['package']} {row['version']}", row["location"], row["status"]
 
 
 @app.command()
@@ -73,7 +74,8 @@ def show(
         }
         console.print_json("gazekit.component/1", facts | said)
         return
-    console.stdout().print(f"{kind} {name}: {component.value.__name__}", style="bold", markup=False)
+    at = f' of {component.level} (fusion.{component.level}.use = "{name}")' if component.level else ""
+    console.stdout().print(f"{kind} {name}{at}: {component.value.__name__}", style="bold", markup=False)
     lines = [f"from {component.provenance}, {component.location}", component.file, "", component.signature]
     lines += [f"  {option}" for option in options_of(component.value)]
     console.print_text("\n".join([*lines, "", component.documentation]))

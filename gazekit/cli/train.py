@@ -33,10 +33,14 @@ def train(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="PRESET", help="Preset to train: a name (gazekit presets list) or a TOML file."
+            metavar="PRESET",
+            help="Preset to train: a name (gazekit presets list) or a TOML file.",
+            autocompletion=console.preset_names,
         ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="The same, as an option.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="The same, as an option.", autocompletion=console.preset_names)
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(

@@ -11,8 +11,11 @@ from gazekit.preset import Preset
 from gazekit.training.loop import State
 
 _SLOW_SECONDS = 300
+_BAR = 20
+_LOSSES = len("loss 00.000  val AUC 0.000, best 0.000")
+_TIMES = len(" 0:00:00 left 0:00:00 ")
 _TIMED_STEPS = {"cpu": (1, 6), "cuda": (20, 60)}
-"""The first steps set everything up and tell nothing; how many are timed behind them."""
+"""The first steps set everything up and tell nothing; how many are timed after them."""
 
 
 class TrainingProgress:
@@ -23,10 +26,12 @@ class TrainingProgress:
         self.device = device
         self.epochs = preset.training.epochs
         self.terminal = console.stderr().is_terminal
-        self.wide = console.stderr().width >= 120
+        self.columns = console.stderr().width - len(f"epoch {self.epochs}/{self.epochs}") - _TIMES
+        bars = [BarColumn(_BAR)] if self.columns >= _BAR + _LOSSES else []
+        self.columns -= sum(_BAR + 1 for _ in bars)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
-            BarColumn(20),
+            *bars,
             TextColumn("{task.fields[losses]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -53,10 +58,12 @@ class TrainingProgress:
         """Show the losses of the epoch so far and the AUC; say once how long a slow run will take."""
         total = batches * self.epochs
         means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
-        shown = means if self.wide else {"loss": means.get("loss", 0.0)}
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-        if state.auc is not None:
-            losses += f"  val AUC {state.auc:.3f}, best {state.best_auc:.3f}"
+        validation = (
+            "" if state.auc is None else f"  val AUC {state.auc:.3f}, best {max(state.best_auc, 0):.3f}"
+        )
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items()) + validation
+        if self.terminal and len(losses) > self.columns:
+            losses = f"loss {means.get('loss', 0.0):.3f}{validation}"
         validated = state.batch == 0
         epoch = state.epoch if validated else state.epoch + 1
         self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)
