@@ -1,6 +1,10 @@
 """The folder data set: tables as people write them, and every way to get one wrong."""
 
+import re
+from unicodedata import normalize
+
 import numpy as np
+import openpyxl
 import pytest
 from gazekit_datasets.folder import Folder
 from PIL import Image
@@ -57,10 +61,151 @@ def test_a_quoted_name_may_hold_the_other_separator(tmp_path):
 def test_other_columns_are_no_views(tmp_path):
     text = "exam_id,patient_id,age,label,cc,notes,raw\na,p,57,1,,none,scan\nb,q,61,0,b.png,,scan\n"
     (tmp_path / "scan").write_bytes(b"a DICOM file without a suffix")
-    first, second = Folder().exams(table(tmp_path, text))
+    age, notes, first, second = Folder().exams(table(tmp_path, text))
     assert (set(first.images), set(second.images)) == ({"raw"}, {"cc", "raw"})
-    (chosen, _) = Folder(views=("raw",)).exams(tmp_path)
+    assert (age.kind, age.about) == ("note", "age") and "2 of 2 cells name neither an image" in age.what
+    assert (notes.kind, notes.about) == ("dropped", "notes") and "no cell says anything" in notes.what
+    *left_out, chosen, _ = Folder(views=("raw",)).exams(tmp_path)
     assert set(chosen.images) == {"raw"}
+    assert [each.about for each in left_out] == ["age", "cc", "notes"]
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "NaN", "None", "none", "-", "", "n/a", "#N/A", "<NA>", "NULL"])
+def test_words_for_nothing_mean_an_empty_cell_in_every_column(tmp_path, word):
+    text = (
+        "exam_id,patient_id,label,laterality,dataset,cc,mlo,cc_mask\n"
+        f"a,p,1,{word},{word},{word},a.png,{word}\nb,q,0,L,north,b.png,b2.png,m.png\n"
+    )
+    first, second = Folder().exams(table(tmp_path, text))
+    assert first.images == {"mlo": tmp_path / "a.png"}
+    assert (first.masks, dict(first.laterality), first.dataset) == ({}, {}, "")
+    assert second.images == {"cc": tmp_path / "b.png", "mlo": tmp_path / "b2.png"}
+    for name, row in {"exam_id": f"{word},p,1", "patient_id": f"a,{word},1", "label": f"a,p,{word}"}.items():
+        said = "is empty" if not word else f"is '{word}', which means missing"
+        with pytest.raises(DataError, match=f"row 2: {name} {re.escape(said)}"):
+            list(Folder().exams(table(tmp_path, f"exam_id,patient_id,label,cc\n{row},a.png\n")))
+
+
+def test_a_view_whose_first_rows_do_not_say_so_stays_a_view(tmp_path):
+    """Half of the cells decide, wherever they stand."""
+    cells = ["NA", '"b_cc"', "c_cc.PNG", "d_cc.png"]
+    rows = [f"e{i},p{i},{i % 2},{cell},x{i}.png" for i, cell in enumerate(cells)]
+    *findings, first, second, third, _ = Folder().exams(
+        table(tmp_path, "exam_id,patient_id,label,cc,mlo\n" + "\n".join(rows) + "\n")
+    )
+    assert set(first.images) == {"mlo"}
+    assert second.images["cc"] == tmp_path / "b_cc"
+    assert third.images["cc"] == tmp_path / "c_cc.PNG"
+    assert findings == []
+
+
+def test_a_column_with_few_images_is_named_with_the_reason(tmp_path):
+    rows = [f"e{i},p{i},{i % 2},x{i}.png,{'x0.png' if i == 3 else 'fine'}" for i in range(4)]
+    notes, *exams = Folder().exams(table(tmp_path, "exam_id,patient_id,label,cc,notes\n" + "\n".join(rows)))
+    assert (notes.kind, notes.about) == ("dropped", "notes")
+    assert "3 of 4 cells name neither an image" in notes.what and "the first 'fine'" in notes.what
+    assert all(set(exam.images) == {"cc"} for exam in exams)
+
+
+def test_columns_are_known_in_any_case_and_a_word_says_so(tmp_path):
+    text = "Exam_Id,Patient ID,LABEL,cc,CC_Gaze,CC_mask\na,p,1,a.png,g.csv,m.png\nb,q,0,b.png,,\n"
+    *notes, first, _ = Folder().exams(table(tmp_path, text))
+    assert (first.exam_id, first.patient_id, first.label) == ("a", "p", "1")
+    assert first.gaze == {"cc": tmp_path / "g.csv"} and first.masks == {"cc": (MaskFile(tmp_path / "m.png"),)}
+    assert [(each.about, each.what) for each in notes] == [
+        ("Exam_Id", "column read as exam_id"),
+        ("Patient ID", "column read as patient_id"),
+        ("LABEL", "column read as label"),
+    ]
+    with pytest.raises(DataError, match="columns Exam_ID and exam id both stand for exam_id"):
+        list(Folder().exams(table(tmp_path, "Exam_ID,exam id,patient_id,label,cc\na,a,p,1,a.png\n")))
+
+
+def test_a_first_line_that_names_the_separator_is_no_header(tmp_path):
+    expected = list(Folder().exams(table(tmp_path, GOOD + ROWS)))
+    for first in ("sep=;", '"sep=;"', "SEP=;"):
+        text = first + "\n" + (GOOD + ROWS).replace(",", ";")
+        assert list(Folder().exams(table(tmp_path, text))) == expected
+    with pytest.raises(DataError, match="row 4: split is 'dev'"):
+        list(Folder().exams(table(tmp_path, "sep=,\n" + GOOD + ROWS.replace("test", "dev"))))
+
+
+def test_a_workbook_says_the_same_as_text(tmp_path):
+    expected = list(Folder().exams(table(tmp_path, GOOD + ROWS)))
+    book = openpyxl.Workbook()
+    for line in (GOOD + ROWS).splitlines():
+        book.active.append([int(cell) if cell.isdecimal() else cell for cell in line.split(",")])
+    book.save(tmp_path / "exams.xlsx")
+    beside, *again = Folder().exams(tmp_path)
+    assert (beside.kind, beside.about) == ("dropped", "exams.xlsx") and again == expected
+    (tmp_path / "exams.csv").unlink()
+    assert list(Folder().exams(tmp_path)) == expected
+
+
+def test_files_are_found_though_case_and_accents_differ_on_the_disk(tmp_path):
+    composed, decomposed = (normalize(form, "Früh/Å_cc") for form in ("NFC", "NFD"))
+    folder = tmp_path / decomposed.split("/")[0]
+    folder.mkdir()
+    (folder / f"{decomposed.split('/')[1]}.PNG").touch()
+    for name in ("x.png", "X.png"):
+        (tmp_path / name).touch()
+    text = f"exam_id,patient_id,label,cc\na,p,1,{composed}.png\nb,q,0,x.PNG\nc,q,0,x.png\n"
+    first, second, third, note = Folder().exams(table(tmp_path, text))
+    assert first.images["cc"] == tmp_path / f"{decomposed}.PNG" and first.images["cc"].is_file()
+    assert second.images["cc"] == tmp_path / "x.PNG"  # two could be meant: neither is taken
+    assert third.images["cc"] == tmp_path / "x.png"
+    assert (note.kind, note.about) == ("note", "1 × .png")
+
+
+def test_accents_do_not_make_two_patients_of_one(tmp_path):
+    names = [normalize(form, "Müller") for form in ("NFC", "NFD")]
+    rows = "".join(f"e{i},{name},{i},{i}.png\n" for i, name in enumerate(names))
+    assert (
+        len({e.patient_id for e in Folder().exams(table(tmp_path, "exam_id,patient_id,label,cc\n" + rows))})
+        == 1
+    )
+
+
+def test_words_for_the_parts_of_a_split_are_known(tmp_path):
+    words = ["Train", "training", "VALIDATION", "valid", "Testing", "test"]
+    rows = "".join(f"e{i},p{i},{i % 2},{word},{i}.png\n" for i, word in enumerate(words))
+    exams = Folder().exams(table(tmp_path, "exam_id,patient_id,label,split,cc\n" + rows))
+    assert [exam.split for exam in exams] == ["train", "train", "val", "val", "test", "test"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ("exam_id,patient,label", "if patient is meant, rename it patient_id$"),
+        (
+            "id,patientid,diagnosis",
+            "if id is meant, rename it exam_id; if diagnosis is meant, rename it label$",
+        ),
+        ("exam_id,label,age", "if each exam is another patient, copy exam_id"),
+        ("exam_id,patient_id,labell", "if labell is meant, rename it label$"),
+        ("e1,p1,benign", "expected a first row that names exam_id, patient_id, label$"),
+    ],
+)
+def test_a_missing_column_is_advised_on_and_not_as_an_eye_trackers(tmp_path, columns, expected):
+    with pytest.raises(DataError, match=expected) as caught:
+        list(Folder().exams(table(tmp_path, f"{columns},cc\na,p,1,a.png\n")))
+    assert "exporter" not in str(caught.value)
+
+
+def test_where_no_table_is_the_next_step_is_named(tmp_path):
+    def told(root):
+        with pytest.raises(DataError, match=r"exams\.csv: there is no such file") as caught:
+            list(Folder().exams(root))
+        return str(caught.value)
+
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    table(sub, GOOD + ROWS)
+    assert told(tmp_path).endswith(f"there is one in {sub}: give that folder")
+    (tmp_path / "cases.csv").touch()
+    assert told(tmp_path).endswith("if cases.csv is that table, rename it exams.csv")
+    (tmp_path / "cases.xls").touch()
+    assert told(tmp_path).endswith("save cases.xls as exams.xlsx or as exams.csv")
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.data_source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze_options import (
     GazeFormat,
     NamesTable,
-    options_of,
     read_recordings,
     reader_lookup,
     readers_and_settings,
+    some,
 )
 from gazekit.cli.split import split
 from gazekit.cli.validate import Crop, Window, validate
@@ -55,10 +56,8 @@ def prepare(
             help="Option of the gaze format, or fixations.NAME of the fixation detection; may be repeated.",
         ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
-    ] = None,
+    overrides: SourceOptions = None,
+    allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     on_bad_exam: Annotated[
         Literal["skip", "error"], typer.Option(help="skip lists it in rejects.csv, error stops.")
@@ -80,11 +79,12 @@ def prepare(
     """
     from gazekit.data.prepare import prepare as prepare_data
 
+    kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings)
     recordings = None if gaze is None else read_recordings(gaze, readers, names)
     with console.progress("preparing") as report:
         summary = prepare_data(
-            console.registry().create("dataset", dataset, **options_of(overrides)),
+            kind,
             source,
             out,
             views=[view.strip() for view in views.split(",") if view.strip()] if views else None,
@@ -99,9 +99,12 @@ def prepare(
             recordings=recordings,
             fixations=detection,
             image_names=image_names,
+            positive=positive,
+            allow_outside=allow_outside or (),
             overwrite=overwrite,
             progress=report,
             note=console.note,
+            warn=console.warn,
         )
     _print(summary, recordings=None if recordings is None else len(recordings))
 
@@ -118,8 +121,6 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _print(summary: "Summary", *, recordings: int | None) -> None:
-    from collections import Counter
-
     rows = [("exams", summary.exams)]
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
@@ -135,8 +136,11 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
     console.print_table(("", "number"), rows, title=str(summary.root))
     if summary.work is not None:
         console.note(f"read {summary.work}")
-    for what, number in Counter((each.kind, each.what) for each in summary.findings).items():
-        console.note(f"{number} × {': '.join(what)}")
+    about: dict[tuple[str, str], list[str]] = {}
+    for each in summary.findings:
+        about.setdefault((each.kind, each.what), []).append(each.about)
+    for (sort, what), names in about.items():
+        console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them"

@@ -144,11 +144,20 @@ def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[
     return recordings if names is None else named_by(recordings, read_names(names))
 
 
-def exams_of(dataset: str, source: Path, items: Sequence[str] | None) -> "list[Exam]":
-    """The exams of a raw data set. Raises: DataError, ConfigurationError."""
+def exams_of(
+    dataset: str, source: Path, items: Sequence[str] | None, allow_outside: Sequence[Path] = ()
+) -> "list[Exam]":
+    """The exams of a raw data set, without those whose files lie outside it. Raises: DataError, ConfigurationError."""
+    from gazekit.cli.data_source import data_source
+    from gazekit.data.outside import check_inside, outside
     from gazekit.data.preparation_source import list_exams
 
-    return list_exams(console.registry().create("dataset", dataset, **options_of(items)), source)[0]
+    exams, _ = list_exams(data_source(dataset, items)[0], source)
+    refused, told = check_inside(exams, source, allow_outside)
+    if not refused:
+        return exams
+    console.warn(told)
+    return [exam for exam in exams if not any(outside(exam, source, allow_outside))]
 
 
 def some(names: Iterable[object], most: int = 3) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.data_source import AllowOutside
 from gazekit.cli.gaze_joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze_options import (
     AsJson,
@@ -60,6 +61,7 @@ def validate(
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
+    allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +83,7 @@ def validate(
     if not found:
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
     found = name_recordings(found, names)
-    exams = exams_of(dataset, source, dataset_settings) if dataset and source else []
+    exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
     joined = join(found, exams) if dataset else None
     results = check_all(
         found,

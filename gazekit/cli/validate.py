@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.gaze_options import options_of, reader_lookup, readers_and_settings
+from gazekit.cli.data_source import AllowOutside, SourceOptions, data_source
+from gazekit.cli.gaze_options import reader_lookup, readers_and_settings
 
 if TYPE_CHECKING:
     from gazekit.data.validation import Part, Validation
@@ -27,10 +28,8 @@ _NAMED = 3
 def validate(
     dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
-    ] = None,
+    overrides: SourceOptions = None,
+    allow_outside: AllowOutside = None,
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Do not read the images, masks and gaze.")
     ] = False,
@@ -49,16 +48,19 @@ def validate(
 
     from gazekit.data.validation import validate as validate_data
 
+    kind, positive = data_source(dataset, overrides)
     readers, _ = readers_and_settings("auto", None)
     with console.progress("reading images") as report:
         validation = validate_data(
-            console.registry().create("dataset", dataset, **options_of(overrides)),
+            kind,
             source,
             read_images=not tables_only,
             crop=crop,
             window=window,
             jobs=jobs,
             gaze_reader=reader_lookup(readers),
+            positive=positive,
+            allow_outside=allow_outside or (),
             progress=report,
         )
     if as_json:
@@ -70,12 +72,18 @@ def validate(
 
 
 def _print(validation: "Validation", title: str) -> None:
+    from gazekit.data.labels import describe
+
     columns = {"all": validation.whole, **validation.parts}
     console.print_table(("", *columns), _counts(columns), title=title)
     console.print_table(("", "number"), _files(validation))
     found = [*_noticed(validation), *_faults(validation)]
     if found:
         console.print_table(("", "number", "what, and the first of them"), found)
+    if validation.whole.classes:
+        console.note(describe(tuple(validation.whole.classes)))
+    for doubt in validation.doubts:
+        console.warn(doubt)
     if validation.two_sided:
         who = _first(validation.two_sided, 5)
         console.warn(

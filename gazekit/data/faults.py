@@ -46,6 +46,7 @@ def find_faults(
     *,
     crop: Crop = "breast",
     window: str = FIRST,
+    allow_outside: Sequence[Path] = (),
 ) -> Faults:
     """Read every image that is there, with its masks and gaze, as a preparation does.
 
@@ -54,7 +55,7 @@ def find_faults(
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         progress: called with (images done, images).
-        crop, window: as of the preparation.
+        crop, window, allow_outside: as of the preparation.
     """
     views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
     images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
@@ -63,7 +64,7 @@ def find_faults(
     unusable: list[tuple[str, str, str]] = []
     owners: dict[str, list[str]] = defaultdict(list)
     settings = PreparationSettings(views, _SIZE, crop, window=window)
-    tasks = _tasks(images, root, settings, gaze_reader)
+    tasks = _tasks(images, root, settings, gaze_reader, allow_outside)
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
             if isinstance(result, Reject):
@@ -80,6 +81,7 @@ def _tasks(
     root: Path,
     settings: PreparationSettings,
     gaze_reader: "Callable[[str], GazeReader] | None",
+    allow_outside: Sequence[Path],
 ) -> Iterator[Task | Reject]:
     for view, of_view in groupby(images, key=lambda image: image[1]):
         alone = [
@@ -91,7 +93,7 @@ def _tasks(
             )
             for exam, _ in of_view
         ]
-        yield from tasks_of(alone, root, replace(settings, views=(view,)), gaze_reader, None)
+        yield from tasks_of(alone, root, replace(settings, views=(view,)), gaze_reader, None, allow_outside)
 
 
 def _only(values: Mapping[str, T], view: str) -> dict[str, T]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.exam_preparation import Reject, Task
+from gazekit.data.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.data.lesions import MaskFile
+from gazekit.data.outside import outside
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.join import Joined, join
@@ -24,9 +26,14 @@ Recordings = tuple[Recording, ...]
 
 
 def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
-    """All exams of a source and what it noticed. Raises: DataError when there is no exam or an id comes twice."""
+    """All exams of a source, their labels spelled alike, and what was noticed.
+
+    Raises:
+        DataError: no such folder, no exam, or an id that comes twice.
+    """
     if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; expected the files of a data set")
+        told = f"is a file; give its folder, {root.parent}" if root.exists() else "there is no such folder"
+        raise DataError(f"{root}: {told}; expected the folder of a data set")
     exams: list[Exam] = []
     findings: list[Finding] = []
     for each in source.exams(root):
@@ -47,29 +54,28 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
         raise DataError(
             f"{root}: {len(given)} of {len(exams)} exams name a split (such as {given[0]}); expected all or none"
         )
-    return exams, findings
+    exams, respelled = spell_alike(exams, source.classes)
+    return exams, [*findings, *respelled]
 
 
-def classes_of(source: "DataSource", exams: Sequence[Exam]) -> tuple[str, ...]:
+def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None = None) -> tuple[str, ...]:
     """The source's classes, else the labels found, in numeric order if they are numbers.
+
+    Args:
+        source, exams: see :func:`list_exams`.
+        positive: the class that comes last of two; None leaves the order.
 
     Raises:
         DataError: a label outside the classes, or fewer than two classes.
+        ConfigurationError: no such positive class, or more than two classes.
     """
-    if source.classes is None:
-        found = {exam.label for exam in exams}
-        numeric = all(label.isdecimal() for label in found)
-        classes = tuple(sorted(found, key=int) if numeric else sorted(found))
-    else:
-        classes = tuple(source.classes)
+    found = in_order(exam.label for exam in exams)
+    classes = found if source.classes is None else tuple(source.classes)
     if len(classes) < 2:
         raise DataError(f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two")
     for exam in exams:
-        if exam.label not in classes:
-            raise DataError(
-                f"exam {exam.exam_id}: label '{exam.label}' is none of the classes {', '.join(classes)}"
-            )
-    return classes
+        check_label(exam.label, classes, f"exam {exam.exam_id}")
+    return classes if positive is None else with_positive(classes, positive)
 
 
 def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
@@ -129,8 +135,12 @@ def tasks_of(
     settings: PreparationSettings,
     gaze_reader: "Callable[[str], GazeReader] | None",
     joined: Joined | None,
+    allow_outside: Sequence[Path] = (),
 ) -> Iterator[Task | Reject]:
-    """A task per exam with its recordings read, or its reject; gaze files that exams share are read once."""
+    """A task per exam with its recordings read, or its reject; gaze files that exams share are read once.
+
+    Files outside ``root`` are refused unless they are below a folder of ``allow_outside``.
+    """
 
     @lru_cache(maxsize=8)
     def read(name: str, path: Path) -> Recordings:
@@ -144,7 +154,7 @@ def tasks_of(
 
     for exam in exams:
         try:
-            _check_files(exam, root, settings.views)
+            _check_files(exam, root, settings.views, allow_outside)
             views = [view for view in settings.views if view in exam.images]
             if joined is None:
                 recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
@@ -163,19 +173,18 @@ def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam
     return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
 
 
-def _check_files(exam: Exam, root: Path, views: Sequence[str]) -> None:
+def _check_files(exam: Exam, root: Path, views: Sequence[str], allow_outside: Sequence[Path]) -> None:
     missing = [view for view in views if view not in exam.images]
     if missing:
         there = ", ".join(exam.images) or "none"
         raise DataError(
             f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
         )
-    masks = [path for _, path in _mask_files(exam)]
-    for path in (*exam.images.values(), *exam.gaze.values(), *masks):
-        if Path(os.path.relpath(path, root)).parts[0] == os.pardir:
-            raise DataError(
-                f"the path of {path.name} leads out of the data set; expected one below its folder"
-            )
+    for path in outside(exam, root, allow_outside):
+        raise DataError(
+            f"the path of {path.name} leads out of the data set; expected one below its folder, or below a folder "
+            "allowed with --allow-outside"
+        )
 
 
 def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -> Recordings:

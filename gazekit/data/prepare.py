@@ -18,8 +18,10 @@ from gazekit.data.index import (
     write_tables,
 )
 from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
+from gazekit.data.labels import describe, doubts
 from gazekit.data.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.data.nameless import files_of, without_names
+from gazekit.data.outside import check_inside
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
 from gazekit.data.preparation_source import (
@@ -42,6 +44,8 @@ from gazekit.gaze.recording import Recording
 if TYPE_CHECKING:
     from gazekit.interfaces import DataSource, GazeReader
 
+OUTSIDE = "exams_outside"
+"""Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
 _OURS = (MANIFEST, NAME, INDEX, FINDINGS, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
 
 
@@ -62,9 +66,12 @@ def prepare(
     recordings: Sequence[Recording] | None = None,
     fixations: FixationSettings | None = None,
     image_names: bool = False,
+    positive: str | None = None,
+    allow_outside: Sequence[Path] = (),
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Summary:
     """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
 
@@ -83,21 +90,35 @@ def prepare(
         recordings: joined by exam and view or by image name, in place of the exams' own.
         image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
             ``rejects.csv``; otherwise only exams, patients and views are named.
+        positive: which of two classes is the positive one; None takes the source's order.
+        allow_outside: folders outside ``root`` below which the source may name files too.
         overwrite: discard another preparation in ``out``.
         progress: called with (exams done, exams).
-        note: told, before anything is read, what it will take.
+        note: told, before anything is read, which classes there are and what it will take.
+        warn: told, before anything is read, what looks like a mistake in the classes and which exams are left out.
 
     Raises: DataError (no usable exam, no gaze matched, one class, another preparation), ConfigurationError,
     StorageError.
     """
     root, out = Path(root), Path(out)
     exams, findings = list_exams(source, root)
+    classes = classes_of(source, exams, positive)
+    if note is not None:
+        note(describe(classes))
+    refused, told = check_inside(exams, root, allow_outside)
+    labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
+    if warn is not None:
+        for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
+            if line:
+                warn(line)
     chosen = tuple(views or views_of(exams))
     settings = PreparationSettings(
         chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()
     )
-    header = _header(source, exams, settings, fingerprint(exams, recordings, root))
+    header = settings.to_json()
+    header |= {"classes": list(classes), "source": fingerprint(exams, recordings, root)}
     header |= {NAMED: True} if image_names else {}
+    header |= {OUTSIDE: refused} if refused else {}
     _claim(out, overwrite=overwrite)
     if _is_finished(out, header):
         return summarise(out)
@@ -109,7 +130,7 @@ def prepare(
         if note is not None:
             note(str(needed))
         start = perf_counter()
-        tasks = tasks_of(rest, root, settings, gaze_reader, joined)
+        tasks = tasks_of(rest, root, settings, gaze_reader, joined, allow_outside)
         with closing(prepare_all(tasks, workers)) as results:
             named = results if image_names else _without_names(results, rest, root)
             _record(journal, named, len(exams), on_bad_exam, progress)
@@ -117,12 +138,6 @@ def prepare(
     write_findings(out, findings)
     _finish(out, header, journal, exams, joined)
     return summarise(out, work)
-
-
-def _header(
-    source: "DataSource", exams: Sequence[Exam], settings: PreparationSettings, files: str
-) -> dict[str, Any]:
-    return settings.to_json() | {"classes": list(classes_of(source, exams)), "source": files}
 
 
 def _is_finished(out: Path, header: dict[str, Any]) -> bool:

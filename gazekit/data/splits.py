@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.data.index import read_table, write_table
+from gazekit.data.index import write_table
 from gazekit.data.leaks import Leak, find_leak
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.strata import Group, strata
+from gazekit.data.strata import Group, spread, strata
+from gazekit.data.table import open_table
 from gazekit.errors import ConfigurationError, DataError
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("exam_id", "patient_id", "label", "split")
+_OTHER_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 Split = dict[str, str]
 """exam_id → ``"train"``, ``"val"`` or ``"test"``."""
 
@@ -30,7 +32,8 @@ def make_split(
 ) -> Split:
     """Split a data set by patient, stratified by label and data set; a split that the source gives is respected.
 
-    A patient's label is the greatest over its exams; patients that share an identical image count as one.
+    A patient's label is the greatest over its exams; patients that share an identical image count as one. Where a part
+    would lack a class that patients have beside a greater one, patients are exchanged between the parts.
     Where the source gives a split without a validation part, that is carved from its training part.
 
     Args:
@@ -54,16 +57,22 @@ def make_split(
             training = [i for i, part in enumerate(dataset.split) if part == "train"]
             split |= _carve_validation(dataset, training, val, seed)
     else:
-        rest: list[int] = []
-        split = {}
-        for groups in strata(dataset, range(len(dataset)), seed, least=1 + (test > 0) + (val > 0)):
-            number = _share(len(groups), test, kept=1 + (val > 0))
-            split |= _assign(dataset, groups[:number], "test")
-            rest += [exam for group in groups[number:] for exam in group]
+        dealt = strata(dataset, range(len(dataset)), seed, least=1 + (test > 0) + (val > 0))
+        needs = {"test": int(test > 0), "train": 1 + (val > 0)}
+        parts = _divide(dealt, test, "test", kept=1 + (val > 0))
+        spread(dataset.labels, dealt, parts, needs)
+        split = _exams_of(dataset, parts)
+        rest = [exam for group, part in parts.items() if part == "train" for exam in group]
         split |= _carve_validation(dataset, rest, val, seed)
     split = {exam_id: split[exam_id] for exam_id in dataset.exam_ids}
     check_split(dataset, split, allow_leak=allow_leak and not anew)
     return split
+
+
+def part_named(word: str) -> str | None:
+    """The part that a word of a table stands for, case aside (``Training`` → ``train``); None for any other word."""
+    part = _OTHER_NAMES.get(word.strip().lower(), word.strip().lower())
+    return part if part in PARTS else None
 
 
 def k_folds(
@@ -84,7 +93,8 @@ def k_folds(
     """
     if folds < 2:
         raise ConfigurationError(f"split: {folds} folds; expected at least 2")
-    fold_of = _deal(dataset, range(len(dataset)), folds, seed, least=max(folds, 2 + (val > 0)), repeat=repeat)
+    each = 2 if folds == 2 and val > 0 else 1  # one fold has to do for both training and validation
+    fold_of = _deal(dataset, range(len(dataset)), folds, seed, each=each, repeat=repeat)
     splits = []
     for fold in range(folds):
         rest = np.flatnonzero(fold_of != fold).tolist()
@@ -113,7 +123,7 @@ def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, 
         raise ConfigurationError(f"split: {folds} folds; expected at least 2")
     check_split(dataset, outer)
     rest = [exam for exam, exam_id in enumerate(dataset.exam_ids) if outer[exam_id] != "test"]
-    fold_of = _deal(dataset, rest, folds, seed, least=folds)
+    fold_of = _deal(dataset, rest, folds, seed)
     splits = []
     for fold in range(folds):
         split = dict.fromkeys(dataset.exam_ids, "test")
@@ -133,10 +143,13 @@ def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_lea
     missing = [exam_id for exam_id in dataset.exam_ids if exam_id not in split]
     unknown = sorted(set(split) - set(dataset.exam_ids))
     if missing or unknown:
-        wrong = f"lacks exam {missing[0]}" if missing else f"names exam {unknown[0]}, which the data have not"
+        wrong = (
+            f"lacks exam {missing[0]}" if missing else f"names exam {unknown[0]}, which the data do not have"
+        )
         number = len(missing) + len(unknown)
         raise DataError(
-            f"the split {wrong} ({number} such); expected exactly the {len(dataset)} exams of the data"
+            f"the split {wrong} ({number} such); expected exactly the {len(dataset)} exams of {dataset.root}; make one "
+            "with gazekit data split"
         )
     classes: dict[str, set[int]] = defaultdict(set)
     for exam_id, label in zip(dataset.exam_ids, dataset.labels, strict=True):
@@ -168,12 +181,27 @@ def write_split(path: Path, dataset: PreparedDataset, split: Mapping[str, str]) 
 
 
 def read_split(path: Path) -> Split:
-    """Read what :func:`write_split` wrote. Raises: DataError when it is damaged or an exam comes twice."""
+    """Read what :func:`write_split` wrote, or a table by hand. Raises: DataError when it is damaged or wrong."""
+    if not path.is_file():
+        told = "is a folder" if path.is_dir() else "there is no such file"
+        name = (
+            f"; to choose the part to evaluate: gazekit evaluate RUN --split {path}"
+            if str(path) in PARTS
+            else ""
+        )
+        raise DataError(
+            f"{path}: {told}; expected a table of exam_id, split, as gazekit data split writes it{name}"
+        )
     split: Split = {}
-    for number, row in enumerate(read_table(path, ("exam_id", "split")), start=2):
-        if row["exam_id"] in split:
-            raise DataError(f"{path}: row {number}: exam {row['exam_id']} comes again; expected it once")
-        split[row["exam_id"]] = row["split"]
+    for row in open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table").rows():
+        exam_id, part = row.word("exam_id"), part_named(row["split"])
+        if exam_id in split:
+            raise DataError(f"{row.where}: exam {exam_id} comes again; expected it once")
+        if part is None:
+            raise DataError(
+                f"{row.where}: the split puts exam {exam_id} in {row['split'][:40]!r}; expected {', '.join(PARTS)}"
+            )
+        split[exam_id] = part
     return split
 
 
@@ -183,31 +211,39 @@ def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) ->
 
 
 def _deal(
-    dataset: PreparedDataset, exams: Sequence[int], folds: int, seed: int, *, least: int, repeat: int = 0
+    dataset: PreparedDataset, exams: Sequence[int], folds: int, seed: int, *, each: int = 1, repeat: int = 0
 ) -> NDArray[np.int64]:
-    """The fold of each exam of the data set, ``[N]``; 0 for those that are not dealt."""
+    """The fold of each exam of the data set, ``[N]``; 0 for those that are not dealt.
+
+    Every fold gets ``each`` patients of every class or more.
+    """
+    dealt = strata(dataset, exams, seed, least=each * folds, repeat=repeat)
+    every = [group for groups in dealt for group in groups]
+    # goes on over the classes, so that no fold gets every remainder
+    parts = {group: number % folds for number, group in enumerate(every)}
+    spread(dataset.labels, dealt, parts, dict.fromkeys(range(folds), each))
     fold_of = np.zeros(len(dataset), dtype=np.int64)
-    dealt = 0
-    for groups in strata(dataset, exams, seed, least=least, repeat=repeat):
-        for group in groups:
-            fold_of[list(group)] = dealt % folds
-            dealt += 1  # goes on over the classes, so that no fold gets every remainder
+    for group, fold in parts.items():
+        fold_of[list(group)] = fold
     return fold_of
 
 
 def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:
     """Divide training exams into training and validation."""
-    split: Split = {}
-    for groups in strata(dataset, training, seed, least=1 + (val > 0)):
-        number = _share(len(groups), val, kept=1)
-        split |= _assign(dataset, groups[:number], "val") | _assign(dataset, groups[number:], "train")
-    return split
+    dealt = strata(dataset, training, seed, least=1 + (val > 0))
+    parts = _divide(dealt, val, "val", kept=1)
+    spread(dataset.labels, dealt, parts, {"val": int(val > 0), "train": 1})
+    return _exams_of(dataset, parts)
 
 
-def _share(groups: int, fraction: float, *, kept: int) -> int:
-    """A fraction of the groups: one at least, unless it is 0, and not the last ones that others need."""
-    return min(max(round(fraction * groups), 1), groups - kept) if fraction > 0 else 0
+def _divide(dealt: Sequence[Sequence[Group]], fraction: float, part: str, *, kept: int) -> dict[Group, str]:
+    """Put a fraction of each stratum's groups in a part (one at least, unless it is 0) and the others in ``train``."""
+    parts: dict[Group, str] = {}
+    for groups in dealt:
+        number = min(max(round(fraction * len(groups)), 1), len(groups) - kept) if fraction > 0 else 0
+        parts |= {group: part if place < number else "train" for place, group in enumerate(groups)}
+    return parts
 
 
-def _assign(dataset: PreparedDataset, groups: Sequence[Group], part: str) -> Split:
-    return {dataset.exam_ids[exam]: part for group in groups for exam in group}
+def _exams_of(dataset: PreparedDataset, parts: Mapping[Group, str]) -> Split:
+    return {dataset.exam_ids[exam]: part for group, part in parts.items() for exam in group}

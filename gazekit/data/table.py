@@ -1,12 +1,15 @@
 """Text tables as instruments, spreadsheets and hospitals write them: row by row, in bounded memory.
 
 The encoding (UTF-8 or UTF-16 with or without a mark, else Windows-1252), the separator (tab, semicolon or comma) and
-decimal commas are found from the file; whatever cannot be read is an error that names file and row.
+decimal commas are found from the file, the separator also from a first line ``sep=;`` as Excel writes it; whatever
+cannot be read is an error that names file and row.
 """
 
 import codecs
 import csv
+import difflib
 import math
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +22,19 @@ if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 SEPARATORS = ("\t", ";", ",")
+_SEPARATOR_NAMES = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
 _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_LOST = ("", "nan", "na", "null", ".", "-nan")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_MISSING = frozenset(
+    ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
+)
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty or holds one of the words for that (``NA``, ``nan``, ``None``, ``-`` …), case aside."""
+    return cell.strip().lower() in _MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +65,9 @@ class Row:
         return word
 
     def number(self, column: str, *, may_be_lost: bool = False) -> float:
-        """A finite number; NaN where it may be lost and the cell is empty, NaN, NA or a point. Raises: DataError."""
+        """A finite number; NaN where it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
         cell = self[column]
-        if may_be_lost and cell.lower() in _LOST:
+        if may_be_lost and is_missing(cell):
             return math.nan
         try:
             number = float(cell.replace(",", ".") if self.decimal_comma else cell)
@@ -75,42 +87,48 @@ class Table:
         path: the file.
         columns: names without blanks around them, in order.
         encoding, separator: as found.
+        above: lines above the names of the columns.
     """
 
     path: Path
     columns: tuple[str, ...]
     encoding: str
     separator: str
+    above: int = 0
 
     def rows(self) -> Generator[Row, None, None]:
         """The rows below the header, empty ones left out. Raises: DataError with file and row."""
         positions = {name: position for position, name in enumerate(self.columns)}
         decimal_comma = self.separator != ","
         with self.path.open(encoding=self.encoding, newline="") as file:
-            reader = _reader(_lines(file, self.path), self.separator)
+            lines = _lines(file, self.path)
+            for _ in range(self.above):
+                next(lines, None)
+            reader = _reader(lines, self.separator)
             try:
                 next(reader, None)
                 for cells in reader:
                     if not any(cells):
                         continue
-                    where = f"{self.path} row {reader.line_num}"
+                    where = f"{self.path} row {self.above + reader.line_num}"
                     if len(cells) != len(self.columns):
                         raise DataError(
-                            f"{where}: {len(cells)} cells; expected {len(self.columns)} like the first row"
+                            f"{where}: {len(cells)} cells; expected {len(self.columns)} like the first row; a cell "
+                            f"that holds {_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
                         )
                     yield Row(where, cells, positions, decimal_comma)
             except (csv.Error, UnicodeError) as error:
-                raise DataError(
-                    f"{self.path} row {reader.line_num + 1}: not a row of a text table ({error}); check its quotes"
-                ) from None
+                where = f"{self.path} row {self.above + reader.line_num + 1}"
+                raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None
 
 
-def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
+def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> Table:
     """Find out how a table is written and check its columns.
 
     Args:
         path: a text file whose first row names the columns.
         needed: columns that must be there.
+        advice: what to do about a missing one; empty: rename the column that was meant.
 
     Raises:
         DataError: no such file, not text, no header, a column missing or there twice.
@@ -118,10 +136,10 @@ def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
     try:
         require_regular_file(path)
         encoding = _encoding(path)
-        head = _head(path, encoding)
+        head, separator, above = _head(path, encoding)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected a table in text form") from None
-    columns = _columns(head)
+    columns = _columns(head, separator)
     if not columns or columns == ("",):
         raise DataError(f"{path}: the first row is empty; expected the names of the columns")
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
@@ -130,10 +148,20 @@ def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DataError(
-            f"{path}: no column {', '.join(missing)}; the file has {', '.join(columns)[:300]}; choose the file of this "
-            "format or its exporter's default columns"
+            f"{path}: no column {', '.join(missing)}; the file has {', '.join(columns)[:300]}; "
+            f"{advice or rename_advice(missing, columns)}"
         )
-    return Table(path, columns, encoding, _separator(head))
+    return Table(path, columns, encoding, separator, above)
+
+
+def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
+    """Which column to rename to a missing one, as far as one is spelled alike; else what the first row must hold."""
+    spelled = {name.casefold(): name for name in columns}
+    for name in missing:
+        near = difflib.get_close_matches(name.casefold(), spelled, n=1)
+        if near:
+            return f"if {spelled[near[0]]} is meant, rename it {name}"
+    return f"expected a first row that names {', '.join(missing)}"
 
 
 def first_columns(path: Path) -> tuple[str, ...]:
@@ -145,7 +173,8 @@ def first_columns(path: Path) -> tuple[str, ...]:
         text = start.decode(_marked(start) or "utf-8", errors="replace")
     except (OSError, UnicodeError):
         return ()
-    return () if "\0" in text else _columns((text.splitlines() or [""])[0])
+    lines = text.splitlines() or [""]
+    return () if "\0" in text else _columns(*_header_of(lines[0], lines[1] if len(lines) > 1 else "")[:2])
 
 
 def _encoding(path: Path) -> str:
@@ -180,18 +209,25 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = 
     return True
 
 
-def _head(path: Path, encoding: str) -> str:
-    """The first line without its end. Raises: DataError when it is no text or endless."""
+def _head(path: Path, encoding: str) -> tuple[str, str, int]:
+    """The line of names, the separator and the lines above. Raises: DataError when it is no text or endless."""
     with path.open(encoding=encoding, newline="") as file:
         try:
-            line = file.readline(_HEAD)
+            lines = [file.readline(_HEAD), file.readline(_HEAD)]
         except UnicodeError:
             raise DataError(f"{path}: holds bytes that are no text; expected a table in text form") from None
-    if len(line) == _HEAD:
+    line, separator, above = _header_of(*(line.rstrip("\r\n") for line in lines))
+    if len(lines[above]) == _HEAD:
         raise DataError(
             f"{path}: the first line is longer than {_HEAD} characters; expected names of columns"
         )
-    return line.rstrip("\r\n")
+    return line, separator, above
+
+
+def _header_of(first: str, second: str) -> tuple[str, str, int]:
+    """Of the first two lines the one with the names of the columns, the separator, and how many lines are above it."""
+    said = _SEPARATOR_LINE.fullmatch(first.removeprefix("\ufeff"))
+    return (second, said[1], 1) if said else (first, _separator(first), 0)
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
@@ -202,9 +238,9 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
-def _columns(line: str) -> tuple[str, ...]:
+def _columns(line: str, separator: str) -> tuple[str, ...]:
     try:
-        return tuple(name.strip() for name in next(_reader([line.rstrip("\r\n")], _separator(line)), []))
+        return tuple(name.strip() for name in next(_reader([line.rstrip("\r\n")], separator), []))
     except csv.Error:
         return ()
 

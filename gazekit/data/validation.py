@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from gazekit.data.exam import KINDS, NOT_THERE, Exam, Finding
 from gazekit.data.faults import Faults, find_faults
+from gazekit.data.labels import doubts, in_order, positive_of
 from gazekit.data.leaks import find_leak
+from gazekit.data.outside import check_inside
 from gazekit.data.preparation_settings import Crop
 from gazekit.data.preparation_source import classes_of, list_exams
 from gazekit.data.splits import PARTS
@@ -58,6 +60,8 @@ class Validation:
         parts: the same by split; empty where the source gives none.
         datasets: part of the source → exams, where there are several.
         sides: laterality → exams with images of that side, where the tables say it.
+        positive: the positive class of two; None where there are more.
+        doubts: what looks like a mistake in the classes, a sentence each.
         two_sided: patients with exams in several parts of the split.
         refused: why no preparation is possible, or empty.
         images: image files that the exams name.
@@ -71,6 +75,8 @@ class Validation:
     parts: dict[str, Part]
     datasets: dict[str, int]
     sides: dict[str, int]
+    positive: str | None
+    doubts: tuple[str, ...]
     two_sided: tuple[str, ...]
     refused: str
     images: int
@@ -90,6 +96,8 @@ def validate(
     window: str = FIRST,
     jobs: int | None = None,
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
+    positive: str | None = None,
+    allow_outside: Sequence[Path] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Validation:
     """Read a data set as a preparation does, and keep only what there is to say.
@@ -100,25 +108,41 @@ def validate(
         crop, window: of the preparation that is to come: what it would refuse may depend on them.
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
+        positive: which of two classes is the positive one; None takes the source's order.
+        allow_outside: folders outside ``root`` below which the source may name files too.
         progress: called with (images done, images).
 
     Raises:
         DataError: no exam, or a faulty table.
+        ConfigurationError: no such positive class.
     """
     exams, findings = list_exams(source, root)
+    some_outside = all_outside = refused = ""
     try:
-        classes, refused = classes_of(source, exams), ""
+        _, some_outside = check_inside(exams, root, allow_outside)
     except DataError as error:
-        classes, refused = tuple(sorted({exam.label for exam in exams})), str(error)
-    validation = tally(exams, findings, classes, refused)
-    if not read_images:
+        all_outside = str(error)
+    try:
+        classes = classes_of(source, exams, positive)
+    except DataError as error:
+        classes, refused = in_order(exam.label for exam in exams), str(error)
+    validation = tally(exams, findings, classes, all_outside or refused, chosen=positive is not None)
+    validation = replace(validation, doubts=(*validation.doubts, *filter(None, [some_outside])))
+    if not read_images or all_outside:
         return validation
-    faults = find_faults(exams, root, jobs, gaze_reader, progress, crop=crop, window=window)
+    faults = find_faults(
+        exams, root, jobs, gaze_reader, progress, crop=crop, window=window, allow_outside=allow_outside
+    )
     return replace(validation, faults=faults)
 
 
 def tally(
-    exams: Sequence[Exam], findings: Iterable[Finding], classes: Sequence[str], refused: str = ""
+    exams: Sequence[Exam],
+    findings: Iterable[Finding],
+    classes: Sequence[str],
+    refused: str = "",
+    *,
+    chosen: bool = False,
 ) -> Validation:
     """Count exams and findings.
 
@@ -126,7 +150,9 @@ def tally(
         exams, findings: of a source.
         classes: in order.
         refused: why no preparation is possible, or empty.
+        chosen: the positive class was asked for by name.
     """
+    labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
     images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
     missing = tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file())
     findings = list(findings)
@@ -140,6 +166,8 @@ def tally(
         parts={name: _part(members, classes) for name, members in parts.items() if members},
         datasets=dict(sorted(datasets.items())) if len(datasets) > 1 else {},
         sides=dict(sorted(Counter(s for exam in exams for s in set(exam.laterality.values())).items())),
+        positive=positive_of(classes),
+        doubts=tuple(doubts(classes, labels, patients, chosen=chosen)),
         two_sided=leak.patients if leak else (),
         refused=refused,
         images=len(images),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from gazekit.data.table import Row, open_table
+from gazekit.data.table import Row, open_table, rename_advice
 from gazekit.errors import DataError
 
 MAXIMUM_BYTES = 8 * 2**20
@@ -26,26 +26,30 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
     Raises:
         DataError: with file and row.
     """
-    if path.suffix.lower() == ".xlsx":
-        yield from _workbook_rows(path, needed)
-    else:
-        yield from open_table(path, needed).rows()
+    yield from open_rows(path, needed)[1]
 
 
-def _workbook_rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
+def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """The names of the columns and the rows below them; see :func:`read_rows`."""
+    if path.suffix.lower() != ".xlsx":
+        table = open_table(path, needed)
+        return table.columns, table.rows()
     _check_size(path)
     sheet = _sheet(path)
     columns = sheet[0][1] if sheet else []
-    wrong = [name for name in needed if columns.count(name) != 1]
-    if wrong:
-        there = ", ".join(filter(None, columns))[:300] or "none"
+    names = tuple(filter(None, columns))
+    twice = next((name for name in names if columns.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice[:40]!r} comes twice in the first sheet; expected each once")
+    missing = [name for name in needed if name not in names]
+    if missing:
         raise DataError(
-            f"{path}: no column {wrong[0]}, or several; the first sheet has {there}; expected its first row to name "
-            "the columns"
+            f"{path}: no column {', '.join(missing)}; the first sheet has {', '.join(names)[:300] or 'none'}; "
+            f"{rename_advice(missing, names)}"
         )
     positions = {name: position for position, name in enumerate(columns) if name}
-    for number, cells in sheet[1:]:
-        yield Row(f"{path} row {number}", cells, positions, decimal_comma=False)
+    rows = (Row(f"{path} row {number}", cells, positions, decimal_comma=False) for number, cells in sheet[1:])
+    return names, rows
 
 
 def _check_size(path: Path) -> None:

@@ -96,4 +96,5 @@ class Phantom:
                     f"{root / name}: there is no such file; expected a complete phantom; "
                     "generate it into this folder (again: finished exams are kept)"
                 )
-        yield from Folder(gaze_reader="plain", classes=CLASSES, views=VIEWS).exams(root)
+        found = Folder(gaze_reader="plain", classes=CLASSES, views=VIEWS).exams(root)
+        yield from (each for each in found if isinstance(each, Exam))  # the table is our own

@@ -1,0 +1,198 @@
+"""Columns of a table of exams: which is which, which are views, and why the others are not."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from unicodedata import normalize
+
+from gazekit.data.content import SUFFIXES, has_image_suffix
+from gazekit.data.exam import Finding
+from gazekit.data.table import Row, is_missing, rename_advice
+from gazekit.errors import DataError
+from gazekit_datasets.found_files import FoundFiles
+
+NEEDED = ("exam_id", "patient_id", "label")
+OPTIONAL = ("split", "laterality", "dataset")
+_OTHER_NAMES = {
+    "exam_id": ("exam", "id", "study", "studyid", "accession", "accessionnumber", "case", "caseid", "name"),
+    "patient_id": ("patient", "pid", "subject", "subjectid", "participant", "person", "mrn"),
+    "label": (
+        "class",
+        "diagnosis",
+        "target",
+        "y",
+        "pathology",
+        "outcome",
+        "malignancy",
+        "cancer",
+        "truth",
+        "labels",
+    ),
+}
+"""Names that other tables give to the columns needed, without case, blanks and underscores."""
+_SAMPLED = 200
+"""Cells of a column that are looked up on the disk; names of images are told by their suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a table stand for.
+
+    Args:
+        names: ``exam_id`` … ``dataset`` → its column, as the table spells it; without those that are not there.
+        views, gaze, masks: view → column.
+    """
+
+    names: Mapping[str, str]
+    views: Mapping[str, str]
+    gaze: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, str] = field(default_factory=dict)
+
+    def cell(self, row: Row, name: str) -> str:
+        """A cell with its accents composed; empty where it says that nothing is there, or there is no column."""
+        column = self.names.get(name)
+        cell = row[column] if column is not None else ""
+        return "" if is_missing(cell) else normalize("NFC", cell)
+
+
+def find_columns(
+    table: Path, columns: Sequence[str], rows: Sequence[Row], chosen: Sequence[str] | None, files: FoundFiles
+) -> tuple[Columns, list[Finding]]:
+    """Tell the columns of a table apart.
+
+    Args:
+        table: for messages.
+        columns: their names, in order.
+        rows: all rows.
+        chosen: columns that are views; None finds them.
+        files: finds the files that cells name.
+
+    Returns:
+        The columns, and a finding for each that is respelled or not read.
+
+    Raises:
+        DataError: a column that is needed is missing or there twice, no view, no rows.
+    """
+    names = _standard_names(table, columns)
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise DataError(
+            f"{table}: no column {', '.join(missing)}; the file has {', '.join(filter(None, columns))[:300]}; "
+            f"{_advice(missing, columns)}"
+        )
+    if not rows:
+        raise DataError(f"{table}: no rows below the header; expected one per exam")
+    findings = [
+        Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
+    ]
+    further = [column for column in columns if column and column not in names.values()]
+    attached = {column: found for column in further if (found := _attached(column))}
+    candidates = [column for column in further if column not in attached]
+    reasons = {column: _why_no_view(column, rows, files) for column in candidates}
+    if chosen is None:
+        views = [column for column in candidates if not reasons[column]]
+    else:
+        views = list(chosen)
+        absent = [view for view in views if view not in columns]
+        if absent:
+            raise DataError(
+                f"{table}: no column {', '.join(absent)}; the file has {', '.join(columns)}; "
+                f"{rename_advice(absent, candidates)}"
+            )
+        reasons = dict.fromkeys(candidates, "column is not among the views chosen")
+    if not views:
+        said = "; ".join(f"{name}: {why.removeprefix('column ')}" for name, why in list(reasons.items())[:5])
+        raise DataError(
+            f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
+            f"{f' ({said})' if said else ''}"
+        )
+    findings += [
+        Finding("dropped" if _looks_like_a_view(column, rows) else "note", column, reasons[column])
+        for column in candidates
+        if column not in views
+    ]
+    of_views = {view.casefold(): view for view in views}
+    gaze, masks = dict[str, str](), dict[str, str]()
+    for column, (stem, ending) in attached.items():
+        view = stem if stem in views else of_views.get(stem.casefold())
+        if view is not None:
+            (gaze if ending == "gaze" else masks)[view] = column
+        elif not chosen and stem not in reasons and _names_files(column, rows):
+            raise DataError(
+                f"{table}: column {column} belongs to no view; the views are {', '.join(views)}; "
+                f"{rename_advice([stem], candidates)}, or remove it"
+            )
+        else:
+            findings.append(Finding("note", column, "column not read: it belongs to no view"))
+    return Columns(names, {view: view for view in views}, gaze, masks), findings
+
+
+def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:
+    """``exam_id`` … ``dataset`` → the column of that name, else the one that differs in case, blanks or underscores."""
+    names: dict[str, str] = {}
+    for name in (*NEEDED, *OPTIONAL):
+        if name in columns:
+            names[name] = name
+            continue
+        alike = [column for column in columns if _squeezed(column) == _squeezed(name)]
+        if len(alike) > 1:
+            raise DataError(f"{table}: columns {' and '.join(alike)} both stand for {name}; expected one")
+        names.update(dict.fromkeys([name], alike[0]) if alike else {})
+    return names
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", normalize("NFC", name)).casefold()
+
+
+def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """What to do about columns that are missing."""
+    there = {_squeezed(column): column for column in columns}
+    advice = []
+    for name in missing:
+        other = next((there[word] for word in _OTHER_NAMES[name] if word in there), None)
+        if other is not None:
+            advice.append(f"if {other} is meant, rename it {name}")
+    if advice:
+        return "; ".join(advice)
+    if list(missing) == ["patient_id"]:
+        return "add it, for a split keeps a patient's exams together; if each exam is another patient, copy exam_id"
+    return rename_advice(missing, filter(None, columns))
+
+
+def _attached(column: str) -> tuple[str, str] | None:
+    """The view and the ending of a column such as ``cc_gaze``; None for others."""
+    found = re.fullmatch(r"(.+)_(gaze|mask)", column, re.IGNORECASE)
+    return (found[1], found[2].lower()) if found else None
+
+
+def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
+    """Why a column is no view; empty if half of its cells name images, by suffix or as files that are there."""
+    cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
+    if not cells:
+        return "column dropped: no cell says anything"
+    by_suffix = [has_image_suffix(cell) for cell in cells]
+    if 2 * sum(by_suffix) >= len(cells):
+        return ""
+    others = [cell for cell, known in zip(cells, by_suffix, strict=True) if not known]
+    sampled = others[:: -(-len(others) // _SAMPLED)]
+    there = sum(map(files.is_file, sampled)) / len(sampled) * len(others)
+    if 2 * (sum(by_suffix) + there) >= len(cells):
+        return ""
+    first = others[0][:40]
+    return (
+        f"column is no view: {len(others)} of {len(cells)} cells name neither an image ({', '.join(SUFFIXES[:3])} …) "
+        f"nor a file that is there, the first {first!r}"
+    )
+
+
+def _looks_like_a_view(column: str, rows: Sequence[Row]) -> bool:
+    """Whether a cell names an image, or the column says nothing: it may have been meant for a view."""
+    cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
+    return not cells or any(map(has_image_suffix, cells))
+
+
+def _names_files(column: str, rows: Sequence[Row]) -> bool:
+    cells = [row[column] for row in rows]
+    return any(not is_missing(cell) and re.search(r"[/\\]|\.[A-Za-z]\w*$", cell) for cell in cells)
