@@ -99,11 +99,12 @@ def test_a_document_that_ends_early_is_valid_and_says_so(
     code: int,
     error: str,
 ) -> None:
-    def draw(found: ExamPrediction, _folder: Path | None) -> None:
+    def write(found: ExamPrediction, *_others: object) -> bool:
         if found.key == dataset.exam_ids[1]:
             end()
+        return True
 
-    monkeypatch.setattr("gazekit.cli.predict.draw_overlays", draw)
+    monkeypatch.setattr("gazekit.cli.predict.write_files", write)
     found = json.loads(gazekit("predict", tiny_run, dataset.root, "--json", code=code).stdout)
     assert [exam["exam"] for exam in found["exams"]] == list(dataset.exam_ids[:2])
     assert (found["complete"], found["error"], found["total"]) == (False, error, len(dataset))

@@ -9,7 +9,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
 from gazekit.cli.prediction_output import Format, Header, opened_writer
-from gazekit.cli.prediction_pictures import draw_overlays, write_dicom
+from gazekit.cli.prediction_pictures import Style, Wanted, write_files
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +41,19 @@ def predict(
             help="Folder for PNG overlays of the attention for the positive (or the predicted) class."
         ),
     ] = None,
+    overlay_style: Annotated[
+        Style,
+        typer.Option(help="labelled: with a caption; bare: without; map: the attention alone, in grey."),
+    ] = "labelled",
+    overlay_side: Annotated[int, typer.Option(min=64, help="Longer side of an overlay at most, px.")] = 2048,
     dicom_out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the attention as DICOM: Secondary Capture and Segmentation."),
+        typer.Option(help="Folder for DICOM objects: Secondary Capture, Segmentation, Structured Report."),
     ] = None,
+    burn_in: Annotated[
+        bool,
+        typer.Option("--burn-in", help="Burn view, class and probability into the captures of --dicom-out."),
+    ] = False,
     copy_patient: Annotated[
         bool,
         typer.Option("--copy-patient", help="Copy the patient's and study's fields into --dicom-out."),
@@ -70,8 +79,9 @@ def predict(
     from gazekit.training.signals import ended_by_sigterm
 
     runs, inputs = _runs(run, ensemble or [], images)
-    explain = bool(overlays or dicom_out)
-    trained = _open(runs, choose_device(device), explained=explain)
+    wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
+    trained = _open(runs, choose_device(device), explained=bool(overlays))
+    explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
     members = _members(trained, tta)
     exams = _exams(inputs, trained[0], dicom_out)
     predictions, total = _predictions(
@@ -88,7 +98,7 @@ def predict(
         identified,
     )
     by_key = {exam.key: exam for exam in exams or ()}
-    refused = 0
+    refused = unwritten = 0
     form = "json" if as_json else form
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
@@ -96,8 +106,7 @@ def predict(
             record = _record(found, facts.classes)
             writer.write(record | (_identity(by_key[found.key]) if identified else {}))
             if isinstance(found, ExamPrediction):
-                draw_overlays(found, overlays)
-                write_dicom(found, by_key.get(found.key), dicom_out, trained, copy_patient)
+                unwritten += not write_files(found, by_key.get(found.key), wanted, trained)
             else:
                 refused += 1
                 console.warn(f"{found.key}: {found.reason}")
@@ -105,6 +114,10 @@ def predict(
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
         raise DataError(f"{refused} of {total} exams refused; see above{hint}")
+    if unwritten:
+        raise DataError(
+            f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
+        )
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -125,7 +138,7 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
     check_alike(trained)
     if explained and not any(each.attention_map for each in trained):
         raise ConfigurationError(
-            f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays and --dicom-out"
+            f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays"
         )
     return trained
 
@@ -163,12 +176,8 @@ def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "l
     )
     for reason, count in grouping.left_out.items():
         console.warn(f"left out {count} image{'s' if count > 1 else ''}: {reason}")
-    if dicom_out is not None:
-        for exam in grouping.exams:
-            if not all(map(is_dicom, exam.images.values())):
-                raise ConfigurationError(
-                    f"--dicom-out refers to DICOM images, and those of {exam.key} are none"
-                )
+    if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
+        raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has them")
     return grouping.exams
 
 

@@ -1,5 +1,6 @@
 """DICOM files to images: Modality LUT, VOI LUT, then the inversion of MONOCHROME1."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,6 @@ def _view(dataset: Any) -> str | None:
 
 def _spacing(dataset: Any) -> tuple[float, float] | None:
     value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    if not value or len(value) != 2 or not all(side > 0 for side in value):
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(side > 0 for side in value):
         return None
     return float(value[0]), float(value[1])

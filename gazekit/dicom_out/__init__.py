@@ -1,5 +1,5 @@
-"""Attention as DICOM objects: a Secondary Capture to look at, a fractional Segmentation to compute with."""
+"""Predictions as DICOM objects: Secondary Capture to look at, Segmentation to compute with, report to read."""
 
-from gazekit.dicom_out.writing import AttentionSource, write_attention
+from gazekit.dicom_out.writing import AttentionSource, Findings, Written, write_exam
 
-__all__ = ["AttentionSource", "write_attention"]
+__all__ = ["AttentionSource", "Findings", "Written", "write_exam"]

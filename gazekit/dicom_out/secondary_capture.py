@@ -9,20 +9,22 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from gazekit.dicom_out.words import NAME, VERSION, in_utf8, short
+
 
 def secondary_capture(
-    picture: NDArray[np.uint8], source: Any, *, manufacturer: str, version: str, description: str
-) -> SCImage:
+    picture: NDArray[np.uint8], source: Any, *, per_pixel: tuple[float, float], description: str
+) -> Any:
     """A Secondary Capture of a picture.
 
     Args:
         picture: RGB ``[H, W, 3]``.
         source: header of the image that it was made from, see ``read_source``.
-        manufacturer, version: of the software.
+        per_pixel: (down, across) pixels of the source per pixel of the picture.
         description: what it shows.
     """
     spacing = source.get("PixelSpacing") or source.get("ImagerPixelSpacing")
-    zoom = source.Rows / picture.shape[0]
+    side = source.get("ImageLaterality") or source.get("Laterality")
     captured = SCImage(
         pixel_array=picture,
         photometric_interpretation="RGB",
@@ -33,7 +35,7 @@ def secondary_capture(
         series_number=9001,
         sop_instance_uid=UID(),
         instance_number=1,
-        manufacturer=manufacturer,
+        manufacturer=NAME,
         patient_id=source.PatientID,
         patient_name=source.PatientName,
         patient_birth_date=source.PatientBirthDate,
@@ -43,18 +45,20 @@ def secondary_capture(
         study_date=source.StudyDate or None,
         study_time=source.StudyTime or None,
         referring_physician_name=source.ReferringPhysicianName,
-        pixel_spacing=(float(spacing[0]) * zoom, float(spacing[1]) * zoom) if spacing else None,
-        laterality=source.get("ImageLaterality") or source.get("Laterality") or None,
+        pixel_spacing=(float(spacing[0]) * per_pixel[0], float(spacing[1]) * per_pixel[1])
+        if spacing
+        else None,
+        laterality=side if side in ("L", "R") else None,
         patient_orientation=("A", "F"),  # highdicom knows no oblique ones, so that of the source comes below
     )
     captured.PatientOrientation = source.get("PatientOrientation")
     captured.ImageType = ["DERIVED", "SECONDARY"]
-    captured.SeriesDescription = captured.DerivationDescription = description
-    captured.ManufacturerModelName = manufacturer
-    captured.SoftwareVersions = version
-    captured.BurnedInAnnotation = "NO"
+    captured.SeriesDescription = captured.DerivationDescription = short(description)
+    captured.ManufacturerModelName = NAME
+    captured.SoftwareVersions = VERSION
+    captured.BurnedInAnnotation = "NO"  # of what identifies a patient: a caption holds none of that
     captured.SourceImageSequence = Sequence([_reference(source)])
-    return captured
+    return in_utf8(captured)
 
 
 def _reference(source: Any) -> Dataset:

@@ -10,12 +10,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import JPEG2000Lossless
 
+from gazekit.dicom_out.words import NAME, VERSION, in_utf8, short
+
 ATTENTION = Code("attention", "99GAZEKIT", "Attention of a classifier")
 
 
-def segmentation(
-    attention: NDArray[np.float64], source: Any, *, model: str, label: str, manufacturer: str, version: str
-) -> Segmentation:
+def segmentation(attention: NDArray[np.float64], source: Any, *, model: str, label: str) -> Any:
     """A fractional Segmentation with one segment.
 
     Args:
@@ -23,16 +23,15 @@ def segmentation(
         source: header of the image that it refers to, see ``read_source``.
         model: name of what computed it.
         label: what the segment is.
-        manufacturer, version: of the software.
     """
     segment = SegmentDescription(
         segment_number=1,
-        segment_label=label,
+        segment_label=short(label),
         segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
         segmented_property_type=ATTENTION,
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=f"{manufacturer} {model}"[:64], family=codes.DCM.ArtificialIntelligence, version=version
+            name=short(f"{NAME} {model}"), family=codes.DCM.ArtificialIntelligence, version=VERSION
         ),
     )
     made = Segmentation(
@@ -45,15 +44,15 @@ def segmentation(
         series_number=9002,
         sop_instance_uid=UID(),
         instance_number=1,
-        manufacturer=manufacturer,
-        manufacturer_model_name=manufacturer,
-        software_versions=version,
+        manufacturer=NAME,
+        manufacturer_model_name=NAME,
+        software_versions=VERSION,
         device_serial_number="none",
         content_description="attention / its maximum, no probability",
         content_label="ATTENTION",
         transfer_syntax_uid=JPEG2000Lossless,
         omit_empty_frames=False,
     )
-    made.SeriesDescription = label
+    made.SeriesDescription = short(label)
     made.PatientOrientation = source.get("PatientOrientation")
-    return made
+    return in_utf8(made)

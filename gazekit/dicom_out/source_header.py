@@ -1,40 +1,96 @@
-"""The header of a source image, with or without what it says of the patient."""
+"""The header of a source image, with or without what it says of the patient; nothing in it is taken on trust."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gazekit.data.dicom_file import open_tags
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import validate_value
+
+from gazekit.data.dicom_file import damage, open_tags
 from gazekit.errors import DataError
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
-_REFERENCE = (
-    *(
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "Modality",
-        "Rows",
-        "Columns",
-    ),
-    *("FrameOfReferenceUID", "PatientOrientation", "ImageLaterality", "Laterality", "PixelSpacing"),
-    *("ImagerPixelSpacing", "ImageType"),
-)
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_OF_THE_IMAGE = (
+    *("Modality", "FrameOfReferenceUID", "PatientOrientation", "ImageLaterality"),
+    *("Laterality", "PixelSpacing", "ImagerPixelSpacing", "ImageType"),
+)
+_SEXES = ("M", "F", "O")
+_SIDES = ("L", "R", "B", "U")
 
 
-def read_source(path: Path, *, copy_patient: bool) -> Any:
-    """The tags by which an image is referred to; those of patient and study are empty unless they are to be copied.
+def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]]:
+    """The tags by which an image is referred to, and the names of those that had to be left out.
+
+    Those of patient and study are empty unless they are to be copied. A value that its own type forbids (a StudyDate of
+    ``2020-01-01``) is left out: an object that held it would be refused by archives.
 
     Raises:
-        DataError: a unique identifier is missing, without which nothing can refer to the image.
+        DataError: a unique identifier is missing or is none, without which nothing can refer to the image.
     """
-    header = open_tags(path, (*_REFERENCE, *PATIENT, *STUDY))
-    missing = [name for name in _NEEDED if not header.get(name)]
-    if missing:
-        raise DataError(f"the DICOM header has no {missing[0]}, so nothing can refer to the image")
+    header = open_tags(path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY))
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)
+    left_out = []
+    for name in _NEEDED:
+        value = _value(header, name)
+        if value is None or not UID(str(value)).is_valid:
+            raise DataError(
+                f"{path}: the DICOM header has no valid {name}, so nothing can refer to the image"
+            )
+        setattr(made, name, UID(str(value)))
+    for name in _OF_THE_IMAGE:
+        value = _value(header, name)
+        if value is not None:
+            setattr(made, name, value)
+        elif _is_given(header, name):
+            left_out.append(name)
     for name in (*PATIENT, *STUDY):
-        if not copy_patient or name not in header:
-            setattr(header, name, "")
-    return header
+        value = _value(header, name) if copy_patient else None
+        setattr(made, name, "" if value is None else value)
+        if copy_patient and value is None and _is_given(header, name):
+            left_out.append(name)
+    with damage(path, "its Rows and Columns cannot be read"):
+        made.Rows, made.Columns = int(header.Rows), int(header.Columns)
+    return made, tuple(left_out)
+
+
+def _is_given(header: Any, name: str) -> bool:
+    """Whether a tag holds anything, be it right or wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(header.get_item(name) is not None and header.get_item(name).value)
+    except Exception:  # whatever a damaged value makes pydicom raise
+        return True
+
+
+def _value(header: Any, name: str) -> Any:
+    """A value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = header.get(name)
+            if value is None or value == "" or (isinstance(value, Sequence) and not value):
+                return None
+            for each in _parts(value):
+                validate_value(dictionary_VR(name), str(each), config.RAISE)
+    except Exception:  # whatever a damaged value makes pydicom raise
+        return None
+    allowed = {"PatientSex": _SEXES, "ImageLaterality": _SIDES, "Laterality": _SIDES}.get(name)
+    if allowed and value not in allowed:
+        return None
+    if name.endswith("Spacing") and not (len(_parts(value)) == 2 and all(side > 0 for side in value)):
+        return None
+    return value
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]

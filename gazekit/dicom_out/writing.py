@@ -1,110 +1,222 @@
-"""The DICOM files of one view's attention."""
+"""The DICOM files of one exam: a capture and a segmentation of each view's attention, a report of the probabilities."""
 
-from dataclasses import dataclass
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import gazekit
 from gazekit.atomic import disk_errors
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import parse_window
-from gazekit.dicom_out.projection import on_raw_image
 from gazekit.dicom_out.source_header import read_source
-from gazekit.errors import ConfigurationError
+from gazekit.dicom_out.words import NAME, RESEARCH_ONLY
+from gazekit.errors import ConfigurationError, DataError
 
 _LONGEST_SIDE = 1024
 """Pixels of the longer side of a Secondary Capture, which is for looking; the Segmentation has the source's pixels."""
-_NAME = "gazekit"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AttentionSource:
-    """Where an attention map comes from.
+    """One view that was read.
 
     Args:
         image: DICOM file.
         window: that it was read with.
         geometry: raw to prepared pixels.
-        explained: the class that the map explains.
-        model: what computed it.
+        attention: ``[h, w]``; negative values count as 0, and the largest as 1. None: the model has no map of it.
     """
 
     image: Path
     window: str
     geometry: Geometry
+    attention: NDArray[np.float32] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a model says of an exam.
+
+    Args:
+        probabilities: class → probability.
+        called: the class with the highest.
+        explained: the class that the attention explains.
+        model: name of what computed it.
+    """
+
+    probabilities: Mapping[str, float]
+    called: str
     explained: str
     model: str
 
 
-def write_attention(
-    folder: Path, name: str, source: AttentionSource, attention: NDArray[np.float32], *, copy_patient: bool
-) -> tuple[Path, Path]:
-    """Write ``NAME_capture.dcm`` and ``NAME_segmentation.dcm``.
+@dataclass(slots=True)
+class Written:
+    """The files that were written; a line for each that could not be, and for what others lack; no header's values."""
 
-    Both belong to the study of the source image and refer to it by its unique identifiers. All else that its header
-    says of patient and study stays empty unless ``copy_patient``.
+    paths: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def write_exam(
+    folder: Path,
+    name: str,
+    views: Mapping[str, AttentionSource],
+    found: Findings,
+    *,
+    copy_patient: bool = False,
+    burn_in: bool = False,
+) -> Written:
+    """Write ``NAME_VIEW_capture.dcm`` and ``NAME_VIEW_segmentation.dcm`` of each view, and ``NAME_report.dcm``.
+
+    All belong to the study of their source image and refer to it by its unique identifiers. All else that its header
+    says of patient and study stays empty unless ``copy_patient``. A view whose header cannot be referred to is a
+    problem, and the others are written.
 
     Args:
         folder: made if need be.
         name: of the files, without a suffix.
-        source: of the attention.
-        attention: ``[h, w]``; negative values count as 0, and the largest as 1.
+        views: view → source of the attention.
+        found: what the model says.
         copy_patient: copy name, id, birth date and sex, and date, time, number and physician of the study.
+        burn_in: a caption with view, class, probability, colours and millimetres below the capture's picture.
 
     Raises:
         ConfigurationError: highdicom is not installed.
-        DataError: the source has no unique identifiers.
         StorageError: the disk is full or read-only.
     """
+    _check_installed()
+    written, headers = Written(), {}
+    for view, source in views.items():
+        try:
+            with _silent():
+                headers[view], left_out = read_source(source.image, copy_patient=copy_patient)
+                made = _of_view(source, headers[view], found, view if burn_in else "")
+        except DataError as error:
+            written.problems.append(f"no DICOM objects of view {view}: {_without_path(error, source.image)}")
+            continue
+        if left_out:
+            written.remarks.append(
+                f"view {view}: written without {', '.join(left_out)}: the header's value is none that DICOM allows"
+            )
+        _save(folder, {f"{name}_{view}_{kind}.dcm": each for kind, each in made.items()}, written)
+    if headers:
+        try:
+            with _silent():
+                report = _report(list(headers.values()), found)
+        except DataError as error:
+            written.problems.append(f"no DICOM report: {error}")
+        else:
+            _save(folder, {f"{name}_report.dcm": report}, written)
+    return written
+
+
+def _check_installed() -> None:
     try:
-        from gazekit.dicom_out.secondary_capture import secondary_capture
-        from gazekit.dicom_out.segmentation import segmentation
+        import gazekit.dicom_out.secondary_capture
+        import gazekit.dicom_out.segmentation
+        import gazekit.dicom_out.structured_report  # noqa: F401
     except ImportError:
         raise ConfigurationError(
             "DICOM objects are written by highdicom, which is not installed: pip install 'gazekit[dicom]'"
         ) from None
-    header = read_source(source.image, copy_patient=copy_patient)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Neither warnings nor log lines nor errors of pydicom and highdicom get out: they quote what headers hold."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [logger.disabled for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.disabled = True
+        try:
+            yield
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # whatever an odd header makes highdicom raise
+            raise DataError(
+                f"the header of the image makes no valid object ({type(error).__name__}); gazekit data validate, or "
+                "dciodvfy of dicom3tools, says what is wrong with it"
+            ) from None
+        finally:
+            for logger, disabled in zip(loggers, before, strict=True):
+                logger.disabled = disabled
+
+
+def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_view: str) -> dict[str, Any]:
+    """The objects of one view by kind; none where the model has no map of it."""
+    if source.attention is None:
+        return {}
+    from gazekit.dicom_out.secondary_capture import secondary_capture
+    from gazekit.dicom_out.segmentation import segmentation
+    from gazekit.report.placement import Placement
+
     raw = read_image(source.image, parse_window(source.window))
-    label = f"{_NAME} attention for {source.explained}, research only"[:64]
-    made: dict[str, Any] = {
-        "capture": secondary_capture(
-            _picture(raw, source, attention),
-            header,
-            manufacturer=_NAME,
-            version=gazekit.__version__,
-            description=label,
-        ),
-        "segmentation": segmentation(
-            _unit(on_raw_image(attention, source.geometry, raw.pixels.shape, raw.pixels.shape)),
-            header,
-            model=source.model,
-            label=label,
-            manufacturer=_NAME,
-            version=gazekit.__version__,
-        ),
+    shape = (raw.pixels.shape[0], raw.pixels.shape[1])
+    label = f"{NAME} attention for {found.explained}, {RESEARCH_ONLY}"
+    picture, per_pixel = _picture(raw, source, found, captioned_view)
+    attention = Placement.on_original(source.geometry, shape, shape).map(source.attention)
+    return {
+        "capture": secondary_capture(picture, header, per_pixel=per_pixel, description=label),
+        "segmentation": segmentation(_unit(attention), header, model=found.model, label=label),
     }
-    paths = {kind: folder / f"{name}_{kind}.dcm" for kind in made}
+
+
+def _picture(
+    raw: RawImage, source: AttentionSource, found: Findings, captioned_view: str
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """RGB ``[H, W, 3]``: the whole image as it lies in the file, with the attention over it; its pixels per pixel."""
+    from gazekit.report.captioned import Caption, captioned
+    from gazekit.report.overlay import overlay
+    from gazekit.report.shown import show_original, view_words
+
+    assert source.attention is not None
+    shown = show_original(raw, source.geometry, longest=_LONGEST_SIDE, shortest=1)
+    attention = shown.placement.map(source.attention)
+    picture = overlay(shown.image, attention)
+    per_pixel = raw.pixels.shape[0] / shown.shape[0], raw.pixels.shape[1] / shown.shape[1]
+    if captioned_view:
+        caption = Caption(
+            view=view_words(shown.side, captioned_view),
+            exam="",
+            prediction=f"P({found.explained}) = {found.probabilities[found.explained]:.2f}",
+            explained=found.explained,
+            mm_per_pixel=shown.mm_per_pixel,
+            positive=bool((attention > 0).any()),
+        )
+        picture = captioned(picture, caption)
+    return picture, per_pixel
+
+
+def _report(headers: list[Any], found: Findings) -> Any:
+    from gazekit.dicom_out.structured_report import structured_report
+
+    return structured_report(headers, found.probabilities, called=found.called, model=found.model)
+
+
+def _save(folder: Path, made: Mapping[str, Any], written: Written) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for kind, dataset in made.items():
-            dataset.save_as(paths[kind], enforce_file_format=True)
-    return paths["capture"], paths["segmentation"]
+        for file_name, dataset in made.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they quote what is written
+                dataset.save_as(folder / file_name, enforce_file_format=True)
+            written.paths.append(folder / file_name)
 
 
-def _picture(raw: RawImage, source: AttentionSource, attention: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """RGB ``[H, W, 3]``: the whole image as it lies in the file, with the attention over it."""
-    from gazekit.report.overlay import overlay
-
-    height, width = raw.pixels.shape
-    zoom = min(1.0, _LONGEST_SIDE / max(height, width))
-    size = max(1, round(height * zoom)), max(1, round(width * zoom))
-    small = np.clip(Geometry.fit((0, 0, width, height), size).warp(raw.pixels), 0, 1)
-    return overlay(small, on_raw_image(attention, source.geometry, (height, width), size))
+def _without_path(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _unit(attention: NDArray[np.float64]) -> NDArray[np.float64]:
