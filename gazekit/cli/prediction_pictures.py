@@ -155,7 +155,7 @@ def _write_dicom(
     """
     if wanted.dicom_out is None or exam is None:
         return [], []
-    from gazekit.data.image import is_dicom
+    from gazekit.data.content import is_dicom
     from gazekit.dicom_out import AttentionSource, Findings, write_exam
 
     strangers = [view for view, path in exam.images.items() if not is_dicom(path)]
