@@ -18,7 +18,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		{ echo "gazekit needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -m pip uninstall --quiet --yes gazekit 2>/dev/null # what pip called it until 0.1.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,real]"
+	$(BIN)/python -m gazekit.doctor.mend_torchvision # PyPI has none for a CPU build of torch
 	@touch $@
 
 demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, write a report

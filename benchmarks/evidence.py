@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+import gazekit
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -112,7 +114,8 @@ def header(device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "pillow", "timm", "gazekit")},
+        | {name: version(name) for name in ("torch", "numpy", "pillow", "timm")}
+        | {"gazekit": gazekit.__version__},
         "command": "python " + " ".join([Path(sys.argv[0]).as_posix(), *_measured(sys.argv[1:])]),
     }
 

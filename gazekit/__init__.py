@@ -7,6 +7,8 @@ predictions = gazekit.load("RUN").predict_images("0012_cc.dcm", "0012_mlo.dcm")
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gazekit.torchvision_guard import watch as _watch
+
 if TYPE_CHECKING:
     from gazekit.api import evaluate as evaluate
     from gazekit.api import load as load
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from gazekit.training.trained import Trained as Trained
 
 __version__ = "0.1.0"
+
+_watch()
 
 _PUBLIC = {
     "PreparedDataset": "gazekit.data.prepared",

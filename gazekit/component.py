@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazekit import signature
+from gazekit.distribution import NAME
 from gazekit.errors import ConfigurationError, GazekitError
 
-OWN = "gazekit"
+OWN = NAME
 """The distribution of gazekit itself, whose plugins are not foreign."""
 
 

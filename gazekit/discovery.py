@@ -3,7 +3,6 @@
 import difflib
 import inspect
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import Distribution, distributions
@@ -12,11 +11,11 @@ import pluggy
 
 from gazekit import __version__, hookspecs
 from gazekit.component import OWN, Failure, Provenance, one_line
+from gazekit.distribution import FORMER, GROUP, is_own, normalised
 from gazekit.errors import ConfigurationError
 from gazekit.foreign import foreign_code
 from gazekit.registry import HOOKS, Registry
 
-GROUP = "gazekit"
 ALL_FOREIGN = "*"
 """In ``GAZEKIT_DISABLE``: every plugin but gazekit's own."""
 
@@ -33,8 +32,9 @@ def load_registry(disable: Iterable[str] = ()) -> Registry:
     registry = Registry(manager)
     unwanted = {normalised(name) for name in (*disable, *os.environ.get("GAZEKIT_DISABLE", "").split(","))}
     for found in _installed():
+        name = OWN if is_own(found[0]) else found[0].name
         for entry in sorted(found[0].entry_points.select(group=GROUP), key=lambda each: each.name):
-            origin = Provenance(entry.name, found[0].name, found[0].version)
+            origin = Provenance(entry.name, name, found[0].version)
             foreign = origin.distribution != OWN
             if (foreign and ALL_FOREIGN in unwanted) or unwanted & {
                 normalised(origin.distribution),
@@ -79,17 +79,15 @@ def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object
         warnings.warn(f"plugin '{origin.plugin}' of {origin}: {each.message}", each.category, stacklevel=3)
 
 
-def normalised(name: str) -> str:
-    """The name of a distribution as packaging tools compare it: ``Gated_Fusion`` → ``gated-fusion``."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
 def _installed() -> list[list[Distribution]]:
     """The distributions that have plugins, sorted by name; the first of each list is the one that Python imports."""
     found: dict[str, list[Distribution]] = {}
     for distribution in distributions():
         if name := _name_with_plugins(distribution):
             found.setdefault(normalised(name), []).append(distribution)
+    former = found.get(FORMER, [])
+    if OWN in found and former and is_own(former[0]):
+        del found[FORMER]  # left over: the same plugins under the name that gazekit had before
     return [found[name] for name in sorted(found)]
 
 

@@ -1,38 +1,88 @@
-"""Let a torchvision be imported whose compiled operators do not fit this torch.
+"""Let torchvision be imported although its compiled operators do not fit this torch.
 
-``pip install`` from PyPI may put a torchvision built for CUDA beside a CPU build of torch. Its operators then
-do not load and its import fails with ``operator torchvision::nms does not exist``, and with it the import of
-every library that imports torchvision for something else (https://github.com/pytorch/pytorch/issues/157648).
+A torchvision built for CUDA beside a CPU build of torch cannot load its operators; pip installs such a pair where torch
+comes from elsewhere than PyPI. Its import then fails with ``operator torchvision::nms does not exist``, and with it the
+import of every library that wants something else of torchvision, such as timm
+(https://github.com/pytorch/pytorch/issues/157648).
+
+``import gazekit`` watches for that import, so plugins can import timm; ``gazekit.doctor.mend_torchvision`` copies this
+file into site-packages for programs that do not import gazekit. A torchvision that fits is left alone. Every start of
+Python may read this file, so it imports next to nothing.
 """
 
+from __future__ import annotations
+
+import importlib.machinery
 import sys
-from importlib import import_module
 
-import torch
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
 
-_MISSING = "operator torchvision::"
+MISSING = "operator torchvision::"
+"""In the message of an import that failed for it."""
 _SCHEMAS = ("nms", "qnms")
-_libraries: list[torch.library.Library] = []  # declarations vanish with the library that made them
+_libraries: list[Any] = []  # declarations vanish with the library that made them
 
 
-def allow_missing_operators() -> None:
-    """Make ``import torchvision`` succeed; call it before importing what imports torchvision.
+def watch() -> None:
+    """Make ``import torchvision`` succeed from now on; does nothing the second time."""
+    if "torchvision" not in sys.modules and not any(isinstance(each, _Watch) for each in sys.meta_path):
+        sys.meta_path.insert(0, _Watch())
 
-    Where torchvision's operators are missing, the two that its import asks for are declared, without an
-    implementation: calling one still fails. A matched pair, or no torchvision at all, is left untouched.
-    """
-    try:
-        import_module("torchvision")
-    except ImportError:
-        return
-    except RuntimeError as error:
-        if _MISSING not in str(error):
-            raise
-        for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[module]
-        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-        for operator in _SCHEMAS:
-            schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            library.define(schema)  # type: ignore[no-untyped-call]
-        _libraries.append(library)
-        import_module("torchvision")
+
+class _Watch:
+    """Finds torchvision as Python does, and hands it to a loader that tries twice."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != "torchvision":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _TwiceLoader(spec.loader)  # type: ignore[assignment]
+        return spec
+
+
+class _TwiceLoader:
+    """Loads a module by its own loader and, where that says that operators are missing, again with these declared."""
+
+    def __init__(self, own: Any) -> None:
+        self.own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        created: ModuleType | None = self.own.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self.own  # nothing of ours stays
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.own
+        try:
+            self.own.exec_module(module)
+        except RuntimeError as error:
+            if MISSING not in str(error):
+                raise
+            for name in [name for name in sys.modules if name.startswith("torchvision.")]:
+                del sys.modules[name]
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                delattr(module, name)
+            _declare()
+            self.own.exec_module(module)
+
+
+def _declare() -> None:
+    """Declare the two operators that the import asks for, without an implementation: calling one still fails."""
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in _SCHEMAS:
+        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        library.define(schema)  # type: ignore[no-untyped-call]
+    _libraries.append(library)

@@ -179,8 +179,8 @@ def test_a_slow_machine_costs_none_of_our_own(monkeypatch: pytest.MonkeyPatch) -
         return gazekit_components
 
     monkeypatch.setenv("GAZEKIT_PLUGIN_TIMEOUT", "0.1")
-    for distribution, failures in (("gazekit", 0), ("of_a_stranger", 1)):
-        registry = Registry(package.load_registry(disable=["*", "gazekit"]).manager)
+    for distribution, failures in (("gazekit-multiview", 0), ("of_a_stranger", 1)):
+        registry = Registry(package.load_registry(disable=["*", "gazekit-multiview"]).manager)
         add_plugin(registry, Provenance("slow", distribution, "1.0"), slow, where="a test")
         assert len(registry.failures) == failures, registry.failures
 
@@ -224,7 +224,7 @@ def test_a_name_of_ours_offered_again(distribution: MakeDistribution) -> None:
     distribution("bad", "0.3", FUSION.replace('"bad"', '"concat"'))
     shown = ["presets", "show", "late_concat"]
     said = gazekit(*shown, code=1).stderr
-    assert f"fusion 'concat' is offered by bad 0.3 and gazekit {package.__version__}" in said
+    assert f"fusion 'concat' is offered by bad 0.3 and gazekit-multiview {package.__version__}" in said
     assert said.count("neither wins") == 1 and "GAZEKIT_DISABLE=bad" in said
     gazekit(*shown, GAZEKIT_DISABLE="bad")
 
@@ -241,7 +241,7 @@ def test_documentation_is_of_a_package_that_is_there(distribution: MakeDistribut
     distribution("not-bad", "0.3", FUSION)
     assert "### bad" in gazekit("plugins", "docs", "--package", "not_bad", "--kind", "fusion").stdout
     said = gazekit("plugins", "docs", "--package", "nope", code=2).stderr
-    assert "no package 'nope' with plugins; there are: gazekit, not-bad" in said
+    assert "no package 'nope' with plugins; there are: gazekit-multiview, not-bad" in said
 
 
 def test_no_plugins_leaves_ours(distribution: MakeDistribution) -> None:

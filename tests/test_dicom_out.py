@@ -341,4 +341,4 @@ def test_a_file_without_identifiers_and_a_missing_extra_are_said(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gazekit.dicom_out.secondary_capture", None)
     finished = gazekit("predict", tiny_run, *mammograms, "--dicom-out", tmp_path / "d", code=2)
-    assert "pip install 'gazekit[dicom]'" in finished.stderr
+    assert "pip install 'highdicom" in finished.stderr

@@ -15,7 +15,7 @@ from fresh_environment import ROOT
 
 import gazekit
 from gazekit import hookspecs
-from gazekit.component import Component
+from gazekit.component import OWN, Component
 from gazekit.registry import HOOKS, KINDS, Registry
 from gazekit.signature import options_of
 
@@ -43,7 +43,7 @@ def undocumented(component: Component) -> list[str]:
 
 
 def own(registry: Registry, kind: str) -> list[Component]:
-    return [each for each in registry.components(kind) if each.provenance.distribution == "gazekit"]
+    return [each for each in registry.components(kind) if each.provenance.distribution == OWN]
 
 
 def test_every_component_and_option_is_documented_and_has_its_place(

@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+import torchvision.ops
 from command_line import gazekit
 from conftest import MakeDistribution
 
+from gazekit import distribution
 from gazekit.doctor import software, surroundings
 
 
@@ -36,15 +41,19 @@ def test_a_broken_plugin_is_a_problem_with_a_remedy(distribution: MakeDistributi
 
 def test_versions_missing_extras_and_full_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     wanted = ["pydicom>=3.0.2", "torch>=99", "never-published>=1", "x; extra == 'dev'"]
-    monkeypatch.setattr(software, "requires", lambda _name: wanted)
+    installed = SimpleNamespace(
+        requires=[*wanted, "nowhere>=2,<3; extra == 'dream'"], name=distribution.NAME, version="1"
+    )
+    monkeypatch.setattr(distribution, "own", lambda: installed)
     found = {check.name: check for check in software.check_versions()}
     assert "x" not in found and found["pydicom"].status == "ok"
     assert found["torch"].status == "problem" and "needs >=99" in found["torch"].found
     assert found["never-published"].found.startswith("not installed")
 
-    monkeypatch.setattr(software, "_EXTRAS", {"dream": (("never-published",), "gazekit dream")})
+    monkeypatch.setattr(software, "_EXTRAS", {"dream": "gazekit dream"})
     (extra,) = software.check_extras()
-    assert (extra.status, extra.remedy) == ("limit", "pip install 'gazekit[dream]'")
+    assert (extra.status, extra.remedy) == ("limit", "pip install 'nowhere<3,>=2'")
+    assert extra.found == "no nowhere, so no gazekit dream"
 
     monkeypatch.setattr(surroundings, "_LITTLE_SPACE", 2**60)
     assert {check.status for check in surroundings.check_disk()} == {"limit"}
@@ -63,3 +72,37 @@ def test_cached_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (snapshot / "model.safetensors").touch()
     (cached,) = surroundings.check_weights()
     assert (cached.status, cached.found) == ("ok", "resnet18.a1_in1k")
+
+
+def missing(*_: object) -> None:
+    raise RuntimeError("Couldn't load custom C++ ops.")
+
+
+@pytest.mark.parametrize(
+    ("operator", "broken", "status", "found", "remedy"),
+    [
+        (lambda *_: torch.zeros(0), False, "ok", " fit", ""),
+        (
+            missing,
+            False,
+            "limit",
+            "(nms, roi_align) cannot be used; torchvision and timm can be imported",
+            "one index",
+        ),
+        (
+            missing,
+            True,
+            "limit",
+            "can be imported after gazekit only",
+            "python -m gazekit.doctor.mend_torchvision",
+        ),
+    ],
+)
+def test_it_says_whether_the_operators_of_torchvision_run_and_where_it_can_be_imported(
+    monkeypatch: pytest.MonkeyPatch, operator: Any, broken: bool, status: str, found: str, remedy: str
+) -> None:
+    monkeypatch.setattr(torchvision.ops, "nms", operator)
+    monkeypatch.setattr(software, "is_broken", lambda: broken)
+    (check,) = software.check_torchvision()
+    assert check.status == status and found in check.found and remedy in check.remedy
+    assert f"torch {torch.__version__}" in check.found

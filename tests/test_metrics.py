@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.functional import classification as theirs
 
 from gazekit.errors import DataError
 from gazekit.evaluation.metrics import (
@@ -14,10 +15,6 @@ from gazekit.evaluation.metrics import (
     calibration_error,
     classification_metrics,
 )
-from gazekit.torchvision_guard import allow_missing_operators
-
-allow_missing_operators()
-from torchmetrics.functional import classification as theirs  # noqa: E402
 
 
 def cases(seed, exams, classes, digits):

@@ -88,7 +88,7 @@ def test_sdist_and_wheel_install_and_run_in_a_fresh_environment(tmp_path: Path) 
     assert {"LICENSE", "README.md", "CITATION.cff", "constraints.txt", "docs/index.md"} <= sources
     assert {name.partition("/")[0] for name in inside} == {
         *("gazekit", "gazekit_components", "gazekit_baselines", "gazekit_datasets"),
-        f"gazekit-{gazekit.__version__}.dist-info",
+        f"gazekit_multiview-{gazekit.__version__}.dist-info",
     }
     for kind, file in built.items():
         environment = make_environment(tmp_path / kind, file)

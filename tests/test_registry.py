@@ -48,7 +48,9 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
         },
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected
-    assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {"gazekit"}
+    assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {
+        "gazekit-multiview"
+    }
 
 
 def test_a_strangers_fusion_is_found_created_and_located(distribution: MakeDistribution) -> None:

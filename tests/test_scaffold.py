@@ -149,7 +149,10 @@ def test_a_broken_promise_names_the_smallest_case(tmp_path: Path, clean_imports:
             "no installed package with a plugin of gazekit, and no folder or .py file",
         ),
         (["absent.py"], "absent.py: no such file"),
-        (["gazekit", "--set", "conact.hidden=3"], "'conact' is no component of gazekit; there are"),
+        (
+            ["gazekit-multiview", "--set", "conact.hidden=3"],
+            "'conact' is no component of gazekit-multiview; there are",
+        ),
         (["{tmp}"], "pyproject.toml: no such file; expected the folder of a package"),
     ],
 )
@@ -164,7 +167,7 @@ def test_docs_has_every_component_with_its_provenance() -> None:
     assert {f"### {row['name']}" for row in rows if row["kind"] != "preset"} <= set(text.splitlines())
     assert (
         "`Concat(views, channels, *, hidden: " in text
-        and "From gazekit 0.1.0, `gazekit_components.concat:" in text
+        and "From gazekit-multiview 0.1.0, `gazekit_components.concat:" in text
     )
-    only = gazekit("plugins", "docs", "--kind", "attention_map", "--package", "gazekit").stdout
+    only = gazekit("plugins", "docs", "--kind", "attention_map", "--package", "gazekit-multiview").stdout
     assert only.startswith("## Attention map\n\n### cam\n") and "## Fusion" not in only

@@ -100,7 +100,7 @@ def test_a_network_that_cannot_serve_is_refused_in_one_line(model: str, message:
 
 def test_a_file_sums_the_colours_of_its_stem_and_leaves_its_classifier(rgb_file: Path) -> None:
     backbone = TimmBackbone(1, model=SMALL, weights=str(rgb_file))
-    assert backbone.load_initial_weights() == str(rgb_file)
+    assert backbone.load_initial_weights().startswith(f"{rgb_file.name} (SHA-256 ")
     reference = timm.create_model(SMALL, features_only=True, out_indices=(1, 2, 3, 4)).eval()
     reference.load_state_dict(safetensors.torch.load_file(rgb_file), strict=False)
     grey = torch.randn(1, 1, 64, 64)

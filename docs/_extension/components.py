@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 
 from _extension.markdown import code, contents, docstring, first_sentence, page, plain, table
-from gazekit.component import Component, in_words
+from gazekit.component import OWN, Component, in_words
 from gazekit.layers import COMPONENT_KEYS
 from gazekit.preset import Preset
 from gazekit.registry import HOOKS, KINDS, Registry
@@ -19,7 +19,7 @@ class, so a preset may set each of them.
 
 def own(registry: Registry, kind: str) -> list[Component]:
     """The components of a kind that gazekit itself brings."""
-    return [c for c in registry.components(kind) if c.provenance.distribution == "gazekit"]
+    return [c for c in registry.components(kind) if c.provenance.distribution == OWN]
 
 
 def pages(registry: Registry, presets: Mapping[str, Preset]) -> dict[str, str]:

@@ -90,7 +90,7 @@ def docs(
 ) -> None:
     """Print the documentation of the components as Markdown: provenance, signature, docstring."""
     from gazekit.component import in_words
-    from gazekit.discovery import normalised
+    from gazekit.distribution import normalised
     from gazekit.errors import ConfigurationError
     from gazekit.registry import KINDS
 

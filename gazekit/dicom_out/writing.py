@@ -18,6 +18,7 @@ from gazekit.data.raw_image import RawImage
 from gazekit.data.window import parse_window
 from gazekit.dicom_out.source_header import read_source
 from gazekit.dicom_out.words import NAME, RESEARCH_ONLY
+from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, DataError
 
 _LONGEST_SIDE = 1024
@@ -127,7 +128,7 @@ def _check_installed() -> None:
         import gazekit.dicom_out.structured_report  # noqa: F401
     except ImportError:
         raise ConfigurationError(
-            "DICOM objects are written by highdicom, which is not installed: pip install 'gazekit[dicom]'"
+            f"DICOM objects are written by highdicom, which is not installed: {install_command('dicom')}"
         ) from None
 
 

@@ -3,32 +3,34 @@
 import platform
 import re
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 
+from gazekit import __version__, distribution
 from gazekit.doctor.check import Check
+from gazekit.doctor.mend_torchvision import is_broken
 from gazekit.registry import Registry
 
 _EXTRAS = {
-    "dicom": (("highdicom",), "gazekit predict --dicom-out"),
-    "onnx": (("onnx", "onnxscript", "onnxruntime"), "gazekit export --format onnx"),
-    "tensorboard": (("tensorboard",), "gazekit train --tensorboard"),
-    "slurm": (("submitit",), "gazekit benchmark --launcher slurm"),
-    "gdcm": (("python-gdcm",), "JPEG lossless DICOM files"),
+    "dicom": "gazekit predict --dicom-out",
+    "onnx": "gazekit export --format onnx",
+    "tensorboard": "gazekit train --tensorboard",
+    "slurm": "gazekit benchmark --launcher slurm",
+    "gdcm": "JPEG lossless DICOM files",
 }
+"""What an extra is for; its packages stand in the metadata."""
 
 
 def check_versions() -> Iterator[Check]:
     """Python, the packages that gazekit needs, and whether each is of a version that it asks for."""
-    from packaging.requirements import Requirement
-
     yield Check(
         "versions", "python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     )
-    yield Check("versions", "gazekit", "ok", _version("gazekit") or "not installed as a distribution")
-    for text in sorted(requires("gazekit") or (), key=str.lower):
-        if "extra ==" in text:
-            continue
-        needed = Requirement(text)
+    yield _check_own_name()
+    for stranger in distribution.strangers():
+        remedy = f"pip uninstall {stranger.name}, then install {distribution.NAME} again: both write the folder gazekit"
+        said = f"another library of that name, {stranger.version}, in {stranger.locate_file('')}"
+        yield Check("versions", "gazekit of PyPI", "problem", said, remedy)
+    for needed in distribution.requirements():
         found = _version(needed.name)
         if found is None or not needed.specifier.contains(found, prereleases=True):
             remedy = f"pip install -c constraints.txt '{needed.name}{needed.specifier}'"
@@ -43,23 +45,49 @@ def check_versions() -> Iterator[Check]:
             yield Check("versions", needed.name, "ok", found)
 
 
-def check_torchvision() -> Iterator[Check]:
-    """Whether torchvision, which timm imports, was built for this torch."""
-    from gazekit.torchvision_guard import allow_missing_operators
+def _check_own_name() -> Check:
+    """Under which name gazekit is installed."""
+    found = distribution.own()
+    if found is None:
+        said = f"{__version__}, run from its sources without being installed: its plugins are not found"
+        return Check(
+            "versions", "gazekit", "problem", said, "make install, or pip install -e . in its folder"
+        )
+    if distribution.normalised(found.name) == distribution.FORMER:
+        said = f"{__version__}, installed under its former name {found.name}"
+        remedy = f"pip uninstall {found.name}, then make install, or pip install -e . in its folder"
+        return Check("versions", "gazekit", "limit", said, remedy)
+    return Check("versions", "gazekit", "ok", f"{__version__}, installed as {found.name} {found.version}")
 
+
+def check_torchvision() -> Iterator[Check]:
+    """Whether torchvision, which timm imports, was built for this torch: whether its operators run."""
+    import torch
+
+    name, matched = "torchvision with torch", "install torch and torchvision from one index"
+    if torch.version.cuda is None:
+        matched += " (of CPU builds: https://download.pytorch.org/whl/cpu)"
     try:
-        allow_missing_operators()
         import timm  # noqa: F401
+        from torchvision.ops import nms
     except Exception as error:  # a broken binary can raise anything
         reason = re.sub(r"\s+", " ", str(error))[:100]
-        remedy = (
-            "install torch and torchvision from one source: pip install -c constraints.txt torch torchvision"
-        )
-        yield Check(
-            "versions", "torchvision with torch", "problem", f"timm cannot be imported: {reason}", remedy
-        )
+        yield Check("versions", name, "problem", f"timm cannot be imported: {reason}", matched)
+        return
+    pair = f"torchvision {_version('torchvision')} and torch {torch.__version__}"
+    try:
+        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (RuntimeError, NotImplementedError):  # gazekit.torchvision_guard declared what is missing
+        found = f"{pair} do not fit: operators of torchvision (nms, roi_align) cannot be used; "
+        remedy = f"nothing of gazekit uses them; for what does, {matched}"
+        if is_broken():
+            found += "torchvision and timm can be imported after gazekit only"
+            remedy += "; to import them first: python -m gazekit.doctor.mend_torchvision"
+        else:
+            found += "torchvision and timm can be imported"
+        yield Check("versions", name, "limit", found, remedy)
     else:
-        yield Check("versions", "torchvision with torch", "ok", "timm can be imported")
+        yield Check("versions", name, "ok", f"{pair} fit")
 
 
 def check_codecs() -> Iterator[Check]:
@@ -81,17 +109,19 @@ def check_codecs() -> Iterator[Check]:
             by = ", ".join(decoder.available_plugins) or "pydicom"
             yield Check("codecs", name, "ok", f"by {by}")
         else:
-            remedy = "pip install 'gazekit[gdcm]', or convert such files to JPEG 2000 or uncompressed"
+            remedy = (
+                f"{distribution.install_command('gdcm')}, or convert such files to JPEG 2000 or uncompressed"
+            )
             yield Check("codecs", name, "limit", "no decoder", remedy)
 
 
 def check_extras() -> Iterator[Check]:
-    """What is installed of the optional packages."""
-    for extra, (packages, use) in _EXTRAS.items():
-        missing = [name for name in packages if _version(name) is None]
+    """Which of the optional packages are installed."""
+    for extra, use in _EXTRAS.items():
+        missing = [each.name for each in distribution.requirements(extra) if _version(each.name) is None]
         if missing:
             found = f"no {', '.join(missing)}, so no {use}"
-            yield Check("extras", extra, "limit", found, f"pip install 'gazekit[{extra}]'")
+            yield Check("extras", extra, "limit", found, distribution.install_command(extra))
         else:
             yield Check("extras", extra, "ok", f"for {use}")
 

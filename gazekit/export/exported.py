@@ -14,6 +14,7 @@ from torch import Tensor
 
 import gazekit
 from gazekit.atomic import disk_errors
+from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.export.graph import DeployedModel
 from gazekit.training.trained import Trained
@@ -57,7 +58,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ConfigurationError(f"{error.name} is not installed: pip install 'gazekit[onnx]'") from None
+        raise ConfigurationError(f"{error.name} is not installed: {install_command('onnx')}") from None
     deployed = _deployed(trained)
     made = onnx_program(deployed, _size(trained))
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.study.grid import RunTask
 from gazekit.study.outcome import STOPPED, Outcome, in_one_line
@@ -76,7 +77,7 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         from submitit import SlurmExecutor
     except ImportError:
         raise ConfigurationError(
-            "--launcher slurm needs submitit; install it with: pip install 'gazekit[slurm]'"
+            f"--launcher slurm needs submitit; install it with: {install_command('slurm')}"
         ) from None
     try:
         executor = SlurmExecutor(logs / "slurm")

@@ -6,7 +6,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from gazekit.component import Provenance
-from gazekit.discovery import ALL_FOREIGN, GROUP, add_plugin, load_registry, normalised
+from gazekit.discovery import ALL_FOREIGN, add_plugin, load_registry
+from gazekit.distribution import GROUP, normalised
 from gazekit.errors import ConfigurationError
 from gazekit.registry import HOOKS, Registry
 

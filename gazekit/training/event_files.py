@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gazekit.atomic import disk_errors
+from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError
 from gazekit.training.run_directory import RunDirectory
 
@@ -27,7 +28,7 @@ class EventFiles:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise ConfigurationError(
-                "--tensorboard: tensorboard is not installed: pip install 'gazekit[tensorboard]'"
+                f"--tensorboard: tensorboard is not installed: {install_command('tensorboard')}"
             ) from None
         self.run = run
         self.written = 0

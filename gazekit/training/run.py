@@ -101,6 +101,8 @@ def start_run(
             leak=str(leak_of(dataset, split) or ""),
         )
     )
+    for origin in dict.fromkeys(origins):
+        run.log(f"initial weights: {origin}")
     return run
 
 

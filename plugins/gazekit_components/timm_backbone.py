@@ -5,24 +5,20 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Literal
 
+import timm
 import torch
 from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
 from gazekit.interfaces import Backbone
-from gazekit.torchvision_guard import allow_missing_operators
 from gazekit_components.timm_weights import InitialWeights, create_network, load_network
-
-allow_missing_operators()
-
-import timm  # noqa: E402
 
 
 class TimmBackbone(Backbone):
     """Any convolutional network of timm that is a chain of stages; one ends at each stride from 4 on.
 
     For ResNet-18 these are its four layers (strides 4, 8, 16, 32), the stem being part of the first. What
-    timm puts behind the last stage is left out, so that no parameter is unused. A stem for one channel is the sum
+    timm puts after the last stage is left out, so that no parameter is unused. A stem for one channel is the sum
     of the RGB stem.
 
     Args:
@@ -30,7 +26,10 @@ class TimmBackbone(Backbone):
         model: timm's name, with a tag or without (``"resnet18"``, ``"resnet18.a1_in1k"``).
         pretrained: true = weights from the cache or the hub, and an error if there are none; false = random
             weights; ``"auto"`` = pretrained if they can be had, else random ones with a warning.
-        weights: file with weights (safetensors, or pth without code) to start from instead; its classifier is ignored.
+        weights: file to start from instead (safetensors, or pth without code), as timm, torchvision, MONAI,
+            torchxrayvision, efficientnet_pytorch or Mammo-CLIP save them; its classifier is left out.
+        weights_match: ``"names"`` = find each tensor of the file by its name; ``"order"`` = go by order and shape,
+            for a file whose names are unknown.
 
     Raises:
         ConfigurationError: no such network, or one without stages.
@@ -45,16 +44,18 @@ class TimmBackbone(Backbone):
         model: str = "resnet18",
         pretrained: bool | Literal["auto"] = "auto",
         weights: str | None = None,
+        weights_match: Literal["names", "order"] = "names",
     ) -> None:
         super().__init__()
         _check_name(model)
-        self._initial = InitialWeights(model, in_channels, pretrained=pretrained, weights=weights)
+        self._initial = InitialWeights(model, in_channels, pretrained, weights, weights_match)
         network = create_network(model, in_channels)
         info = [level for level in getattr(network, "feature_info", ()) if level["reduction"] >= 4]
         self.channels = tuple(level["num_chs"] for level in info)
         self._ends = [level["module"] for level in info]
         try:
             self.stages = _cut(network, self._ends)
+            self._paths = [path for path, _ in _chain(network, self._ends)]
             _compare(self.stages, self.channels, network, in_channels)
         except Exception as error:  # timm's many networks fail at this in many ways
             raise ConfigurationError(
@@ -66,12 +67,12 @@ class TimmBackbone(Backbone):
         """Load the weights that the options ask for.
 
         Returns:
-            The hub's name of the weights, the path of the file, or ``"random"``.
+            The hub's name of the weights, what was loaded from the file and what was left out, or ``"random"``.
 
         Raises:
             ConfigurationError: weights that were asked for are not there, or do not fit the network.
         """
-        network, origin = load_network(self._initial)
+        network, origin = load_network(self._initial, self._paths)
         if network is not None:
             self.stages.load_state_dict(_cut(network, self._ends).state_dict())
         return origin
@@ -91,16 +92,26 @@ def _check_name(model: str) -> None:
 
 
 def _cut(network: nn.Module, ends: list[str]) -> nn.ModuleList:
-    """Chain the modules of the network in order, and start a new stage behind each of ``ends``."""
+    """Chain the modules of the network in order, and start a new stage after each of ``ends``."""
     stages = nn.ModuleList()
     stage: OrderedDict[str, nn.Module] = OrderedDict()
-    for path, module in _in_order(network, ends):
+    for path, module in _chain(network, ends):
         stage[path.replace(".", "_")] = module
         if path == ends[len(stages)]:
             stages.append(nn.Sequential(stage))
             stage = OrderedDict()
-        if len(stages) == len(ends):
-            return stages
+    return stages
+
+
+def _chain(network: nn.Module, ends: list[str]) -> list[tuple[str, nn.Module]]:
+    """The paths and modules up to the last of ``ends``. Raises ValueError: it is not among them."""
+    chain, left = [], list(ends)
+    for path, module in _in_order(network, ends):
+        chain.append((path, module))
+        if path == next(iter(left), None):
+            del left[0]
+            if not left:
+                return chain
     raise ValueError("it does not say where its stages end")
 
 

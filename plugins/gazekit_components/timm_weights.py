@@ -1,21 +1,22 @@
 """Where the initial weights of a timm network come from: the hub's cache, the hub, or a file."""
 
+import hashlib
+import pickle
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import safetensors.torch
+import timm.models
 import torch
 from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
-from gazekit.torchvision_guard import allow_missing_operators
-
-allow_missing_operators()
-
-import safetensors.torch  # noqa: E402
-import timm.models  # noqa: E402
+from gazekit_components.pretrained_keys import Match, Mismatch, match_names, match_order
 
 HUB_TIMEOUT = 3.0
 """Seconds to wait for the hub's first answer; without a network that is all the time that is lost."""
@@ -29,14 +30,19 @@ class InitialWeights:
     in_channels: int
     pretrained: bool | Literal["auto"]
     weights: str | None
+    match: Literal["names", "order"] = "names"
 
 
-def load_network(choice: InitialWeights) -> tuple[nn.Module | None, str]:
+def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Module | None, str]:
     """Make a timm network with the weights asked for, and say where they come from.
 
+    Args:
+        choice: which weights.
+        paths: the modules of the network that are used; only these must be in a file.
+
     Returns:
-        The network and the hub's name of its weights or the path of their file; None and ``"random"`` if it is
-        to start from random weights.
+        The network and the hub's name of its weights, or what was loaded from a file and what was left out; None
+        and ``"random"`` if it is to start from random weights.
 
     Raises:
         ConfigurationError: weights that were asked for are not there, or do not fit the network.
@@ -44,8 +50,7 @@ def load_network(choice: InitialWeights) -> tuple[nn.Module | None, str]:
     model, in_channels = choice.model, choice.in_channels
     if choice.weights is not None:
         network = create_network(model, in_channels)
-        _load_file(network, Path(choice.weights), in_channels)
-        return network, choice.weights
+        return network, _load_file(network, choice, paths)
     if choice.pretrained is False:
         return None, "random"
     name = str(timm.models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
@@ -95,51 +100,129 @@ def _hub_file(name: str) -> tuple[str | None, str]:
         return None, f"{name} is not in the cache and cannot be downloaded: {_first_line(error)}"
 
 
-def _load_file(network: nn.Module, path: Path, in_channels: int) -> None:
-    """Load a file with the names of timm (torchvision's ResNets have them too), ignoring its classifier."""
-    state = _read(path)
+def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str]) -> str:
+    """Load a file into the parts of a network that ``paths`` name, and say what was loaded and what was left out."""
+    path = Path(str(choice.weights))
+    found = _read(path)
     config = network.pretrained_cfg
     assert isinstance(config, dict)
-    for stem in _names(config.get("first_conv")):
-        weight = state.get(f"{stem}.weight")
-        if weight is not None and weight.shape[1] == 3 != in_channels:
-            state[f"{stem}.weight"] = timm.models.adapt_input_conv(in_channels, weight)
-    classifiers = tuple(f"{name}." for name in _names(config.get("classifier")))
-    expected = network.state_dict()
-    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in state if key not in expected and not key.startswith(classifiers)]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    problems = {"missing": missing, "unknown": unknown, "of another shape": misshapen}
-    if any(problems.values()):
-        found = "; ".join(f"{len(keys)} {kind} ({keys[0]} …)" for kind, keys in problems.items() if keys)
+    state = network.state_dict()
+    wanted = {
+        key: tensor for key, tensor in state.items() if key.startswith(tuple(f"{each}." for each in paths))
+    }
+    stems = [f"{name}.weight" for name in _names(config.get("first_conv"))]
+    if choice.match == "order" and path.suffix == ".safetensors":
         raise ConfigurationError(
-            f"{path}: not the weights of {config['architecture']}: {found}; "
-            "set model to the network that the file was saved from"
+            f"{path}: a safetensors file does not keep the order of its tensors; save a pth file"
         )
-    network.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
+    try:
+        if choice.match == "order":
+            match = match_order(found, wanted, stems=stems)
+        else:
+            match = match_names(found, wanted, stems=stems, also=[key for key in state if key not in wanted])
+    except Mismatch as error:
+        remedy = "set model to the network that the file was saved from"
+        if choice.match == "names":
+            remedy += ', or weights_match = "order" to go by order and shape if its names are unknown'
+        raise ConfigurationError(
+            f"{path}: not the weights of {config['architecture']}: {error}; {remedy}"
+        ) from None
+    _check_padding(path, choice.model, match)
+    broken = [key for key, tensor in match.tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ConfigurationError(
+            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected numbers only"
+        )
+    adapted = {
+        key: adapt_stem(tensor, state[key].shape[1]) if key in stems else tensor.reshape(state[key].shape)
+        for key, tensor in match.tensors.items()
+    }
+    network.load_state_dict(adapted, strict=False)
+    return _report(path, network, match, stems)
+
+
+def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
+    """Make a convolution for images of ``in_channels`` out of one for another number, ``[D, C, k, k]``.
+
+    One channel gets the sum, so that a grey image gives what it would give as RGB. More channels repeat those that
+    there are, scaled by ``C / in_channels``, as timm's ``adapt_input_conv`` does.
+    """
+    given = weight.shape[1]
+    if given == in_channels:
+        return weight
+    if in_channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    order = torch.arange(in_channels) % given
+    repeated = weight[:, order]  # [D, in_channels, k, k]
+    return repeated * (given / in_channels)
+
+
+def _check_padding(path: Path, model: str, match: Match) -> None:
+    """Raise ConfigurationError if the file's network pads as TensorFlow does and the one of timm does not."""
+    name = model.partition(".")[0]
+    if match.layout is None or not match.layout.same_padding or name.startswith("tf_"):
+        return
+    raise ConfigurationError(
+        f'{path}: {match.layout.name} pads as TensorFlow does and {name} does not; set model = "tf_{name}"'
+    )
+
+
+def _report(path: Path, network: nn.Module, match: Match, stems: Sequence[str]) -> str:
+    """One line for log and run record; the file by name and content, without the folders that it lies in."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    parameters = dict(network.named_parameters())
+    count = sum(parameters[key].numel() for key in match.tensors if key in parameters)
+    said = [
+        f"{path.name} (SHA-256 {digest[:16]}): {len(match.tensors)} tensors with {count:,} parameters {match.how}"
+    ]
+    for stem in stems:
+        if stem in match.tensors:
+            theirs, ours = match.tensors[stem].shape[1], parameters[stem].shape[1]
+            if theirs != ours:
+                said.append(
+                    f"the stem's {theirs} input channels {'summed' if ours == 1 else 'repeated'} into {ours}"
+                )
+    if match.left_out:
+        said.append(
+            "left out: " + ", ".join(f"{reason} ({_some(keys)})" for reason, keys in match.left_out.items())
+        )
+    return "; ".join(said)
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys) if len(keys) <= 2 else f"{len(keys)}, {keys[0]} …"
+
+
+_WRAPPINGS = ("state_dict", "model_state_dict", "model", "network")
+"""Where training frameworks keep the tensors in a file that holds more: Lightning, Mammo-CLIP, many scripts."""
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or torch file by name; no code in the file is run."""
+    """The tensors of a safetensors or torch file by name, in the file's order; no code in the file is run."""
     try:
         if path.suffix == ".safetensors":
             content = safetensors.torch.load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            content = content.get("state_dict", content.get("model", content))
-        tensors = {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
+            content = next(
+                (content[key] for key in _WRAPPINGS if isinstance(content.get(key), dict)), content
+            )
+        return {str(key): tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file; expected weights (safetensors or pth)") from None
+    except pickle.UnpicklingError as error:  # of torch's own reader, too
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds the class {named[1]}" if named else _first_line(error)
+        raise ConfigurationError(
+            f"{path}: not readable as weights without running code ({reason}); open it with the library that made it "
+            "and save only its state_dict()"
+        ) from None
     except Exception as error:  # each format has errors of its own, and so has each way of being damaged
         raise ConfigurationError(
             f"{path}: not readable as weights ({_first_line(error)}); expected tensors by name in a safetensors "
             "file or a torch file without code"
         ) from None
-    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
 def _names(entry: str | tuple[str, ...] | None) -> tuple[str, ...]:
