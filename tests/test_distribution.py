@@ -17,19 +17,17 @@ from gazekit.doctor import software
 from gazekit.registry import KINDS
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+FOLDERS = ("gazekit", "plugins", "tests", "examples", "benchmarks", "docs")
 TEXTS = [
-    file
-    for pattern in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/**/*.md",
-        "**/*.py",
-        "**/*.txt",
-        "**/*.toml",
-        "Makefile",
-    )
-    for file in ROOT.glob(pattern)
-    if not {".venv", "_build", "reference"} & set(file.relative_to(ROOT).parts) and file != Path(__file__)
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile")),
+    *(
+        file
+        for folder in FOLDERS
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".py", ".md", ".txt", ".toml")
+        and "_build" not in file.parts
+        and file != Path(__file__)
+    ),
 ]
 
 
@@ -50,7 +48,7 @@ def test_the_project_is_called_as_the_code_says() -> None:
 
 def test_no_message_page_or_template_names_the_stranger_to_pip() -> None:
     strangers = re.compile(
-        r"pip install[^\n`]*[\s'\"]gazekit(?![-\w/])|gazekit\[[a-z]+\]|[\"']gazekit\s*[>=~]="
+        r"pip install[^\n`]*[ '\"]gazekit(?![-\w/])|gazekit\[[a-z]+\]|[\"']gazekit *[>=~]="
     )
     assert len(TEXTS) > 300
     assert [file.name for file in TEXTS if strangers.search(file.read_text(encoding="utf-8"))] == []
