@@ -137,7 +137,7 @@ def test_what_cannot_be_loaded_is_a_warning_unused_and_an_error_used(
     assert "bad 0.3" in unused.stdout and "failed: " in unused.stdout and "concat" in unused.stdout
     used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
     (error,) = used.stderr.splitlines()
-    assert error.startswith("error: no fusion 'bad'") and "of bad 0.3" in error and cause in error
+    assert error.startswith("error: no fusion of vectors 'bad'") and "of bad 0.3" in error and cause in error
 
 
 @pytest.mark.parametrize(("code", "cause"), LOADED_BUT_WRONG.values(), ids=LOADED_BUT_WRONG)
@@ -233,7 +233,7 @@ def test_what_is_left_out_is_said_where_it_is_missed(distribution: MakeDistribut
     distribution("bad", "0.3", FUSION)
     used = ["presets", "show", "mammonet", "--set", "fusion.vectors.use=bad"]
     for said in (gazekit(*used, GAZEKIT_DISABLE="bad", code=2), gazekit("--no-plugins", *used, code=2)):
-        assert "no fusion 'bad'" in said.stderr
+        assert "no fusion of vectors 'bad'" in said.stderr
         assert "Left out by --no-plugins or GAZEKIT_DISABLE: bad 0.3." in said.stderr
 
 
