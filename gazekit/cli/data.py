@@ -17,7 +17,7 @@ from gazekit.cli.gaze_options import (
     some,
 )
 from gazekit.cli.split import split
-from gazekit.cli.validate import Crop, Window, validate
+from gazekit.cli.validate import BitDepth, Crop, Window, validate
 
 if TYPE_CHECKING:
     from gazekit.data.preparation_summary import Summary
@@ -42,6 +42,7 @@ def prepare(
         Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
     ] = "auto",
     window: Window = "first",
+    bit_depth: BitDepth = None,
     dtype: Annotated[Literal["uint8", "uint16"], typer.Option(help="Type of the stored pixels.")] = "uint8",
     gaze: Annotated[
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
@@ -93,6 +94,7 @@ def prepare(
             laterality=laterality,
             window=window,
             dtype=dtype,
+            bit_depth=bit_depth,
             jobs=jobs,
             on_bad_exam=on_bad_exam,
             gaze_reader=reader_lookup(readers),

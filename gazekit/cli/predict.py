@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from gazekit.data.grouping import LooseExam
+    from gazekit.data.preparation_settings import PreparationSettings
     from gazekit.evaluation.members import Member
     from gazekit.evaluation.raw import ExamPrediction, Refusal
     from gazekit.training.trained import Trained
@@ -61,6 +62,15 @@ def predict(
     show_ids: Annotated[
         bool, typer.Option("--show-ids", help="Also show patient ids and the names of files.")
     ] = False,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=16,
+            help="Bits used of PNG, TIFF and NPY images of 16 bits.",
+            show_default="as in the training data",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Exams at a time.")] = 8,
     device: Device = "auto",
     form: Annotated[
@@ -83,9 +93,17 @@ def predict(
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
     members = _members(trained, tta)
+    preparation = _preparation(trained[0], bit_depth)
     exams = _exams(inputs, trained[0], dicom_out)
     predictions, total = _predictions(
-        members, trained[0], exams, inputs, batch_size=batch_size, explain=explain, show_ids=show_ids
+        members,
+        trained[0],
+        preparation,
+        exams,
+        inputs,
+        batch_size=batch_size,
+        explain=explain,
+        show_ids=show_ids,
     )
     facts = trained[0].facts
     identified = show_ids and exams is not None
@@ -158,6 +176,16 @@ def _members(trained: "list[Trained]", tta: bool) -> "list[Member]":
     ]
 
 
+def _preparation(trained: "Trained", bit_depth: int | None) -> "PreparationSettings":
+    """Of the training data, but for the depth of other images."""
+    from dataclasses import replace
+
+    from gazekit.data.preparation_settings import PreparationSettings
+
+    settings = PreparationSettings.from_json(trained.facts.preparation)
+    return settings if bit_depth is None else replace(settings, bit_depth=bit_depth)
+
+
 def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "list[LooseExam] | None":
     """Exams of loose images; None if the input is a prepared data set."""
     from gazekit.data.content import is_dicom
@@ -184,6 +212,7 @@ def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "l
 def _predictions(
     members: "list[Member]",
     trained: "Trained",
+    preparation: "PreparationSettings",
     exams: "list[LooseExam] | None",
     inputs: list[Path],
     *,
@@ -192,7 +221,6 @@ def _predictions(
     show_ids: bool,
 ) -> "tuple[Iterator[ExamPrediction | Refusal], int]":
     """What is predicted, as it comes, and of how many exams."""
-    from gazekit.data.preparation_settings import PreparationSettings
     from gazekit.evaluation.raw import predict_loose, predict_prepared
     from gazekit.training.trained import open_data
 
@@ -201,7 +229,6 @@ def _predictions(
         dataset = open_data(trained, inputs[0])
         found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
         return found, len(dataset)
-    preparation = PreparationSettings.from_json(trained.facts.preparation)
     loose = predict_loose(
         members, preparation, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
     )

@@ -21,6 +21,16 @@ Window = Annotated[
     ),
 ]
 
+BitDepth = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        max=16,
+        help="Bits used of PNG, TIFF and NPY images of 16 bits.",
+        show_default="the least that holds every image",
+    ),
+]
+
 _NAMED = 3
 """Examples of a finding that the table shows; ``--json`` has them all."""
 
@@ -35,6 +45,7 @@ def validate(
     ] = False,
     crop: Crop = "breast",
     window: Window = "first",
+    bit_depth: BitDepth = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
@@ -42,7 +53,7 @@ def validate(
 ) -> None:
     """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why.
 
-    Images are read as gazekit data prepare with the same --crop and --window would.
+    Images are read as gazekit data prepare with the same --crop, --window and --bit-depth would.
     """
     from dataclasses import asdict
 
@@ -57,6 +68,7 @@ def validate(
             read_images=not tables_only,
             crop=crop,
             window=window,
+            bit_depth=bit_depth,
             jobs=jobs,
             gaze_reader=reader_lookup(readers),
             positive=positive,

@@ -110,7 +110,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
 
 def _prepare_view(task: Task, view: str) -> _View:
     exam, settings = task.exam, task.settings
-    raw = read_image(exam.images[view], parse_window(settings.window))
+    raw = _read(exam.images[view], settings)
     side = exam.laterality.get(view) or raw.laterality
     geometry = _geometry(raw, side, settings)
     prepared = _View(
@@ -134,6 +134,16 @@ def _prepare_view(task: Task, view: str) -> _View:
         **geometry.to_numbers(),
     }
     return prepared
+
+
+def _read(path: Path, settings: PreparationSettings) -> RawImage:
+    raw = read_image(path, parse_window(settings.window), settings.bit_depth)
+    if raw.guessed_depth is not None:
+        raise DataError(
+            f"{path}: holds whole numbers of more than 8 bits, and no such image was in the training data to tell how "
+            f"many bits are used; say it with --bit-depth (this image takes {raw.guessed_depth})"
+        )
+    return raw
 
 
 def _geometry(raw: RawImage, side: str | None, settings: PreparationSettings) -> Geometry:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import Reject, Task
+from gazekit.data.image import BIT_DEPTHS
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, PreparationSettings
 from gazekit.data.preparation_source import tasks_of, views_of
@@ -46,6 +47,7 @@ def find_faults(
     *,
     crop: Crop = "breast",
     window: str = FIRST,
+    bit_depth: int | None = None,
     allow_outside: Sequence[Path] = (),
 ) -> Faults:
     """Read every image that is there, with its masks and gaze, as a preparation does.
@@ -55,7 +57,7 @@ def find_faults(
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         progress: called with (images done, images).
-        crop, window, allow_outside: as of the preparation.
+        crop, window, bit_depth, allow_outside: as of the preparation; without a depth any value fits.
     """
     views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
     images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
@@ -63,7 +65,9 @@ def find_faults(
         return Faults((), ())
     unusable: list[tuple[str, str, str]] = []
     owners: dict[str, list[str]] = defaultdict(list)
-    settings = PreparationSettings(views, _SIZE, crop, window=window)
+    settings = PreparationSettings(
+        views, _SIZE, crop, window=window, bit_depth=BIT_DEPTHS[-1] if bit_depth is None else bit_depth
+    )
     tasks = _tasks(images, root, settings, gaze_reader, allow_outside)
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):

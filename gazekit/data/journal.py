@@ -15,6 +15,7 @@ import numpy as np
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.growing_array import GrowingArray
+from gazekit.data.manifest import MANIFEST, read_manifest
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import DataError
 
@@ -76,6 +77,13 @@ class Journal:
             stack.enter_context(self._file)
             for array in self.arrays.values():
                 stack.callback(array.close)
+
+
+def read_header(root: Path) -> dict[str, Any]:
+    """The settings and the source of the preparation in a folder, finished or not; empty where there is none."""
+    if (root / MANIFEST).exists():
+        return dict(read_manifest(root)["preparation"])
+    return _read_lines(root / NAME)[0] if (root / NAME).exists() else {}
 
 
 def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ class PreparationSettings:
         window: which window or VOI LUT of DICOM files: ``"first"``, its number (``"2"``) or name, ``"range"`` for all
             that is in the image, or ``"CENTER,WIDTH"``.
         dtype: of prepared images and heat maps; their greatest value stands for 1.
+        bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None where
+            there are none.
         fixations: how gaze samples become fixations and heat maps.
 
     Raises:
@@ -38,6 +40,7 @@ class PreparationSettings:
     window: str = FIRST
     dtype: PixelType = "uint8"
     fixations: FixationSettings = field(default_factory=FixationSettings)
+    bit_depth: int | None = None
 
     def __post_init__(self) -> None:
         if not self.views or len(set(self.views)) != len(self.views):
@@ -53,6 +56,8 @@ class PreparationSettings:
                     f"{', '.join(get_args(choices))}"
                 )
         parse_window(self.window)
+        if self.bit_depth is not None and self.bit_depth not in range(8, 17):
+            raise ConfigurationError(f"preparation: bit_depth is {self.bit_depth}; expected 8 to 16")
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from gazekit.atomic import disk_errors, write_atomically
+from gazekit.data.bit_depth import find_depth
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.index import (
@@ -17,11 +19,11 @@ from gazekit.data.index import (
     write_findings,
     write_tables,
 )
-from gazekit.data.journal import ARRAYS, NAME, Journal, check_same
+from gazekit.data.journal import ARRAYS, NAME, Journal, check_same, read_header
 from gazekit.data.labels import describe, doubts
 from gazekit.data.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.data.nameless import files_of, without_names
-from gazekit.data.outside import check_inside
+from gazekit.data.outside import check_inside, outside
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
 from gazekit.data.preparation_source import (
@@ -60,6 +62,7 @@ def prepare(
     laterality: LateralityRule = "auto",
     window: str = FIRST,
     dtype: PixelType = "uint8",
+    bit_depth: int | None = None,
     jobs: int | None = None,
     on_bad_exam: Literal["skip", "error"] = "skip",
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
@@ -83,6 +86,8 @@ def prepare(
         out: folder of the prepared one.
         views: views that an exam must have, in order; None takes all views of the source.
         size, crop, laterality, window, dtype, fixations: see :class:`PreparationSettings`.
+        bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None takes the
+            least that holds every image, for which such files are read once more.
         jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
             the whole preparation along.
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
@@ -113,13 +118,23 @@ def prepare(
                 warn(line)
     chosen = tuple(views or views_of(exams))
     settings = PreparationSettings(
-        chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()
+        chosen, size, crop, laterality, window, dtype, fixations or FixationSettings(), bit_depth=bit_depth
     )
-    header = settings.to_json()
-    header |= {"classes": list(classes), "source": fingerprint(exams, recordings, root)}
+    files = fingerprint(exams, recordings, root)
+    _claim(out, overwrite=overwrite)
+    if bit_depth is None and window == FIRST:
+        usable = [exam for exam in exams if not any(outside(exam, root, allow_outside))]
+        images = (exam.images[view] for exam in usable for view in chosen if view in exam.images)
+        depth = _depth(out, files, images, _jobs(jobs, len(exams)))
+        settings = replace(settings, bit_depth=depth)
+        if depth is not None and note is not None:
+            note(
+                f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
+                "--bit-depth sets another number"
+            )
+    header = settings.to_json() | {"classes": list(classes), "source": files}
     header |= {NAMED: True} if image_names else {}
     header |= {OUTSIDE: refused} if refused else {}
-    _claim(out, overwrite=overwrite)
     if _is_finished(out, header):
         return summarise(out)
     joined, workers = join_recordings(recordings, exams), _jobs(jobs, len(exams))
@@ -138,6 +153,15 @@ def prepare(
     write_findings(out, findings)
     _finish(out, header, journal, exams, joined)
     return summarise(out, work)
+
+
+def _depth(out: Path, files: str, images: Iterable[Path], jobs: int) -> int | None:
+    """The bit depth of the whole data set: that of an earlier call on the same files, or else found in them."""
+    earlier = read_header(out)
+    if earlier.get("source") == files and "bit_depth" in earlier:
+        depth: int | None = earlier["bit_depth"]
+        return depth
+    return find_depth([path for path in images if path.is_file()], jobs)
 
 
 def _is_finished(out: Path, header: dict[str, Any]) -> bool:

@@ -94,6 +94,7 @@ def validate(
     read_images: bool = True,
     crop: Crop = "breast",
     window: str = FIRST,
+    bit_depth: int | None = None,
     jobs: int | None = None,
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
     positive: str | None = None,
@@ -105,7 +106,7 @@ def validate(
     Args:
         source, root: which exams there are below the folder of the raw data set.
         read_images: read every image with its masks and gaze too, not only the tables.
-        crop, window: of the preparation that is to come: what it would refuse may depend on them.
+        crop, window, bit_depth: of the preparation that is to come: what it would refuse may depend on them.
         jobs: worker processes; None takes one per core.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         positive: which of two classes is the positive one; None takes the source's order.
@@ -131,7 +132,11 @@ def validate(
     if not read_images or all_outside:
         return validation
     faults = find_faults(
-        exams, root, jobs, gaze_reader, progress, crop=crop, window=window, allow_outside=allow_outside
+        *(exams, root, jobs, gaze_reader, progress),
+        crop=crop,
+        window=window,
+        bit_depth=bit_depth,
+        allow_outside=allow_outside,
     )
     return replace(validation, faults=faults)
 

@@ -1,7 +1,7 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,17 +61,22 @@ class Trained:
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
         )
 
-    def predict_images(self, *paths: Path | str) -> list[ExamPrediction | Refusal]:
+    def predict_images(
+        self, *paths: Path | str, bit_depth: int | None = None
+    ) -> list[ExamPrediction | Refusal]:
         """Predict raw image files, or folders of them, prepared as the training data were; see ``predict_loose``.
 
         DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam that cannot be
-        predicted is a Refusal with the reason. No gaze is needed.
+        predicted is a Refusal with the reason. No gaze is needed. ``bit_depth`` says how many bits images of 16 bits
+        other than DICOM use; None takes that of the training data.
         """
         grouping = group_images(
             [Path(path).absolute() for path in paths], self.preset.views, self.facts.modalities
         )
         member = Member(self.model, self.preset, self.attention_map, IDENTITY[None])
         preparation = PreparationSettings.from_json(self.facts.preparation)
+        if bit_depth is not None:
+            preparation = replace(preparation, bit_depth=bit_depth)
         explain = self.attention_map is not None
         return list(
             predict_loose(
