@@ -1,11 +1,12 @@
 """What preparing raw DICOM files costs, held against the bare decoding of the same files in the same run.
 
-    python benchmarks/prepare.py [--exams 2] [--turns 5] [--out benchmarks/results/prepare.json]
+    python benchmarks/prepare.py [--exams 2] [--turns 5] [--images FOLDER] [--out benchmarks/results/prepare.json]
 
-Mammograms of the phantom at full size are written once and compressed by each transfer syntax. Then the two are timed
-in turns, in one process, by its processor time: pydicom's ``pixel_array`` of every file, and the whole preparation of
-the same files (reading, grey scale, breast outline, crop, resize, hashes, arrays and tables on disk). The target is 1.3
-times the bare decoding for JPEG 2000, in which mammograms are archived.
+Mammograms of the phantom at full size, or real ones from a folder, are written once in each transfer syntax. Then four
+things are timed in turns, in one process, by its processor time: decoding every file, and the whole preparation of the
+same files (reading, grey scale, breast outline, crop, resize, hashes, arrays and tables on disk), each with the decoders
+that gazekit takes and with those that it took before (the first that pydicom finds where python-gdcm is installed
+and pylibjpeg-rle is not). The target is 1.3 times the bare decoding for JPEG 2000, in which mammograms are archived.
 """
 
 from collections.abc import Iterator
@@ -14,20 +15,32 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pydicom
 import torch
 from evidence import arguments, publish, take_turns
 from gazekit_datasets.phantom import Phantom
+from numpy.typing import NDArray
+from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from gazekit.data.dicom import decoded
+from gazekit.data.dicom_file import open_dicom
 from gazekit.data.exam import Exam
 from gazekit.data.prepare import prepare
 
 TARGET = 1.3
 HEIGHT = 3328
 SYNTAXES = (JPEG2000Lossless, JPEGLSLossless, RLELossless, ExplicitVRLittleEndian)
-DECODERS = ("pydicom", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm", "scipy")
+DECODERS = ("pydicom", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls", "python-gdcm")
+EARLIER = {
+    JPEG2000Lossless: "gdcm",
+    JPEGLSLossless: "gdcm",
+    RLELossless: "pydicom",
+    ExplicitVRLittleEndian: "",
+}
 
 
 class Files:
@@ -48,54 +61,85 @@ def main() -> None:
     parser.add_argument("--exams", type=int, default=2, help="of two views each, at least 2")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument(
-        "--height", type=int, default=HEIGHT, help="rows of an image; it is 0.8 times as wide"
+        "--height", type=int, default=HEIGHT, help="rows of a phantom's image; it is 0.8 times as wide"
     )
+    parser.add_argument("--images", type=Path, help="folder of DICOM mammograms in place of the phantom's")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     with TemporaryDirectory() as folder:
-        raw = Path(folder, "phantom")
-        phantom = Phantom(image_height=asked.height)
-        phantom.generate(raw, exams=asked.exams, seed=0, progress=lambda *_: None)
-        table = [measure(raw, Path(folder), syntax, asked.turns) for syntax in SYNTAXES]
+        if asked.images is None:
+            raw = Path(folder, "phantom")
+            phantom = Phantom(image_height=asked.height)
+            phantom.generate(raw, exams=asked.exams, seed=0, progress=lambda *_: None)
+            paths = sorted(raw.glob("images/*.dcm"))
+        else:
+            paths = sorted(asked.images.rglob("*.dcm"))[: 2 * asked.exams]
+        table = [measure(paths, Path(folder), syntax, asked.turns) for syntax in SYNTAXES]
     publish(
         "prepare",
         "cpu",
         table,
         asked.out,
-        n=f"{2 * asked.exams} files of {asked.height} rows, {asked.turns} turns after one to warm up",
+        n=f"{len(paths)} {'real' if asked.images else 'phantom'} files, {asked.turns} turns after one to warm up",
         measured="processor time of one process, medians and interquartile ranges",
+        before="with the decoders of earlier versions",
         target=f"ratio {TARGET} for JPEG 2000",
         decoders=", ".join(f"{name} {version(name)}" for name in DECODERS),
     )
 
 
-def measure(raw: Path, folder: Path, syntax: pydicom.uid.UID, turns: int) -> dict[str, Any]:
-    """Decode and prepare the files in one transfer syntax, in turns."""
+def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int) -> dict[str, Any]:
+    """Decode and prepare the files in one transfer syntax, with the decoders of now and of before, in turns."""
     source = folder / str(syntax)
     source.mkdir()
-    for path in sorted(raw.glob("images/*.dcm")):
+    for number, path in enumerate(paths):
         dataset = pydicom.dcmread(path)
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            dataset.decompress(generate_instance_uid=False)
         if syntax.is_encapsulated:
             dataset.compress(syntax, generate_instance_uid=False)
-        dataset.save_as(source / path.name)
+        dataset.save_as(source / f"{number}.dcm")
     files, number = sorted(source.iterdir()), count()
-    things = {
-        "decode": lambda: [pydicom.dcmread(path).pixel_array for path in files],
-        "prepare": lambda: prepare(Files(), source, folder / f"{syntax}-{next(number)}", jobs=0),
-    }
-    timed = take_turns(things, turns=turns, warm_up=1)
-    decode, whole = timed["decode"], timed["prepare"]
+
+    def prepared() -> None:
+        prepare(Files(), source, folder / f"{syntax}-{next(number)}", jobs=0)
+
+    def prepared_as_before() -> None:
+        with patch("gazekit.data.dicom.decoded", decoded_as_before):
+            prepared()
+
+    timed = take_turns(
+        {
+            "decode_before": lambda: [decoded_as_before(open_dicom(path)) for path in files],
+            "decode": lambda: [decoded(open_dicom(path)) for path in files],
+            "prepare_before": prepared_as_before,
+            "prepare": prepared,
+        },
+        turns=turns,
+        warm_up=1,
+    )
+    seconds = {name: each.cpu for name, each in timed.items()}
     megabytes = sum(path.stat().st_size for path in files) / 1e6
     return {
         "transfer_syntax": syntax.name,
         "MB": megabytes,
-        "decode_s": decode.cpu,
-        "decode_spread": decode.cpu_spread,
-        "prepare_s": whole.cpu,
-        "prepare_spread": whole.cpu_spread,
-        "ratio": whole.cpu / decode.cpu,
-        "MB_per_s": megabytes / whole.cpu,
+        **{f"{name}_s": each.cpu for name, each in timed.items()},
+        **{f"{name}_spread": each.cpu_spread for name, each in timed.items()},
+        "decode_to_before": seconds["decode"] / seconds["decode_before"],
+        "prepare_to_before": seconds["prepare"] / seconds["prepare_before"],
+        "ratio": seconds["prepare"] / seconds["decode"],
+        "share_before": seconds["decode_before"] / seconds["prepare_before"],
+        "share": seconds["decode"] / seconds["prepare"],
+        "MB_per_s_before": megabytes / seconds["prepare_before"],
+        "MB_per_s": megabytes / seconds["prepare"],
     }
+
+
+def decoded_as_before(dataset: Any) -> NDArray[Any]:
+    """Decode with the decoder that pydicom finds first."""
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    cells, _ = decoder.as_array(dataset, decoding_plugin=EARLIER[decoder.UID])
+    return np.ascontiguousarray(cells)
 
 
 if __name__ == "__main__":

@@ -116,14 +116,14 @@ def _decode(dataset: Any, path: Path) -> Stored:
                 raise DataError(
                     f"{path}: the pixel data is truncated: {present} of {expected} bytes; copy the file again"
                 )
-        cells = _cells(dataset)
+        cells = decoded(dataset)
         if cells.shape != (dataset.Rows, dataset.Columns) or cells.itemsize > 2:
             raise DataError(f"{path}: the pixel data does not decode to one image of Rows x Columns")
         as_stored = not syntax.is_encapsulated or syntax == RLELossless
         return stored_values(cells, dataset, has_high_bit=as_stored)
 
 
-def _cells(dataset: Any) -> NDArray[Any]:
+def decoded(dataset: Any) -> NDArray[Any]:
     """Decode the pixel data ``[H, W]``, by the decoders of this list, so that no value depends on what is installed."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     if RLELossless == decoder.UID:
