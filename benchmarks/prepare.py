@@ -4,9 +4,9 @@
 
 Mammograms of the phantom at full size, or real ones from a folder, are written once in each transfer syntax. Then four
 things are timed in turns, in one process, by its processor time: decoding every file, and the whole preparation of the
-same files (reading, grey scale, breast outline, crop, resize, hashes, arrays and tables on disk), each with the decoders
-that gazekit takes and with those that it took before (the first that pydicom finds where python-gdcm is installed
-and pylibjpeg-rle is not). The target is 1.3 times the bare decoding for JPEG 2000, in which mammograms are archived.
+same files (reading, grey scale, breast outline, crop, resize, hashes, arrays and tables on disk). Each is done with the
+decoders that gazekit takes and with those that it took before: the first that pydicom finds where python-gdcm is there
+and pylibjpeg-rle is not. The target is 1.3 times the bare decoding for JPEG 2000, in which mammograms are archived.
 """
 
 from collections.abc import Iterator
