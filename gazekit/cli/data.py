@@ -17,7 +17,7 @@ from gazekit.cli.gaze_options import (
     some,
 )
 from gazekit.cli.split import split
-from gazekit.cli.validate import BitDepth, Crop, Window, validate
+from gazekit.cli.validate import BitDepth, Crop, MaskOutside, Window, validate
 
 if TYPE_CHECKING:
     from gazekit.data.preparation_summary import Summary
@@ -38,6 +38,7 @@ def prepare(
         typer.Option(help="Views an exam must have, e.g. cc,mlo.", show_default="all of the source"),
     ] = None,
     crop: Crop = "breast",
+    mask_outside: MaskOutside = None,
     laterality: Annotated[
         Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
     ] = "auto",
@@ -95,6 +96,7 @@ def prepare(
             window=window,
             dtype=dtype,
             bit_depth=bit_depth,
+            mask_outside=mask_outside,
             jobs=jobs,
             on_bad_exam=on_bad_exam,
             gaze_reader=reader_lookup(readers),
@@ -143,6 +145,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         about.setdefault((each.kind, each.what), []).append(each.about)
     for (sort, what), names in about.items():
         console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
+    _warn_of_doubts(summary)
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
@@ -155,3 +158,19 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
     for exams in summary.duplicates:
         console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
+
+
+def _warn_of_doubts(summary: "Summary") -> None:
+    """Name the images in which no plausible breast was found."""
+    from gazekit.data.exam import DOUBT
+    from gazekit.data.index import FINDINGS
+
+    doubtful = [each for each in summary.findings if each.kind == DOUBT]
+    for each in doubtful[:10]:
+        console.warn(f"exam {each.about} {each.what}")
+    if len(doubtful) > 10:
+        console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
+    if doubtful:
+        console.warn(
+            "look at these images; images that are no whole mammograms are prepared with --crop none"
+        )

@@ -124,6 +124,8 @@ def predict(
             record = _record(found, facts.classes)
             writer.write(record | (_identity(by_key[found.key]) if identified else {}))
             if isinstance(found, ExamPrediction):
+                for each in found.findings:
+                    console.warn(f"{found.key}: {each}")
                 unwritten += not write_files(found, by_key.get(found.key), wanted, trained)
             else:
                 refused += 1
@@ -249,6 +251,7 @@ def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict
         "predicted": classes[int(found.probabilities.argmax())],
         "entropy": round(found.entropy, 6),
         "spread": None if found.spread is None else round(found.spread, 6),
+        "findings": list(found.findings),
     }
 
 

@@ -118,7 +118,7 @@ class _Csv:
         self.header = header
         self.rows = csv.writer(sys.stdout, lineterminator="\n")
         columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
-        columns += ["predicted", "entropy", "spread", "reason"]
+        columns += ["predicted", "entropy", "spread", "reason", "findings"]
         self.rows.writerow(columns + (["patient", *header.views] if header.identified else []))
 
     def write(self, record: dict[str, Any]) -> None:
@@ -126,6 +126,7 @@ class _Csv:
         row = [SCHEMA, self.header.total, record["exam"], record["status"]]
         row += [found.get(name) for name in self.header.classes]
         row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
+        row.append("; ".join(record.get("findings", ())))
         if self.header.identified:
             row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
         self.rows.writerow(row)

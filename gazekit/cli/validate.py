@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from gazekit.data.validation import Part, Validation
 
 Crop = Annotated[Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")]
+MaskOutside = Annotated[
+    bool | None,
+    typer.Option(
+        "--mask-outside/--no-mask-outside",
+        help="Make everything outside the breast background.",
+        show_default="with --crop breast",
+    ),
+]
 Window = Annotated[
     str,
     typer.Option(
@@ -129,6 +137,7 @@ def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
     if validation.faults is not None:
         yield "images that cannot be used", len(validation.faults.unusable)
+        yield "images without a plausible breast", len(validation.faults.doubtful)
 
 
 def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
@@ -144,6 +153,11 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     rest = len(validation.faults.unusable) - 10
     if rest > 0:
         yield "unusable", rest, "more; --json lists them all"
+    for exam, view, what in validation.faults.doubtful[:10]:
+        yield "doubtful", 1, f"exam {exam} view {view}: {what}"
+    rest = len(validation.faults.doubtful) - 10
+    if rest > 0:
+        yield "doubtful", rest, "more; --json lists them all"
     for same in validation.faults.identical:
         yield "identical", len(same), f"the same image in {_first(same, 5)}"
 

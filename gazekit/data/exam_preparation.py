@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.data.breast import breast_box
-from gazekit.data.exam import Exam
+from gazekit.data.breast import Region, find_region, whole_image
+from gazekit.data.exam import DOUBT, Exam
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
-from gazekit.data.lesions import Lesion, lesion_mask
+from gazekit.data.lesions import Mask, lesion_mask
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import parse_window
@@ -70,6 +70,7 @@ class _View:
     mask: Grey | None
     row: dict[str, Any]
     digest: str
+    doubt: str = ""
     fixations: list[list[Any]] = field(default_factory=list)
 
 
@@ -104,6 +105,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
         "views": [view.row for view in views],
         "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
         "image_digests": [view.digest for view in views],
+        "findings": [[DOUBT, view.row["view"], view.doubt] for view in views if view.doubt],
         "digest": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
     }
 
@@ -112,13 +114,19 @@ def _prepare_view(task: Task, view: str) -> _View:
     exam, settings = task.exam, task.settings
     raw = _read(exam.images[view], settings)
     side = exam.laterality.get(view) or raw.laterality
-    geometry = _geometry(raw, side, settings)
+    lesion = lesion_mask(exam.masks.get(view, ()), raw.pixels.shape)  # [H, W]
+    region = _region(raw, lesion, settings)
+    geometry = _geometry(region, side, settings)
+    image = geometry.warp(raw.pixels)  # [H, W]
+    if settings.mask_outside and not region.doubt:
+        image *= region.inside(geometry)
     prepared = _View(
-        image=geometry.warp(raw.pixels),  # [H, W]
+        image=image,
         gaze=None,
-        mask=_mask(exam.masks[view], raw, geometry) if view in exam.masks else None,
+        mask=_mask(lesion, geometry),
         row={},
         digest=raw.digest(),
+        doubt=region.doubt and f"kept whole: {region.doubt}",
     )
     if task.recordings.get(view):
         prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
@@ -146,24 +154,31 @@ def _read(path: Path, settings: PreparationSettings) -> RawImage:
     return raw
 
 
-def _geometry(raw: RawImage, side: str | None, settings: PreparationSettings) -> Geometry:
-    height, width = raw.pixels.shape
+def _region(raw: RawImage, lesion: Mask, settings: PreparationSettings) -> Region:
+    """The breast; the whole image where none is sought, none is found, or a marked lesion lies beside it."""
+    if not settings.finds_breast:
+        return whole_image(raw.pixels.shape)
+    region = find_region(raw.pixels)
+    if region.doubt or region.holds(lesion):
+        return region
+    return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
+
+
+def _geometry(region: Region, side: str | None, settings: PreparationSettings) -> Geometry:
     cut = settings.crop == "breast"
     return Geometry.fit(
-        breast_box(raw.pixels) if cut else (0, 0, width, height),
+        region.box if cut else region.image,
         settings.size,
         flip=settings.laterality == "auto" and side == "R",
         keep_left=cut and settings.laterality == "auto" and side is not None,
     )
 
 
-def _mask(lesions: tuple[Lesion, ...], raw: RawImage, geometry: Geometry) -> Grey | None:
-    """Prepared pixels at least half covered by a lesion; None where nothing is marked."""
-    height, width = raw.pixels.shape
-    mask = lesion_mask(lesions, (height, width))
-    if not mask.any():
+def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
+    """Prepared pixels at least half covered by a lesion, also outside the breast; None where nothing is marked."""
+    if not lesion.any():
         return None
-    coverage = geometry.warp(mask.astype(np.float32))  # [H, W]
+    coverage = geometry.warp(lesion.astype(np.float32))  # [H, W]
     if coverage.max() == 0:
         raise DataError("the lesion lies outside the breast found; prepare with crop none")
     enough = min(0.5, float(coverage.max()))  # a tiny lesion keeps its best pixel

@@ -31,11 +31,13 @@ class Faults:
 
     Args:
         unusable: (exam, view, reason) of every image that a preparation would refuse.
+        doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
     unusable: tuple[tuple[str, str, str], ...]
     identical: tuple[tuple[str, ...], ...]
+    doubtful: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_faults(
@@ -64,6 +66,7 @@ def find_faults(
     if not images:
         return Faults((), ())
     unusable: list[tuple[str, str, str]] = []
+    doubtful: list[tuple[str, str, str]] = []
     owners: dict[str, list[str]] = defaultdict(list)
     settings = PreparationSettings(
         views, _SIZE, crop, window=window, bit_depth=BIT_DEPTHS[-1] if bit_depth is None else bit_depth
@@ -74,10 +77,12 @@ def find_faults(
             if isinstance(result, Reject):
                 unusable.append((exam.exam_id, view, result.reason))
             else:
+                doubtful += [(exam.exam_id, view, what) for _, _, what in result.record["findings"]]
                 for digest in result.record["image_digests"]:
                     owners[digest].append(f"{exam.exam_id} {view}")
             progress(done, len(images))
-    return Faults(tuple(unusable), tuple(tuple(same) for same in owners.values() if len(same) > 1))
+    identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
+    return Faults(tuple(unusable), identical, tuple(doubtful))
 
 
 def _tasks(

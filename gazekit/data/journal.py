@@ -16,7 +16,7 @@ from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.growing_array import GrowingArray
 from gazekit.data.manifest import MANIFEST, read_manifest
-from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.preparation_settings import PreparationSettings, completed
 from gazekit.errors import DataError
 
 NAME = "journal.jsonl"
@@ -86,12 +86,19 @@ def read_header(root: Path) -> dict[str, Any]:
     return _read_lines(root / NAME)[0] if (root / NAME).exists() else {}
 
 
+_SENTENCES = {
+    "source": "the files of the source have changed",
+    "region": "another version of gazekit cut the breast out by other rules there",
+}
+"""What differs where the two values of a setting would say nothing."""
+
+
 def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise a DataError that names each setting in which two headers differ."""
+    there, asked = completed(there), completed(asked)
     differing = [
-        "the files of the source have changed"
-        if name == "source"
-        else f"{name} is {json.dumps(there.get(name))} there, {json.dumps(asked.get(name))} now"
+        _SENTENCES.get(name)
+        or f"{name} is {json.dumps(there.get(name))} there, {json.dumps(asked.get(name))} now"
         for name in dict.fromkeys([*there, *asked])
         if there.get(name) != asked.get(name)
     ]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from gazekit.data.breast import REGION
 from gazekit.data.window import FIRST, parse_window
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
 
 Crop = Literal["breast", "none"]
@@ -28,6 +29,8 @@ class PreparationSettings:
         bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None where
             there are none.
         fixations: how gaze samples become fixations and heat maps.
+        mask_outside: make everything outside the breast background; None does so where the crop is ``"breast"``.
+        region: version of the rules by which the breast is found; 0 where it is not looked for.
 
     Raises:
         ConfigurationError: a value out of its range.
@@ -41,6 +44,8 @@ class PreparationSettings:
     dtype: PixelType = "uint8"
     fixations: FixationSettings = field(default_factory=FixationSettings)
     bit_depth: int | None = None
+    mask_outside: bool | None = None
+    region: int = REGION
 
     def __post_init__(self) -> None:
         if not self.views or len(set(self.views)) != len(self.views):
@@ -58,6 +63,28 @@ class PreparationSettings:
         parse_window(self.window)
         if self.bit_depth is not None and self.bit_depth not in range(8, 17):
             raise ConfigurationError(f"preparation: bit_depth is {self.bit_depth}; expected 8 to 16")
+        if self.mask_outside is None:
+            object.__setattr__(self, "mask_outside", self.crop == "breast")
+        if not self.finds_breast:
+            object.__setattr__(self, "region", 0)
+
+    @property
+    def finds_breast(self) -> bool:
+        """Whether images are cut to the breast or masked by it."""
+        return self.crop == "breast" or bool(self.mask_outside)
+
+    def check_region(self, whose: str) -> None:
+        """Raise a DataError if this version of gazekit finds the breast by other rules than those of the settings.
+
+        Args:
+            whose: data the settings are of, the subject of the sentence: ``"the training data of runs/1"``.
+        """
+        if self.finds_breast and self.region != REGION:
+            raise DataError(
+                f"{whose} were cut to the breast by rules of another version of gazekit ({self.region}; this one has "
+                f"{REGION}), so new images would not be prepared alike; prepare the training data again and train on "
+                "them, or predict data prepared by that version"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -67,6 +94,13 @@ class PreparationSettings:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
         """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default."""
+        values = completed(values)
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         sequences = {"views": tuple(values["views"]), "size": tuple(values["size"])}
         return cls(**known | sequences | {"fixations": FixationSettings(**values["fixations"])})
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in JSON values, with what versions of gazekit did that had no such setting yet."""
+    earlier = {"mask_outside": False, "region": 1 if values.get("crop") == "breast" else 0}
+    return earlier | dict(values) if "crop" in values else dict(values)

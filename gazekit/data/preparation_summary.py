@@ -59,6 +59,17 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
     )
 
 
+def findings_of(entries: Sequence[dict[str, Any]]) -> list[Finding]:
+    """What the preparation noticed of single images, named by exam, view and, where it is kept, file."""
+    found = []
+    for entry in entries:
+        files = {view["view"]: view["image"] for view in entry.get("views", ())}
+        for kind, view, what in entry.get("findings", ()):
+            file = f" ({files[view]})" if files[view] else ""
+            found.append(Finding(kind, f"{entry['exam_id']} {view}{file}", what))
+    return found
+
+
 def check_result(
     entries: Sequence[dict[str, Any]], exams: Sequence[Exam], out: Path, *, external: bool
 ) -> None:

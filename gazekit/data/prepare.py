@@ -34,7 +34,7 @@ from gazekit.data.preparation_source import (
     tasks_of,
     views_of,
 )
-from gazekit.data.preparation_summary import Summary, check_result, summarise
+from gazekit.data.preparation_summary import Summary, check_result, findings_of, summarise
 from gazekit.data.preparation_work import Work, check_disk, estimate
 from gazekit.data.preparation_workers import prepare_all
 from gazekit.data.window import FIRST
@@ -63,6 +63,7 @@ def prepare(
     window: str = FIRST,
     dtype: PixelType = "uint8",
     bit_depth: int | None = None,
+    mask_outside: bool | None = None,
     jobs: int | None = None,
     on_bad_exam: Literal["skip", "error"] = "skip",
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
@@ -85,7 +86,7 @@ def prepare(
         source, root: which exams there are below the folder of the raw data set.
         out: folder of the prepared one.
         views: views that an exam must have, in order; None takes all views of the source.
-        size, crop, laterality, window, dtype, fixations: see :class:`PreparationSettings`.
+        size, crop, laterality, window, dtype, mask_outside, fixations: see :class:`PreparationSettings`.
         bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None takes the
             least that holds every image, for which such files are read once more.
         jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
@@ -118,7 +119,9 @@ def prepare(
                 warn(line)
     chosen = tuple(views or views_of(exams))
     settings = PreparationSettings(
-        chosen, size, crop, laterality, window, dtype, fixations or FixationSettings(), bit_depth=bit_depth
+        *(chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()),
+        bit_depth=bit_depth,
+        mask_outside=mask_outside,
     )
     files = fingerprint(exams, recordings, root)
     _claim(out, overwrite=overwrite)
@@ -150,7 +153,7 @@ def prepare(
             named = results if image_names else _without_names(results, rest, root)
             _record(journal, named, len(exams), on_bad_exam, progress)
         work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
-    write_findings(out, findings)
+    write_findings(out, [*findings, *findings_of(journal.entries)])
     _finish(out, header, journal, exams, joined)
     return summarise(out, work)
 

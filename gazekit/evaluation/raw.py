@@ -39,6 +39,7 @@ class ExamPrediction:
         images: view → prepared image ``[H, W]`` in [0, 1].
         attention: view → ``[h, w]`` of the explained class; empty if not asked for.
         geometry: view → raw to prepared pixels.
+        findings: what was noticed of its images, a sentence each, without names of files.
     """
 
     key: str
@@ -48,6 +49,7 @@ class ExamPrediction:
     images: dict[str, NDArray[np.float32]] = field(repr=False)
     attention: dict[str, NDArray[np.float32]] = field(repr=False)
     geometry: dict[str, Geometry] = field(repr=False)
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,14 @@ def predict_loose(
 
     Raises:
         ConfigurationError: a model reads gaze at inference.
+        DataError: the training data were cut to the breast by rules that this version does not have.
     """
     for member in members:
         if member.model.needs_gaze:
             raise ConfigurationError(
                 f"preset '{member.preset.name}' reads gaze at inference; predict a prepared data set with gaze"
             )
+    preparation.check_region("the data that the model was trained on")
     settings = replace(preparation, views=members[0].preset.views)
     waiting: list[tuple[LooseExam, PreparedExam | Reject]] = []
     tasks = (_task(exam, settings) for exam in exams)
@@ -160,7 +164,8 @@ def _decided(
             for _, result in usable
         ]
         predicted = _predictions(members, keys, images, geometry, device, explain=explain)
-        found = {each.key: each for each in predicted}
+        noticed = {key: _sentences(result) for key, result in usable}
+        found = {each.key: replace(each, findings=noticed[each.key]) for each in predicted}
     for loose, result in pairs:
         if isinstance(result, Reject):
             views = {path: f"view {view}" for view, path in loose.images.items()}
@@ -168,6 +173,10 @@ def _decided(
             yield Refusal(loose.key, reason)
         else:
             yield found[loose.key]
+
+
+def _sentences(result: PreparedExam) -> tuple[str, ...]:
+    return tuple(f"view {view} {what}" for _, view, what in result.record["findings"])
 
 
 def _predictions(

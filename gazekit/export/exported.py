@@ -14,6 +14,7 @@ from torch import Tensor
 
 import gazekit
 from gazekit.atomic import disk_errors
+from gazekit.data.preparation_settings import completed
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.export.graph import DeployedModel
@@ -162,7 +163,7 @@ def _original(
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
     """What a program must know to use the file."""
     facts = trained.facts
-    keys = ("size", "crop", "laterality", "window")
+    keys = ("size", "crop", "mask_outside", "region", "laterality", "window")
     return {
         "schema": SCHEMA,
         "gazekit": gazekit.__version__,
@@ -173,7 +174,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "classes": list(facts.classes),
         "probabilities": "sigmoid of the logit = the last class" if len(facts.classes) == 2 else "softmax",
         "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
-        "preparation": {key: facts.preparation[key] for key in keys},
+        "preparation": {key: completed(facts.preparation)[key] for key in keys},
         "modalities": list(facts.modalities),
         "use": "research only, not a medical device",
     }

@@ -1,8 +1,9 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from gazekit.build import build_attention_map
 from gazekit.data.feed import prepared_exams
 from gazekit.data.grouping import group_images
-from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.preparation_settings import PreparationSettings, completed
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import ConfigurationError, DataError
@@ -110,12 +111,16 @@ def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
 
 def check_alike(trained: Sequence[Trained]) -> None:
     """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
+
+    def prepared(each: Trained) -> Mapping[str, Any]:
+        return completed(each.facts.preparation)
+
     first = trained[0]
     for other in trained[1:]:
         for what, own, its in (
             ("views", first.preset.views, other.preset.views),
             ("classes", first.facts.classes, other.facts.classes),
-            *((key, first.facts.preparation[key], other.facts.preparation[key]) for key in _PREPARED_ALIKE),
+            *((key, prepared(first)[key], prepared(other)[key]) for key in _PREPARED_ALIKE),
         ):
             if own != its:
                 raise ConfigurationError(
@@ -123,15 +128,16 @@ def check_alike(trained: Sequence[Trained]) -> None:
                 )
 
 
-_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype")
+_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "mask_outside", "region")
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared in another way than what the model was trained on."""
-    here, there = dataset.settings.to_json(), trained.facts.preparation
-    for key in ("size", "crop", "laterality"):
+    here, there = dataset.settings.to_json(), completed(trained.facts.preparation)
+    for key in ("size", "crop", "laterality", "mask_outside", "region"):
         if here[key] != there[key]:
+            how = "cut to the breast by the rules of version" if key == "region" else f"prepared with {key}"
             raise DataError(
-                f"{dataset.root}: prepared with {key} {here[key]}, the data of {trained.run.path} with {there[key]}; "
+                f"{dataset.root}: {how} {here[key]}, the data of {trained.run.path} with {there[key]}; "
                 "prepare them alike"
             )
