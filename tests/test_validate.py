@@ -97,9 +97,9 @@ def test_images_are_read_as_the_preparation_to_come_would(exams, tmp_path):
     for path in exams[0].images.values():
         Image.fromarray(breast).save(path)
     beside = [replace(exams[0], masks={"cc": (Outline(((55.0, 5.0),)),)})]
-    ((*_, reason),) = validate(Listed(beside), tmp_path, jobs=0).faults.unusable
-    assert "outside the breast found; prepare with crop none" in reason
-    assert validate(Listed(beside), tmp_path, jobs=0, crop="none").faults.unusable == ()
+    cut = validate(Listed(beside), tmp_path, jobs=0).faults
+    assert cut.doubtful == (("e0", "cc", "kept whole: a marked lesion lies outside the region found"),)
+    assert cut.unusable == validate(Listed(beside), tmp_path, jobs=0, crop="none").faults.doubtful == ()
     whole = validate(Listed(beside), tmp_path, jobs=0, crop="none", window="3").faults
     assert len(whole.unusable) == 2 and "no window '3'" in whole.unusable[0][2]
 

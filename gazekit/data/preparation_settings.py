@@ -87,8 +87,10 @@ class PreparationSettings:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """The settings as JSON values; without those of the breast where it is not looked for, as they always were."""
         values = asdict(self)
+        if not self.finds_breast:
+            del values["mask_outside"], values["region"]
         return values | {"views": list(self.views), "size": list(self.size)}
 
     @classmethod

@@ -133,7 +133,7 @@ _PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "mask_outsid
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared in another way than what the model was trained on."""
-    here, there = dataset.settings.to_json(), completed(trained.facts.preparation)
+    here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
     for key in ("size", "crop", "laterality", "mask_outside", "region"):
         if here[key] != there[key]:
             how = "cut to the breast by the rules of version" if key == "region" else f"prepared with {key}"
