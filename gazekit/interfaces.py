@@ -12,6 +12,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from gazekit.data.exam import Exam, Finding
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
 from gazekit.gaze.recording import Recording
 from gazekit.types import Output, Views
 
@@ -124,6 +126,22 @@ class GeneratedSource(DataSource, Protocol):
         """Write ``exams`` exams below ``root``; the same seed writes the same bytes.
 
         ``progress`` is called with (done, total).
+        """
+
+
+@runtime_checkable
+class IdentifyingSource(DataSource, Protocol):
+    """A data source that knows its own files without its tables, and files like them, when they are to be predicted.
+
+    ``identify`` is asked about every image file that is predicted, with any model; so it must be sure. Where it knows
+    a part only, the header says the rest. Two sources that answer must not contradict each other.
+    """
+
+    @staticmethod
+    def identify(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+        """Say whose image a file is and which view, or None for a stranger; never raises, and reads no files.
+
+        ``header`` is None unless the file is DICOM.
         """
 
 

@@ -66,7 +66,7 @@ def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_refused(
     every = trained.predict(dataset, "all")
     files = [raw_folder / "e005_cc.png", str(raw_folder / "e005_mlo.png")]
     good, broken = trained.predict_images(*files, tmp_path)
-    assert (good.key, broken.key) == ("exam-0001", "exam-0002")  # by file name, saying nothing of the patient
+    assert (good.key, broken.key) == ("e005", "x")
     assert isinstance(broken, Refusal) and "x_cc.png" in broken.reason
     assert not isinstance(good, Refusal)
     assert np.allclose(good.probabilities, every.probabilities[dataset.exam_ids.index("e005")], atol=1e-6)

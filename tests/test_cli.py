@@ -63,9 +63,9 @@ def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp
     pair = [raw_folder / "e003_cc.png", raw_folder / "e003_mlo.png"]
     predicted = json.loads(gazekit("predict", run, *pair, "--json", "--overlays", tmp_path / "o").stdout)
     (exam,) = predicted["exams"]
-    assert exam["exam"] == "exam-0001"
+    assert exam["exam"] == "e003"
     assert sum(exam["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"exam-0001_cc.png", "exam-0001_mlo.png"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
 
     page = Path(gazekit("report", run, "--without", run).stdout.strip())
     assert page.read_text().startswith("<!") and (run / "attention.png").stat().st_size > 10_000

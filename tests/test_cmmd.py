@@ -283,10 +283,12 @@ def test_headers_that_leave_the_breast_open(tmp_path, tags, message):
 def test_files_that_are_no_dicom_and_headers_cut_off_anywhere(tmp_path):
     path = write_mammogram(tmp_path / "a.dcm", **HEADER)
     content = path.read_bytes()
-    for damaged in (b"", b"\0" * 500, b"\0" * 128 + b"DICM", content[132:]):
+    for damaged in (b"", b"\0" * 500, b"\0" * 128 + b"DICM"):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"not a DICOM file, or its header is damaged|names no patient"):
+        with pytest.raises(DataError, match=r"not a DICOM file|cannot be read as DICOM|names no patient"):
             read_header(path)
+    path.write_bytes(content[132:])
+    assert read_header(path).view == "cc", "a file without its preamble is read"
     for length in range(0, content.index(b"\xe0\x7f"), 11):
         path.write_bytes(content[:length])
         try:
@@ -296,10 +298,9 @@ def test_files_that_are_no_dicom_and_headers_cut_off_anywhere(tmp_path):
         assert found == MammogramHeader("D1-0002", "1.2.3", "R", "cc")
 
 
-def test_a_deflated_file_is_not_inflated(tmp_path):
+def test_the_header_of_a_deflated_file_is_read(tmp_path):
     path = write_mammogram(tmp_path / "a.dcm", **HEADER)
     dataset = dcmread(path)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     dataset.save_as(path)
-    with pytest.raises(DataError, match="the file is deflated as a whole"):
-        read_header(path)
+    assert read_header(path) == MammogramHeader("D1-0002", "1.2.3", "R", "cc")

@@ -1,5 +1,6 @@
 """Loose files become exams: by header, by name and folder, in any order, never across patients, never guessed."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,18 @@ import pytest
 from made_mammography import view_sequence, write_mammogram
 from PIL import Image
 
-from gazekit.data.grouping import LooseExam, group_images
+import gazekit
+from gazekit.data.grouping import NO_PATIENT, SEVERAL_STUDIES, Grouping, LooseExam, group_images
 from gazekit.errors import DataError
+from gazekit.evaluation.loose_exams import identity_rules
 
 VIEWS = ("cc", "mlo")
+RULES = identity_rules(gazekit.load_registry())
+
+
+def grouped(paths: Iterable[Path], views: Sequence[str] = VIEWS, modalities: Sequence[str] = ()) -> Grouping:
+    """Exams by the rules of all data sources, as ``predict`` makes them."""
+    return group_images(paths, views, modalities, RULES)
 
 
 def image(path: Path) -> Path:
@@ -35,16 +44,16 @@ def test_dicom_files_without_telling_names_are_grouped_by_header_in_any_order(tm
         for view in ("MLO", "CC"):
             files.append(dicom(tmp_path / f"IM{len(files):04d}", patient, side, view))
             wanted.setdefault(number, {})[view.lower()] = files[-1].name
-    grouping = group_images(files, VIEWS)
+    grouping = grouped(files, VIEWS)
     assert names(grouping.exams) == list(wanted.values()) and not grouping.left_out
-    assert [exam.key for exam in grouping.exams] == ["exam-0001", "exam-0002", "exam-0003"]
-    assert group_images(reversed(files), VIEWS) == grouping
-    assert group_images([tmp_path], VIEWS) == grouping, "files without a suffix are found in a folder"
+    assert [exam.key for exam in grouping.exams] == ["IM0000+IM0001", "IM0002+IM0003", "IM0004+IM0005"]
+    assert grouped(reversed(files), VIEWS) == grouping
+    assert grouped([tmp_path], VIEWS) == grouping, "files without a suffix are found in a folder"
 
 
 def test_the_header_is_believed_and_not_the_name(tmp_path: Path) -> None:
     files = [dicom(tmp_path / "1_mlo.dcm", "A", "L", "CC"), dicom(tmp_path / "1_cc.dcm", "A", "L", "MLO")]
-    (exam,) = group_images(files, VIEWS).exams
+    (exam,) = grouped(files, VIEWS).exams
     assert exam.images == {"cc": files[0], "mlo": files[1]}
 
 
@@ -54,44 +63,68 @@ def test_two_visits_are_two_exams_and_halves_of_two_visits_are_none(tmp_path: Pa
         dicom(tmp_path / "a", "A", "L", "CC", **first),
         dicom(tmp_path / "b", "A", "L", "MLO", **second),
     ]
-    assert all("the model reads cc, mlo" in exam.fault for exam in group_images(halves, VIEWS).exams)
+    assert all("the model reads cc, mlo" in exam.fault for exam in grouped(halves, VIEWS).exams)
     rest = [dicom(tmp_path / "c", "A", "L", "MLO", **first), dicom(tmp_path / "d", "A", "L", "CC", **second)]
-    found = group_images(halves + rest, VIEWS).exams
+    found = grouped(halves + rest, VIEWS).exams
     assert names(found) == [{"cc": "a", "mlo": "c"}, {"cc": "d", "mlo": "b"}]
     assert not any(exam.fault for exam in found)
 
 
 def test_two_studies_of_one_day_are_told_apart_only_where_a_view_comes_twice(tmp_path: Path) -> None:
-    # CBIS-DDSM has a study of its own for every image
+    day = {"StudyDate": "20200101"}
+    apart = [
+        dicom(tmp_path / v, "A", "L", v, StudyInstanceUID=f"1.{i}", **day)
+        for i, v in enumerate(("CC", "MLO"))
+    ]
+    found = grouped(apart)
+    (exam,) = found.exams
+    assert not exam.fault and found.assumed == {SEVERAL_STUDIES: [exam.key]}
+    again = [dicom(tmp_path / "MLO2", "A", "L", "MLO", StudyInstanceUID="1.0", **day)]
+    again += [dicom(tmp_path / "CC2", "A", "L", "CC", StudyInstanceUID="1.1", **day)]
+    found = grouped(apart + again)
+    assert names(found.exams) == [{"cc": "CC", "mlo": "MLO2"}, {"cc": "CC2", "mlo": "MLO"}]
+    assert not found.assumed
+
+
+def test_studies_of_which_no_day_is_known_are_never_joined(tmp_path: Path) -> None:
     apart = [dicom(tmp_path / v, "A", "L", v, StudyInstanceUID=f"1.{i}") for i, v in enumerate(("CC", "MLO"))]
-    (exam,) = group_images(apart, VIEWS).exams
-    assert not exam.fault
-    again = [dicom(tmp_path / f"{v}2", "A", "L", v, StudyInstanceUID="1.0") for v in ("MLO",)]
-    again += [dicom(tmp_path / f"{v}2", "A", "L", v, StudyInstanceUID="1.1") for v in ("CC",)]
-    assert sorted(
-        map(sorted, (e.images.items() for e in group_images(apart + again, VIEWS).exams))
-    ) == sorted(
-        [
-            sorted({"cc": apart[0], "mlo": again[0]}.items()),
-            sorted({"cc": again[1], "mlo": apart[1]}.items()),
-        ]
-    )
+    assert [exam.fault[:13] for exam in grouped(apart).exams] == ["no view 'mlo'", "no view 'cc',"]
+
+
+@pytest.mark.parametrize("patient", ["", "ANON", "anonymous", "Removed", "0000", "---", "XXXX", "N/A"])
+def test_without_a_usable_patient_the_study_is_the_exam(tmp_path: Path, patient: str) -> None:
+    files = [
+        dicom(tmp_path / f"{study}{side}{view}", patient, side, view, StudyInstanceUID=f"1.2.{study}")
+        for study in (1, 2)
+        for side in "LR"
+        for view in ("CC", "MLO")
+    ]
+    found = grouped(files)
+    assert names(found.exams) == [
+        {"cc": f"{study}{side}CC", "mlo": f"{study}{side}MLO"} for study in (1, 2) for side in "LR"
+    ]
+    assert not any(exam.fault for exam in found.exams)
+    assert found.assumed == {NO_PATIENT: [exam.key for exam in found.exams]}
+    # a left CC of one study and a right MLO of another, or of the same, are no exam
+    for half in (files[0], files[7]), (files[0], files[5]), (files[0], files[3]):
+        assert all("the model reads cc, mlo" in exam.fault for exam in grouped(half).exams)
+        assert len(grouped(half).exams) == 2
 
 
 def test_one_patient_id_for_all_is_told_apart_by_name_or_refused(tmp_path: Path) -> None:
     named = [dicom(tmp_path / f"{n}_{v}.dcm", "removed", "L", v) for n in (1, 2) for v in ("CC", "MLO")]
-    assert names(group_images(named, VIEWS).exams) == [
+    assert names(grouped(named, VIEWS).exams) == [
         {"cc": "1_CC.dcm", "mlo": "1_MLO.dcm"},
         {"cc": "2_CC.dcm", "mlo": "2_MLO.dcm"},
     ]
     nameless = [path.rename(path.with_name(f"IM{i}.dcm")) for i, path in enumerate(named)]
-    (exam,) = group_images(nameless, VIEWS).exams
+    (exam,) = grouped(nameless, VIEWS).exams
     assert exam.fault == "view 'cc' comes 2 times, and which one is meant cannot be told"
 
 
 def test_views_of_a_visit_are_named_by_side(tmp_path: Path) -> None:
     files = [dicom(tmp_path / f"{s}{v}", "A", s, v) for s in "LR" for v in ("CC", "MLO")]
-    (exam,) = group_images(files, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
+    (exam,) = grouped(files, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
     assert set(exam.images) == {"l_cc", "l_mlo", "r_cc", "r_mlo"} and not exam.fault
 
 
@@ -99,25 +132,25 @@ def test_another_view_and_another_modality_are_left_out_with_the_reason(tmp_path
     pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
     lateral = dicom(tmp_path / "lateral", "A", "L", "CC", ViewCodeSequence=None, ViewPosition="ML")
     scan = dicom(tmp_path / "scan", "A", "L", "CC", Modality="CT")
-    grouping = group_images([*pair, lateral, scan], VIEWS, ["MG"])
+    grouping = grouped([*pair, lateral, scan], VIEWS, ["MG"])
     assert names(grouping.exams) == [{"cc": "CC", "mlo": "MLO"}]
     assert grouping.left_out == {
-        "view ML, and the model reads cc, mlo": 1,
-        "modality CT, and the model was trained on MG": 1,
+        "view ML, and the model reads cc, mlo": [lateral],
+        "modality CT, and the model was trained on MG": [scan],
     }
     with pytest.raises(DataError, match="none of the 1 images can be used: 1 × modality CT"):
-        group_images([scan], VIEWS, ["MG"])
-    assert group_images([scan], VIEWS).exams, "a model of PNG files knows no modality"
+        grouped([scan], VIEWS, ["MG"])
+    assert grouped([scan], VIEWS).exams, "a model of PNG files knows no modality"
 
 
 def test_views_are_words_of_the_name_in_any_order_and_case(tmp_path: Path) -> None:
     files = [image(tmp_path / name) for name in ("12_MLO.png", "a-cc-3.png", "12_CC.png", "a-mlo-3.png")]
-    assert names(group_images(files, VIEWS).exams) == [
+    assert names(grouped(files, VIEWS).exams) == [
         {"cc": "12_CC.png", "mlo": "12_MLO.png"},
         {"cc": "a-cc-3.png", "mlo": "a-mlo-3.png"},
     ]
     sided = [image(tmp_path / f"x_{s}-{v}.png") for s in "LR" for v in VIEWS]
-    (exam,) = group_images(sided, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
+    (exam,) = grouped(sided, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
     assert exam.images["r_mlo"].name == "x_R-mlo.png"
 
 
@@ -125,29 +158,29 @@ def test_a_folder_is_searched_and_patients_in_folders_stay_apart(tmp_path: Path)
     for patient in ("P1", "P2"):
         for view in VIEWS:
             image(tmp_path / patient / f"left_{view}.png")
-    exams = group_images([tmp_path], VIEWS).exams
+    exams = grouped([tmp_path], VIEWS).exams
     assert [{path.parent.name for path in exam.images.values()} for exam in exams] == [{"P1"}, {"P2"}]
 
 
 def test_halves_of_two_patients_are_no_exam(tmp_path: Path) -> None:
     files = [image(tmp_path / "P1" / "left_cc.png"), image(tmp_path / "P2" / "left_mlo.png")]
-    first, second = group_images(files, VIEWS).exams
+    first, second = grouped(files, VIEWS).exams
     assert first.fault == "no view 'mlo', only cc; the model reads cc, mlo of one exam together"
     assert second.fault.startswith("no view 'cc', only mlo")
 
 
 def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     twice = [image(tmp_path / name) for name in ("1_cc.png", "1-cc.png", "1_mlo.png")]
-    assert "comes 2 times" in group_images(twice, VIEWS).exams[0].fault
+    assert "comes 2 times" in grouped(twice, VIEWS).exams[0].fault
     with pytest.raises(DataError, match="2 × neither header nor name says one of the views cc, mlo"):
-        group_images([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
+        grouped([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no image among the paths given"):
-        group_images([tmp_path / "empty"], VIEWS)
+        grouped([tmp_path / "empty"], VIEWS)
     with pytest.raises(DataError, match="path 2 of those given: no such file"):
-        group_images([tmp_path / "empty", tmp_path / "DOE_JANE.dcm"], VIEWS)
+        grouped([tmp_path / "empty", tmp_path / "DOE_JANE.dcm"], VIEWS)
 
 
 def test_one_view_needs_no_name(tmp_path: Path) -> None:
-    exams = group_images([image(tmp_path / "scan.png"), image(tmp_path / "other.png")], ("cc",)).exams
+    exams = grouped([image(tmp_path / "scan.png"), image(tmp_path / "other.png")], ("cc",)).exams
     assert [list(exam.images) for exam in exams] == [["cc"], ["cc"]]

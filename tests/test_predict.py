@@ -32,7 +32,7 @@ def pair(raw_folder: Path, number: int) -> list[Path]:
 def predicted(*arguments: object, code: int = 0) -> dict[str, dict]:
     """Key → record."""
     found = json.loads(gazekit("predict", *arguments, "--json", code=code).stdout)
-    assert found["schema"] == "gazekit.predictions/3"
+    assert found["schema"] == "gazekit.predictions/4"
     assert (found["complete"], found["error"], found["total"]) == (True, None, len(found["exams"]))
     return {exam["exam"]: exam for exam in found["exams"]}
 
@@ -44,9 +44,9 @@ def test_raw_files_in_any_order_are_predicted_as_the_prepared_set(
     assert list(prepared) == list(dataset.exam_ids)
     files = [*pair(raw_folder, 7), *pair(raw_folder, 5)]
     raw = predicted(tiny_run, *files)
-    assert list(raw) == ["exam-0001", "exam-0002"]
-    for key, name in (("exam-0001", "e005"), ("exam-0002", "e007")):
-        assert raw[key]["probabilities"] == pytest.approx(prepared[name]["probabilities"], abs=2e-6)
+    assert list(raw) == ["e005", "e007"]
+    for name in raw:
+        assert raw[name]["probabilities"] == pytest.approx(prepared[name]["probabilities"], abs=2e-6)
     assert predicted(tiny_run, *reversed(files)) == raw
     assert predicted(tiny_run, *files, "--batch-size", 1) == raw
 
@@ -55,12 +55,12 @@ def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) ->
     document = predicted(tiny_run, dataset.root)
     lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"schema": "gazekit.predictions/3", "total": len(dataset), **record} for record in document.values()
+        {"schema": "gazekit.predictions/4", "total": len(dataset), **record} for record in document.values()
     ]
     rows = list(
         csv.DictReader(io.StringIO(gazekit("predict", tiny_run, dataset.root, "--format", "csv").stdout))
     )
-    assert {(row["schema"], row["total"]) for row in rows} == {("gazekit.predictions/3", str(len(dataset)))}
+    assert {(row["schema"], row["total"]) for row in rows} == {("gazekit.predictions/4", str(len(dataset)))}
     for row in rows:
         record = document[row["exam"]]
         assert float(row["p_malignant"]) == record["probabilities"]["malignant"]
@@ -113,7 +113,7 @@ def test_a_document_that_ends_early_is_valid_and_says_so(
 
 
 def test_the_text_of_a_foreign_error_is_not_in_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    header = Header(("run",), ("benign", "malignant"), ("cc",), answers=1, total=2, identified=False)
+    header = Header(("run",), ("benign", "malignant"), ("cc",), answers=1, total=2, root="")
     with pytest.raises(MemoryError), opened_writer("json", header):
         raise MemoryError("while reading DOE_JANE.dcm")
     found = json.loads(capsys.readouterr().out)
@@ -124,48 +124,53 @@ def test_an_ensemble_and_test_time_transforms_have_a_spread(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:
     files = pair(raw_folder, 5)
-    alone = predicted(tiny_run, *files)["exam-0001"]
+    alone = predicted(tiny_run, *files)["e005"]
     copies = [shutil.copytree(tiny_run, tmp_path / name) for name in ("one", "two")]
-    same = predicted(tiny_run, *files, "--ensemble", *copies)["exam-0001"]
+    same = predicted(tiny_run, *files, "--ensemble", *copies)["e005"]
     assert same["probabilities"] == alone["probabilities"] and same["spread"] == 0
     turned = gazekit("predict", tiny_run, *files, "--tta", "--format", "table")
     assert "spread" in turned.stdout and "standard deviation over 6 answers" in turned.stderr
-    record = predicted(tiny_run, *files, "--tta")["exam-0001"]
+    record = predicted(tiny_run, *files, "--tta")["e005"]
     assert record["spread"] > 0 and record["probabilities"] != alone["probabilities"]
 
 
-def test_overlays_have_neutral_names_and_ids_are_shown_on_request(
+def test_overlays_are_named_by_the_exam_and_paths_are_shown_on_request(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:
     files = pair(raw_folder, 3)
     found = predicted(tiny_run, *files, "--overlays", tmp_path / "o", "--show-ids")
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"exam-0001_cc.png", "exam-0001_mlo.png"}
-    assert found["exam-0001"]["images"] == {"cc": str(files[0]), "mlo": str(files[1])}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
+    assert found["e003"]["images"] == {"cc": "e003_cc.png", "mlo": "e003_mlo.png"}
     row = next(
         csv.DictReader(
             io.StringIO(gazekit("predict", tiny_run, *files, "--format", "csv", "--show-ids").stdout)
         )
     )
-    assert row["mlo"] == str(files[1])
+    assert row["mlo"] == "e003_mlo.png"
+    (line,) = gazekit("predict", tiny_run, *files, "--format", "jsonl", "--show-ids").stdout.splitlines()
+    assert json.loads(line)["root"] == str(raw_folder)
 
 
 def test_what_the_model_was_not_trained_on_is_refused_and_the_rest_predicted(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:
-    damaged = tmp_path / "DOE_JANE_cc.png"
+    damaged = tmp_path / "E17_cc.png"
     damaged.write_bytes(pair(raw_folder, 1)[0].read_bytes()[:100])
-    other = shutil.copy(pair(raw_folder, 1)[1], tmp_path / "DOE_JANE_mlo.png")
-    alone = shutil.copy(pair(raw_folder, 2)[0], tmp_path / "ROE_cc.png")
+    other = shutil.copy(pair(raw_folder, 1)[1], tmp_path / "E17_mlo.png")
+    alone = shutil.copy(pair(raw_folder, 2)[0], tmp_path / "E18_cc.png")
     files = [damaged, other, alone, *pair(raw_folder, 4)]
     finished = gazekit("predict", tiny_run, *files, "--json", code=3)
     exams = json.loads(finished.stdout)["exams"]
-    assert sorted(exam["status"] for exam in exams) == ["predicted", "refused", "refused"]
+    statuses = {exam["exam"]: exam["status"] for exam in exams}
+    assert statuses == {"E17": "refused", "E18": "refused", "e004": "predicted"}
     reasons = sorted(exam["reason"] for exam in exams if exam["status"] == "refused")
     assert reasons[0].startswith("no view 'mlo', only cc; the model reads cc, mlo")
     assert reasons[1].startswith("view cc: the image is damaged or truncated")
     assert "2 of 3 exams refused; see above (--show-ids names their files)" in finished.stderr
-    assert "DOE" not in finished.stdout + finished.stderr
-    assert "DOE_JANE_cc.png" in gazekit("predict", tiny_run, *files, "--show-ids", code=3).stderr
+    assert "E17_cc.png" not in finished.stdout + finished.stderr
+    shown = gazekit("predict", tiny_run, *files, "--show-ids", code=3).stderr
+    folder = os.path.commonpath([raw_folder, tmp_path])
+    assert f"{os.path.relpath(damaged, folder)}: the image is damaged" in shown and folder not in shown
 
 
 def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_first_run_and_compare(environment: FreshEnvironment, tmp_path: Path) ->
 
 def test_your_data_and_your_gaze(environment: FreshEnvironment, tmp_path: Path) -> None:
     printed = follow("your_data", tmp_path, environment)
-    assert "exam-0001" in printed and "E003_cc.png" not in printed
+    assert "E003 " in printed and "E003_cc.png" not in printed
     printed = follow("your_gaze", tmp_path, environment)
     assert "gaze agreement" in printed
     assert len(list((tmp_path / "overlays").glob("*.png"))) == 120 and (tmp_path / "heat.png").exists()

@@ -19,7 +19,7 @@ CONTRACTS = {
     "fusion": ("interfaces.ImageFusion", "interfaces.MapFusion", "interfaces.VectorFusion"),
     "attention_map": ("interfaces.AttentionMap", "types.Output"),
     "alignment_loss": ("interfaces.AlignmentLoss",),
-    "dataset": ("interfaces.DataSource", "interfaces.GeneratedSource"),
+    "dataset": ("interfaces.DataSource", "interfaces.GeneratedSource", "interfaces.IdentifyingSource"),
     "gaze_reader": ("interfaces.GazeReader",),
 }
 """The classes of gazekit that a kind's components derive from, look like or are handed."""

@@ -1,5 +1,6 @@
 """``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +15,14 @@ from gazekit.cli.prediction_pictures import Style, Wanted, write_files
 if TYPE_CHECKING:
     import torch
 
-    from gazekit.data.grouping import LooseExam
+    from gazekit.data.grouping import Grouping, LooseExam
     from gazekit.data.preparation_settings import PreparationSettings
     from gazekit.evaluation.members import Member
     from gazekit.evaluation.raw import ExamPrediction, Refusal
     from gazekit.training.trained import Trained
+
+_NAMED = 5
+"""Files or exams that a message names at most."""
 
 
 def predict(
@@ -26,7 +30,7 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="DICOM, PNG, TIFF or NPY files in any order, folders of them, or one prepared data set."
+            help="DICOM, PNG, TIFF or NPY files in any order, folders or tables of them, or one prepared data set."
         ),
     ],
     ensemble: Annotated[
@@ -60,7 +64,7 @@ def predict(
         typer.Option("--copy-patient", help="Copy the patient's and study's fields into --dicom-out."),
     ] = False,
     show_ids: Annotated[
-        bool, typer.Option("--show-ids", help="Also show patient ids and the names of files.")
+        bool, typer.Option("--show-ids", help="Also show patient ids and the paths of files.")
     ] = False,
     bit_depth: Annotated[
         int | None,
@@ -81,8 +85,9 @@ def predict(
     """Print each exam's probability of every class and how uncertain it is; no gaze needed.
 
     DICOM files become exams by patient, side, day and view in their headers, other files by their names
-    (0012_cc.png). Images are prepared as the training data were. An exam that the model was not trained for (another
-    view, another modality, one view of two) is refused, and the exit code is then 3.
+    (0012_cc.png), and a table (exams.csv) by its rows. Images are prepared as the training data were. Exams are called
+    by their ids in a table, else by what the names of their files have in common. An exam that the model was not
+    trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
     from gazekit.errors import DataError
     from gazekit.evaluation.raw import ExamPrediction
@@ -93,12 +98,13 @@ def predict(
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
     members = _members(trained, tta)
-    preparation = _preparation(trained[0], bit_depth)
-    exams = _exams(inputs, trained[0], dicom_out)
+    settings = trained[0].trained_on().settings(bit_depth)
+    folder = _folder(inputs)
+    exams = _exams(inputs, trained[0], dicom_out, folder if show_ids else None)
     predictions, total = _predictions(
         members,
         trained[0],
-        preparation,
+        settings,
         exams,
         inputs,
         batch_size=batch_size,
@@ -113,7 +119,7 @@ def predict(
         members[0].preset.views,
         sum(len(member.transforms) for member in members),
         total,
-        identified,
+        str(folder) if identified else "",
     )
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0
@@ -121,15 +127,15 @@ def predict(
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
         for done, found in enumerate(predictions, start=1):
-            record = _record(found, facts.classes)
-            writer.write(record | (_identity(by_key[found.key]) if identified else {}))
+            record = _record(found, facts.classes, folder)
+            writer.write(record | (_identity(by_key[found.key], folder) if identified else {}))
             if isinstance(found, ExamPrediction):
                 for each in found.findings:
                     console.warn(f"{found.key}: {each}")
                 unwritten += not write_files(found, by_key.get(found.key), wanted, trained)
             else:
                 refused += 1
-                console.warn(f"{found.key}: {found.reason}")
+                console.warn(f"{found.key}: {record['reason']}")
             report(done, total)
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
@@ -178,22 +184,17 @@ def _members(trained: "list[Trained]", tta: bool) -> "list[Member]":
     ]
 
 
-def _preparation(trained: "Trained", bit_depth: int | None) -> "PreparationSettings":
-    """Of the training data, but for the depth of other images."""
-    from dataclasses import replace
+def _exams(
+    inputs: list[Path], trained: "Trained", dicom_out: Path | None, folder: Path | None
+) -> "list[LooseExam] | None":
+    """Exams of loose images and tables; None if the input is a prepared data set.
 
-    from gazekit.data.preparation_settings import PreparationSettings
-
-    settings = PreparationSettings.from_json(trained.facts.preparation)
-    return settings if bit_depth is None else replace(settings, bit_depth=bit_depth)
-
-
-def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "list[LooseExam] | None":
-    """Exams of loose images; None if the input is a prepared data set."""
+    Messages name files by their paths in ``folder``, if there is one.
+    """
     from gazekit.data.content import is_dicom
-    from gazekit.data.grouping import group_images
     from gazekit.data.manifest import MANIFEST
     from gazekit.errors import ConfigurationError
+    from gazekit.evaluation.loose_exams import find_exams
 
     if any((path / MANIFEST).is_file() for path in inputs):
         if len(inputs) > 1 or dicom_out is not None:
@@ -201,20 +202,36 @@ def _exams(inputs: list[Path], trained: "Trained", dicom_out: Path | None) -> "l
                 "a prepared data set is predicted alone and without --dicom-out; give image files for that"
             )
         return None
-    grouping = group_images(
-        [path.absolute() for path in inputs], trained.preset.views, trained.facts.modalities
-    )
-    for reason, count in grouping.left_out.items():
-        console.warn(f"left out {count} image{'s' if count > 1 else ''}: {reason}")
+    grouping = find_exams(inputs, trained.trained_on(), trained.registry)
+    _say(grouping, folder)
     if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
         raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has them")
     return grouping.exams
 
 
+def _say(grouping: "Grouping", folder: Path | None) -> None:
+    """Which images were left out and what was assumed; files by their paths in a folder if that may be shown."""
+    for reason, paths in grouping.left_out.items():
+        named = [grouping.names[path] if folder is None else os.path.relpath(path, folder) for path in paths]
+        console.warn(f"left out {len(paths)} image{'s' if len(paths) > 1 else ''} ({_few(named)}): {reason}")
+    for what, exams in grouping.assumed.items():
+        console.warn(f"{len(exams)} exam{'s' if len(exams) > 1 else ''} ({_few(exams)}): {what}")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def _folder(inputs: list[Path]) -> Path:
+    """The folder that holds all that was given; paths are shown relative to it."""
+    folders = [path if path.is_dir() else path.parent for path in inputs]
+    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
+
+
 def _predictions(
     members: "list[Member]",
     trained: "Trained",
-    preparation: "PreparationSettings",
+    settings: "PreparationSettings",
     exams: "list[LooseExam] | None",
     inputs: list[Path],
     *,
@@ -232,16 +249,20 @@ def _predictions(
         found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
         return found, len(dataset)
     loose = predict_loose(
-        members, preparation, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
+        members, settings, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
     )
     return loose, len(exams)
 
 
-def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict[str, Any]:
+def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
     from gazekit.evaluation.raw import Refusal
 
     if isinstance(found, Refusal):
-        return {"exam": found.key, "status": "refused", "reason": found.reason}
+        return {
+            "exam": found.key,
+            "status": "refused",
+            "reason": found.reason.replace(f"{folder}{os.sep}", ""),
+        }
     return {
         "exam": found.key,
         "status": "predicted",
@@ -255,5 +276,6 @@ def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...]) -> dict
     }
 
 
-def _identity(exam: "LooseExam") -> dict[str, Any]:
-    return {"patient": exam.patient, "images": {view: str(path) for view, path in exam.images.items()}}
+def _identity(exam: "LooseExam", folder: Path) -> dict[str, Any]:
+    images = {view: os.path.relpath(path, folder) for view, path in exam.images.items()}
+    return {"patient": exam.patient, "images": images}

@@ -12,7 +12,7 @@ from gazekit.cli import console
 from gazekit.errors import GazekitError
 
 Format = Literal["table", "json", "jsonl", "csv"]
-SCHEMA = "gazekit.predictions/3"
+SCHEMA = "gazekit.predictions/4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Header:
         views: that the models read.
         answers: models × test-time transforms that each probability is the mean of.
         total: exams that there are.
-        identified: whether records hold ``patient`` and ``images``.
+        root: that the paths in ``images`` are relative to, where records hold ``patient`` and ``images``; else empty.
     """
 
     models: tuple[str, ...]
@@ -33,7 +33,7 @@ class Header:
     views: tuple[str, ...]
     answers: int
     total: int
-    identified: bool
+    root: str
 
 
 class Writer(Protocol):
@@ -85,7 +85,7 @@ class _Document:
             "views": header.views,
             "answers": header.answers,
             "total": header.total,
-        }
+        } | ({"root": header.root} if header.root else {})
         print(json.dumps(about, indent=2).removesuffix("\n}") + ',\n  "exams": [', end="", flush=True)
         self.separator = "\n"
 
@@ -101,8 +101,11 @@ class _Document:
 class _Lines:
     """One JSON object per exam and line, each with the schema and the number of lines that there will be."""
 
+    about: dict[str, Any]
+
     def __init__(self, header: Header) -> None:
         self.about = {"schema": SCHEMA, "total": header.total}
+        self.about |= {"root": header.root} if header.root else {}
 
     def write(self, record: dict[str, Any]) -> None:
         print(_json(self.about | record), flush=True)
@@ -119,7 +122,7 @@ class _Csv:
         self.rows = csv.writer(sys.stdout, lineterminator="\n")
         columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
         columns += ["predicted", "entropy", "spread", "reason", "findings"]
-        self.rows.writerow(columns + (["patient", *header.views] if header.identified else []))
+        self.rows.writerow(columns + (["patient", *header.views] if header.root else []))
 
     def write(self, record: dict[str, Any]) -> None:
         found = record.get("probabilities", {})
@@ -127,7 +130,7 @@ class _Csv:
         row += [found.get(name) for name in self.header.classes]
         row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
         row.append("; ".join(record.get("findings", ())))
-        if self.header.identified:
+        if self.header.root:
             row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
         self.rows.writerow(row)
         sys.stdout.flush()
@@ -149,7 +152,7 @@ class _Table:
         cells = [record["exam"], *(f"{p:.3f}" for p in record["probabilities"].values()), record["predicted"]]
         cells += [f"{record['entropy']:.3f}"]
         cells += [f"{record['spread']:.3f}"] if self.header.answers > 1 else []
-        if self.header.identified:
+        if self.header.root:
             cells += [record["patient"], ", ".join(record["images"].values())]
         self.rows.append(tuple(cells))
 
@@ -160,7 +163,7 @@ class _Table:
             console.note(f"ended early: {len(self.rows)} of {self.header.total} exams are predicted")
         columns = ["exam", *(f"p({name})" for name in self.header.classes), "predicted", "entropy"]
         columns += ["spread"] if self.header.answers > 1 else []
-        columns += ["patient", "images"] if self.header.identified else []
+        columns += ["patient", "images"] if self.header.root else []
         console.print_table(columns, self.rows)
         several = (
             f"; spread: standard deviation over {self.header.answers} answers"

@@ -1,7 +1,6 @@
 """DICOM files to images: Modality LUT, VOI LUT, then the inversion of MONOCHROME1."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pydicom.uid import (
 )
 
 from gazekit.data.codestream import claimed_size
-from gazekit.data.dicom_file import damage, open_dicom, open_identity, printable
+from gazekit.data.dicom_file import damage, open_dicom, printable
 from gazekit.data.grey_scale import grey_scale, look_up
 from gazekit.data.raw_image import RawImage
 from gazekit.data.run_length import decode_rle
@@ -31,8 +30,6 @@ from gazekit.data.stored_bits import Stored, stored_values
 from gazekit.data.window import FIRST, Choice
 from gazekit.errors import DataError
 
-VIEW_CODES = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}
-"""Codes of ViewCodeSequence (SRT and SNOMED CT). Source: DICOM PS3.16, CID 4014."""
 _DECODERS = (
     dict.fromkeys((JPEG2000, JPEG2000Lossless), "pylibjpeg")
     | dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
@@ -61,42 +58,10 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             stored=stored.values,
             pixels=look_up(table, stored.values),
             laterality=_laterality(dataset),
-            view=_view(dataset),
             pixel_spacing_mm=_spacing(dataset),
             modality=_text(dataset, "Modality"),
             warnings=(stored.warning,) if stored.warning else (),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
-    """What a DICOM header says of an image; empty where it says nothing.
-
-    Args:
-        patient: the patient's id. With ``study`` and ``date`` it tells exams apart, and is shown only on request.
-        study: unique identifier of the study.
-        date: of the study.
-        side: ``"L"`` or ``"R"``.
-        view: the view position in capitals (``"CC"``).
-        modality: ``"MG"`` for mammograms.
-    """
-
-    patient: str
-    study: str
-    date: str
-    side: str
-    view: str
-    modality: str
-
-
-def read_image_header(path: Path) -> ImageHeader:
-    """The header of a DICOM image, without its pixels. Raises: DataError."""
-    header = open_identity(path)
-    with damage(path, "its tags cannot be read"):
-        patient, study, date, modality = (
-            _text(header, name) for name in ("PatientID", "StudyInstanceUID", "StudyDate", "Modality")
-        )
-        return ImageHeader(patient, study, date, _laterality(header) or "", _view(header) or "", modality)
 
 
 def _text(dataset: Any, name: str) -> str:
@@ -200,12 +165,6 @@ def _laterality(dataset: Any) -> str | None:
         if dataset.get(name) in ("L", "R"):
             return str(dataset.get(name))
     return None
-
-
-def _view(dataset: Any) -> str | None:
-    codes = dataset.get("ViewCodeSequence") or ()
-    coded = next((VIEW_CODES[code.CodeValue] for code in codes if code.get("CodeValue") in VIEW_CODES), None)
-    return coded or str(dataset.get("ViewPosition") or "").strip().upper() or None
 
 
 def _spacing(dataset: Any) -> tuple[float, float] | None:

@@ -37,11 +37,7 @@ _GREY = (
     ),
     *("VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation"),
 )
-_ABOUT = (
-    *("ImageLaterality", "Laterality", "ViewCodeSequence", "ViewPosition", "PixelSpacing"),
-    *("ImagerPixelSpacing", "Modality"),
-)
-_WHOSE = ("PatientID", "StudyInstanceUID", "StudyDate")
+_ABOUT = (*("ImageLaterality", "Laterality", "PixelSpacing", "ImagerPixelSpacing", "Modality"),)
 _PIXELS = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _OVERLAY_BITS = tuple(BaseTag(group << 16 | 0x0102) for group in range(0x6000, 0x6020, 2))
 """OverlayBitPosition of each of sixteen overlays. Source: DICOM PS3.3 C.9.2."""
@@ -71,11 +67,6 @@ def overlay_bits(dataset: Any) -> int:
     """The bits of a pixel's cell that its header gives to overlays, as a mask."""
     positions = (int(dataset[tag].value) for tag in _OVERLAY_BITS if tag in dataset)
     return sum({1 << at for at in positions if 0 < at < 16})  # 0: the overlay is data of its own
-
-
-def open_identity(path: Path) -> Any:
-    """The tags that say which view an image is, its size, whose it is and of which visit. Raises: DataError."""
-    return open_tags(path, (*_IMAGE, *_ABOUT, *_WHOSE))
 
 
 def open_tags(path: Path, tags: Sequence[str]) -> Any:

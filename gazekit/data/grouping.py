@@ -1,71 +1,107 @@
-"""Loose image files grouped into exams, for prediction: by what a DICOM header says, else by file name."""
+"""Loose image files grouped into exams, for prediction: by what data sources and headers say, else by file name."""
 
-import re
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit.data.by_products import by_product
 from gazekit.data.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
-from gazekit.data.dicom import ImageHeader
 from gazekit.data.dicom_file import printable
-from gazekit.data.image import image_header
+from gazekit.data.exam_names import Nameable, name_exams, recognisable
+from gazekit.data.identity import FOR_PROCESSING, IdentityRule
+from gazekit.data.image_look import ImageLook, look_at
+from gazekit.data.view_names import ViewNames
+from gazekit.data.walk import files_below
 from gazekit.errors import DataError
+
+NO_PATIENT = "no usable patient id in the headers: each study is taken for an exam"
+BY_STUDY = "study"
+SEVERAL_STUDIES = "images of several studies of one visit are taken for one exam"
 
 
 @dataclass(slots=True)
 class LooseExam:
-    """Images that belong together, under a key that says nothing of the patient.
+    """Images that belong together.
 
     Args:
-        key: ``exam-0001`` and so on, in the order of the file names.
+        key: a name that a user recognises and that says nothing of the patient: the id in a table, the public name in a
+            published data set, or what the names of the files have in common without what the header knows of the
+            patient; unique.
         images: view → file.
-        patient: the patient's id in the DICOM header, else empty; shown only on request.
+        patient: the patient's id, else empty; shown only on request.
         fault: why it cannot be predicted, without a file's name; empty if it can.
+        laterality: view → ``"L"`` or ``"R"``, where it is known.
     """
 
     key: str
     images: dict[str, Path]
     patient: str = ""
     fault: str = ""
+    laterality: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Exams, and how many images were left out for which reason."""
+    """Exams, and what was done with the rest.
+
+    Args:
+        exams: in the order of their files.
+        left_out: reason → the images that were left out.
+        assumed: what was taken for granted → keys of the exams for which it was.
+        names: file → a name that a user recognises and that says nothing of the patient.
+    """
 
     exams: list[LooseExam]
-    left_out: Counter[str]
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
+    assumed: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """A file with what its header and its name say; ``named`` is the exam and the view by its name."""
+@dataclass(slots=True)
+class _Group:
+    """Images that belong together: one per view, and what must be said about them."""
 
-    path: Path
-    view: str
-    header: ImageHeader | None
-    named: tuple[str, str] | None
+    images: dict[str, ImageLook]
+    fault: str = ""
+    assumed: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Sorting:
-    views: Sequence[str]
+    """What is asked for, and what came of the images so far."""
+
+    views: ViewNames
     modalities: Sequence[str]
-    left_out: Counter[str] = field(default_factory=Counter)
+    rules: Mapping[str, IdentityRule]
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+    unfit: dict[tuple[Hashable, str], str] = field(default_factory=dict)
+    """Owner and view → why the image of it cannot be used."""
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        self.left_out.setdefault(reason, []).append(path)
 
 
-def group_images(paths: Iterable[Path], views: Sequence[str], modalities: Sequence[str] = ()) -> Grouping:
+def group_images(
+    paths: Iterable[Path],
+    views: Sequence[str],
+    modalities: Sequence[str] = (),
+    rules: Mapping[str, IdentityRule] | None = None,
+) -> Grouping:
     """Exams from image files in any order (folders are searched).
 
-    A DICOM image belongs to the view, side, patient and day of study in its header; where one of these views comes
-    twice that day, the study decides too. Where a header names no view or patient, and for other formats, the file
-    name does: a view is one of its words (``0012_cc.dcm``, ``P1-L-MLO.png``), the folder and the rest are the exam.
+    An image belongs to the patient, side, visit and view that a data source's rule or its DICOM header names. Of a view
+    that comes several times the usual image is preferred to special ones; where several usual ones are left, the study
+    decides too, and then the file name. Views and sides that no header names are sought in its free texts, then in the
+    names of the file and its folders (``0012_cc.dcm``, ``P1-L-MLO.png``, ``LEFT/CC/0012.png``). Images other than DICOM
+    go by name: the view is some of its words, the rest is the exam.
 
     Args:
         paths: image files or folders of them.
         views: the views that each exam needs; ``cc`` and ``mlo`` of a breast, or ``l_cc`` … ``r_mlo`` of a visit.
         modalities: of the DICOM images that may be used; empty = any.
+        rules: of data sources that know their own files, by name.
 
     Returns:
         All exams; one that lacks a view, or has one twice, carries that as its fault.
@@ -73,29 +109,30 @@ def group_images(paths: Iterable[Path], views: Sequence[str], modalities: Sequen
     Raises:
         DataError: a path that is not there, no image at all, or none that can be used.
     """
-    sorting = _Sorting(views, modalities)
-    files = sorted(set(_files(paths)))
+    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {})
+    files = dict(sorted(_files(paths)))
     if not files:
         raise DataError(
             f"no image among the paths given; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
         )
-    images = [image for file in files if (image := _image(file, sorting))]
-    exams = [_exam(group, views) for group in _groups(images, views)]
-    if not exams:
-        reasons = "; ".join(f"{count} × {reason}" for reason, count in sorting.left_out.items())
+    looked_at = [_look(path, folder, sorting) for path, folder in files.items()]
+    readable = [image for image in looked_at if image and not image.damage]
+    groups = list(_groups(readable, sorting))
+    _add_unreadable(groups, [image for image in looked_at if image and image.damage])
+    if not groups:
+        reasons = "; ".join(f"{len(images)} × {reason}" for reason, images in sorting.left_out.items())
         raise DataError(f"none of the {len(files)} images can be used: {reasons}")
-    exams.sort(key=lambda exam: min(exam.images.values()))
-    for number, exam in enumerate(exams, start=1):
-        exam.key = f"exam-{number:04d}"
-    return Grouping(exams, sorting.left_out)
+    groups.sort(key=lambda group: min(image.path for image in group.images.values()))
+    return _named(groups, sorting)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """Files, and the folder below which the names of their folders count."""
     for position, path in enumerate(paths, start=1):
         if path.is_dir():
-            yield from (file for file in path.rglob("*") if file.is_file() and _is_image(file))
+            yield from ((file, path) for file in files_below(path) if _is_image(file))
         elif path.is_file():
-            yield path
+            yield path, path.parent.parent
         else:
             raise DataError(f"path {position} of those given: no such file or folder; expected an image")
 
@@ -110,90 +147,198 @@ def _is_image(file: Path) -> bool:
         return False
 
 
-def _image(file: Path, sorting: _Sorting) -> _Image | None:
-    """Which view a file is of; None if it was left out."""
-    views, reason = sorting.views, ""
-    named = _by_name(file, views)
-    try:
-        header = image_header(file)
-    except DataError as error:  # whoever decodes it will say the same again
-        header, reason = None, str(error).replace(f"{file}: ", "")
-    view = named[1] if named else ""
-    if header and header.view:
-        sided = f"{header.side}_{header.view}".lower()
-        view = next((known for known in views if known.lower() in (header.view.lower(), sided)), "")
-        reason = f"view {printable(header.view)}, and the model reads {', '.join(views)}"
-    if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:
-        view = ""
-        reason = f"modality {printable(header.modality)}, and the model was trained on {', '.join(sorting.modalities)}"
-    if not view and len(views) == 1 and not reason:
-        view = views[0]
-    if view:
-        return _Image(file, view, header, named)
-    sorting.left_out[reason or f"neither header nor name says one of the views {', '.join(views)}"] += 1
+def _look(path: Path, folder: Path, sorting: _Sorting) -> ImageLook | None:
+    """What is known of a file; None if it was left out."""
+    image = look_at(path, folder, sorting.views, sorting.rules)
+    sorting.names[path] = recognisable(path, image.header.naming if image.header else ())
+    reason = _unfit(image, folder, sorting)
+    if not reason:
+        return image
+    if image.view:
+        sorting.unfit.setdefault((_owner(image, sorting.views), image.view), reason)
+    sorting.leave_out(path, reason)
     return None
 
 
-def _by_name(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
-    """The rest of the name and the view in it, which may be of several words (``p1_l_cc``)."""
-    words = "_".join(re.split(r"[^A-Za-z0-9]+", file.stem.lower()))
-    held = [view for view in views if f"_{view.lower()}_" in f"_{words}_"]
-    if len(held) != 1:
-        return None
-    pattern = held[0].replace("_", "[^A-Za-z0-9]+")
-    rest = re.sub(rf"(?i)(?<![a-z0-9]){pattern}(?![a-z0-9])", "", file.stem)
-    return re.sub(r"[-_ .]{2,}", "_", rest).strip("-_ .") or file.parent.name, held[0]
+def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
+    """Why an image is not used, else empty."""
+    header, views = image.header, ", ".join(sorting.views.views)
+    if image.identity.unfit:
+        return image.identity.unfit
+    if header is None and not image.damage:
+        parts = image.path.relative_to(folder).parts
+        unfit = by_product(image.path, [*parts[:-1], image.path.stem])
+        if unfit:
+            return unfit
+    if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:
+        trained = ", ".join(sorting.modalities)
+        return f"modality {printable(header.modality)}, and the model was trained on {trained}"
+    if image.view:
+        return ""
+    if image.identity.view:
+        known = printable(image.identity.view)
+        sided = sorting.views.sided and not image.side
+        return f"view {known}{' of an unknown side' if sided else ''}, and the model reads {views}"
+    return image.damage or f"neither header nor name says one of the views {views}"
 
 
-def _groups(images: Sequence[_Image], views: Sequence[str]) -> Iterator[list[_Image]]:
-    """Images by patient, side and day; where that leaves a view twice, by study too, and then by name."""
-    for group in _split(images, lambda image: _owner(image, views)):
-        if not _repeats(group):
+def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
+    """Images by owner; where that leaves a view twice, by study too, and then by name."""
+    for owner, together in _split(images, lambda image: _owner(image, sorting.views)).items():
+        for part in _parts(together, sorting.views):
+            group = _chosen(part, sorting)
+            if group is None:
+                continue
+            for view in sorting.views.views:
+                reason = sorting.unfit.get((owner, view))
+                if group.fault and reason and view not in group.images:
+                    group.fault = f"view '{view}' is there only as an image that is not used: {reason}"
+            if _owner(part[0], sorting.views)[0] == BY_STUDY:
+                group.assumed.append(NO_PATIENT)
+            if len({image.identity.study for image in group.images.values()}) > 1:
+                group.assumed.append(SEVERAL_STUDIES)
             yield group
-            continue
-        for study in _split(group, lambda image: image.header and image.header.study):
-            if _repeats(study) and all(image.named and image.named[1] == image.view for image in study):
-                yield from _split(study, _name)
-            else:
-                yield study
 
 
-def _split(images: Sequence[_Image], key: Callable[[_Image], Hashable]) -> list[list[_Image]]:
-    found: dict[Hashable, list[_Image]] = {}
+def _owner(image: ImageLook, views: ViewNames) -> tuple[str, Hashable, str, str]:
+    """Whose image it is: patient, side and visit; without a patient its study; without either its name."""
+    identity = image.identity
+    side = "" if views.sided else image.side
+    if identity.patient:
+        return "patient", identity.patient, side, identity.visit or identity.study
+    if identity.study:
+        return BY_STUDY, identity.study, side, ""
+    if len(views.views) == 1:
+        return "file", image.path, "", ""
+    return "name", image.name.exam, side, ""
+
+
+def _parts(together: Sequence[ImageLook], views: ViewNames) -> Iterator[Sequence[ImageLook]]:
+    """The images of one owner as one exam, or as several where a view comes twice."""
+    if not _repeats(together):
+        yield together
+        return
+    for study in _split(together, lambda image: image.identity.study).values():
+        if not _repeats(study):
+            yield study
+        elif len(views.views) == 1:  # a view that needs no other
+            first, *others = _usual(study)
+            yield [first, *(image for image in study if image.identity.special)]
+            yield from ([image] for image in others)
+        elif all(image.name.view == image.view for image in study):
+            yield from _split(study, lambda image: image.name.exam).values()
+        else:
+            yield study
+
+
+def _split(
+    images: Sequence[ImageLook], key: Callable[[ImageLook], Hashable]
+) -> dict[Hashable, list[ImageLook]]:
+    found: dict[Hashable, list[ImageLook]] = {}
     for image in images:
         found.setdefault(key(image), []).append(image)
-    return list(found.values())
+    return found
 
 
-def _owner(image: _Image, views: Sequence[str]) -> Hashable:
-    header = image.header
-    if header and header.view and header.patient:
-        by_side = header.view.lower() in (view.lower() for view in views)  # else the views name the sides
-        return header.patient, header.side if by_side else "", header.date
-    if len(views) == 1:
-        return image.path
-    return _name(image)
+def _usual(images: Sequence[ImageLook]) -> list[ImageLook]:
+    """Without special images, and without links to others."""
+    return list(
+        {os.path.realpath(image.path): image for image in images if not image.identity.special}.values()
+    )
 
 
-def _name(image: _Image) -> Hashable:
-    return image.path.parent, image.named[0] if image.named else ""
+def _repeats(images: Sequence[ImageLook]) -> bool:
+    usual = _usual(images)
+    return len({image.view for image in usual}) < len(usual)
 
 
-def _repeats(group: Sequence[_Image]) -> bool:
-    return len({image.view for image in group}) < len(group)
-
-
-def _exam(group: Sequence[_Image], views: Sequence[str]) -> LooseExam:
-    counts = Counter(image.view for image in group)
-    missing = [view for view in views if view not in counts]
-    twice = [view for view in views if counts[view] > 1]
-    fault = ""
-    if twice:
-        fault = f"view '{twice[0]}' comes {counts[twice[0]]} times, and which one is meant cannot be told"
-    elif missing:
-        there = ", ".join(view for view in views if view in counts)
-        fault = (
+def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
+    """One image per view, the usual one if there is one; None if there are special images of some views only."""
+    views = sorting.views.views
+    of_view = _split(images, lambda image: image.view)
+    missing = [view for view in views if view not in of_view]
+    if missing and all(image.identity.special for image in images):
+        for image in images:
+            sorting.leave_out(image.path, f"{image.identity.special}, without the other views")
+        return None
+    group = _Group({})
+    for view in views:
+        candidates = of_view.get(view, [])
+        usual = _usual(candidates)
+        least = usual or _one_kind(candidates)
+        if not candidates:
+            continue
+        group.images[view] = least[0]
+        if len(least) > 1:
+            what = f" (as {least[0].identity.special})" if not usual else ""
+            group.fault = group.fault or (
+                f"view '{view}' comes {len(least)} times{what}, and which one is meant cannot be told"
+            )
+        elif not usual:
+            group.assumed.append(f"view {view} is there only as: {least[0].identity.special}")
+        for image in candidates:
+            if image not in least and image.identity.special:
+                beside = "the usual image" if usual else least[0].identity.special
+                sorting.leave_out(image.path, f"{image.identity.special}, beside {beside} of the view")
+    if missing and not group.fault:
+        there = ", ".join(view for view in views if view in of_view)
+        group.fault = (
             f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
         )
-    patient = next((image.header.patient for image in group if image.header), "")
-    return LooseExam("", {image.view: image.path for image in group}, patient, fault)
+    return group
+
+
+def _one_kind(images: Sequence[ImageLook]) -> list[ImageLook]:
+    """Of special images those of the kind that is nearest to the usual one: not taken in another way."""
+    ordinary = [image for image in images if image.identity.special == FOR_PROCESSING]
+    return ordinary or list(images)
+
+
+def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> None:
+    """Put files whose headers cannot be read where their names belong: that is why the exam cannot be predicted."""
+    for image in unreadable:
+        fault = f"view {image.view}: {image.damage}"
+        beside = [
+            group
+            for group in groups
+            if image.view not in group.images
+            and any(other.name.exam == image.name.exam for other in group.images.values())
+        ]
+        if len(beside) == 1 and image.name.view:
+            beside[0].images[image.view] = image
+            beside[0].fault = fault
+        else:
+            groups.append(_Group({image.view: image}, fault))
+
+
+def _named(groups: Sequence[_Group], sorting: _Sorting) -> Grouping:
+    """The groups as exams with their names."""
+    keys = name_exams([_nameable(group, sorting.views) for group in groups])
+    exams: list[LooseExam] = []
+    assumed: dict[str, list[str]] = {}
+    for key, group in zip(keys, groups, strict=True):
+        found = group.images
+        headers = [image.header.patient for image in found.values() if image.header]
+        patient = next(filter(None, [*(image.identity.patient for image in found.values()), *headers]), "")
+        laterality = {view: image.side for view, image in found.items() if image.side}
+        exams.append(
+            LooseExam(
+                key, {view: image.path for view, image in found.items()}, patient, group.fault, laterality
+            )
+        )
+        for what in group.assumed:
+            assumed.setdefault(what, []).append(key)
+    return Grouping(exams, sorting.left_out, assumed, sorting.names)
+
+
+def _nameable(group: _Group, views: ViewNames) -> Nameable:
+    images = list(group.images.values())
+    sides = {"" if views.sided else image.side for image in images}
+    pseudonyms = {image.identity.pseudonym for image in images}
+    return Nameable(
+        files=[image.name for image in images],
+        naming=[value for image in images if image.header for value in image.header.naming],
+        pseudonym=next(iter(pseudonyms)) if len(pseudonyms) == 1 else "",
+        side=next(iter(sides)) if len(sides) == 1 else "",
+        has_headers=any(image.header or image.damage for image in images),
+    )

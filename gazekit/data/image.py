@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from gazekit.data.content import is_dicom, opened
-from gazekit.data.dicom import ImageHeader, read_dicom, read_image_header
+from gazekit.data.dicom import read_dicom
 from gazekit.data.image_limits import check_pixels
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import FIRST, RANGE, Choice
@@ -94,11 +94,6 @@ def read_picture(path: Path) -> Picture:
 def least_depth(largest: int) -> int:
     """The least number of bits in use that holds a value below 65536."""
     return next(bits for bits in BIT_DEPTHS if largest < 2**bits)
-
-
-def image_header(path: Path) -> ImageHeader | None:
-    """What the header of a DICOM file says, without its pixels; None for other formats. Raises: DataError."""
-    return read_image_header(path) if is_dicom(path) else None
 
 
 def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:

@@ -50,6 +50,7 @@ def make_manifest(header: Mapping[str, Any], entries: Sequence[dict[str, Any]], 
         "modalities": sorted(
             {view.get("modality", "") for entry in prepared for view in entry["views"]} - {""}
         ),
+        "sides": sorted({view.get("laterality", "") for entry in prepared for view in entry["views"]} - {""}),
         "duplicates": _duplicates(prepared),
     }
     return json.dumps(manifest, indent=2) + "\n"

@@ -36,6 +36,7 @@ class PreparedDataset:
         datasets: part of the source that an exam comes from; empty where there is only one.
         fingerprint: of labels, arrays and settings; equal for equal data.
         modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
+        sides: ``"L"`` and ``"R"`` as far as they were known; None where an earlier version did not write them down.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
         image_names: image files relative to the source, per exam a mapping from view; empty where the preparation did
@@ -57,6 +58,7 @@ class PreparedDataset:
     datasets: tuple[str, ...]
     fingerprint: str
     modalities: tuple[str, ...] = ()
+    sides: tuple[str, ...] | None = None
     duplicates: tuple[tuple[str, ...], ...] = ()
     geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
     image_names: tuple[dict[str, str], ...] = field(default=(), repr=False)
@@ -89,6 +91,7 @@ class PreparedDataset:
             datasets=tuple(row["dataset"] for row in first),
             fingerprint=manifest["fingerprint"],
             modalities=tuple(manifest.get("modalities", ())),
+            sides=tuple(manifest["sides"]) if "sides" in manifest else None,
             duplicates=tuple(map(tuple, manifest["duplicates"])),
             geometry=tuple({row["view"]: Geometry.from_numbers(row) for row in rows} for rows in exams),
             image_names=tuple({row["view"]: row["image"] for row in rows} for rows in exams),
@@ -125,6 +128,11 @@ class PreparedDataset:
 
 
 def _check_there(root: Path) -> None:
+    if root.is_file():
+        raise DataError(
+            f"{root}: a file; expected the folder of a prepared data set; make one with `gazekit data prepare`; images "
+            "in a table are predicted by `gazekit predict RUN TABLE`"
+        )
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; expected a prepared data set")
     if (root / MANIFEST).exists():

@@ -16,7 +16,6 @@ class RawImage:
         stored: ``[H, W]`` the values in the file.
         pixels: ``[H, W]`` float32 in [0, 1], dark background.
         laterality: ``"L"`` or ``"R"`` where the file says so, else None.
-        view: the view position as the file names it, in capitals (``"CC"``, ``"MLO"``), else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
         modality: as a DICOM file says (``"MG"``), else empty.
         warnings: what is odd about the file and how it was read, a sentence each without its name.
@@ -26,7 +25,6 @@ class RawImage:
     stored: NDArray[Any]
     pixels: NDArray[np.float32]
     laterality: str | None = None
-    view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     modality: str = ""
     warnings: tuple[str, ...] = ()

@@ -142,7 +142,7 @@ def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Reject:
     """What a worker does; an exam with a fault passes through as a reject."""
     if loose.fault:
         return Reject(loose.key, loose.fault)
-    exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images)
+    exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images, laterality=loose.laterality)
     return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor))
 
 

@@ -98,6 +98,7 @@ def start_run(
             device=device.type,
             weights_origin=origins,
             modalities=dataset.modalities,
+            sides=dataset.sides,
             leak=str(leak_of(dataset, split) or ""),
         )
     )

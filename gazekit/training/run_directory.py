@@ -39,6 +39,7 @@ class RunFacts:
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
         modalities: of the DICOM files that it was trained on; empty where there was none.
+        sides: of the images that it was trained on, as far as they were known; None in runs of earlier versions.
         leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
     """
 
@@ -52,6 +53,7 @@ class RunFacts:
     weights_origin: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     leak: str = ""
+    sides: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class RunDirectory:
                 **values
                 | {key: tuple(values[key]) for key in ("classes", "weights_origin")}
                 | {"modalities": tuple(values.get("modalities", ()))}
+                | {"sides": None if values.get("sides") is None else tuple(values["sides"])}
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None

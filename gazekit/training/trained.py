@@ -1,7 +1,7 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from gazekit.build import build_attention_map
 from gazekit.data.feed import prepared_exams
-from gazekit.data.grouping import group_images
-from gazekit.data.preparation_settings import PreparationSettings, completed
+from gazekit.data.preparation_settings import completed
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.evaluation.loose_exams import TrainedOn, find_exams
 from gazekit.evaluation.members import IDENTITY, Member
 from gazekit.evaluation.prediction import Predictions, predict
 from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
@@ -39,6 +39,7 @@ class Trained:
     attention_map: AttentionMap | None
     device: torch.device
     weights: Weights
+    registry: Registry = field(repr=False)
 
     def predict(self, dataset: PreparedDataset, part: str) -> Predictions:
         """Predict and explain one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
@@ -62,22 +63,23 @@ class Trained:
             self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
         )
 
+    def trained_on(self) -> TrainedOn:
+        """What the images of the training were, so that others can be prepared alike."""
+        facts = self.facts
+        return TrainedOn(self.preset.views, facts.preparation, facts.modalities, facts.sides)
+
     def predict_images(
         self, *paths: Path | str, bit_depth: int | None = None
     ) -> list[ExamPrediction | Refusal]:
-        """Predict raw image files, or folders of them, prepared as the training data were; see ``predict_loose``.
+        """Predict raw image files, folders or tables of them, prepared as the training data were; see ``find_exams``.
 
-        DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam that cannot be
-        predicted is a Refusal with the reason. No gaze is needed. ``bit_depth`` says how many bits images of 16 bits
-        other than DICOM use; None takes that of the training data.
+        Data sources, DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
+        that cannot be predicted is a Refusal with the reason. No gaze is needed. ``bit_depth`` says how many bits
+        images of 16 bits other than DICOM use; None takes that of the training data.
         """
-        grouping = group_images(
-            [Path(path).absolute() for path in paths], self.preset.views, self.facts.modalities
-        )
+        grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
         member = Member(self.model, self.preset, self.attention_map, IDENTITY[None])
-        preparation = PreparationSettings.from_json(self.facts.preparation)
-        if bit_depth is not None:
-            preparation = replace(preparation, bit_depth=bit_depth)
+        preparation = self.trained_on().settings(bit_depth)
         explain = self.attention_map is not None
         return list(
             predict_loose(
@@ -93,7 +95,9 @@ def open_trained(
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
     model, weights = load_model(run, registry, device, which=which)
-    return Trained(run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights)
+    return Trained(
+        run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights, registry
+    )
 
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:

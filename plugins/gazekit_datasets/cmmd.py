@@ -5,18 +5,23 @@ Source: Cui et al. 2021, DOI 10.7937/tcia.eqde-4b16.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from gazekit.data.exam import Exam, Finding
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
 from gazekit.data.table import first_columns
 from gazekit.data.walk import files_below, is_litter
 from gazekit.errors import DataError
 from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
-from gazekit_datasets.mammogram_header import read_header
+from gazekit_datasets.mammogram_header import identify_mammogram, read_header
 from gazekit_datasets.spreadsheet import read_rows
 
 COLUMNS = ("ID1", "LeftRight", "classification")
 CLASSES = ("benign", "malignant")
+
+_PATIENT = re.compile(r"D[12]-\d{4}")
 
 Breast = tuple[str, str]
 """Patient and side."""
@@ -36,6 +41,14 @@ class CMMD:
     """
 
     classes = CLASSES
+
+    @staticmethod
+    def identify(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+        """Its files are plain DICOM mammograms, read as any are; its patients' ids are public."""
+        identity = identify_mammogram(header, path)
+        if identity and header and _PATIENT.fullmatch(header.patient):
+            return replace(identity, pseudonym=header.patient)
+        return identity
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gazekit.data.exam import Exam, Finding
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
 from gazekit.data.table import Row, open_table
 from gazekit.data.walk import is_litter
 from gazekit.errors import ConfigurationError, DataError
@@ -49,6 +51,15 @@ class INbreast:
         repeated: a view that comes again in one visit: take the first or the last, or drop the exam.
         annotations: kinds of lesions that make the masks, such as ``Mass``; None takes all.
     """
+
+    @staticmethod
+    def identify(_header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+        """By the name that a file has in the release; its header names no patient."""
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            return None
+        patient, side, view = match[2].lower(), match[3].upper(), match[4].upper()
+        return ImageIdentity(patient=patient, side=side, view=VIEWS.get(view, view), pseudonym=patient)
 
     def __init__(
         self,

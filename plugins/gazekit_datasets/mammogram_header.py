@@ -1,17 +1,66 @@
 """What the header of a DICOM mammogram says of its patient, side and view; pixels are not read."""
 
-import warnings
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-from gazekit.data.dicom import VIEW_CODES
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import Code, ImageHeader, read_image_header
+from gazekit.data.view_names import split_words
 from gazekit.errors import DataError
 
-_TAGS, _VIEW = ("PatientID", "StudyInstanceUID", "ImageLaterality"), "ViewCodeSequence"
+VIEW_CODES = {
+    **dict.fromkeys(("R-10242", "399162004"), "cc"),
+    **dict.fromkeys(("R-10226", "399368009"), "mlo"),
+    **dict.fromkeys(("R-10224", "399260004"), "ml"),
+    **dict.fromkeys(("R-10228", "399352003"), "lm"),
+    **dict.fromkeys(("R-10230", "399099002"), "lmo"),
+    **dict.fromkeys(("R-10244", "399196006"), "fb"),
+    **dict.fromkeys(("R-102D0", "399188001"), "sio"),
+    **dict.fromkeys(("R-40AAA", "441555000"), "iso"),
+    **dict.fromkeys(("R-1024A", "399192008"), "xccl"),
+    **dict.fromkeys(("R-1024B", "399101009"), "xccm"),
+}
+"""Codes of ViewCodeSequence, SRT and SNOMED CT → view. Source: DICOM PS3.16, CID 4014."""
+SPECIMEN_CODES = ("G-8310", "127457009")
+MODIFIER_CODES = {
+    **dict.fromkeys(("R-102D6", "399163009"), "magnification"),
+    **dict.fromkeys(("R-102D7", "399055006"), "spot compression"),
+    **dict.fromkeys(("R-102D5", "399209000"), "implant displaced"),
+    **dict.fromkeys(("R-102D2", "399161006"), "cleavage"),
+    **dict.fromkeys(("R-102D1", "399011000"), "axillary tail"),
+    **dict.fromkeys(("R-102D3", "399197002"), "rolled lateral"),
+    **dict.fromkeys(("R-102D4", "399226006"), "rolled medial"),
+    **dict.fromkeys(("R-102CA", "414493004"), "rolled inferior"),
+    **dict.fromkeys(("R-102C9", "415670009"), "rolled superior"),
+    **dict.fromkeys(("R-102C2", "399110001"), "tangential"),
+    **dict.fromkeys(("R-40AB3", "442581004"), "nipple in profile"),
+    **dict.fromkeys(("R-40AB2", "442580003"), "axillary tissue"),
+    **dict.fromkeys(("P2-00161", "441752004"), "anterior compression"),
+    **dict.fromkeys(("R-40ABE", "442593008"), "infra-mammary fold"),
+}
+"""Codes of ViewModifierCodeSequence → words. Source: DICOM PS3.16, CID 4015."""
+_WORDS = {
+    **dict.fromkeys(("mag", "magnification", "magnified"), "magnification"),
+    **dict.fromkeys(("spot", "cone"), "spot compression"),
+    **dict.fromkeys(("displaced", "eklund", "ccid", "mloid"), "implant displaced"),
+    **dict.fromkeys(("lccid", "rccid", "lmloid", "rmloid"), "implant displaced"),
+    **dict.fromkeys(("rolled", "roll"), "rolled"),
+    **dict.fromkeys(("tan", "tangential"), "tangential"),
+    **dict.fromkeys(("cv", "cleavage"), "cleavage"),
+    **dict.fromkeys(("synth", "synthetic", "synthesized", "synthesised"), "synthesised from tomosynthesis"),
+}
+"""Words that technicians and vendors write into names and descriptions → the same."""
+_LONG_NAMES = (
+    (re.compile(r"exagg\w* cranio ?caudal|cranio ?caudal exagg"), ""),
+    (re.compile(r"medio ?lateral oblique"), "mlo"),
+    (re.compile(r"cranio ?caudal"), "cc"),
+)
+"""In this order: a pattern in a description, and the view that it means; none where another is meant."""
+_CONTACT = 1.3
+"""Factor from which an image counts as magnified (ours): contact images are at most 1.1, magnified ones 1.5 to 2."""
+_VIEW_WORD = re.compile(r"[lr]?(cc|mlo)(id)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +79,74 @@ def read_header(path: Path) -> MammogramHeader:
     Raises:
         DataError: not a DICOM file, or its header names no patient, no side or another view than CC and MLO.
     """
-    patient, study, side, *codes = _values(path)
-    view = next((VIEW_CODES[code].lower() for code in codes if code in VIEW_CODES), "")
-    if not patient:
+    header = read_image_header(path)
+    view = _coded_view(header)
+    if not header.patient:
         raise DataError(f"{path}: the header names no patient; expected PatientID")
-    if side not in ("L", "R"):
+    if not header.side:
         raise DataError(f"{path}: the header names no side; expected L or R as ImageLaterality")
-    if not view:
+    if view not in ("cc", "mlo"):
         raise DataError(
             f"{path}: the header names another view or none; expected CC or MLO in ViewCodeSequence"
         )
-    return MammogramHeader(patient, study, side, view)
+    return MammogramHeader(header.patient, header.study, header.side, view)
 
 
-def _values(path: Path) -> list[str]:
-    """Patient, study, side and all codes of the view, empty where they are absent."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they may quote patients' names
-            is_deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-            if not is_deflated:
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS, _VIEW])
-                codes = [str(item.get("CodeValue")) for item in header.get(_VIEW) or ()]
-                return [str(header.get(tag) or "").strip() for tag in _TAGS] + codes
-    except Exception:  # on damaged files it raises whatever its steps do
-        raise DataError(f"{path}: not a DICOM file, or its header is damaged; copy it again") from None
-    # pydicom would inflate all of it, however large, to read the header
-    raise DataError(f"{path}: the file is deflated as a whole; store it uncompressed or as JPEG 2000")
+def identify_mammogram(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+    """The view of a DICOM mammogram by its codes or descriptions, and what makes it a special one.
+
+    Of other files only the name can say that an image is special, and is asked where it names a view of a breast.
+    """
+    if header is None:
+        return _by_name(path)
+    if header.modality != "MG" and not _coded_view(header):
+        return None
+    if any(code.value in SPECIMEN_CODES for code in header.view_codes):
+        return ImageIdentity(unfit="a tissue specimen")
+    if header.frames > 1:
+        return ImageIdentity(
+            view=_view(header), unfit=f"a stack of {header.frames} frames, as of tomosynthesis"
+        )
+    return ImageIdentity(view=_view(header), special=", ".join(dict.fromkeys(_special(header))))
+
+
+def _coded_view(header: ImageHeader) -> str:
+    return next((VIEW_CODES[code.value] for code in header.view_codes if code.value in VIEW_CODES), "")
+
+
+def _view(header: ImageHeader) -> str:
+    coded = _coded_view(header)
+    if coded or header.view_position:
+        return coded
+    for text in header.texts():
+        words = " ".join(split_words(text))
+        for pattern, view in _LONG_NAMES:
+            if pattern.search(words):
+                return view
+    return ""
+
+
+def _special(header: ImageHeader) -> Iterator[str]:
+    """What the header says of how the image was taken, beyond its view."""
+    yield from (_modifier(code) for code in header.modifier_codes)
+    if header.magnification >= _CONTACT:
+        yield "magnification"
+    kinds = {word for kind in header.image_type[2:] for word in split_words(kind)}
+    if kinds & {"tomosynthesis", "generated", "volume"}:
+        yield "synthesised from tomosynthesis"
+    if kinds & {"subtraction", "recombined"}:
+        yield "contrast-enhanced"
+    for text in (header.view_position, header.series_description, header.protocol, header.paddle):
+        yield from (_WORDS[word] for word in split_words(text) if word in _WORDS)
+
+
+def _modifier(code: Code) -> str:
+    return MODIFIER_CODES.get(code.value) or code.meaning.lower() or "a modified view"
+
+
+def _by_name(path: Path) -> ImageIdentity | None:
+    words = split_words(path.stem)
+    special = [word for word in words if word in _WORDS]
+    if not special or not any(_VIEW_WORD.fullmatch(word) for word in words):
+        return None
+    return ImageIdentity(special=_WORDS[special[0]], name_words=frozenset(special))

@@ -17,6 +17,7 @@ from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 from gazekit_datasets.birads import BiradsLabels, Category3
 from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
+from gazekit_datasets.mammogram_header import identify_mammogram
 
 TABLE, FINDINGS, IMAGES = "breast-level_annotations.csv", "finding_annotations.csv", "images"
 BOX = ("xmin", "ymin", "xmax", "ymax")
@@ -41,6 +42,8 @@ class VinDrMammo:
         disagreement: of the views of a breast: take the worse, or drop the exam.
         repeated: a view that comes again: take the first or the last, or drop the exam.
     """
+
+    identify = staticmethod(identify_mammogram)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from gazekit.data.exam import Exam, Finding
 from gazekit.errors import ConfigurationError
 from gazekit_datasets.breasts import Grouping, group
 from gazekit_datasets.cbis_ddsm.files import Files, find_files
+from gazekit_datasets.cbis_ddsm.identity import identify_cbis_ddsm
 from gazekit_datasets.cbis_ddsm.mammograms import Reading, mammograms
 from gazekit_datasets.cbis_ddsm.tables import ROWS, Abnormality, read_table
 
@@ -28,6 +29,8 @@ class CbisDdsm:
 
     Source: Lee et al. 2017, https://doi.org/10.1038/sdata.2017.177
     """
+
+    identify = staticmethod(identify_cbis_ddsm)
 
     def __init__(
         self,

@@ -7,9 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from gazekit.data.exam import Exam
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.signature import validate
 from gazekit_datasets.folder import Folder
+from gazekit_datasets.phantom.dicom import SERIES
 from gazekit_datasets.phantom.scene import CLASSES, VIEWS, Settings
 from gazekit_datasets.phantom.writing import DESCRIPTION, TABLE, generate
 
@@ -46,6 +49,13 @@ class Phantom:
     """
 
     classes = CLASSES
+
+    @staticmethod
+    def identify(header: ImageHeader | None, _path: Path) -> ImageIdentity | None:
+        """By the description of its series; its patients exist nowhere, so their names may be shown."""
+        if header is None or header.series_description != SERIES:
+            return None
+        return ImageIdentity(pseudonym=header.patient)
 
     def __init__(
         self,

@@ -18,6 +18,8 @@ from pydicom.uid import (
 from gazekit_datasets.phantom.geometry import FIELD_MM
 from gazekit_datasets.phantom.scene import Scene, View
 
+SERIES = "in-silico phantom, no patient"
+"""Description of its series, by which its files are known."""
 DATE, TIME = "20240101", "120000"
 CODES = {"cc": ("399162004", "cranio-caudal"), "mlo": ("399368009", "medio-lateral oblique")}
 ORIENTATION = {
@@ -61,7 +63,7 @@ def _identify(dataset: Dataset, scene: Scene, view: View, identity: str) -> None
     dataset.PresentationIntentType = "FOR PRESENTATION"
     dataset.Manufacturer = "gazekit"
     dataset.ManufacturerModelName = "phantom"
-    dataset.SeriesDescription = "in-silico phantom, no patient"
+    dataset.SeriesDescription = SERIES
     dataset.PatientName = f"Phantom^{scene.patient_id}"
     dataset.PatientID = scene.patient_id
     dataset.PatientBirthDate = ""

@@ -1,0 +1,120 @@
+"""A table of exams to predict: a column of images per view, without labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gazekit.data.grouping import LooseExam
+from gazekit.data.identity import IdentityRule
+from gazekit.data.image_look import look_at
+from gazekit.data.table import Row, Table, is_missing, open_table, rename_advice
+from gazekit.data.view_names import SIDES, ViewNames, split_words
+from gazekit.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".txt")
+_WORKBOOKS = (".xlsx", ".xls", ".ods")
+_IDS = ("exam_id", "examid", "exam", "id")
+_PATIENTS = ("patient_id", "patientid", "patient")
+_SIDES = ("laterality", "side")
+_ONE_VIEW = ("image", "image_path", "path", "file", "filename", "file_name")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name. Raises: DataError for a workbook."""
+    if path.suffix.lower() in _WORKBOOKS:
+        raise DataError(f"{path}: a workbook; expected a table in text form; save it as CSV")
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> list[LooseExam]:
+    """Read a table of exams in its order, keyed by its ids.
+
+    It has a column ``exam_id`` and one per view with paths relative to the table; it may have ``patient_id`` and
+    ``laterality``. Further columns, such as the label, are not read. Sides that no column gives are found as those of
+    loose images are.
+
+    Args:
+        path: a table in text form.
+        views: that each exam needs.
+        rules: of data sources that know their own files.
+
+    Raises:
+        DataError: with file, row and what was expected.
+    """
+    table = open_table(path)
+    named = {"_".join(split_words(column)): column for column in table.columns}
+    ids, patients, sides = (
+        next((named[name] for name in choices if name in named), None)
+        for choices in (_IDS, _PATIENTS, _SIDES)
+    )
+    if ids is None:
+        raise DataError(
+            f"{path}: no column exam_id; the file has {', '.join(table.columns)[:300]}; expected a name for every exam"
+        )
+    columns = _columns(table, views, named)
+    exams: list[LooseExam] = []
+    rows: dict[str, str] = {}
+    for row in table.rows():
+        key = row.word(ids)
+        first = rows.setdefault(key, row.where)
+        if first != row.where:
+            raise DataError(
+                f"{row.where}: {ids} {key[:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
+                "expected it once"
+            )
+        cells = {view: _cell(row, columns[view]) for view in views.views}
+        images = {view: (path.parent / cell).absolute() for view, cell in cells.items() if cell}
+        side = _side(row, sides)
+        exams.append(
+            LooseExam(
+                key,
+                images,
+                patient=_cell(row, patients) if patients else "",
+                fault=_fault(cells),
+                laterality={
+                    view: found
+                    for view, image in images.items()
+                    if (found := side or _seen(image, views, rules))
+                },
+            )
+        )
+    if not exams:
+        raise DataError(f"{path}: no rows below the header; expected one per exam")
+    return exams
+
+
+def _columns(table: Table, views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
+    """View → its column. Raises: DataError for a view without one."""
+    found = {view: column for column in table.columns if (view := views.match(column))}
+    if not found and len(views.views) == 1:
+        column = next((named[name] for name in _ONE_VIEW if name in named), None)
+        found = {views.views[0]: column} if column else {}
+    missing = [view for view in views.views if view not in found]
+    if missing:
+        raise DataError(
+            f"{table.path}: no column {', '.join(missing)}; the file has {', '.join(table.columns)[:300]}; the model "
+            f"reads {', '.join(views.views)}; {rename_advice(missing, table.columns)}"
+        )
+    return found
+
+
+def _cell(row: Row, column: str) -> str:
+    cell = row[column].replace("\\", "/")  # tables written on Windows
+    return "" if is_missing(cell) else cell
+
+
+def _fault(cells: Mapping[str, str]) -> str:
+    empty = next((view for view, cell in cells.items() if not cell), None)
+    if empty is None:
+        return ""
+    return f"no image of view '{empty}' in the table; the model reads {', '.join(cells)} of one exam together"
+
+
+def _side(row: Row, column: str | None) -> str:
+    side = _cell(row, column).lower() if column else ""
+    if side and side not in SIDES:
+        raise DataError(f"{row.where}: {column} is {side[:60]!r}; expected L, R or nothing")
+    return SIDES.get(side, "")
+
+
+def _seen(image: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> str:
+    return look_at(image, image.parent.parent, views, rules).side if image.is_file() else ""

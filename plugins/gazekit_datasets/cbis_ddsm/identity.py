@@ -1,0 +1,49 @@
+"""Whose image a loose file of CBIS-DDSM is: its headers have the view where others have the patient's posture."""
+
+import re
+from pathlib import Path
+
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
+
+_SUBJECT = re.compile(
+    r"((?:Mass|Calc)-(?:Training|Test))_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?", re.IGNORECASE
+)
+"""Table, patient, side and view of an image; of a lesion's mask and crop also its number."""
+_SERIES = {
+    "roi mask images": "the mask or crop of a lesion",
+    "cropped images": "the mask or crop of a lesion",
+}
+_VIEWS = ("CC", "MLO")
+
+
+def identify_cbis_ddsm(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+    """By the subject, which is the patient's id in the header and a folder's name on disk, else by what remains of it.
+
+    Every image has a study of its own; a patient has one visit, and may be in the tables of masses and of
+    calcifications, each with its own files of the same images.
+    """
+    names = [header.patient] if header else []
+    names += [Path(path.name).stem, *reversed(path.parent.parts)]
+    subject = next((match for match in map(_SUBJECT.fullmatch, names) if match), None)
+    series = header.series_description.lower() if header else ""
+    if subject is None:
+        return _by_header(header, _SERIES.get(series, ""))
+    table, patient, side, view, number = subject.groups()
+    return ImageIdentity(
+        patient=patient,
+        visit="CBIS-DDSM",
+        study=table,
+        side=side[0].upper(),
+        view=view.lower(),
+        unfit=_SERIES["cropped images"] if number else _SERIES.get(series, ""),
+        pseudonym=patient,
+    )
+
+
+def _by_header(header: ImageHeader | None, unfit: str) -> ImageIdentity | None:
+    """Of a file whose patient's id was changed: the study's name and the view in the place of the posture."""
+    view = header.orientation[0].upper() if header and header.orientation else ""
+    if header is None or header.study_id != "DDSM" or view not in _VIEWS:
+        return None
+    return ImageIdentity(view=view.lower(), unfit=unfit)
