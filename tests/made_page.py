@@ -46,9 +46,10 @@ def made_case(number, exam_id=None, label=0, positive=0.3, agreement=0.4, system
     numbers = tuple(MapNumbers(True, agreement, 0.25, 1.0) for _ in range(systems))
     first = CaseView(
         name="cc",
+        title="R CC",
         height=SHAPE[0],
         width=SHAPE[1],
-        image=image_uri(pixels, 64),
+        image=image_uri(pixels / 255, 64),
         gaze=map_uri(rng.random(SHAPE), GAZE, SHAPE),
         attention=attention,
         numbers=numbers,
@@ -56,12 +57,14 @@ def made_case(number, exam_id=None, label=0, positive=0.3, agreement=0.4, system
         scanpaths=scanpaths([found], SHAPE),
         fixations=2,
         seconds=1.25,
+        scale=(10, 8.0),
     )
     second = CaseView(
         name="mlo",
+        title="R MLO",
         height=SHAPE[0],
         width=SHAPE[1],
-        image=image_uri(pixels[::-1], 64),
+        image=image_uri(pixels[::-1] / 255, 64),
         gaze=None,
         attention=attention,
         numbers=tuple(MapNumbers(False, None, None, None) for _ in range(systems)),

@@ -79,22 +79,13 @@ def test_a_system_without_attention_keeps_its_place(dataset, predictions):
     assert len(case.probabilities) == 2
 
 
-def test_images_become_smaller_until_they_fit_the_budget(tmp_path):
-    from types import SimpleNamespace
-
+def test_images_become_smaller_until_they_fit_the_budget():
     from gazekit.report.cases import _fitting_side
     from gazekit.report.layers import image_uri
 
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (4, 2, 512, 400)).astype(np.uint8)
-    noisy = SimpleNamespace(images=images, size=(512, 400))
-    exams, columns = np.arange(4), [0, 1]
-
-    def total(side):
-        return sum(len(image_uri(images[e, c], side)) for e in exams for c in columns)
-
-    budget = total(320)
-    side = _fitting_side(noisy, exams, columns, round(1.02 * budget))
-    assert side == 320
-    assert _fitting_side(noisy, exams, columns, 10**9) == 512
-    assert _fitting_side(noisy, exams, columns, 10) == 128  # the smallest that says anything
+    images = np.random.default_rng(0).random((4, 2, 512, 400))
+    budget = sum(len(image_uri(image, 320)) for exam in images for image in exam)
+    assert _fitting_side(images, 4, round(1.02 * budget)) == 320
+    assert _fitting_side(images, 8, round(2.04 * budget)) == 320, "a sample stands for all"
+    assert _fitting_side(images, 4, 10**9) == 512
+    assert _fitting_side(images, 4, 10) == 128  # the smallest that says anything

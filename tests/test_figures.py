@@ -96,13 +96,16 @@ def test_the_lesion_is_outlined_where_it_lies_and_explained():
     assert attention_figure([exam(cc=view(0, mask=False))], COLUMNS).legends == []
 
 
+@pytest.mark.parametrize(
+    "note", ["", "Shown are the prepared images (64 × 64 px), turned back, enlarged smoothly."]
+)
 @pytest.mark.parametrize("columns", [COLUMNS, COLUMNS[:1], []])
 @pytest.mark.parametrize("shape", [(30, 24), (64, 64), (20, 50)])
-def test_no_text_leaves_the_figure_or_covers_another_or_a_panel(columns, shape):
+def test_no_text_leaves_the_figure_or_covers_another_or_a_panel(columns, shape, note):
     exams = [
         exam(f"INbreast 22678622 {i}", cc=view(i, shape=shape), mlo=view(i, shape=shape)) for i in range(2)
     ]
-    figure = attention_figure(exams, columns)
+    figure = attention_figure(exams, columns, note)
     renderer = FigureCanvasAgg(figure).get_renderer()
     words = [*figure.texts, *figure.legends]
     boxes = [word.get_window_extent(renderer) for word in words]
@@ -113,6 +116,22 @@ def test_no_text_leaves_the_figure_or_covers_another_or_a_panel(columns, shape):
         assert not a.overlaps(b)
     for axes in figure.axes:
         assert not any(box.overlaps(axes.get_window_extent(renderer)) for box in boxes)
+
+
+def test_views_are_marked_by_side_with_millimetres_where_they_are_known():
+    marked = ViewPanel(
+        np.zeros((30, 24)), attention={COLUMNS[0]: np.ones((2, 2))}, title="R CC", mm_per_pixel=5.0
+    )
+    plain = ViewPanel(np.zeros((30, 24)), attention={COLUMNS[0]: np.ones((2, 2))})
+    figure = attention_figure([exam(cc=marked, mlo=plain)], COLUMNS[:1], "Shown are the originals.")
+    assert {"R CC", "MLO"} <= set(texts(figure))
+    (first, *others), (second, *_) = panels(figure)
+    assert [t.get_text() for t in first.texts] == ["20 mm"]
+    [bar] = first.lines
+    assert np.ptp(bar.get_xdata()) == pytest.approx(20 / 5)
+    assert not second.texts and not any(axes.texts for axes in others)
+    said = " ".join(texts(figure))
+    assert "Research only. Not for diagnosis. Shown are the originals." in said
 
 
 def test_what_cannot_be_drawn_is_refused_with_its_place():

@@ -174,7 +174,7 @@ def test_every_exam_has_its_numbers_its_views_and_its_layers(written):
     for case in CASES:
         assert page.all("article", id=f"case-{case.number}")
         assert page.all("a", href=f"#case-{case.number}")
-        assert page.all("img", alt=f"CC view of exam {case.exam_id}")
+        assert page.all("img", alt=f"R CC view of exam {case.exam_id}")
     layers = [attrs["class"] for attrs in page.all("img") if attrs.get("class", "").startswith("layer")]
     assert layers.count("layer gaze") == 5
     assert layers.count("layer attention-0") == layers.count("layer attention-1") == 10

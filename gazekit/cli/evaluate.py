@@ -47,6 +47,7 @@ def evaluate(
 
 def _print(result: dict[str, Any]) -> None:
     from gazekit.evaluation.measure_names import by_current_name
+    from gazekit.evaluation.threshold import with_advice
 
     rows = [
         (
@@ -65,6 +66,8 @@ def _print(result: dict[str, Any]) -> None:
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     if result["leak"]:
         console.warn(f"the split leaks, these numbers flatter the model: {result['leak']}")
+    if result["threshold"]:
+        console.warn(with_advice(result["threshold"], result["run"]))
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(
         f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"

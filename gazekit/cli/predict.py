@@ -123,6 +123,7 @@ def predict(
     )
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0
+    answers: list[Any] = []  # probabilities of the exams
     form = "json" if as_json else form
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
@@ -132,11 +133,13 @@ def predict(
             if isinstance(found, ExamPrediction):
                 for each in found.findings:
                     console.warn(f"{found.key}: {each}")
+                answers.append(found.probabilities)
                 unwritten += not write_files(found, by_key.get(found.key), wanted, trained)
             else:
                 refused += 1
                 console.warn(f"{found.key}: {record['reason']}")
             report(done, total)
+    _doubt(answers, trained)
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
         raise DataError(f"{refused} of {total} exams refused; see above{hint}")
@@ -144,6 +147,25 @@ def predict(
         raise DataError(
             f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
         )
+
+
+def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
+    """Warn if the threshold 0.5 separates nothing: on these exams, or on those that a run was evaluated on."""
+    import numpy as np
+
+    from gazekit.evaluation.threshold import on_one_side, with_advice
+
+    classes = trained[0].facts.classes
+    if len(classes) != 2 or not answers:
+        return
+    for each in trained:
+        evaluation = each.run.read_json("evaluation.json") if each.run.evaluation.exists() else {}
+        if said := evaluation.get("threshold"):
+            known = with_advice(said, str(each.run.path))
+            console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
+            return
+    if said := on_one_side(np.array(answers)[:, 1], classes):
+        console.warn(with_advice(said, str(trained[0].run.path)))
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:

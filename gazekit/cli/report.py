@@ -38,6 +38,23 @@ def report(
         typer.Option(help="Exam of the figure; may be repeated.", show_default="the first two of each class"),
     ] = None,
     cases: Annotated[int, typer.Option(min=0, help="Exams in the case browser at most.")] = 200,
+    originals: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the data were prepared from: draw the original images.",
+            show_default="draw the prepared ones",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", help="Kind of data set in --originals, if it was prepared without --image-names."
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Option of that data set; may be repeated."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Write report.html into the directory of a run or a study: one page that needs nothing else, and no network.
@@ -46,6 +63,11 @@ def report(
     recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of a study: its
     tables and figures, and a panel per system; the options are for runs.
     """
+    from gazekit.errors import ConfigurationError
+
+    if originals is None and (kind or overrides):
+        raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
+    raw = (originals, kind, overrides) if originals is not None else None
     if (run / "study.json").is_file():
         from gazekit.report.study_page import write_study_page
         from gazekit.report.study_report import study_page
@@ -53,7 +75,7 @@ def report(
         path = run / "report.html"
         write_study_page(path, study_page(run))
     else:
-        path = _report_run(run, without, split, threshold, tuple(exam or ()), cases, device)
+        path = _report_run(run, without, split, threshold, tuple(exam or ()), cases, raw, device)
     console.stdout().print(str(path), markup=False, soft_wrap=True)
 
 
@@ -64,8 +86,11 @@ def _report_run(
     threshold: str,
     exams: tuple[str, ...],
     cases: int,
+    raw: tuple[Path, str | None, list[str] | None] | None,
     device: Device,
 ) -> Path:
+    from gazekit.cli.gaze_options import options_of
+    from gazekit.report.originals import find_originals
     from gazekit.report.run_page import write_run_page
     from gazekit.report.run_report import run_page
     from gazekit.training.trained import open_data, open_trained
@@ -73,6 +98,11 @@ def _report_run(
     registry, chosen = console.registry(), choose_device(device)
     trained = open_trained(run, registry, chosen)
     dataset = open_data(trained, None)
+    originals = None
+    if raw is not None:
+        root, kind, options = raw
+        source = registry.create("dataset", kind, **options_of(options)) if kind else None
+        originals = find_originals(dataset, root, source)
     own = trained.predict(dataset, part)
     systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
@@ -91,6 +121,7 @@ def _report_run(
         threshold_origin=origin,
         exams=exams,
         cases=cases,
+        originals=originals,
     )
     path = trained.run.path / "report.html"
     write_run_page(path, page)

@@ -39,6 +39,7 @@ def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":
     from gazekit.data.splits import indices_of
     from gazekit.report.attention import attention_panels, choose_exams
     from gazekit.report.figures import attention_figure
+    from gazekit.report.views import ShownViews
     from gazekit.study.explaining import explain
 
     dataset = study.dataset
@@ -47,8 +48,10 @@ def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":
     explained = explain(study, exams, device, report=console.warn)
     if not explained:
         return {}
-    panels = attention_panels(dataset, exams, explained, dataset.views)
-    return {"attention": attention_figure([replace(p, probability=None) for p in panels], list(explained))}
+    shown = ShownViews(dataset)
+    panels = attention_panels(dataset, exams, explained, dataset.views, shown)
+    figure = attention_figure([replace(p, probability=None) for p in panels], list(explained), shown.words())
+    return {"attention": figure}
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:

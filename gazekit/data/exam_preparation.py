@@ -14,6 +14,7 @@ from gazekit.data.breast import Region, find_region, whole_image
 from gazekit.data.exam import DOUBT, Exam
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
+from gazekit.data.index import SPACING_COLUMNS
 from gazekit.data.lesions import Mask, lesion_mask
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.data.raw_image import RawImage
@@ -140,6 +141,7 @@ def _prepare_view(task: Task, view: str) -> _View:
         "raw_height": raw.pixels.shape[0],
         "raw_width": raw.pixels.shape[1],
         **geometry.to_numbers(),
+        **dict(zip(SPACING_COLUMNS, raw.pixel_spacing_mm or (None, None), strict=True)),
     }
     return prepared
 

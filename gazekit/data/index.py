@@ -30,6 +30,8 @@ GEOMETRY_COLUMNS = (
     "width",
     "height",
 )
+SPACING_COLUMNS = ("spacing_y_mm", "spacing_x_mm")
+"""Distance of the original's pixel centres; empty where its file says none, absent in sets of earlier versions."""
 INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
 FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
 REJECT_COLUMNS = ("exam_id", "reason")
@@ -45,7 +47,8 @@ def write_tables(root: Path, entries: Iterable[dict[str, Any]]) -> None:
     entries = list(entries)
     prepared = [entry for entry in entries if "reject" not in entry]
     index = [exam | view for exam in prepared for view in exam["views"]]
-    write_table(root / INDEX, INDEX_COLUMNS, ([row[name] for name in INDEX_COLUMNS] for row in index))
+    columns = (*INDEX_COLUMNS, *SPACING_COLUMNS)
+    write_table(root / INDEX, columns, ([row.get(name) for name in columns] for row in index))
     fixations = ([exam["exam_id"], *row] for exam in prepared for row in exam["fixations"])
     write_table(root / FIXATIONS, FIXATION_COLUMNS, fixations)
     rejects = ([entry["exam_id"], entry["reject"]] for entry in entries if "reject" in entry)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.geometry import Geometry
-from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, INDEX, INDEX_COLUMNS, read_table
+from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, INDEX, INDEX_COLUMNS, SPACING_COLUMNS, read_table
 from gazekit.data.journal import NAME as JOURNAL
 from gazekit.data.manifest import MANIFEST, read_manifest
 from gazekit.data.preparation_settings import PreparationSettings
@@ -39,6 +39,9 @@ class PreparedDataset:
         sides: ``"L"`` and ``"R"`` as far as they were known; None where an earlier version did not write them down.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
+        laterality: ``"L"`` or ``"R"``, per exam a mapping from view; empty where it is not known.
+        raw_size: (height, width) of the originals in pixels, likewise.
+        spacing_mm: (vertical, horizontal) distance of the originals' pixel centres, likewise; absent where not known.
         image_names: image files relative to the source, per exam a mapping from view; empty where the preparation did
             not keep them.
     """
@@ -62,6 +65,9 @@ class PreparedDataset:
     duplicates: tuple[tuple[str, ...], ...] = ()
     geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
     image_names: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    laterality: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    raw_size: tuple[dict[str, tuple[int, int]], ...] = field(default=(), repr=False)
+    spacing_mm: tuple[dict[str, tuple[float, float]], ...] = field(default=(), repr=False)
 
     @classmethod
     def open(cls, root: Path | str) -> "PreparedDataset":
@@ -95,6 +101,15 @@ class PreparedDataset:
             duplicates=tuple(map(tuple, manifest["duplicates"])),
             geometry=tuple({row["view"]: Geometry.from_numbers(row) for row in rows} for rows in exams),
             image_names=tuple({row["view"]: row["image"] for row in rows} for rows in exams),
+            laterality=tuple({row["view"]: row["laterality"] for row in rows} for rows in exams),
+            raw_size=tuple(
+                {row["view"]: (int(row["raw_height"]), int(row["raw_width"])) for row in rows}
+                for rows in exams
+            ),
+            spacing_mm=tuple(
+                {row["view"]: spacing for row in rows if (spacing := _spacing(row)) is not None}
+                for rows in exams
+            ),
         )
 
     def __len__(self) -> int:
@@ -165,6 +180,11 @@ def _array(root: Path, name: str, shape: tuple[int, ...], dtype: str) -> NDArray
             "is damaged; prepare it again"
         )
     return np.asarray(array)
+
+
+def _spacing(row: dict[str, str]) -> tuple[float, float] | None:
+    down, across = (row.get(name) for name in SPACING_COLUMNS)
+    return (float(down), float(across)) if down and across else None
 
 
 def _flags(exams: list[list[dict[str, str]]], name: str) -> NDArray[np.bool_]:

@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.prediction import Predictions
 from gazekit.report.figures import ExamPanel, ViewPanel
+from gazekit.report.shown import view_words
+from gazekit.report.views import ShownViews
+
+_SIDE = 640
+"""Pixels of the longer side of an image in the figure, of an original at most; a prepared one has at least half."""
 
 
 def choose_exams(dataset: PreparedDataset, indices: NDArray[np.int64], per_class: int = 2) -> list[int]:
@@ -25,6 +30,7 @@ def attention_panels(
     exams: Sequence[int],
     predictions: Mapping[str, Predictions],
     views: Sequence[str],
+    shown: ShownViews | None = None,
 ) -> list[ExamPanel]:
     """What ``attention_figure`` draws: one panel per exam.
 
@@ -33,34 +39,37 @@ def attention_panels(
         exams: positions in the data set, all of them predicted.
         predictions: column title → predictions with attention; the last one gives the probability shown.
         views: in preset order.
+        shown: of the data set; without originals by default.
     """
+    shown = shown or ShownViews(dataset)
     last = list(predictions.values())[-1]
     rows = {int(exam): row for row, exam in enumerate(last.indices)}
-    return [
-        ExamPanel(
-            exam_id=dataset.exam_ids[exam],
-            label=dataset.classes[dataset.labels[exam]],
-            target=dataset.classes[-1],
-            probability=float(last.probabilities[rows[exam], -1]),
-            views={
-                view: _view(
-                    dataset, exam, view, {t: p.attention[view][rows[exam]] for t, p in predictions.items()}
-                )
-                for view in views
-            },
+    panels = []
+    for exam in exams:
+        probabilities = last.probabilities[rows[exam]]
+        explained = 1 if len(probabilities) == 2 else int(probabilities.argmax())
+        drawn = {view: {t: p.attention[view][rows[exam]] for t, p in predictions.items()} for view in views}
+        panels.append(
+            ExamPanel(
+                exam_id=dataset.exam_ids[exam],
+                label=dataset.classes[dataset.labels[exam]],
+                target=dataset.classes[explained],
+                probability=float(probabilities[explained]),
+                views={view: _view(shown, exam, view, drawn[view]) for view in views},
+            )
         )
-        for exam in exams
-    ]
+    return panels
 
 
-def _view(
-    dataset: PreparedDataset, exam: int, view: str, attention: Mapping[str, NDArray[np.float32]]
-) -> ViewPanel:
-    column = dataset.views.index(view)
-    scale = np.iinfo(dataset.images.dtype).max
+def _view(shown: ShownViews, exam: int, view: str, attention: Mapping[str, NDArray[np.float32]]) -> ViewPanel:
+    dataset, column = shown.dataset, shown.dataset.views.index(view)
+    picture = shown.show(exam, view, longest=_SIDE, shortest=_SIDE // 2)
+    place = picture.placement.map
     return ViewPanel(
-        image=dataset.images[exam, column] / scale,
-        gaze=dataset.gaze[exam, column] / scale if dataset.has_gaze[exam, column] else None,
-        mask=dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None,
-        attention=attention,
+        image=picture.image,
+        gaze=place(dataset.gaze[exam, column]) if dataset.has_gaze[exam, column] else None,
+        mask=place(dataset.masks[exam, column] > 0) > 0.5 if dataset.has_mask[exam, column] else None,
+        attention={title: place(each) for title, each in attention.items()},
+        title=view_words(picture.side, view),
+        mm_per_pixel=picture.mm_per_pixel,
     )

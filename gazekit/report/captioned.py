@@ -99,10 +99,10 @@ def _draw_scales(
     if not caption.positive:
         words = f"no attention for {caption.explained} on this view"
     below = top + size // 2 + size // 4
-    millimetres = _length(caption.mm_per_pixel, (right - left) / 3)
+    length = scale_bar(caption.mm_per_pixel, (right - left) / 3)
     room = right - left
-    if millimetres and caption.mm_per_pixel:
-        pixels = millimetres / caption.mm_per_pixel
+    if length:
+        millimetres, pixels = length
         label = f"{millimetres} mm"
         middle = top + size // 4
         draw.line((right - pixels, middle, right, middle), _WHITE, thick)
@@ -113,11 +113,11 @@ def _draw_scales(
     draw.text((left, below), _cut(words, font, room), _GREY, font)
 
 
-def _length(mm_per_pixel: float | None, most: float) -> int | None:
-    """The longest round length that is no longer than so many pixels."""
+def scale_bar(mm_per_pixel: float | None, most: float) -> tuple[int, float] | None:
+    """The longest round length of no more than so many pixels: millimetres and pixels; None where nothing fits."""
     if not mm_per_pixel:
         return None
-    return next((mm for mm in _LENGTHS_MM if mm / mm_per_pixel <= most), None)
+    return next(((mm, mm / mm_per_pixel) for mm in _LENGTHS_MM if mm / mm_per_pixel <= most), None)
 
 
 def _cut(words: str, font: ImageFont.FreeTypeFont, most: float) -> str:

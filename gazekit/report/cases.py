@@ -1,7 +1,7 @@
 """The exams of the case browser: what each shows, and the numbers that they are sorted by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,14 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.gaze_agreement import correlation
 from gazekit.evaluation.localisation import energy_inside, pointing_game
 from gazekit.evaluation.prediction import Predictions
+from gazekit.evaluation.resizing import Array
+from gazekit.gaze.fixations import Fixations
+from gazekit.report.captioned import scale_bar
 from gazekit.report.colours import ATTENTION, GAZE
 from gazekit.report.layers import Scanpath, image_uri, map_uri, outline, scanpaths
+from gazekit.report.placement import Placement
+from gazekit.report.shown import view_words
+from gazekit.report.views import ShownViews
 
 _SIDES = (1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
 _SAMPLE = 8
@@ -41,7 +47,8 @@ class CaseView:
 
     Args:
         name: of the view.
-        height, width: of the prepared image in pixels, the units of outline and scanpaths.
+        title: side and view, ``R MLO``.
+        height, width: of the picture in pixels, the units of outline and scanpaths.
         image: data URI.
         gaze: data URI; None where there is no gaze.
         attention: data URI per system; None for one that has no map of this view.
@@ -50,9 +57,11 @@ class CaseView:
         scanpaths: one per reader.
         fixations: how many in the image.
         seconds: their time; None where the recording has none.
+        scale: a round length, in millimetres and in pixels of the picture; None where the spacing is not known.
     """
 
     name: str
+    title: str
     height: int
     width: int
     image: str
@@ -63,6 +72,7 @@ class CaseView:
     scanpaths: tuple[Scanpath, ...]
     fixations: int
     seconds: float | None
+    scale: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,7 @@ def make_cases(
     threshold: float,
     most: int,
     budget: int,
+    shown: ShownViews | None = None,
 ) -> list[Case]:
     """The first exams that the systems have predicted, with their pictures.
 
@@ -108,12 +119,17 @@ def make_cases(
         threshold: of two classes the second is called above it.
         most: so many exams at most.
         budget: bytes that the images of all exams may take; they are made smaller until they fit.
+        shown: of the data set; without originals by default.
     """
     exams = systems[0].indices[:most]
-    columns = [dataset.views.index(view) for view in views]
-    side = _fitting_side(dataset, exams, columns, budget)
+    shown = shown or ShownViews(dataset)
+    sample = [
+        [shown.show(int(exam), view, longest=_SIDES[0]).image for view in views]
+        for exam in exams[:: max(len(exams) // _SAMPLE, 1)][:_SAMPLE]
+    ]
+    side = _fitting_side(sample, len(exams), budget)
     return [
-        _case(row, int(exam), dataset, systems, columns, threshold=threshold, side=side)
+        _case(row, int(exam), shown, systems, views, threshold=threshold, side=side)
         for row, exam in enumerate(exams)
     ]
 
@@ -125,15 +141,15 @@ def called_class(probabilities: NDArray[np.floating], threshold: float) -> NDArr
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def _fitting_side(
-    dataset: PreparedDataset, exams: NDArray[np.int64], columns: Sequence[int], budget: int
-) -> int:
-    sample = exams[:: max(len(exams) // _SAMPLE, 1)][:_SAMPLE]
-    share = budget * len(sample) / max(len(exams), 1)
+def _fitting_side(sample: Sequence[Sequence[Array]], exams: int, budget: int) -> int:
+    """The longest side at which the images of so many exams fit a budget, judged by the images of some of them."""
+    images = [image for views in sample for image in views]
+    largest = max((max(image.shape) for image in images), default=0)
+    share = budget * len(sample) / max(exams, 1)
     for side in _SIDES:
-        if side > max(*dataset.size, _SIDES[-1]) and side != _SIDES[-1]:
+        if side > max(largest, _SIDES[-1]):
             continue  # not enlarged anyway
-        if sum(len(image_uri(dataset.images[e, c], side)) for e in sample for c in columns) <= share:
+        if sum(len(image_uri(image, side)) for image in images) <= share:
             return side
     return _SIDES[-1]
 
@@ -141,30 +157,28 @@ def _fitting_side(
 def _case(
     row: int,
     exam: int,
-    dataset: PreparedDataset,
+    shown: ShownViews,
     systems: Sequence[Predictions],
-    columns: Sequence[int],
+    views: Sequence[str],
     *,
     threshold: float,
     side: int,
 ) -> Case:
+    dataset = shown.dataset
     label = int(dataset.labels[exam])
     own = np.asarray(systems[0].probabilities[row], dtype=np.float64)
-    shown = tuple(
+    of_views = tuple(
         _view(
-            dataset,
+            shown,
             exam,
-            c,
-            [
-                s.attention[dataset.views[c]][row] if dataset.views[c] in s.attention else None
-                for s in systems
-            ],
+            view,
+            [s.attention[view][row] if view in s.attention else None for s in systems],
             side,
         )
-        for c in columns
+        for view in views
     )
     agreements = [
-        v.numbers[0].agreement for v in shown if v.numbers[0] and v.numbers[0].agreement is not None
+        v.numbers[0].agreement for v in of_views if v.numbers[0] and v.numbers[0].agreement is not None
     ]
     sure = own[own > 0]
     return Case(
@@ -176,36 +190,48 @@ def _case(
         error=float(1 - own[label]),
         uncertainty=abs(float(-(sure * np.log(sure)).sum() / np.log(len(own)))),
         agreement=float(np.mean(agreements)) if agreements else None,
-        views=shown,
+        views=of_views,
     )
 
 
 def _view(
-    dataset: PreparedDataset,
+    shown: ShownViews,
     exam: int,
-    column: int,
+    name: str,
     attention: Sequence[NDArray[np.float32] | None],
     side: int,
 ) -> CaseView:
-    name, shape = dataset.views[column], dataset.size
+    dataset, column = shown.dataset, shown.dataset.views.index(name)
+    picture = shown.show(exam, name, longest=side)
+    place, shape = picture.placement, picture.shape
     gaze = dataset.gaze[exam, column] if dataset.has_gaze[exam, column] else None
     mask = dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None
     readers = dataset.fixations(exam, name)
-    drawn = scanpaths(readers, shape)
+    drawn = scanpaths([_moved(each, place) for each in readers], shape)
     seconds = sum(float(each.duration_ms.sum()) for each in readers) / 1000
     return CaseView(
         name=name,
+        title=view_words(picture.side, name),
         height=shape[0],
         width=shape[1],
-        image=image_uri(dataset.images[exam, column], side),
-        gaze=None if gaze is None else map_uri(gaze, GAZE, shape),
-        attention=tuple(None if each is None else map_uri(each, ATTENTION, shape) for each in attention),
+        image=image_uri(picture.image, side),
+        gaze=None if gaze is None else map_uri(place.map(gaze), GAZE, shape),
+        attention=tuple(
+            None if each is None else map_uri(place.map(each), ATTENTION, shape) for each in attention
+        ),
         numbers=tuple(None if each is None else _numbers(each, gaze, mask) for each in attention),
-        lesion="" if mask is None else outline(mask),
+        lesion="" if mask is None else outline(place.map(mask) > 0.5),
         scanpaths=drawn,
         fixations=sum(len(each.x) for each in readers),
         seconds=seconds if np.isfinite(seconds) and seconds > 0 else None,
+        scale=scale_bar(picture.mm_per_pixel, shape[1] / 3),
     )
+
+
+def _moved(found: Fixations, place: Placement) -> Fixations:
+    """Fixations in pixels of the picture."""
+    x, y = place.points(found.x, found.y)
+    return replace(found, x=x, y=y)
 
 
 def _numbers(

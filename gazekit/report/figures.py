@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.resizing import Array
+from gazekit.report.captioned import RESEARCH_ONLY, scale_bar
 from gazekit.report.colours import INK, MUTED, OUTLINE
 from gazekit.report.overlay import overlay
 
@@ -21,7 +22,9 @@ _GAP = 0.07
 _NAMES = 0.4  # left of the panels: names of the views
 _TITLE = 0.62  # above each exam
 _HEADER = 0.5  # above all: titles of the columns
-_FOOTER = 0.85  # below all: what the colours mean
+_FOOTER = 0.62  # below all: what the colours mean
+_LINE = 0.17  # a line of words below the colours
+_LETTER = 0.071  # width of a letter of those words
 _MARGIN = 0.12
 _BAR = 1.25 * _PANEL
 _IMAGE, _GAZE = "Image", "Reader's gaze"
@@ -36,12 +39,16 @@ class ViewPanel:
         gaze: heat map ``[H, W]``; None where the view has no gaze.
         mask: lesion mask ``[H, W]``; None where there is none.
         attention: column title → ``[h, w]``.
+        title: side and view, ``R MLO``; the view's name where it is empty.
+        mm_per_pixel: across the image; None where the spacing is not known.
     """
 
     image: Array
     gaze: Array | None = None
     mask: Array | None = None
     attention: Mapping[str, Array] = field(default_factory=dict)
+    title: str = ""
+    mm_per_pixel: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class ExamPanel:
     views: Mapping[str, ViewPanel]
 
 
-def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figure:
+def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str], note: str = "") -> Figure:
     """Draw exams as blocks of rows, one row per view: image, gaze over it, then each attention column over it.
 
     The gaze column is there if any view has gaze. Lesion masks are outlined in every panel.
@@ -71,6 +78,7 @@ def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figu
     Args:
         exams: one or more.
         columns: titles of the attention columns, e.g. without and with gaze supervision.
+        note: what the images are, a sentence or two; empty for nothing.
 
     Raises:
         ConfigurationError: no exam, or a view lacks the attention of a column.
@@ -81,9 +89,10 @@ def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figu
     titles = [_IMAGE, *gaze, *columns]
     tall = _PANEL * max(panel.image.shape[0] / panel.image.shape[1] for panel in rows)
     width = _NAMES + len(titles) * (_PANEL + _GAP) - _GAP + _MARGIN
-    height = _HEADER + len(exams) * _TITLE + len(rows) * (tall + _GAP) + _FOOTER
+    said = f"Colours compare places within one panel, not one panel with another. {RESEARCH_ONLY} {note}"
+    words = wrap(said.strip(), max(20, int((width - _NAMES - _MARGIN) / _LETTER)))
+    height = _HEADER + len(exams) * _TITLE + len(rows) * (tall + _GAP) + _FOOTER + _LINE * len(words)
     figure = Figure(figsize=(width, height), dpi=150)
-
     lefts = [_NAMES + i * (_PANEL + _GAP) for i in range(len(titles))]
     for title, left in zip(titles, lefts, strict=True):
         wrapped = "\n".join(wrap(title, 22))
@@ -99,13 +108,21 @@ def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str]) -> Figu
         _text(figure, lefts[0], top - 0.44, finding, size=10, color=MUTED)
         top -= _TITLE
         for view, panel in exam.views.items():
-            _text(figure, _NAMES / 2, top - tall / 2, view.upper(), ha="center", rotation=90, color=MUTED)
+            _text(
+                figure,
+                _NAMES / 2,
+                top - tall / 2,
+                panel.title or view.upper(),
+                ha="center",
+                rotation=90,
+                color=MUTED,
+            )
             for title, left in zip(titles, lefts, strict=True):
                 box = (left / width, (top - tall) / height, _PANEL / width, tall / height)
                 _draw(figure.add_axes(box), panel, title)
             top -= tall + _GAP
     outlined = any(panel.mask is not None and np.any(panel.mask) for panel in rows)
-    _legend(figure, width, height, outlined=outlined)
+    _legend(figure, width, height, words, outlined=outlined)
     return figure
 
 
@@ -135,6 +152,8 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
             np.asarray(panel.mask).astype(float), levels=[0.5], colors=OUTLINE, linewidths=1.1
         )
         outline.set_path_effects([patheffects.withStroke(linewidth=2.4, foreground="black", alpha=0.6)])
+    if title == _IMAGE:
+        _draw_scale_bar(axes, panel)
     missing = ""
     if title == _GAZE and panel.gaze is None:
         missing = "no gaze recorded"
@@ -144,21 +163,40 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
         axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", color="#e5e7eb", fontsize=9)
 
 
-def _legend(figure: Figure, width: float, height: float, *, outlined: bool) -> None:
-    """The colours over mid grey, from nothing to the maximum of a map; and the outline, if there is one."""
-    bar = figure.add_axes((_NAMES / width, 0.52 / height, _BAR / width, 0.14 / height))
+def _draw_scale_bar(axes: Axes, panel: ViewPanel) -> None:
+    """A round length in millimetres in the lower right corner of an image."""
+    height, width = panel.image.shape[:2]
+    found = scale_bar(panel.mm_per_pixel, width / 3)
+    if found is None:
+        return
+    millimetres, pixels = found
+    right, low = 0.96 * width, 0.95 * height
+    around = [patheffects.withStroke(linewidth=3, foreground="black", alpha=0.7)]
+    axes.plot([right - pixels, right], [low, low], color="white", linewidth=1.4, path_effects=around)
+    axes.text(
+        right - pixels / 2,
+        low - 0.015 * height,
+        f"{millimetres} mm",
+        ha="center",
+        va="bottom",
+        color="white",
+        fontsize=7.5,
+        path_effects=around,
+    )
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+
+
+def _legend(figure: Figure, width: float, height: float, words: Sequence[str], *, outlined: bool) -> None:
+    """The colours over mid grey, from nothing to the maximum of a map; the outline, if there is one; words below."""
+    top = _LINE * len(words)
+    bar = figure.add_axes((_NAMES / width, (top + 0.34) / height, _BAR / width, 0.14 / height))
     bar.imshow(overlay(np.full((1, 256), 0.3), np.linspace(0, 1, 256)[None]), aspect="auto")
     bar.set_axis_off()
-    _text(figure, _NAMES, 0.4, "0", size=9, color=MUTED)
-    _text(figure, _NAMES + _BAR, 0.4, "the map's own maximum", size=9, color=MUTED, ha="right")
-    _text(
-        figure,
-        _NAMES,
-        0.17,
-        "Colours compare places within one panel, not one panel with another.",
-        size=9,
-        color=MUTED,
-    )
+    _text(figure, _NAMES, top + 0.22, "0", size=9, color=MUTED)
+    _text(figure, _NAMES + _BAR, top + 0.22, "the map's own maximum", size=9, color=MUTED, ha="right")
+    for number, said in enumerate(words):
+        _text(figure, _NAMES, top - _LINE * (number + 0.5), said, size=9, color=MUTED)
     if outlined:
         line = Line2D([], [], color=OUTLINE, linewidth=1.6)
         line.set_path_effects([patheffects.withStroke(linewidth=3, foreground="black", alpha=0.6)])
@@ -166,7 +204,7 @@ def _legend(figure: Figure, width: float, height: float, *, outlined: bool) -> N
             [line],
             ["lesion (truth)"],
             loc="center right",
-            bbox_to_anchor=(1 - _MARGIN / width, 0.58 / height),
+            bbox_to_anchor=(1 - _MARGIN / width, (top + 0.4) / height),
             frameon=False,
             fontsize=9,
             labelcolor=MUTED,

@@ -29,10 +29,9 @@ _MOST_NUMBERS = 60
 """More fixations than these are too many to read: they get no numbers and no lines."""
 
 
-def image_uri(pixels: NDArray[np.integer], side: int) -> str:
-    """A grey image ``[H, W]`` as WebP, its longer side not above ``side``."""
-    grey = np.round(pixels / np.iinfo(pixels.dtype).max * 255).astype(np.uint8)
-    picture = Image.fromarray(grey)
+def image_uri(image: Array, side: int) -> str:
+    """A grey image ``[H, W]`` in [0, 1] as WebP, its longer side not above ``side``."""
+    picture = Image.fromarray(np.round(np.asarray(image, dtype=np.float64) * 255).astype(np.uint8))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return webp(picture, quality=85)
 

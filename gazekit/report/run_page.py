@@ -13,6 +13,9 @@ from gazekit.report.layers import legend_uri, text_size
 from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
 from gazekit.report.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 
+_SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
+"""Fields of a view that the template shows as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
@@ -153,8 +156,7 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
         for title, numbers in zip(systems, view.numbers, strict=True)
     ]
     return {
-        **{name: getattr(view, name) for name in ("name", "width", "height", "image", "gaze", "attention")},
-        **{"lesion": view.lesion, "scanpaths": view.scanpaths},
+        **{name: getattr(view, name) for name in _SHOWN},
         "text_size": text_size((view.height, view.width)),
         "gaze_words": count if view.gaze else "no gaze recorded",
         "attention_words": words,

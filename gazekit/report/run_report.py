@@ -19,6 +19,7 @@ from gazekit.report.page import Section
 from gazekit.report.provenance import run_facts
 from gazekit.report.run_page import RunPage
 from gazekit.report.training_figure import training_figure
+from gazekit.report.views import Originals, ShownViews
 from gazekit.study.pooling import compare
 from gazekit.study.result import Pooled
 from gazekit.training.trained import Trained
@@ -38,6 +39,7 @@ def run_page(
     threshold_origin: str,
     exams: Sequence[str] = (),
     cases: int = 200,
+    originals: Originals | None = None,
 ) -> RunPage:
     """Put the report of a run together.
 
@@ -50,6 +52,7 @@ def run_page(
         threshold_origin: where it comes from, a sentence.
         exams: ids of the exams in the figure; empty for a choice by rule.
         cases: so many exams at most in the case browser.
+        originals: where the raw images are; None: the prepared ones are shown.
 
     Raises:
         ConfigurationError: an exam that was not predicted.
@@ -57,11 +60,21 @@ def run_page(
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
     metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
     found = next(iter(pooled.values()))
-    shown = min(cases, len(own.indices))
+    number = min(cases, len(own.indices))
     what = (
-        f"all {shown} exams"
-        if shown == len(own.indices)
-        else f"the first {shown} of {len(own.indices)} exams"
+        f"all {number} exams"
+        if number == len(own.indices)
+        else f"the first {number} of {len(own.indices)} exams"
+    )
+    shown = ShownViews(dataset, originals)
+    browser = make_cases(
+        dataset,
+        list(systems.values()),
+        trained.preset.views,
+        threshold=threshold,
+        most=cases,
+        budget=IMAGE_BYTES,
+        shown=shown,
     )
     return RunPage(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
@@ -73,16 +86,9 @@ def run_page(
         confusion=at_thresholds(found, threshold, threshold_origin),
         classes=dataset.classes,
         curves=curve_sections(pooled, metrics, part),
-        picture=_picture(trained, dataset, systems, exams),
-        cases=make_cases(
-            dataset,
-            list(systems.values()),
-            trained.preset.views,
-            threshold=threshold,
-            most=cases,
-            budget=IMAGE_BYTES,
-        ),
-        cases_text=f"The {part} part: {what}, as the prepared data have them. Attention explains the "
+        picture=_picture(trained, ShownViews(dataset, originals), systems, exams),
+        cases=browser,
+        cases_text=f"The {part} part: {what}. {shown.words()} Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=run_facts(trained, dataset),
@@ -149,8 +155,9 @@ def _limits(found: Pooled, part: str) -> list[str]:
 
 
 def _picture(
-    trained: Trained, dataset: PreparedDataset, systems: Mapping[str, Predictions], exams: Sequence[str]
+    trained: Trained, shown: ShownViews, systems: Mapping[str, Predictions], exams: Sequence[str]
 ) -> Section | None:
+    dataset = shown.dataset
     drawn = {f"Attention {title}": each for title, each in systems.items() if each.attention}
     if not drawn:
         return None
@@ -163,9 +170,10 @@ def _picture(
         else "The first two exams of each class in this part that have gaze: not a choice."
     )
     target = "positive" if len(dataset.classes) == 2 else "predicted"
+    panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)
     return Section(
         "Where the model looked",
-        attention_figure(attention_panels(dataset, chosen, drawn, trained.preset.views), list(drawn)),
+        attention_figure(panels, list(drawn), shown.words()),
         "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
         f"{rule} Attention explains the {target} class.",
     )

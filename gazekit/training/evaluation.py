@@ -13,6 +13,7 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.measure_names import with_former_names
 from gazekit.evaluation.prediction import Predictions
+from gazekit.evaluation.threshold import separates_nothing
 from gazekit.training.trained import Trained
 
 SCHEMA = "gazekit.evaluation/1"
@@ -43,6 +44,14 @@ def _record(
 ) -> dict[str, Any]:
     """Plain values; a bound that could not be had is null."""
     labels = dataset.labels[predictions.indices]
+    binary = predictions.probabilities.shape[1] == 2
+    doubt = (
+        separates_nothing(
+            predictions.probabilities[:, 1], labels, dataset.classes, metrics["classification"].get("auc")
+        )
+        if binary
+        else ""
+    )
     return {
         "preset": trained.facts.preset,
         "run": str(trained.run.path),
@@ -55,6 +64,7 @@ def _record(
         "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
         "interval": "95 %, bootstrap over patients",
         "leak": trained.facts.leak,
+        "threshold": doubt,
         "metrics": {
             group: with_former_names(
                 {
