@@ -1,8 +1,11 @@
 """Bits of a pixel's cell: overlays, HighBit, signs, padding and BitsStored that is too small, compared by hand."""
 
+import json
+
 import numpy as np
 import pydicom
 import pytest
+from command_line import gazekit
 from pydicom.uid import JPEG2000Lossless, RLELossless
 from test_dicom import write
 
@@ -92,20 +95,18 @@ def test_undeclared_bits_are_left_out_with_a_warning(path, picture):
     image = read(path, drawn)
     np.testing.assert_array_equal(image.stored, picture)
     assert image.warnings == (
-        "bits above BitsStored (12) are set and no overlay is declared there; they are left out",
+        "has bits above BitsStored (12) where no overlay is declared; they are left out",
     )
 
 
 def test_a_bits_stored_that_is_too_small_is_a_warning(path, picture):
     image = read(path, picture, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, picture)
-    assert image.warnings == (
-        f"the value {picture.max()} does not fit into BitsStored (10); it is read as it is",
-    )
+    assert image.warnings == ("has values that BitsStored (10) does not hold; they are read as they are",)
     signed = picture.astype(np.int16) - 2047
     image = read(path, signed, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, signed)
-    assert "does not fit into BitsStored (10)" in image.warnings[0]
+    assert "BitsStored (10) does not hold" in image.warnings[0]
 
 
 @pytest.mark.parametrize("bits", [9, 12, 15])
@@ -137,3 +138,20 @@ def test_padding_may_lie_beyond_the_values(path):
     image = read(path, cells, PixelPaddingValue=65535)
     np.testing.assert_allclose(image.pixels.ravel(), [0, 0, 0, 1 / 3, 2 / 3, 1], atol=1e-6)
     assert image.warnings == ()
+
+
+def test_preparation_and_validation_name_the_image(tmp_path, picture):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rows = ["exam_id,patient_id,label,cc"]
+    for number in range(4):
+        write(raw / f"DOE_{number}.dcm", picture, **({"BitsStored": 10, "HighBit": 9} if number == 2 else {}))
+        rows.append(f"e{number},p{number},{'benign' if number % 2 else 'malignant'},DOE_{number}.dcm")
+    (raw / "exams.csv").write_text("\n".join(rows) + "\n")
+    what = "has values that BitsStored (10) does not hold; they are read as they are"
+    prepared = gazekit("data", "prepare", "folder", raw, tmp_path / "out", "--crop", "none", "--jobs", 1)
+    said = " ".join(prepared.stderr.split())
+    assert f"warning: exam e2 cc {what}" in said and said.count("warning: exam") == 1 and "DOE" not in said
+    found = json.loads(gazekit("data", "validate", "folder", raw, "--crop", "none", "--json").stdout)
+    assert found["faults"]["odd"] == [["e2", "cc", what]]
+    assert found["faults"]["doubtful"] == []

@@ -161,16 +161,16 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
 
 
 def _warn_of_doubts(summary: "Summary") -> None:
-    """Name the images in which no plausible breast was found."""
-    from gazekit.data.exam import DOUBT
+    """Name the images whose header does not fit their pixels, and those in which no plausible breast was found."""
+    from gazekit.data.exam import DOUBT, ODD
     from gazekit.data.index import FINDINGS
 
-    doubtful = [each for each in summary.findings if each.kind == DOUBT]
+    doubtful = [each for each in summary.findings if each.kind in (ODD, DOUBT)]
     for each in doubtful[:10]:
         console.warn(f"exam {each.about} {each.what}")
     if len(doubtful) > 10:
         console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
-    if doubtful:
+    if any(each.kind == DOUBT for each in doubtful):
         console.warn(
             "look at these images; images that are no whole mammograms are prepared with --crop none"
         )

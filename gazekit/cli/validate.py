@@ -137,6 +137,7 @@ def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
     if validation.faults is not None:
         yield "images that cannot be used", len(validation.faults.unusable)
+        yield "images whose header does not fit their pixels", len(validation.faults.odd)
         yield "images without a plausible breast", len(validation.faults.doubtful)
 
 
@@ -148,16 +149,13 @@ def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
 def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     if validation.faults is None:
         return
-    for exam, view, reason in validation.faults.unusable[:10]:
-        yield "unusable", 1, f"exam {exam} view {view}: {reason}"
-    rest = len(validation.faults.unusable) - 10
-    if rest > 0:
-        yield "unusable", rest, "more; --json lists them all"
-    for exam, view, what in validation.faults.doubtful[:10]:
-        yield "doubtful", 1, f"exam {exam} view {view}: {what}"
-    rest = len(validation.faults.doubtful) - 10
-    if rest > 0:
-        yield "doubtful", rest, "more; --json lists them all"
+    for kind in ("unusable", "odd", "doubtful"):
+        found: tuple[tuple[str, str, str], ...] = getattr(validation.faults, kind)
+        for exam, view, what in found[:10]:
+            yield kind, 1, f"exam {exam} view {view}: {what}"
+        rest = len(found) - 10
+        if rest > 0:
+            yield kind, rest, "more; --json lists them all"
     for same in validation.faults.identical:
         yield "identical", len(same), f"the same image in {_first(same, 5)}"
 

@@ -10,7 +10,9 @@ NOT_THERE = "image file not there"
 """What a finding says of an image that the tables name and the folder lacks."""
 DOUBT = "doubtful"
 """Kind of a finding of the preparation: what was found in an image is not plausible."""
-KINDS = ("dropped", "missing", "disagrees", DOUBT, "note")
+ODD = "odd"
+"""Kind of a finding of the preparation: the header of an image does not fit its pixels."""
+KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, "note")
 """Kinds of findings, the gravest first."""
 
 
@@ -49,7 +51,8 @@ class Finding:
 
     Args:
         kind: ``"dropped"`` (left out, by a rule), ``"missing"`` (named but not there), ``"disagrees"`` (two places
-            say two things, and how that was settled), ``"doubtful"`` (an image whose region is not plausible),
+            say two things, and how that was settled), ``"odd"`` (an image whose header does not fit its pixels),
+            ``"doubtful"`` (an image whose region is not plausible),
             ``"note"`` (anything else).
         about: the exam, image or file, without a folder.
         what: a sentence that is the same for all findings of its sort, so that they can be counted.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.breast import Region, find_region, whole_image
-from gazekit.data.exam import DOUBT, Exam
+from gazekit.data.exam import DOUBT, ODD, Exam
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
 from gazekit.data.index import SPACING_COLUMNS
@@ -64,14 +64,14 @@ class PreparedExam:
 
 @dataclass(slots=True, eq=False)
 class _View:
-    """One prepared view; ``fixations`` are rows of reader, x, y, onset or None, duration."""
+    """One prepared view: ``fixations`` are rows of reader, x, y, onset or None, duration; ``findings`` kind and sentence."""
 
     image: Grey
     gaze: Grey | None
     mask: Grey | None
     row: dict[str, Any]
     digest: str
-    doubt: str = ""
+    findings: list[tuple[str, str]] = field(default_factory=list)
     fixations: list[list[Any]] = field(default_factory=list)
 
 
@@ -106,7 +106,7 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
         "views": [view.row for view in views],
         "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
         "image_digests": [view.digest for view in views],
-        "findings": [[DOUBT, view.row["view"], view.doubt] for view in views if view.doubt],
+        "findings": [[kind, view.row["view"], what] for view in views for kind, what in view.findings],
         "digest": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
     }
 
@@ -127,8 +127,10 @@ def _prepare_view(task: Task, view: str) -> _View:
         mask=_mask(lesion, geometry),
         row={},
         digest=raw.digest(),
-        doubt=region.doubt and f"kept whole: {region.doubt}",
+        findings=[(ODD, warning) for warning in raw.warnings],
     )
+    if region.doubt:
+        prepared.findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
         prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
     prepared.row = {

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gazekit.data.exam import Exam
+from gazekit.data.exam import DOUBT, ODD, Exam
 from gazekit.data.exam_preparation import Reject, Task
 from gazekit.data.image import BIT_DEPTHS
 from gazekit.data.parallel import available_cores
@@ -32,12 +32,14 @@ class Faults:
     Args:
         unusable: (exam, view, reason) of every image that a preparation would refuse.
         doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
+        odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
     unusable: tuple[tuple[str, str, str], ...]
     identical: tuple[tuple[str, ...], ...]
     doubtful: tuple[tuple[str, str, str], ...] = ()
+    odd: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_faults(
@@ -66,7 +68,7 @@ def find_faults(
     if not images:
         return Faults((), ())
     unusable: list[tuple[str, str, str]] = []
-    doubtful: list[tuple[str, str, str]] = []
+    noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     owners: dict[str, list[str]] = defaultdict(list)
     settings = PreparationSettings(
         views, _SIZE, crop, window=window, bit_depth=BIT_DEPTHS[-1] if bit_depth is None else bit_depth
@@ -77,12 +79,13 @@ def find_faults(
             if isinstance(result, Reject):
                 unusable.append((exam.exam_id, view, result.reason))
             else:
-                doubtful += [(exam.exam_id, view, what) for _, _, what in result.record["findings"]]
+                for kind, _, what in result.record["findings"]:
+                    noticed[kind].append((exam.exam_id, view, what))
                 for digest in result.record["image_digests"]:
                     owners[digest].append(f"{exam.exam_id} {view}")
             progress(done, len(images))
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
-    return Faults(tuple(unusable), identical, tuple(doubtful))
+    return Faults(tuple(unusable), identical, tuple(noticed[DOUBT]), tuple(noticed[ODD]))
 
 
 def _tasks(

@@ -87,8 +87,10 @@ class PreparationSettings:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values; without those of the breast where it is not looked for, as they always were."""
+        """The settings as JSON values, as they always were: those that do not matter are left out."""
         values = asdict(self)
+        if self.bit_depth is None:
+            del values["bit_depth"]
         if not self.finds_breast:
             del values["mask_outside"], values["region"]
         return values | {"views": list(self.views), "size": list(self.size)}
@@ -104,5 +106,5 @@ class PreparationSettings:
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in JSON values, with what versions of gazekit did that had no such setting yet."""
-    earlier = {"mask_outside": False, "region": 1 if values.get("crop") == "breast" else 0}
+    earlier = {"bit_depth": None, "mask_outside": False, "region": 1 if values.get("crop") == "breast" else 0}
     return earlier | dict(values) if "crop" in values else dict(values)

@@ -161,9 +161,8 @@ def prepare(
 def _depth(out: Path, files: str, images: Iterable[Path], jobs: int) -> int | None:
     """The bit depth of the whole data set: that of an earlier call on the same files, or else found in them."""
     earlier = read_header(out)
-    if earlier.get("source") == files and "bit_depth" in earlier:
-        depth: int | None = earlier["bit_depth"]
-        return depth
+    if earlier.get("source") == files and earlier.get("bit_depth") is not None:
+        return int(earlier["bit_depth"])
     return find_depth([path for path in images if path.is_file()], jobs)
 
 

@@ -18,7 +18,7 @@ class RawImage:
         laterality: ``"L"`` or ``"R"`` where the file says so, else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
         modality: as a DICOM file says (``"MG"``), else empty.
-        warnings: what is odd about the file and how it was read, a sentence each without its name.
+        warnings: what is odd about the file and how it was read, a sentence each without its subject, the image.
         guessed_depth: bits of the full scale, where they were guessed from the brightest pixel; None elsewhere.
     """
 

@@ -25,7 +25,7 @@ class Stored:
     Args:
         values: ``[H, W]``.
         padding: the least and the greatest value that is no part of the image; None where there is none.
-        warning: one sentence on bits that the header does not explain; else empty.
+        warning: on bits that the header does not explain, a sentence without its subject, the image; else empty.
     """
 
     values: Values
@@ -63,11 +63,10 @@ def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
     above = int(np.bitwise_or.reduce(cells[changed].view(f"u{cells.itemsize}"))) >> bits << bits
     is_overlay = above and above & ~overlay_bits(dataset) == 0
     if not is_overlay and _step_between(cells, changed) < _FAR_SMOOTHER * _step_between(values, changed):
-        extreme = max((int(end) for end in (cells.min(), cells.max())), key=abs)
         return Stored(
-            cells, padding, f"the value {extreme} does not fit into BitsStored ({bits}); it is read as it is"
+            cells, padding, f"has values that BitsStored ({bits}) does not hold; they are read as they are"
         )
-    warning = f"bits above BitsStored ({bits}) are set and no overlay is declared there; they are left out"
+    warning = f"has bits above BitsStored ({bits}) where no overlay is declared; they are left out"
     padding = _extract_ends(padding, cells.dtype, bits, is_signed)
     return Stored(values, padding, warning if above and not is_overlay else "")
 

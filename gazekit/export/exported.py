@@ -163,7 +163,7 @@ def _original(
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
     """What a program must know to use the file."""
     facts = trained.facts
-    keys = ("size", "crop", "mask_outside", "region", "laterality", "window")
+    keys = ("size", "bit_depth", "crop", "mask_outside", "region", "laterality", "window")
     return {
         "schema": SCHEMA,
         "gazekit": gazekit.__version__,

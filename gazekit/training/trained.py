@@ -132,7 +132,7 @@ def check_alike(trained: Sequence[Trained]) -> None:
                 )
 
 
-_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "mask_outside", "region")
+_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "bit_depth", "mask_outside", "region")
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
