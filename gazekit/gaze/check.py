@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
 from gazekit.gaze.recording import Recording
 
@@ -23,7 +24,7 @@ class RecordingCheck:
     Args:
         rows: samples, or fixations where the file holds those.
         seconds: from the first row to the last one's end.
-        rate_hz: samples per second, from the median interval.
+        rate_hz: samples per second, from the mean interval, gaps left out.
         interval_spread_ms: half of the intervals between samples differ by no more than this.
         lost: share of the rows without a place.
         border: share of the other rows that lie on the border of the image, or were clamped to it.
@@ -137,7 +138,7 @@ def _time(recording: Recording) -> RecordingCheck:
     seconds = rate = spread = None
     if t_ms is not None and len(t_ms) > 1:
         intervals = np.diff(t_ms)
-        period = float(np.median(intervals))
+        period = sampling_period(t_ms)
         seconds = float(t_ms[-1] - t_ms[0] + (period if duration is None else duration[-1])) / 1000
         if duration is None:
             rate = 1000 / period if period > 1e-9 else None

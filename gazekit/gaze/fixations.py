@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.blinks import beside_blinks
+from gazekit.gaze.blinks import beside_blinks, sampling_period
 from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
 from gazekit.gaze.recording import Recording
 
@@ -23,8 +23,9 @@ class FixationSettings:
         method: ``"ivt"`` (velocity) or ``"idt"`` (dispersion).
         velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
             (Olsen, The Tobii I-VT fixation filter, 2012).
-        velocity_window_ms: I-VT, time over which a velocity is taken, ms, >= 0. 20 (Olsen 2012): above 150 Hz the
-            noise of two neighbours alone moves that fast; below, and with 0, it is their difference.
+        velocity_window_ms: I-VT, time over which a velocity is taken, ms, >= 0. 20 (Olsen 2012): the noise of two
+            neighbours alone moves that fast. Where it holds one step, three are taken if they last no longer than
+            twice the window (75 Hz and more); at lower rates, and with 0, it is the step between neighbours.
         merge_degrees: I-VT, fixations no further apart than this and maximum_gap_ms are one, degrees, >= 0;
             0 merges nothing. 0.5 (Olsen 2012): without it, 0.2 degrees of noise at 60 Hz lose 40 % of the
             fixation time.
@@ -137,7 +138,7 @@ def fixations_of(
     _check_inside(recording, rows, image_height, image_width)
     if recording.t_ms is None or recording.duration_ms is not None:
         return rows
-    period = float(np.median(np.diff(recording.t_ms))) if len(recording.t_ms) > 1 else 0.0
+    period = sampling_period(recording.t_ms)
     lids = beside_blinks(
         recording.t_ms,
         ~usable,

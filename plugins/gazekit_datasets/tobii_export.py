@@ -9,6 +9,7 @@ import numpy as np
 
 from gazekit.data.table import Row
 from gazekit.errors import DataError
+from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import Floats, believable
 
@@ -111,7 +112,7 @@ class Presentation:
         sample more than was seen is the rounding of the clock.
         """
         last = np.array(list(self.last.values()), dtype=np.float64)
-        period = float(np.median(np.diff(self.t))) if len(self.t) > 1 else 0.0
+        period = sampling_period(np.array(self.t, dtype=np.float64))
         seen = last - onset + period
         at_an_end = (last > onset) & ((onset == self.t[0]) | (last == self.t[-1]))
         return np.where(at_an_end & (duration > seen + period), seen, duration)
