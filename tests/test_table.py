@@ -44,7 +44,7 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
     [
         ("", "the first row is empty"),
         ("\n\n", "the first row is empty"),
-        ("a,b,a\n", "column 'a' comes twice"),
+        ("a,b,a\n1,2,3\n", "column 'a' comes twice"),
         ("a,c\n1,2\n", "no column b; the file has a, c"),
         ("a,b\n1,2\n1\n", "row 3: 1 cells; expected 2"),
         ("a,b\n1,2,3\n", "row 2: 3 cells; expected 2"),
@@ -86,3 +86,13 @@ def test_no_bytes_raise_anything_else(tmp_path_factory, content):
         for row in table.rows():
             assert len(row.cells) == len(table.columns)
             assert not math.isinf(row.number(table.columns[0], may_be_lost=True))
+
+
+def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_path):
+    (row,) = open_table(write(tmp_path, "a,b,c,c\n1,2,3,4\n"), ["a"]).rows()
+    assert (row.number("a"), row.number("b")) == (1, 2)
+    with pytest.raises(DataError, match="row 2: column 'c' comes twice; expected it once"):
+        row.word("c")
+    for text in ('"a"\t"b"\n"x"\t1\t2\n"y"\t3\t4\n', "a\tb\n1\t1\t2\n2\t3\t4\n", "a,b\n1,2,\n3,4,\n"):
+        rows = list(open_table(write(tmp_path, text), ["a", "b"]).rows())
+        assert [(row.number("a"), row.number("b")) for row in rows] == [(1, 2), (3, 4)]

@@ -11,7 +11,8 @@ import difflib
 import math
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("\t", ";", ",")
 _SEPARATOR_NAMES = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
+TWICE = -1
+"""The position of a column that comes more than once: no cell of it can be asked for."""
 _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -44,7 +47,7 @@ class Row:
     Args:
         where: file and number of the row's last line (the first line of the file is 1), for messages.
         cells: as they stand in the file.
-        positions: column → position in ``cells``.
+        positions: column → position in ``cells``, or ``TWICE``.
         decimal_comma: whether ``1,5`` is one and a half.
     """
 
@@ -54,8 +57,11 @@ class Row:
     decimal_comma: bool
 
     def __getitem__(self, column: str) -> str:
-        """A cell without blanks around it."""
-        return self.cells[self.positions[column]].strip()
+        """A cell without blanks around it. Raises: DataError when the column comes twice."""
+        position = self.positions[column]
+        if position == TWICE:
+            raise DataError(f"{self.where}: column {column[:40]!r} comes twice; expected it once")
+        return self.cells[position].strip()
 
     def word(self, column: str) -> str:
         """A cell that must not be empty. Raises: DataError."""
@@ -85,9 +91,11 @@ class Table:
 
     Args:
         path: the file.
-        columns: names without blanks around them, in order.
+        columns: names without blanks around them, in order; "" for row names that the header leaves out.
         encoding, separator: as found.
         above: lines above the names of the columns.
+        quoted: whether quotes around cells are no part of them; of a table with tabs, only if those of the header are.
+        unnamed: 1 where each row begins with a name for which the header has no column, as R writes them.
     """
 
     path: Path
@@ -95,25 +103,31 @@ class Table:
     encoding: str
     separator: str
     above: int = 0
+    quoted: bool = False
+    unnamed: int = 0
 
     def rows(self) -> Generator[Row, None, None]:
         """The rows below the header, empty ones left out. Raises: DataError with file and row."""
         positions = {name: position for position, name in enumerate(self.columns)}
+        positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
+        named = len(self.columns) - self.unnamed
         decimal_comma = self.separator != ","
         with self.path.open(encoding=self.encoding, newline="") as file:
             lines = _lines(file, self.path)
             for _ in range(self.above):
                 next(lines, None)
-            reader = _reader(lines, self.separator)
+            reader = _reader(lines, self.separator, quoted=self.quoted)
             try:
                 next(reader, None)
                 for cells in reader:
                     if not any(cells):
                         continue
                     where = f"{self.path} row {self.above + reader.line_num}"
+                    if len(cells) == len(self.columns) + 1 and not cells[-1]:
+                        cells.pop()  # a separator at the end of the rows, and none at that of the header
                     if len(cells) != len(self.columns):
                         raise DataError(
-                            f"{where}: {len(cells)} cells; expected {len(self.columns)} like the first row; a cell "
+                            f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
                             f"that holds {_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
                         )
                     yield Row(where, cells, positions, decimal_comma)
@@ -131,7 +145,8 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
         advice: what to do about a missing one; empty: rename the column that was meant.
 
     Raises:
-        DataError: no such file, not text, no header, a column missing or there twice.
+        DataError: no such file, not text, no header, a column missing or there twice. Others may come twice; their
+            cells cannot be asked for.
     """
     try:
         require_regular_file(path)
@@ -142,16 +157,17 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
     columns = _columns(head, separator)
     if not columns or columns == ("",):
         raise DataError(f"{path}: the first row is empty; expected the names of the columns")
-    twice = next((name for name in columns if name and columns.count(name) > 1), None)
+    twice = next((name for name in needed if columns.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{path}: column {twice[:40]!r} comes twice; expected each once")
+        raise DataError(f"{path}: column {twice[:40]!r} comes twice; expected it once")
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(missing)}; the file has {', '.join(columns)[:300]}; "
             f"{advice or rename_advice(missing, columns)}"
         )
-    return Table(path, columns, encoding, separator, above)
+    table = Table(path, columns, encoding, separator, above, _is_quoted(head, separator))
+    return replace(table, columns=("", *columns), unnamed=1) if _has_row_names(table) else table
 
 
 def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
@@ -162,6 +178,19 @@ def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
         if near:
             return f"if {spelled[near[0]]} is meant, rename it {name}"
     return f"expected a first row that names {', '.join(missing)}"
+
+
+def _has_row_names(table: Table) -> bool:
+    """Whether rows have one cell more than the header, and the first ones begin with a name in quotes, or 1 and 2."""
+    try:
+        with table.path.open(encoding=table.encoding, newline="") as file:
+            lines = list(islice(_lines(file, table.path), table.above + 3))[table.above + 1 :]
+        first = list(_reader(lines, table.separator, quoted=table.quoted))
+    except (OSError, csv.Error, UnicodeError, DataError):
+        return False  # said with its row when the rows are read
+    if not first or any(len(cells) != len(table.columns) + 1 or not cells[-1] for cells in first):
+        return False
+    return lines[0].startswith('"') or [cells[0].strip() for cells in first] == ["1", "2"]
 
 
 def first_columns(path: Path) -> tuple[str, ...]:
@@ -240,7 +269,8 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 
 def _columns(line: str, separator: str) -> tuple[str, ...]:
     try:
-        return tuple(name.strip() for name in next(_reader([line.rstrip("\r\n")], separator), []))
+        reader = _reader([line.rstrip("\r\n")], separator, quoted=_is_quoted(line, separator))
+        return tuple(name.strip() for name in next(reader, []))
     except csv.Error:
         return ()
 
@@ -250,6 +280,12 @@ def _separator(line: str) -> str:
     return "\t" if "\t" in line else max(SEPARATORS, key=line.count)
 
 
-def _reader(lines: Iterable[str], separator: str) -> "CsvReader":
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+def _is_quoted(line: str, separator: str) -> bool:
+    """Whether quotes are read as such: with tabs, where all names are quoted, for cells may hold single quotes (5")."""
+    names = [name.strip() for name in line.rstrip("\r\n").split("\t")]
+    return separator != "\t" or all(name[:1] == name[-1:] == '"' and len(name) > 1 for name in names if name)
+
+
+def _reader(lines: Iterable[str], separator: str, *, quoted: bool) -> "CsvReader":
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     return csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
