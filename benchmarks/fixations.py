@@ -33,7 +33,7 @@ SHORTEST, FASTEST = 100.0, 30.0
 """ms and degrees per second."""
 
 
-def gazekit_ivt(gaze: Simulated, rate: float, **more: Any) -> Floats:
+def gazekit_ivt(gaze: Simulated, _rate: float, **more: Any) -> Floats:
     x, y = gaze.x + 20, gaze.y + 15
     settings = FixationSettings(pixels_per_degree=1, **more)
     try:
@@ -87,7 +87,9 @@ def i2mc(gaze: Simulated, rate: float) -> Floats:
         "disttoscreen": distance,
         "minFixDur": SHORTEST,
     }
-    if rate < 120:  # what its authors say of low rates: fewer steps of down-sampling, and a filter that can follow
+    if (
+        rate < 120
+    ):  # what its authors say of low rates: fewer steps of down-sampling, and a filter that can follow
         options |= {"downsamples": [2, 3], "downsampFilter": False}
     elif rate < 250:
         options |= {"downsamples": [2, 3, 5], "chebyOrder": 7}
@@ -99,9 +101,13 @@ def i2mc(gaze: Simulated, rate: float) -> Floats:
 
 def remodnav(gaze: Simulated, rate: float) -> Floats:
     program = import_module("remodnav.clf")
-    classify = program.EyegazeClassifier(px2deg=1.0, sampling_rate=float(rate), min_fixation_duration=SHORTEST / 1000)
+    classify = program.EyegazeClassifier(
+        px2deg=1.0, sampling_rate=float(rate), min_fixation_duration=SHORTEST / 1000
+    )
     raw = np.rec.fromarrays([gaze.x.copy(), gaze.y.copy()], names=["x", "y"])
-    events = classify(classify.preproc(raw, savgol_length=max(0.019, 5 / rate)))  # its filter needs five samples
+    events = classify(
+        classify.preproc(raw, savgol_length=max(0.019, 5 / rate))
+    )  # its filter needs five samples
     kinds = ("FIXA", "PURS")  # of a slow drift it makes a pursuit
     found = [(e["start_time"], e["end_time"]) for e in events if e["label"] in kinds]
     spans = 1000 * np.array(found, dtype=np.float64).reshape(-1, 2)
@@ -172,8 +178,12 @@ def print_block(name: str, table: list[dict[str, Any]]) -> None:
     print("noise   " + "".join(f"{rate:>17}" for rate in RATES))
     for noise in NOISE:
         row = [each for each in table if each["name"] == name and each["noise"] == noise]
-        cells = ("–" if "error" in r else f"{100 * r['time']:.0f} ({100 * r['matched']:.0f}; {100 * r['number']:.0f})" for r in row)
+        cells = ("–" if "error" in each else _shown(each) for each in row)
         print(f"{noise:<8}" + "".join(f"{text:>17}" for text in cells), flush=True)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return f"{100 * row['time']:.0f} ({100 * row['matched']:.0f}; {100 * row['number']:.0f})"
 
 
 def _version(name: str) -> str | None:

@@ -1,8 +1,8 @@
 """Gaze whose fixations are known: saccades on the main sequence, drift, tremor, and a tracker's white noise.
 
-The numbers are the field's own: saccades last ``2.2 ms/° · A + 21 ms`` (Carpenter, Movements of the Eyes, 1988) and move
-as ``10u³ - 15u⁴ + 6u⁵``, the smoothest way there (peak velocity 1.875 A / duration: 436 °/s at 10°; Flash & Hogan 1985);
-drift is a random walk of 20 arcmin²/s on each axis (Engbert & Kliegl 2004 measure 10 to 40), tremor 0.004° at 85 Hz.
+Saccades last ``2.2 ms/° · A + 21 ms`` (Carpenter, Movements of the Eyes, 1988) and move as ``10u³ - 15u⁴ + 6u⁵``, the
+smoothest way there (Flash & Hogan 1985), so that the peak velocity is 1.875 A / duration, 436 °/s at 10°. Drift is a
+random walk of 20 arcmin²/s on each axis, tremor 0.004° at 85 Hz: the usual orders of magnitude, chosen, not measured.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ GRID_MS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """One recording: ``[N]`` times in ms, x and y in degrees; and onset and end of its true fixations, ``[n, 2]`` ms."""
+    """One recording: ``[N]`` times in ms, x and y in degrees; onset and end of its true fixations, ``[n, 2]`` ms."""
 
     t_ms: Floats
     x: Floats
@@ -74,7 +74,9 @@ def _path(eye: np.random.Generator, length_ms: float) -> tuple[Floats, Floats, F
     for begin, end in saccades[:-1]:
         first, after = np.searchsorted(time, (begin, end))
         u = ((time[first:after] - begin) / (end - begin))[:, None]
-        path[first:after] = path[first - 1] + (path[after] - path[first - 1]) * (10 * u**3 - 15 * u**4 + 6 * u**5)
+        path[first:after] = path[first - 1] + (path[after] - path[first - 1]) * (
+            10 * u**3 - 15 * u**4 + 6 * u**5
+        )
     size, frequency = TREMOR
     phase = 2 * np.pi * (frequency * time[:, None] / 1000 + eye.uniform(0, 1, 2))
     return np.array(true), path + size * np.sin(phase), time

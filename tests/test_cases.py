@@ -41,6 +41,7 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
             assert (view.gaze is not None) == dataset.has_gaze[exam, column]
             inside = energy_inside(predictions.attention[view.name][row], dataset.masks[exam, column] > 0)
             assert view.numbers[0].inside == pytest.approx(inside)
+            assert view.readers == dataset.readers(int(exam), view.name)
             assert view.fixations == sum(len(each.x) for each in dataset.fixations(int(exam), view.name))
 
 

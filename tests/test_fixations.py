@@ -51,7 +51,9 @@ def slow_ivt(x, y, t, *, threshold, minimum, gap, period, window=0, merge=0) -> 
             near = [j for j in near if whole(min(j, i), max(j, i))] if whole(i - 1, i) else [i - 1, i]
             a, b = near[0], near[-1]
             if b - a == 1 and whole(a, b):
-                wide = [j for j in (i - 2, i - 1, i, i + 1) if 0 <= j < len(x) and whole(min(j, i), max(j, i))]
+                wide = [
+                    j for j in (i - 2, i - 1, i, i + 1) if 0 <= j < len(x) and whole(min(j, i), max(j, i))
+                ]
                 if len(wide) == 4 and t[wide[-1]] - t[wide[0]] <= 2 * window:
                     a, b = wide[0], wide[-1]
             moved = ((x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2) ** 0.5

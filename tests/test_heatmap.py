@@ -118,8 +118,22 @@ def test_a_sigma_that_misses_every_pixel_is_refused():
 def test_sigma_is_a_degree_where_the_geometry_is_known_else_a_fraction_of_the_height():
     unknown = Recording(Path("gaze.csv"), np.zeros(1), np.zeros(1))
     chosen = FixationSettings()
-    assert sigma_pixels(unknown, 800, chosen) == pytest.approx(30)
-    assert sigma_pixels(unknown, 4084, replace(chosen, sigma_degrees=2)) == pytest.approx(2 * 4084 * 30 / 800)
+    assert sigma_pixels(unknown, 800, 600, chosen) == pytest.approx((30, 30))
+    double = replace(chosen, sigma_degrees=2)
+    assert sigma_pixels(unknown, 4084, 600, double) == pytest.approx([2 * 4084 * 30 / 800] * 2)
     known = replace(unknown, pixels_per_degree=45.0)
-    assert sigma_pixels(known, 800, chosen) == 45
-    assert sigma_pixels(replace(known, display_height=400.0), 800, chosen) == 90
+    assert sigma_pixels(known, 800, 600, chosen) == (45, 45)
+    assert sigma_pixels(replace(known, display_height=400.0), 800, 600, chosen) == (90, 90)
+
+
+def test_sigma_across_follows_an_image_that_was_shown_stretched():
+    """A square image of 1000 px on 1920 x 1080 at 40 px a degree: 40 · 1000/1920 across, 40 · 1000/1080 down."""
+    shown = Recording(Path("a.asc"), np.zeros(1), np.zeros(1), pixels_per_degree=40.0)
+    shown = shown.where_shown(0, 0, 1920, 1080)
+    across, down = sigma_pixels(shown, 1000, 1000, FixationSettings())
+    assert (across, down) == pytest.approx((40 * 1000 / 1920, 40 * 1000 / 1080))
+    assert shown.in_image_pixels(1000, 1000).stretch == pytest.approx(1080 / 1920)
+    assert shown.in_image_pixels(540, 960).stretch == 1
+    heat = heat_map(np.array([50.5]), np.array([40.5]), np.ones(1), shape=(80, 100), sigma=(20.0, 10.0))
+    assert heat[40, 70] == pytest.approx(np.exp(-0.5), rel=1e-5)
+    assert heat[50, 50] == pytest.approx(np.exp(-0.5), rel=1e-5)

@@ -8,7 +8,7 @@ import pytest
 from gazekit.data.exam import Exam
 from gazekit.errors import DataError
 from gazekit.gaze.join import join
-from gazekit.gaze.names import named_by, read_names
+from gazekit.gaze.names import looking_at, named_by, read_names
 from gazekit.gaze.recording import Recording
 
 
@@ -138,3 +138,29 @@ def test_a_table_of_names_with_a_fault_is_one_line(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_names(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".dcm", ""])
+def test_the_last_part_of_a_uid_is_no_suffix(suffix):
+    """``1.2.840.5.7`` is not an export of ``1.2.840.5``; an image may be called by its UID alone."""
+    exams = [exam("A", cc=f"1.2.840.5{suffix}"), exam("B", cc=f"1.2.840.7{suffix}")]
+    stranger, known = recording(image="1.2.840.5.7"), recording(image="1.2.840.5")
+    joined = join([stranger, known], exams)
+    assert joined.unmatched_recordings == [stranger]
+    assert joined.matched == {("A", "cc"): [known]}
+    export = recording(image="1.2.840.7.png")
+    assert list(join([export], exams).matched) == [("B", "cc")]
+
+
+def test_an_image_is_looked_at_by_what_names_it_whole_or_without_its_suffix():
+    whole, bare = recording(image="a.cc.7"), recording(image="D:\\x\\A.CC")
+    unnamed, other = recording(), recording(image="b.png")
+    assert looking_at([whole, bare, unnamed, other], Path("a.cc.png")) == [bare]
+    assert looking_at(
+        [recording(image="a_cc.png"), known := recording(image="a_cc.dcm")], Path("a_cc.dcm")
+    ) == [known]
+    assert looking_at([unnamed, other], Path("c.png")) == [unnamed]
+    assert looking_at([unnamed, other], Path("c.png"), called="b.png") == [other]
+    for some in ([other], [unnamed, whole]):
+        with pytest.raises(DataError, match=r"gaze.csv: no recording of c\.png, .* --image-name"):
+            looking_at(some, Path("c.png"), called=None if some == [other] else "c.png")

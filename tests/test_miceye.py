@@ -116,3 +116,19 @@ def test_files_that_are_no_log(tmp_path, monkeypatch):
     monkeypatch.setattr("gazekit_datasets.miceye.LARGEST_FILE", 2**4)
     with pytest.raises(DataError, match="larger than"):
         list(MicEye().read(write(tmp_path, v1([[1, 2]]))))
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("ann2026-1-22-9-5", "ann"),
+        ("P012026-11-2-19-50", "P01"),
+        ("Ann B 2026-1-2-3-4", "Ann B"),
+        ("log", None),
+    ],
+)
+def test_the_name_before_the_date_is_the_readers(tmp_path, name, reader):
+    path = tmp_path / f"{name}.csv"
+    path.write_text("a.png;1;[[1, 2]];[];(0, 0)\n")
+    (found,) = MicEye().read(path)
+    assert found.reader == reader

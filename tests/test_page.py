@@ -360,3 +360,20 @@ def test_every_number_of_a_study_names_its_column_where_the_head_of_the_table_is
     table = study_table(made_result())
     expected = [column for block in table.blocks for _ in block.lines for column in block.columns]
     assert [words for words in study.columns if words] == expected
+
+
+@pytest.mark.parametrize(
+    ("readers", "words"),
+    [
+        (("1",), ""),
+        (("0", "1"), " of 2 readers"),
+        (("P07",), " of reader P07"),
+        (("P1", "P2"), " of readers P1, P2"),
+    ],
+)
+def test_the_case_browser_says_whose_the_fixations_are(written, readers, words):
+    cases = [
+        replace(case, views=tuple(replace(view, readers=readers) for view in case.views)) for case in CASES
+    ]
+    page, _ = written(cases=cases)
+    assert page.words.count(f"2 fixations{words}, 1.2 s") == 5

@@ -103,3 +103,20 @@ def test_semicolons_decimal_commas_other_encodings_and_missing_times(tmp_path):
         assert (found.exam_id, found.x.tolist()) == ("é", [1.5])
     (found,) = read(tmp_path, SAMPLES + "A,cc,,1,2\nA,cc,,3,4\n")
     assert found.t_ms is None
+
+
+def test_readers_sittings_stretch_and_columns_that_are_not_read(tmp_path):
+    path = tmp_path / "gaze.csv"
+    head = ",exam_id,view,reader,sitting,t_ms,x,y,stretch,pupil,pupil\n"
+    rows = ["Ann,1,0", "Ann,1,10", "Ann,2,0", "Ben,1,5"]
+    path.write_text(head + "".join(f"{i},E,cc,{row},1,2,0.8,9,9\n" for i, row in enumerate(rows)))
+    assert Plain().fits(path)
+    found = list(Plain().read(path))
+    assert [(each.reader, each.stretch, len(each.x)) for each in found] == [
+        ("Ann", 0.8, 2),
+        ("Ann", 0.8, 1),
+        ("Ben", 0.8, 1),
+    ]
+    path.write_text("exam_id,view,t_ms,x,y,stretch\nE,cc,0,1,2,-1\n")
+    with pytest.raises(DataError, match="row 2: stretch is -1; expected a number > 0, or nothing"):
+        list(Plain().read(path))

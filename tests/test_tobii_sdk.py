@@ -117,8 +117,8 @@ def test_where_the_image_was_shown(tmp_path):
         (SPLIT + "0,1,2,1e400,0.2,1,,,0\n", "row 2: left_gaze_point_on_display_area_x is '1e400'"),
         (SPLIT + "0,1,1e30,0.1,0.2,1,,,0\n", "row 2: a number is beyond"),
         (
-            WHOLE.replace("left_gaze_point_validity", "system_time_stamp"),
-            "column 'system_time_stamp' comes twice",
+            WHOLE.replace("left_gaze_point_validity", "system_time_stamp") + '1,2,"(0.1, 0.2)",1,,0\n',
+            "row 2: column 'system_time_stamp' comes twice",
         ),
     ],
 )

@@ -111,7 +111,7 @@ def test_pixels_per_degree_from_distance_and_millimetres(tmp_path):
         (HEAD[1:], [], "no column RecordingTimestamp"),
         (HEAD[:2], [], r"no column GazePointX \(ADCSpx\), GazePointY"),
         ([*HEAD[:3], *HEAD[4:]], [], r"no column GazePointY \(MCSpx\)"),
-        ([*HEAD, "MediaName"], [], "column 'MediaName' comes twice"),
+        ([*HEAD, "MediaName"], [(0, "a", 1, 2, 0, 0, "a")], "row 2: column 'MediaName' comes twice"),
         (
             HEAD,
             [(0, "a", 1, 2, 0, 0), (8, "a", "x", 2, 0, 0)],
@@ -172,3 +172,26 @@ def test_units_at_the_end_of_names():
     assert find_column(names, "gaze point x", "dacspx", "").name == names[0]
     assert find_column(names, "recording timestamp").unit == "μs"
     assert find_column(names, "plain", "") is not None and find_column(names, "plain", "ms") is None
+
+
+def test_columns_that_are_not_read_never_matter(tmp_path):
+    """Areas of interest of one name, an index column without a name, quoted names, R's row names."""
+    head, rows = [*HEAD, "AOI[x]Hit", "AOI[x]Hit"], [(8 * i, "a.png", 5, 6, 0, 0, 1, 0) for i in range(3)]
+    (plain,) = read(tmp_path, rows, head)
+    assert plain.x.tolist() == [5, 5, 5]
+    (indexed,) = read(tmp_path, [(i, *row) for i, row in enumerate(rows)], ["", *head])
+    quoted = [f'"{name}"' for name in head]
+    (from_r,) = read(
+        tmp_path, [(f'"{i}"', row[0], '"a.png"', *row[2:]) for i, row in enumerate(rows, 1)], quoted
+    )
+    (trailing,) = read(tmp_path, [(*row, "") for row in rows], head)
+    for found in (indexed, from_r, trailing):
+        assert (found.x.tolist(), found.t_ms.tolist(), found.image) == ([5, 5, 5], [0, 8, 16], "a.png")
+
+
+def test_participants_are_readers(tmp_path):
+    head = ["ParticipantName", *HEAD]
+    rows = [(who, 8 * i, "a.png", 5, 6, 0, 0) for who in ("Ann", "Ben") for i in range(3)]
+    assert [(each.reader, len(each.x)) for each in read(tmp_path, rows, head)] == [("Ann", 3), ("Ben", 3)]
+    (recorded,) = read(tmp_path, rows[:3], ["RecordingName", *HEAD])
+    assert recorded.reader == "Ann"

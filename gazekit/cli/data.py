@@ -11,6 +11,8 @@ from gazekit.cli.data_source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze_options import (
     GazeFormat,
     NamesTable,
+    ReaderNames,
+    only_readers,
     read_recordings,
     reader_lookup,
     readers_and_settings,
@@ -49,6 +51,7 @@ def prepare(
         Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
     ] = None,
     names: NamesTable = None,
+    reader: ReaderNames = None,
     gaze_format: GazeFormat = "auto",
     gaze_settings: Annotated[
         list[str] | None,
@@ -83,7 +86,7 @@ def prepare(
 
     kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings)
-    recordings = None if gaze is None else read_recordings(gaze, readers, names)
+    recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
     with console.progress("preparing") as report:
         summary = prepare_data(
             kind,
@@ -99,7 +102,7 @@ def prepare(
             mask_outside=mask_outside,
             jobs=jobs,
             on_bad_exam=on_bad_exam,
-            gaze_reader=reader_lookup(readers),
+            gaze_reader=reader_lookup(only_readers(readers, reader)),
             recordings=recordings,
             fixations=detection,
             image_names=image_names,

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console, gaze_fixations, gaze_import, gaze_validate
-from gazekit.cli.gaze_options import GazeFormat, GazeSettings, read_recordings, readers_and_settings
+from gazekit.cli.gaze_options import (
+    GazeFormat,
+    GazeSettings,
+    ImageName,
+    ReaderNames,
+    note_unnamed,
+    of_exam,
+    read_recordings,
+    readers_and_settings,
+    some,
+)
 
 if TYPE_CHECKING:
+    from gazekit.errors import DataError
     from gazekit.gaze.recording import Recording
 
 app = typer.Typer(help="Check gaze recordings, import them, find their fixations.", no_args_is_help=True)
@@ -30,12 +41,19 @@ def heatmap(
         str | None,
         typer.Option(help="Exam to draw when the file holds several.", show_default="that of the image"),
     ] = None,
+    reader: ReaderNames = None,
+    pool: Annotated[
+        bool,
+        typer.Option("--pool", help="Draw the mean of the heat maps of several readers or recordings."),
+    ] = False,
+    image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
 ) -> None:
     """Draw the gaze heat map of a recording over its image, and print what was found in it.
 
-    Of a file with several recordings it is the one that names the image, or that of --exam and --view.
+    Of a file with several recordings it is the one that names the image, or that of --exam and --view; recordings
+    that name other images are refused. --reader chooses among readers, --pool draws the mean of all that are left.
     The width of a fixation is --set fixations.sigma_degrees; a degree is 30/800 of the image's height where the
     recording does not say how long it is.
     """
@@ -47,38 +65,47 @@ def heatmap(
     from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
     from gazekit.gaze.names import looking_at
+    from gazekit.gaze.readers import reader_names
     from gazekit.report.overlay import overlay
 
     readers, detection = readers_and_settings(gaze_format, settings)
-    found = _only(looking_at(read_recordings(recording, readers), image), recording, exam, view)
+    every = of_exam(read_recordings(recording, readers, wanted=reader), recording, exam, view)
+    chosen = looking_at(every, image, called=image_name)
+    if len(chosen) > 1 and not pool:
+        raise _several(chosen, recording)
+    note_unnamed(chosen, image)
     pixels = read_image(image).pixels  # [H, W]
     height, width = pixels.shape
-    fixations = fixations_of(found, image_height=height, image_width=width, settings=detection)
-    spread = sigma_pixels(found, height, detection)
-    heat = heat_map(fixations.x, fixations.y, fixations.duration_ms, shape=(height, width), sigma=spread)
+    names = reader_names(chosen)
+    total = np.zeros((height, width), dtype=np.float32)
+    rows: list[tuple[str, object]] = []
+    for name, each in zip(names, chosen, strict=True):
+        found = fixations_of(each, image_height=height, image_width=width, settings=detection)
+        sigma = sigma_pixels(each, height, width, detection)
+        heat = heat_map(found.x, found.y, found.duration_ms, shape=(height, width), sigma=sigma)
+        total += heat / np.float32(names.count(name))
+        duration = f"{np.median(found.duration_ms):.0f}" if each.t_ms is not None else "–"
+        rows += [("reader", name)] if each.reader is not None or len(chosen) > 1 else []
+        rows += [
+            ("rows in the recording", len(each.x)),
+            ("lost", int(np.isnan(each.x).sum())),
+            ("fixations", len(found)),
+            ("median duration, ms", duration),
+            ("sigma, px", " x ".join(dict.fromkeys(f"{axis:.1f}" for axis in sigma))),
+        ]
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(overlay(pixels, heat)).save(out, format="PNG")
-    duration = f"{np.median(fixations.duration_ms):.0f}" if found.t_ms is not None else "–"
-    rows = [
-        ("rows in the recording", len(found.x)),
-        ("lost", int(np.isnan(found.x).sum())),
-        ("fixations", len(fixations)),
-        ("median duration, ms", duration),
-        ("sigma, px", f"{spread:.1f}"),
-        ("written", out),
-    ]
-    console.print_table(("", "value"), rows)
+        Image.fromarray(overlay(pixels, total / total.max())).save(out, format="PNG")
+    console.print_table(("", "value"), [*rows, ("written", out)])
 
 
-def _only(every: "list[Recording]", file: Path, exam: str | None, view: str | None) -> "Recording":
+def _several(found: "list[Recording]", file: Path) -> "DataError":
     from gazekit.errors import DataError
 
-    found = [each for each in every if view in (None, each.view) and exam in (None, each.exam_id)]
-    if len(found) != 1:
-        what = "; ".join(map(str, found[:3])) or "none"
-        raise DataError(
-            f"{file}: expected one recording to draw, found {len(found)}: {what}; use --exam and --view, or the image "
-            "that the recording names"
-        )
-    return found[0]
+    readers = list(dict.fromkeys(each.reader for each in found if each.reader is not None))
+    among = f" of the readers {some(readers)}" if len(readers) > 1 else f": {some(found, most=2)}"
+    how = "--reader" if len(readers) > 1 else "--exam and --view, or --reader,"
+    return DataError(
+        f"{file}: expected one recording to draw, found {len(found)}{among}; choose with {how} or draw their mean with "
+        "--pool"
+    )

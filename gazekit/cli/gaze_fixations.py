@@ -12,6 +12,10 @@ from gazekit.cli.gaze_options import (
     AsJson,
     GazeFormat,
     GazeSettings,
+    ImageName,
+    ReaderNames,
+    note_unnamed,
+    of_exam,
     read_recordings,
     readers_and_settings,
 )
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
     from gazekit.gaze.fixations import Fixations
     from gazekit.gaze.recording import Recording
 
-COLUMNS = ("recording", "file", "exam_id", "view", "image", "onset_ms", "duration_ms", "x", "y")
-_ABOUT = COLUMNS[1:5]
+COLUMNS = ("recording", "file", "exam_id", "view", "image", "reader", "onset_ms", "duration_ms", "x", "y")
+_ABOUT = COLUMNS[1:6]
 
 
 def fixations(
@@ -30,11 +34,13 @@ def fixations(
         Path | None,
         typer.Option(
             help="The image that was looked at: coordinates become its pixels, and bound the fixations. Of recordings "
-            "that name images, those of this one are taken."
+            "that name images, those of this one are taken; recordings of others alone are an error."
         ),
     ] = None,
     exam: Annotated[str | None, typer.Option(help="Only the recordings of this exam.")] = None,
     view: Annotated[str | None, typer.Option(help="Only the recordings of this view.")] = None,
+    reader: ReaderNames = None,
+    image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     out: Annotated[Path | None, typer.Option(help="CSV file to write in the place of the table.")] = None,
@@ -52,14 +58,10 @@ def fixations(
     from gazekit.gaze.names import looking_at
 
     readers, detection = readers_and_settings(gaze_format, settings)
-    every = read_recordings(recordings, readers)
-    chosen = [
-        r
-        for r in (every if image is None else looking_at(every, image))
-        if exam in (None, r.exam_id) and view in (None, r.view)
-    ]
-    if not chosen:
-        raise DataError(f"{recordings}: no recording of exam {exam or 'any'}, view {view or 'any'}")
+    chosen = of_exam(read_recordings(recordings, readers, wanted=reader), recordings, exam, view)
+    if image is not None:
+        chosen = looking_at(chosen, image, called=image_name)
+        note_unnamed(chosen, image)
     size = None if image is None else image_size(image)
     found: list[dict[str, Any]] = []
     faults: list[str] = []
@@ -93,6 +95,7 @@ def _record(number: int, recording: "Recording", found: "Fixations", *, of_image
         "exam_id": recording.exam_id,
         "view": recording.view,
         "image": recording.image,
+        "reader": recording.reader,
         "pixels_of": "image" if is_placed else own,
         "fixations": [
             {

@@ -12,6 +12,7 @@ from gazekit.cli.gaze_options import (
     GazeFormat,
     GazeSettings,
     NamesTable,
+    ReaderNames,
     exams_of,
     read_recordings,
     readers_and_settings,
@@ -27,6 +28,7 @@ def import_recordings(
     ],
     source: Annotated[Path, typer.Option(metavar="SRC", help="Folder of that raw data set.")],
     names: NamesTable = None,
+    reader: ReaderNames = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
@@ -51,7 +53,7 @@ def import_recordings(
         )
     exams = exams_of(dataset, source, dataset_settings)
     images = {(exam.exam_id, view): path for exam in exams for view, path in exam.images.items()}
-    joined = join(read_recordings(recordings, readers, names), exams)
+    joined = join(read_recordings(recordings, readers, names, reader), exams)
     exported = export(joined, lambda key: image_size(images[key]), detection, as_fixations=fixations)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gazekit.data.exam import Exam
     from gazekit.gaze.fixations import FixationSettings
     from gazekit.gaze.formats import GazeFile
+    from gazekit.gaze.lost import Place
     from gazekit.gaze.recording import Recording
     from gazekit.interfaces import GazeReader
 
@@ -30,18 +31,35 @@ GazeSettings = Annotated[
     typer.Option(
         "--set",
         metavar="OPTION=VALUE",
-        help="Option of the format, or fixations.NAME of the fixation detection; may be repeated.",
+        help="Option of the format; lost=[X,Y], a place that means a lost sample; or fixations.NAME of the fixation "
+        "detection. May be repeated.",
     ),
 ]
 NamesTable = Annotated[
     Path | None,
-    typer.Option(help="Table name,exam_id,view: which image a recording's image or file name stands for."),
+    typer.Option(
+        help="Table name,exam_id,view[,reader]: which image a recording's image or file name stands for, who looked."
+    ),
 ]
 DatasetSettings = Annotated[
     list[str] | None,
     typer.Option("--dataset-set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
 ]
+ReaderNames = Annotated[
+    list[str] | None,
+    typer.Option("--reader", metavar="NAME", help="Only the recordings of this reader; may be repeated."),
+]
+ImageName = Annotated[
+    str | None,
+    typer.Option(help="How the recordings call the image, where that is not the name of its file."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
+
+
+_LOST = "lost"
+"""The option of every format that says which places stand for lost samples."""
+_LINES = 8
+"""Warnings about recordings that are printed."""
 
 
 def options_of(items: Sequence[str] | None) -> dict[str, Any]:
@@ -54,21 +72,41 @@ def options_of(items: Sequence[str] | None) -> dict[str, Any]:
 def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
     """The gaze readers for a ``--format``, with their options, and the settings of the fixations.
 
-    With ``auto`` every format is there, and an option goes to all formats that have it.
+    With ``auto`` every format is there, and an option goes to all formats that have it. ``lost`` is an option of all.
 
     Raises:
         ConfigurationError: no such format, option or setting, or a value out of its range.
     """
     from gazekit.gaze.formats import AUTO
+    from gazekit.gaze.lost import WithLost
 
     options = options_of(items)
     prefix = "fixations."
     detection = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
     own = {key: value for key, value in options.items() if not key.startswith(prefix)}
-    settings = _fixation_settings(detection)
+    settings, places = _fixation_settings(detection), _places(own.pop(_LOST, []))
     if name != AUTO:
-        return {name: console.registry().create("gaze_reader", name, **own)}, settings
-    return _every_reader(own), settings
+        readers: Readers = {name: console.registry().create("gaze_reader", name, **own)}
+    else:
+        readers = _every_reader(own)
+    if places:
+        readers = {format_: WithLost(reader, places) for format_, reader in readers.items()}
+    return readers, settings
+
+
+def _places(value: Any) -> "tuple[Place, ...]":
+    """``[x, y]``, several of them, or one number for both. Raises: ConfigurationError."""
+    from gazekit.errors import ConfigurationError
+
+    several = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    pairs = [[each, each] if isinstance(each, int | float) else each for each in several if each != []]
+    numbers = (int, float)
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(n, numbers) for n in pair):
+            raise ConfigurationError(
+                f"{_LOST} is {value!r}; expected the place that means a lost sample, such as {_LOST}=[0, 0], or several"
+            )
+    return tuple((float(x), float(y)) for x, y in pairs)
 
 
 def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
@@ -94,7 +132,7 @@ def _every_reader(options: Mapping[str, Any]) -> "Readers":
         if not any(option in names for names in known.values()):
             there = "; ".join(f"{name}: {', '.join(names)}" for name, names in known.items() if names)
             raise ConfigurationError(
-                f"'{option}': no gaze format has such an option; there are {there}; and fixations.NAME"
+                f"'{option}': no gaze format has such an option; there are {there}; and {_LOST} and fixations.NAME"
             )
     return {
         name: registry.create("gaze_reader", name, **{o: options[o] for o in names if o in options})
@@ -120,21 +158,75 @@ def _fixation_settings(values: Mapping[str, Any]) -> "FixationSettings":
         raise ConfigurationError(f"fixations.{name}: {first['msg']} (got {first['input']!r})") from None
 
 
+def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
+    """The same formats, of which only some readers' recordings are taken; all of them when none is asked for."""
+    from gazekit.gaze.readers import OfReaders
+
+    if not wanted:
+        return readers
+    return {name: OfReaders(reader, tuple(wanted)) for name, reader in readers.items()}
+
+
 def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
     """The gaze files of a file or folder; what no format fits is said. Raises: DataError."""
     from gazekit.gaze.formats import gaze_files
+    from gazekit.gaze.remedies import remedy_of
 
     found, others = gaze_files(source, readers)
     if others:
         names = some(path.name for path in others)
         console.warn(f"{len(others)} files in {source} are no gaze recordings and are skipped: {names}")
+        for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
+            console.warn(remedy)
     return found
 
 
-def read_recordings(source: Path, readers: "Readers", names: Path | None = None) -> "list[Recording]":
-    """All recordings of a file or folder, named by a table if there is one. Raises: DataError."""
+def read_recordings(
+    source: Path, readers: "Readers", names: Path | None = None, wanted: Sequence[str] | None = None
+) -> "list[Recording]":
+    """The recordings of a file or folder, named by a table if there is one, of the readers asked for, else of all.
+
+    What is doubtful of how they were read is said. Raises: DataError.
+    """
+    from gazekit.errors import DataError
+    from gazekit.gaze.lost import doubts_of_reading
+    from gazekit.gaze.readers import of_readers
+
     found = [recording for file in find_gaze_files(source, readers) for recording in file.read()]
-    return name_recordings(found, names)
+    try:
+        found = of_readers(name_recordings(found, names), wanted or ())
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    doubts = doubts_of_reading(found)
+    for sentence, about in list(doubts.items())[:_LINES]:
+        console.warn(f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else ""))
+    if len(doubts) > _LINES:
+        console.warn(f"and {len(doubts) - _LINES} more like these; gazekit gaze validate --json lists all")
+    return found
+
+
+def of_exam(
+    recordings: "list[Recording]", source: Path, exam: str | None, view: str | None
+) -> "list[Recording]":
+    """The recordings of an exam and a view, each only where asked for. Raises: DataError when there is none."""
+    from gazekit.errors import DataError
+
+    found = [r for r in recordings if exam in (None, r.exam_id) and view in (None, r.view)]
+    if not found:
+        there = some(
+            dict.fromkeys(" ".join(filter(None, (r.exam_id, r.view))) or "no name" for r in recordings)
+        )
+        raise DataError(
+            f"{source}: no recording of exam {exam or 'any'}, view {view or 'any'}; there are those of {there}"
+        )
+    return found
+
+
+def note_unnamed(recordings: "list[Recording]", image: Path) -> None:
+    """Say of which recordings it is only taken that they are of an image, for they name none."""
+    unnamed = [each for each in recordings if not each.image]
+    if unnamed:
+        console.note(f"{some(unnamed, most=1)}: names no image; taken to be of {image.name}")
 
 
 def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":

@@ -18,6 +18,7 @@ from gazekit.cli.gaze_options import (
     GazeFormat,
     GazeSettings,
     NamesTable,
+    ReaderNames,
     exams_of,
     find_gaze_files,
     name_recordings,
@@ -58,6 +59,7 @@ def validate(
         typer.Option(help="Folder for a PNG per matched recording: image, heat map, numbered fixations."),
     ] = None,
     names: NamesTable = None,
+    reader: ReaderNames = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
@@ -74,6 +76,7 @@ def validate(
     from gazekit.data.parallel import available_cores
     from gazekit.errors import DataError
     from gazekit.gaze.join import join
+    from gazekit.gaze.readers import of_readers
     from gazekit.gaze.validation import check_all, read_files
 
     _check_options(dataset, source, overlays)
@@ -82,7 +85,7 @@ def validate(
     found, unreadable = read_files(files)
     if not found:
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
-    found = name_recordings(found, names)
+    found = of_readers(name_recordings(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
     joined = join(found, exams) if dataset else None
     results = check_all(
@@ -182,7 +185,7 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
 
 
 def _draw(checked: "list[Checked]", folder: Path | None) -> None:
-    """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, further readers numbered."""
+    """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, of several with reader or number."""
     if folder is None:
         return
     from gazekit.atomic import disk_errors
@@ -191,11 +194,17 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        drawn: set[tuple[str, ...]] = set()
         for number, each in enumerate(checked, start=1):
             if each.drawing is None or each.key is None:
                 continue
-            words = "_".join([*each.key, str(number)] if number > 1 else each.key)
-            name = re.sub(r"[^\w.-]+", "_", words)
+            words = [*each.key]
+            if len(checked) > 1 and each.recording.reader is not None:
+                words.append(each.recording.reader)
+            if tuple(words) in drawn:
+                words.append(str(number))
+            drawn.add(tuple(words))
+            name = re.sub(r"[^\w.-]+", "_", "_".join(words))
             try:
                 gaze_overlay(each.drawing).save(folder / f"{name}.png")
             except DataError as error:

@@ -22,6 +22,7 @@ from gazekit.data.window import parse_window
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import fixations_of
 from gazekit.gaze.heatmap import heat_map, sigma_pixels
+from gazekit.gaze.readers import reader_names
 from gazekit.gaze.recording import Recording
 
 Grey = NDArray[np.float32]
@@ -64,7 +65,10 @@ class PreparedExam:
 
 @dataclass(slots=True, eq=False)
 class _View:
-    """One prepared view: ``fixations`` are rows of reader, x, y, onset or None, duration; ``findings`` kind and sentence."""
+    """One prepared view.
+
+    ``fixations`` are rows of the reader's name, x, y, onset or None, duration; ``findings`` kind and sentence.
+    """
 
     image: Grey
     gaze: Grey | None
@@ -192,16 +196,22 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
 def _gaze(
     recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
 ) -> tuple[Grey, list[list[Any]]]:
-    """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels."""
+    """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels.
+
+    Several recordings of one reader count as much together as the one of another.
+    """
     height, width = raw.pixels.shape
     total = np.zeros(settings.size, dtype=np.float32)
     rows: list[list[Any]] = []
-    for reader, recording in enumerate(recordings):
+    readers = reader_names(recordings)
+    for reader, recording in zip(readers, recordings, strict=True):
         found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
         x, y = geometry.apply(found.x, found.y)
-        sigma = sigma_pixels(recording, height, settings.fixations) * geometry.scale
+        across, down = sigma_pixels(recording, height, width, settings.fixations)
+        sigma = (across * geometry.scale, down * geometry.scale)
         try:
-            total += heat_map(x, y, found.duration_ms, shape=settings.size, sigma=sigma)  # [H, W]
+            heat = heat_map(x, y, found.duration_ms, shape=settings.size, sigma=sigma)  # [H, W]
+            total += heat / np.float32(readers.count(reader))
         except DataError as error:
             raise DataError(f"{recording}: {error}") from None
         onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]

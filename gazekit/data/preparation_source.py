@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gazekit.data.exam import Exam, Finding
@@ -17,6 +17,7 @@ from gazekit.data.outside import outside
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.join import Joined, join
+from gazekit.gaze.names import last_part, without_suffix
 from gazekit.gaze.recording import Recording
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
         about += [dict(exam.laterality), repr(_outlines(exam))]
         digest.update(json.dumps([about, files]).encode())
     for recording in recordings or ():
-        digest.update(str((recording.exam_id, recording.view, recording.image)).encode())
+        named: tuple[str | None, ...] = (recording.exam_id, recording.view, recording.image)
+        named += () if recording.reader is None else (recording.reader,)
+        digest.update(str(named).encode())
         digest.update(recording.x.tobytes() + recording.y.tobytes())
     return digest.hexdigest()
 
@@ -193,6 +196,8 @@ def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -
     if exam.gaze_reader is None:
         raise DataError(f"{path}: no gaze reader is named for this exam; expected the name of its format")
     every = read(exam.gaze_reader, path)
+    if not every:  # none of the readers that were asked for looked at it
+        return ()
     found = tuple(each for each in every if _is_about(each, exam, view))
     if not found:
         first = f"; it has {every[0]}" if every else ", nor any other recording"
@@ -208,4 +213,5 @@ def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
         return recording.view == view
     if recording.image is None:
         return True
-    return PureWindowsPath(recording.image).stem.casefold() == exam.images[view].stem.casefold()
+    named, there = last_part(recording.image), exam.images[view].name.casefold()
+    return named in (there, without_suffix(there)) or without_suffix(named) == without_suffix(there)

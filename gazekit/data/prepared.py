@@ -128,17 +128,21 @@ class PreparedDataset:
     def fixations(self, exam: int, view: str) -> tuple[Fixations, ...]:
         """The fixations on one image, one item per reader, in prepared pixels; empty where there is no gaze."""
         readers = self._fixations.get((self.exam_ids[exam], view), {})
-        columns = (np.array(readers[reader], dtype=np.float64).T for reader in sorted(readers))
+        columns = (np.array(rows, dtype=np.float64).T for rows in readers.values())
         return tuple(Fixations(*each) for each in columns)
 
+    def readers(self, exam: int, view: str) -> tuple[str, ...]:
+        """Who looked at one image, in the order of :meth:`fixations`; numbers where the recordings do not name them."""
+        return tuple(self._fixations.get((self.exam_ids[exam], view), {}))
+
     @cached_property
-    def _fixations(self) -> dict[tuple[str, str], dict[int, list[list[float]]]]:
+    def _fixations(self) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
         """(exam, view) → reader → rows of x, y, onset, duration."""
-        found: dict[tuple[str, str], dict[int, list[list[float]]]] = {}
+        found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
         for row in read_table(self.root / FIXATIONS, FIXATION_COLUMNS):
             readers = found.setdefault((row["exam_id"], row["view"]), {})
             numbers = [float(row[name] or "nan") for name in ("x", "y", "onset_ms", "duration_ms")]
-            readers.setdefault(int(row["reader"]), []).append(numbers)
+            readers.setdefault(row["reader"], []).append(numbers)
         return found
 
 

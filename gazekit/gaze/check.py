@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
+from gazekit.gaze.lost import Repeated, repeated_place
 from gazekit.gaze.recording import Recording
 
 Size = tuple[int, int]
@@ -35,6 +36,7 @@ class RecordingCheck:
         lesion: share of the fixation time inside the lesion masks.
         breast_area, lesion_area: share of the image that these cover: what chance would give.
         fault: why no fixation can be had.
+        repeated: a place that comes so often that it may stand for lost samples.
     """
 
     rows: int
@@ -51,6 +53,7 @@ class RecordingCheck:
     breast_area: float | None = None
     lesion_area: float | None = None
     fault: str | None = None
+    repeated: Repeated | None = None
 
 
 def check_recording(
@@ -87,7 +90,7 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
     Raises:
         DataError: nothing says how many of these pixels are one degree of visual angle.
     """
-    own = replace(recording, on_screen=False, display_height=None, display_width=None)
+    own = replace(recording, on_screen=False, centre=None, display_height=None, display_width=None)
     if recording.display_height is not None:
         return own, recording.display_height
     needs_degrees = recording.t_ms is not None and recording.duration_ms is None
@@ -114,6 +117,7 @@ def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
 def doubts_about(check: RecordingCheck) -> list[str]:
     """Its fault and what else looks wrong with a recording, in sentences that do not name it."""
     rate, breast = check.rate_hz, check.breast
+    repeated = [] if check.repeated is None else [str(check.repeated)]
     doubts = {
         "more than half of the samples are lost": check.lost > 0.5,
         "fewer than 20 samples a second; too few to tell fixations from saccades": rate is not None
@@ -129,7 +133,7 @@ def doubts_about(check: RecordingCheck) -> list[str]:
         ),
     }
     faults = [] if check.fault is None else [check.fault]
-    return faults + [sentence for sentence, holds in doubts.items() if holds]
+    return faults + repeated + [sentence for sentence, holds in doubts.items() if holds]
 
 
 def _time(recording: Recording) -> RecordingCheck:
@@ -143,7 +147,8 @@ def _time(recording: Recording) -> RecordingCheck:
         if duration is None:
             rate = 1000 / period if period > 1e-9 else None
             spread = float(np.subtract(*np.percentile(intervals, (75, 25))))
-    return RecordingCheck(len(lost), seconds, rate, spread, float(lost.mean()) if len(lost) else 1.0)
+    share = float(lost.mean()) if len(lost) else 1.0
+    return RecordingCheck(len(lost), seconds, rate, spread, share, repeated=repeated_place(recording))
 
 
 def _place(check: RecordingCheck, placed: Recording, size: Size) -> RecordingCheck:

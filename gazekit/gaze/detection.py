@@ -31,13 +31,14 @@ def velocity_runs(
     """Runs of samples whose velocity stays at or below the threshold (I-VT).
 
     Two neighbours belong together when ``|p_b - p_a| / (t_b - t_a) <= threshold``, where a and b are the first
-    and the last sample no further than half of ``window_ms`` from the middle between them. Where that leaves only
-    the two neighbours, the samples beside them are taken, too, if all four lie within twice the window: one step at
-    90 to 150 Hz is so short that noise alone moves that fast. Rarer samples, and those of a window of 0, are
-    compared with their neighbours. A longer gap of lost samples than ``maximum_gap_ms`` parts them whatever the
-    velocity, and no window reaches across it; a shorter one is bridged by a straight line. One noisy sample parts a fixation in two, so runs of at least two samples are
-    merged again where they are no further apart than ``merge_distance`` and ``maximum_gap_ms``. Window and
-    merging are Olsen's (2012), not in the definition; the wider window is ours. Runs shorter than ``minimum_ms`` are dropped last.
+    and the last sample no further than half of ``window_ms`` from the middle between them. Where that leaves
+    only the two neighbours, the samples beside them are taken, too, if all four lie within twice the window:
+    one step at 90 to 150 Hz is so short that noise alone moves that fast. Rarer samples, and those of a window
+    of 0, are compared with their neighbours. A longer gap of lost samples than ``maximum_gap_ms`` parts them
+    whatever the velocity, and no window reaches across it; a shorter one is bridged by a straight line. One
+    noisy sample parts a fixation in two, so runs of at least two samples are merged again where they are no
+    further apart than ``merge_distance`` and ``maximum_gap_ms``. Window and merging are Olsen's (2012), not in
+    the definition; the wider window is ours. Runs shorter than ``minimum_ms`` are dropped last.
 
     Args:
         x, y: ``[N]`` pixels.
@@ -76,7 +77,10 @@ def _windows(
     last = np.maximum(np.searchsorted(t_ms, middle + reach, side="right") - 1, before + 1)
     whole = _runs(~parted)
     inside = whole[np.searchsorted(whole[:, 1], before, side="right")]  # the stretch without gap around them
-    first, last = (np.maximum(first, inside[:, 0]), np.maximum(np.minimum(last, inside[:, 1] - 1), before + 1))
+    first, last = (
+        np.maximum(first, inside[:, 0]),
+        np.maximum(np.minimum(last, inside[:, 1] - 1), before + 1),
+    )
     left, right = np.maximum(before - 1, inside[:, 0]), np.minimum(before + 2, inside[:, 1] - 1)
     are_near = (right - left == 3) & (t_ms[right] - t_ms[left] <= 2 * window_ms + ROUNDING_MS)
     wider = (last - first == 1) & are_near
@@ -101,9 +105,8 @@ def _merged(
             apart = np.hypot(
                 x[first:after].mean() - x[start:stop].mean(), y[first:after].mean() - y[start:stop].mean()
             )
-            if (
-                apart <= distance
-                and not too_far_apart(t_ms[start] - t_ms[after - 1], maximum_gap_ms, period_ms)
+            if apart <= distance and not too_far_apart(
+                t_ms[start] - t_ms[after - 1], maximum_gap_ms, period_ms
             ):
                 merged[-1][1] = stop
                 continue

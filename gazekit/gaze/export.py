@@ -13,7 +13,11 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.check import Size
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 from gazekit.gaze.join import Joined, Key
+from gazekit.gaze.readers import reader_names
 from gazekit.gaze.recording import Recording
+
+Written = tuple[Key, str, int, Recording]
+"""Image, reader, number of the sitting, and what was recorded, in pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ def export(
 ) -> Exported:
     """Write joined recordings as ``exam_id,view,t_ms,x,y``, or as fixations with ``start_ms,duration_ms``.
 
-    A column ``reader`` counts the recordings of one image from 1, and ``pixels_per_degree`` says the geometry, each
-    only where needed. Samples that may have been clamped to the border are written as lost, unless the settings
+    Further columns are there where needed: ``reader``, who looked (counted from 1 where the recordings do not say);
+    ``sitting``, which parts the recordings of one reader on one image; ``pixels_per_degree`` and ``stretch``, the
+    geometry. Samples that may have been clamped to the border are written as lost, unless the settings
     keep them.
 
     Args:
@@ -52,28 +57,34 @@ def export(
         ConfigurationError: samples and fixations in one table.
         DataError: no recording can be written; the first one's reason.
     """
-    every = [
-        (key, number, each) for key, some in joined.matched.items() for number, each in enumerate(some, 1)
-    ]
-    held = [each.duration_ms is not None for _, _, each in every]
+    every = [(each_key, *each) for each_key, some in joined.matched.items() for each in _readings(some)]
+    held = [each.duration_ms is not None for _, _, _, each in every]
     if any(held) and not all(held) and not as_fixations:
         raise ConfigurationError(
             f"{sum(held)} of {len(held)} recordings hold fixations and the others samples; expected one kind in a "
             "table; add --fixations to find the fixations of the samples"
         )
-    written: list[tuple[Key, int, Recording]] = []
+    written: list[Written] = []
     left_out = []
-    for key, number, recording in every:
+    for key, reader, sitting, recording in every:
         try:
-            written.append(
-                (key, number, _placed(recording, size_of(key), settings, as_fixations=as_fixations))
-            )
+            placed = _placed(recording, size_of(key), settings, as_fixations=as_fixations)
+            written.append((key, reader, sitting, placed))
         except DataError as error:
             left_out.append(str(error))
     if not written:
         raise DataError(left_out[0])
     text, rows = _table(written)
-    return Exported(text, rows, written[0][2].duration_ms is not None, left_out)
+    return Exported(text, rows, written[0][3].duration_ms is not None, left_out)
+
+
+def _readings(recordings: list[Recording]) -> list[tuple[str, int, Recording]]:
+    """Reader, number of the sitting from 1, and recording, for the recordings of one image."""
+    names = reader_names(recordings)
+    return [
+        (name, names[: position + 1].count(name), each)
+        for position, (name, each) in enumerate(zip(names, recordings, strict=True))
+    ]
 
 
 def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_fixations: bool) -> Recording:
@@ -90,30 +101,30 @@ def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_
     return replace(placed, x=x, y=y)
 
 
-def _table(written: list[tuple[Key, int, Recording]]) -> tuple[str, int]:
+def _table(written: list[Written]) -> tuple[str, int]:
     """The table as text and its number of rows."""
-    unneeded = set()
-    if all(number == 1 for _, number, _ in written):
-        unneeded.add("reader")
-    if all(recording.pixels_per_degree is None for _, _, recording in written):
-        unneeded.add("pixels_per_degree")
+    needed = {
+        "reader": any(reader != "1" or each.reader is not None for _, reader, _, each in written),
+        "sitting": any(sitting > 1 for _, _, sitting, _ in written),
+        "pixels_per_degree": any(each.pixels_per_degree is not None for *_, each in written),
+        "stretch": any(each.stretch != 1 for *_, each in written),
+    }
     text, count = StringIO(), 0
     writer = csv.writer(text, lineterminator="\n")
-    for position, (key, number, recording) in enumerate(written):
-        columns = {
-            name: cells for name, cells in _columns(key, number, recording).items() if name not in unneeded
-        }
+    for position, each in enumerate(written):
+        columns = {name: cells for name, cells in _columns(*each).items() if needed.get(name, True)}
         if position == 0:
             writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-        count += len(recording.x)
+        count += len(each[3].x)
     return text.getvalue(), count
 
 
-def _columns(key: Key, number: int, recording: Recording) -> dict[str, list[str]]:
+def _columns(key: Key, reader: str, sitting: int, recording: Recording) -> dict[str, list[str]]:
     count = len(recording.x)
     times = np.full(count, np.nan) if recording.t_ms is None else recording.t_ms
-    columns = {"exam_id": [key[0]] * count, "view": [key[1]] * count, "reader": [str(number)] * count}
+    about = {"exam_id": key[0], "view": key[1], "reader": reader, "sitting": str(sitting)}
+    columns = {name: [cell] * count for name, cell in about.items()}
     if recording.duration_ms is None:
         columns["t_ms"] = _cells(times)
     else:
@@ -123,6 +134,7 @@ def _columns(key: Key, number: int, recording: Recording) -> dict[str, list[str]
         "x": _cells(recording.x),
         "y": _cells(recording.y),
         "pixels_per_degree": _cells(degree) * count,
+        "stretch": [repr(recording.stretch)] * count,
     }
 
 

@@ -1,6 +1,6 @@
 """From a recording to its fixations."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
 from typing import Literal
 
@@ -148,7 +148,8 @@ def fixations_of(
     )
     rows = rows._where(~lids[usable])
     degree = recording.degree(image_height, settings.pixels_per_degree)
-    if len(rows) == 0 or len(runs := _detect(rows, degree, period, settings)) == 0:
+    as_seen = replace(rows, x=rows.x / recording.stretch)  # a degree is as many pixels across as down
+    if len(rows) == 0 or len(runs := _detect(as_seen, degree, period, settings)) == 0:
         raise DataError(
             f"{recording}: {settings.method} finds no fixation among {usable.sum()} usable samples; expected at "
             f"least {settings.minimum_duration_ms:g} ms in one place; check that its times are in ms, and "

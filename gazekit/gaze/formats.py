@@ -10,6 +10,7 @@ from gazekit.data.table import first_columns
 from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
+from gazekit.gaze.remedies import remedy_of
 
 if TYPE_CHECKING:
     from gazekit.interfaces import GazeReader
@@ -72,6 +73,9 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
     fitting = [(path, _fitting(path, readers)) for path in files]
     found = [GazeFile(path, name, readers[name]) for path, name in fitting if name is not None]
     if not found:
+        remedies = [remedy for path in files if (remedy := remedy_of(path)) is not None]
+        if remedies:
+            raise DataError(remedies[0])
         raise DataError(
             f"{source}: none of its {len(files)} files is a gaze recording; {_misfit(files[0], readers)}"
         )
@@ -86,6 +90,8 @@ def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
         )
     name = _fitting(path, readers)
     if name is None:
+        if remedy := remedy_of(path):
+            raise DataError(remedy)
         raise DataError(f"{path}: not a gaze recording; {_misfit(path, readers)}")
     return name
 

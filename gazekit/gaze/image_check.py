@@ -48,12 +48,12 @@ class Drawing:
     Args:
         pixels: ``[H, W]`` in [0, 1].
         fixations: in pixels of that grid.
-        sigma: width of a fixation's Gaussian, likewise.
+        sigma: width of a fixation's Gaussian across and down, likewise.
     """
 
     pixels: Grey
     fixations: Fixations
-    sigma: float
+    sigma: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,4 +116,5 @@ def _drawing(pixels: Grey, recording: Recording, fixations: Fixations, settings:
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     scaled = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
     moved = replace(fixations, x=fixations.x * size[0] / width, y=fixations.y * size[1] / height)
-    return Drawing(np.clip(scaled, 0, 1), moved, sigma_pixels(recording, height, settings) * scale)
+    across, down = sigma_pixels(recording, height, width, settings)
+    return Drawing(np.clip(scaled, 0, 1), moved, (across * scale, down * scale))

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
 
 from gazekit.data.exam import Exam
 from gazekit.errors import DataError
+from gazekit.gaze.names import last_part, without_suffix
 from gazekit.gaze.recording import Recording
 
 Key = tuple[str, str]
@@ -33,9 +33,10 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
     An exam_id without a view is enough where the exam has one image. An image name is compared whole first
-    (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is trained
-    on (``a_cc.dcm``), then with the folders that hold this image alone (``P_00001_LEFT_CC/…/1-1.dcm``); case does
-    not matter. A recording that names nothing is called like its image: ``a_cc.csv``, or ``a_cc.dcm.csv``.
+    (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is
+    trained on (``a_cc.dcm``), then with the folders that hold this image alone (``P_00001_LEFT_CC/…/1-1.dcm``);
+    case does not matter. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing
+    is called like its image: ``a_cc.csv``, or ``a_cc.dcm.csv``.
 
     Args:
         recordings: what was recorded.
@@ -74,7 +75,7 @@ def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
         for view, image in exam.images.items():
             key = (exam.exam_id, view)
             names[image.name.casefold()].add(key)
-            stems[image.stem.casefold()].add(key)
+            stems[without_suffix(image.name.casefold())].add(key)
             for folder in image.parts[:-1]:
                 folders[folder.casefold()].add(key)
     return names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1}
@@ -83,9 +84,9 @@ def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
 def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> Key | None:
     names_nothing = not (recording.exam_id or recording.view or recording.image)
     image = recording.source.name if names_nothing else recording.image or ""
-    path = PureWindowsPath(image)  # splits at / and at \
-    name, stem = path.name.casefold(), path.stem.casefold()
-    places = ((names, name), (stems, stem), (stems, name), (names, stem), (folders, stem), (folders, name))
+    name = last_part(image)
+    stem = without_suffix(name)
+    places = ((names, name), (stems, name), (stems, stem), (names, stem), (folders, name), (folders, stem))
     found = next((table[called] for table, called in places if called in table), set[Key]())
     if len(found) > 1:
         first, second = sorted(found)[:2]

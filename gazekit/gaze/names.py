@@ -1,7 +1,8 @@
-"""A table that says which image is meant by the names that recordings use."""
+"""Which image is meant by the names that recordings use."""
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
 from gazekit.data.table import open_table
@@ -9,29 +10,56 @@ from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
 
 COLUMNS = ("name", "exam_id", "view")
+READER = "reader"
+"""A further column of the table, where files do not say who looked."""
+
+_SUFFIX = re.compile(r"\.(?=[0-9]{0,3}[a-z])[a-z0-9]{1,8}$", re.IGNORECASE)
 
 
-def read_names(path: Path) -> dict[str, tuple[str, str]]:
+def without_suffix(name: str) -> str:
+    """A file's name without its suffix, which has a letter: of ``1.2.840.7``, a UID, the last part is none."""
+    return _SUFFIX.sub("", name) or name
+
+
+def last_part(name: str) -> str:
+    """The name of a path's file, in small letters, whichever system wrote the path."""
+    return PureWindowsPath(name).name.casefold()  # splits at / and at \
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The image that a name stands for, and who looked at it; None where the table leaves that open."""
+
+    exam_id: str
+    view: str
+    reader: str | None = None
+
+
+def read_names(path: Path) -> dict[str, Meant]:
     """Read ``name,exam_id,view``: the name of a recording's image or file, and the image that it stands for.
 
+    A column ``reader`` may say who looked.
+
     Returns:
-        The name in small letters → (exam_id, view).
+        The name in small letters → the image.
 
     Raises:
         DataError: not readable, a column missing, an empty cell, a name that comes twice (with row).
     """
-    names: dict[str, tuple[str, str]] = {}
-    for row in open_table(path, COLUMNS).rows():
+    names: dict[str, Meant] = {}
+    table = open_table(path, COLUMNS)
+    for row in table.rows():
         name = row.word("name").casefold()
         if name in names:
             raise DataError(f"{row.where}: name {row['name'][:60]!r} comes again; expected each once")
-        names[name] = row.word("exam_id"), row.word("view")
+        reader = row[READER] or None if READER in table.columns else None
+        names[name] = Meant(row.word("exam_id"), row.word("view"), reader)
     if not names:
         raise DataError(f"{path}: no rows below the header; expected one per name")
     return names
 
 
-def named_by(recordings: Iterable[Recording], names: dict[str, tuple[str, str]]) -> list[Recording]:
+def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:
     """The recordings with the exam and view that the table gives their image, else their file; others as they are.
 
     A name counts whole, or without its suffix; case does not matter.
@@ -39,25 +67,43 @@ def named_by(recordings: Iterable[Recording], names: dict[str, tuple[str, str]])
     return [_named(recording, names) for recording in recordings]
 
 
-def looking_at(recordings: Sequence[Recording], image: Path) -> list[Recording]:
-    """The recordings that name an image file, with or without its suffix; all of them where none does.
+def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
+    """The recordings that name an image file; those that name no image where none does.
 
-    Case and folders do not matter.
+    The whole name counts first, then the name without its suffix; case and folders do not matter.
+
+    Args:
+        recordings: of any images.
+        image: the file.
+        called: what recordings call it, where that is not its name.
+
+    Raises:
+        DataError: all of the recordings name other images.
     """
-    wanted = {image.name.casefold(), image.stem.casefold()}
-    found = []
-    for recording in recordings:
-        path = PureWindowsPath(recording.image or "")  # splits at / and at \
-        if wanted & {path.name.casefold(), path.stem.casefold()}:
-            found.append(recording)
-    return found or list(recordings)
+    wanted = last_part(called or image.name)
+    alike = {wanted, without_suffix(wanted)}
+    named = [(each, last_part(each.image)) for each in recordings if each.image]
+    whole = [each for each, name in named if name == wanted]
+    bare = [each for each, name in named if alike & {name, without_suffix(name)}]
+    found = whole or bare
+    if not found and called is None:
+        found = [each for each in recordings if not each.image]
+    if not found and recordings:
+        others = list(dict.fromkeys(each.image for each in recordings if each.image))
+        names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise DataError(
+            f"{recordings[0].source}: no recording of {called or image.name}, but of "
+            f"{names or 'images without names'}; give the image that was looked at, or say with --image-name how the "
+            "recording calls this one"
+        )
+    return found
 
 
-def _named(recording: Recording, names: dict[str, tuple[str, str]]) -> Recording:
+def _named(recording: Recording, names: dict[str, Meant]) -> Recording:
     for used in filter(None, (recording.image, recording.source.name)):
-        path = PureWindowsPath(used)  # splits at / and at \
-        for name in (path.name.casefold(), path.stem.casefold()):
-            if name in names:
-                exam, view = names[name]
-                return replace(recording, exam_id=exam, view=view)
+        name = last_part(used)
+        meant = names.get(name) or names.get(without_suffix(name))
+        if meant is not None:
+            reader = meant.reader or recording.reader
+            return replace(recording, exam_id=meant.exam_id, view=meant.view, reader=reader)
     return recording

@@ -21,6 +21,8 @@ Shown = tuple[FiniteFloat, FiniteFloat, Size, Size]
 
 DEGREE_OF_HEIGHT = 30 / 800
 """One degree of visual angle as a fraction of the image height, where a recording has no geometry (ours)."""
+_UNEVEN = 0.01
+"""Least share by which the two scales of a stretched image differ."""
 _ROUNDING = 1e-6
 """Pixels by which a scaled border coordinate may miss the border."""
 
@@ -48,6 +50,11 @@ class Recording:
         display_height: height in pixels at which the image was shown, when x and y are pixels of that
             display; None when they are pixels of the original image.
         display_width: width in pixels at which it was shown; None when its aspect was kept.
+        reader: who looked, as the file names them; None when it does not.
+        centre: where the middle of the image lay on the screen, shown at its own size; None when that is not so.
+            With ``on_screen``, until the image's size is known.
+        stretch: pixels of the image per degree across over those down; other than 1 where it was shown stretched.
+        notes: what a user should know of how it was read, in sentences that do not name it.
     """
 
     source: Path
@@ -63,12 +70,17 @@ class Recording:
     display_height: float | None = None
     on_screen: bool = False
     display_width: float | None = None
+    reader: str | None = None
+    centre: tuple[float, float] | None = None
+    stretch: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The file, and whom it is about, for messages."""
         about = [f"exam {self.exam_id}"] if self.exam_id is not None else []
         about += [f"view {self.view}"] if self.view is not None else []
         about += [f"image {self.image}"] if self.image is not None else []
+        about += [f"reader {self.reader}"] if self.reader is not None else []
         return f"{self.source} ({', '.join(about)})" if about else str(self.source)
 
     def degree(self, image_height: float, otherwise: float | None = None) -> float:
@@ -84,6 +96,16 @@ class Recording:
         shown = image_height if self.display_height is None else self.display_height
         return self.pixels_per_degree * image_height / shown
 
+    def stretch_on(self, image_height: float, image_width: float | None) -> float:
+        """Original pixels per degree across over those down, on an image of this size in pixels.
+
+        Less than 1 % is the rounding of the sizes. Without the width, or the size at which it was shown, as recorded.
+        """
+        if image_width is None or self.display_width is None or self.display_height is None:
+            return self.stretch
+        shown = self.stretch * (image_width / self.display_width) / (image_height / self.display_height)
+        return shown if abs(shown - 1) > _UNEVEN else 1.0
+
     def where_shown(self, left: float, top: float, width: float, height: float) -> Recording:
         """The same recording, from pixels of the screen to those of the image as displayed there.
 
@@ -91,7 +113,9 @@ class Recording:
             left, top, width, height: where the image lay on the screen, in pixels of the screen.
         """
         x, y = window(left, top).apply(self.x, self.y)
-        return replace(self, x=x, y=y, display_height=height, display_width=width, on_screen=False)
+        return replace(
+            self, x=x, y=y, display_height=height, display_width=width, on_screen=False, centre=None
+        )
 
     def in_image_pixels(self, image_height: float, image_width: float | None = None) -> Recording:
         """The same recording in pixels of the original image.
@@ -105,6 +129,11 @@ class Recording:
         Raises:
             DataError: the samples are pixels of the screen, and where the image lay on it is not known.
         """
+        if self.on_screen and self.centre is not None and image_width is not None:
+            across, down = self.centre
+            left_top = window(across - image_width / 2, down - image_height / 2)
+            x, y = left_top.apply(self.x, self.y)
+            return replace(self, x=x, y=y, on_screen=False, centre=None)
         if self.on_screen:
             raise DataError(
                 f"{self}: its samples are pixels of the screen; expected to know where the image was shown; set the "
@@ -127,6 +156,7 @@ class Recording:
             y=y,
             suspect=suspect,
             pixels_per_degree=per_degree,
+            stretch=self.stretch_on(image_height, image_width),
             display_height=None,
             display_width=None,
         )

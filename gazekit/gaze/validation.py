@@ -55,11 +55,15 @@ class Checked:
 
     @property
     def name(self) -> str:
-        """Exam and view where it matches an image, else its file and what it names."""
-        if self.key is not None:
-            return " ".join(self.key)
+        """Exam and view where it matches an image, else its file and what it names; and who looked."""
         one = self.recording
-        return " ".join(filter(None, (one.source.name, one.exam_id, one.view, one.image)))
+        about = self.key or (one.source.name, one.exam_id, one.view, one.image)
+        return " ".join(filter(None, (*about, one.reader)))
+
+    @property
+    def doubts(self) -> list[str]:
+        """What looks wrong with it and how it was read, in sentences that do not name it."""
+        return [*self.recording.notes, *doubts_about(self.check)]
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -69,10 +73,11 @@ class Checked:
             "exam_id": self.key[0] if self.key else self.recording.exam_id,
             "view": self.key[1] if self.key else self.recording.view,
             "image": self.recording.image,
+            "reader": self.recording.reader,
             "matched": self.key is not None,
             **asdict(self.check),
             "image_fault": self.image_fault,
-            "doubts": doubts_about(self.check),
+            "doubts": self.doubts,
         }
 
 
@@ -142,6 +147,6 @@ def doubts(checked: Sequence[Checked]) -> dict[str, list[str]]:
     """What looks wrong → the names of the recordings of which it holds; sentences about most recordings first."""
     found: dict[str, list[str]] = {}
     for each in checked:
-        for sentence in doubts_about(each.check):
+        for sentence in each.doubts:
             found.setdefault(sentence, []).append(each.name)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))

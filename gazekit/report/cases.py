@@ -58,6 +58,7 @@ class CaseView:
         fixations: how many in the image.
         seconds: their time; None where the recording has none.
         scale: a round length, in millimetres and in pixels of the picture; None where the spacing is not known.
+        readers: who looked, in the order of the scanpaths.
     """
 
     name: str
@@ -73,6 +74,7 @@ class CaseView:
     fixations: int
     seconds: float | None
     scale: tuple[int, float] | None = None
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ def _view(
         fixations=sum(len(each.x) for each in readers),
         seconds=seconds if np.isfinite(seconds) and seconds > 0 else None,
         scale=scale_bar(picture.mm_per_pixel, shape[1] / 3),
+        readers=dataset.readers(exam, name),
     )
 
 

@@ -150,7 +150,7 @@ def _case(case: Case, systems: Sequence[str], classes: Sequence[str]) -> dict[st
 
 def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
     time = "" if view.seconds is None else f", {view.seconds:.1f} s"
-    count = f"{view.fixations} fixation{'' if view.fixations == 1 else 's'}{time}"
+    count = f"{view.fixations} fixation{'' if view.fixations == 1 else 's'}{_by(view.readers)}{time}"
     words = [
         f"{title}: {found}" if numbers and (found := _words(numbers)) else ""
         for title, numbers in zip(systems, view.numbers, strict=True)
@@ -161,6 +161,14 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
         "gaze_words": count if view.gaze else "no gaze recorded",
         "attention_words": words,
     }
+
+
+def _by(readers: Sequence[str]) -> str:
+    """Whose they are; a single reader without a name needs no word, of several the number is enough."""
+    if all(name.isdecimal() for name in readers):
+        return f" of {len(readers)} readers" if len(readers) > 1 else ""
+    shown = ", ".join(readers[:4]) + (", …" if len(readers) > 4 else "")
+    return f" of reader{'s' if len(readers) > 1 else ''} {shown}"
 
 
 def _words(numbers: MapNumbers) -> str:

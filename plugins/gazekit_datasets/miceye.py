@@ -27,6 +27,9 @@ DEEPEST = 3
 SMALLEST_SCALE = 1e-3
 """Display pixels per image pixel."""
 
+_SESSION = re.compile(r"(.+?)[\s_-]*\d{4}(?:-\d{1,2}){4}")
+"""``{name}{year-month-day-hour-minute}``, the name of a log; the name is the reader's."""
+
 Floats = NDArray[np.float64]
 
 
@@ -36,7 +39,8 @@ class MicEye:
     Version 1 writes gaze as ``[[x, y], …]`` in pixels of the image shown ``display_height`` high, so the
     recordings carry that height and are scaled where the image's size is known: ``x · H / display_height``.
     Version 2 writes ``[[[x, y], scale], …]``, read as ``x / scale``. Both clamp samples beside the image to
-    its border, so samples on the border are marked as suspect. Class, boxes and point are not read.
+    its border, so samples on the border are marked as suspect. Class, boxes and point are not read. The name before
+    the date in the log's file name is the reader's.
 
     Args:
         display_height: ``image height`` of the MicEye configuration that recorded (version 1), pixels.
@@ -88,11 +92,13 @@ class MicEye:
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
         border = (x <= 0) | (y <= 0)
         image = PureWindowsPath(cells[0].strip()).name  # splits at / and at \
+        named = _SESSION.fullmatch(path.stem)
+        about: dict[str, Any] = {"image": image, "suspect": border, "reader": named[1] if named else None}
         if zoom is None:
-            border |= y >= self.display_height
-            return Recording(path, x, y, image=image, suspect=border, display_height=self.display_height)
+            about["suspect"] = border | (y >= self.display_height)
+            return Recording(path, x, y, display_height=self.display_height, **about)
         x, y = shown_image(0.0, 0.0, zoom).apply(x, y)
-        return Recording(path, x, y, image=image, suspect=border)
+        return Recording(path, x, y, **about)
 
 
 def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:

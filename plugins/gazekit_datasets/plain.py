@@ -15,27 +15,28 @@ from gazekit_datasets.gaze_rows import Values, believable, no_gaze, place
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
-OPTIONAL = ("reader", "pixels_per_degree")
 
-Key = tuple[str, str, str, float | None]
-"""Exam, view, reader, pixels per degree."""
+Key = tuple[str, str, str, str, float | None, float]
+"""Exam, view, reader, sitting, pixels per degree, stretch."""
 
 
 class Plain:
     """Reads tables of samples, ``exam_id,view,t_ms,x,y``, or fixations.
 
-    Fixations have ``start_ms,duration_ms`` in the place of ``t_ms``. Columns in any order. x and y are pixels of the
-    original image, (0, 0) the outer corner of its first pixel; blank or NaN where the sample was lost. A file may
-    hold several exams and views, each with its times ascending, or all blank: then samples weigh alike.
+    Fixations have ``start_ms,duration_ms`` in the place of ``t_ms``. Columns in any order, others are not read. x and
+    y are pixels of the original image, (0, 0) the outer corner of its first pixel; blank or NaN where the sample was
+    lost. A file may hold several exams and views, each with its times ascending, or all blank: then samples weigh
+    alike.
 
-    Two more columns may be there: ``reader`` parts the recordings of several readers (or sittings) on one view, and
-    ``pixels_per_degree`` says how many pixels of the image were one degree of visual angle.
+    More columns may be there: ``reader`` says who looked and ``sitting`` parts the recordings of one reader on one
+    view; ``pixels_per_degree`` says how many pixels of the image were one degree of visual angle, and ``stretch`` how
+    many times as many they were across, where the image was shown stretched.
     """
 
     def fits(self, path: Path) -> bool:
         """Whether the columns are those of one of the two tables."""
-        needed = sorted(name for name in first_columns(path) if name not in OPTIONAL)
-        return needed in (sorted(SAMPLES), sorted(FIXATIONS))
+        columns = set(first_columns(path))
+        return set(SAMPLES) <= columns or set(FIXATIONS) <= columns
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield one recording per exam, view and reader, in the order in which they first appear.
@@ -49,7 +50,7 @@ class Plain:
                 f"{path}: the columns are {','.join(table.columns)[:200]}; expected {','.join(SAMPLES)} for samples "
                 f"or {','.join(FIXATIONS)} for fixations"
             )
-        fixations = "duration_ms" in table.columns
+        fixations = set(FIXATIONS) <= set(table.columns)
         groups: dict[Key, array[float]] = {}
         for row in table.rows():
             exam, view, *_ = key = _key(row)
@@ -63,20 +64,31 @@ class Plain:
             rows.extend(values)
         if not groups:
             raise no_gaze(path)
-        for (exam, view, _, degree), rows in groups.items():
+        for (exam, view, reader, _, degree, stretch), rows in groups.items():
             t_ms, duration, x, y = np.array(rows).reshape(-1, 4).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
-            yield Recording(path, x, y, times, durations, exam, view, pixels_per_degree=degree)
+            yield Recording(
+                *(path, x, y, times, durations, exam, view),
+                pixels_per_degree=degree,
+                reader=reader or None,
+                stretch=stretch,
+            )
 
 
 def _key(row: Row) -> Key:
-    reader = row["reader"] if "reader" in row.positions else ""
-    if "pixels_per_degree" not in row.positions or not row["pixels_per_degree"]:
-        return row.word("exam_id"), row.word("view"), reader, None
-    degree = row.number("pixels_per_degree")
-    if degree <= 0:
-        raise DataError(f"{row.where}: pixels_per_degree is {degree:g}; expected a number > 0, or nothing")
-    return row.word("exam_id"), row.word("view"), reader, degree
+    reader, sitting = (row[name] if name in row.positions else "" for name in ("reader", "sitting"))
+    degree, stretch = (_positive(row, name) for name in ("pixels_per_degree", "stretch"))
+    return row.word("exam_id"), row.word("view"), reader, sitting, degree, stretch or 1.0
+
+
+def _positive(row: Row, column: str) -> float | None:
+    """The number in a column that may be blank or not there. Raises: DataError."""
+    if column not in row.positions or not row[column]:
+        return None
+    number = row.number(column)
+    if number <= 0:
+        raise DataError(f"{row.where}: {column} is {number:g}; expected a number > 0, or nothing")
+    return number
 
 
 def _values(row: Row, *, fixations: bool) -> Values:

@@ -25,8 +25,8 @@ class Reflacx:
     shown where, are not needed for it. Some positions lie beside the image. Pixels per degree change with the zoom;
     the recording carries their median.
 
-    The reading is named by its folder, such as ``P102R009922``, or by a column ``id``; the image by a column
-    ``dicom_id``, or by the metadata table, where there is one.
+    The reading, which stands for its reader, is named by its folder, such as ``P102R009922``, or by a column ``id``;
+    the image by a column ``dicom_id``, or by the metadata table, where there is one.
 
     Args:
         metadata: table of ``id`` and ``dicom_id``. None: every ``metadata*.csv`` beside the folder of the reading.
@@ -69,6 +69,7 @@ class Reflacx:
             duration,
             exam_id=reading,
             image=image,
+            reader=reading,
             pixels_per_degree=float(np.median(known)) if len(known) else None,
         )
 

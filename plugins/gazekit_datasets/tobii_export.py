@@ -47,7 +47,7 @@ class Look:
     """One row of the eye tracker.
 
     Args:
-        key: participant, recording and what was shown.
+        key: ends with participant, recording and what was shown; empty where the export does not say.
         t_ms: when.
         place: x, y; NaN where it was lost.
         fixation: number, x, y and duration (ms) of the fixation that it is part of; None when it is of none.
@@ -64,7 +64,7 @@ class Presentation:
     """What was looked at from the time that an image came up until another did.
 
     Args:
-        key: participant, recording and what was shown.
+        key: ends with participant, recording and what was shown; empty where the export does not say.
         t, x, y: of the samples.
         fixations, last: number of a fixation → its onset, duration, x and y, and the time of its last sample.
     """
@@ -95,8 +95,9 @@ class Presentation:
             self.last[number] = look.t_ms
 
     def recording(self, path: Path, *, events: bool, **about: object) -> Recording:
-        """Its samples, or the fixations that the tracker's program found."""
+        """Its samples, or the fixations that the tracker's program found; the reader is the participant."""
         image = self.key[-1] or None
+        about = {"reader": next(filter(None, self.key[-3:-1]), None)} | about
         if events:
             rows = np.array(list(self.fixations.values()), dtype=np.float64).reshape(-1, 4)
             t_ms, duration, x, y = rows.T

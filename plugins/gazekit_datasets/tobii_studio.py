@@ -68,7 +68,7 @@ class TobiiStudio:
             raise DataError(
                 f"{path}: no column {', '.join(missing)}; expected those of Tobii Studio's export; export all data"
             )
-        names = [name for name in NAMES if name in columns and (unit == MEDIA or name != "MediaName")]
+        names = [name if name in columns and (unit == MEDIA or name != "MediaName") else "" for name in NAMES]
         degree = _degree(table, unit)
         found = 0
         looks = (
@@ -91,9 +91,8 @@ class TobiiStudio:
         validity = [name for name in VALIDITY if name in columns]
         usable = is_usable(row, validity, USABLE)
         x_y = place(row, f"GazePointX {unit}", f"GazePointY {unit}")
-        key = (*(row[name] for name in names), *(() if unit == MEDIA else ("",)))
         return Look(
-            key=key,
+            key=tuple(row[name] if name else "" for name in names),
             t_ms=row.number(CLOCK),
             place=x_y if usable else (math.nan, math.nan),
             fixation=_fixation(row) if self.events == "fixations" else None,

@@ -1,0 +1,86 @@
+"""Files that hold gaze in a form that no reader reads: how to make one of it that some reader does."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gazekit.data.regular_file import require_regular_file
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file, by how it begins or what its name ends with.
+
+    Args:
+        name: for messages.
+        remedy: what to do with it.
+        starts: first bytes, any of them.
+        suffixes: ends of the name in small letters, any of them.
+    """
+
+    name: str
+    remedy: str
+    starts: tuple[bytes, ...] = ()
+    suffixes: tuple[str, ...] = ()
+
+
+_AS_TABLE = "write its rows as a table in text form, such as CSV"
+KINDS = (
+    Kind("compressed by gzip", "unpack it first (gunzip)", (b"\x1f\x8b",)),
+    Kind(
+        "a spreadsheet", "save its sheet as CSV or tab-separated text", (), (".xlsx", ".xlsm", ".xls", ".ods")
+    ),
+    Kind(
+        "an archive",
+        "unpack it first",
+        (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!"),
+        (".zip", ".7z", ".rar", ".tar"),
+    ),
+    Kind(
+        "an EyeLink recording (EDF)",
+        "convert it to ASC with SR Research's edf2asc, in its default way",
+        (b"SR_RESEARCH",),
+        (".edf",),
+    ),
+    Kind("MATLAB's", f"in MATLAB, {_AS_TABLE} (writetable)", (b"MATLAB 5.0", b"\x89HDF"), (".mat",)),
+    Kind(
+        "in a binary table format",
+        _AS_TABLE,
+        (b"PAR1", b"ARROW1", b"FEA1"),
+        (".parquet", ".feather", ".h5", ".hdf5", ".pkl", ".npy", ".npz"),
+    ),
+)
+_JSON = Kind("JSON", f"{_AS_TABLE} (pandas.read_json(FILE, lines=True).to_csv for JSON lines)")
+_LOOKED_AT = 4096
+
+
+def remedy_of(path: Path) -> str | None:
+    """A sentence with the file, its kind and what to do; None for a file of no such kind, or none that can be read."""
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+    except OSError:
+        return None
+    name = path.name.lower()
+    for kind in (*KINDS, _JSON):
+        is_it = (
+            _is_json(start)
+            if kind is _JSON
+            else start.startswith(kind.starts) or name.endswith(kind.suffixes)
+        )
+        if is_it:
+            return f"{path}: not a gaze recording as it is, but {kind.name}; {kind.remedy}"
+    return None
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether a file begins with an object, or with a list of them. Lists of numbers are other formats' own."""
+    text = start.decode("utf-8-sig", errors="replace").lstrip().removeprefix("[").lstrip()
+    if not text.startswith("{"):
+        return False
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return text[1:].lstrip()[:1] in ('"', "}")
+    return True
