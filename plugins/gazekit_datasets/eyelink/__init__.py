@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording, Shown
 from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey
-from gazekit_datasets.eyelink.lines import header_fits, lines
+from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
 from gazekit_datasets.eyelink.trials import Trial
 
 
@@ -16,19 +18,23 @@ class EyeLink:
 
     A trial begins with the message ``TRIALID`` and ends with ``TRIAL_RESULT`` or the next one; what was recorded
     between trials is left out, but a file without trials is one recording. Images come from ``!V IMGLOAD FILL |
-    CENTER | TOP_LEFT``, which also says where they lay; several of them shown at once each get the gaze on them.
-    Gaze before a trial's first such message counts for that image, until ``!V CLEAR``. Samples inside blinks are
-    lost. Pixels per degree are the mean ``RES`` of a block's ``END``.
+    CENTER | TOP_LEFT``, or from the list of such commands that ``!V DRAW_LIST`` names, which also say where they lay;
+    several of them shown at once each get the gaze on them. Gaze before a trial's first image is left out, unless no
+    gaze follows it. Samples inside blinks are lost, and those that edf2asc marked so: ``.``, NaN, -32768, 1e8, or
+    (0, 0) without a pupil. Pixels per degree are the mean ``RES`` of a block's ``END``.
 
     Args:
-        eye: ``"both"`` takes the mean where both eyes are there, else the one that is.
+        eye: ``"both"`` takes the mean where both eyes are there, else the one that is; ``"left"`` and ``"right"``
+            leave out what was recorded of the other one alone.
         events: ``"fixations"`` takes those that the tracker found itself (``EFIX``), cut at the beginning of a
             trial or image; of a binocular recording, one eye must be chosen.
         shown: left, top, width and height of the image on the screen in pixels, in the place of what the
             messages say; needed where they say nothing.
         onset: leave out a trial's gaze before the first message that begins with this, such as ``"SYNCTIME"``.
-        exam_variable, view_variable, image_variable: names of the ``!V TRIAL_VAR`` that hold the exam, its view
-            and, without ``IMGLOAD``, the image; without the first, ``TRIALID`` names the exam.
+        trial_message: how the message begins that begins a trial; the rest of it names the trial. OpenSesame's is
+            ``"start_trial"``.
+        exam_variable, view_variable, image_variable, reader_variable: names of the ``!V TRIAL_VAR`` that hold the
+            exam, its view, without ``IMGLOAD`` the image, and who looked; without the first, the trial names the exam.
 
     Source: SR Research, EyeLink 1000 Plus User Manual, and EyeLink Data Viewer User's Manual, Protocol for EyeLink
     Data to Viewer Integration.
@@ -41,15 +47,23 @@ class EyeLink:
         events: Literal["samples", "fixations"] = "samples",
         shown: Shown | None = None,
         onset: str = "",
+        trial_message: Annotated[str, Field(min_length=1)] = TRIAL,
         exam_variable: str = "exam_id",
         view_variable: str = "view",
         image_variable: str = "image",
+        reader_variable: str = "reader",
     ) -> None:
         self.eyes = SIDES if eye == "both" else (eye,)
         self.events = events
         self.shown = shown
         self.onset = onset
-        self.variables = {"exam_id": exam_variable, "view": view_variable, "image": image_variable}
+        self.trial_message = trial_message
+        self.variables = {
+            "exam_id": exam_variable,
+            "view": view_variable,
+            "image": image_variable,
+            "reader": reader_variable,
+        }
 
     def fits(self, path: Path) -> bool:
         """Whether the file begins with the header of edf2asc."""
@@ -61,27 +75,47 @@ class EyeLink:
         Raises:
             DataError: not readable, no gaze, a line that is not EyeLink's, times that go back (with row).
         """
-        survey = Survey.of(path)
+        survey = Survey.of(path, self.trial_message)
+
+        def doubt(blocks: set[int]) -> str | None:
+            return survey.doubt_about(blocks, self.trial_message)
+
         found = 0
         for trial in self._trials(path, survey):
             if trial.name is not None or not survey.has_trials:
-                for recording in trial.recordings(path, self.shown, self.variables):
+                for recording in trial.recordings(path, self.shown, self.variables, doubt):
                     found += 1
                     yield recording
         if not found:
-            where = "in a trial (from TRIALID to TRIAL_RESULT)" if survey.has_trials else "in the file"
-            raise DataError(
-                f"{path}: no {self.events} {where}; expected what an EyeLink recorded; convert it with edf2asc's "
-                "default options"
+            raise DataError(f"{path}: {self._nothing(survey)}")
+
+    def _nothing(self, survey: Survey) -> str:
+        """Why there is no recording, and what to do."""
+        if survey.sides and not survey.sides & set(self.eyes):
+            there = " and ".join(sorted(survey.sides))
+            return f"only the {there} eye was recorded; expected the {self.eyes[0]} one; set the reader's option eye"
+        if self.events == "samples" and not survey.has_samples and survey.has_fixations:
+            return (
+                "holds events and no samples; take the fixations that the tracker found with --set events=fixations, "
+                "or convert the EDF file again without edf2asc's -e"
             )
+        if self.events == "fixations" and not survey.has_fixations and survey.has_samples:
+            return (
+                "holds samples and no events; leave out the option events=fixations, or convert the EDF file again "
+                "without edf2asc's -s"
+            )
+        where = (
+            f"in a trial (from {self.trial_message} to TRIAL_RESULT)" if survey.has_trials else "in the file"
+        )
+        return f"no {self.events} {where}; expected what an EyeLink recorded; convert it with edf2asc's default options"
 
     def _trials(self, path: Path, survey: Survey) -> Iterator[Trial]:
-        """The trials one after the other, the first before any ``TRIALID``."""
+        """The trials one after the other, the first before any message that begins one."""
         trial, block = Trial(None, self.onset), Block(self.eyes)
-        for line in lines(path):
+        for line in lines(path, trial_message=self.trial_message):
             kind = line.words[0]
             if kind[0].isdigit():
-                if trial.now is not None and block.is_open:
+                if trial.now is not None and block.is_open and block.is_wanted:
                     block.sample(line, trial.now, keep=self.events == "samples")
             elif kind == "MSG":
                 block.follow(line)

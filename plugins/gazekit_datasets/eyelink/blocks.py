@@ -10,34 +10,76 @@ from gazekit_datasets.eyelink.trials import Display, Stretch
 
 SIDES = ("left", "right")
 _SIDE = {"L": "left", "R": "right"}
+_OF_THE_TRACKER = re.compile(
+    r"!(?!V )|!V (?!IMGLOAD)|VALIDATE|DRIFTCORRECT|DRIFT|RECCFG|ELCL|ELCLCFG|[A-Z]+_COORDS|THRESHOLDS|CAMERA_|PUPIL_|"
+    r"TRACKER_TIME|RETRACE|ENVIRONMENT|TRIAL_RESULT|TRIAL OK|TIMEOUT|KEYBOARD|RECORDED BY"
+)
+"""Messages of the tracker, its host and Data Viewer, which no experiment parts its trials by."""
+_MISSING = (-32768.0, 1e8)
+"""What stands for a lost coordinate in EyeLink's files, and in text that was made with edf2asc's ``-miss``."""
 _COORDS = re.compile(r"(?:GAZE|DISPLAY)_COORDS" + r"[\s=]+(-?\d{1,6}(?:\.\d+)?)" * 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What must be known before the samples, for the file says it behind them.
+    """What must be known before the samples, for the file says it after them or only as a whole.
 
     Args:
-        has_trials: whether there is a ``TRIALID``.
+        has_trials: whether there is a message that begins a trial.
+        has_samples, has_fixations: whether there are samples, and events of fixations.
+        sides: sides of the eyes that any block recorded.
         resolutions: number of the block → pixels per degree, the mean of both axes.
+        own: first word of the experiment's own messages → the blocks that it comes in, by the last ``START`` above.
     """
 
     has_trials: bool
+    has_samples: bool
+    has_fixations: bool
+    sides: frozenset[str]
     resolutions: dict[int, float]
+    own: dict[str, frozenset[int]]
 
     @classmethod
-    def of(cls, path: Path) -> "Survey":
+    def of(cls, path: Path, trial_message: str) -> "Survey":
         """Go through a file once. Raises: DataError."""
         has_trials, block, resolutions = False, 0, {}
-        for line in lines(path, samples=False):
-            has_trials = has_trials or line.trial is not None
-            block += line.words[0] == "START"
-            if line.words[0] == "END" and line.words[-3:-2] == ["RES"] and line.words[-2:] != [".", "."]:
+        has_samples = has_fixations = False
+        sides: set[str] = set()
+        own: dict[str, set[int]] = {}
+        for line in lines(path, trial_message=trial_message):
+            kind = line.words[0]
+            if kind[0].isdigit():
+                has_samples = has_samples or block > 0
+            elif kind == "MSG":
+                has_trials = has_trials or line.trial is not None
+                word = line.message.partition(" ")[0]
+                if word and block and not _OF_THE_TRACKER.match(line.message):
+                    own.setdefault(word, set()).add(block)
+            elif kind == "SAMPLES":
+                sides |= {side for side in SIDES if side.upper() in line.words}
+            elif kind == "EFIX":
+                has_fixations = True
+            elif kind == "END" and line.words[-3:-2] == ["RES"] and line.words[-2:] != [".", "."]:
                 at = len(line.words) - 2
                 mean = (line.number(at, "RES") + line.number(at + 1, "RES")) / 2
                 if 0 < mean < 1e6:
                     resolutions[block] = mean
-        return cls(has_trials, resolutions)
+            block += kind == "START"
+        words = {word: frozenset(blocks) for word, blocks in own.items()}
+        return cls(has_trials, has_samples, has_fixations, frozenset(sides), resolutions, words)
+
+    def doubt_about(self, blocks: set[int], trial_message: str) -> str | None:
+        """A sentence on a recording of several blocks, when messages of the experiment lie among them; else None."""
+        begun = {word: self.own[word] & blocks for word in self.own}
+        among = [word for word, where in begun.items() if where - {max(blocks, default=0)} or len(where) > 1]
+        if len(blocks) < 2 or not among:
+            return None
+        likely = max(among, key=lambda word: (len(begun[word]), "trial" in word.lower()))
+        return (
+            f"holds {len(blocks)} stretches that were recorded one after the other (START), with messages such as "
+            f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
+            f"--set trial_message={likely[:40]}"
+        )
 
 
 @dataclass(slots=True)
@@ -48,6 +90,7 @@ class Block:
         wanted: sides of the eyes that are asked for.
         number: of the block; 0 before the first ``START``.
         is_open: from its ``START`` to its ``END``; outside, calibrations write lines of numbers too.
+        is_wanted: whether one of the eyes recorded is asked for.
         resolution: pixels per degree.
         display: the screen.
         eyes: sides that are recorded, in the order of their columns.
@@ -59,6 +102,7 @@ class Block:
     wanted: tuple[str, ...]
     number: int = 0
     is_open: bool = False
+    is_wanted: bool = True
     resolution: float | None = None
     display: Display | None = None
     eyes: tuple[str, ...] = ()
@@ -69,7 +113,13 @@ class Block:
     def following(self, survey: Survey) -> "Block":
         """The block that begins now, on the same screen."""
         number = self.number + 1
-        return Block(self.wanted, number, True, survey.resolutions.get(number), self.display)
+        return Block(
+            self.wanted,
+            number,
+            is_open=True,
+            resolution=survey.resolutions.get(number),
+            display=self.display,
+        )
 
     def follow(self, line: Line) -> None:
         """Take in what a line says of the block or the screen. Raises: DataError."""
@@ -81,11 +131,11 @@ class Block:
                     "convert the EDF file with gaze coordinates"
                 )
             self.eyes = tuple(side for side in SIDES if side.upper() in words)
-            if not set(self.eyes) & set(self.wanted):
+            if not self.eyes:
                 raise line.error(
-                    f"the eye recorded is {' and '.join(self.eyes) or 'not named'}; expected "
-                    f"{' or '.join(self.wanted)}; set the reader's option eye"
+                    "the eye recorded is not named; expected LEFT or RIGHT; convert the EDF file again"
                 )
+            self.is_wanted = bool(set(self.eyes) & set(self.wanted))
             self.rate = line.number(words.index("RATE") + 2, "RATE") if "RATE" in words else math.nan
         elif kind == "END":
             self.is_open = False
@@ -112,10 +162,11 @@ class Block:
         for column, side in enumerate(self.eyes):
             if side in self.wanted:
                 x, y = (line.number(1 + 3 * column + axis, "xy"[axis], may_be_lost=True) for axis in (0, 1))
-                if not math.isnan(x + y) and side not in self.closed:
+                if side not in self.closed and not self._is_lost(line, x, y, 3 + 3 * column):
                     points.append((x, y))
         if math.isnan(stretch.first_ms):
             stretch.first_ms, stretch.resolution = t_ms, self.resolution
+        stretch.blocks.add(self.number)
         if keep:
             x, y = (
                 (sum(axis) / len(points) for axis in zip(*points, strict=True))
@@ -125,6 +176,12 @@ class Block:
             if stretch.t and t_ms == stretch.t[-1] and self.rate > 1000:
                 t_ms += 1000 / self.rate  # times in whole ms at 2000 Hz come in pairs
             stretch.add(line, t_ms, x, y)
+
+    def _is_lost(self, line: Line, x: float, y: float, pupil: int) -> bool:
+        """Whether a sample has no place, one that means so, or (0, 0) without a pupil."""
+        if math.isnan(x + y) or x in _MISSING or y in _MISSING:
+            return True
+        return x == y == 0 and line.words[pupil] in ("0", "0.0", ".")
 
     def fixation(self, line: Line, stretch: Stretch) -> None:
         """Add what is left of a fixation, ``EFIX eye start end duration x y pupil``. Raises: DataError."""
@@ -138,8 +195,11 @@ class Block:
         self.fixating = side
         start, duration = line.number(2, "the start"), line.number(4, "the duration")
         x, y = (line.number(5 + axis, "xy"[axis], may_be_lost=True) for axis in (0, 1))
+        if x in _MISSING or y in _MISSING:
+            x = y = math.nan
         if duration < 0:
             raise line.error(f"the duration is {duration:g}; expected a number >= 0")
+        stretch.blocks.add(self.number)
         begin = start if math.isnan(stretch.first_ms) else max(start, stretch.first_ms)
         if stretch.resolution is None:
             stretch.resolution = self.resolution

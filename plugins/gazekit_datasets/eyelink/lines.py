@@ -11,6 +11,8 @@ from gazekit.errors import DataError
 
 LONGEST_LINE = 2**16
 """Bytes; EyeLink's messages end at 260 characters."""
+TRIAL = "TRIALID"
+"""How the message begins that begins a trial, unless the experiment's own says so."""
 _HEADER = re.compile(rb"(\xef\xbb\xbf)?\*\* .*EDF_FILE", re.DOTALL)
 _OFFSET = re.compile(r"^[-+]?\d+\s+(?=\S)")
 
@@ -22,11 +24,13 @@ class Line:
     Args:
         path, row: where it stands; the first line of the file is row 1.
         words: of the line; a message is one word, without the offset that may precede it.
+        trial_message: how the messages begin that begin a trial.
     """
 
     path: Path
     row: int
     words: list[str]
+    trial_message: str = TRIAL
 
     @property
     def message(self) -> str:
@@ -36,12 +40,13 @@ class Line:
     @property
     def trial(self) -> str | None:
         """The name of the trial that begins here; None when none does."""
-        return self.message[7:].strip(" \t:,") if self.message.startswith("TRIALID") else None
+        first = self.trial_message
+        return self.message[len(first) :].strip(" \t:,") if self.message.startswith(first) else None
 
     def number(self, position: int, what: str, *, may_be_lost: bool = False) -> float:
-        """A finite number; NaN where it may be lost and is a point. Raises: DataError."""
+        """A finite number; NaN where it may be lost and is a point or NaN. Raises: DataError."""
         word = self.words[position] if position < len(self.words) else ""
-        if may_be_lost and word == ".":
+        if may_be_lost and word.lower() in (".", "nan", "-nan"):
             return math.nan
         try:
             number = float(word)
@@ -67,8 +72,13 @@ def header_fits(path: Path) -> bool:
         return False
 
 
-def lines(path: Path, *, samples: bool = True) -> Iterator[Line]:
+def lines(path: Path, *, samples: bool = True, trial_message: str = TRIAL) -> Iterator[Line]:
     """The lines of a file, in bounded memory, with or without those of samples.
+
+    Args:
+        path: the file.
+        samples: give those of samples, too.
+        trial_message: how the messages begin that begin a trial.
 
     Raises:
         DataError: it is no text, or cannot be read.
@@ -85,7 +95,7 @@ def lines(path: Path, *, samples: bool = True) -> Iterator[Line]:
                     continue
                 words = _words(raw)
                 if words:
-                    yield Line(path, row, words)
+                    yield Line(path, row, words, trial_message)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected an EyeLink ASC file") from None
 

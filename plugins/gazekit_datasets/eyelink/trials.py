@@ -1,8 +1,9 @@
 """Trials of an EyeLink recording, the images shown in them, and the recordings that come of both."""
 
 import math
+import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 
@@ -14,6 +15,11 @@ from gazekit_datasets.gaze_rows import LARGEST
 
 Display = tuple[float, float, float, float]
 """Left, top, width and height of the screen in pixels."""
+DRAW_LIST = "!V DRAW_LIST"
+"""The message that names a file of commands, such as a .vcl of Data Viewer."""
+LARGEST_LIST = 2**20
+"""Bytes of such a file."""
+_TIME = re.compile(r"^-?\d+\s+")
 TOGETHER_MS = 50.0
 """Images loaded this shortly one after the other are shown side by side."""
 
@@ -26,6 +32,7 @@ class Image:
         name: file name without folders.
         left, top: in pixels of the screen; NaN when unknown.
         width, height: NaN when it was shown at its own size, or unknown.
+        centre: its middle in pixels of the screen, where it was shown at its own size around it; else None.
     """
 
     name: str
@@ -33,32 +40,36 @@ class Image:
     top: float = math.nan
     width: float = math.nan
     height: float = math.nan
+    centre: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, line: Line, display: Display | None) -> "Image":
-        """The image of an ``IMGLOAD`` message. Raises: DataError."""
-        _, _, command = line.message.partition("IMGLOAD")
+    def of(cls, line: Line, display: Display | None, command: str | None = None) -> "Image":
+        """The image of an ``IMGLOAD`` message, or of a command in a list that a message names. Raises: DataError."""
+        _, _, command = (command or line.message).partition("IMGLOAD")
         how, *words = command.split() or [""]
         place: list[float] = []
         while how != "FILL" and len(words) > 1 and _is_number(words[-1]):
             place.insert(0, float(words.pop()))
         if how not in ("FILL", "CENTER", "TOP_LEFT") or not words or len(place) not in (0, 2, 4):
             raise line.error(
-                f"the message is {line.message[:80]!r}; expected !V IMGLOAD FILL file, or CENTER or TOP_LEFT with "
-                "file, x, y, width and height"
+                f"the message is {line.message[:80]!r}, the command {command.strip()[:80]!r}; expected !V IMGLOAD FILL "
+                "file, or CENTER or TOP_LEFT with file, x, y, width and height"
             )
         name = PureWindowsPath(" ".join(words)).name  # splits at / and at \
         if how == "FILL":
             return cls(name, *(display or ()))
         if len(place) < 4 or min(place[2:]) <= 0:  # 0 0 asks for the image's own size
-            return cls(name, *place[:2]) if how == "TOP_LEFT" else cls(name)
+            if how == "TOP_LEFT":
+                return cls(name, place[0], place[1]) if place else cls(name)
+            middle = (display[0] + display[2] / 2, display[1] + display[3] / 2) if display else None
+            return cls(name, centre=(place[0], place[1]) if place else middle)
         x, y, width, height = place
         return cls(name, *((x, y) if how == "TOP_LEFT" else (x - width / 2, y - height / 2)), width, height)
 
     def place(self, recording: Recording) -> Recording:
         """A recording on the screen, in pixels of the image; unchanged when it is unknown where that lay."""
         if math.isnan(self.left):
-            return recording
+            return replace(recording, centre=self.centre)
         if math.isnan(self.width):
             return replace(recording, x=recording.x - self.left, y=recording.y - self.top, on_screen=False)
         return recording.where_shown(self.left, self.top, self.width, self.height)
@@ -66,7 +77,7 @@ class Image:
 
 @dataclass(slots=True)
 class Stretch:
-    """Gaze while the same images were shown; ``first_ms`` is the time of its first sample."""
+    """Gaze while the same images were shown; ``first_ms`` is the time of its first sample, ``blocks`` its blocks."""
 
     images: list[Image] = field(default_factory=list)
     loaded_ms: float = math.nan
@@ -77,6 +88,7 @@ class Stretch:
     x: "array[float]" = field(default_factory=lambda: array("d"))
     y: "array[float]" = field(default_factory=lambda: array("d"))
     durations: "array[float]" = field(default_factory=lambda: array("d"))
+    blocks: set[int] = field(default_factory=set)
 
     def add(self, line: Line, t_ms: float, x: float, y: float, duration_ms: float | None = None) -> None:
         """Append a sample, or a fixation. Raises: DataError when time goes back."""
@@ -92,7 +104,9 @@ class Stretch:
         if duration_ms is not None:
             self.durations.append(duration_ms)
 
-    def recordings(self, source: Path, shown: Shown | None, about: Mapping[str, str]) -> Iterator[Recording]:
+    def recordings(
+        self, source: Path, shown: Shown | None, about: Mapping[str, str], notes: tuple[str, ...] = ()
+    ) -> Iterator[Recording]:
         """One recording per image that has gaze on it."""
         t, x, y, duration = (np.array(part) for part in (self.t, self.x, self.y, self.durations))
         on_screen = Recording(
@@ -103,6 +117,7 @@ class Stretch:
             duration if len(duration) else None,
             pixels_per_degree=self.resolution,
             on_screen=True,
+            notes=notes,
             **about,  # type: ignore[arg-type]
         )
         images: list[Image | None] = [*self.images] or [None]
@@ -130,6 +145,7 @@ class Trial:
     Args:
         name: as ``TRIALID`` says; None before the first trial.
         onset: how the message begins after which gaze counts; empty for all.
+        notes: what a user should know of how it was read.
     """
 
     name: str | None
@@ -137,6 +153,7 @@ class Trial:
     is_open: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
+    notes: list[str] = field(default_factory=list)
 
     @property
     def now(self) -> Stretch | None:
@@ -155,12 +172,14 @@ class Trial:
             self.variables[name] = value.strip()
         elif message.startswith(("!V IMGLOAD", "IMGLOAD")):
             self._load(Image.of(line, display), line.number(1, "the time"))
+        elif message.startswith(DRAW_LIST):
+            self._draw(line, display)
         elif message.startswith("!V CLEAR") and self.stretches[-1].images:
             self.stretches.append(Stretch(cleared=True))
 
     def _load(self, image: Image, t_ms: float) -> None:
         now = self.stretches[-1]
-        if not now.images and not (now.cleared and now.t):
+        if not now.images and math.isnan(now.first_ms):
             now.images, now.loaded_ms = [image], t_ms
         elif image not in now.images:
             if now.images and abs(t_ms - now.loaded_ms) <= TOGETHER_MS:
@@ -168,23 +187,65 @@ class Trial:
             else:
                 self.stretches.append(Stretch([image], t_ms))
 
+    def _draw(self, line: Line, display: Display | None) -> None:
+        """Load the images of a list that lies beside the recording; note where it does not. Raises: DataError."""
+        name = line.message[len(DRAW_LIST) :].strip()
+        commands = commands_of(line.path, name)
+        if commands is None:
+            self.notes.append(
+                f"the list of images {PureWindowsPath(name).name} (!V DRAW_LIST) is not there; put it beside the ASC "
+                "file, in the folders that the message names or in the same, or set the option shown"
+            )
+        for command in commands or ():
+            if command.startswith("IMGLOAD"):
+                self._load(Image.of(line, display, command), line.number(1, "the time"))
+
     def recordings(
-        self, source: Path, shown: Shown | None, variables: Mapping[str, str]
+        self,
+        source: Path,
+        shown: Shown | None,
+        variables: Mapping[str, str],
+        doubt: Callable[[set[int]], str | None] = lambda _: None,
     ) -> Iterator[Recording]:
         """One recording per image; of everything when no image was named.
+
+        Gaze before the first image, on a fixation cross maybe, is left out, unless no gaze follows: then the messages
+        were written at the end of the trial, and all of it was on the image.
 
         Args:
             source: the file.
             shown: where the image lay, in the place of what the messages say.
             variables: field of a recording → name of the trial variable that holds it.
+            doubt: what is doubtful of a recording made of some blocks, in a sentence.
         """
         about = {key: self.variables[name] for key, name in variables.items() if name in self.variables}
         if self.name is not None:
             about.setdefault("exam_id", self.name)
-        has_images = any(stretch.images for stretch in self.stretches)
-        for stretch in self.stretches:
-            if stretch.t and (stretch.images or not has_images):
-                yield from stretch.recordings(source, shown, about)
+        loaded = [stretch for stretch in self.stretches if stretch.images]
+        before = [
+            stretch for stretch in self.stretches if stretch.t and not stretch.images and not stretch.cleared
+        ]
+        if loaded and before and not any(stretch.t for stretch in loaded):
+            before[0].images, loaded = loaded[0].images, before[:1]
+        for stretch in loaded or self.stretches:
+            if stretch.t:
+                said = doubt(stretch.blocks)
+                notes = (*self.notes, *([] if said is None else [said]))
+                yield from stretch.recordings(source, shown, about, notes)
+
+
+def commands_of(recording: Path, name: str) -> list[str] | None:
+    """The commands of a list that a message names, without their times; None where it is not there.
+
+    It is looked for in the folders that the message names and in those below them, all under the recording's own.
+    """
+    parts = [part for part in PureWindowsPath(name).parts if part not in ("..", ".", "/", "\\")]
+    for first in range(len(parts)):
+        path = recording.parent.joinpath(*parts[first:])
+        if path.is_file() and path.stat().st_size <= LARGEST_LIST:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return [_TIME.sub("", line.strip()).removeprefix("!V ") for line in text.splitlines()]
+    return None
 
 
 def _is_number(word: str) -> bool:
