@@ -46,7 +46,9 @@ def read_layer(file: Traversable) -> Layer:
     try:
         document = tomlkit.parse(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"{file}: no such file; expected a TOML preset") from None
+        name = str(file).removesuffix(".toml")
+        hint = "" if "/" in name else f"; for a preset by name: {name}"
+        raise ConfigurationError(f"{file}: no such file; expected a TOML preset{hint}") from None
     except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
         raise ConfigurationError(f"{file}: not readable as TOML: {error}") from None
     return _flatten(document, file.name)

@@ -1,7 +1,7 @@
 """A preset: which components, with which options, trained how. TOML → validated values."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, get_args
 
 import pydantic
 import tomlkit
@@ -33,6 +33,7 @@ from gazekit.settings import (
     TrainingSettings,
     absent,
 )
+from gazekit.suggestion import did_you_mean, wrong_value
 
 __all__ = [
     "Preset",
@@ -117,7 +118,7 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
         preset = Preset.model_validate(tables)
     except pydantic.ValidationError as error:
         problems += [
-            (tuple(map(str, item["loc"])), _explain(item)) for item in error.errors(include_url=False)
+            (tuple(map(str, item["loc"])), _explain(item, merged)) for item in error.errors(include_url=False)
         ]
     else:
         problems += _check_views(preset)
@@ -156,12 +157,36 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
     return problems
 
 
-def _explain(item: Any) -> str:
+def _explain(item: Any, merged: Layer) -> str:
+    name = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return "is needed"
-    if item["type"] == "extra_forbidden":
-        return "no such key"
-    return f"{item['msg']} (got {item['input']!r})"
+    if item["type"] != "extra_forbidden":
+        return wrong_value(name, item)
+    wrong = tuple(name.split("."))
+    options = {key for key in merged if key[-1] != "use" and key[: len(wrong)] != wrong and key != wrong}
+    known = {*_keys(Preset), *map(".".join, (key for key in options if _is_option(key)))}
+    near = did_you_mean(name, sorted(known))
+    return f"no such key{near or '; gazekit presets show NAME lists all'}"
+
+
+def _is_option(key: Key) -> bool:
+    """Whether a key of a layer is an option of a component, whose names the tables do not have."""
+    return any(key[: len(component)] == component for component in COMPONENT_KEYS)
+
+
+def _keys(table: type[pydantic.BaseModel], above: str = "") -> Iterator[str]:
+    """The dotted names of all values of a table and of those in it."""
+    for name, field in table.model_fields.items():
+        inner = [each for each in (field.annotation, *get_args(field.annotation)) if _is_table(each)]
+        if inner:
+            yield from _keys(inner[0], f"{above}{name}.")
+        else:
+            yield above + name
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Table)
 
 
 def _where(merged: Layer, key: Key) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import pydantic
 
 from gazekit.errors import ConfigurationError
+from gazekit.suggestion import did_you_mean, wrong_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +131,16 @@ def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any],
     try:
         checked = _schema(factory)(**options)
     except pydantic.ValidationError as error:
-        known = "; ".join(map(str, options_of(factory))) or "none"
-        return {}, [
-            (
-                ".".join(map(str, item["loc"])),
-                f"no such option of {factory.__name__}; its options are: {known}"
-                if item["type"] == "extra_forbidden"
-                else f"{item['msg']} (got {item['input']!r})",
-            )
-            for item in error.errors(include_url=False)
-        ]
+        return {}, [_problem(factory, item) for item in error.errors(include_url=False)]
     return {name: getattr(checked, name) for name in type(checked).model_fields}, []
+
+
+def _problem(factory: type, item: Any) -> tuple[str, str]:
+    """An option and what pydantic found wrong with it."""
+    name = ".".join(map(str, item["loc"]))
+    if item["type"] != "extra_forbidden":
+        return name, wrong_value(name, item)
+    options = options_of(factory)
+    near = did_you_mean(name, [option.name for option in options])
+    known = "; ".join(map(str, options)) or "none"
+    return name, f"no such option of {factory.__name__}{near}; its options are: {known}"

@@ -46,6 +46,7 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
+    from gazekit.data.labels import describe
     from gazekit.evaluation.measure_names import by_current_name
     from gazekit.evaluation.threshold import with_advice
 
@@ -63,6 +64,7 @@ def _print(result: dict[str, Any]) -> None:
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")
+    console.note(describe(tuple(result["classes"])))
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     if result["leak"]:
         console.warn(f"the split leaks, these numbers flatter the model: {result['leak']}")

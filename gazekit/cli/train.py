@@ -94,9 +94,11 @@ def train(
 
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
+    from gazekit.layers import override_layer
     from gazekit.training.launcher import is_writer
     from gazekit.training.signals import stop_on_signals
 
+    override_layer(overrides or ())  # a value that --set lacks stands where the name of a preset does
     if name is not None and preset not in (None, name):
         raise typer.BadParameter(f"two presets: {name} and --preset {preset}; give one")
     overrides = [
@@ -159,17 +161,18 @@ def _run(
     from collections import Counter
 
     from gazekit.cli.train_progress import TrainingProgress
+    from gazekit.data.labels import describe
     from gazekit.data.splits import read_split
     from gazekit.errors import GazekitError, Preempted
     from gazekit.processes import count, rank
     from gazekit.training.event_files import EventFiles
-    from gazekit.training.run import continue_run, stored_preset
+    from gazekit.training.run import continue_run, data_folder, stored_preset
     from gazekit.training.selection import why_selected
 
     registry = console.registry()
     with run.lock():
         facts, preset = run.facts(), stored_preset(run, registry)
-    dataset = open_data(data or Path(facts.data))
+    dataset = open_data(data_folder(run, facts, data))
     chosen = choose_device(facts.device if device == "auto" else device)
     parts = Counter(read_split(run.split).values())
     console.note(
@@ -177,6 +180,7 @@ def _run(
         f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {chosen.type}"
         f"{f' in {count()} processes' if count() > 1 else ''}; run directory {run.path}"
     )
+    console.note(describe(dataset.classes))
     with ExitStack() as stack:
         events = stack.enter_context(EventFiles(run)) if tensorboard and rank() == 0 else None
         progress = stack.enter_context(TrainingProgress(preset, chosen.type))

@@ -41,9 +41,11 @@ def begin(
     if resume and out is not None and (out / "run.json").exists():
         if initial is not None:
             console.note(f"--from {initial}: {out} has weights of its own already and goes on with them")
-        return _reopen(out, registry, preset, layers, seed=seed, split=split)
+        return _reopen(out, registry, preset, layers, data=data, seed=seed, split=split)
     if resume and preset is None:
-        raise ConfigurationError(f"{out}: nothing to resume; start it with --preset as well")
+        raise ConfigurationError(
+            f"{out}: there is no run to resume; to begin one: gazekit train --preset PRESET --out {out}"
+        )
     if preset is None:
         raise ConfigurationError("--preset is needed; gazekit presets list shows them all")
     wanted = registry.preset(preset, **layers)
@@ -70,17 +72,20 @@ def _reopen(
     preset: str | None,
     layers: dict[str, Any],
     *,
+    data: Path | None,
     seed: int | None,
     split: Path | None,
 ) -> "RunDirectory":
     """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
     from gazekit.data.splits import read_split
     from gazekit.errors import ConfigurationError
-    from gazekit.training.run import check_resume, extend, stored_preset
+    from gazekit.training.run import check_data_to_resume, check_resume, extend, stored_preset
     from gazekit.training.run_directory import RunDirectory
 
     run = RunDirectory.open(out)
     facts = run.facts()
+    if data is not None:
+        check_data_to_resume(run, facts, open_data(data))
     stored, wanted = stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers)
     with run.lock():
         extended = extend(run, stored, wanted)

@@ -19,6 +19,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.join import Joined, join
 from gazekit.gaze.names import last_part, without_suffix
 from gazekit.gaze.recording import Recording
+from gazekit.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from gazekit.interfaces import DataSource, GazeReader
@@ -73,15 +74,29 @@ def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None
     found = in_order(exam.label for exam in exams)
     classes = found if source.classes is None else tuple(source.classes)
     if len(classes) < 2:
-        raise DataError(f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two")
+        raise DataError(
+            f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two; check their labels"
+        )
     for exam in exams:
         check_label(exam.label, classes, f"exam {exam.exam_id}")
     return classes if positive is None else with_positive(classes, positive)
 
 
 def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
-    """All views of a source in the order in which they first appear."""
-    return tuple(dict.fromkeys(view for exam in exams for view in exam.images))
+    """All views of a source, in the order of the exam that has most of them, then as they first appear."""
+    fullest = sorted(exams, key=lambda exam: -len(exam.images))
+    return tuple(dict.fromkeys(view for exam in fullest for view in exam.images))
+
+
+def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The views that are asked for, else all. Raises: DataError, at once, when one is a view of no exam."""
+    there = views_of(exams)
+    for view in wanted or ():
+        if view not in there:
+            raise DataError(
+                f"{root}: no exam has a view '{view}'{did_you_mean(view, there)}; there are {', '.join(there)}"
+            )
+    return tuple(wanted or there)
 
 
 def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:

@@ -27,12 +27,12 @@ from gazekit.data.outside import check_inside, outside
 from gazekit.data.parallel import available_cores
 from gazekit.data.preparation_settings import Crop, LateralityRule, PixelType, PreparationSettings
 from gazekit.data.preparation_source import (
+    choose_views,
     classes_of,
     fingerprint,
     join_recordings,
     list_exams,
     tasks_of,
-    views_of,
 )
 from gazekit.data.preparation_summary import Summary, check_result, findings_of, summarise
 from gazekit.data.preparation_work import Work, check_disk, estimate
@@ -117,7 +117,7 @@ def prepare(
         for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
             if line:
                 warn(line)
-    chosen = tuple(views or views_of(exams))
+    chosen = choose_views(exams, root, views)
     settings = PreparationSettings(
         *(chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()),
         bit_depth=bit_depth,

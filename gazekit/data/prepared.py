@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gazekit.data.geometry import Geometry
 from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, INDEX, INDEX_COLUMNS, SPACING_COLUMNS, read_table
-from gazekit.data.journal import NAME as JOURNAL
-from gazekit.data.manifest import MANIFEST, read_manifest
+from gazekit.data.manifest import read_manifest
+from gazekit.data.not_prepared import why_not_prepared
 from gazekit.data.preparation_settings import PreparationSettings
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
@@ -147,18 +147,9 @@ class PreparedDataset:
 
 
 def _check_there(root: Path) -> None:
-    if root.is_file():
-        raise DataError(
-            f"{root}: a file; expected the folder of a prepared data set; make one with `gazekit data prepare`; images "
-            "in a table are predicted by `gazekit predict RUN TABLE`"
-        )
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; expected a prepared data set")
-    if (root / MANIFEST).exists():
-        return
-    if (root / JOURNAL).exists():
-        raise DataError(f"{root}: its preparation is incomplete; run the same `gazekit data prepare` again")
-    raise DataError(f"{root}: not a prepared data set (no {MANIFEST}); make one with `gazekit data prepare`")
+    why = why_not_prepared(root)
+    if why:
+        raise DataError(f"{root}: {why}")
 
 
 def _rows_by_exam(root: Path, views: tuple[str, ...], exams: int) -> list[list[dict[str, str]]]:

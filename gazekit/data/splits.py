@@ -169,7 +169,8 @@ def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_lea
         if len(labels) < 2:
             name = dataset.classes[labels.pop()]
             raise DataError(
-                f"one class only: every exam of the {part} part is '{name}'; expected at least two classes in it"
+                f"one class only: every exam of the {part} part is '{name}'; expected at least two classes in "
+                "it; gazekit data split --anew makes parts that have them"
             )
 
 

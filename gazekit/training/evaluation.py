@@ -9,6 +9,7 @@ import io
 import math
 from typing import Any
 
+from gazekit.data.labels import positive_of
 from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.measure_names import with_former_names
@@ -62,6 +63,7 @@ def _record(
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
+        "positive": positive_of(dataset.classes),
         "interval": "95 %, bootstrap over patients",
         "leak": trained.facts.leak,
         "threshold": doubt,

@@ -134,7 +134,7 @@ def continue_run(
         DataError: other data.
     """
     preset, facts = stored_preset(run, registry), run.facts()
-    check_same_data(run, facts, dataset)
+    check_data_to_resume(run, facts, dataset)
     device = device or torch.device(facts.device)
     split = read_split(run.split)
     check_processes(preset, len(indices_of(dataset, split, "train")))
@@ -200,13 +200,41 @@ def load_model(
     return model.to(device).eval(), weights
 
 
-def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
-    """Raise DataError if the data set is not the one the run was started on."""
+def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset, advice: str) -> None:
+    """Raise DataError if the data set is not the one the run was started on.
+
+    Args:
+        run, facts: of the training.
+        dataset: what was given.
+        advice: what to do instead.
+    """
     if dataset.fingerprint != facts.fingerprint:
         raise DataError(
             f"{dataset.root}: not the data that {run.path} was trained on (fingerprint {dataset.fingerprint[:12]}, "
-            f"expected {facts.fingerprint[:12]}); to evaluate on other data add --split all"
+            f"expected {facts.fingerprint[:12]}); {advice}"
         )
+
+
+def check_data_to_resume(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
+    """Raise DataError if a run is to go on with other data than it began with."""
+    check_same_data(
+        run,
+        facts,
+        dataset,
+        f"a run goes on with its own: resume without --data (they were in {facts.data}), or begin another run on these "
+        "with another --out, from these weights with --from",
+    )
+
+
+def data_folder(run: RunDirectory, facts: RunFacts, data: Path | None) -> Path:
+    """Where the data are: as given, else where they were at the training. Raises DataError: no longer there."""
+    if data is not None:
+        return data
+    if not Path(facts.data).exists():
+        raise DataError(
+            f"{facts.data}: the data that {run.path} was trained on are no longer there; say where they are with --data"
+        )
+    return Path(facts.data)
 
 
 def _initialise(backbone: torch.nn.Module) -> str:

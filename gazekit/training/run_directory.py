@@ -145,9 +145,7 @@ class RunDirectory:
     def open(cls, path: Path) -> "RunDirectory":
         """A run directory that was made before. Raises DataError."""
         if not (path / "run.json").is_file():
-            raise DataError(
-                f"{path}: not a run directory (it has no run.json); expected the --out of gazekit train"
-            )
+            raise DataError(f"{path}: not a run directory (it has no run.json); {_meant_for_a_run(path)}")
         return cls(path)
 
     def write_facts(self, facts: RunFacts) -> None:
@@ -218,3 +216,13 @@ class RunDirectory:
 def _plain(name: str) -> str:
     """The name of a file without what it has while it is being written."""
     return name.removeprefix(".").removesuffix(".partial") if name.endswith(".partial") else name
+
+
+def _meant_for_a_run(path: Path) -> str:
+    """What to give in place of a path that is no run."""
+    if (path / "dataset.json").is_file():
+        return "it is a prepared data set; give the run first, the data with --data"
+    below = sorted(run.parent for run in path.glob("*/run.json"))
+    if below:
+        return f"there {'is one' if len(below) == 1 else f'are {len(below)}'} in it, such as {below[-1]}"
+    return "expected the --out of gazekit train; gazekit runs list names those in runs/"

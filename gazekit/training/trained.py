@@ -23,7 +23,7 @@ from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
 from gazekit.registry import Registry
-from gazekit.training.run import check_same_data, load_model, stored_preset
+from gazekit.training.run import check_same_data, data_folder, load_model, stored_preset
 from gazekit.training.run_directory import RunDirectory, RunFacts
 from gazekit.training.selection import Weights, Which
 
@@ -46,7 +46,7 @@ class Trained:
         if part == "all":
             indices = np.arange(len(dataset))
         else:
-            check_same_data(self.run, self.facts, dataset)
+            check_same_data(self.run, self.facts, dataset, "to evaluate on other data add --split all")
             indices = indices_of(dataset, read_split(self.run.split), part)
         if len(indices) == 0:
             raise DataError(
@@ -102,15 +102,27 @@ def open_trained(
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
     """The data set given, or the one that the run was trained on. Raises DataError: other classes."""
-    dataset = PreparedDataset.open(data or Path(trained.facts.data))
+    dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
     if tuple(dataset.classes) != trained.facts.classes:
         raise DataError(
             f"{dataset.root}: classes {', '.join(dataset.classes)}; the model of {trained.run.path} "
-            f"was trained on {', '.join(trained.facts.classes)}"
+            f"was trained on {', '.join(trained.facts.classes)}; {_to_have_equal_classes(dataset, trained)}"
         )
     if data is not None:
         _check_preparation(trained, dataset)
     return dataset
+
+
+def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
+    """What to do about data of other classes than a model's."""
+    classes = trained.facts.classes
+    if sorted(dataset.classes) == sorted(classes):
+        return (
+            f"prepare them again with --set 'positive={classes[-1]}'"
+            if len(classes) == 2
+            else ("prepare them again with the classes in this order")
+        )
+    return "label them with these classes and prepare them again"
 
 
 def check_alike(trained: Sequence[Trained]) -> None:

@@ -102,7 +102,7 @@ def find_columns(
             )
         reasons = dict.fromkeys(candidates, "column is not among the views chosen")
     if not views:
-        said = "; ".join(f"{name}: {why.removeprefix('column ')}" for name, why in list(reasons.items())[:5])
+        said = "; ".join(f"{name} {why.removeprefix('column ')}" for name, why in list(reasons.items())[:2])
         raise DataError(
             f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
             f"{f' ({said})' if said else ''}"
@@ -158,7 +158,10 @@ def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
         return "; ".join(advice)
     if list(missing) == ["patient_id"]:
         return "add it, for a split keeps a patient's exams together; if each exam is another patient, copy exam_id"
-    return rename_advice(missing, filter(None, columns))
+    rename = rename_advice(missing, filter(None, columns))
+    if list(missing) == ["label"] and rename.startswith("expected"):
+        return "add it, with the class of each exam (benign, malignant)"
+    return rename
 
 
 def _attached(column: str) -> tuple[str, str] | None:
@@ -180,10 +183,12 @@ def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
     there = sum(map(files.is_file, sampled)) / len(sampled) * len(others)
     if 2 * (sum(by_suffix) + there) >= len(cells):
         return ""
-    first = others[0][:40]
+    first = others[0]
+    meant = files.with_suffix(first)
+    advice = f"; there is {meant}: write names with their suffixes" if meant else ""
     return (
         f"column is no view: {len(others)} of {len(cells)} cells name neither an image ({', '.join(SUFFIXES[:3])} …) "
-        f"nor a file that is there, the first {first!r}"
+        f"nor a file that is there, the first {first[:40]!r}{advice}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gazekit.data.table import first_columns
 from gazekit.data.walk import is_litter
 from gazekit.errors import DataError
 from gazekit_datasets.exam_columns import NEEDED
@@ -31,8 +32,10 @@ def _advice(root: Path) -> str:
     if other is not None:
         return f"; save {other.name} as exams.xlsx or as {TABLE}"
     tables = [path for path in here if path.suffix.lower() in _TEXT]
-    if len(tables) == 1:
-        return f"; if {tables[0].name} is that table, rename it exams{tables[0].suffix.lower()}"
+    likely = [path for path in tables if len(set(NEEDED) & set(first_columns(path))) > 1]
+    for found in (likely, tables):
+        if len(found) == 1:
+            return f"; if {found[0].name} is that table, rename it exams{found[0].suffix.lower()}"
     below = sorted(path.parent for path in root.glob("*/*") if path.name.casefold() in TABLES)
     if below:
         return f"; there is one in {below[0]}: give that folder"

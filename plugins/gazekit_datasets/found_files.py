@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from gazekit.data.content import has_image_suffix
 from gazekit.data.exam import Finding
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 1000
@@ -39,6 +40,15 @@ class FoundFiles:
     def is_file(self, cell: str) -> bool:
         """Whether a cell names a file that is there."""
         return not is_too_long(cell) and self.path(cell).is_file()
+
+    def with_suffix(self, cell: str) -> str | None:
+        """The name of the only image that is called as a cell says, but for its suffix."""
+        if is_too_long(cell):
+            return None
+        given = self.root / cell.replace("\\", "/")
+        names = [name for alike in self._listed(given.parent).values() for name in alike]
+        found = [name for name in names if name.startswith(f"{given.name}.") and has_image_suffix(name)]
+        return found[0] if len(found) == 1 else None
 
     def findings(self) -> Iterator[Finding]:
         """What was found under another spelling."""

@@ -1,0 +1,60 @@
+"""Names that were probably meant by one that does not exist."""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a wrong one stands for, if there is one.
+
+    Dotted names are compared whole, then by their last part: ``epochs`` and ``training.epoch`` stand for
+    ``training.epochs``, ``training.lr`` for ``training.learning_rate``.
+    """
+    return next(_candidates(name, list(known)), None)
+
+
+def _candidates(name: str, known: Sequence[str]) -> Iterator[str]:
+    """Known names that may be meant, the likeliest first."""
+    table, _, last = name.rpartition(".")
+    if not last:
+        return
+    parts = {each: each.rpartition(".") for each in known}
+    yield from (each for each in known if each.casefold() == name.casefold())
+    same = [each for each in known if parts[each][2] == last]
+    yield from same if len(same) == 1 else ()
+    yield from difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    for pool in ([each for each in known if parts[each][0] == table], known):
+        short = [each for each in pool if _is_short_for(last, parts[each][2])]
+        yield from short if len(short) == 1 else ()
+        near = difflib.get_close_matches(last, [parts[each][2] for each in pool], n=1, cutoff=0.7)
+        yield from (each for each in pool if parts[each][2] in near)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'epochs'?``, or nothing."""
+    found = meant(name, known)
+    return f"; did you mean '{found}'?" if found else ""
+
+
+def wrong_value(name: str, problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value; a list that was written with bare commas is shown as it should be."""
+    value = problem["input"]
+    if problem["type"] in ("tuple_type", "list_type") and isinstance(value, str):
+        written = json.dumps([part.strip() for part in value.split(",")], ensure_ascii=False)
+        return f"expected a list, in quotes for the shell: '{name}={written}' (got {value!r})"
+    return f"{problem['msg']} (got {value!r})"
+
+
+def _is_short_for(short: str, name: str) -> bool:
+    """``lr`` and ``learn_rate`` for ``learning_rate``: the beginnings of its words, one after the other."""
+    rest = short.lower().replace("_", "").replace("-", "")
+    for word in name.lower().split("_"):
+        taken = 0
+        while taken < min(len(word), len(rest)) and word[taken] == rest[taken]:
+            taken += 1
+        if not taken:
+            return False
+        rest = rest[taken:]
+    return not rest
