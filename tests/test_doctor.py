@@ -12,7 +12,7 @@ from command_line import gazekit
 from conftest import MakeDistribution
 
 from gazekit import distribution
-from gazekit.doctor import software, surroundings
+from gazekit.doctor import mend_torchvision, software, surroundings
 
 
 def checks(*, code: int = 0) -> dict[tuple[str, str], dict[str, str]]:
@@ -102,7 +102,7 @@ def test_it_says_whether_the_operators_of_torchvision_run_and_where_it_can_be_im
     monkeypatch: pytest.MonkeyPatch, operator: Any, broken: bool, status: str, found: str, remedy: str
 ) -> None:
     monkeypatch.setattr(torchvision.ops, "nms", operator)
-    monkeypatch.setattr(software, "is_broken", lambda: broken)
+    monkeypatch.setattr(mend_torchvision, "is_broken", lambda: broken)
     (check,) = software.check_torchvision()
     assert check.status == status and found in check.found and remedy in check.remedy
     assert f"torch {torch.__version__}" in check.found

@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from gazekit import __version__, distribution
 from gazekit.doctor.check import Check
-from gazekit.doctor.mend_torchvision import is_broken
 from gazekit.registry import Registry
 
 _EXTRAS = {
@@ -64,6 +63,8 @@ def check_torchvision() -> Iterator[Check]:
     """Whether torchvision, which timm imports, was built for this torch: whether its operators run."""
     import torch
 
+    from gazekit.doctor import mend_torchvision  # not above: it is run with python -m
+
     name, matched = "torchvision with torch", "install torch and torchvision from one index"
     if torch.version.cuda is None:
         matched += " (of CPU builds: https://download.pytorch.org/whl/cpu)"
@@ -80,7 +81,7 @@ def check_torchvision() -> Iterator[Check]:
     except (RuntimeError, NotImplementedError):  # gazekit.torchvision_guard declared what is missing
         found = f"{pair} do not fit: operators of torchvision (nms, roi_align) cannot be used; "
         remedy = f"nothing of gazekit uses them; for what does, {matched}"
-        if is_broken():
+        if mend_torchvision.is_broken():
             found += "torchvision and timm can be imported after gazekit only"
             remedy += "; to import them first: python -m gazekit.doctor.mend_torchvision"
         else:
