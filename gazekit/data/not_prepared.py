@@ -28,13 +28,14 @@ def _of_folder(path: Path) -> str:
     if below:
         return f"not a prepared data set (no {MANIFEST}); there is one in {below[0]}"
     table = next((each.name for each in sorted(path.glob("exams.*")) if each.suffix.lower() in _TABLES), None)
-    if table is None:
-        kind, why = "KIND", f"(no {MANIFEST})"
-        note = ", KIND one of gazekit plugins list --kind dataset"
-    else:
-        kind, why, note = "folder", f"but raw exams ({table})", ""
+    if table is not None:
+        return (
+            f"not a prepared data set but raw exams ({table}); make one: gazekit data prepare folder {path} "
+            f"{_beside(path)}"
+        )
     return (
-        f"not a prepared data set {why}; make one: gazekit data prepare {kind} {path} {_beside(path)}{note}"
+        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {path} {_beside(path)}, KIND one "
+        "of gazekit plugins list --kind dataset"
     )
 
 

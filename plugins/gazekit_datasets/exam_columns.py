@@ -102,7 +102,10 @@ def find_columns(
             )
         reasons = dict.fromkeys(candidates, "column is not among the views chosen")
     if not views:
-        said = "; ".join(f"{name} {why.removeprefix('column ')}" for name, why in list(reasons.items())[:2])
+        said = "; ".join(
+            f"{name} {why.removeprefix('column ')}{_example(name, rows, files)}"
+            for name, why in list(reasons.items())[:2]
+        )
         raise DataError(
             f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
             f"{f' ({said})' if said else ''}"
@@ -171,7 +174,10 @@ def _attached(column: str) -> tuple[str, str] | None:
 
 
 def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
-    """Why a column is no view; empty if half of its cells name images, by suffix or as files that are there."""
+    """Why a column is no view; empty if half of its cells name images, by suffix or as files that are there.
+
+    The reason is kept beside prepared data, so it holds no cell: a column of notes may name patients.
+    """
     cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
     if not cells:
         return "column dropped: no cell says anything"
@@ -183,13 +189,22 @@ def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
     there = sum(map(files.is_file, sampled)) / len(sampled) * len(others)
     if 2 * (sum(by_suffix) + there) >= len(cells):
         return ""
-    first = others[0]
+    neither = len(others) - round(there)
+    return (
+        f"column is no view: {neither} of {len(cells)} cells name neither an image ({', '.join(SUFFIXES[:3])} …) "
+        "nor a file that is there"
+    )
+
+
+def _example(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
+    """The first cell of a column that is no view, with the file that it may mean."""
+    cells = (row[column] for row in rows)
+    first = next((cell for cell in cells if not is_missing(cell) and not has_image_suffix(cell)), None)
+    if first is None:
+        return ""
     meant = files.with_suffix(first)
     advice = f"; there is {meant}: write names with their suffixes" if meant else ""
-    return (
-        f"column is no view: {len(others)} of {len(cells)} cells name neither an image ({', '.join(SUFFIXES[:3])} …) "
-        f"nor a file that is there, the first {first[:40]!r}{advice}"
-    )
+    return f", the first {first[:40]!r}{advice}"
 
 
 def _looks_like_a_view(column: str, rows: Sequence[Row]) -> bool:
