@@ -34,8 +34,8 @@ def _of_folder(path: Path) -> str:
             f"{_beside(path)}"
         )
     return (
-        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {path} {_beside(path)}, KIND one "
-        "of gazekit plugins list --kind dataset"
+        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {path} {_beside(path)}, KIND "
+        "one of gazekit plugins list --kind dataset"
     )
 
 
