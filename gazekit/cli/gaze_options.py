@@ -38,7 +38,8 @@ GazeSettings = Annotated[
 NamesTable = Annotated[
     Path | None,
     typer.Option(
-        help="Table name,exam_id,view[,reader]: which image a recording's image or file name stands for, who looked."
+        help="Table name,exam_id,view: which image a recording's image or file name stands for; a column reader says "
+        "who looked."
     ),
 ]
 DatasetSettings = Annotated[

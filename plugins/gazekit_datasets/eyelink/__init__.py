@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording, Shown
-from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey
+from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey, has_samples
 from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
 from gazekit_datasets.eyelink.trials import Trial
 
@@ -87,19 +87,19 @@ class EyeLink:
                     found += 1
                     yield recording
         if not found:
-            raise DataError(f"{path}: {self._nothing(survey)}")
+            raise DataError(f"{path}: {self._nothing(path, survey)}")
 
-    def _nothing(self, survey: Survey) -> str:
+    def _nothing(self, path: Path, survey: Survey) -> str:
         """Why there is no recording, and what to do."""
         if survey.sides and not survey.sides & set(self.eyes):
             there = " and ".join(sorted(survey.sides))
             return f"only the {there} eye was recorded; expected the {self.eyes[0]} one; set the reader's option eye"
-        if self.events == "samples" and not survey.has_samples and survey.has_fixations:
+        if self.events == "samples" and survey.has_fixations and not has_samples(path):
             return (
                 "holds events and no samples; take the fixations that the tracker found with --set events=fixations, "
                 "or convert the EDF file again without edf2asc's -e"
             )
-        if self.events == "fixations" and not survey.has_fixations and survey.has_samples:
+        if self.events == "fixations" and not survey.has_fixations and has_samples(path):
             return (
                 "holds samples and no events; leave out the option events=fixations, or convert the EDF file again "
                 "without edf2asc's -s"

@@ -26,14 +26,13 @@ class Survey:
 
     Args:
         has_trials: whether there is a message that begins a trial.
-        has_samples, has_fixations: whether there are samples, and events of fixations.
+        has_fixations: whether there are events of fixations.
         sides: sides of the eyes that any block recorded.
         resolutions: number of the block → pixels per degree, the mean of both axes.
         own: first word of the experiment's own messages → the blocks that it comes in, by the last ``START`` above.
     """
 
     has_trials: bool
-    has_samples: bool
     has_fixations: bool
     sides: frozenset[str]
     resolutions: dict[int, float]
@@ -43,14 +42,12 @@ class Survey:
     def of(cls, path: Path, trial_message: str) -> "Survey":
         """Go through a file once. Raises: DataError."""
         has_trials, block, resolutions = False, 0, {}
-        has_samples = has_fixations = False
+        has_fixations = False
         sides: set[str] = set()
         own: dict[str, set[int]] = {}
-        for line in lines(path, trial_message=trial_message):
+        for line in lines(path, samples=False, trial_message=trial_message):
             kind = line.words[0]
-            if kind[0].isdigit():
-                has_samples = has_samples or block > 0
-            elif kind == "MSG":
+            if kind == "MSG":
                 has_trials = has_trials or line.trial is not None
                 word = line.message.partition(" ")[0]
                 if word and block and not _OF_THE_TRACKER.match(line.message):
@@ -66,7 +63,7 @@ class Survey:
                     resolutions[block] = mean
             block += kind == "START"
         words = {word: frozenset(blocks) for word, blocks in own.items()}
-        return cls(has_trials, has_samples, has_fixations, frozenset(sides), resolutions, words)
+        return cls(has_trials, has_fixations, frozenset(sides), resolutions, words)
 
     def doubt_about(self, blocks: set[int], trial_message: str) -> str | None:
         """A sentence on a recording of several blocks, when messages of the experiment lie among them; else None."""
@@ -80,6 +77,17 @@ class Survey:
             f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
             f"--set trial_message={likely[:40]}"
         )
+
+
+def has_samples(path: Path) -> bool:
+    """Whether a block has a sample; outside, calibrations write lines of numbers too. Raises: DataError."""
+    is_open = False
+    for line in lines(path):
+        kind = line.words[0]
+        is_open = kind == "START" or (is_open and kind != "END")
+        if is_open and kind[0].isdigit():
+            return True
+    return False
 
 
 @dataclass(slots=True)
