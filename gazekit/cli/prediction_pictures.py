@@ -110,7 +110,7 @@ def _shown(
     if exam is None:
         return show_prepared(prediction.images[view], geometry)
     raw = read_image(exam.images[view], parse_window(trained.facts.preparation["window"]))
-    return show_original(raw, geometry, longest=longest)
+    return show_original(raw, geometry, side=exam.laterality.get(view, ""), longest=longest)
 
 
 def _picture(
@@ -167,6 +167,7 @@ def _write_dicom(
             image=exam.images[view],
             window=facts.preparation["window"],
             geometry=prediction.geometry[view],
+            side=exam.laterality.get(view, ""),
             attention=prediction.attention.get(view),
         )
         for view in prediction.geometry

@@ -1,5 +1,6 @@
 """The header of a source image, with or without what it says of the patient; nothing in it is taken on trust."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ _OF_THE_IMAGE = (
 )
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B", "U")
+_DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
+"""Letters of a patient's directions; public sets of film mammograms hold the view there."""
 
 
 def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]]:
@@ -84,12 +87,18 @@ def _value(header: Any, name: str) -> Any:
                 validate_value(dictionary_VR(name), str(each), config.RAISE)
     except Exception:  # whatever a damaged value makes pydicom raise
         return None
-    allowed = {"PatientSex": _SEXES, "ImageLaterality": _SIDES, "Laterality": _SIDES}.get(name)
-    if allowed and value not in allowed:
-        return None
-    if name.endswith("Spacing") and not (len(_parts(value)) == 2 and all(side > 0 for side in value)):
-        return None
-    return value
+    return value if _is_meaningful(name, _parts(value)) else None
+
+
+def _is_meaningful(name: str, parts: Sequence[Any]) -> bool:
+    """What a value's type does not say: how many parts it has, and which words are among them."""
+    if name in ("PatientSex", "ImageLaterality", "Laterality"):
+        return len(parts) == 1 and parts[0] in (_SEXES if name == "PatientSex" else _SIDES)
+    if name in ("PixelSpacing", "ImagerPixelSpacing"):
+        return len(parts) == 2 and all(side > 0 for side in parts)
+    if name == "PatientOrientation":
+        return len(parts) == 2 and all(_DIRECTIONS.fullmatch(str(each)) for each in parts)
+    return name == "ImageType" or len(parts) == 1
 
 
 def _parts(value: Any) -> Sequence[Any]:

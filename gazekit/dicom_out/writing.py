@@ -34,12 +34,14 @@ class AttentionSource:
         window: that it was read with.
         geometry: raw to prepared pixels.
         attention: ``[h, w]``; negative values count as 0, and the largest as 1. None: the model has no map of it.
+        side: ``"L"`` or ``"R"`` where it is known otherwise than from the file, else empty.
     """
 
     image: Path
     window: str
     geometry: Geometry
     attention: NDArray[np.float32] | None = field(repr=False)
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ def _picture(
     from gazekit.report.shown import show_original, view_words
 
     assert source.attention is not None
-    shown = show_original(raw, source.geometry, longest=_LONGEST_SIDE, shortest=1)
+    shown = show_original(raw, source.geometry, side=source.side, longest=_LONGEST_SIDE, shortest=1)
     attention = shown.placement.map(source.attention)
     picture = overlay(shown.image, attention)
     per_pixel = raw.pixels.shape[0] / shown.shape[0], raw.pixels.shape[1] / shown.shape[1]
