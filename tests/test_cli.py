@@ -313,5 +313,5 @@ def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path
     stored = (copy / "preset.toml").read_text()
     (copy / "preset.toml").write_text(stored.replace('use = "bfl"', 'use = "gated"'))
     said = gazekit("evaluate", copy, code=2).stderr
-    assert "no fusion 'gated'" in said
+    assert "no fusion of vectors 'gated'" in said
     assert "was made with gazekit" in said

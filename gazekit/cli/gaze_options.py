@@ -38,7 +38,7 @@ GazeSettings = Annotated[
 NamesTable = Annotated[
     Path | None,
     typer.Option(
-        help="Table name,exam_id,view: which image a recording's image or file name stands for; a column reader says "
+        help="Table of name, exam_id, view: which image a recording's image or file name stands for; a column reader says "
         "who looked."
     ),
 ]

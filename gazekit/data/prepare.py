@@ -109,14 +109,7 @@ def prepare(
     root, out = Path(root), Path(out)
     exams, findings = list_exams(source, root)
     classes = classes_of(source, exams, positive)
-    if note is not None:
-        note(describe(classes))
     refused, told = check_inside(exams, root, allow_outside)
-    labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
-    if warn is not None:
-        for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
-            if line:
-                warn(line)
     chosen = choose_views(exams, root, views)
     settings = PreparationSettings(
         *(chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()),
@@ -125,6 +118,13 @@ def prepare(
     )
     files = fingerprint(exams, recordings, root)
     _claim(out, overwrite=overwrite)
+    if note is not None:
+        note(describe(classes))
+    labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
+    if warn is not None:
+        for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
+            if line:
+                warn(line)
     if bit_depth is None and window == FIRST:
         usable = [exam for exam in exams if not any(outside(exam, root, allow_outside))]
         images = (exam.images[view] for exam in usable for view in chosen if view in exam.images)
