@@ -38,8 +38,8 @@ GazeSettings = Annotated[
 NamesTable = Annotated[
     Path | None,
     typer.Option(
-        help="Table of name, exam_id, view: which image a recording's image or file name stands for; a column reader says "
-        "who looked."
+        help="Table of name, exam_id, view: which image a recording's image or file name stands for; a column reader "
+        "says who looked."
     ),
 ]
 DatasetSettings = Annotated[
