@@ -1,11 +1,14 @@
 """Run an exported model without gazekit: python run_onnx.py model.onnx VIEW1.png VIEW2.png, images as prepared."""
 
 import json
+import os
 import sys
 
 import numpy as np
-import onnxruntime
 from PIL import Image
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it tells its maker about this machine; read at the import
+import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])

@@ -1,8 +1,10 @@
 """From a preset to the modules that it names."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gazekit.errors import ConfigurationError
@@ -12,6 +14,43 @@ from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective
 from gazekit.preset import Preset
 from gazekit.registry import Registry
+
+
+def check_size(preset: Preset, registry: Registry, *, classes: int, most: int | None = None) -> None:
+    """Raise ConfigurationError if the model of a preset needs more memory than there is, before any of it is taken.
+
+    Args:
+        preset, registry, classes: as in ``build_model``.
+        most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
+    """
+    try:
+        with torch.device("meta"):
+            modules = build_model(preset, registry, classes=classes)
+    except (
+        RuntimeError
+    ) as error:  # NotImplementedError too: a component looks at its numbers while it is made
+        if "overflow" not in str(error):
+            return
+        raise ConfigurationError(
+            f"preset '{preset.name}': no machine has the memory for its model; look at the sizes in its tables "
+            "backbone and fusion"
+        ) from None
+    needed, free = sum(tensor.nbytes for tensor in modules.state_dict().values()), _memory()
+    limit = min(most or free, free)
+    if needed > limit:
+        raise ConfigurationError(
+            f"preset '{preset.name}': its model has weights of {needed / 1e9:.3g} GB, more than the {limit / 1e9:.3g} "
+            f"GB {'of those stored with it' if most and most < free else 'of memory here'}; look at the sizes in its "
+            "tables backbone and fusion"
+        )
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; where it does not say, more than any."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**62
 
 
 def build_model(

@@ -4,9 +4,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gazekit.component import OWN, Provenance, one_line
 from gazekit.errors import GazekitError, PluginError
@@ -22,9 +22,26 @@ def foreign_code(origin: Provenance) -> Iterator[None]:
 
     gazekit's own have no limit: they hang nowhere, and on a busy machine the packages that they import take long.
     """
-    limit = nullcontext() if origin.distribution == OWN else time_limit(_limit())
-    with limit, redirect_stdout(sys.stderr):
+    if origin.distribution == OWN:
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    with time_limit(_limit()), redirect_stdout(sys.stderr), _no_exit():
         yield
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let ``os._exit`` raise: it would end the process as if its work were done, and say nothing."""
+
+    def refuse(status: int) -> NoReturn:
+        raise RuntimeError(f"calls os._exit({status!r}), which would end gazekit")
+
+    before, os._exit = os._exit, refuse
+    try:
+        yield
+    finally:
+        os._exit = before
 
 
 def _limit() -> float:

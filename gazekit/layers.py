@@ -11,7 +11,9 @@ import tomlkit
 import tomlkit.exceptions
 from tomlkit.container import Container
 
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.own_files import Kind, read_text
+from gazekit.plain_text import visible
 
 Key = tuple[str, ...]
 COMPONENT_KEYS: dict[Key, str] = {
@@ -25,6 +27,8 @@ COMPONENT_KEYS: dict[Key, str] = {
 }
 """Where a preset names a component, and of which kind."""
 
+PRESET = Kind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
+"""A file of settings; the largest of ours has 3 kB, resolved 6."""
 _OWN = {"reported"}
 """Tables that are true of one preset and not of what is built on top of it."""
 
@@ -43,15 +47,34 @@ Layer = dict[Key, Value]
 
 def read_layer(file: Traversable) -> Layer:
     """Read a TOML file as a layer. Raises ConfigurationError with file and line."""
+    return _flatten(_document(file), file.name)
+
+
+def read_tables(file: Traversable) -> dict[str, Any]:
+    """The plain values of a TOML file. Raises ConfigurationError with file and line."""
+    return _document(file).unwrap()
+
+
+def _document(file: Traversable) -> tomlkit.TOMLDocument:
     try:
-        document = tomlkit.parse(file.read_text(encoding="utf-8"))
+        text = read_text(file, PRESET) if isinstance(file, Path) else file.read_text(encoding="utf-8")
+        return tomlkit.parse(text)
     except FileNotFoundError:
-        name = str(file).removesuffix(".toml")
-        hint = "" if "/" in name else f"; for a preset by name: {name}"
-        raise ConfigurationError(f"{file}: no such file; expected a TOML preset{hint}") from None
-    except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
-        raise ConfigurationError(f"{file}: not readable as TOML: {error}") from None
-    return _flatten(document, file.name)
+        raise ConfigurationError(f"{file}: no such file; expected a TOML preset{_by_name(file)}") from None
+    except DataError as error:
+        hint = "" if Path(str(file)).exists() else _by_name(file)
+        raise ConfigurationError(f"{error}{hint}") from None
+    except (tomlkit.exceptions.TOMLKitError, ValueError) as error:
+        raise ConfigurationError(f"{file}: not readable as TOML: {visible(str(error))}") from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{file}: tables or lists are nested too deep; expected a TOML preset"
+        ) from None
+
+
+def _by_name(file: Traversable) -> str:
+    name = str(file).removesuffix(".toml")
+    return "" if "/" in name else f"; for a preset by name: {name}"
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
@@ -148,7 +171,7 @@ def _locate(name: str, find: Callable[[str], Traversable]) -> Traversable:
 def _parse(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gazekit.atomic import disk_errors
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 
-NAME = ".lock"
+LOCK = ".lock"
+"""Name of the file that is locked; empty."""
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """Answers of a file system that cannot lock: NFS without its lock service, some FUSE and cluster file systems."""
 
@@ -31,9 +32,12 @@ def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
 
     Raises:
         ConfigurationError: another process holds the lock, or it is needed and cannot be had.
+        DataError: there is a link, a pipe or a folder of that name.
         StorageError: the disk is full or read-only.
     """
-    path = folder / NAME
+    path = folder / LOCK
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DataError(f"{path}: is no regular file; expected the empty file that gazekit makes; remove it")
     lock = FileLock(path, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         with disk_errors(path):

@@ -14,7 +14,9 @@ Count = Annotated[int, Field(ge=1)]
 class Table(pydantic.BaseModel):
     """A table of a preset; unknown keys are errors."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class ComponentChoice(pydantic.BaseModel):

@@ -116,6 +116,7 @@ def _schema(factory: type, *, validate_default: bool = False) -> type[pydantic.B
             arbitrary_types_allowed=True,
             protected_namespaces=(),
             validate_default=validate_default,
+            allow_inf_nan=False,
         ),
         **fields,
     )

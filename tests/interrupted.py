@@ -74,9 +74,9 @@ def watch_disk(patch: pytest.MonkeyPatch, tell: Tell) -> None:
     original_open = io.open
 
     def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if mode in ("wb", "ab"):
+        if mode in ("xb", "ab"):
             tell("before open")
-            return io.BufferedWriter(Raw(os.fspath(file), mode))
+            return io.BufferedWriter(Raw(file if isinstance(file, int) else os.fspath(file), mode))
         return original_open(file, mode, *arguments, **options)
 
     for name in ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir"):

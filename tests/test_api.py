@@ -77,7 +77,7 @@ def test_evaluation_is_that_of_the_command_line(trained: gazekit.Trained, datase
     mine = gazekit.evaluate(trained, dataset.root)
     assert mine == gazekit.evaluate(trained)
     command_line("evaluate", trained.run.path, "--device", "cpu")
-    written = trained.run.read_json("evaluation.json")
+    written = trained.run.read_evaluation()
     assert written == {"schema": "gazekit.evaluation/1", **mine}
 
 

@@ -77,6 +77,11 @@ REFUSED = {
     "ImportError": ("from torch import nothing_of_this_name", "ImportError: cannot import name"),
     "SyntaxError": ("def broken(:", "SyntaxError"),
     "SystemExit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "an end without a word": (
+        "import os\nos._exit(0)",
+        "RuntimeError: calls os._exit(0), which would end gazekit",
+    ),
+    "the same by its name": ("from os import _exit\n_exit(0)", "RuntimeError: calls os._exit(0)"),
     "exception of its own": ("class Odd(BaseException): pass\nraise Odd('no')", "Odd: no"),
     "needs a missing package": (
         "import a_package_that_is_missing",

@@ -160,6 +160,23 @@ def test_long_recordings_without_gaps_take_time_in_proportion():
     assert process_time() - before < 2
 
 
+def test_merging_many_short_fixations_takes_time_in_proportion():
+    """I-VT on jitter: each of 50,000 runs is merged with all before it, whose mean must not be taken anew each time."""
+    x = np.repeat(np.tile([0.0, 10.0], 25_000), 2)
+    before = process_time()
+    runs = velocity_runs(
+        *(x, np.zeros_like(x), np.arange(len(x)) * 10.0),
+        threshold=100,
+        window_ms=0,
+        merge_distance=20,
+        minimum_ms=100,
+        maximum_gap_ms=75,
+        period_ms=10,
+    )
+    assert runs.tolist() == [[0, len(x)]]
+    assert process_time() - before < 3
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_known_fixations_are_found_exactly(method):
     """12, 4, 30 and 6 samples at 60 Hz: 200, 67 (too short), 500 and 100 ms (just long enough)."""

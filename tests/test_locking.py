@@ -30,7 +30,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_without_locks_a_run_and_a_study_go_on_and_file_and_cause_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cause: str
 ) -> None:
-    run = RunDirectory.create(tmp_path / "run", overwrite=False)
+    with RunDirectory.created(tmp_path / "run") as run:
+        pass
     failing(monkeypatch, number)
     for folder, holder in ((run.path, run), (tmp_path / "study", StudyFolder(tmp_path / "study"))):
         done = False
@@ -47,13 +48,14 @@ def test_without_locks_a_run_and_a_study_go_on_and_file_and_cause_are_named(
 def test_without_locks_no_run_is_overwritten_for_another_may_be_training_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RunDirectory.create(tmp_path / "run", overwrite=False)
+    with RunDirectory.created(tmp_path / "run") as run:
+        pass
     run.metrics.write_text("{}\n")
     failing(monkeypatch, errno.ENOLCK)
     with pytest.raises(
         ConfigurationError, match=r"run/\.lock: this file system has no locks .*remove its folder"
     ):
-        RunDirectory.create(run.path, overwrite=True)
+        RunDirectory.created(run.path, overwrite=True).__enter__()
     assert run.metrics.read_text() == "{}\n", "nothing was removed"
 
 

@@ -39,5 +39,16 @@ def test_paths_and_names_become_words(text: str, expected: str) -> None:
     assert without_names(text, files_of(EXAM), ROOT) == expected
 
 
+def test_a_file_that_is_called_as_messages_speak_takes_no_word_out_of_them() -> None:
+    files = {
+        Path("/data/bytes.dcm"): "the image of view cc",
+        Path("/data/Smith.dcm"): "the image of view mlo",
+    }
+    text = "bytes.dcm: holds 1000000000 bytes, and bytes.png and Smith hold more"
+    assert without_names(text, files) == (
+        "the image of view cc: holds 1000000000 bytes, and the image of view cc and the image of view mlo hold more"
+    )
+
+
 def test_a_text_without_files_is_left_alone() -> None:
     assert without_names("missing view cc", {}) == "missing view cc"

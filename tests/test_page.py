@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from gazekit.errors import DataError
-from gazekit.evaluation.gaze_agreement import gaze_agreement
+from gazekit.evaluation.gaze_agreement import fixation_counts, gaze_agreement
 from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.evaluation.prediction import Predictions
@@ -338,7 +338,9 @@ def test_every_measure_of_the_evaluation_is_explained():
         np.hstack([chances, 1 - chances]), np.arange(8) % 2, list("abcdefgh"), resamples=2
     )
     points, mask = 6 * rng.random((5, 2)), np.eye(6, dtype=bool)
-    agreement = gaze_agreement(rng.random((3, 3)), rng.random((6, 6)), points, points)
+    agreement = gaze_agreement(
+        rng.random((3, 3)), rng.random((6, 6)), points, fixation_counts(points, (6, 6))
+    )
     assert {*measured, *agreement, *localisation(mask, mask)} == set(MEASURES)
 
 

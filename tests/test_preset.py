@@ -154,7 +154,7 @@ def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, m
 
 
 def test_missing_file_and_bad_override(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"nothing\.toml: no such file"):
+    with pytest.raises(ConfigurationError, match=r"nothing\.toml: there is no such file"):
         registry.preset(str(tmp_path / "nothing.toml"))
     with pytest.raises(ConfigurationError, match=r"--set epochs: expected key\.path=value"):
         registry.preset("mammonet", overrides=["epochs"])

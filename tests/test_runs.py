@@ -38,7 +38,7 @@ def test_a_damaged_run_does_not_hide_the_others(folder: Path) -> None:
     assert "not readable" in finished.stdout and "epoch 1 of 9" in finished.stdout
     assert "first" in finished.stderr
     assert (
-        "not readable"
+        "run.json: is not JSON"
         in gazekit("runs", "compare", folder / "first", folder / "study" / "second", code=3).stderr
     )
 
@@ -70,7 +70,7 @@ def test_event_files_hold_the_metrics_and_a_resumed_run_no_line_twice(
     with (run / "metrics.jsonl").open(
         "a"
     ) as file:  # of an epoch after the last checkpoint, when it was killed
-        file.write(json.dumps({"epoch": 3, "step": 99, "loss": 1.0, "val_auc": 1.0}) + "\n")
+        file.write(json.dumps({"epoch": 3, "step": 99, "best_epoch": 3, "loss": 1.0, "val_auc": 1.0}) + "\n")
     gazekit("train", "--out", run, "--resume", "--tensorboard")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     events = accumulator.EventAccumulator(str(run / "tensorboard"))

@@ -164,7 +164,7 @@ def test_it_learns_what_is_there(tmp_path: Path, registry: Registry, dataset: Pr
     losses = [line["classification"] for line in run.read_metrics()]
     assert losses[-1] < losses[0] / 2
     assert state.best_auc == 1.0
-    model, _ = load_model(run, registry, CPU)
+    model, _ = load_model(run, registry, CPU, report=pytest.fail)
     assert not model.training
 
 
@@ -247,7 +247,7 @@ def test_a_run_in_use_is_refused(tmp_path: Path, registry: Registry, dataset: Pr
         with pytest.raises(ConfigurationError, match="another process is training this run"):
             continue_run(run, registry, dataset)
         with pytest.raises(ConfigurationError, match="another process is training this run"):
-            RunDirectory.create(run.path, overwrite=True)
+            RunDirectory.created(run.path, overwrite=True).__enter__()
     assert run.facts().seed == 1
 
 
@@ -255,9 +255,10 @@ def test_only_a_run_is_ever_overwritten(tmp_path: Path, registry: Registry, data
     run = start(tmp_path / "run", registry, dataset)
     (run.path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"holds notes\.txt, which no run has"):
-        RunDirectory.create(run.path, overwrite=True)
+        RunDirectory.created(run.path, overwrite=True).__enter__()
     (run.path / "notes.txt").unlink()
-    RunDirectory.create(run.path, overwrite=True)
+    with RunDirectory.created(run.path, overwrite=True):
+        assert [file.name for file in run.path.iterdir()] == [".lock"]
     assert not (run.path / "run.json").exists()
 
 

@@ -1,12 +1,16 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
+import errno
 import functools
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from gazekit.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,10 +32,57 @@ def stderr() -> "Console":
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False)
+    class Harmless(Console):
+        """Whatever steers a terminal, in an id, a file name or an error of others, is shown and not obeyed."""
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            shown = (visible(each, keep="\n\t") if isinstance(each, str) else each for each in objects)
+            super().print(*shown, **options)
+
+    console = Harmless(stderr=stderr, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160
     return console
+
+
+@contextmanager
+def lasting_stderr() -> Iterator[None]:
+    """Let a terminal that closes, or a pipe that breaks, silence us and not end the work."""
+    before = sys.stderr
+    sys.stderr = cast(TextIO, _Lasting(before))
+    try:
+        yield
+    finally:
+        sys.stderr = before
+
+
+class _Lasting:
+    """A stream whose writes cannot fail; once one did, what follows goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._lasting():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lasting():
+            self._stream.flush()
+
+    @contextmanager
+    def _lasting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EPIPE, errno.ENXIO):
+                raise
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def silence() -> None:
@@ -60,7 +111,7 @@ def _say(message: str, indent: int = 0) -> None:
     from rich.padding import Padding
 
     if stderr().is_terminal and indent:
-        stderr().print(Padding(message, (0, 0, 0, indent), expand=False))
+        stderr().print(Padding(visible(message, keep="\n\t"), (0, 0, 0, indent), expand=False))
     else:
         stderr().print(" " * indent + message, soft_wrap=not stderr().is_terminal)
 
@@ -103,7 +154,7 @@ def print_table(
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column != (fold or columns[-1]))
     for row in rows:
-        table.add_row(*(_escape(str(cell)) for cell in row))
+        table.add_row(*(_escape(visible(str(cell), keep="\n")) for cell in row))
     stdout().print(table)
 
 

@@ -24,7 +24,7 @@ from gazekit.cli.validate import BitDepth, Crop, MaskOutside, Window, validate
 if TYPE_CHECKING:
     from gazekit.data.preparation_summary import Summary
 
-app = typer.Typer(help="Make, validate, prepare and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, validate, prepare, verify and split data sets.", no_args_is_help=True)
 app.command()(validate)
 app.command()(split)
 
@@ -114,6 +114,44 @@ def prepare(
             warn=console.warn,
         )
     _print(summary, recordings=None if recordings is None else len(recordings))
+
+
+@app.command()
+def verify(
+    data: Annotated[Path, typer.Argument(help="Prepared data set.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
+    ] = False,
+) -> None:
+    """Check every file of a prepared data set against the checksums in its manifest, and its content against the
+    fingerprint.
+
+    Training and evaluation check the fingerprint, too, before they begin. The exit code is 3 if anything is wrong.
+    Checksums find what was damaged on the way, not what somebody has changed on purpose.
+    """
+    from gazekit.data.verification import faults_of
+    from gazekit.errors import DataError
+
+    found = faults_of(data)
+    if as_json:
+        value = {
+            "data": str(data),
+            "whole": not found.faults,
+            "faults": found.faults,
+            "unchecked": found.unchecked,
+        }
+        console.print_json("gazekit.data_verification/1", value)
+    for fault in found.faults:
+        console.warn(fault)
+    if found.unchecked:
+        console.note(
+            f"{data}: prepared by an earlier gazekit, which wrote no checksums: {', '.join(found.unchecked)} cannot be "
+            "checked; labels, patients and pixels are, against the fingerprint"
+        )
+    if found.faults:
+        raise DataError(f"{data}: is damaged; copy it again, or prepare it again with --overwrite")
+    if not as_json:
+        console.stdout().print(f"{data}: whole", markup=False, soft_wrap=True)
 
 
 def _size(text: str) -> tuple[int, int]:

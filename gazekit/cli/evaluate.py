@@ -37,7 +37,7 @@ def evaluate(
     from gazekit.training.evaluation import SCHEMA, evaluate_run
     from gazekit.training.trained import open_data, open_trained
 
-    trained = open_trained(run, console.registry(), choose_device(device), which=weights)
+    trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
     result = evaluate_run(trained, open_data(trained, data), split, resamples=resamples)
     if as_json:
         console.print_json(SCHEMA, result)

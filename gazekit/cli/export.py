@@ -31,7 +31,7 @@ def export(
     from gazekit.export import export_onnx, export_torch
     from gazekit.training.trained import open_trained
 
-    trained = open_trained(run, console.registry(), torch.device("cpu"))
+    trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)
     path = out or run / f"model{_SUFFIX[form]}"
     if path.exists() and not overwrite:
         raise ConfigurationError(

@@ -76,8 +76,14 @@ def _show_warning(message: Warning | str, *_where: object, **_how: object) -> No
 def main() -> None:
     """Run the command line; a fault of the input ends in one line and its exit code."""
     warnings.showwarning = _show_warning
+    with console.lasting_stderr():
+        _run()
+
+
+def _run() -> None:
     # short spins: threads that spin for long make a step several times slower when another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # whoever imports onnxruntime, a plugin too
     if "--no-plugins" in sys.argv:
         sys.argv.remove("--no-plugins")
         os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"

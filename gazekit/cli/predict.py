@@ -182,7 +182,7 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
     from gazekit.errors import ConfigurationError
     from gazekit.training.trained import check_alike, open_trained
 
-    trained = [open_trained(path, console.registry(), device) for path in runs]
+    trained = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
     check_alike(trained)
     if explained and not any(each.attention_map for each in trained):
         raise ConfigurationError(

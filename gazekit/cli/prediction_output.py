@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from gazekit.cli import console
 from gazekit.errors import GazekitError
+from gazekit.plain_text import to_cell, visible
 
 Format = Literal["table", "json", "jsonl", "csv"]
 SCHEMA = "gazekit.predictions/4"
@@ -132,7 +133,7 @@ class _Csv:
         row.append("; ".join(record.get("findings", ())))
         if self.header.root:
             row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
-        self.rows.writerow(row)
+        self.rows.writerow([to_cell(visible(cell)) if isinstance(cell, str) else cell for cell in row])
         sys.stdout.flush()
 
     def close(self, error: str | None) -> None:

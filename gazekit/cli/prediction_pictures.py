@@ -1,5 +1,6 @@
 """The files of a prediction: PNG overlays of the attention, DICOM objects."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -81,21 +82,24 @@ def _draw_overlays(
         return []
     from PIL import Image
 
-    from gazekit.atomic import disk_errors
+    from gazekit.atomic import disk_errors, write_atomically
     from gazekit.errors import DataError
+    from gazekit.file_names import file_name
 
     problems = []
     with disk_errors(wanted.overlays):
         wanted.overlays.mkdir(parents=True, exist_ok=True)
-        for view in prediction.attention:
-            try:
-                shown = _shown(prediction, exam, view, trained[0], wanted.longest)
-            except DataError as error:
-                path = exam.images[view] if exam else ""
-                problems.append(f"no overlay of view {view}: {str(error).removeprefix(f'{path}: ')}")
-                continue
-            picture = Image.fromarray(_picture(prediction, view, shown, wanted.style, trained[0]))
-            picture.save(wanted.overlays / f"{prediction.key}_{view}.png")
+    for view in prediction.attention:
+        try:
+            shown = _shown(prediction, exam, view, trained[0], wanted.longest)
+        except DataError as error:
+            path = exam.images[view] if exam else ""
+            problems.append(f"no overlay of view {view}: {str(error).removeprefix(f'{path}: ')}")
+            continue
+        drawn = io.BytesIO()
+        picture = Image.fromarray(_picture(prediction, view, shown, wanted.style, trained[0]))
+        picture.save(drawn, format="PNG")
+        write_atomically(wanted.overlays / f"{file_name(f'{prediction.key}_{view}')}.png", drawn.getvalue())
     return problems
 
 

@@ -96,7 +96,7 @@ def _report_run(
     from gazekit.training.trained import open_data, open_trained
 
     registry, chosen = console.registry(), choose_device(device)
-    trained = open_trained(run, registry, chosen)
+    trained = open_trained(run, registry, chosen, report=console.warn)
     dataset = open_data(trained, None)
     originals = None
     if raw is not None:
@@ -106,7 +106,7 @@ def _report_run(
     own = trained.predict(dataset, part)
     systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
-        other = open_trained(without, registry, chosen)
+        other = open_trained(without, registry, chosen, report=console.warn)
         theirs = other.predict(dataset, part)
         _check_same(trained, other, own, theirs)
         title = f"of {other.run.path.name}" if other.preset.gaze else WITHOUT

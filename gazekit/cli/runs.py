@@ -10,7 +10,7 @@ from gazekit.cli import console
 if TYPE_CHECKING:
     from gazekit.training.run_table import RunSummary
 
-app = typer.Typer(help="List and compare run directories.", no_args_is_help=True)
+app = typer.Typer(help="List, compare and verify run directories.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
 _NONE = "–"
 
@@ -88,6 +88,38 @@ def compare(
     for run in found:
         if run.facts and run.facts.leak:
             console.warn(f"{run.path}: the split leaks, its numbers flatter the model: {run.facts.leak}")
+
+
+@app.command()
+def verify(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, one or more.")],
+    as_json: Json = False,
+) -> None:
+    """Check that runs are whole: every file can be read, checkpoints match their checksums, predictions the split.
+
+    Nothing of a run is carried out or changed. The exit code is 3 if anything is wrong. Checksums find what was damaged
+    on the way, not what somebody has changed on purpose.
+    """
+    from gazekit.errors import DataError
+    from gazekit.training.run_directory import RunDirectory
+    from gazekit.training.run_verification import faults_of
+
+    found = {path: faults_of(RunDirectory(path)) for path in runs}
+    if as_json:
+        values = [{"run": str(path), "whole": not faults, "faults": faults} for path, faults in found.items()]
+        console.print_json("gazekit.runs_verification/1", {"runs": values})
+    else:
+        rows = [(path, f"{len(faults)} faults" if faults else "whole") for path, faults in found.items()]
+        console.print_table(("run", "state"), rows)
+        for faults in found.values():
+            for fault in faults:
+                console.warn(fault)
+    damaged = [path for path, faults in found.items() if faults]
+    if damaged:
+        raise DataError(
+            f"{len(damaged)} of {len(runs)} runs are not whole, the first is {damaged[0]}; ask for it again, or train "
+            "it again"
+        )
 
 
 def _record(run: "RunSummary") -> dict[str, Any]:

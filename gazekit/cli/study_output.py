@@ -19,7 +19,8 @@ def write(
     study: "Study", result: "StudyResult", pooled: "Mapping[str, Pooled]", device: "torch.device"
 ) -> None:
     """Write results.json, .md, .tex, .csv and the figures. Raises: StorageError."""
-    from gazekit.atomic import disk_errors, write_atomically
+    from gazekit.atomic import write_atomically
+    from gazekit.report.page import rendered
     from gazekit.report.study_figures import study_figures
     from gazekit.report.study_formats import write_tables
 
@@ -27,9 +28,8 @@ def write(
     write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
     write_tables(folder, result)
     figures = study_figures(result, pooled) | _attention(study, device)
-    with disk_errors(folder):
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png")
+    for name, figure in figures.items():
+        write_atomically(folder / f"{name}.png", rendered(figure, "png"))
 
 
 def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":

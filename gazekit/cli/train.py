@@ -206,7 +206,8 @@ def _run(
                 if not isinstance(
                     error, GazekitError
                 ):  # a fault of code, perhaps a plugin's: to be looked into
-                    run.log("".join(traceback.format_exception(error)))
+                    for line in "".join(traceback.format_exception(error)).splitlines():
+                        run.log(line)
                 run.log(f"stopped: {error}")
             signals.explain(error, f"gazekit train --out {run.path} --resume")
             if isinstance(error, Preempted) and rank() > 0:

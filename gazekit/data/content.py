@@ -12,6 +12,7 @@ from typing import BinaryIO
 from pydicom.valuerep import VR
 
 from gazekit.data.image_limits import MOST_BYTES, check_bytes
+from gazekit.data.regular_file import require_regular_file
 from gazekit.errors import DataError
 
 PREFIX = b"DICM"
@@ -84,6 +85,7 @@ def _head(path: Path) -> bytes:
 
 def _file(path: Path) -> BinaryIO:
     try:
+        require_regular_file(path)
         return path.open("rb")
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such image file; check the table of exams") from None

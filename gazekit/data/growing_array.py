@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from gazekit.atomic import disk_errors
+from gazekit.atomic import disk_errors, opened_to_change
 
 
 class GrowingArray:
@@ -28,10 +28,19 @@ class GrowingArray:
         self.path, self.shape, self.dtype = path, shape, dtype
         self.row_bytes = int(np.prod(shape)) * dtype.itemsize
         with disk_errors(path):
-            path.touch()
-            self._file = path.open("r+b", buffering=0)
+            self._file = opened_to_change(path)
         written = path.stat().st_size - len(self._header(0))
         self.rows = max(written // self.row_bytes, 0)
+
+    def row(self, number: int) -> NDArray[Any]:
+        """Read a row that was written."""
+        with disk_errors(self.path):
+            self._file.seek(len(self._header(0)) + number * self.row_bytes)
+            content = bytearray(self.row_bytes)
+            view = memoryview(content)
+            while view and (count := self._file.readinto(view)):
+                view = view[count:]
+        return np.frombuffer(content, dtype=self.dtype).reshape(self.shape)
 
     def keep(self, rows: int) -> None:
         """Drop all rows after the first ``rows``, whole or torn."""

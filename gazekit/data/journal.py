@@ -11,16 +11,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
 
 from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.growing_array import GrowingArray
 from gazekit.data.manifest import MANIFEST, read_manifest
 from gazekit.data.preparation_settings import PreparationSettings, completed
+from gazekit.data.stored_array import ARRAYS
+from gazekit.data.verification import row_digests
 from gazekit.errors import DataError
+from gazekit.own_files import MIB, Kind, lines_of, parse_json, validated
 
 NAME = "journal.jsonl"
-ARRAYS = ("images", "gaze", "masks")
+_KIND = Kind(
+    "the journal of a preparation",
+    4096 * MIB,
+    "begin the preparation again with --overwrite",
+    line=64 * MIB,
+)
+
+
+class _Reject(pydantic.BaseModel):
+    exam_id: str
+    reject: str
+
+
+class _Prepared(pydantic.BaseModel):
+    exam_id: str
+    patient_id: str
+    label: str
+    split: str | None
+    dataset: str
+    views: list[dict[str, str | int | float]]
+    fixations: list[list[str | int | float | None]]
+    image_digests: list[str]
+    findings: list[tuple[str, str, str]] = []
+    digest: str
+
+
+_ENTRY: pydantic.TypeAdapter[_Prepared | _Reject] = pydantic.TypeAdapter(_Prepared | _Reject)
 
 
 class Journal:
@@ -50,12 +80,23 @@ class Journal:
         dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
         self.arrays = {name: GrowingArray(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
         whole = min(array.rows for array in self.arrays.values())
-        self.entries = _first(lines[1:], whole)
+        self.entries = self._intact(_first(lines[1:], whole))
         for array in self.arrays.values():
             array.keep(sum("reject" not in entry for entry in self.entries))
         write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
         with disk_errors(self.path):
             self._file = self.path.open("a", encoding="utf-8")
+
+    def _intact(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The leading entries whose rows of the arrays are those that were written for them."""
+        row = 0
+        for number, entry in enumerate(entries):
+            if "reject" not in entry:
+                rows = (array.row(row)[None] for array in self.arrays.values())
+                if list(row_digests(*rows)) != [entry["digest"]]:
+                    return entries[:number]
+                row += 1
+        return entries
 
     def append(self, result: PreparedExam | Reject) -> None:
         """Add the next exam. Raises: StorageError when the disk is full."""
@@ -82,7 +123,7 @@ class Journal:
 def read_header(root: Path) -> dict[str, Any]:
     """The settings and the source of the preparation in a folder, finished or not; empty where there is none."""
     if (root / MANIFEST).exists():
-        return dict(read_manifest(root)["preparation"])
+        return dict(read_manifest(root).preparation)
     return _read_lines(root / NAME)[0] if (root / NAME).exists() else {}
 
 
@@ -113,13 +154,18 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The entries of a journal up to a torn one."""
+    """The header and the entries of a journal up to a torn one. Raises DataError: it is no journal."""
     entries: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in lines_of(path, _KIND):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            value = parse_json(line, path, _KIND)
+            if entries:
+                validated(value, path, _KIND, _ENTRY)
+            else:
+                validated(value, path, _KIND, dict[str, Any])
+        except DataError:
             break
+        entries.append(value)
     return entries or [{}]
 
 

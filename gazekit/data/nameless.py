@@ -10,6 +10,17 @@ from gazekit.data.lesions import MaskFile
 
 _SHORTEST = 4
 """A name without its suffix that is shorter could be any number."""
+_OUR_WORDS = frozenset(
+    """
+    image images mask masks view views exam exams file files data gaze bytes bits pixels rows columns cells
+    values pages header table recording recordings lesion lesions breast breasts left right series study
+    patient patients label labels split part train test window range first format array tags class classes
+    report reader readers fixation fixations sample samples time times name names path folder size height
+    width number none missing damaged expected truncated found holds larger copy more most than that this
+    with from
+    """.split()  # noqa: SIM905
+)
+"""Words that messages are made of: a file that is called so, ``bytes.dcm``, is named after nobody."""
 
 
 def without_names(text: str, files: Mapping[Path, str], root: Path | None = None) -> str:
@@ -28,7 +39,8 @@ def without_names(text: str, files: Mapping[Path, str], root: Path | None = None
         for name in (str(path), str(path).removeprefix(path.anchor), *below, path.name):
             whole.setdefault(re.escape(name), instead)
         if len(path.stem) >= _SHORTEST:
-            stems.setdefault(re.escape(path.stem) + r"(?:\.\w+)?", instead)
+            suffix = r"\.\w+" if path.stem.lower() in _OUR_WORDS else r"(?:\.\w+)?"
+            stems.setdefault(re.escape(path.stem) + suffix, instead)
     # the longest first, and a file's own name before that of another that differs in the suffix
     ordered = [(name, each[name]) for each in (whole, stems) for name in sorted(each, key=len, reverse=True)]
     if not ordered:

@@ -19,6 +19,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.join import Joined, join
 from gazekit.gaze.names import last_part, without_suffix
 from gazekit.gaze.recording import Recording
+from gazekit.plain_text import has_controls, visible
 from gazekit.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
         raise DataError(f"{root}: the data set has no exams{first}")
     seen: set[str] = set()
     for exam in exams:
+        _check_names(exam, root)
         if exam.exam_id in seen:
             raise DataError(f"{root}: exam {exam.exam_id} comes twice; expected every exam_id once")
         seen.add(exam.exam_id)
@@ -58,6 +60,18 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
         )
     exams, respelled = spell_alike(exams, source.classes)
     return exams, [*findings, *respelled]
+
+
+def _check_names(exam: Exam, root: Path) -> None:
+    """Raise DataError if a name that is written into tables cannot be read back from them, or steers a terminal."""
+    names = [("exam_id", exam.exam_id), ("patient_id", exam.patient_id), ("label", exam.label)]
+    names += [("dataset", exam.dataset), *(("view", view) for view in exam.images)]
+    for what, name in names:
+        if has_controls(name) or (what == "exam_id" and not name.strip()):
+            raise DataError(
+                f"{root}: exam '{visible(exam.exam_id)}': its {what} is '{visible(name)}'; expected printable "
+                "characters, no line breaks; correct it in the table of exams"
+            )
 
 
 def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None = None) -> tuple[str, ...]:

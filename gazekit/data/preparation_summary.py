@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.data.exam import Exam, Finding
-from gazekit.data.index import REJECT_COLUMNS, REJECTS, read_findings, read_table
+from gazekit.data.index import REJECT_COLUMNS, REJECTS, TABLE, read_findings, read_table
 from gazekit.data.manifest import read_manifest
 from gazekit.data.preparation_work import Work
 from gazekit.errors import DataError
@@ -43,18 +43,18 @@ class Summary:
 def summarise(out: Path, work: Work | None = None) -> Summary:
     """The summary of a finished preparation."""
     manifest = read_manifest(out)
-    counts = manifest["counts"]
-    rejects = read_table(out / REJECTS, REJECT_COLUMNS)
+    counts = manifest.counts
+    rejects = read_table(out / REJECTS, REJECT_COLUMNS, TABLE, most=counts.rejected)
     return Summary(
         root=out,
-        exams=counts["exams"],
-        classes=counts["classes"],
+        exams=counts.exams,
+        classes=counts.classes,
         rejects=tuple((row["exam_id"], row["reason"]) for row in rejects),
         findings=tuple(read_findings(out)),
-        with_gaze=counts["with_gaze"],
-        with_mask=counts["with_mask"],
-        duplicates=tuple(map(tuple, manifest["duplicates"])),
-        unmatched_recordings=counts["unmatched_recordings"],
+        with_gaze=counts.with_gaze,
+        with_mask=counts.with_mask,
+        duplicates=tuple(map(tuple, manifest.duplicates)),
+        unmatched_recordings=counts.unmatched_recordings,
         work=work,
     )
 

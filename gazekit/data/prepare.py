@@ -4,22 +4,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Literal
 
-from gazekit.atomic import disk_errors, write_atomically
+from gazekit.atomic import PARTIAL, disk_errors, forget_partial, write_atomically
 from gazekit.data.bit_depth import find_depth
 from gazekit.data.exam import Exam
 from gazekit.data.exam_preparation import PreparedExam, Reject
 from gazekit.data.index import (
-    FINDINGS,
-    FIXATIONS,
-    INDEX,
-    REJECTS,
     write_findings,
     write_tables,
 )
-from gazekit.data.journal import ARRAYS, NAME, Journal, check_same, read_header
+from gazekit.data.journal import NAME, Journal, check_same, read_header
 from gazekit.data.labels import describe, doubts
 from gazekit.data.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.data.nameless import files_of, without_names
@@ -37,18 +33,21 @@ from gazekit.data.preparation_source import (
 from gazekit.data.preparation_summary import Summary, check_result, findings_of, summarise
 from gazekit.data.preparation_work import Work, check_disk, estimate
 from gazekit.data.preparation_workers import prepare_all
+from gazekit.data.stored_array import stored_array
+from gazekit.data.verification import FILES, check_file, facts_of, row_digests
 from gazekit.data.window import FIRST
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.join import Joined
 from gazekit.gaze.recording import Recording
+from gazekit.locking import LOCK, locked
 
 if TYPE_CHECKING:
     from gazekit.interfaces import DataSource, GazeReader
 
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
-_OURS = (MANIFEST, NAME, INDEX, FINDINGS, FIXATIONS, REJECTS, *(f"{name}.npy" for name in ARRAYS))
+_OURS = (MANIFEST, NAME, *FILES)
 
 
 def prepare(
@@ -117,7 +116,7 @@ def prepare(
         mask_outside=mask_outside,
     )
     files = fingerprint(exams, recordings, root)
-    _claim(out, overwrite=overwrite)
+    _claim(out)
     if note is not None:
         note(describe(classes))
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
@@ -125,37 +124,43 @@ def prepare(
         for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
             if line:
                 warn(line)
-    if bit_depth is None and window == FIRST:
-        usable = [exam for exam in exams if not any(outside(exam, root, allow_outside))]
-        images = (exam.images[view] for exam in usable for view in chosen if view in exam.images)
-        depth = _depth(out, files, images, _jobs(jobs, len(exams)))
-        settings = replace(settings, bit_depth=depth)
-        if depth is not None and note is not None:
-            note(
-                f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
-                "--bit-depth sets another number"
-            )
-    header = settings.to_json() | {"classes": list(classes), "source": files}
-    header |= {NAMED: True} if image_names else {}
-    header |= {OUTSIDE: refused} if refused else {}
-    if _is_finished(out, header):
-        return summarise(out)
-    joined, workers = join_recordings(recordings, exams), _jobs(jobs, len(exams))
-    with closing(Journal(out, header, settings)) as journal:
-        rest = exams[len(journal.entries) :]
-        needed = estimate(rest, settings, workers)
-        check_disk(out, needed)
-        if note is not None:
-            note(str(needed))
-        start = perf_counter()
-        tasks = tasks_of(rest, root, settings, gaze_reader, joined, allow_outside)
-        with closing(prepare_all(tasks, workers)) as results:
-            named = results if image_names else _without_names(results, rest, root)
-            _record(journal, named, len(exams), on_bad_exam, progress)
-        work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
-    write_findings(out, [*findings, *findings_of(journal.entries)])
-    _finish(out, header, journal, exams, joined)
-    return summarise(out, work)
+    with locked(out, busy=f"{out}: another process is preparing this data set; wait for it or stop it"):
+        forget_partial(out, now=time())
+        if overwrite:
+            _discard(out)
+        if bit_depth is None and window == FIRST:
+            usable = [exam for exam in exams if not any(outside(exam, root, allow_outside))]
+            images = (exam.images[view] for exam in usable for view in chosen if view in exam.images)
+            depth = _depth(out, files, images, _jobs(jobs, len(exams)))
+            settings = replace(settings, bit_depth=depth)
+            if depth is not None and note is not None:
+                note(
+                    f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
+                    "--bit-depth sets another number"
+                )
+        header = settings.to_json() | {"classes": list(classes), "source": files}
+        header |= {NAMED: True} if image_names else {}
+        header |= {OUTSIDE: refused} if refused else {}
+        if _is_damaged(out, header, note):
+            _discard(out)
+        if (out / MANIFEST).exists():
+            return summarise(out)
+        joined, workers = join_recordings(recordings, exams), _jobs(jobs, len(exams))
+        with closing(Journal(out, header, settings)) as journal:
+            rest = exams[len(journal.entries) :]
+            needed = estimate(rest, settings, workers)
+            check_disk(out, needed)
+            if note is not None:
+                note(str(needed))
+            start = perf_counter()
+            tasks = tasks_of(rest, root, settings, gaze_reader, joined, allow_outside)
+            with closing(prepare_all(tasks, workers)) as results:
+                named = results if image_names else _without_names(results, rest, root)
+                _record(journal, named, len(exams), on_bad_exam, progress)
+            work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
+        write_findings(out, [*findings, *findings_of(journal.entries)])
+        _finish(out, header, journal, exams, joined)
+        return summarise(out, work)
 
 
 def _depth(out: Path, files: str, images: Iterable[Path], jobs: int) -> int | None:
@@ -166,35 +171,67 @@ def _depth(out: Path, files: str, images: Iterable[Path], jobs: int) -> int | No
     return find_depth([path for path in images if path.is_file()], jobs)
 
 
-def _is_finished(out: Path, header: dict[str, Any]) -> bool:
-    """Whether ``out`` is prepared already. Raises: DataError when it is, but otherwise."""
+def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None] | None) -> bool:
+    """Whether ``out`` is prepared, but its files are not those of its manifest any more.
+
+    Raises: DataError when it is prepared otherwise, or its manifest cannot be read.
+    """
     if not (out / MANIFEST).exists():
         return False
-    check_same(out, read_manifest(out)["preparation"], header)
-    return True
+    manifest = read_manifest(out)
+    check_same(out, manifest.preparation, header)
+    try:
+        for name in FILES:
+            check_file(out, name, manifest)
+    except DataError as error:
+        if note is not None:
+            note(f"{error}; preparing it again")
+        return True
+    return False
 
 
 def _finish(
     out: Path, header: dict[str, Any], journal: Journal, exams: Sequence[Exam], joined: Joined | None
 ) -> None:
-    """Write the tables, then the manifest, which says that all is there."""
+    """Write the tables, then, once all is known to be there, the manifest, which says so."""
     write_tables(out, journal.entries)
     check_result(journal.entries, exams, out, external=joined is not None)
+    _check_arrays(out, journal)
     unmatched = len(joined.unmatched_recordings) if joined else 0
-    write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched))
+    files = {name: facts_of(out / name) for name in FILES}
+    write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched, files))
     journal.path.unlink()
 
 
-def _claim(out: Path, *, overwrite: bool) -> None:
-    """Make the folder, or make sure that it is a preparation; empty it of one if asked to."""
+def _check_arrays(out: Path, journal: Journal) -> None:
+    """Raise DataError unless every exam's rows of the arrays are those that the journal has noted."""
+    prepared = [entry for entry in journal.entries if "reject" not in entry]
+    arrays = [
+        stored_array(array.path, (len(prepared), *array.shape), str(array.dtype))
+        for array in journal.arrays.values()
+    ]
+    for entry, digest in zip(prepared, row_digests(*arrays), strict=True):
+        if digest != entry["digest"]:
+            raise DataError(
+                f"{out}: the pixels of exam {entry['exam_id']} were changed while it was prepared; run the same "
+                "command again, which makes them anew from there"
+            )
+
+
+def _claim(out: Path) -> None:
+    """Make the folder, or make sure that it is that of a preparation. Raises: DataError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        for name in _OURS:  # the manifest first: without it the rest is no data set
-            (out / name).unlink(missing_ok=True)
-    there = [path.name for path in out.iterdir() if not path.name.endswith(".partial")]
+    there = {path.name for path in out.iterdir() if not path.name.endswith(PARTIAL)} - {LOCK}
     if there and MANIFEST not in there and NAME not in there:
         raise DataError(f"{out}: holds other files ({sorted(there)[0]} …); give a new or an empty folder")
+
+
+def _discard(out: Path) -> None:
+    """Remove a preparation; nothing else that may lie in its folder. Raises: StorageError."""
+    with disk_errors(out):
+        for name in _OURS:  # the manifest first: without it the rest is no data set
+            (out / name).unlink(missing_ok=True)
 
 
 def _jobs(jobs: int | None, exams: int) -> int:

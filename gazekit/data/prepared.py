@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.geometry import Geometry
-from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, INDEX, INDEX_COLUMNS, SPACING_COLUMNS, read_table
-from gazekit.data.manifest import read_manifest
+from gazekit.data.index import FIXATIONS, INDEX, TABLE, IndexRow, read_fixations, read_index
+from gazekit.data.manifest import Manifest, read_manifest
 from gazekit.data.not_prepared import why_not_prepared
 from gazekit.data.preparation_settings import PreparationSettings
+from gazekit.data.stored_array import ARRAYS, stored_array
+from gazekit.data.verification import check_content, check_file, check_sizes
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
+from gazekit.plain_text import visible
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,44 +74,47 @@ class PreparedDataset:
 
     @classmethod
     def open(cls, root: Path | str) -> "PreparedDataset":
-        """Open a prepared data set. Raises: DataError when it is none, incomplete or damaged."""
+        """Open a prepared data set.
+
+        The sizes of the files and the checksum of the index are compared with the manifest; ``check_content`` also
+        compares every pixel.
+
+        Raises: DataError when it is none, incomplete or damaged.
+        """
         root = Path(root)
         _check_there(root)
         manifest = read_manifest(root)
-        settings = PreparationSettings.from_json(manifest["preparation"])
-        classes = tuple(manifest["preparation"]["classes"])
-        exams = _rows_by_exam(root, settings.views, manifest["counts"]["exams"])
+        settings = manifest.settings
+        shape = (manifest.counts.exams, len(settings.views), *settings.size)
+        dtypes = {"images": settings.dtype, "gaze": settings.dtype, "masks": "uint8"}
+        arrays = {name: stored_array(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
+        check_sizes(root, manifest)
+        exams = _rows_by_exam(root, manifest)
         first = [rows[0] for rows in exams]
-        splits = tuple(row["split"] for row in first)
-        shape = (len(exams), len(settings.views), *settings.size)
+        number = {name: label for label, name in enumerate(manifest.classes)}
+        splits = tuple(row.split for row in first)
         return cls(
             root=root,
             settings=settings,
-            classes=classes,
-            images=_array(root, "images", shape, settings.dtype),
-            gaze=_array(root, "gaze", shape, settings.dtype),
-            masks=_array(root, "masks", shape, "uint8"),
+            classes=manifest.classes,
+            **arrays,
             has_gaze=_flags(exams, "has_gaze"),
             has_mask=_flags(exams, "has_mask"),
-            labels=np.array([classes.index(row["label"]) for row in first], dtype=np.int64),
-            exam_ids=tuple(row["exam_id"] for row in first),
-            patient_ids=tuple(row["patient_id"] for row in first),
+            labels=np.array([number[row.label] for row in first], dtype=np.int64),
+            exam_ids=tuple(row.exam_id for row in first),
+            patient_ids=tuple(row.patient_id for row in first),
             split=splits if all(splits) else None,
-            datasets=tuple(row["dataset"] for row in first),
-            fingerprint=manifest["fingerprint"],
-            modalities=tuple(manifest.get("modalities", ())),
-            sides=tuple(manifest["sides"]) if "sides" in manifest else None,
-            duplicates=tuple(map(tuple, manifest["duplicates"])),
-            geometry=tuple({row["view"]: Geometry.from_numbers(row) for row in rows} for rows in exams),
-            image_names=tuple({row["view"]: row["image"] for row in rows} for rows in exams),
-            laterality=tuple({row["view"]: row["laterality"] for row in rows} for rows in exams),
-            raw_size=tuple(
-                {row["view"]: (int(row["raw_height"]), int(row["raw_width"])) for row in rows}
-                for rows in exams
-            ),
+            datasets=tuple(row.dataset for row in first),
+            fingerprint=manifest.fingerprint,
+            modalities=tuple(manifest.modalities),
+            sides=None if manifest.sides is None else tuple(manifest.sides),
+            duplicates=tuple(map(tuple, manifest.duplicates)),
+            geometry=tuple({row.view: row.geometry for row in rows} for rows in exams),
+            image_names=tuple({row.view: row.image for row in rows} for rows in exams),
+            laterality=tuple({row.view: row.laterality for row in rows} for rows in exams),
+            raw_size=tuple({row.view: (row.raw_height, row.raw_width) for row in rows} for rows in exams),
             spacing_mm=tuple(
-                {row["view"]: spacing for row in rows if (spacing := _spacing(row)) is not None}
-                for rows in exams
+                {row.view: row.spacing_mm for row in rows if row.spacing_mm is not None} for rows in exams
             ),
         )
 
@@ -139,11 +145,23 @@ class PreparedDataset:
     def _fixations(self) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
         """(exam, view) → reader → rows of x, y, onset, duration."""
         found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
-        for row in read_table(self.root / FIXATIONS, FIXATION_COLUMNS):
-            readers = found.setdefault((row["exam_id"], row["view"]), {})
-            numbers = [float(row[name] or "nan") for name in ("x", "y", "onset_ms", "duration_ms")]
-            readers.setdefault(row["reader"], []).append(numbers)
+        check_file(self.root, FIXATIONS, read_manifest(self.root))
+        for row in read_fixations(self.root):
+            readers = found.setdefault((row.exam_id, row.view), {})
+            readers.setdefault(row.reader, []).append([row.x, row.y, row.onset_ms, row.duration_ms])
         return found
+
+    @cached_property
+    def is_checked(self) -> bool:
+        """True, once labels, patients and every pixel are known to be those that were prepared.
+
+        They are hashed, as fast as the disk and one core allow, the first time that this is asked.
+
+        Raises:
+            DataError: they are others.
+        """
+        check_content(self.root, read_manifest(self.root), self)
+        return True
 
 
 def _check_there(root: Path) -> None:
@@ -152,35 +170,28 @@ def _check_there(root: Path) -> None:
         raise DataError(f"{root}: {why}")
 
 
-def _rows_by_exam(root: Path, views: tuple[str, ...], exams: int) -> list[list[dict[str, str]]]:
-    rows = read_table(root / INDEX, INDEX_COLUMNS)
-    expected = exams * len(views)
-    if len(rows) != expected or any(row["view"] != views[i % len(views)] for i, row in enumerate(rows)):
-        raise DataError(
-            f"{root / INDEX}: {len(rows)} rows; expected {expected}, the views {', '.join(views)} of each of "
-            f"{exams} exams; the prepared data set is damaged; prepare it again"
-        )
+def _rows_by_exam(root: Path, manifest: Manifest) -> list[list[IndexRow]]:
+    check_file(root, INDEX, manifest)
+    views, classes, exams = manifest.settings.views, manifest.classes, manifest.counts.exams
+    rows = read_index(root, exams * len(views))
+    for number, row in enumerate(rows):
+        exam, view = divmod(number, len(views))
+        first = rows[exam * len(views)]
+        if row.view != views[view] or row.exam_id != first.exam_id:
+            raise DataError(
+                f"{root / INDEX}: row {number + 2}: exam {visible(row.exam_id)}, view {visible(row.view)}; expected "
+                f"the views {', '.join(views)} of each exam in a row each; {TABLE.remedy}"
+            )
+        if row.label not in classes:
+            raise DataError(
+                f"{root / INDEX}: row {number + 2}: label '{visible(row.label)}'; expected one of "
+                f"{', '.join(classes)}; {TABLE.remedy}"
+            )
+    ids = [row.exam_id for row in rows[:: len(views)]]
+    if len(set(ids)) < len(ids):
+        raise DataError(f"{root / INDEX}: an exam comes twice; expected each exam_id once; {TABLE.remedy}")
     return [rows[i : i + len(views)] for i in range(0, len(rows), len(views))]
 
 
-def _array(root: Path, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    path = root / f"{name}.npy"
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise DataError(f"{path}: missing or damaged; prepare the data set again") from None
-    if array.shape != shape or array.dtype != dtype:
-        raise DataError(
-            f"{path}: {array.dtype} {list(array.shape)}; expected {dtype} {list(shape)}; the prepared data set "
-            "is damaged; prepare it again"
-        )
-    return np.asarray(array)
-
-
-def _spacing(row: dict[str, str]) -> tuple[float, float] | None:
-    down, across = (row.get(name) for name in SPACING_COLUMNS)
-    return (float(down), float(across)) if down and across else None
-
-
-def _flags(exams: list[list[dict[str, str]]], name: str) -> NDArray[np.bool_]:
-    return np.array([[row[name] == "1" for row in rows] for rows in exams], dtype=bool)  # [N, V]
+def _flags(exams: list[list[IndexRow]], name: str) -> NDArray[np.bool_]:
+    return np.array([[getattr(row, name) == "1" for row in rows] for rows in exams], dtype=bool)  # [N, V]

@@ -13,10 +13,15 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.data.strata import Group, spread, strata
 from gazekit.data.table import open_table
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.own_files import MIB, Kind, opened
+from gazekit.plain_text import from_cell
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("exam_id", "patient_id", "label", "split")
 _OTHER_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+KIND = Kind(
+    "a table of which exam is in which part", 16 * MIB, "write it again with gazekit data split", linked=True
+)
 Split = dict[str, str]
 """exam_id → ``"train"``, ``"val"`` or ``"test"``."""
 
@@ -194,8 +199,10 @@ def read_split(path: Path) -> Split:
             f"{path}: {told}; expected a table of exam_id, split, as gazekit data split writes it{name}"
         )
     split: Split = {}
-    for row in open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table").rows():
-        exam_id, part = row.word("exam_id"), part_named(row["split"])
+    with opened(path, KIND):  # a file, and no larger than such a table can be
+        table = open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table")
+    for row in table.rows():
+        exam_id, part = from_cell(row.word("exam_id")), part_named(row["split"])
         if exam_id in split:
             raise DataError(f"{row.where}: exam {exam_id} comes again; expected it once")
         if part is None:

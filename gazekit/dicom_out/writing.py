@@ -1,5 +1,6 @@
 """The DICOM files of one exam: a capture and a segmentation of each view's attention, a report of the probabilities."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.atomic import disk_errors
+from gazekit.atomic import disk_errors, write_atomically
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
 from gazekit.data.raw_image import RawImage
@@ -20,6 +21,7 @@ from gazekit.dicom_out.source_header import read_source
 from gazekit.dicom_out.words import NAME, RESEARCH_ONLY
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.file_names import file_name
 
 _LONGEST_SIDE = 1024
 """Pixels of the longer side of a Secondary Capture, which is for looking; the Segmentation has the source's pixels."""
@@ -111,7 +113,8 @@ def write_exam(
             written.remarks.append(
                 f"view {view}: written without {', '.join(left_out)}: the header's value is none that DICOM allows"
             )
-        _save(folder, {f"{name}_{view}_{kind}.dcm": each for kind, each in made.items()}, written)
+        own = file_name(f"{name}_{view}")
+        _save(folder, {f"{own}_{kind}.dcm": each for kind, each in made.items()}, written)
     if headers:
         try:
             with _silent():
@@ -119,7 +122,7 @@ def write_exam(
         except DataError as error:
             written.problems.append(f"no DICOM report: {error}")
         else:
-            _save(folder, {f"{name}_report.dcm": report}, written)
+            _save(folder, {f"{file_name(name)}_report.dcm": report}, written)
     return written
 
 
@@ -211,11 +214,13 @@ def _report(headers: list[Any], found: Findings) -> Any:
 def _save(folder: Path, made: Mapping[str, Any], written: Written) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for file_name, dataset in made.items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they quote what is written
-                dataset.save_as(folder / file_name, enforce_file_format=True)
-            written.paths.append(folder / file_name)
+    for name, dataset in made.items():
+        content = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote what is written
+            dataset.save_as(content, enforce_file_format=True)
+        write_atomically(folder / name, content.getvalue())
+        written.paths.append(folder / name)
 
 
 def _without_path(error: Exception, path: Path) -> str:

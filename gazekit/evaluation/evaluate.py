@@ -1,14 +1,14 @@
 """One evaluation: classification, agreement of attention with gaze, localisation, each with its interval."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.prepared import PreparedDataset
-from gazekit.evaluation.gaze_agreement import gaze_agreement
+from gazekit.evaluation.gaze_agreement import fixation_counts, gaze_agreement
 from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.evaluation.prediction import Predictions
@@ -38,20 +38,18 @@ def evaluate(
             predictions.probabilities, dataset.labels[indices], patients, seed=seed, resamples=resamples
         )
     }
-    others = _fixations_by_view(dataset, predictions)
+    looked_at = _fixations_by_view(dataset, predictions)
+    counts = {view: _all_counts(exams, dataset.size) for view, exams in looked_at.items()}
 
     def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> dict[str, float] | None:
         column = dataset.views.index(view)
         if not dataset.has_gaze[exam, column]:
             return None
-        own = others[view].get(exam)
-        rest = [points for other, points in others[view].items() if other != exam]
-        return gaze_agreement(
-            attention,
-            dataset.gaze[exam, column],
-            own,
-            np.concatenate(rest) if own is not None and rest else None,
-        )
+        own = looked_at[view].get(exam)
+        rest = None
+        if own is not None and len(looked_at[view]) > 1:
+            rest = counts[view] - fixation_counts(own, dataset.size)
+        return gaze_agreement(attention, dataset.gaze[exam, column], own, rest)
 
     def location(exam: int, view: str, attention: NDArray[np.float32]) -> dict[str, float] | None:
         column = dataset.views.index(view)
@@ -64,6 +62,13 @@ def evaluate(
         if found:
             metrics[name] = found
     return metrics
+
+
+def _all_counts(exams: Mapping[int, NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.int64]:
+    """Fixations of all exams on each pixel, ``[H, W]``."""
+    if not exams:
+        return np.zeros(size, dtype=np.int64)
+    return fixation_counts(np.concatenate(list(exams.values())), size)
 
 
 def _fixations_by_view(dataset: PreparedDataset, predictions: Predictions) -> dict[str, dict[int, Any]]:

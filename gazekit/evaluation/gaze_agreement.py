@@ -63,11 +63,34 @@ def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple
     Raises:
         DataError: no fixation, of this or of other images, inside; or attention that is not finite.
     """
-    values = resize_bilinear(attention, shape)
-    here = values[_pixels(fixations, shape)]
-    there = np.sort(values[_pixels(others, shape)])
-    below, up_to = (np.searchsorted(there, here, side=side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * there.size))
+    return shuffled_auc_of_counts(attention, fixations, fixation_counts(others, shape))
+
+
+def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[np.int64]) -> float:
+    """`shuffled_auc`, however many other images there are: of their fixations only the pixels are looked at.
+
+    Args:
+        attention, fixations: as in `nss`.
+        counts: fixations of other images on each pixel, ``[H, W]``; see `fixation_counts`.
+
+    Raises:
+        DataError: no fixation of this image inside; or attention that is not finite.
+    """
+    values = resize_bilinear(attention, (counts.shape[0], counts.shape[1]))
+    here = values[_pixels(fixations, (counts.shape[0], counts.shape[1]))]
+    looked_at = counts > 0
+    order = np.argsort(values[looked_at])
+    there = values[looked_at][order]
+    total = np.r_[0, np.cumsum(counts[looked_at][order])]
+    below, up_to = (total[np.searchsorted(there, here, side=side)] for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * total[-1]))
+
+
+def fixation_counts(fixations: Array, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """How many fixations fall on each pixel, ``[H, W]``; see `nss` for Args and Raises."""
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts, _pixels(fixations, shape), 1)
+    return counts
 
 
 def correlation(attention: Array, gaze: Array) -> float:
@@ -92,7 +115,7 @@ def gaze_agreement(
     attention: Array,
     gaze: Array,
     fixations: Array | None = None,
-    others: Array | None = None,
+    others: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
     """All measures that the given data allow, for one view of one exam.
 
@@ -100,7 +123,7 @@ def gaze_agreement(
         attention: ``[h, w]``.
         gaze: heat map ``[H, W]``, not negative.
         fixations: ``[F, 2]`` on the grid of ``gaze``; adds ``nss`` and ``auc_judd``.
-        others: fixations of other images ``[M, 2]`` on the same grid; with ``fixations`` adds ``shuffled_auc``.
+        others: fixations of other images on each pixel, ``[H, W]``; with ``fixations`` adds ``shuffled_auc``.
 
     Returns:
         ``correlation``, ``kl_divergence``, ``similarity`` and those added.
@@ -113,7 +136,7 @@ def gaze_agreement(
         found["nss"] = nss(attention, fixations, shape)
         found["auc_judd"] = auc_judd(attention, fixations, shape)
         if others is not None:
-            found["shuffled_auc"] = shuffled_auc(attention, fixations, others, shape)
+            found["shuffled_auc"] = shuffled_auc_of_counts(attention, fixations, others)
     return found
 
 

@@ -1,11 +1,22 @@
 """How well probabilities agree with the truth; metrics take exam weights, so a bootstrap is one call."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.evaluation.leaving_out import (
+    LeavingOut,
+    auc_without,
+    average_precision_without,
+    balanced_accuracy_without,
+    calibration_error_without,
+    mean_without,
+)
 from gazekit.evaluation.statistics import Floats, Integers, Interval, WeightedStatistic, patient_bootstrap
 
 Booleans = NDArray[np.bool_]
@@ -56,9 +67,7 @@ def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Flo
 
     Source: Guo et al. 2017, arXiv:1706.04599, with `CALIBRATION_BINS` equal-width bins.
     """
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
-    member = bins[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
+    member = _bins(confidence)[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
     gaps = weights @ (member * (hit - confidence)[:, None])  # [R, bins]
     return _ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
 
@@ -96,52 +105,88 @@ def classification_metrics(
     if len(patients) != len(labels):
         raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
     return {
-        name: patient_bootstrap(statistic, patients, seed=seed, resamples=resamples)
+        name: patient_bootstrap(
+            statistic.of, patients, seed=seed, resamples=resamples, leaving_out=statistic.leaving_out
+        )
         for name, statistic in statistics.items()
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A metric of exams with weights, and without each patient in turn."""
+
+    of: WeightedStatistic
+    leaving_out: LeavingOut
+
+
 def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:
     """The ``auc`` of `classification_metrics` without its interval; same Args and Raises."""
-    return float(_statistics(probabilities, labels)["auc"](np.ones((1, len(labels))))[0])
+    return float(_statistics(probabilities, labels)["auc"].of(np.ones((1, len(labels))))[0])
 
 
-def _statistics(probabilities: NDArray[np.floating], labels: Integers) -> dict[str, WeightedStatistic]:
+def _statistics(probabilities: NDArray[np.floating], labels: Integers) -> dict[str, Statistic]:
     truth = np.asarray(labels, dtype=np.int64)
     chances = np.asarray(probabilities, dtype=np.float64)
     _check(chances, truth)
     return _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
 
 
-def _binary(chances: Floats, truth: Integers) -> dict[str, WeightedStatistic]:
+def _binary(chances: Floats, truth: Integers) -> dict[str, Statistic]:
     score, positive = chances[:, 1], truth == 1
     correct = (score > 0.5) == positive
     return {
-        "auc": lambda weights: auc(positive, score, weights),
-        "accuracy": lambda weights: _mean(correct, weights),
-        "balanced_accuracy": lambda weights: balanced_accuracy(truth, correct, weights),
-        "average_precision": lambda weights: average_precision(positive, score, weights),
-        "brier": lambda weights: _mean((score - positive) ** 2, weights),
-        "calibration_error": lambda weights: calibration_error(score, positive, weights),
+        "auc": Statistic(partial(auc, positive, score), partial(auc_without, positive, score)),
+        "accuracy": _mean_of(correct),
+        "balanced_accuracy": Statistic(
+            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        ),
+        "average_precision": Statistic(
+            partial(average_precision, positive, score), partial(average_precision_without, positive, score)
+        ),
+        "brier": _mean_of((score - positive) ** 2),
+        "calibration_error": _calibration_of(score, positive),
     }
 
 
-def _multiclass(chances: Floats, truth: Integers) -> dict[str, WeightedStatistic]:
+def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
     present = np.unique(truth)
     correct = chances.argmax(axis=1) == truth
     squares = ((chances - np.eye(chances.shape[1])[truth]) ** 2).sum(axis=1)
 
-    def macro(of_class: Callable[[Booleans, Floats, Floats], Floats], weights: Floats) -> Floats:
-        return np.asarray(np.mean([of_class(truth == c, chances[:, c], weights) for c in present], axis=0))
+    def macro(of_class: Callable[[Booleans, Floats, Any], Floats], given: Any) -> Floats:
+        return np.asarray(np.mean([of_class(truth == c, chances[:, c], given) for c in present], axis=0))
 
     return {
-        "auc": lambda weights: macro(auc, weights),
-        "accuracy": lambda weights: _mean(correct, weights),
-        "balanced_accuracy": lambda weights: balanced_accuracy(truth, correct, weights),
-        "average_precision": lambda weights: macro(average_precision, weights),
-        "brier": lambda weights: _mean(squares, weights),
-        "calibration_error": lambda weights: calibration_error(chances.max(axis=1), correct, weights),
+        "auc": Statistic(partial(macro, auc), partial(macro, auc_without)),
+        "accuracy": _mean_of(correct),
+        "balanced_accuracy": Statistic(
+            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        ),
+        "average_precision": Statistic(
+            partial(macro, average_precision), partial(macro, average_precision_without)
+        ),
+        "brier": _mean_of(squares),
+        "calibration_error": _calibration_of(chances.max(axis=1), correct),
     }
+
+
+def _mean_of(values: NDArray[np.generic]) -> Statistic:
+    return Statistic(partial(_mean, values), partial(mean_without, values))
+
+
+def _calibration_of(confidence: Floats, hit: Booleans) -> Statistic:
+    gaps, bins = hit - confidence, _bins(confidence)
+    return Statistic(
+        partial(calibration_error, confidence, hit),
+        partial(calibration_error_without, gaps, bins, CALIBRATION_BINS),
+    )
+
+
+def _bins(confidence: Floats) -> Integers:
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    found: Integers = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    return found
 
 
 def _by_threshold(positive: Booleans, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:

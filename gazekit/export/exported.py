@@ -1,10 +1,15 @@
 """Writing an exported model, once it is shown to agree with the original."""
 
+import io
 import json
+import os
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gazekit
-from gazekit.atomic import disk_errors
+from gazekit.atomic import PARTIAL, disk_errors, sync_folder, write_through
 from gazekit.data.preparation_settings import completed
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, GazekitError
@@ -54,27 +59,22 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
         GazekitError: the exported model does not agree with the original.
         StorageError: the disk is full or read-only.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigurationError(f"{error.name} is not installed: {install_command('onnx')}") from None
+    onnxruntime = _onnxruntime()
     deployed = _deployed(trained)
     made = onnx_program(deployed, _size(trained))
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.save(path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with _written(path) as temporary:
+        made.save(temporary)
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
 
-    def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
-        found: Sequence[NDArray[np.float32]] = session.run(
-            None, dict(zip(deployed.views, images, strict=True))
-        )
-        return found
+        def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+            found: Sequence[NDArray[np.float32]] = session.run(
+                None, dict(zip(deployed.views, images, strict=True))
+            )
+            return found
 
-    return _checked(trained, deployed, path, run)
+        difference = _difference(trained, deployed, path, run)
+    return Exported(path, deployed.outputs, difference)
 
 
 def export_torch(trained: Trained, path: Path) -> Exported:
@@ -82,16 +82,51 @@ def export_torch(trained: Trained, path: Path) -> Exported:
     deployed = _deployed(trained)
     program = torch_program(deployed, _size(trained))
     description = json.dumps(_description(trained, deployed))
+    content = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    torch.export.save(program, content, extra_files={"gazekit.json": description})
+    with _written(path) as temporary:
+        write_through(temporary, content.getvalue())
+        module = torch.export.load(temporary).module()
+
+        def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+            with torch.no_grad():
+                return [each.numpy() for each in module(*map(torch.as_tensor, images))]
+
+        difference = _difference(trained, deployed, path, run)
+    return Exported(path, deployed.outputs, difference)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """Yield a path of the same name in a new folder beside; what is there in the end takes its place.
+
+    Whatever fails, nothing of it is left, and a file of that name stays as it was.
+    """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.export.save(program, path, extra_files={"gazekit.json": description})
-    module = torch.export.load(path).module()
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            beside = [
+                file for file in temporary.parent.iterdir() if file != temporary
+            ]  # the weights of a large model
+            for file in (*beside, temporary):
+                file.replace(path.parent / file.name)
+            sync_folder(path.parent)
 
-    def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
-        with torch.no_grad():
-            return [each.numpy() for each in module(*map(torch.as_tensor, images))]
 
-    return _checked(trained, deployed, path, run)
+def _onnxruntime() -> ModuleType:
+    """Import onnxruntime with what it sends to its maker switched off. Raises ConfigurationError: it is missing."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, at the import
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(f"{error.name} is not installed: {install_command('onnx')}") from None
+    onnxruntime.disable_telemetry_events()
+    module: ModuleType = onnxruntime
+    return module
 
 
 def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
@@ -113,7 +148,21 @@ def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.O
             verbose=False,
         )
     assert made is not None
+    _forget_places(made)
     return made
+
+
+def _forget_places(made: torch.onnx.ONNXProgram) -> None:
+    """Remove where on this machine the code of each operation lies, which the exporter notes for debugging."""
+    graphs = [made.model.graph, *(function.graph for function in made.model.functions.values())]
+    for graph in graphs:
+        graph.metadata_props.clear()
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in (*graph.inputs, *graph.initializers.values()):
+            value.metadata_props.clear()
 
 
 def _deployed(trained: Trained) -> DeployedModel:
@@ -125,8 +174,8 @@ def _size(trained: Trained) -> tuple[int, int]:
     return height, width
 
 
-def _checked(trained: Trained, deployed: DeployedModel, path: Path, run: Run) -> Exported:
-    """What was written, if it agrees with the original; else the file is removed and an error raised."""
+def _difference(trained: Trained, deployed: DeployedModel, path: Path, run: Run) -> float:
+    """The largest difference of any output from the original. Raises GazekitError: it is too large."""
     difference = 0.0
     for exams in _BATCHES:
         images = deployed.examples(_size(trained), exams, seed=exams)
@@ -135,12 +184,11 @@ def _checked(trained: Trained, deployed: DeployedModel, path: Path, run: Run) ->
         pairs = zip(found, expected, strict=True)
         difference = max(difference, *(float(np.abs(ours - theirs).max()) for ours, theirs in pairs))
     if not difference <= TOLERANCE:
-        path.unlink()
         raise GazekitError(
             f"{path}: the exported model differs from the original by {difference:.1e}, more than {TOLERANCE:.0e}; "
-            "the file was removed"
+            "nothing was written"
         )
-    return Exported(path, deployed.outputs, difference)
+    return difference
 
 
 def _original(

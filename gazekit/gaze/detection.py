@@ -99,12 +99,16 @@ def _merged(
 ) -> Runs:
     """Runs of two or more samples, neighbours that are near in time and place made one with what lies between."""
     merged: list[list[int]] = []
+    sums = np.cumsum([[0.0, *(x - x[0])], [0.0, *(y - y[0])]], axis=1) if len(x) else np.zeros((2, 1))
+
+    def centre(first: int, after: int) -> Floats:
+        found: Floats = (sums[:, after] - sums[:, first]) / (after - first)
+        return found
+
     for start, stop in runs[runs[:, 1] - runs[:, 0] > 1].tolist():
         if merged:
             first, after = merged[-1]
-            apart = np.hypot(
-                x[first:after].mean() - x[start:stop].mean(), y[first:after].mean() - y[start:stop].mean()
-            )
+            apart = np.hypot(*(centre(first, after) - centre(start, stop)))
             if apart <= distance and not too_far_apart(
                 t_ms[start] - t_ms[after - 1], maximum_gap_ms, period_ms
             ):

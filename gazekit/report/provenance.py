@@ -13,8 +13,8 @@ from gazekit.training.trained import Trained
 def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
     """Group → name → value: the run, its data, its software; no path and no name of the machine."""
     facts, preset = trained.facts, trained.preset
-    environment = trained.run.read_json("environment.json")
-    plugins = trained.run.read_json("plugins.json")
+    environment = trained.run.environment()
+    plugins = trained.run.plugins()
     parts = Counter(read_split(trained.run.split).values())
     height, width = dataset.size
     return {

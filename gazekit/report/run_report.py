@@ -57,6 +57,7 @@ def run_page(
     Raises:
         ConfigurationError: an exam that was not predicted.
     """
+    assert dataset.is_checked
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
     metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
     found = next(iter(pooled.values()))

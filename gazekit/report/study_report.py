@@ -1,11 +1,12 @@
 """What the page of a study says: taken from its results and from the predictions of its runs."""
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
+from gazekit.plain_text import visible
 from gazekit.report.charts import calibration_figure, roc_figure
 from gazekit.report.curves import is_binary
 from gazekit.report.numbers import interval, three
@@ -18,6 +19,7 @@ from gazekit.study.folder import StudyFolder
 from gazekit.study.pooling import RunRecord, pool, read_run
 from gazekit.study.result import Pooled, StudyResult
 from gazekit.training.run_directory import RunDirectory
+from gazekit.training.run_files import read_evaluation
 
 _FIGURES = {
     "roc": ("ROC curves", "A ROC curve per system with its band, the reference behind it in grey."),
@@ -33,10 +35,19 @@ def study_page(folder: Path) -> StudyPage:
     """Put the report of a study together. Raises DataError: the study has no results yet, or files are missing."""
     study = StudyFolder(folder)
     path = folder / "results.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DataError(f"{path}: there is no such file; finish the study: gazekit benchmark --out {folder}")
-    result = StudyResult.from_json(path.read_bytes())
-    dataset = PreparedDataset.open(study.settings().data)
+    result = StudyResult.read(path)
+    settings = study.settings()
+    unknown = [
+        row.name for row in result.rows if row.name not in {system.name for system in settings.systems}
+    ]
+    if unknown:
+        raise DataError(
+            f"{path}: rows: '{visible(unknown[0])}' is no system of this study; make the results again: "
+            f"gazekit benchmark --out {folder}"
+        )
+    dataset = PreparedDataset.open(settings.data)
     runs = {row.name: _runs(folder, row.name) for row in result.rows}
     pooled = {name: pool(dataset, list(records.values())) for name, records in runs.items() if records}
     table = study_table(result)
@@ -101,9 +112,7 @@ def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
     """The finished runs of a system by name."""
     found = sorted((folder / "runs" / system).glob("*/evaluation.json"))
     return {
-        path.parent.name: read_run(path.parent)
-        for path in found
-        if json.loads(path.read_text())["split"] == "test"
+        path.parent.name: read_run(path.parent) for path in found if read_evaluation(path)["split"] == "test"
     }
 
 

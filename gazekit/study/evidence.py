@@ -17,7 +17,7 @@ def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
         date: today.
     """
     opened = [RunDirectory.open(path) for path in runs]
-    noted = [(run.read_json("environment.json"), run.facts().device) for run in opened]
+    noted = [(run.environment(), run.facts().device) for run in opened]
     noted = noted or [(environment(), "cpu")]
     versions: dict[str, str] = {}
     for package in dict.fromkeys(["python", *(name for env, _ in noted for name in env["packages"])]):

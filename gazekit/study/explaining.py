@@ -35,7 +35,7 @@ def explain(
         if not runs or set(study.presets[name].views) != set(study.dataset.views):
             continue
         try:
-            trained = open_trained(runs[0].path, study.registry, device)
+            trained = open_trained(runs[0].path, study.registry, device, report=report)
         except GazekitError as error:
             report(f"no attention of {name}: {error}")
             continue

@@ -9,20 +9,61 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from gazekit.atomic import disk_errors, write_atomically
+import pydantic
+from pydantic import Field
+
+from gazekit.atomic import disk_errors, own_folder, write_atomically
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import Split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.locking import locked
+from gazekit.locking import LOCK, locked
+from gazekit.own_files import MIB, Kind, read_model, validated
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.settings import StudySettings, SystemSettings, parse_study
 from gazekit.training.run import preset_conflicts
 
-SCHEMA = "gazekit.study-folder/1"
-Kind = Literal["benchmark", "tune"]
+SCHEMA: Final = "gazekit.study-folder/1"
+StudyKind = Literal["benchmark", "tune"]
+_KIND = Kind(
+    "the facts of a study", 8 * MIB, "the study is damaged; ask for it again, or choose another --out"
+)
+
+
+class StudyFacts(pydantic.BaseModel):
+    """What ``study.json`` says: what makes the study this one, how far it is, and its settings."""
+
+    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True)
+
+    schema_: Annotated[Literal["gazekit.study-folder/1"], Field(alias="schema")] = SCHEMA
+    kind: StudyKind
+    data: str
+    """Fingerprint of the data."""
+    folds: int | str
+    repeats: Annotated[int, Field(ge=1)]
+    changes: Annotated[list[str], Field(alias="set")]
+    own_data: dict[str, str] | None = None
+    """System → fingerprint of its own data; a folder of before this was noted has none."""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    failures: dict[str, str] = {}
+    settings: dict[str, Any]
+
+    @pydantic.field_validator("settings")
+    @classmethod
+    def _can_be_read(cls, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            StudySettings.model_validate(values)
+        except pydantic.ValidationError as error:
+            raise ValueError(
+                f"expected those of a study: {error.errors(include_url=False)[0]['msg']}"
+            ) from None
+        return values
+
+    def to_text(self) -> str:
+        """As JSON."""
+        return json.dumps(self.model_dump(by_alias=True), indent=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +87,13 @@ class StudyFolder:
 
     def read(self) -> dict[str, Any]:
         """What ``study.json`` says. Raises DataError: not readable, or of another version."""
-        try:
-            values = json.loads(self.facts.read_text())
-            schema = values["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{self.facts}: not readable: {error}; choose another --out") from None
-        if schema != SCHEMA:
-            raise DataError(f"{self.facts}: schema {schema}, expected {SCHEMA}; choose another --out")
-        return dict(values)
+        values = read_model(self.facts, _KIND, dict[str, Any])
+        if values.get("schema") != SCHEMA:
+            raise DataError(
+                f"{self.facts}: schema {str(values.get('schema'))[:40]}, expected {SCHEMA}; {_KIND.remedy}"
+            )
+        validated(values, self.facts, _KIND, StudyFacts)
+        return values
 
     def settings(self) -> StudySettings:
         """The settings that the study was last carried out with. Raises as ``read``."""
@@ -65,19 +105,21 @@ class StudyFolder:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         busy = f"{self.path}: another process carries out this study; wait for it or stop it"
-        try:
-            with locked(self.path, busy=busy):
+        with locked(self.path, busy=busy):
+            try:
                 yield
-        finally:
-            if not self.facts.exists():  # it could not begin: leave nothing behind
-                (self.path / ".lock").unlink(missing_ok=True)
-                with suppress(OSError):
-                    self.path.rmdir()
+            finally:
+                if (
+                    not self.facts.exists()
+                ):  # it could not begin: leave nothing behind, while nobody else is in it
+                    (self.path / LOCK).unlink(missing_ok=True)
+                    with suppress(OSError):
+                        self.path.rmdir()
 
     def add_seconds(self, seconds: float) -> None:
         """Add to the wall time that was spent on the runs."""
         values = self.read()
-        write_atomically(self.facts, json.dumps(values | {"seconds": values["seconds"] + seconds}, indent=2))
+        self._write(values | {"seconds": values["seconds"] + seconds})
 
     def note(self, run: str, failure: str | None) -> None:
         """Keep why a run, ``SYSTEM/fold-1-seed-0``, failed; forget it once it has not."""
@@ -85,7 +127,10 @@ class StudyFolder:
         failures = {name: reason for name, reason in values.get("failures", {}).items() if name != run}
         if failure is not None:
             failures[run] = failure
-        write_atomically(self.facts, json.dumps(values | {"failures": failures}, indent=2))
+        self._write(values | {"failures": failures})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        write_atomically(self.facts, StudyFacts.model_validate(values).to_text())
 
 
 def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
@@ -99,7 +144,7 @@ def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
 
 def enter(
     folder: StudyFolder,
-    kind: Kind,
+    kind: StudyKind,
     settings: StudySettings,
     presets: Mapping[str, Preset],
     splits: Mapping[str, Split],
@@ -128,25 +173,18 @@ def enter(
         kept = {key: there.get(key, value) for key, value in kept.items()}
         _check_same(folder, there, identity, settings, presets, splits, registry)
         _check_own_data(folder, there, own_data)
-    elif any(path.name != ".lock" for path in folder.path.iterdir()):
+    elif any(path.name != LOCK for path in folder.path.iterdir()):
         raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
-    with disk_errors(folder.path):
-        for name in ("splits", "systems", "runs"):
-            (folder.path / name).mkdir(exist_ok=True)
+    for name in ("splits", "systems", "runs"):
+        own_folder(folder.path / name)
     for fold, split in splits.items():
         if not folder.split(fold).exists():
             write_split(folder.split(fold), dataset, split)
     for system, preset in presets.items():
         if not folder.preset(system).exists():
             write_atomically(folder.preset(system), preset.to_toml())
-    values = {
-        "schema": SCHEMA,
-        **identity,
-        "own_data": own_data,
-        **kept,
-        "settings": settings.to_toml_values(),
-    }
-    write_atomically(folder.facts, json.dumps(values, indent=2))
+    facts = StudyFacts(**identity, own_data=own_data, **kept, settings=settings.to_toml_values())
+    write_atomically(folder.facts, facts.to_text())
 
 
 def _check_same(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gazekit.atomic import disk_errors, own_folder
 from gazekit.data.parallel import available_cores
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.study.grid import RunTask
@@ -31,7 +32,7 @@ def in_processes(
     tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Carry out runs in child processes; see ``launch.launch``. What a failed one said stays in its log."""
-    logs.mkdir(parents=True, exist_ok=True)
+    own_folder(logs)
     waiting = deque(tasks)
     slots = deque(range(min(jobs, len(tasks))))
     environments = slot_environments(len(slots), os.environ, gpus=_gpus(tasks))
@@ -84,7 +85,10 @@ def _gpus(tasks: Sequence[RunTask]) -> list[str]:
 
 def _start(task: RunTask, slot: int, environment: Mapping[str, str], logs: Path) -> _Child:
     log = logs / f"{task.system}-{task.name}.log"
-    with log.open("wb") as said:
+    with disk_errors(log):
+        log.unlink(missing_ok=True)  # never written through, were it a link
+        said = log.open("xb")
+    with said:
         try:
             process = subprocess.Popen(
                 [*task.command(), "--attached"],

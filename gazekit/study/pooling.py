@@ -1,8 +1,7 @@
 """A system's finished runs put together: mean and spread over runs, and its predictions pooled over the folds."""
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,34 +13,33 @@ from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
 from gazekit.evaluation.measure_names import by_current_name
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.evaluation.permutation import permute_runs
+from gazekit.plain_text import visible
 from gazekit.study.result import Comparison, Estimate, Pooled
 from gazekit.training.run_directory import RunDirectory
+from gazekit.training.run_files import read_predictions
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a finished run found on its fold's test part: measure → value, exam id → probabilities ``[classes]``."""
+    """What a finished run found on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
+
+    ``path`` is that of the run.
+    """
 
     fold: str
     metrics: dict[str, float]
     probabilities: dict[str, tuple[float, ...]]
+    path: Path = Path()
 
 
 def read_run(path: Path) -> RunRecord:
     """Read what the evaluation of a run has written into its directory. Raises DataError."""
     run = RunDirectory.open(path)
-    groups = run.read_json(run.evaluation.name)["metrics"].values()
+    groups = run.read_evaluation()["metrics"].values()
     measures = (item for group in groups for item in by_current_name(group).items())
     metrics = {name: m["value"] for name, m in measures if m["value"] is not None}
-    try:
-        with run.predictions.open(newline="") as file:
-            rows = list(csv.reader(file))[1:]
-        probabilities = {row[0]: tuple(map(float, row[3:])) for row in rows}
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{run.predictions}: not readable: {error}; write it anew with gazekit evaluate"
-        ) from None
-    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities)
+    probabilities = dict(read_predictions(run.predictions))
+    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities, path)
 
 
 def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
@@ -50,6 +48,7 @@ def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
     sums = np.zeros((len(dataset), len(dataset.classes)))
     runs = np.zeros(len(dataset))
     for record in records:
+        _check_fits(record, row_of, len(dataset.classes))
         rows = [row_of[exam_id] for exam_id in record.probabilities]
         sums[rows] += np.array(list(record.probabilities.values()))
         runs[rows] += 1
@@ -60,6 +59,16 @@ def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
         labels=dataset.labels[exams],
         probabilities=sums[exams] / runs[exams, None],
     )
+
+
+def _check_fits(record: RunRecord, row_of: Mapping[str, int], classes: int) -> None:
+    """Raise DataError if a run predicted exams or classes that the data have not."""
+    for exam_id, chances in record.probabilities.items():
+        if exam_id not in row_of or len(chances) != classes:
+            raise DataError(
+                f"{record.path / 'predictions.csv'}: exam {visible(exam_id)}: expected an exam of the data with "
+                f"{classes} probabilities; write it again with gazekit evaluate"
+            )
 
 
 def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 2000) -> dict[str, Estimate]:

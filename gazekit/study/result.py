@@ -1,9 +1,9 @@
 """What a study found, as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from gazekit.errors import DataError
 from gazekit.evaluation.measure_names import by_current_name, with_former_names
 from gazekit.evaluation.statistics import Interval
+from gazekit.own_files import MIB, Kind, read_model, validated
 
 SCHEMA = "gazekit.study/1"
+_KIND = Kind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
 
 
 def _bounds(value: Any) -> Any:
@@ -180,18 +182,14 @@ class StudyResult:
         return values | {"rows": rows}
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "StudyResult":
-        """Read what ``to_json`` gave, as text. Raises DataError: another schema or damaged."""
-        try:
-            values = json.loads(text)
-            schema = values.pop("schema", None)
-            if schema != SCHEMA:
-                raise DataError(
-                    f"results of a study: schema {schema}, expected {SCHEMA}; make the table again"
-                )
-            return pydantic.TypeAdapter(cls).validate_python(values)
-        except (ValueError, AttributeError) as error:
-            raise DataError(f"results of a study: not readable: {error}") from None
+    def read(cls, path: Path) -> "StudyResult":
+        """Read ``results.json``. Raises DataError: another schema or damaged."""
+        values = read_model(path, _KIND, dict[str, Any])
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
+        found: StudyResult = validated(values, path, _KIND, cls)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from gazekit.atomic import check_folder
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import read_split
 from gazekit.discovery import load_registry
@@ -53,7 +54,7 @@ def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], b
     run = _run(task, preset, registry, dataset, device)
     continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=report)
     if task.test:
-        evaluate_run(open_trained(run.path, registry, device), dataset, "test")
+        evaluate_run(open_trained(run.path, registry, device, report=run.log), dataset, "test")
 
 
 def is_finished(task: RunTask, preset: Preset) -> bool:
@@ -68,7 +69,7 @@ def is_finished(task: RunTask, preset: Preset) -> bool:
         return True
     if not (run.evaluation.exists() and run.predictions.exists()):
         return False
-    evaluation = run.read_json(run.evaluation.name)
+    evaluation = run.read_evaluation()
     return bool(evaluation["split"] == "test" and evaluation.get("epoch") == epochs[-1]["best_epoch"])
 
 
@@ -76,6 +77,8 @@ def _run(
     task: RunTask, preset: Preset, registry: Registry, dataset: PreparedDataset, device: torch.device
 ) -> RunDirectory:
     """The run to go on with, or a new one. Raises ConfigurationError, DataError: it is not the task's."""
+    for own in (task.path.parent, task.path):  # what a link leads to is not the study's
+        check_folder(own)
     split = read_split(task.split)
     if not (task.path / "run.json").exists():
         return start_run(
@@ -86,7 +89,7 @@ def _run(
             split,
             seed=task.seed,
             device=device,
-            overwrite=True,  # of what a crash left before there was a run
+            leftovers=True,  # of a crash before there was a run
             allow_leak=task.allow_leak,
         )
     run = RunDirectory.open(task.path)

@@ -9,14 +9,19 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.home_folder import with_home, without_home
+from gazekit.own_files import MIB, Kind, read_text
 from gazekit.preset import Preset
 from gazekit.registry import Registry
-from gazekit.settings import Count
 
+_KIND = Kind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
 _NAME = r"^\w[\w.=+,-]*$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Items = tuple[str, ...]
+_MOST = 1000
+"""Systems, folds, repeats or seeds of a study: enough for any, and no typing error fills the disk."""
+Number = Annotated[int, Field(ge=1, le=_MOST)]
 SplitFile = Annotated[str, Field(pattern=r"\.csv$")]
 
 
@@ -42,11 +47,11 @@ class StudySettings(_Strict):
     title: str = "Comparison"
     data: Path
     """Prepared data set."""
-    folds: Annotated[int, Field(ge=2)] | Literal["given"] | SplitFile = 5
+    folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile = 5
     """How many of a cross-validation, the split that the source gives (where it gives none: 7:3), or a split file."""
-    repeats: Count = 1
+    repeats: Number = 1
     """How often the folds are dealt."""
-    seeds: Count = 3
+    seeds: Number = 3
     """Runs per fold; their seeds are 0, 1, …, never chosen."""
     reference: str = ""
     """The system that the others are compared with; the first one if it is not named."""
@@ -54,7 +59,7 @@ class StudySettings(_Strict):
     """``key.path=value`` items on top of every preset."""
     allow_leak: bool = False
     """Use the source's split even if it puts a patient on two sides; every table then says so."""
-    systems: Annotated[tuple[SystemSettings, ...], Field(alias="system")]
+    systems: Annotated[tuple[SystemSettings, ...], Field(alias="system", max_length=_MOST)]
 
     @property
     def reference_name(self) -> str:
@@ -63,18 +68,20 @@ class StudySettings(_Strict):
 
     def to_toml_values(self) -> dict[str, Any]:
         """The settings as plain values that ``parse_study`` reads."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for table in (values, *values["system"]):
+            for key in {"data", "preset"} & table.keys():
+                table[key] = without_home(table[key])
+        return values
 
 
 def read_study(path: Path) -> StudySettings:
     """Read STUDY.toml; the paths in it are relative to it. Raises ConfigurationError with every problem at once."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"{path}: no such file; expected a TOML file that describes a study"
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(read_text(path, _KIND))
+    except DataError as error:
+        raise ConfigurationError(str(error)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not readable as TOML: {error}") from None
     return parse_study(values, str(path), folder=path.parent)
 
@@ -154,7 +161,7 @@ def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
     """With paths that do not depend on where the process is."""
 
     def absolute(path: Path) -> Path:
-        return (folder / path).absolute()
+        return (folder / with_home(str(path))).absolute()
 
     systems = [
         system.model_copy(

@@ -12,7 +12,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.cost import step_ratios
-from gazekit.study.folder import Kind, StudyFolder, check_same_exams, enter, join_earlier
+from gazekit.study.folder import StudyFolder, StudyKind, check_same_exams, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
 from gazekit.study.running import is_finished
@@ -56,7 +56,7 @@ def open_study(
     registry: Registry,
     *,
     device: torch.device,
-    kind: Kind = "benchmark",
+    kind: StudyKind = "benchmark",
     splits: Callable[[PreparedDataset], Mapping[str, Split]] | None = None,
 ) -> Study:
     """Check everything that can be checked before a run begins, then write or enter the study directory.

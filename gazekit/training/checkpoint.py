@@ -9,26 +9,56 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
+import pydantic
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from gazekit.atomic import disk_errors, sync_folder, write_through
+from gazekit.atomic import PARTIAL, check_folder, disk_errors, own_folder, sync_folder, write_through
 from gazekit.errors import DataError
+from gazekit.own_files import Kind, read_bytes, read_model
+from gazekit.plain_text import visible
 from gazekit.training import state_text
 
-SCHEMA = "gazekit.checkpoint/2"
+SCHEMA: Final = "gazekit.checkpoint/2"
+SELECTED = "best"
+"""Folder of the selected weights, in that of the checkpoints."""
 _KEPT = 2
 _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"
 _LARGEST_TEXT = 4 * 2**20
 """Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
+_LARGEST = 2**40
+"""Of the tensors of a model that is not known."""
 _ROOM = 64 * 2**20
+_AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
+_TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, _AGAIN)
+_TENSORS = Kind("the tensors of a checkpoint", _LARGEST, _AGAIN)
+
+
+class _FileFacts(pydantic.BaseModel):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(pydantic.BaseModel):
+    """``manifest.json``: size and checksum of the other files."""
+
+    schema_: Annotated[Literal["gazekit.checkpoint/2"], Field(alias="schema")] = SCHEMA
+    files: dict[str, _FileFacts]
+
+    @pydantic.field_validator("files")
+    @classmethod
+    def _are_those(cls, files: dict[str, _FileFacts]) -> dict[str, _FileFacts]:
+        if set(files) != set(_FILES):
+            raise ValueError(f"expected {', '.join(_FILES)}")
+        return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +84,11 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
         "state.safetensors": safetensors.torch.save(_for_disk(tensors)),
         "state.json": text.encode(),
     }
-    manifest = {
-        "schema": SCHEMA,
-        "files": {
-            file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for file, content in files.items()
-        },
+    facts = {
+        file: _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for file, content in files.items()
     }
-    files[_MANIFEST] = json.dumps(manifest, indent=2).encode()
+    files[_MANIFEST] = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2).encode()
     return _write(folder, f"{step:06d}", files)
 
 
@@ -71,11 +98,13 @@ def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
     """Write the folder ``folder/name`` so that it is there whole or not at all."""
-    target, temporary = folder / name, folder / f".{name}.partial"
+    target, temporary = folder / name, folder / f".{name}{PARTIAL}"
+    for own in _folders(folder):
+        own_folder(own)
     with disk_errors(target, sum(map(len, files.values()))):
-        for left in folder.glob(".*.partial"):  # by a process that was killed while writing
+        for left in folder.glob(f".*{PARTIAL}"):  # by a process that was killed while writing
             shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         try:
             for file, content in files.items():
                 write_through(temporary / file, content)
@@ -100,41 +129,27 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
     Raises:
         DataError: missing, torn, altered, or too large.
     """
+    manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
+    most = _ROOM + 4 * _bytes(module) if module else _LARGEST
+    tensors_of = replace(_TENSORS, most=most)
+    content = {
+        name: read_bytes(path / name, _TEXT if name.endswith("json") else tensors_of) for name in _FILES
+    }
+    for name, data in content.items():
+        if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
+            raise DataError(f"{path / name}: does not match its checksum; the file is damaged")
     try:
-        manifest = json.loads(_read(path / _MANIFEST, _LARGEST_TEXT))
-        if manifest["schema"] != SCHEMA:
-            raise DataError(f"{path}: schema {manifest['schema']}, expected {SCHEMA}; train it anew")
-        most = _ROOM + (4 * _bytes(module) if module else 2**40)
-        content = {
-            name: _read(path / name, _LARGEST_TEXT if name.endswith("json") else most) for name in _FILES
-        }
-        for name, data in content.items():
-            if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
-                raise DataError(f"{path / name}: does not match its checksum; the file is damaged")
         weights, tensors = (_tensors(path / name, content[name]) for name in _FILES[:2])
         return Checkpoint(weights, state_text.read(content["state.json"].decode(), tensors))
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name
-        raise DataError(f"{path}: not a complete checkpoint; {missing} is missing") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (
         ValueError,
         KeyError,
         TypeError,
         AttributeError,
-        RuntimeError,
+        RuntimeError,  # a RecursionError too
         safetensors.SafetensorError,
     ) as error:
-        raise DataError(f"{path}: not a readable checkpoint: {error}") from None
-
-
-def _read(path: Path, most: int) -> bytes:
-    """The content of a file. Raises DataError: too large to be what it should be."""
-    size = path.stat().st_size
-    if size > most:
-        raise DataError(f"{path}: has {size} bytes, expected at most {most}")
-    return path.read_bytes()
+        raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
 
 
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -154,12 +169,18 @@ def load_latest(
     folder: Path, report: Callable[[str], None], *, module: torch.nn.Module | None = None
 ) -> Checkpoint | None:
     """The newest checkpoint that is whole; ``report`` is told of each damaged one. None if there is none."""
-    for path in reversed(_steps(folder)):
+    for path in reversed(steps_of(folder)):
         try:
             return load(path, module=module)
         except DataError as error:
             report(f"{error}; using the one before it")
     return None
+
+
+def largest_weights(folder: Path) -> int:
+    """Bytes of the largest file of weights in a folder of checkpoints; 0 if there is none."""
+    files = [path / "weights.safetensors" for path in steps_of(folder)]
+    return max((file.lstat().st_size for file in files if file.is_file()), default=0)
 
 
 def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
@@ -172,7 +193,7 @@ def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: P
 
 def forget_after(folder: Path, step: int) -> None:
     """Remove the checkpoints of later steps, which a resumed run has not come to."""
-    for path in _steps(folder):
+    for path in steps_of(folder):
         if int(path.name) > step:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -185,16 +206,28 @@ def forget_old(folder: Path, selected: Path) -> None:
         selected: of the weights that were the best when they were saved. What is newer than the older checkpoint
             stays, and the last from before: those that it has as the best.
     """
-    for old in _steps(folder)[:-_KEPT]:
+    for old in steps_of(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
-    oldest = int(_steps(folder)[0].name)
-    for old in [path for path in _steps(selected) if int(path.name) <= oldest][:-1]:
+    oldest = int(steps_of(folder)[0].name)
+    for old in [path for path in steps_of(selected) if int(path.name) <= oldest][:-1]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _steps(folder: Path) -> list[Path]:
+def _folders(folder: Path) -> tuple[Path, ...]:
+    """A folder of checkpoints; of the selected weights also the one that it lies in."""
+    return (folder.parent, folder) if folder.name == SELECTED else (folder,)
+
+
+def steps_of(folder: Path) -> list[Path]:
+    """The folders of the checkpoints, the oldest first. Raises DataError: a link leads to them."""
+    for own in _folders(folder):
+        check_folder(own)
     found = (
-        (path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+        (
+            path
+            for path in folder.iterdir()
+            if path.name.isdecimal() and path.is_dir() and not path.is_symlink()
+        )
         if folder.is_dir()
         else ()
     )

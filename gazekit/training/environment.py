@@ -9,6 +9,7 @@ import torch
 
 from gazekit import __version__
 from gazekit.distribution import requirements
+from gazekit.home_folder import without_home
 
 
 def environment() -> dict[str, Any]:
@@ -21,5 +22,5 @@ def environment() -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": ["gazekit", *sys.argv[1:]],
+        "command": ["gazekit", *map(without_home, sys.argv[1:])],
     }

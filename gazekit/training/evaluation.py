@@ -4,20 +4,21 @@ Other parts and the last weights have files of their own, ``evaluation_val.json`
 reads a run or a study finds the selected weights on the test part in their place.
 """
 
-import csv
-import io
 import math
 from typing import Any
 
+from gazekit.data.index import as_csv
 from gazekit.data.labels import positive_of
 from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.measure_names import with_former_names
 from gazekit.evaluation.prediction import Predictions
 from gazekit.evaluation.threshold import separates_nothing
+from gazekit.training.run_files import EVALUATION_SCHEMA as SCHEMA
+from gazekit.training.run_files import Evaluation
 from gazekit.training.trained import Trained
 
-SCHEMA = "gazekit.evaluation/1"
+__all__ = ["SCHEMA", "evaluate_run"]
 
 
 def evaluate_run(
@@ -31,12 +32,13 @@ def evaluate_run(
         part: ``train``, ``val``, ``test`` or ``all``.
         resamples: of the bootstrap over patients.
     """
+    assert dataset.is_checked
     predictions = trained.predict(dataset, part)
     metrics = evaluate(dataset, predictions, resamples=resamples)
     record = _record(trained, dataset, predictions, metrics, part)
-    of = ("" if part == "test" else f"_{part}") + ("_last" if trained.weights.which == "last" else "")
-    trained.run.write_text(f"predictions{of}.csv", _predictions_csv(dataset, predictions))
-    trained.run.write_json(f"evaluation{of}.json", {"schema": SCHEMA, **record})
+    measures, table = trained.run.evaluation_of(part, trained.weights.which)
+    trained.run.write_text(table.name, _predictions_csv(dataset, predictions))
+    trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))
     return record
 
 
@@ -84,13 +86,11 @@ def _number(value: float) -> float | None:
 
 
 def _predictions_csv(dataset: PreparedDataset, predictions: Predictions) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)])
-    for exam, row in zip(predictions.indices, predictions.probabilities, strict=True):
-        label = dataset.classes[dataset.labels[exam]]
-        # nine digits: what a float32 needs to be read back as it was
-        writer.writerow(
-            [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
-        )
-    return text.getvalue()
+    labels = (dataset.classes[dataset.labels[exam]] for exam in predictions.indices)
+    columns = ["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)]
+    # nine digits: what a float32 needs to be read back as it was
+    rows = (
+        [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
+        for exam, label, row in zip(predictions.indices, labels, predictions.probabilities, strict=True)
+    )
+    return as_csv(columns, rows)

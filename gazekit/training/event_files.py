@@ -4,7 +4,7 @@ import shutil
 from types import TracebackType
 from typing import Any, Self
 
-from gazekit.atomic import disk_errors
+from gazekit.atomic import check_folder, disk_errors
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError
 from gazekit.training.run_directory import RunDirectory
@@ -32,6 +32,7 @@ class EventFiles:
             ) from None
         self.run = run
         self.written = 0
+        check_folder(run.path / FOLDER)
         with disk_errors(run.path):
             shutil.rmtree(run.path / FOLDER, ignore_errors=True)
             self.writer: Any = SummaryWriter(str(run.path / FOLDER))

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gazekit.data.batches import Exams, epoch_batches
-from gazekit.errors import GazekitError, Preempted
+from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.evaluation.prediction import predict
 from gazekit.model import MultiViewClassifier
@@ -104,9 +104,7 @@ def train(
     step = TrainingStep(model, objective, optimizer, settings)
     take = fastest(step, settings, run.log)
     values = restore(run, modules)
-    state = State(**values.get("state", {}))
-    if values:
-        step.load_state_dict(values)
+    state = _continued(run, step, values)
     keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged = state.step, Pace(), False
     synchronise_batch_norm(model)
@@ -150,6 +148,28 @@ def train(
             with pace.measured():
                 if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
                     saved = state.step
+    if not state.best_epoch:
+        raise GazekitError(
+            f"{run.path}: no epoch of {state.epoch} had finite outputs on the validation exams, so there are no "
+            "weights to use; look at metrics.jsonl and log.txt, and try a smaller training.learning_rate"
+        )
+    return state
+
+
+def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any]) -> State:
+    """How far the newest checkpoint is. Raises DataError: its state is not one of this training."""
+    try:
+        state = State(**values.get("state", {}))
+        if values:
+            step.load_state_dict(dict(values))
+        counted = (state.epoch, state.batch, state.step, state.best_epoch, state.exams)
+        if not all(isinstance(number, int) and number >= 0 for number in counted):
+            raise ValueError(f"counters {counted}")  # noqa: TRY301
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+        raise DataError(
+            f"{run.checkpoints}: the newest checkpoint has no state that this training can go on from ({error}); "
+            "remove it to go on from the one before, or begin again with --overwrite"
+        ) from None
     return state
 
 

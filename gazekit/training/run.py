@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gazekit.build import build_model, build_objective
+from gazekit.build import build_model, build_objective, check_size
 from gazekit.data.batches import Exams
 from gazekit.data.feed import check_gaze_of_all, check_views, prepared_exams
 from gazekit.data.index import read_table
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import COLUMNS, check_split, indices_of, leak_of, read_split, write_split
+from gazekit.data.splits import COLUMNS, KIND, check_split, indices_of, leak_of, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.home_folder import with_home, without_home
 from gazekit.interfaces import Backbone
 from gazekit.layers import flattened
 from gazekit.model import MultiViewClassifier
 from gazekit.objective import Objective, balanced_weights
+from gazekit.plain_text import visible
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
@@ -25,10 +27,13 @@ from gazekit.training.environment import environment
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
 from gazekit.training.memory import describe_memory, estimate_memory
-from gazekit.training.run_directory import RunDirectory, RunFacts
+from gazekit.training.run_directory import RunDirectory
+from gazekit.training.run_files import Environment, PluginRow, RunFacts
 from gazekit.training.selection import Weights, Which, read_weights
 
 Split = Mapping[str, str]
+_SMALL = 2**20
+"""Bytes that a model may have beyond twice those of its stored weights."""
 
 
 def start_run(
@@ -41,6 +46,7 @@ def start_run(
     seed: int,
     device: torch.device,
     overwrite: bool = False,
+    leftovers: bool = False,
     allow_leak: bool = False,
     initial: Path | None = None,
     warn: Callable[[str], None] = lambda _text: None,
@@ -53,6 +59,7 @@ def start_run(
         seed: of initial weights, order, augmentation and dropout.
         device: noted in the run.
         overwrite: replace a run that is there.
+        leftovers: replace what is there if it is not yet a run, as a crash leaves it.
         allow_leak: train even if a patient is on two sides of the split.
         initial: a run whose selected weights this one starts from.
         warn: told what may spoil the result, line by line; ``log.txt`` has it too.
@@ -61,11 +68,12 @@ def start_run(
         ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
         DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
     """
-    RunDirectory.check_free(path, overwrite=overwrite)
+    RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
     check_views(dataset, preset)
     check_split(dataset, split, allow_leak=allow_leak)
     check_parts(dataset, split)
     check_gaze(preset, dataset, split)
+    check_size(preset, registry, classes=len(dataset.classes))
     torch.manual_seed(seed)
     model = build_model(preset, registry, classes=len(dataset.classes))
     if model.needs_gaze:
@@ -77,33 +85,33 @@ def start_run(
     objective = _objective(preset, registry, dataset, split)
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
     warnings = list(doubts(preset, dataset, split, maps))
-    run = RunDirectory.create(path, overwrite=overwrite)
-    for text in warnings:
-        run.log(f"warning: {text}")
-        warn(text)
-    run.write_text("preset.toml", preset.to_toml())
-    run.write_json("plugins.json", registry.table())
-    run.write_json("environment.json", environment())
-    write_split(run.split, dataset, split)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
-    checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
-    run.write_facts(
-        RunFacts(
-            preset=preset.name,
-            data=str(dataset.root.resolve()),
-            fingerprint=dataset.fingerprint,
-            classes=tuple(dataset.classes),
-            preparation=dataset.settings.to_json(),
-            seed=seed,
-            device=device.type,
-            weights_origin=origins,
-            modalities=dataset.modalities,
-            sides=dataset.sides,
-            leak=str(leak_of(dataset, split) or ""),
+    with RunDirectory.created(path, overwrite=overwrite, leftovers=leftovers) as run:
+        for text in warnings:
+            run.log(f"warning: {text}")
+            warn(text)
+        run.write_text("preset.toml", preset.to_toml())
+        run.write_json("plugins.json", [PluginRow(**row).model_dump() for row in registry.table()])
+        run.write_json("environment.json", Environment(**environment()).model_dump())
+        for origin in dict.fromkeys(origins):
+            run.log(f"initial weights: {origin}")
+        write_split(run.split, dataset, split)
+        checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
+        run.write_facts(
+            RunFacts(
+                preset=preset.name,
+                data=without_home(dataset.root.resolve()),
+                fingerprint=dataset.fingerprint,
+                classes=tuple(dataset.classes),
+                preparation=dataset.settings.to_json(),
+                seed=seed,
+                device=device.type,
+                weights_origin=origins,
+                modalities=dataset.modalities,
+                sides=dataset.sides,
+                leak=str(leak_of(dataset, split) or ""),
+            )
         )
-    )
-    for origin in dict.fromkeys(origins):
-        run.log(f"initial weights: {origin}")
     return run
 
 
@@ -138,6 +146,7 @@ def continue_run(
     device = device or torch.device(facts.device)
     split = read_split(run.split)
     check_processes(preset, len(indices_of(dataset, split, "train")))
+    check_size(preset, registry, classes=len(facts.classes))
     model = build_model(preset, registry, classes=len(facts.classes))
     objective = _objective(preset, registry, dataset, split)
     memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
@@ -183,19 +192,35 @@ def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
     try:
         return registry.preset(str(run.preset))
     except ConfigurationError as error:
-        packages = dict.fromkeys(
-            f"{row['package']} {row['version']}" for row in run.read_json("plugins.json")
-        )
+        packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
 
 
 def load_model(
-    run: RunDirectory, registry: Registry, device: torch.device, *, which: Which = "selected"
+    run: RunDirectory,
+    registry: Registry,
+    device: torch.device,
+    *,
+    which: Which = "selected",
+    report: Callable[[str], None],
 ) -> tuple[MultiViewClassifier, Weights]:
-    """The model of a run in evaluation mode, and which weights it has. Raises DataError: there are none yet."""
+    """The model of a run in evaluation mode, and which weights it has.
+
+    Args:
+        run: finished, or far enough to have weights.
+        registry: where the components come from.
+        device: of the model.
+        which: the selected weights or the last ones.
+        report: told of each damaged checkpoint that is passed over; nothing is written into the run.
+
+    Raises:
+        DataError: there are no weights yet, or they are not those of the preset.
+    """
     preset, facts = stored_preset(run, registry), run.facts()
+    largest = checkpoint.largest_weights(run.best)
+    check_size(preset, registry, classes=len(facts.classes), most=largest and 2 * largest + _SMALL)
     model = build_model(preset, registry, classes=len(facts.classes))
-    weights = read_weights(run, preset, model, which)
+    weights = read_weights(run, preset, model, which, report=report)
     checkpoint.put_weights(model, weights.tensors, run.path)
     return model.to(device).eval(), weights
 
@@ -230,11 +255,13 @@ def data_folder(run: RunDirectory, facts: RunFacts, data: Path | None) -> Path:
     """Where the data are: as given, else where they were at the training. Raises DataError: no longer there."""
     if data is not None:
         return data
-    if not Path(facts.data).exists():
+    there = with_home(facts.data)
+    if not there.exists():
         raise DataError(
-            f"{facts.data}: the data that {run.path} was trained on are no longer there; say where they are with --data"
+            f"{visible(facts.data)}: the data that {run.path} was trained on are no longer there; "
+            "say where they are with --data"
         )
-    return Path(facts.data)
+    return there
 
 
 def _initialise(backbone: torch.nn.Module) -> str:
@@ -263,7 +290,7 @@ def start_from(
     """
     run = RunDirectory.open(source)
     _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
-    other, weights = load_model(run, registry, torch.device("cpu"))
+    other, weights = load_model(run, registry, torch.device("cpu"), report=warn)
     own = model.state_dict()
     given = {
         name: tensor
@@ -294,7 +321,7 @@ def _check_not_seen(
     warn: Callable[[str], None],
 ) -> None:
     """Raise DataError if the weights of a run have seen a patient of the test part."""
-    seen = {row["patient_id"] for row in read_table(run.split, COLUMNS) if row["split"] != "test"}
+    seen = {row["patient_id"] for row in read_table(run.split, COLUMNS, KIND) if row["split"] != "test"}
     tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
     both = sorted(seen & tested)
     if not both:

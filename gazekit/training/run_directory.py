@@ -1,59 +1,52 @@
 """The run directory: everything needed to trace, resume and use one training."""
 
 import json
-import shutil
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from gazekit.atomic import append_line, disk_errors, write_atomically
+from gazekit.atomic import (
+    append_line,
+    disk_errors,
+    empty_folder,
+    forget_partial,
+    whole_name,
+    write_atomically,
+)
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.locking import locked
+from gazekit.locking import LOCK, locked
+from gazekit.plain_text import visible
 from gazekit.processes import rank
+from gazekit.training.checkpoint import SELECTED
+from gazekit.training.run_files import (
+    SCHEMA,
+    RunFacts,
+    read_environment,
+    read_epochs,
+    read_evaluation,
+    read_facts,
+    read_plugins,
+)
 
-SCHEMA = "gazekit.run/1"
-_PARTS = ("train", "val", "all", "last", "train_last", "val_last", "all_last")
+EVALUATED = ("test", "train", "val", "all")
+"""Parts that can be evaluated; the files of the first have the plain names."""
+_SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
-    *("checkpoints", "predictions.csv", "evaluation.json", "report.html", "attention.png", "attention.svg"),
-    *(f"evaluation_{part}.json" for part in _PARTS),
-    *(f"predictions_{part}.csv" for part in _PARTS),
-    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", ".lock"),
+    *("checkpoints", "report.html", "attention.png", "attention.svg"),
+    *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
+    *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
+    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", LOCK),
 }
 """What a run directory may hold; one that holds anything else is never removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What identifies a run beside its preset.
-
-    Args:
-        preset: the name it was asked for by; its values are in ``preset.toml``.
-        data: folder of the prepared data set.
-        fingerprint: of the prepared data set; a run is never mixed with other data.
-        classes: class names, in order of the labels.
-        preparation: settings that raw images go through before the model sees them.
-        seed: of initial weights, order, augmentation and dropout.
-        device: ``cpu`` or ``cuda``.
-        weights_origin: where each branch's initial weights came from.
-        modalities: of the DICOM files that it was trained on; empty where there was none.
-        sides: of the images that it was trained on, as far as they were known; None in runs of earlier versions.
-        leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
-    """
-
-    preset: str
-    data: str
-    fingerprint: str
-    classes: tuple[str, ...]
-    preparation: dict[str, Any]
-    seed: int
-    device: str
-    weights_origin: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    leak: str = ""
-    sides: tuple[str, ...] | None = None
+_UNSURE = (
+    "whether another process is training this run cannot be told; remove its folder yourself, or choose "
+    "another --out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ class RunDirectory:
     @property
     def best(self) -> Path:
         """Checkpoints of the best validation AUC."""
-        return self.path / "checkpoints" / "best"
+        return self.checkpoints / SELECTED
 
     @property
     def predictions(self) -> Path:
@@ -97,39 +90,67 @@ class RunDirectory:
         """Metrics of the test part, written by evaluation."""
         return self.path / "evaluation.json"
 
-    @classmethod
-    def create(cls, path: Path, *, overwrite: bool = False) -> "RunDirectory":
-        """Make an empty run directory, in place of another one only if asked to. Raises as ``check_free`` does."""
-        cls.check_free(path, overwrite=overwrite)
-        if path.exists():
-            shutil.rmtree(path)
-        with disk_errors(path):
-            path.mkdir(parents=True)
-        return cls(path)
+    def evaluation_of(self, part: str, which: Literal["selected", "last"] = "selected") -> tuple[Path, Path]:
+        """Measures and predictions of a part, one of ``EVALUATED``, by the selected weights or the last ones."""
+        of = ("" if part == EVALUATED[0] else f"_{part}") + ("_last" if which == "last" else "")
+        return self.path / f"evaluation{of}.json", self.path / f"predictions{of}.csv"
 
     @classmethod
-    def check_free(cls, path: Path, *, overwrite: bool) -> None:
+    @contextmanager
+    def created(
+        cls, path: Path, *, overwrite: bool = False, leftovers: bool = False
+    ) -> Iterator["RunDirectory"]:
+        """Make an empty run directory, in place of another one only if asked to, and keep it locked meanwhile.
+
+        Args:
+            path: of it.
+            overwrite: remove a run that is there.
+            leftovers: remove what is there if it is not yet a run, as a crash leaves it.
+
+        Raises:
+            ConfigurationError: the folder is not free, or another process makes or trains a run in it.
+            StorageError: the folder cannot be made or emptied.
+        """
+        run = cls(path)
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        there = any(file.name != LOCK for file in path.iterdir())
+        with run.lock(needed=_UNSURE if there else ""):
+            run._check_replaceable(overwrite=overwrite, leftovers=leftovers)
+            empty_folder(path, but=LOCK)
+            yield run
+
+    @classmethod
+    def check_free(cls, path: Path, *, overwrite: bool = False, leftovers: bool = False) -> None:
         """Raise ConfigurationError if the folder holds a run that is not to be overwritten, or no run at all."""
-        if not path.exists():
-            return
-        if not overwrite:
-            raise ConfigurationError(
-                f"{path}: exists already; go on with --resume, start anew with --overwrite"
-            )
-        strangers = (
-            [file.name for file in path.iterdir() if _plain(file.name) not in _OURS]
-            if path.is_dir()
-            else [path.name]
-        )
+        run = cls(path)
+        if path.exists() and not path.is_dir():
+            raise ConfigurationError(f"{path}: is a file; choose another --out")
+        if path.exists() and not (overwrite or leftovers):
+            raise run._taken()
+        if path.exists():
+            with run.lock(needed=_UNSURE) if (path / LOCK).exists() else nullcontext():
+                run._check_replaceable(overwrite=overwrite, leftovers=leftovers)
+
+    def _check_replaceable(self, *, overwrite: bool, leftovers: bool) -> None:
+        there = [file.name for file in self.path.iterdir() if file.name != LOCK]
+        strangers = [name for name in there if whole_name(name) not in _OURS]
+        if there and not (overwrite or leftovers):
+            raise self._taken()
         if strangers:
             raise ConfigurationError(
-                f"{path}: holds {strangers[0]}, which no run has; choose another --out, nothing was removed"
+                f"{self.path}: holds {visible(strangers[0])}, which no run has; choose another --out, nothing was "
+                "removed"
             )
-        with cls(path).lock(
-            needed="whether another process is training this run cannot be told; remove its folder yourself, or choose "
-            "another --out"
-        ):
-            pass
+        if leftovers and not overwrite and "run.json" in there:
+            raise ConfigurationError(
+                f"{self.path}: another process has begun this run in the meantime; go on with --resume"
+            )
+
+    def _taken(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path}: exists already; go on with --resume, or begin again with --overwrite"
+        )
 
     @contextmanager
     def lock(self, *, needed: str = "") -> Iterator[None]:
@@ -139,6 +160,7 @@ class RunDirectory:
             return
         busy = f"{self.path}: another process is training this run; wait for it or stop it"
         with locked(self.path, busy=busy, needed=needed):
+            forget_partial(self.path, now=time.time())
             yield
 
     @classmethod
@@ -154,20 +176,7 @@ class RunDirectory:
 
     def facts(self) -> RunFacts:
         """What ``run.json`` says. Raises DataError."""
-        try:
-            values = json.loads((self.path / "run.json").read_text())
-            schema = values.pop("schema")
-            facts = RunFacts(
-                **values
-                | {key: tuple(values[key]) for key in ("classes", "weights_origin")}
-                | {"modalities": tuple(values.get("modalities", ()))}
-                | {"sides": None if values.get("sides") is None else tuple(values["sides"])}
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{self.path / 'run.json'}: not readable: {error}") from None
-        if schema != SCHEMA:
-            raise DataError(f"{self.path / 'run.json'}: schema {schema}, expected {SCHEMA}")
-        return facts
+        return read_facts(self.path / "run.json")
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run."""
@@ -177,12 +186,17 @@ class RunDirectory:
         """Write a JSON file of the run."""
         self.write_text(name, json.dumps(value, indent=2, default=str))
 
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run. Raises DataError."""
-        try:
-            return json.loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / name}: not readable: {error}") from None
+    def environment(self) -> dict[str, Any]:
+        """What ``environment.json`` says. Raises DataError."""
+        return read_environment(self.path / "environment.json")
+
+    def plugins(self) -> list[dict[str, str]]:
+        """What ``plugins.json`` says. Raises DataError."""
+        return read_plugins(self.path / "plugins.json")
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """What ``evaluation.json`` says. Raises DataError."""
+        return read_evaluation(self.evaluation)
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to ``metrics.jsonl``."""
@@ -190,16 +204,8 @@ class RunDirectory:
             append_line(self.metrics, json.dumps(line))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All epochs so far; a line torn by a crash is left out."""
-        if not self.metrics.exists():
-            return []
-        lines = []
-        for text in self.metrics.read_text().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-        return lines
+        """All epochs so far; a line torn by a crash is left out. Raises DataError: another line is damaged."""
+        return read_epochs(self.metrics) if os.path.lexists(self.metrics) else []
 
     def keep_metrics(self, epochs: int) -> None:
         """Forget lines after the first ``epochs``: a resumed run writes them again."""
@@ -208,14 +214,9 @@ class RunDirectory:
             write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def log(self, message: str) -> None:
-        """Add a line to ``log.txt``."""
+        """Add a line to ``log.txt``; line breaks in it are written as ``\\n``."""
         if rank() == 0:
-            append_line(self.path / "log.txt", message)
-
-
-def _plain(name: str) -> str:
-    """The name of a file without what it has while it is being written."""
-    return name.removeprefix(".").removesuffix(".partial") if name.endswith(".partial") else name
+            append_line(self.path / "log.txt", visible(message))
 
 
 def _meant_for_a_run(path: Path) -> str:

@@ -1,15 +1,15 @@
 """Runs side by side: what each was, how far it came, how good it is."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
-from gazekit.errors import DataError
-from gazekit.layers import flattened
-from gazekit.training.run_directory import RunDirectory, RunFacts
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.layers import flattened, read_tables
+from gazekit.training.run_directory import RunDirectory
+from gazekit.training.run_files import RunFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +63,25 @@ def summarise(path: Path) -> RunSummary:
     run = RunDirectory.open(path)
     try:
         facts = run.facts()
-        values = flattened(tomlkit.parse(run.preset.read_text()).unwrap())
+        values = flattened(read_tables(run.preset))
         lines = run.read_metrics()
-        evaluation = run.read_json("evaluation.json") if run.evaluation.exists() else None
+        evaluation = run.read_evaluation() if os.path.lexists(run.evaluation) else None
         done = lines[-1]["epoch"] if lines else 0
         epoch = lines[-1]["best_epoch"] if lines else 0
         best = next((line["val_auc"] for line in lines if line["epoch"] == epoch), None)
-        planned = values["training.epochs"]
-    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+        planned = _planned(run, values)
+    except (DataError, ConfigurationError) as error:
         return RunSummary(path, None, {}, problem=str(error).splitlines()[0])
     chosen = (best, epoch) if best is not None else None
     return RunSummary(path, facts, values, (done, planned), chosen, evaluation)
+
+
+def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:
+    """Epochs that the preset asks for. Raises DataError: none."""
+    epochs = values.get("training.epochs")
+    if not isinstance(epochs, int):
+        raise DataError(f"{run.preset}: training.epochs: expected a whole number; ask for the run again")
+    return epochs
 
 
 def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:

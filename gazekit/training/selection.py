@@ -1,8 +1,9 @@
 """Choose the weights of a run: those that validation selects, or the last ones; say what the choice is worth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -53,7 +54,14 @@ def is_better(select: Select, auc: float, loss: float, best_auc: float, best_los
     return (auc, -loss) > (best_auc, -best_loss)
 
 
-def read_weights(run: RunDirectory, preset: Preset, module: torch.nn.Module, which: Which) -> Weights:
+def read_weights(
+    run: RunDirectory,
+    preset: Preset,
+    module: torch.nn.Module,
+    which: Which,
+    *,
+    report: Callable[[str], None],
+) -> Weights:
     """Read the weights of a run.
 
     Args:
@@ -61,6 +69,7 @@ def read_weights(run: RunDirectory, preset: Preset, module: torch.nn.Module, whi
         preset: of the run; where ``training.select`` is ``"last"``, the selected weights are the last ones.
         module: the model that they are for.
         which: ``"selected"``, or ``"last"`` for those of the newest checkpoint, even one written within an epoch.
+        report: told of each damaged checkpoint that is passed over.
 
     Raises:
         DataError: no epoch has been validated yet, or the weights are gone or damaged.
@@ -68,15 +77,12 @@ def read_weights(run: RunDirectory, preset: Preset, module: torch.nn.Module, whi
     if which == "last" or preset.training.select == "last":
         return _last(run, module, which)
     damaged: list[str] = []
-
-    def report(said: str) -> None:
-        damaged.append(said)
-        run.log(said)
-
-    best = checkpoint.load_latest(run.best, report=report, module=module)
+    best = checkpoint.load_latest(run.best, report=damaged.append, module=module)
     if best is None:
         raise DataError(_no_weights(run, damaged))
-    epoch = int(best.state["epoch"])
+    for said in damaged:
+        report(said)
+    [epoch] = _numbers(best.state, ("epoch",), run.best)
     return Weights(
         best.weights, which, epoch, why_selected(run.read_metrics(), epoch, preset.training.select)
     )
@@ -85,16 +91,28 @@ def read_weights(run: RunDirectory, preset: Preset, module: torch.nn.Module, whi
 def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
     damaged: list[str] = []
     last = checkpoint.load_latest(run.checkpoints, report=damaged.append, module=module)
-    state = last.state.get("state", {}) if last else {}
-    if last is None or not state.get("step"):
+    if last is None:
+        raise DataError(_no_weights(run, damaged))
+    state = last.state.get(
+        "state", {"step": 0, "epoch": 0, "batch": 0}
+    )  # of the initial weights there is none
+    step, epoch, batch = _numbers(state, ("step", "epoch", "batch"), run.checkpoints)
+    if step == 0:
         raise DataError(_no_weights(run, damaged))
     prefix = "model."
     tensors = {
         name.removeprefix(prefix): tensor for name, tensor in last.weights.items() if name.startswith(prefix)
     }
-    epoch, batch = int(state["epoch"]), int(state["batch"])
     why = "the last epoch" if batch == 0 else f"the newest checkpoint, {batch} batches after epoch {epoch}"
     return Weights(tensors, which, epoch, why)
+
+
+def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:
+    """Counters of a checkpoint's state. Raises DataError: it has no such numbers."""
+    values = [state.get(name) if isinstance(state, Mapping) else None for name in names]
+    if not all(isinstance(value, int) and value >= 0 for value in values):
+        raise DataError(f"{where}: the state of a checkpoint has no {', '.join(names)}; train the run again")
+    return [int(value) for value in values if value is not None]
 
 
 def _no_weights(run: RunDirectory, damaged: Sequence[str]) -> str:

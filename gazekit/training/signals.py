@@ -3,11 +3,18 @@
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from gazekit.errors import Preempted
+
+_GRACE_SECONDS = 1.0
+"""For the main thread to be interrupted by itself."""
+_EXIT = os._exit  # while a plugin is loaded, os._exit is another
 
 
 class Signals:
@@ -20,15 +27,30 @@ class Signals:
     def __init__(self, *, patient: bool) -> None:
         self.patient = patient
         self.received: int | None = None
+        self.interrupted = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Note the signal."""
         if number == signal.SIGINT and (self.received is not None or not self.patient):
+            self.interrupted = True
             raise KeyboardInterrupt
         if not self.patient:
-            os.write(2, b"stopped before the first step\n")
-            os._exit(Preempted.exit_code)  # whoever guards against a broken plugin would catch an exception
+            _end(Preempted.exit_code)  # whoever guards against a broken plugin would catch an exception
         self.received = number
+
+    def watch(self, arrived: int) -> None:
+        """End the process where the main thread cannot, as it waits in native code for a process that never comes.
+
+        Args:
+            arrived: file descriptor from which the number of each signal can be read as a byte.
+        """
+        while number := os.read(arrived, 1):
+            if number[0] == signal.SIGINT:
+                time.sleep(_GRACE_SECONDS)
+                if not self.patient and not self.interrupted:
+                    _end(130)
+            elif not self.patient:
+                _end(Preempted.exit_code)
 
     def asked(self) -> bool:
         """Whether to stop."""
@@ -41,6 +63,12 @@ class Signals:
             error.exit_code = 130 if self.received == signal.SIGINT else Preempted.exit_code
 
 
+def _end(code: int) -> NoReturn:
+    with suppress(OSError):  # the terminal may be gone
+        os.write(2, b"stopped before the first step\n")
+    _EXIT(code)
+
+
 @contextmanager
 def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     """Install the handlers for the time of the work."""
@@ -50,11 +78,20 @@ def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup has it ignored
         numbers.append(hangup)
     before = {number: signal.signal(number, signals) for number in numbers}
+    arrived, arriving = os.pipe()
+    os.set_blocking(arriving, False)
+    before_that = signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
+    watch = threading.Thread(target=signals.watch, args=(arrived,), daemon=True)
+    watch.start()
     try:
         yield signals
     finally:
+        signal.set_wakeup_fd(before_that)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(arriving)
+        watch.join(2 * _GRACE_SECONDS)
+        os.close(arrived)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A finished run, opened for use: its model with the selected weights, and what it predicts."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training.run import check_same_data, data_folder, load_model, stored_preset
-from gazekit.training.run_directory import RunDirectory, RunFacts
+from gazekit.training.run_directory import RunDirectory
+from gazekit.training.run_files import RunFacts
 from gazekit.training.selection import Weights, Which
 
 
@@ -88,13 +90,33 @@ class Trained:
         )
 
 
+def _warn(said: str) -> None:
+    warnings.warn(said, stacklevel=4)
+
+
 def open_trained(
-    path: Path, registry: Registry, device: torch.device, *, which: Which = "selected"
+    path: Path,
+    registry: Registry,
+    device: torch.device,
+    *,
+    which: Which = "selected",
+    report: Callable[[str], None] = _warn,
 ) -> Trained:
-    """Open a run with its selected or its last weights. Raises DataError: no run, or no such weights yet."""
+    """Open a run with its selected or its last weights; nothing is written into it.
+
+    Args:
+        path: of the run directory.
+        registry: where the components come from.
+        device: of the model.
+        which: the selected weights or the last ones.
+        report: told of each damaged checkpoint that is passed over for the one before it.
+
+    Raises:
+        DataError: no run, or no such weights yet.
+    """
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
-    model, weights = load_model(run, registry, device, which=which)
+    model, weights = load_model(run, registry, device, which=which, report=report)
     return Trained(
         run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights, registry
     )

@@ -1,0 +1,120 @@
+"""Whether a prepared data set is what was prepared: files against the manifest, content against the fingerprint.
+
+Checksums find what a share, a copy or a second process has changed. They are no signature: who changes the manifest
+too is believed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from gazekit.data.index import FINDINGS, FIXATIONS, INDEX, REJECTS
+from gazekit.data.manifest import AGAIN, FileFacts, Manifest, fingerprint_of, read_manifest
+from gazekit.data.stored_array import ARRAYS
+from gazekit.errors import DataError
+from gazekit.own_files import Kind, opened
+
+if TYPE_CHECKING:
+    from gazekit.data.prepared import PreparedDataset
+
+FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REJECTS)
+"""What there is beside the manifest."""
+_KIND = Kind("a file of a prepared data set", 2**62, AGAIN)
+
+
+def facts_of(path: Path) -> FileFacts:
+    """Size and checksum of a file. Raises DataError: not there, or no regular file."""
+    with opened(path, _KIND) as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileFacts(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def check_sizes(root: Path, manifest: Manifest) -> None:
+    """Raise DataError if a file that the manifest names is absent, or has another size."""
+    for name in _named(root, manifest):
+        with opened(root / name, _KIND) as file:
+            _check_size(root / name, file.seek(0, 2), manifest.files[name].bytes)
+
+
+def check_file(root: Path, name: str, manifest: Manifest) -> None:
+    """Raise DataError if a file is not the one that the manifest has the checksum of."""
+    if name in manifest.files:
+        found, expected = facts_of(root / name), manifest.files[name]
+        _check_size(root / name, found.bytes, expected.bytes)
+        if found != expected:
+            raise DataError(f"{root / name}: does not match its checksum in the manifest; {AGAIN}")
+
+
+def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") -> None:
+    """Raise DataError if labels, patients or pixels are not those that the fingerprint was taken of."""
+    splits: Sequence[str | None] = content.split or [None] * len(content.exam_ids)
+    exams = zip(
+        content.exam_ids,
+        content.patient_ids,
+        (content.classes[label] for label in content.labels),
+        splits,
+        content.datasets,
+        row_digests(content.images, content.gaze, content.masks),
+        strict=True,
+    )
+    if fingerprint_of(manifest.preparation, map(list, exams)) != manifest.fingerprint:
+        raise DataError(
+            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify {root} says "
+            f"which file was changed; {AGAIN}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What ``faults_of`` found: a line per fault, and the files that there is no checksum of."""
+
+    faults: list[str]
+    unchecked: list[str]
+
+
+def faults_of(root: Path) -> Verified:
+    """Check every file of a prepared set against its checksum, then labels, patients and pixels."""
+    from gazekit.data.prepared import PreparedDataset
+
+    try:
+        manifest = read_manifest(root)
+        unchecked = [] if _named(root, manifest) else [FIXATIONS, FINDINGS, REJECTS]
+    except DataError as error:
+        return Verified([str(error)], [])
+    faults = []
+    for name in manifest.files:
+        try:
+            check_file(root, name, manifest)
+        except DataError as error:
+            faults.append(str(error))
+    if not faults:
+        try:
+            check_content(root, manifest, PreparedDataset.open(root))
+        except DataError as error:
+            faults.append(str(error))
+    return Verified(faults, unchecked)
+
+
+def row_digests(*arrays: NDArray[Any]) -> Iterator[str]:
+    """The digest of each exam's rows of the arrays, as ``exam_preparation`` takes it."""
+    for rows in zip(*arrays, strict=True):
+        digest = hashlib.sha256()
+        for row in rows:
+            digest.update(row.tobytes())
+        yield digest.hexdigest()
+
+
+def _named(root: Path, manifest: Manifest) -> list[str]:
+    """The files of the manifest. Raises DataError: it names others than there are."""
+    if manifest.files and set(manifest.files) != set(FILES):
+        raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(FILES)}; {AGAIN}")
+    return list(manifest.files)
+
+
+def _check_size(path: Path, found: int, expected: int) -> None:
+    if found != expected:
+        raise DataError(f"{path}: has {found} bytes, expected {expected}; {AGAIN}")

@@ -1,0 +1,180 @@
+"""Statistics with each patient left out in turn, all of them in one pass over the exams.
+
+BCa intervals need a statistic as often as there are patients. Computed one by one that takes the square of their
+number; here each patient's exams are taken out of sums that are there already. Every function takes the patient of each
+exam ``[N]``, numbered from 0, and returns ``[P]``, NaN where the statistic does not exist without that patient.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+LeavingOut = Callable[[Integers], Floats]
+
+
+def mean_without(values: NDArray[np.generic], patient: Integers) -> Floats:
+    """``Σ v / N`` without each patient."""
+    numbers = values.astype(np.float64)
+    return ratio(numbers.sum() - _sums(patient, numbers), len(numbers) - _sums(patient))
+
+
+def balanced_accuracy_without(labels: Integers, correct: Booleans, patient: Integers) -> Floats:
+    """Mean over the classes of the share of their exams that is correct, without each patient."""
+    patients = patient.max() + 1
+    recalls = []
+    for label in np.unique(labels):
+        of_class = labels == label
+        own, hits = patient[of_class], correct[of_class].astype(np.float64)
+        kept = len(own) - np.bincount(own, minlength=patients)
+        recalls.append(ratio(hits.sum() - np.bincount(own, weights=hits, minlength=patients), kept))
+    return np.asarray(np.mean(recalls, axis=0))
+
+
+def calibration_error_without(gaps: Floats, bins: Integers, count: int, patient: Integers) -> Floats:
+    """``Σ_bins |Σ gap| / N`` without each patient.
+
+    Args:
+        gaps: hit minus confidence of each exam, ``[N]``.
+        bins: of each exam, ``[N]``, below ``count``.
+        count: of bins.
+        patient: of each exam.
+    """
+    patients = patient.max() + 1
+    own = np.bincount(patient * count + bins, weights=gaps, minlength=patients * count).reshape(
+        patients, count
+    )
+    left = np.bincount(bins, weights=gaps, minlength=count) - own  # [P, bins]
+    return ratio(np.abs(left).sum(axis=1), len(gaps) - _sums(patient))
+
+
+def auc_without(positive: Booleans, scores: Floats, patient: Integers) -> Floats:
+    """Area under the ROC curve without each patient.
+
+    The pairs won, ``U = Σ [s⁺ > s⁻] + ½ [s⁺ = s⁻]``, less those that an exam of the patient is in, plus those between
+    two of them, which were taken out twice.
+    """
+    patients = patient.max() + 1
+    won = _wins(positive, scores)  # of each exam, over or under those of the other class
+    pairs = won[positive].sum() - _sums(patient, won)
+    for own in _with_both_classes(positive, patient):
+        pairs[patient[own[0]]] += _wins(positive[own], scores[own])[positive[own]].sum()
+    ones = positive.sum() - np.bincount(patient[positive], minlength=patients)
+    zeros = (~positive).sum() - np.bincount(patient[~positive], minlength=patients)
+    return ratio(pairs, ones.astype(np.float64) * zeros)
+
+
+def average_precision_without(positive: Booleans, scores: Floats, patient: Integers) -> Floats:
+    """Average precision ``Σ h_t f_t / (H c_t)`` without each patient.
+
+    h are the positives at a distinct score t, f and c the positives and all exams from the highest score down to it.
+    Below m exams of a patient, a of them positive, a term is ``h (f - a) / (c - m)``: what lies between two exams of a
+    patient is a difference of running sums of ``h f / (c - m)`` and ``h / (c - m)``, of which there is a pair per m.
+    """
+    patients = int(patient.max()) + 1
+    place, hits, called = _from_the_top(positive, scores)  # [N], [T], [T]
+    found = np.cumsum(hits)
+    order = np.lexsort((place, patient))  # by patient, highest score first
+    owner, at, is_positive = patient[order], place[order], positive[order].astype(np.float64)
+    starts = np.searchsorted(owner, np.arange(patients))
+    rank = np.arange(len(owner)) - starts[owner]  # of an exam among those of its patient
+    running = np.cumsum(is_positive)
+    seen = (
+        running - (running[starts] - is_positive[starts])[owner]
+    )  # positives of the patient so far, this one too
+    last = np.r_[(owner[1:] != owner[:-1]) | (at[1:] != at[:-1]), True]  # of a patient at one score
+    follows = np.r_[(owner[1:] == owner[:-1]), False]
+    until = np.where(follows, np.r_[at[1:], 0], len(hits))  # where the patient's next exam is, else the end
+    total = np.zeros(patients)
+    sums = _running(hits, found, called, 0)
+    total += _between(sums, np.zeros(patients, dtype=np.int64), at[starts], np.zeros(patients))
+    for taken in range(1, int(rank.max()) + 2):
+        here = np.flatnonzero(last & (rank == taken - 1))
+        if len(here) == 0:
+            continue
+        sums = _running(hits, found, called, taken)
+        own, begin = owner[here], at[here]
+        np.add.at(total, own, _between(sums, begin + 1, until[here], seen[here]))
+        np.add.at(total, own, _at_own(hits, found, called, here, taken, at, owner, is_positive, seen))
+    kept = positive.sum() - np.bincount(patient[positive], minlength=patients)
+    return ratio(total, kept)
+
+
+def _at_own(
+    hits: Floats,
+    found: Floats,
+    called: Floats,
+    here: Integers,
+    taken: int,
+    at: Integers,
+    owner: Integers,
+    is_positive: Floats,
+    seen: Floats,
+) -> Floats:
+    """The term at the score of an exam of the patient, without what the patient has there."""
+    begin, own = at[here], owner[here]
+    removed = np.zeros(len(here))
+    back = here.copy()
+    while True:  # over the exams that a patient has at one score: few
+        same = (back >= 0) & (owner[back] == own) & (at[back] == begin)
+        if not same.any():
+            break
+        removed += np.where(same, is_positive[back], 0)
+        back = np.where(same, back - 1, -1)
+    left = called[begin] - taken
+    precision = np.divide(found[begin] - seen[here], left, out=np.zeros(len(here)), where=left > 0)
+    return np.asarray((hits[begin] - removed) * precision)
+
+
+def _running(hits: Floats, found: Floats, called: Floats, taken: int) -> tuple[Floats, Floats]:
+    """Running sums, with a zero before the first, of ``h f / (c - m)`` and ``h / (c - m)``."""
+    left = called - taken
+    weight = np.divide(hits, left, out=np.zeros_like(hits), where=left > 0)
+    return np.r_[0, np.cumsum(weight * found)], np.r_[0, np.cumsum(weight)]
+
+
+def _between(sums: tuple[Floats, Floats], begin: Integers, end: Integers, positives: Floats) -> Floats:
+    """The terms from ``begin`` to before ``end`` where so many positives of the patient lie above."""
+    with_found, alone = sums
+    end = np.maximum(end, begin)
+    return (with_found[end] - with_found[begin]) - positives * (alone[end] - alone[begin])
+
+
+def _from_the_top(positive: Booleans, scores: Floats) -> tuple[Integers, Floats, Floats]:
+    """Of each exam the place of its score, the highest first; per place positives, and all exams down to it."""
+    values, inverse = np.unique(scores, return_inverse=True)
+    place = len(values) - 1 - inverse
+    hits = np.bincount(place[positive], minlength=len(values)).astype(np.float64)
+    return place, hits, np.cumsum(np.bincount(place, minlength=len(values))).astype(np.float64)
+
+
+def _wins(positive: Booleans, scores: Floats) -> Floats:
+    """Of a positive exam the negatives below it, of a negative the positives above it; equal ones count half."""
+    won = np.empty(len(scores))
+    ones, zeros = np.sort(scores[positive]), np.sort(scores[~positive])
+    for mine, theirs, sign in ((positive, zeros, 1), (~positive, ones, -1)):
+        below, up_to = (np.searchsorted(theirs, scores[mine], side=side) for side in ("left", "right"))
+        won[mine] = (below + up_to) / 2 if sign > 0 else len(theirs) - (below + up_to) / 2
+    return won
+
+
+def _with_both_classes(positive: Booleans, patient: Integers) -> list[Integers]:
+    """The exams of each patient who has some of both classes."""
+    order = np.argsort(patient, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(patient[order])) + 1)
+    return [group for group in groups if positive[group].any() and not positive[group].all()]
+
+
+def _sums(patient: Integers, values: Floats | None = None) -> Floats:
+    return np.bincount(patient, weights=values).astype(np.float64)
+
+
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+    """The quotient, NaN where there is nothing to divide by."""
+    quotient = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

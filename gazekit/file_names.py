@@ -1,0 +1,27 @@
+"""Names of files made from ids, which come from tables and file names of others."""
+
+import hashlib
+import re
+
+_PLAIN = re.compile(r"[\w][\w.=+,@ -]*(?<![. ])")
+_DIGESTED = re.compile(r".*~[0-9a-f]{16}")
+_LONGEST = 120
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def file_name(text: str) -> str:
+    """Make a name that stays inside its folder, and that no other text gets.
+
+    Letters, digits and ``. = + , @ - _`` stay; a text with anything else, or one that is long, becomes what can be kept
+    of it and 16 digits of its SHA-256: ``../../a`` gives ``_.._a~`` and the digits. The suffix of the file is yours to
+    add.
+
+    Args:
+        text: an id, or several that together say what the file is about.
+    """
+    fits = _PLAIN.fullmatch(text) and len(text.encode()) <= _LONGEST
+    if fits and not _RESERVED.fullmatch(text) and not _DIGESTED.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    kept = re.sub(r"[^\w.=+,@-]", "_", text).lstrip(".")
+    return f"{kept.encode()[: _LONGEST - 20].decode(errors='ignore')}~{digest}"
