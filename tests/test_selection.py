@@ -73,6 +73,7 @@ def test_why_says_how_many_epochs_share_the_best_auc() -> None:
     )
     assert why_selected(lines, 1, "auc") == "highest validation AUC, 0.500"
     assert why_selected(lines, 3, "loss") == "lowest validation loss, 0.333"
+    assert why_selected(lines, 3, "last") == "the last epoch"
     assert why_selected([], 3, "auc") == "selected by validation"
 
 

@@ -127,6 +127,8 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str]) -> str:
 
 def why_selected(metrics: Sequence[Mapping[str, Any]], epoch: int, select: Select) -> str:
     """Why an epoch was selected, in words, with the number of epochs that share its validation AUC."""
+    if select == "last":
+        return "the last epoch"
     line = next((line for line in metrics if line.get("epoch") == epoch), {})
     auc, loss = line.get("val_auc"), line.get("val_loss")
     if auc is None or loss is None:
