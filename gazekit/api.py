@@ -1,26 +1,96 @@
-"""Training and use of models from Python, as the command line does it; see ``examples/quickstart.py``."""
+"""Everything that the command line does, from Python; see ``examples/quickstart.py``.
 
-from collections.abc import Callable, Mapping, Sequence
+Each function mirrors the command of its name: the same checks, the same files, the same resuming. Messages name the
+arguments of these functions where the command line's would name options.
+"""
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 
+from gazekit.data.prepare import prepare as prepare_data
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import make_split
+from gazekit.data.splits import inner_folds, make_split, read_split
 from gazekit.discovery import load_registry
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.evaluation.loose_exams import find_exams
+from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
+from gazekit.gaze.formats import gaze_files
+from gazekit.gaze.options import reader_lookup, readers_and_settings
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training.evaluation import evaluate_run
 from gazekit.training.loop import State
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import check_resume, continue_run, extend, start_run, stored_preset
+from gazekit.training.run_directory import RunDirectory
 from gazekit.training.selection import Which
-from gazekit.training.trained import Trained, open_data, open_trained
+from gazekit.training.trained import Trained, check_alike, open_data, open_trained
+
+if TYPE_CHECKING:
+    from gazekit.study.result import StudyResult
+    from gazekit.study.tuning import Tuning
 
 Dataset = PreparedDataset | Path | str
+Progress = Callable[[int, int], None]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_FLAGS = ("resume", "overwrite", "allow-leak", "tta", "image-names", "so-far")
+"""Options that are given or not, and have no value."""
+_RENAMED = {"from": "initial", "lr": "learning_rate"}
 
 
+def in_python(message: str) -> str:
+    """Put a message into the words of Python: ``--overwrite`` becomes ``overwrite=True``.
+
+    A whole command (``gazekit train --out RUN --resume``) stays as it is: it can be typed.
+    """
+    return "".join(
+        part if "gazekit " in part else re.sub(_OPTION, _argument, part)
+        for part in re.split(r"([;(])", message)
+    )
+
+
+_OPTION = (
+    r"--([a-z]+(?:-[a-z]+)*)"
+    r"(?: ([A-Z]+\b|[0-9][0-9.]*\b)"  # --size N, --size 224
+    r"| ([a-z_]+(?:\.[a-z_]+)*=\S*[^\s,.;:)])"  # --set key.path=value
+    r"| (all|val|test|train)\b)?"  # --split val
+)
+
+
+def _argument(found: re.Match[str]) -> str:
+    option, plain, setting, part = found.groups()
+    name = _RENAMED.get(option, option.replace("-", "_"))
+    if option in _FLAGS:
+        return f"{name}=True" + (f" {plain}" if plain else "")
+    if setting:
+        return f'overrides=["{setting}"]' if option == "set" else f'{name}="{setting}"'
+    if part:
+        return f'part="{part}"' if option == "split" else f'{name}="{part}"'
+    return f"{name}={plain}" if plain else name
+
+
+def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Put the messages of errors into the words of Python."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except GazekitError as error:
+            error.args = tuple(in_python(each) if isinstance(each, str) else each for each in error.args)
+            raise
+
+    return wrapped
+
+
+@_speaks_python
 def train(
     preset: Preset | str,
     data: Dataset,
@@ -28,17 +98,20 @@ def train(
     *,
     registry: Registry | None = None,
     overrides: Sequence[str] = (),
-    split: Mapping[str, str] | None = None,
+    split: Mapping[str, str] | Path | str | None = None,
     seed: int = 0,
     device: str | None = None,
+    resume: bool = False,
     overwrite: bool = False,
+    allow_leak: bool = False,
     initial: Path | str | None = None,
+    progress: Callable[[State, int], None] | None = None,
     note: Callable[[str], None] = print,
 ) -> Trained:
     """Train a preset on a prepared data set, and open the result.
 
-    What is written is an ordinary run directory: ``gazekit report OUT`` reads it, and if the training is
-    interrupted ``gazekit train --out OUT --resume`` goes on with it.
+    It writes an ordinary run directory: ``gazekit report OUT`` reads it. An interrupted training goes on with
+    ``resume=True``, and a finished one too if the preset has more epochs than before.
 
     Args:
         preset: a preset, or the name or TOML file of one.
@@ -46,11 +119,16 @@ def train(
         out: the run directory to make.
         registry: where the components come from; None finds all plugins.
         overrides: ``key.path=value`` items on top of a preset given by name.
-        split: exam → ``"train"``, ``"val"`` or ``"test"``; None makes one by patient, as the preset says.
+        split: exam → ``"train"``, ``"val"`` or ``"test"``, or the file of one; None makes one by patient, as the preset
+            says.
         seed: of initial weights, order, augmentation and dropout.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
+        resume: go on with the run in ``out`` if there is one.
         overwrite: replace a run in ``out``.
+        allow_leak: train even if a patient is on two sides of the split.
         initial: run whose selected weights this one starts from.
+        progress: told the state and the batches of an epoch after every step and every validation, in place of a
+            note for every epoch.
         note: told of every epoch, and of what may spoil the result, in one line each.
 
     Raises:
@@ -65,30 +143,36 @@ def train(
             "overrides belong to a preset given by name; give them to registry.preset(…, overrides=…)"
         )
     dataset = data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data))
-    chosen, settings = _device(device), preset.data
-    run = start_run(
-        Path(out),
-        preset,
-        registry,
-        dataset,
-        split or make_split(dataset, seed=settings.split_seed, test=settings.test, val=settings.validation),
-        seed=seed,
-        device=chosen,
-        overwrite=overwrite,
-        initial=None if initial is None else Path(initial),
-        warn=lambda text: note(f"warning: {text}"),
-    )
-    continue_run(
-        run,
-        registry,
-        dataset,
-        device=chosen,
-        report=_each_epoch(note, preset.training.epochs),
-        warn=lambda text: note(f"warning: {text}"),
-    )
+    out, chosen, warn = Path(out), _device(device), _warner(note)
+    if resume and (out / "run.json").exists():
+        run = RunDirectory.open(out)
+        stored = stored_preset(run, registry)
+        with run.lock():
+            extended = extend(run, stored, preset)
+        if extended:
+            note(f"{out}: {extended}")
+        else:
+            check_resume(run, stored, preset)
+    else:
+        run = start_run(
+            out,
+            preset,
+            registry,
+            dataset,
+            _split(split, dataset, preset, allow_leak=allow_leak),
+            seed=seed,
+            device=chosen,
+            overwrite=overwrite or resume,
+            allow_leak=allow_leak,
+            initial=None if initial is None else Path(initial),
+            warn=warn,
+        )
+    report = progress or _each_epoch(note, preset.training.epochs)
+    continue_run(run, registry, dataset, device=chosen, report=report, warn=warn)
     return open_trained(run.path, registry, chosen)
 
 
+@_speaks_python
 def load(
     run: Path | str,
     *,
@@ -110,21 +194,335 @@ def load(
     return open_trained(Path(run), registry or load_registry(), _device(device), which=weights)
 
 
-def evaluate(trained: Trained, data: Dataset | None = None, part: str = "test") -> dict[str, Any]:
+@_speaks_python
+def evaluate(
+    run: Trained | Path | str,
+    data: Dataset | None = None,
+    part: str = "test",
+    *,
+    weights: Which | None = None,
+    resamples: int = 2000,
+) -> dict[str, Any]:
     """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
 
     Args:
-        trained: from ``gazekit.train`` or ``gazekit.load``.
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
         data: None is what it was trained on; other data need ``part="all"``.
         part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``; all but the first have files of their own.
+        weights: ``"selected"`` or ``"last"``; None takes those that ``run`` was opened with.
+        resamples: of the bootstrap over patients.
     """
+    trained = _opened(run, weights)
     if not isinstance(data, PreparedDataset):
         data = open_data(trained, None if data is None else Path(data))
-    return evaluate_run(trained, data, part)
+    return evaluate_run(trained, data, part, resamples=resamples)
+
+
+@_speaks_python
+def prepare(
+    kind: str,
+    source: Path | str,
+    out: Path | str,
+    *,
+    size: int | tuple[int, int] = 224,
+    options: Mapping[str, Any] | None = None,
+    gaze: Path | str | None = None,
+    gaze_format: str = "auto",
+    gaze_options: Mapping[str, Any] | None = None,
+    allow_outside: Iterable[Path | str] = (),
+    registry: Registry | None = None,
+    note: Callable[[str], None] = print,
+    **settings: Any,
+) -> PreparedDataset:
+    """Decode, crop, flip and resize every exam of a raw data set once, with its gaze and lesion masks; open the result.
+
+    A preparation that was interrupted goes on when called again; a finished one is left as it is.
+
+    Args:
+        kind: of data set, as ``gazekit plugins list --kind dataset`` names them.
+        source: folder of the raw data set.
+        out: folder of the prepared one.
+        size: side, or (height, width), of the prepared images in pixels.
+        options: of the data set.
+        gaze: file or folder of recordings, joined by exam and view or by image name.
+        gaze_format: of these, or ``"auto"``.
+        gaze_options: of the gaze format; ``"fixations.NAME"`` of the fixation detection.
+        allow_outside: folders outside ``source`` below which it may name files too.
+        registry: where the components come from; None finds all plugins.
+        note: told what is read and what looks wrong, in one line each.
+        settings: ``crop``, ``views``, ``positive``, ``overwrite``, ``progress`` and the others of
+            :func:`gazekit.data.prepare.prepare`.
+
+    Raises:
+        DataError: no usable exam, no gaze that matches, another preparation in ``out``.
+        ConfigurationError: an option that there is not.
+    """
+    registry = registry or load_registry()
+    readers, fixations = readers_and_settings(registry, gaze_format, gaze_options or {})
+    recordings = None
+    if gaze is not None:
+        files, _ = gaze_files(Path(gaze), readers)
+        recordings = [recording for file in files for recording in file.read()]
+    summary = prepare_data(
+        registry.create("dataset", kind, **(options or {})),
+        Path(source),
+        Path(out),
+        size=(size, size) if isinstance(size, int) else size,
+        gaze_reader=reader_lookup(registry, readers),
+        recordings=recordings,
+        fixations=fixations,
+        allow_outside=tuple(map(Path, allow_outside)),
+        note=note,
+        warn=_warner(note),
+        **settings,
+    )
+    for exam, reason in summary.rejects:
+        note(f"warning: exam {exam} left out: {reason}")
+    return PreparedDataset.open(Path(out))
+
+
+@_speaks_python
+def predict(
+    run: Trained | Path | str | Sequence[Trained | Path | str],
+    *images: Path | str,
+    tta: bool = False,
+    explain: bool = True,
+    batch_size: int = 8,
+    bit_depth: int | None = None,
+    device: str | None = None,
+) -> list[ExamPrediction | Refusal]:
+    """Predict raw image files, or folders of them, prepared as the training data were. No gaze is needed.
+
+    Args:
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged.
+        images: files, folders or tables of them; data sources, DICOM headers or else file names say exam and view.
+        tta: average over the flips and rotations of the training.
+        explain: also with attention.
+        batch_size: exams at a time.
+        bit_depth: bits that images of 16 bits other than DICOM use; None takes that of the training data.
+        device: of runs given by folder.
+
+    Returns:
+        A prediction per exam, or a Refusal with the reason.
+    """
+    several = [run] if isinstance(run, Trained | Path | str) else list(run)
+    trained = [_opened(each, device=device) for each in several]
+    check_alike(trained)
+    first = trained[0]
+    grouping = find_exams([Path(path) for path in images], first.trained_on(), first.registry)
+    found = predict_loose(
+        [each.as_member(tta=tta) for each in trained],
+        first.trained_on().settings(bit_depth),
+        grouping.exams,
+        first.device,
+        batch_size=batch_size,
+        explain=explain and any(each.attention_map for each in trained),
+        show_names=True,
+    )
+    return list(found)
+
+
+@_speaks_python
+def report(
+    run: Trained | Path | str,
+    *,
+    without: Trained | Path | str | None = None,
+    part: str = "test",
+    threshold: float | Literal["val"] = 0.5,
+    exams: Sequence[str] = (),
+    cases: int = 200,
+) -> Path:
+    """Write report.html of a run or of a study; its path.
+
+    Args:
+        run: a run, its folder, or the folder of a study (to which the other arguments do not apply).
+        without, part, threshold, exams, cases: see ``gazekit.report.run_files.write_report``.
+    """
+    from gazekit.report.run_files import write_report
+    from gazekit.report.study_page import write_study_page
+    from gazekit.report.study_report import study_page
+
+    if not isinstance(run, Trained) and (Path(run) / "study.json").is_file():
+        path = Path(run) / "report.html"
+        write_study_page(path, study_page(Path(run)))
+        return path
+    trained = _opened(run)
+    other = None if without is None else _opened(without)
+    return write_report(
+        trained,
+        open_data(trained, None),
+        without=other,
+        part=part,
+        threshold=threshold,
+        exams=exams,
+        cases=cases,
+    )
+
+
+@_speaks_python
+def export(
+    run: Trained | Path | str,
+    out: Path | str | None = None,
+    *,
+    form: Literal["onnx", "torch-export"] = "onnx",
+    overwrite: bool = False,
+) -> Path:
+    """Write the model with its attention maps as one graph that runs without gazekit; its path.
+
+    Args:
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
+        out: the file; None is ``model.onnx`` or ``model.pt2`` in the run.
+        form: of the file.
+        overwrite: replace a file that is there.
+    """
+    from gazekit.export import SUFFIXES, export_onnx, export_torch
+
+    trained = _opened(run, device="cpu")
+    path = Path(out) if out is not None else trained.run.path / f"model{SUFFIXES[form]}"
+    if path.exists() and not overwrite:
+        raise ConfigurationError(
+            f"{path}: exists already; replace it with --overwrite, or choose another --out"
+        )
+    return (export_onnx if form == "onnx" else export_torch)(trained, path).path
+
+
+@_speaks_python
+def benchmark(
+    study: Path | str | Mapping[str, Any],
+    out: Path | str,
+    *,
+    jobs: int = 1,
+    launcher: str = "local",
+    device: str | None = None,
+    registry: Registry | None = None,
+    note: Callable[[str], None] = print,
+) -> "StudyResult":
+    """Train every system of a study on every fold with every seed, and compare them; called again it goes on.
+
+    Args:
+        study: a STUDY.toml, or its content: ``{"data": "PREPARED", "folds": 5, "seeds": 3, "system": [{"preset":
+            "mammonet"}, {"preset": "ga_net"}]}``.
+        out: the study directory.
+        jobs: runs at a time.
+        launcher: ``"local"`` or ``"slurm"``.
+        device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
+        registry: where the components come from; None finds all plugins.
+        note: told of every run that ends, in one line.
+
+    Returns:
+        The result, as results.json has it; tables and figures are in ``out``.
+    """
+    from gazekit.report.study_files import write_study
+    from gazekit.study.collect import collect
+    from gazekit.study.folder import StudyFolder
+    from gazekit.study.settings import parse_study, read_study
+    from gazekit.study.study import finish, open_study
+
+    if isinstance(study, Mapping):
+        settings = parse_study(dict(study), "the study given", folder=Path())
+    else:
+        settings = read_study(Path(study))
+    folder, chosen = StudyFolder(Path(out)), _device(device)
+    with folder.lock():
+        opened = open_study(folder, settings, registry or load_registry(), device=chosen)
+        failures = finish(opened, launcher=launcher, jobs=jobs, finished=_each_run(note))
+        result, pooled = collect(opened, failures)
+        write_study(opened, result, pooled, chosen, _warner(note))
+    return result
+
+
+@_speaks_python
+def tune(
+    preset: str,
+    data: Path | str,
+    grid: Sequence[str],
+    out: Path | str,
+    *,
+    folds: int = 3,
+    seeds: int = 1,
+    split: Mapping[str, str] | Path | str | None = None,
+    overrides: Sequence[str] = (),
+    jobs: int = 1,
+    launcher: str = "local",
+    device: str | None = None,
+    registry: Registry | None = None,
+    note: Callable[[str], None] = print,
+) -> "Tuning":
+    """Train every point of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
+
+    Args:
+        preset: the name or TOML file of one.
+        data: folder of a prepared data set.
+        grid: ``"key.path=value,value"`` items; all combinations are tried.
+        out: the study directory.
+        folds, seeds: inner folds, and runs per fold.
+        split: whose test part stays closed; None makes one as ``train`` would.
+        overrides: ``key.path=value`` items that all points share.
+        jobs, launcher, device, registry, note: see ``benchmark``.
+    """
+    from gazekit.atomic import write_atomically
+    from gazekit.study.folder import StudyFolder
+    from gazekit.study.settings import parse_study
+    from gazekit.study.study import finish, open_study
+    from gazekit.study.tuning import choose, grid_points, point_name
+
+    registry = registry or load_registry()
+    base = registry.preset(preset, environment=os.environ, overrides=overrides)
+    systems = [{"name": point_name(each), "preset": preset, "set": list(each)} for each in grid_points(grid)]
+    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides), "system": systems}
+    folder = StudyFolder(Path(out))
+
+    def inner(dataset: PreparedDataset) -> dict[str, dict[str, str]]:
+        outer = _split(split, dataset, base, allow_leak=False)
+        return {
+            f"inner-{fold}": parts for fold, parts in enumerate(inner_folds(dataset, outer, folds), start=1)
+        }
+
+    with folder.lock():
+        settings = parse_study(values, "the grid", folder=Path())
+        study = open_study(folder, settings, registry, device=_device(device), kind="tune", splits=inner)
+        finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note))
+        tuning = choose(study, preset)
+        write_atomically(folder.path / "tune.json", tuning.to_text())
+    return tuning
+
+
+def _opened(run: Trained | Path | str, weights: Which | None = None, *, device: str | None = None) -> Trained:
+    """A run opened with the weights asked for, or as it is."""
+    if isinstance(run, Trained) and weights in (None, run.weights.which):
+        return run
+    path = run.run.path if isinstance(run, Trained) else Path(run)
+    return open_trained(path, load_registry(), _device(device), which=weights or "selected")
+
+
+def _split(
+    given: Mapping[str, str] | Path | str | None,
+    dataset: PreparedDataset,
+    preset: Preset,
+    *,
+    allow_leak: bool,
+) -> dict[str, str]:
+    if given is None:
+        return make_split(
+            dataset,
+            seed=preset.data.split_seed,
+            test=preset.data.test,
+            val=preset.data.validation,
+            allow_leak=allow_leak,
+        )
+    return dict(given) if isinstance(given, Mapping) else read_split(Path(given))
 
 
 def _device(name: str | None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _warner(note: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: note(f"warning: {in_python(text)}")
+
+
+def _each_run(note: Callable[[str], None]) -> Callable[[Any, str | None], None]:
+    return lambda task, reason: note(f"{task.system} {task.name}: {reason or 'done'}")
 
 
 def _each_epoch(note: Callable[[str], None], epochs: int) -> Callable[[State, int], None]:

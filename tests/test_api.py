@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import TINY
 from command_line import gazekit as command_line
 from fresh_environment import ROOT
 
 import gazekit
+from gazekit.api import in_python
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.raw import Refusal
@@ -29,10 +32,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) 
 
 def test_the_public_surface_is_small_and_exported_once() -> None:
     names = [
-        *("PreparedDataset", "Trained", "__version__", "build_model", "build_objective", "default_data"),
-        *("evaluate", "hookimpl", "load", "load_registry", "train"),
+        *(
+            "ExamDataset",
+            "PreparedDataset",
+            "Trained",
+            "__version__",
+            "benchmark",
+            "build_model",
+            "build_objective",
+        ),
+        *("default_data", "evaluate", "export", "hookimpl", "load", "load_registry", "predict", "prepare"),
+        *("report", "train", "tune"),
     ]
     assert gazekit.__all__ == names
+    for module in ("report.run_files", "export.exported", "evaluation.evaluate", "api"):
+        import_module(f"gazekit.{module}")  # no package takes the place of a function of its name
+    assert all(callable(getattr(gazekit, name)) for name in names if name != "__version__")
     assert all(getattr(gazekit, name) is not None for name in names)
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         _ = gazekit.fit
@@ -120,3 +135,108 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     *_, auc = run.stdout.split()
     assert "epoch 3/3" in run.stdout and 0 <= float(auc) <= 1
     assert (tmp_path / "runs/quickstart/evaluation.json").exists()
+
+
+def test_messages_name_arguments_in_place_of_options() -> None:
+    said = {
+        "RUN: exists already; go on with --resume, start anew with --overwrite": (
+            "RUN: exists already; go on with resume=True, start anew with overwrite=True"
+        ),
+        "take it all the same with --allow-leak, or --split val": (
+            'take it all the same with allow_leak=True, or part="val"'
+        ),
+        "prepare them with --size 224, or --set gaze=none": (
+            'prepare them with size=224, or overrides=["gaze=none"]'
+        ),
+        "choose another --out; train on with gazekit train --out RUN --resume": (
+            "choose another out; train on with gazekit train --out RUN --resume"
+        ),
+        "--from RUN: its branches differ": "initial=RUN: its branches differ",
+        "a 1–1 map": "a 1–1 map",
+    }
+    assert {message: in_python(message) for message in said} == said
+
+
+def test_errors_and_warnings_speak_python(
+    registry: Registry, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    preset = registry.preset("mammonet_small", overrides=OVERRIDES)
+    lines: list[str] = []
+    gazekit.train(preset, dataset, tmp_path / "run", note=lines.append)
+    with pytest.raises(ConfigurationError, match="resume=True, start anew with overwrite=True"):
+        gazekit.train(preset, dataset, tmp_path / "run")
+    assert any('overrides=["training.select=last"]' in line for line in lines)
+    assert not any("--" in line for line in lines)
+
+
+def test_a_run_is_resumed_and_extended_from_python(
+    registry: Registry, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    for epochs in (1, 2, 2):
+        preset = registry.preset("mammonet_small", overrides=[*OVERRIDES, f"training.epochs={epochs}"])
+        trained = gazekit.train(preset, dataset, tmp_path / "run", resume=True, note=lines.append)
+    assert [line["epoch"] for line in trained.run.read_metrics()] == [1, 2]
+    assert any("goes on to epoch 2, begun with 1" in line for line in lines)
+    last = gazekit.evaluate(tmp_path / "run", part="val", weights="last")
+    assert last["epoch"] == 2 and (tmp_path / "run/evaluation_val_last.json").exists()
+
+
+def test_prepare_predict_report_and_export_do_what_their_commands_do(
+    trained: gazekit.Trained, dataset: PreparedDataset, raw_folder: Path, tmp_path: Path
+) -> None:
+    made = gazekit.prepare("folder", raw_folder, tmp_path / "prepared", size=16, note=lambda _: None)
+    command_line("data", "prepare", "folder", raw_folder, tmp_path / "theirs", "--size", 16)
+    assert made.fingerprint == PreparedDataset.open(tmp_path / "theirs").fingerprint
+    pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    (one,) = gazekit.predict(trained, *pair)
+    (two,) = gazekit.predict([trained, trained.run.path], *pair, tta=True)
+    assert not isinstance(one, Refusal) and not isinstance(two, Refusal)
+    assert np.allclose(one.probabilities, trained.predict_images(*pair)[0].probabilities)
+    assert one.spread is None and two.spread is not None
+    page = gazekit.report(trained, part="val", cases=2)
+    assert page == trained.run.path / "report.html" and page.read_text().startswith("<!")
+    with pytest.raises(ConfigurationError, match="threshold 1.5: expected a number between 0 and 1"):
+        gazekit.report(trained, threshold=1.5)
+
+
+def test_a_study_and_a_tuning_from_python(dataset: PreparedDataset, tmp_path: Path) -> None:
+    systems = [
+        {"preset": "mammonet_small", "name": name, "set": [*OVERRIDES, change]}
+        for name, change in (("gaze", "loss.gaze_weight=0.5"), ("none", "gaze=none"))
+    ]
+    lines: list[str] = []
+    study = {"data": str(dataset.root), "folds": 2, "seeds": 1, "system": systems}
+    result = gazekit.benchmark(study, tmp_path / "study", device="cpu", note=lines.append)
+    assert [row.name for row in result.rows] == ["gaze", "none"]
+    assert sorted(line for line in lines if line.endswith("done"))[0] == "gaze fold-1-seed-0: done"
+    assert (tmp_path / "study/results.md").exists()
+    tuning = gazekit.tune(
+        *("mammonet_small", dataset.root, ["loss.gaze_weight=0.1,0.5"], tmp_path / "tuning"),
+        folds=2,
+        overrides=OVERRIDES,
+        device="cpu",
+        note=lines.append,
+    )
+    assert tuning.chosen[0].startswith("loss.gaze_weight=") and (tmp_path / "tuning/tune.json").exists()
+
+
+def test_exams_come_in_batches_of_torch(dataset: PreparedDataset) -> None:
+    exams = gazekit.ExamDataset(dataset, [2, 0])
+    batch = next(iter(torch.utils.data.DataLoader(exams, batch_size=2)))
+    assert batch["exam_id"] == [dataset.exam_ids[2], dataset.exam_ids[0]]
+    assert batch["label"].tolist() == dataset.labels[[2, 0]].tolist()
+    column = dataset.views.index("mlo")
+    assert np.allclose(batch["images"]["mlo"][0, 0], dataset.images[2, column] / 255, atol=1e-7)
+    assert np.allclose(batch["gaze"]["mlo"][1], dataset.gaze[0, column] / 255, atol=1e-7)
+    assert batch["has_gaze"]["mlo"].tolist() == dataset.has_gaze[[2, 0], column].tolist()
+    assert len(gazekit.ExamDataset(dataset)) == len(dataset)
+
+
+def test_what_is_shown_of_data_and_runs_is_short_and_names_no_patient(
+    trained: gazekit.Trained, dataset: PreparedDataset
+) -> None:
+    shown = [repr(dataset), dataset._repr_html_(), repr(trained)]
+    assert repr(dataset).startswith(f"PreparedDataset(exams={len(dataset)}, patients=")
+    assert all(len(text) < 400 for text in shown)
+    assert not any(name in text for text in shown for name in (*dataset.patient_ids, *dataset.exam_ids))

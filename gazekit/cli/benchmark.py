@@ -59,8 +59,9 @@ def benchmark(
     what failed; --out alone does too, and --out with another --preset adds a row. Validation alone selects; the test
     part is read once, after training. Writes results.json, .md, .csv, .tex and figures.
     """
-    from gazekit.cli.study_output import show, write
+    from gazekit.cli.study_output import show
     from gazekit.cli.study_runs import finish
+    from gazekit.report.study_files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.study import check_reported, open_study, step_times
@@ -94,7 +95,7 @@ def benchmark(
             with console.progress("timing steps") as report:
                 ratios = step_times(opened, here, report)
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
-        write(opened, result, pooled, here)
+        write_study(opened, result, pooled, here, console.warn)
     show(result, folder.path, as_json=as_json)
     if failures and not so_far:
         raise typer.Exit(1)

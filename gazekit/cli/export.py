@@ -7,8 +7,6 @@ import typer
 
 from gazekit.cli import console
 
-_SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
-
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
@@ -28,11 +26,11 @@ def export(
     import torch
 
     from gazekit.errors import ConfigurationError
-    from gazekit.export import export_onnx, export_torch
+    from gazekit.export import SUFFIXES, export_onnx, export_torch
     from gazekit.training.trained import open_trained
 
     trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)
-    path = out or run / f"model{_SUFFIX[form]}"
+    path = out or run / f"model{SUFFIXES[form]}"
     if path.exists() and not overwrite:
         raise ConfigurationError(
             f"{path}: exists already; replace it with --overwrite, or choose another --out"

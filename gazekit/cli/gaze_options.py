@@ -1,7 +1,6 @@
 """What the commands that read gaze have in common: the format, its options, the settings of the fixations."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from gazekit.data.exam import Exam
     from gazekit.gaze.fixations import FixationSettings
     from gazekit.gaze.formats import GazeFile
-    from gazekit.gaze.lost import Place
     from gazekit.gaze.recording import Recording
     from gazekit.interfaces import GazeReader
 
@@ -57,8 +55,6 @@ ImageName = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
 
 
-_LOST = "lost"
-"""The option of every format that says which places stand for lost samples."""
 _LINES = 8
 """Warnings about recordings that are printed."""
 
@@ -71,92 +67,17 @@ def options_of(items: Sequence[str] | None) -> dict[str, Any]:
 
 
 def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
-    """The gaze readers for a ``--format``, with their options, and the settings of the fixations.
+    """The gaze readers for a ``--format``, with their options; see ``gaze.options``."""
+    from gazekit.gaze import options
 
-    With ``auto`` every format is there, and an option goes to all formats that have it. ``lost`` is an option of all.
-
-    Raises:
-        ConfigurationError: no such format, option or setting, or a value out of its range.
-    """
-    from gazekit.gaze.formats import AUTO
-    from gazekit.gaze.lost import WithLost
-
-    options = options_of(items)
-    prefix = "fixations."
-    detection = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
-    own = {key: value for key, value in options.items() if not key.startswith(prefix)}
-    settings, places = _fixation_settings(detection), _places(own.pop(_LOST, []))
-    if name != AUTO:
-        readers: Readers = {name: console.registry().create("gaze_reader", name, **own)}
-    else:
-        readers = _every_reader(own)
-    if places:
-        readers = {format_: WithLost(reader, places) for format_, reader in readers.items()}
-    return readers, settings
-
-
-def _places(value: Any) -> "tuple[Place, ...]":
-    """``[x, y]``, several of them, or one number for both. Raises: ConfigurationError."""
-    from gazekit.errors import ConfigurationError
-
-    several = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
-    pairs = [[each, each] if isinstance(each, int | float) else each for each in several if each != []]
-    numbers = (int, float)
-    for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(n, numbers) for n in pair):
-            raise ConfigurationError(
-                f"{_LOST} is {value!r}; expected the place that means a lost sample, such as {_LOST}=[0, 0], or several"
-            )
-    return tuple((float(x), float(y)) for x, y in pairs)
+    return options.readers_and_settings(console.registry(), name, options_of(items))
 
 
 def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
-    """From the format that an exam names for its gaze files to a reader; ``auto`` is any of ``readers``."""
-    from gazekit.gaze.formats import AUTO, AnyFormat
+    """From the format that an exam names for its gaze files to a reader; see ``gaze.options``."""
+    from gazekit.gaze import options
 
-    def look_up(name: str) -> "GazeReader":
-        if name == AUTO:
-            return AnyFormat(readers)
-        return readers.get(name) or console.registry().create("gaze_reader", name)
-
-    return look_up
-
-
-def _every_reader(options: Mapping[str, Any]) -> "Readers":
-    from gazekit import signature
-    from gazekit.errors import ConfigurationError
-
-    registry = console.registry()
-    components = registry.components("gaze_reader")
-    known = {each.name: [o.name for o in signature.options_of(each.value)] for each in components}
-    for option in options:
-        if not any(option in names for names in known.values()):
-            there = "; ".join(f"{name}: {', '.join(names)}" for name, names in known.items() if names)
-            raise ConfigurationError(
-                f"'{option}': no gaze format has such an option; there are {there}; and {_LOST} and fixations.NAME"
-            )
-    return {
-        name: registry.create("gaze_reader", name, **{o: options[o] for o in names if o in options})
-        for name, names in known.items()
-    }
-
-
-def _fixation_settings(values: Mapping[str, Any]) -> "FixationSettings":
-    import pydantic
-
-    from gazekit.errors import ConfigurationError
-    from gazekit.gaze.fixations import FixationSettings
-
-    known = [field.name for field in fields(FixationSettings)]
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise ConfigurationError(f"fixations.{unknown[0]}: no such setting; there are {', '.join(known)}")
-    try:
-        return pydantic.TypeAdapter(FixationSettings).validate_python(values)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"fixations.{name}: {first['msg']} (got {first['input']!r})") from None
+    return options.reader_lookup(console.registry(), readers)
 
 
 def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":

@@ -97,7 +97,7 @@ def predict(
     wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
-    members = _members(trained, tta)
+    members = [each.as_member(tta=tta) for each in trained]
     settings = trained[0].trained_on().settings(bit_depth)
     folder = _folder(inputs)
     exams = _exams(inputs, trained[0], dicom_out, folder if show_ids else None)
@@ -189,21 +189,6 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
             f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays"
         )
     return trained
-
-
-def _members(trained: "list[Trained]", tta: bool) -> "list[Member]":
-    from gazekit.evaluation.members import IDENTITY, Member, trained_transforms
-
-    height, width = trained[0].facts.preparation["size"]
-    return [
-        Member(
-            each.model,
-            each.preset,
-            each.attention_map,
-            trained_transforms(each.preset.training.augmentation, height / width) if tta else IDENTITY[None],
-        )
-        for each in trained
-    ]
 
 
 def _exams(

@@ -1,20 +1,12 @@
 """``gazekit report``: one page that shows a run or a study."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gazekit.cli import console
 from gazekit.cli.device import Device, choose_device
-
-if TYPE_CHECKING:
-    from gazekit.data.prepared import PreparedDataset
-    from gazekit.evaluation.prediction import Predictions
-    from gazekit.report.run_page import RunPage
-    from gazekit.training.trained import Trained
-
-WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
 
 
 def report(
@@ -25,7 +17,16 @@ def report(
         Path | None,
         typer.Option(help="A run on the same data to compare with, such as one without gaze supervision."),
     ] = None,
-    split: Annotated[Literal["test", "val", "train"], typer.Option(help="Part of the run's split.")] = "test",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Other prepared data, with --split all.", show_default="the one that was trained on"
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["test", "val", "train", "all"],
+        typer.Option(help="Part of the run's split; all = every exam."),
+    ] = "test",
     threshold: Annotated[
         str,
         typer.Option(
@@ -55,6 +56,9 @@ def report(
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of that data set; may be repeated."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write.", show_default="report.html in the run")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Write report.html into the directory of a run or a study: one page that needs nothing else, and no network.
@@ -67,7 +71,6 @@ def report(
 
     if originals is None and (kind or overrides):
         raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
-    raw = (originals, kind, overrides) if originals is not None else None
     if (run / "study.json").is_file():
         from gazekit.report.study_page import write_study_page
         from gazekit.report.study_report import study_page
@@ -75,100 +78,27 @@ def report(
         path = run / "report.html"
         write_study_page(path, study_page(run))
     else:
-        path = _report_run(run, without, split, threshold, tuple(exam or ()), cases, raw, device)
-    console.stdout().print(str(path), markup=False, soft_wrap=True)
+        from gazekit.cli.gaze_options import options_of
+        from gazekit.report.originals import find_originals
+        from gazekit.report.run_files import write_report
+        from gazekit.training.trained import open_data, open_trained
 
-
-def _report_run(
-    run: Path,
-    without: Path | None,
-    part: str,
-    threshold: str,
-    exams: tuple[str, ...],
-    cases: int,
-    raw: tuple[Path, str | None, list[str] | None] | None,
-    device: Device,
-) -> Path:
-    from gazekit.cli.gaze_options import options_of
-    from gazekit.report.originals import find_originals
-    from gazekit.report.run_page import write_run_page
-    from gazekit.report.run_report import run_page
-    from gazekit.training.trained import open_data, open_trained
-
-    registry, chosen = console.registry(), choose_device(device)
-    trained = open_trained(run, registry, chosen, report=console.warn)
-    dataset = open_data(trained, None)
-    originals = None
-    if raw is not None:
-        root, kind, options = raw
-        source = registry.create("dataset", kind, **options_of(options)) if kind else None
-        originals = find_originals(dataset, root, source)
-    own = trained.predict(dataset, part)
-    systems = {(WITH if trained.preset.gaze else ALONE): own}
-    if without is not None:
-        other = open_trained(without, registry, chosen, report=console.warn)
-        theirs = other.predict(dataset, part)
-        _check_same(trained, other, own, theirs)
-        title = f"of {other.run.path.name}" if other.preset.gaze else WITHOUT
-        systems[title] = theirs
-    value, origin = _threshold(threshold, trained, dataset)
-    page = run_page(
-        trained,
-        dataset,
-        systems,
-        part=part,
-        threshold=value,
-        threshold_origin=origin,
-        exams=exams,
-        cases=cases,
-        originals=originals,
-    )
-    path = trained.run.path / "report.html"
-    write_run_page(path, page)
-    _write_picture(trained.run.path, page)
-    return path
-
-
-def _threshold(wanted: str, trained: "Trained", dataset: "PreparedDataset") -> tuple[float, str]:
-    from gazekit.errors import ConfigurationError
-    from gazekit.report.confusion import youden_threshold
-    from gazekit.report.curves import is_binary
-    from gazekit.report.run_report import pooled_of
-
-    if wanted == "val":
-        validation = pooled_of(dataset, trained.predict(dataset, "val"))
-        if not is_binary(validation):
-            raise ConfigurationError(
-                "--threshold val: the validation part does not hold two classes; give a number"
-            )
-        return youden_threshold(
-            validation
-        ), "The threshold of the greatest Youden index on the validation part."
-    try:
-        value = float(wanted)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise ConfigurationError(f"--threshold {wanted}: expected a number between 0 and 1, or 'val'")
-    return value, "The threshold was given, not chosen on these exams."
-
-
-def _check_same(trained: "Trained", other: "Trained", own: "Predictions", theirs: "Predictions") -> None:
-    """Raise ConfigurationError if two runs cannot be shown side by side."""
-    from gazekit.errors import ConfigurationError
-
-    if trained.preset.views != other.preset.views or own.indices.tolist() != theirs.indices.tolist():
-        raise ConfigurationError(
-            f"{other.run.path}: has other views or another split than {trained.run.path}; a picture of both needs the "
-            "same (train with the same --split FILE)"
+        registry, chosen = console.registry(), choose_device(device)
+        trained = open_trained(run, registry, chosen, report=console.warn)
+        dataset = open_data(trained, data)
+        found = None
+        if originals is not None:
+            source = registry.create("dataset", kind, **options_of(overrides)) if kind else None
+            found = find_originals(dataset, originals, source)
+        path = write_report(
+            trained,
+            dataset,
+            without=None if without is None else open_trained(without, registry, chosen, report=console.warn),
+            part=split,
+            threshold=threshold,
+            exams=exam or (),
+            cases=cases,
+            originals=found,
+            out=out,
         )
-
-
-def _write_picture(folder: Path, page: "RunPage") -> None:
-    """The figure of the page as files, to be used elsewhere."""
-    from gazekit.atomic import write_atomically
-    from gazekit.report.page import rendered
-
-    if page.picture is not None:
-        for kind in ("png", "svg"):
-            write_atomically(folder / f"{page.picture_name}.{kind}", rendered(page.picture.figure, kind))
+    console.stdout().print(str(path), markup=False, soft_wrap=True)

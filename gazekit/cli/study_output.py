@@ -1,57 +1,13 @@
-"""The result of a study: files in its directory, a table on stdout."""
+"""The table of a study on stdout."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazekit.cli import console
 
 if TYPE_CHECKING:
-    import torch
-    from matplotlib.figure import Figure
-
-    from gazekit.study.result import Pooled, StudyResult
-    from gazekit.study.study import Study
-
-
-def write(
-    study: "Study", result: "StudyResult", pooled: "Mapping[str, Pooled]", device: "torch.device"
-) -> None:
-    """Write results.json, .md, .tex, .csv and the figures. Raises: StorageError."""
-    from gazekit.atomic import write_atomically
-    from gazekit.report.page import rendered
-    from gazekit.report.study_figures import study_figures
-    from gazekit.report.study_formats import write_tables
-
-    folder = study.folder.path
-    write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
-    write_tables(folder, result)
-    figures = study_figures(result, pooled) | _attention(study, device)
-    for name, figure in figures.items():
-        write_atomically(folder / f"{name}.png", rendered(figure, "png"))
-
-
-def _attention(study: "Study", device: "torch.device") -> "dict[str, Figure]":
-    """Attention of the systems side by side on the first exam of each class that the first fold tests."""
-    from dataclasses import replace
-
-    from gazekit.data.splits import indices_of
-    from gazekit.report.attention import attention_panels, choose_exams
-    from gazekit.report.figures import attention_figure
-    from gazekit.report.views import ShownViews
-    from gazekit.study.explaining import explain
-
-    dataset = study.dataset
-    tested = indices_of(dataset, next(iter(study.splits.values())), "test")
-    exams = choose_exams(dataset, tested, per_class=1)
-    explained = explain(study, exams, device, report=console.warn)
-    if not explained:
-        return {}
-    shown = ShownViews(dataset)
-    panels = attention_panels(dataset, exams, explained, dataset.views, shown)
-    figure = attention_figure([replace(p, probability=None) for p in panels], list(explained), shown.words())
-    return {"attention": figure}
+    from gazekit.study.result import StudyResult
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gazekit.gaze.fixations import Fixations
 from gazekit.plain_text import visible
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PreparedDataset:
     """N exams of V views, opened for reading.
 
@@ -120,6 +121,28 @@ class PreparedDataset:
 
     def __len__(self) -> int:
         return len(self.exam_ids)
+
+    def __repr__(self) -> str:
+        return f"PreparedDataset({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        rows = (
+            f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+    def _summary(self) -> dict[str, str]:
+        """What it holds, without ids of exams or patients."""
+        counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return {
+            "exams": str(len(self)),
+            "patients": str(len(set(self.patient_ids))),
+            "views": ", ".join(self.views),
+            "size": " × ".join(map(str, self.size)),
+            "classes": ", ".join(f"{name}: {n}" for name, n in zip(self.classes, counts, strict=True)),
+            "with gaze": f"{int(self.has_gaze.any(axis=1).sum())} exams",
+        }
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from gazekit.export.graph import DeployedModel
 from gazekit.training.trained import Trained
 
 SCHEMA = "gazekit.exported/1"
+SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
+"""Of the files of each format."""
 TOLERANCE = 1e-4
 """Largest difference of any output from the original model."""
 _BATCHES = (1, 3)

@@ -1,6 +1,7 @@
 """A study that is open: its systems, data, splits and runs, and what is left to carry out."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from gazekit.study.cost import step_ratios
 from gazekit.study.folder import StudyFolder, StudyKind, check_same_exams, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
+from gazekit.study.launch import launch
 from gazekit.study.running import is_finished
 from gazekit.study.settings import StudySettings, SystemSettings, resolve_presets
 
@@ -92,6 +94,50 @@ def open_study(
         allow_leak=settings.allow_leak,
     )
     return Study(folder, settings, registry, presets, dataset, datasets, made, tuple(tasks))
+
+
+def finish(
+    study: Study,
+    *,
+    launcher: str = "local",
+    jobs: int = 1,
+    should_stop: Callable[[], bool] = lambda: False,
+    finished: Callable[[RunTask, str | None], None] = lambda _task, _reason: None,
+) -> dict[RunTask, str]:
+    """Carry out the runs that are not finished; the study directory keeps how long it took and what failed.
+
+    Args:
+        study: open, its folder locked.
+        launcher, jobs, should_stop: see ``study.launch``.
+        finished: told of each run that ends, with the reason if it failed.
+
+    Returns:
+        The runs that failed, with their reasons.
+
+    Raises:
+        Preempted: stopped on request.
+    """
+    failures: dict[RunTask, str] = {}
+    began = time.monotonic()
+    try:
+        outcomes = launch(
+            study.unfinished(),
+            launcher=launcher,
+            jobs=jobs,
+            logs=study.folder.path / "logs",
+            should_stop=should_stop,
+        )
+        for task, reason in outcomes:
+            finished(task, reason)
+            ended = time.monotonic()
+            study.folder.add_seconds(ended - began)  # at once, for a kill leaves no time to
+            began = ended
+            study.folder.note(f"{task.system}/{task.name}", reason)
+            if reason is not None:
+                failures[task] = reason
+    finally:
+        study.folder.add_seconds(time.monotonic() - began)
+    return failures
 
 
 def step_times(study: Study, device: torch.device, report: Callable[[int, int], None]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of, read_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.loose_exams import TrainedOn, find_exams
-from gazekit.evaluation.members import IDENTITY, Member
+from gazekit.evaluation.members import IDENTITY, Member, trained_transforms
 from gazekit.evaluation.prediction import Predictions, predict
 from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
 from gazekit.interfaces import AttentionMap
@@ -30,7 +30,7 @@ from gazekit.training.run_files import RunFacts
 from gazekit.training.selection import Weights, Which
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trained:
     """A run opened for use; ``weights`` says which of its weights the model has, and why."""
 
@@ -42,6 +42,12 @@ class Trained:
     device: torch.device
     weights: Weights
     registry: Registry = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Trained({str(self.run.path)!r}, preset={self.preset.name!r}, classes={self.facts.classes}, "
+            f"epoch={self.weights.epoch}, device={self.device.type!r})"
+        )
 
     def predict(self, dataset: PreparedDataset, part: str) -> Predictions:
         """Predict and explain one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
@@ -70,6 +76,13 @@ class Trained:
         facts = self.facts
         return TrainedOn(self.preset.views, facts.preparation, facts.modalities, facts.sides)
 
+    def as_member(self, *, tta: bool = False) -> Member:
+        """This model as one of an ensemble; with ``tta`` it also answers under the transforms of its training."""
+        height, width = self.facts.preparation["size"]
+        augmentation = self.preset.training.augmentation
+        transforms = trained_transforms(augmentation, height / width) if tta else IDENTITY[None]
+        return Member(self.model, self.preset, self.attention_map, transforms)
+
     def predict_images(
         self, *paths: Path | str, bit_depth: int | None = None
     ) -> list[ExamPrediction | Refusal]:
@@ -80,12 +93,11 @@ class Trained:
         images of 16 bits other than DICOM use; None takes that of the training data.
         """
         grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
-        member = Member(self.model, self.preset, self.attention_map, IDENTITY[None])
         preparation = self.trained_on().settings(bit_depth)
         explain = self.attention_map is not None
         return list(
             predict_loose(
-                [member], preparation, grouping.exams, self.device, explain=explain, show_names=True
+                [self.as_member()], preparation, grouping.exams, self.device, explain=explain, show_names=True
             )
         )
 

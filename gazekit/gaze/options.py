@@ -1,0 +1,99 @@
+"""The options by which recordings are read: the formats with their options, and the settings of the fixations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from gazekit import signature
+from gazekit.errors import ConfigurationError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.formats import AUTO, AnyFormat
+from gazekit.gaze.lost import Place, WithLost
+from gazekit.registry import Registry
+
+if TYPE_CHECKING:
+    from gazekit.interfaces import GazeReader
+
+    Readers = Mapping[str, GazeReader]
+
+_LOST = "lost"
+"""The option of every format that says which places stand for lost samples."""
+
+
+def readers_and_settings(
+    registry: Registry, name: str, options: Mapping[str, Any]
+) -> "tuple[Readers, FixationSettings]":
+    """The gaze readers for a ``--format``, with their options, and the settings of the fixations.
+
+    With ``auto`` every format is there, and an option goes to all formats that have it. ``lost`` is an option of all.
+
+    Raises:
+        ConfigurationError: no such format, option or setting, or a value out of its range.
+    """
+    prefix = "fixations."
+    detection = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
+    own = {key: value for key, value in options.items() if not key.startswith(prefix)}
+    settings, places = _fixation_settings(detection), _places(own.pop(_LOST, []))
+    if name != AUTO:
+        readers: Readers = {name: registry.create("gaze_reader", name, **own)}
+    else:
+        readers = _every_reader(registry, own)
+    if places:
+        readers = {format_: WithLost(reader, places) for format_, reader in readers.items()}
+    return readers, settings
+
+
+def _places(value: Any) -> tuple[Place, ...]:
+    """``[x, y]``, several of them, or one number for both. Raises: ConfigurationError."""
+    several = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    pairs = [[each, each] if isinstance(each, int | float) else each for each in several if each != []]
+    numbers = (int, float)
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(n, numbers) for n in pair):
+            raise ConfigurationError(
+                f"{_LOST} is {value!r}; expected the place that means a lost sample, such as {_LOST}=[0, 0], or several"
+            )
+    return tuple((float(x), float(y)) for x, y in pairs)
+
+
+def reader_lookup(registry: Registry, readers: "Readers") -> "Callable[[str], GazeReader]":
+    """From the format that an exam names for its gaze files to a reader; ``auto`` is any of ``readers``."""
+
+    def look_up(name: str) -> "GazeReader":
+        if name == AUTO:
+            return AnyFormat(readers)
+        return readers.get(name) or registry.create("gaze_reader", name)
+
+    return look_up
+
+
+def _every_reader(registry: Registry, options: Mapping[str, Any]) -> "Readers":
+
+    components = registry.components("gaze_reader")
+    known = {each.name: [o.name for o in signature.options_of(each.value)] for each in components}
+    for option in options:
+        if not any(option in names for names in known.values()):
+            there = "; ".join(f"{name}: {', '.join(names)}" for name, names in known.items() if names)
+            raise ConfigurationError(
+                f"'{option}': no gaze format has such an option; there are {there}; and {_LOST} and fixations.NAME"
+            )
+    return {
+        name: registry.create("gaze_reader", name, **{o: options[o] for o in names if o in options})
+        for name, names in known.items()
+    }
+
+
+def _fixation_settings(values: Mapping[str, Any]) -> FixationSettings:
+
+    known = [field.name for field in fields(FixationSettings)]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise ConfigurationError(f"fixations.{unknown[0]}: no such setting; there are {', '.join(known)}")
+    try:
+        return pydantic.TypeAdapter(FixationSettings).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"fixations.{name}: {first['msg']} (got {first['input']!r})") from None
