@@ -336,11 +336,11 @@ def report(
 
     Args:
         run: a run, its folder, or the folder of a study (to which the other arguments do not apply).
-        without, part, threshold, exams, cases: see ``gazekit.report.run_files.write_report``.
+        without, part, threshold, exams, cases: see ``gazekit.reporting.run_files.write_report``.
     """
-    from gazekit.report.run_files import write_report
-    from gazekit.report.study_page import write_study_page
-    from gazekit.report.study_report import study_page
+    from gazekit.reporting.run_files import write_report
+    from gazekit.reporting.study_page import write_study_page
+    from gazekit.reporting.study_report import study_page
 
     if not isinstance(run, Trained) and (Path(run) / "study.json").is_file():
         path = Path(run) / "report.html"
@@ -375,7 +375,7 @@ def export(
         form: of the file.
         overwrite: replace a file that is there.
     """
-    from gazekit.export import SUFFIXES, export_onnx, export_torch
+    from gazekit.exporting import SUFFIXES, export_onnx, export_torch
 
     trained = _opened(run, device="cpu")
     path = Path(out) if out is not None else trained.run.path / f"model{SUFFIXES[form]}"
@@ -412,7 +412,7 @@ def benchmark(
     Returns:
         The result, as results.json has it; tables and figures are in ``out``.
     """
-    from gazekit.report.study_files import write_study
+    from gazekit.reporting.study_files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.settings import parse_study, read_study

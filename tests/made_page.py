@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 
 from gazekit.evaluation.statistics import Interval
 from gazekit.gaze.fixations import Fixations
-from gazekit.report.cases import Case, CaseView, MapNumbers
-from gazekit.report.colours import ATTENTION, GAZE, INK, MUTED
-from gazekit.report.confusion import at_thresholds
-from gazekit.report.layers import image_uri, map_uri, outline, scanpaths
-from gazekit.report.page import Section
-from gazekit.report.run_page import RunPage
+from gazekit.reporting.cases import Case, CaseView, MapNumbers
+from gazekit.reporting.colours import ATTENTION, GAZE, INK, MUTED
+from gazekit.reporting.confusion import at_thresholds
+from gazekit.reporting.layers import image_uri, map_uri, outline, scanpaths
+from gazekit.reporting.page import Section
+from gazekit.reporting.run_page import RunPage
 from gazekit.study.result import Pooled
 
 METRICS = {

@@ -45,7 +45,7 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
         *("report", "train", "tune"),
     ]
     assert gazekit.__all__ == names
-    for module in ("report.run_files", "export.exported", "evaluation.evaluate", "api"):
+    for module in ("reporting.run_files", "exporting.exported", "evaluation.evaluate", "api"):
         import_module(f"gazekit.{module}")  # no package takes the place of a function of its name
     assert all(callable(getattr(gazekit, name)) for name in names if name != "__version__")
     assert all(getattr(gazekit, name) is not None for name in names)
@@ -196,7 +196,7 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
     assert one.spread is None and two.spread is not None
     page = gazekit.report(trained, part="val", cases=2)
     assert page == trained.run.path / "report.html" and page.read_text().startswith("<!")
-    with pytest.raises(ConfigurationError, match="threshold 1.5: expected a number between 0 and 1"):
+    with pytest.raises(ConfigurationError, match=r"threshold=1\.5: expected a number between 0 and 1"):
         gazekit.report(trained, threshold=1.5)
 
 

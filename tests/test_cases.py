@@ -4,7 +4,7 @@ import pytest
 from gazekit.evaluation.gaze_agreement import correlation
 from gazekit.evaluation.localisation import energy_inside
 from gazekit.evaluation.prediction import Predictions
-from gazekit.report.cases import called_class, make_cases
+from gazekit.reporting.cases import called_class, make_cases
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_a_system_without_attention_keeps_its_place(dataset, predictions):
 
 
 def test_images_become_smaller_until_they_fit_the_budget():
-    from gazekit.report.cases import _fitting_side
-    from gazekit.report.layers import image_uri
+    from gazekit.reporting.cases import _fitting_side
+    from gazekit.reporting.layers import image_uri
 
     images = np.random.default_rng(0).random((4, 2, 512, 400))
     budget = sum(len(image_uri(image, 320)) for exam in images for image in exam)

@@ -7,9 +7,9 @@ from made_study import made_pooled
 from gazekit.errors import DataError
 from gazekit.evaluation.metrics import auc, average_precision
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.charts import calibration_figure, precision_recall_figure, roc_figure
-from gazekit.report.curves import band, precision_recall, roc
-from gazekit.report.training_figure import training_figure
+from gazekit.reporting.charts import calibration_figure, precision_recall_figure, roc_figure
+from gazekit.reporting.curves import band, precision_recall, roc
+from gazekit.reporting.training_figure import training_figure
 
 INTERVAL = Interval(0.8125, 0.701, 0.9)
 ONE = np.ones((1, 60))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from made_study import made_pooled
 
-from gazekit.report.confusion import at_thresholds, confusion, youden_threshold
-from gazekit.report.measure_rows import interval_words
+from gazekit.reporting.confusion import at_thresholds, confusion, youden_threshold
+from gazekit.reporting.measure_rows import interval_words
 from gazekit.study.result import Pooled
 
 

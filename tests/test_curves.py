@@ -8,7 +8,7 @@ from made_study import made_pooled
 from scipy import stats
 
 from gazekit.evaluation.metrics import calibration_error
-from gazekit.report.curves import GRID, band, calibration, is_binary, precision_recall
+from gazekit.reporting.curves import GRID, band, calibration, is_binary, precision_recall
 
 
 def slow_precision(pooled, recall, weights):

@@ -15,7 +15,7 @@ from made_mammography import view_sequence, write_mammogram
 from pydicom.datadict import DicomDictionary
 
 from gazekit.data.geometry import Geometry
-from gazekit.report.placement import Placement
+from gazekit.reporting.placement import Placement
 
 highdicom = pytest.importorskip("highdicom")
 PATIENT = {

@@ -14,8 +14,8 @@ from tiny import tiny
 
 from gazekit.build import build_attention_map, build_model
 from gazekit.errors import ConfigurationError
-from gazekit.export.exported import onnx_program
-from gazekit.export.graph import DeployedModel
+from gazekit.exporting.exported import onnx_program
+from gazekit.exporting.graph import DeployedModel
 from gazekit.registry import Registry
 
 HEADS = {

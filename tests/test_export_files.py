@@ -12,7 +12,7 @@ import torch
 from command_line import gazekit
 
 from gazekit.errors import StorageError
-from gazekit.export import exported
+from gazekit.exporting import exported
 from gazekit.registry import Registry
 from gazekit.training.trained import open_trained
 
@@ -160,7 +160,7 @@ def test_telemetry_is_off_before_onnxruntime_is_imported() -> None:
     code = (
         "import os, sys\n"
         "os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
-        "from gazekit.export import exported\n"
+        "from gazekit.exporting import exported\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from gazekit.errors import ConfigurationError
-from gazekit.report.figures import ExamPanel, ViewPanel, attention_figure
-from gazekit.report.overlay import overlay
+from gazekit.reporting.figures import ExamPanel, ViewPanel, attention_figure
+from gazekit.reporting.overlay import overlay
 
 COLUMNS = ["Attention without gaze supervision", "Attention with gaze supervision"]
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from gazekit.gaze.fixations import Fixations
-from gazekit.report.colours import ATTENTION
-from gazekit.report.layers import image_uri, map_uri, outline, scanpaths
-from gazekit.report.overlay import overlay
+from gazekit.reporting.colours import ATTENTION
+from gazekit.reporting.layers import image_uri, map_uri, outline, scanpaths
+from gazekit.reporting.overlay import overlay
 
 
 def opened(uri):

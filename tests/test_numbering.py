@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gazekit.gaze.fixations import Fixations
-from gazekit.report import scanpath
-from gazekit.report.layers import _DIGIT, scanpaths, text_size
-from gazekit.report.numbering import Places
-from gazekit.report.scanpath import draw_scanpath
+from gazekit.reporting import scanpath
+from gazekit.reporting.layers import _DIGIT, scanpaths, text_size
+from gazekit.reporting.numbering import Places
+from gazekit.reporting.scanpath import draw_scanpath
 
 
 def boxes_overlap(one, other):

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 
 from gazekit.errors import DataError
-from gazekit.report.colours import ATTENTION
-from gazekit.report.overlay import overlay, rectified
+from gazekit.reporting.colours import ATTENTION
+from gazekit.reporting.overlay import overlay, rectified
 
 
 def image(seed=0, shape=(12, 9)):

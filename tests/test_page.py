@@ -20,17 +20,17 @@ from gazekit.evaluation.localisation import localisation
 from gazekit.evaluation.metrics import classification_metrics
 from gazekit.evaluation.prediction import Predictions
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.attention import attention_panels
-from gazekit.report.cases import make_cases
-from gazekit.report.colours import INK, MUTED
-from gazekit.report.confusion import Confusion
-from gazekit.report.figures import attention_figure
-from gazekit.report.measures import MEASURES
-from gazekit.report.page import LIMITS, Section, light_svg, rendered
-from gazekit.report.run_page import write_run_page
-from gazekit.report.run_report import IMAGE_BYTES
-from gazekit.report.study_page import Picture, StudyPage, SystemPanel, write_study_page
-from gazekit.report.study_table import study_table
+from gazekit.reporting.attention import attention_panels
+from gazekit.reporting.cases import make_cases
+from gazekit.reporting.colours import INK, MUTED
+from gazekit.reporting.confusion import Confusion
+from gazekit.reporting.figures import attention_figure
+from gazekit.reporting.measures import MEASURES
+from gazekit.reporting.page import LIMITS, Section, light_svg, rendered
+from gazekit.reporting.run_page import write_run_page
+from gazekit.reporting.run_report import IMAGE_BYTES
+from gazekit.reporting.study_page import Picture, StudyPage, SystemPanel, write_study_page
+from gazekit.reporting.study_table import study_table
 
 
 class Reader(HTMLParser):

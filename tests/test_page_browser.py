@@ -8,9 +8,9 @@ from chromium import Chromium
 from command_line import TINY, gazekit
 from made_page import CASES, made_run_page, pooled_cases
 
-from gazekit.report.confusion import confusion
-from gazekit.report.measure_rows import interval_words
-from gazekit.report.run_page import write_run_page
+from gazekit.reporting.confusion import confusion
+from gazekit.reporting.measure_rows import interval_words
+from gazekit.reporting.run_page import write_run_page
 
 pytestmark = pytest.mark.browser
 

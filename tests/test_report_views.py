@@ -15,10 +15,10 @@ from gazekit.data.index import INDEX, SPACING_COLUMNS, read_table, write_table
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.prediction import Predictions
-from gazekit.report.attention import attention_panels
-from gazekit.report.cases import make_cases
-from gazekit.report.originals import find_originals
-from gazekit.report.views import ShownViews
+from gazekit.reporting.attention import attention_panels
+from gazekit.reporting.cases import make_cases
+from gazekit.reporting.originals import find_originals
+from gazekit.reporting.views import ShownViews
 
 SPACING = 0.3
 

@@ -16,10 +16,10 @@ from gazekit.data.image import read_image
 from gazekit.data.raw_image import RawImage
 from gazekit.errors import DataError
 from gazekit.evaluation.resizing import resize_bilinear
-from gazekit.report.captioned import Caption, captioned
-from gazekit.report.colours import ATTENTION
-from gazekit.report.placement import Placement
-from gazekit.report.shown import show_original, show_prepared, view_words
+from gazekit.reporting.captioned import Caption, captioned
+from gazekit.reporting.colours import ATTENTION
+from gazekit.reporting.placement import Placement
+from gazekit.reporting.shown import show_original, show_prepared, view_words
 
 GEOMETRIES = st.builds(
     lambda left, top, wide, tall, size, flip, keep: Geometry.fit(

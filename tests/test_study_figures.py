@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from gazekit.evaluation.metrics import auc
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.colours import MUTED, SERIES
-from gazekit.report.curves import band, roc
-from gazekit.report.study_figures import difference_figure, roc_grid, study_figures
+from gazekit.reporting.colours import MUTED, SERIES
+from gazekit.reporting.curves import band, roc
+from gazekit.reporting.study_figures import difference_figure, roc_grid, study_figures
 from gazekit.study.result import Pooled, Row
 
 RATES = np.linspace(0, 1, 101)

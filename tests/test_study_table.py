@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from made_study import LOST, made_result, made_rows
 
-from gazekit.report.numbers import mean, parameters, probability, three
-from gazekit.report.study_formats import latex, markdown, tidy_csv, write_tables
-from gazekit.report.study_table import study_table
+from gazekit.reporting.numbers import mean, parameters, probability, three
+from gazekit.reporting.study_formats import latex, markdown, tidy_csv, write_tables
+from gazekit.reporting.study_table import study_table
 from gazekit.study.result import Estimate, Row, StudyResult
 
 

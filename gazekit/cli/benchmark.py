@@ -61,7 +61,7 @@ def benchmark(
     """
     from gazekit.cli.study_output import show
     from gazekit.cli.study_runs import finish
-    from gazekit.report.study_files import write_study
+    from gazekit.reporting.study_files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.study import check_reported, open_study, step_times

@@ -26,7 +26,7 @@ def export(
     import torch
 
     from gazekit.errors import ConfigurationError
-    from gazekit.export import SUFFIXES, export_onnx, export_torch
+    from gazekit.exporting import SUFFIXES, export_onnx, export_torch
     from gazekit.training.trained import open_trained
 
     trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)

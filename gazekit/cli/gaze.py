@@ -66,7 +66,7 @@ def heatmap(
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
     from gazekit.gaze.names import looking_at
     from gazekit.gaze.readers import reader_names
-    from gazekit.report.overlay import overlay
+    from gazekit.reporting.overlay import overlay
 
     readers, detection = readers_and_settings(gaze_format, settings)
     every = of_exam(read_recordings(recording, readers, wanted=reader), recording, exam, view)

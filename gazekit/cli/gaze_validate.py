@@ -190,7 +190,7 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
         return
     from gazekit.atomic import disk_errors
     from gazekit.errors import DataError
-    from gazekit.report.scanpath import gaze_overlay
+    from gazekit.reporting.scanpath import gaze_overlay
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

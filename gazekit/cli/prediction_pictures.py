@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gazekit.data.grouping import LooseExam
     from gazekit.evaluation.raw import ExamPrediction
-    from gazekit.report.shown import ShownView
+    from gazekit.reporting.shown import ShownView
     from gazekit.training.trained import Trained
 
 Style = Literal["labelled", "bare", "map"]
@@ -108,7 +108,7 @@ def _shown(
 ) -> "ShownView":
     from gazekit.data.image import read_image
     from gazekit.data.window import parse_window
-    from gazekit.report.shown import show_original, show_prepared
+    from gazekit.reporting.shown import show_original, show_prepared
 
     geometry = prediction.geometry[view]
     if exam is None:
@@ -123,9 +123,9 @@ def _picture(
     """``[H, W]`` of style ``map``, else RGB ``[H, W, 3]``."""
     import numpy as np
 
-    from gazekit.report.captioned import Caption, captioned
-    from gazekit.report.overlay import overlay, rectified
-    from gazekit.report.shown import view_words
+    from gazekit.reporting.captioned import Caption, captioned
+    from gazekit.reporting.overlay import overlay, rectified
+    from gazekit.reporting.shown import view_words
 
     attention = shown.placement.map(prediction.attention[view])
     if style == "map":

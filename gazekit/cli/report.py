@@ -72,15 +72,15 @@ def report(
     if originals is None and (kind or overrides):
         raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
     if (run / "study.json").is_file():
-        from gazekit.report.study_page import write_study_page
-        from gazekit.report.study_report import study_page
+        from gazekit.reporting.study_page import write_study_page
+        from gazekit.reporting.study_report import study_page
 
         path = run / "report.html"
         write_study_page(path, study_page(run))
     else:
         from gazekit.cli.gaze_options import options_of
-        from gazekit.report.originals import find_originals
-        from gazekit.report.run_files import write_report
+        from gazekit.reporting.originals import find_originals
+        from gazekit.reporting.run_files import write_report
         from gazekit.training.trained import open_data, open_trained
 
         registry, chosen = console.registry(), choose_device(device)

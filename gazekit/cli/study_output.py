@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
     """Print the table with all that belongs to it, or the result as JSON."""
-    from gazekit.report.study_table import study_table
+    from gazekit.reporting.study_table import study_table
 
     if as_json:
         values = result.to_json()

@@ -166,7 +166,7 @@ def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_vi
         return {}
     from gazekit.dicom_out.secondary_capture import secondary_capture
     from gazekit.dicom_out.segmentation import segmentation
-    from gazekit.report.placement import Placement
+    from gazekit.reporting.placement import Placement
 
     raw = read_image(source.image, parse_window(source.window))
     shape = (raw.pixels.shape[0], raw.pixels.shape[1])
@@ -183,9 +183,9 @@ def _picture(
     raw: RawImage, source: AttentionSource, found: Findings, captioned_view: str
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
     """RGB ``[H, W, 3]``: the whole image as it lies in the file, with the attention over it; its pixels per pixel."""
-    from gazekit.report.captioned import Caption, captioned
-    from gazekit.report.overlay import overlay
-    from gazekit.report.shown import show_original, view_words
+    from gazekit.reporting.captioned import Caption, captioned
+    from gazekit.reporting.overlay import overlay
+    from gazekit.reporting.shown import show_original, view_words
 
     assert source.attention is not None
     shown = show_original(raw, source.geometry, side=source.side, longest=_LONGEST_SIDE, shortest=1)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.evaluation.prediction import Predictions
-from gazekit.report.figures import ExamPanel, ViewPanel
-from gazekit.report.shown import view_words
-from gazekit.report.views import ShownViews
+from gazekit.reporting.figures import ExamPanel, ViewPanel
+from gazekit.reporting.shown import view_words
+from gazekit.reporting.views import ShownViews
 
 _SIDE = 640
 """Pixels of the longer side of an image in the figure, of an original at most; a prepared one has at least half."""

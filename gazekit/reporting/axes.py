@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from gazekit.report.colours import INK, MUTED
+from gazekit.reporting.colours import INK, MUTED
 
 
 def key(axes: Axes) -> None:

@@ -22,7 +22,7 @@ from gazekit.atomic import PARTIAL, disk_errors, sync_folder, write_through
 from gazekit.data.preparation_settings import completed
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, GazekitError
-from gazekit.export.graph import DeployedModel
+from gazekit.exporting.graph import DeployedModel
 from gazekit.training.trained import Trained
 
 SCHEMA = "gazekit.exported/1"

@@ -7,14 +7,14 @@ from pathlib import Path
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import DataError
 from gazekit.plain_text import visible
-from gazekit.report.charts import calibration_figure, roc_figure
-from gazekit.report.curves import is_binary
-from gazekit.report.numbers import interval, three
-from gazekit.report.page import Section
-from gazekit.report.study_figures import study_figures
-from gazekit.report.study_page import Picture, StudyPage, SystemPanel
-from gazekit.report.study_table import StudyTable, study_table
-from gazekit.report.training_figure import training_figure
+from gazekit.reporting.charts import calibration_figure, roc_figure
+from gazekit.reporting.curves import is_binary
+from gazekit.reporting.numbers import interval, three
+from gazekit.reporting.page import Section
+from gazekit.reporting.study_figures import study_figures
+from gazekit.reporting.study_page import Picture, StudyPage, SystemPanel
+from gazekit.reporting.study_table import StudyTable, study_table
+from gazekit.reporting.training_figure import training_figure
 from gazekit.study.folder import StudyFolder
 from gazekit.study.pooling import RunRecord, pool, read_run
 from gazekit.study.result import Pooled, StudyResult

@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.report.layers import webp
-from gazekit.report.page import LIMITS, Section, plain, write_html
-from gazekit.report.study_table import StudyTable
+from gazekit.reporting.layers import webp
+from gazekit.reporting.page import LIMITS, Section, plain, write_html
+from gazekit.reporting.study_table import StudyTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gazekit.atomic import write_atomically
-from gazekit.report.colours import INK, MUTED
+from gazekit.reporting.colours import INK, MUTED
 
 LIMITS = (
     "The figures hold for the exams they were measured on. Other scanners, readers and patients may give others.",
@@ -76,7 +76,7 @@ def write_html(path: Path, template: str, **values: Any) -> None:
     """
     style, script = (_text(f"page.{kind}") for kind in ("css", "js"))
     environment = Environment(
-        loader=PackageLoader("gazekit.report"),
+        loader=PackageLoader("gazekit.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -145,7 +145,7 @@ def _plain(value: object) -> str:
 
 
 def _text(name: str) -> str:
-    return resources.files("gazekit.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+    return resources.files("gazekit.reporting").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.evaluation.statistics import Floats, Interval, patient_bootstrap
-from gazekit.report.cases import called_class
+from gazekit.reporting.cases import called_class
 from gazekit.study.result import Pooled
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))

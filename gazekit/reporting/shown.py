@@ -10,7 +10,7 @@ from PIL import Image
 
 from gazekit.data.geometry import Geometry
 from gazekit.data.raw_image import RawImage
-from gazekit.report.placement import Placement
+from gazekit.reporting.placement import Placement
 
 LONGEST_SIDE = 2048
 """Pixels of a picture's longer side at most, unless asked otherwise: a mammogram has four to six thousand."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.measures import MEASURES, Measure
-from gazekit.report.numbers import three
+from gazekit.reporting.measures import MEASURES, Measure
+from gazekit.reporting.numbers import three
 
 Metrics = Mapping[str, Mapping[str, Interval]]
 """Group → measure → interval."""

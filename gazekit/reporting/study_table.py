@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gazekit.report.measures import MEASURES
-from gazekit.report.numbers import NONE, interval, mean, parameters, probability, three
-from gazekit.report.study_words import evidence, over_runs, reading, warnings
+from gazekit.reporting.measures import MEASURES
+from gazekit.reporting.numbers import NONE, interval, mean, parameters, probability, three
+from gazekit.reporting.study_words import evidence, over_runs, reading, warnings
 from gazekit.study.result import Comparison, Row, StudyResult
 
 _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")

@@ -14,7 +14,7 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.data.raw_image import RawImage
 from gazekit.data.window import parse_window
 from gazekit.errors import DataError
-from gazekit.report.shown import ShownView, show_original, show_prepared
+from gazekit.reporting.shown import ShownView, show_original, show_prepared
 
 Originals = Callable[[str, str], Path | None]
 """(exam id, view) → image file; None where there is none."""

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from gazekit.atomic import write_atomically
 from gazekit.data.splits import indices_of
-from gazekit.report.attention import attention_panels, choose_exams
-from gazekit.report.figures import attention_figure
-from gazekit.report.page import rendered
-from gazekit.report.study_figures import study_figures
-from gazekit.report.study_formats import write_tables
-from gazekit.report.views import ShownViews
+from gazekit.reporting.attention import attention_panels, choose_exams
+from gazekit.reporting.figures import attention_figure
+from gazekit.reporting.page import rendered
+from gazekit.reporting.study_figures import study_figures
+from gazekit.reporting.study_formats import write_tables
+from gazekit.reporting.views import ShownViews
 from gazekit.study.explaining import explain
 from gazekit.study.result import Pooled, StudyResult
 from gazekit.study.study import Study

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.resizing import Array
-from gazekit.report.captioned import RESEARCH_ONLY, scale_bar
-from gazekit.report.colours import INK, MUTED, OUTLINE
-from gazekit.report.overlay import overlay
+from gazekit.reporting.captioned import RESEARCH_ONLY, scale_bar
+from gazekit.reporting.colours import INK, MUTED, OUTLINE
+from gazekit.reporting.overlay import overlay
 
 _PANEL = 2.2  # inches, the width of a panel
 _GAP = 0.07

@@ -7,12 +7,12 @@ from gazekit.atomic import write_atomically
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.prediction import Predictions
-from gazekit.report.confusion import youden_threshold
-from gazekit.report.curves import is_binary
-from gazekit.report.page import rendered
-from gazekit.report.run_page import RunPage, write_run_page
-from gazekit.report.run_report import pooled_of, run_page
-from gazekit.report.views import Originals
+from gazekit.reporting.confusion import youden_threshold
+from gazekit.reporting.curves import is_binary
+from gazekit.reporting.page import rendered
+from gazekit.reporting.run_page import RunPage, write_run_page
+from gazekit.reporting.run_report import pooled_of, run_page
+from gazekit.reporting.views import Originals
 from gazekit.training.trained import Trained
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gazekit.errors import DataError
-from gazekit.report.axes import finish, key
-from gazekit.report.colours import MUTED, SERIES
+from gazekit.reporting.axes import finish, key
+from gazekit.reporting.colours import MUTED, SERIES
 
 _NOT_A_TERM = frozenset(
     ("epoch", "step", "val_auc", "val_loss", "best_epoch", "skipped_steps", "learning_rate", "seconds")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from gazekit.report.charts import calibration_figure, precision_recall_figure, roc_figure
-from gazekit.report.curves import is_binary
-from gazekit.report.measure_rows import Metrics
-from gazekit.report.page import Section
+from gazekit.reporting.charts import calibration_figure, precision_recall_figure, roc_figure
+from gazekit.reporting.curves import is_binary
+from gazekit.reporting.measure_rows import Metrics
+from gazekit.reporting.page import Section
 from gazekit.study.result import Pooled
 
 _BAND = "Bands: pointwise 95 % of resampled patients."

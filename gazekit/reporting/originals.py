@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gazekit.data.preparation_source import list_exams
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.report.views import Originals
+from gazekit.reporting.views import Originals
 
 if TYPE_CHECKING:
     from gazekit.interfaces import DataSource

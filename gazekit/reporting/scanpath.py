@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gazekit.gaze.heatmap import heat_map
 from gazekit.gaze.image_check import Drawing
-from gazekit.report.colours import INK, OUTLINE
-from gazekit.report.numbering import Places
-from gazekit.report.overlay import overlay
+from gazekit.reporting.colours import INK, OUTLINE
+from gazekit.reporting.numbering import Places
+from gazekit.reporting.overlay import overlay
 
 Floats = NDArray[np.float64]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gazekit.report.cases import Case, CaseView, MapNumbers
-from gazekit.report.colours import ATTENTION, GAZE
-from gazekit.report.confusion import Confusion
-from gazekit.report.layers import legend_uri, text_size
-from gazekit.report.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
-from gazekit.report.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
+from gazekit.reporting.cases import Case, CaseView, MapNumbers
+from gazekit.reporting.colours import ATTENTION, GAZE
+from gazekit.reporting.confusion import Confusion
+from gazekit.reporting.layers import legend_uri, text_size
+from gazekit.reporting.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
+from gazekit.reporting.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
 """Fields of a view that the template shows as they are."""

@@ -14,8 +14,8 @@ from PIL import Image
 
 from gazekit.evaluation.resizing import Array
 from gazekit.gaze.fixations import Fixations
-from gazekit.report.numbering import Places
-from gazekit.report.overlay import rectified
+from gazekit.reporting.numbering import Places
+from gazekit.reporting.overlay import rectified
 
 _LAYER_SIDE = 96
 """Pixels of a map's longer side: maps are smooth, the browser enlarges them."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gazekit.report.overlay import overlay
+from gazekit.reporting.overlay import overlay
 
 RESEARCH_ONLY = "Research only. Not for diagnosis."
 _LENGTHS_MM = (100, 50, 20, 10, 5, 2, 1)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from gazekit.errors import DataError
 from gazekit.evaluation.metrics import CALIBRATION_BINS
 from gazekit.evaluation.statistics import Interval
-from gazekit.report.axes import finish, key
-from gazekit.report.colours import INK, MUTED, SERIES
-from gazekit.report.curves import GRID, Floats, band, calibration, is_binary, precision_recall, roc
-from gazekit.report.numbers import interval as interval_words
+from gazekit.reporting.axes import finish, key
+from gazekit.reporting.colours import INK, MUTED, SERIES
+from gazekit.reporting.curves import GRID, Floats, band, calibration, is_binary, precision_recall, roc
+from gazekit.reporting.numbers import interval as interval_words
 from gazekit.study.result import Pooled
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazekit.report.colours import INK, MUTED, SERIES
-from gazekit.report.curves import GRID, Floats, band, is_binary, roc
-from gazekit.report.numbers import interval, probability
+from gazekit.reporting.colours import INK, MUTED, SERIES
+from gazekit.reporting.curves import GRID, Floats, band, is_binary, roc
+from gazekit.reporting.numbers import interval, probability
 from gazekit.study.result import Pooled, Row, StudyResult
 
 _COLUMNS = 4

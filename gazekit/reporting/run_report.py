@@ -9,17 +9,17 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.prediction import Predictions
-from gazekit.report.attention import attention_panels, choose_exams
-from gazekit.report.cases import make_cases
-from gazekit.report.confusion import at_thresholds
-from gazekit.report.curve_sections import curve_sections
-from gazekit.report.figures import attention_figure
-from gazekit.report.numbers import interval, probability
-from gazekit.report.page import Section
-from gazekit.report.provenance import run_facts
-from gazekit.report.run_page import RunPage
-from gazekit.report.training_figure import training_figure
-from gazekit.report.views import Originals, ShownViews
+from gazekit.reporting.attention import attention_panels, choose_exams
+from gazekit.reporting.cases import make_cases
+from gazekit.reporting.confusion import at_thresholds
+from gazekit.reporting.curve_sections import curve_sections
+from gazekit.reporting.figures import attention_figure
+from gazekit.reporting.numbers import interval, probability
+from gazekit.reporting.page import Section
+from gazekit.reporting.provenance import run_facts
+from gazekit.reporting.run_page import RunPage
+from gazekit.reporting.training_figure import training_figure
+from gazekit.reporting.views import Originals, ShownViews
 from gazekit.study.pooling import compare
 from gazekit.study.result import Pooled
 from gazekit.training.trained import Trained

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from gazekit.atomic import write_atomically
-from gazekit.report.study_table import Block, StudyTable, study_table
+from gazekit.reporting.study_table import Block, StudyTable, study_table
 from gazekit.study.result import Row, StudyResult
 
 _LATEX = {

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.evaluation.resizing import Array, Floats, resize_bilinear
-from gazekit.report.colours import ATTENTION
+from gazekit.reporting.colours import ATTENTION
 
 _OPACITY = 0.8  # of the map's maximum; the image must show through everywhere
 

@@ -12,12 +12,12 @@ from gazekit.evaluation.localisation import energy_inside, pointing_game
 from gazekit.evaluation.prediction import Predictions
 from gazekit.evaluation.resizing import Array
 from gazekit.gaze.fixations import Fixations
-from gazekit.report.captioned import scale_bar
-from gazekit.report.colours import ATTENTION, GAZE
-from gazekit.report.layers import Scanpath, image_uri, map_uri, outline, scanpaths
-from gazekit.report.placement import Placement
-from gazekit.report.shown import view_words
-from gazekit.report.views import ShownViews
+from gazekit.reporting.captioned import scale_bar
+from gazekit.reporting.colours import ATTENTION, GAZE
+from gazekit.reporting.layers import Scanpath, image_uri, map_uri, outline, scanpaths
+from gazekit.reporting.placement import Placement
+from gazekit.reporting.shown import view_words
+from gazekit.reporting.views import ShownViews
 
 _SIDES = (1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
 _SAMPLE = 8
