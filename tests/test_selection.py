@@ -1,5 +1,6 @@
 """Which weights a run uses, what they are worth, and what a training says before it wastes a user's time."""
 
+import json
 import math
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_the_last_weights_are_kept_beside_the_selected_ones(
         assert torch.equal(tensor, newest[f"model.{name}"])
     record = evaluate_run(last, dataset, "val", resamples=100)
     assert (record["epoch"], record["weights"], record["chosen"]) == (3, "last", "the last epoch")
-    assert run.read_json("evaluation_val_last.json")["metrics"] == record["metrics"]
+    assert json.loads((run.path / "evaluation_val_last.json").read_text())["metrics"] == record["metrics"]
     auc = record["metrics"]["classification"]["auc"]["value"]
     assert auc == pytest.approx(lines[-1]["val_auc"])  # it is what validation saw after that epoch
 

@@ -159,7 +159,7 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     if len(classes) != 2 or not answers:
         return
     for each in trained:
-        evaluation = each.run.read_json("evaluation.json") if each.run.evaluation.exists() else {}
+        evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
         if said := evaluation.get("threshold"):
             known = with_advice(said, str(each.run.path))
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")

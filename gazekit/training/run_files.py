@@ -118,8 +118,10 @@ class Evaluation(_Part):
     exams: Whole
     patients: Whole
     classes: dict[Name, Whole]
+    positive: Text | None = None
     interval: Text
     leak: Text
+    threshold: Text = ""
     metrics: dict[Name, dict[Name, Measure]]
 
 
