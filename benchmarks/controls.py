@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, read_table, write_table
+from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, TABLE, read_table, write_table
 from gazekit.data.manifest import MANIFEST
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import Split, read_split
@@ -83,7 +83,7 @@ def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views
     goes_to = {dataset.exam_ids[source]: dataset.exam_ids[exam] for exam, source in enumerate(order)}
     rows = [
         row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row
-        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS)
+        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS, TABLE)
     ]
     write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
 
@@ -93,7 +93,7 @@ def shift_fixations(dataset: PreparedDataset, out: Path, down: float, right: flo
     height, width = dataset.size
     rows = [
         row | {"x": (float(row["x"]) + right) % width, "y": (float(row["y"]) + down) % height}
-        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS)
+        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS, TABLE)
     ]
     write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
 

@@ -202,7 +202,7 @@ def load_model(
     device: torch.device,
     *,
     which: Which = "selected",
-    report: Callable[[str], None],
+    report: Callable[[str], None] = lambda _text: None,
 ) -> tuple[MultiViewClassifier, Weights]:
     """The model of a run in evaluation mode, and which weights it has.
 
