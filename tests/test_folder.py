@@ -311,3 +311,16 @@ def test_three_classes_tiff_npy_masks_gaze_and_data_sets_end_in_a_prepared_set(t
     assert (y, x) == pytest.approx((15 * 0.8 - 0.5, 10 * 0.8 - 0.5), abs=0.3)
     assert peak == pytest.approx((15.5 * 0.8 - 0.5, 10.5 * 0.8 - 0.5), abs=0.6)
     assert dataset.has_gaze[:, 0].tolist() == [True, False, False, False]
+
+
+def test_sides_are_taken_from_names_where_no_column_says_them(tmp_path):
+    text = "exam_id,patient_id,label,laterality,cc,mlo\n"
+    text += (
+        "a,p1,1,,P1_R_cc.png,P1_R_mlo.png\nb,p2,0,,LEFT/cc.png,x_mlo.dcm\nc,p3,0,L,P3_R_cc.png,r_mlo.png\n"
+    )
+    first, second, third = Folder().exams(table(tmp_path, text))
+    assert first.laterality == {"cc": "R", "mlo": "R"}
+    assert second.laterality == {"cc": "L"}, "of a DICOM file the header says it"
+    assert third.laterality == {"cc": "L", "mlo": "L"}, "the column is believed"
+    (sided,) = Folder().exams(table(tmp_path, "exam_id,patient_id,label,l_cc,r_cc\na,p,1,1.png,2.png\n"))
+    assert sided.laterality == {"l_cc": "L", "r_cc": "R"}

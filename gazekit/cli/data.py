@@ -170,6 +170,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
     rows += [(f"{view} with a lesion mask", count) for view, count in summary.with_mask.items()]
+    rows += [(f"{view} with a known side", count) for view, count in (summary.with_side or {}).items()]
     if recordings is not None:
         rows += [
             ("recordings that match an image", recordings - summary.unmatched_recordings),
@@ -186,6 +187,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         about.setdefault((each.kind, each.what), []).append(each.about)
     for (sort, what), names in about.items():
         console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
+    _warn_of_sides(summary)
     _warn_of_doubts(summary)
     if summary.unmatched_recordings:
         console.warn(
@@ -199,6 +201,22 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
     for exams in summary.duplicates:
         console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
+
+
+def _warn_of_sides(summary: "Summary") -> None:
+    """Say of how many images the side is unknown, so that they could not be turned by it."""
+    if summary.with_side is None:
+        return
+    images, known = summary.exams * len(summary.with_side), sum(summary.with_side.values())
+    hint = "a column laterality says it, or L, R in the names (P1_R_cc.png)"
+    if known == 0:
+        console.note(
+            f"no image says its side, so none was turned; {hint}; --laterality off if it does not matter"
+        )
+    elif known < images:
+        console.warn(
+            f"{images - known} of {images} images do not say their side, and were not turned; {hint}"
+        )
 
 
 def _warn_of_doubts(summary: "Summary") -> None:

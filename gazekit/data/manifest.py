@@ -34,13 +34,14 @@ class _Part(pydantic.BaseModel):
 
 
 class Counts(_Part):
-    """How many there are; ``with_gaze`` and ``with_mask`` per view."""
+    """How many there are; ``with_…`` per view, ``with_side`` None where nobody counted them."""
 
     exams: Annotated[int, Field(ge=1, lt=2**31)]
     rejected: Number
     classes: dict[Name, Number]
     with_gaze: dict[Name, Number]
     with_mask: dict[Name, Number]
+    with_side: dict[Name, Number] | None = None
     unmatched_recordings: Number
 
 
@@ -111,6 +112,7 @@ def make_manifest(
             classes={name: labels[name] for name in header["classes"]},
             with_gaze=_per_view(header["views"], prepared, "has_gaze"),
             with_mask=_per_view(header["views"], prepared, "has_mask"),
+            with_side=_per_view(header["views"], prepared, "laterality"),
             unmatched_recordings=unmatched,
         ),
         modalities=sorted({view.get("modality", "") for entry in prepared for view in entry["views"]} - {""}),
@@ -175,7 +177,9 @@ def _check(manifest: Manifest, path: Path) -> None:
 
 
 def _per_view(views: Sequence[str], prepared: Sequence[dict[str, Any]], flag: str) -> dict[str, int]:
-    return {view: sum(entry["views"][i][flag] for entry in prepared) for i, view in enumerate(views)}
+    return {
+        view: sum(bool(entry["views"][i].get(flag)) for entry in prepared) for i, view in enumerate(views)
+    }
 
 
 def _duplicates(prepared: Sequence[dict[str, Any]]) -> list[list[str]]:

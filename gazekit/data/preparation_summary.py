@@ -22,6 +22,8 @@ class Summary:
         classes: class → exams prepared.
         rejects: (exam_id, reason) of every exam left out.
         with_gaze, with_mask: view → exams that have one.
+        with_side: view → exams whose image is known to be a left or a right one; None where the preparation was not to
+            turn images by their sides, or is of an earlier version.
         findings: what the source left out, missed or settled.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         unmatched_recordings: external recordings that belong to no exam.
@@ -35,6 +37,7 @@ class Summary:
     findings: tuple[Finding, ...]
     with_gaze: dict[str, int]
     with_mask: dict[str, int]
+    with_side: dict[str, int] | None
     duplicates: tuple[tuple[str, ...], ...]
     unmatched_recordings: int
     work: Work | None = None
@@ -53,6 +56,7 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
         findings=tuple(read_findings(out)),
         with_gaze=counts.with_gaze,
         with_mask=counts.with_mask,
+        with_side=counts.with_side if manifest.preparation["laterality"] == "auto" else None,
         duplicates=tuple(map(tuple, manifest.duplicates)),
         unmatched_recordings=counts.unmatched_recordings,
         work=work,

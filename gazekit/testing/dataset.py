@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gazekit.data.exam import Exam, Finding
+from gazekit.data.identity import ImageIdentity
+from gazekit.data.image_header import ImageHeader
 from gazekit.errors import DataError
 from gazekit.testing.contract import Contract
 from gazekit.testing.promises import promise
@@ -83,6 +85,20 @@ class DataSourceContract(Contract):
             first, second = list(source.exams(root)), list(self.make().exams(root))
             promise(self.component, "the same exams each time", first == second, "others")
             promise(self.component, "to write nothing into the folder", _contents(root) == before, "a change")
+
+    def test_identity(self) -> None:
+        """If it knows its own files: an identity or None for any header and path, without reading a file."""
+        identify = getattr(self.component, "identify", None)
+        if identify is None:
+            raise unittest.SkipTest("leaves it to headers and names whose image a file is")
+        for header in (None, ImageHeader(), ImageHeader(patient="\0", modality="MG", frames=9, samples=3)):
+            for path in (Path("a"), Path("/nowhere/LEFT/1-1.dcm"), Path("x_cc.png")):
+                try:
+                    found = identify(header, path)
+                except Exception as error:
+                    promise(self.component, "an identity or None for any file", False, repr(error))
+                is_one = found is None or isinstance(found, ImageIdentity)
+                promise(self.component, "an identity or None for any file", is_one, found)
 
     def test_wrong_folder(self) -> None:
         """A DataError for a folder that is not this data set."""

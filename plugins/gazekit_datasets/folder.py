@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gazekit.data.content import DICOM_SUFFIXES, has_image_suffix
 from gazekit.data.exam import Exam, Finding
+from gazekit.data.file_names import read_name
 from gazekit.data.labels import check_label
 from gazekit.data.lesions import MaskFile
 from gazekit.data.splits import PARTS, part_named
 from gazekit.data.table import Row, is_missing
+from gazekit.data.view_names import ViewNames
 from gazekit.errors import DataError
 from gazekit_datasets.exam_columns import NEEDED, Columns, find_columns
 from gazekit_datasets.exam_table import find_table
@@ -23,6 +26,9 @@ class Folder:
     A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty
     one means that there is none, and so do ``NA``, ``nan``, ``None`` and ``-``. The file is text as a spreadsheet
     saves it (UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons or tabs), or a workbook ``exams.xlsx``.
+
+    Sides that neither the column ``laterality`` nor a DICOM header says are taken from the names of views, files and
+    folders (``l_cc``, ``P1_R_cc.png``, ``LEFT/cc.png``).
 
     Args:
         gaze_reader: format of the gaze files; ``"auto"`` looks at each.
@@ -74,16 +80,34 @@ class Folder:
             raise DataError(f"{row.where}: laterality is {side[:60]!r}; expected L, R or nothing")
         side_letter = SIDES[side]
         gaze = _paths(row, columns.gaze, files)
+        images = _paths(row, columns.views, files)
         return Exam(
             **said,
-            images=_paths(row, columns.views, files),
+            images=images,
             gaze=gaze,
             masks={view: (MaskFile(path),) for view, path in _paths(row, columns.masks, files).items()},
             gaze_reader=self.gaze_reader if gaze else None,
-            laterality=dict.fromkeys(columns.views, side_letter) if side_letter else {},
+            laterality=_sides(columns, side_letter, images, files.root),
             split=_split(row, columns),
             dataset=columns.cell(row, "dataset"),
         )
+
+
+def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root: Path) -> dict[str, str]:
+    """The side of each view: the one given, else as views, files and folders name it."""
+    if given:
+        return dict.fromkeys(columns.views, given)
+    views = ViewNames(tuple(columns.views))
+    found = {view: _side_by_name(view, path, views, root) for view, path in images.items()}
+    return {view: side for view, side in found.items() if side}
+
+
+def _side_by_name(view: str, path: Path, views: ViewNames, root: Path) -> str:
+    """The side that a view, its file or a folder names; nothing for DICOM, whose header says it."""
+    if path.name.lower().removesuffix(".gz").endswith(DICOM_SUFFIXES) or not has_image_suffix(path.name):
+        return ""
+    above = root if path.is_relative_to(root) else path.parent.parent
+    return views.side_of(view) or read_name(path, above, views).side
 
 
 def _needed(row: Row, columns: Columns, name: str) -> str:

@@ -7,9 +7,9 @@ from gazekit.data.identity import ImageIdentity
 from gazekit.data.image_header import ImageHeader
 
 _SUBJECT = re.compile(
-    r"((?:Mass|Calc)-(?:Training|Test))_(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?", re.IGNORECASE
+    r"(?:((?:Mass|Calc)-(?:Training|Test))_)?(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?(?:\.dcm)?", re.IGNORECASE
 )
-"""Table, patient, side and view of an image; of a lesion's mask and crop also its number."""
+"""Table (some masks lack it), patient, side and view of an image; of a lesion's mask and crop also its number."""
 _SERIES = {
     "roi mask images": "the mask or crop of a lesion",
     "cropped images": "the mask or crop of a lesion",
@@ -33,7 +33,7 @@ def identify_cbis_ddsm(header: ImageHeader | None, path: Path) -> ImageIdentity 
     return ImageIdentity(
         patient=patient,
         visit="CBIS-DDSM",
-        study=table,
+        study=table or "",
         side=side[0].upper(),
         view=view.lower(),
         unfit=_SERIES["cropped images"] if number else _SERIES.get(series, ""),
