@@ -26,11 +26,9 @@ def check_size(preset: Preset, registry: Registry, *, classes: int, most: int | 
     try:
         with torch.device("meta"):
             modules = build_model(preset, registry, classes=classes)
-    except (
-        RuntimeError
-    ) as error:  # NotImplementedError too: a component looks at its numbers while it is made
+    except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
         if "overflow" not in str(error):
-            return
+            return  # a component that looks at its numbers while it is made; a real fault is said when it is made
         raise ConfigurationError(
             f"preset '{preset.name}': no machine has the memory for its model; look at the sizes in its tables "
             "backbone and fusion"

@@ -142,7 +142,7 @@ def test_a_metrics_line_written_before_the_kill_is_not_doubled(
     run = start(tmp_path / "run", registry, dataset)
     with pytest.raises(Preempted):
         continue_run(run, registry, dataset, should_stop=stop_before(2))
-    run.append_metrics({"epoch": 1, "val_auc": 0.0})
+    run.append_metrics({"epoch": 1, "step": 3, "best_epoch": 0, "val_auc": 0.0})
     with run.metrics.open("a") as file:
         file.write('{"epoch": 2, "val')
     continue_run(run, registry, dataset)

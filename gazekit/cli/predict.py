@@ -153,13 +153,18 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     """Warn if the threshold 0.5 separates nothing: on these exams, or on those that a run was evaluated on."""
     import numpy as np
 
+    from gazekit.errors import DataError
     from gazekit.evaluation.threshold import on_one_side, with_advice
 
     classes = trained[0].facts.classes
     if len(classes) != 2 or not answers:
         return
     for each in trained:
-        evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
+        try:
+            evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
+        except DataError as error:  # what was predicted does not depend on it
+            console.warn(str(error))
+            continue
         if said := evaluation.get("threshold"):
             known = with_advice(said, str(each.run.path))
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")

@@ -9,7 +9,10 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gazekit.cli import console
+from gazekit.errors import DataError
+from gazekit.own_files import read_bytes
 from gazekit.study.grid import RunTask
+from gazekit.training.run_files import METRICS
 
 _LOOK_SECONDS = 1.0
 
@@ -103,7 +106,7 @@ class StudyProgress:
     def _share(self, task: RunTask) -> float:
         """How much of a run is done, by its epochs."""
         try:
-            epochs = (task.path / "metrics.jsonl").read_bytes().count(b"\n")
-        except OSError:
+            epochs = read_bytes(task.path / "metrics.jsonl", METRICS).count(b"\n")
+        except DataError:  # not there yet
             return 0.0
         return min(epochs / self.epochs[task.system], 1.0)

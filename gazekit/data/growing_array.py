@@ -63,6 +63,10 @@ class GrowingArray:
             self._file.seek(0)
             self._write(self._header(self.rows))
 
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+
     def _end(self) -> int:
         return len(self._header(self.rows)) + self.rows * self.row_bytes
 

@@ -43,7 +43,7 @@ class _Prepared(pydantic.BaseModel):
     label: str
     split: str | None
     dataset: str
-    views: list[dict[str, str | int | float]]
+    views: list[dict[str, str | int | float | None]]
     fixations: list[list[str | int | float | None]]
     image_digests: list[str]
     findings: list[tuple[str, str, str]] = []
@@ -78,14 +78,19 @@ class Journal:
         check_same(root, lines[0], header)
         shape = (len(settings.views), *settings.size)  # [V, H, W]
         dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
-        self.arrays = {name: GrowingArray(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
-        whole = min(array.rows for array in self.arrays.values())
-        self.entries = self._intact(_first(lines[1:], whole))
-        for array in self.arrays.values():
-            array.keep(sum("reject" not in entry for entry in self.entries))
-        write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
-        with disk_errors(self.path):
-            self._file = self.path.open("a", encoding="utf-8")
+        self.arrays: dict[str, GrowingArray] = {}
+        with ExitStack() as opened:
+            for name in ARRAYS:
+                self.arrays[name] = GrowingArray(root / f"{name}.npy", shape, dtypes[name])
+                opened.callback(self.arrays[name].abandon)
+            whole = min(array.rows for array in self.arrays.values())
+            self.entries = self._intact(_first(lines[1:], whole))
+            for array in self.arrays.values():
+                array.keep(sum("reject" not in entry for entry in self.entries))
+            write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
+            with disk_errors(self.path):
+                self._file = self.path.open("a", encoding="utf-8")
+            opened.pop_all()
 
     def _intact(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The leading entries whose rows of the arrays are those that were written for them."""
@@ -106,6 +111,7 @@ class Journal:
             entry = result.record
             for name, array in self.arrays.items():
                 array.append(getattr(result, name))
+        _ENTRY.validate_python(entry)  # what could not be read back must not be written
         with disk_errors(self.path):
             self._file.write(_line(entry))
             self._file.flush()

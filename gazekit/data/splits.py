@@ -188,7 +188,7 @@ def write_split(path: Path, dataset: PreparedDataset, split: Mapping[str, str]) 
 
 def read_split(path: Path) -> Split:
     """Read what :func:`write_split` wrote, or a table by hand. Raises: DataError when it is damaged or wrong."""
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         told = "is a folder" if path.is_dir() else "there is no such file"
         name = (
             f"; to choose the part to evaluate: gazekit evaluate RUN --split {path}"

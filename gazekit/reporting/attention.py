@@ -15,14 +15,25 @@ _SIDE = 640
 """Pixels of the longer side of an image in the figure, of an original at most; a prepared one has at least half."""
 
 
+MOST_SHOWN = 8
+"""Exams of a figure at most: with more classes than that it shows the last ones."""
+
+
 def choose_exams(dataset: PreparedDataset, indices: NDArray[np.int64], per_class: int = 2) -> list[int]:
-    """The first exams of each class, last class first, those with gaze on every view before the others."""
+    """The first exams of each class, last class first, those with gaze on every view before the others.
+
+    With many classes one of each, ``MOST_SHOWN`` at most.
+    """
     chosen: list[int] = []
+    if len(dataset.classes) * per_class > MOST_SHOWN:
+        per_class = 1
     for label in reversed(range(len(dataset.classes))):
         of_class = [int(i) for i in indices if dataset.labels[i] == label]
         of_class.sort(key=lambda i: (not dataset.has_gaze[i].all(), i))
         chosen += of_class[:per_class]
-    return chosen
+        if len(chosen) >= MOST_SHOWN:
+            break
+    return chosen[:MOST_SHOWN]
 
 
 def attention_panels(

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import read_split
+from gazekit.data.splits import KIND, read_split
+from gazekit.own_files import read_bytes
 from gazekit.training.trained import Trained
 
 
@@ -29,7 +30,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "prepared set": Path(facts.data).name,
             "fingerprint": facts.fingerprint[:16],
             "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
-            "split, SHA-256": hashlib.sha256(trained.run.split.read_bytes()).hexdigest()[:16],
+            "split, SHA-256": hashlib.sha256(read_bytes(trained.run.split, KIND)).hexdigest()[:16],
             "views": ", ".join(preset.views),
             "image size": f"{height} × {width} px",
             "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",

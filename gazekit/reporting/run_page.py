@@ -17,6 +17,10 @@ _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "s
 """Fields of a view that the template shows as they are."""
 
 
+_MOST_IN_TABLE = 20
+"""Classes of a confusion table; of more, it lists so many of the most frequent wrong calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunPage:
     """All that the page of a run shows.
@@ -107,7 +111,16 @@ def _confusion(found: Confusion) -> dict[str, Any]:
         for each in found.others
     ]
     values = {"threshold": found.threshold, "counts": found.counts, "rates": rates, "text": text}
+    values |= {"often": None} if len(found.counts) <= _MOST_IN_TABLE else _often(found)
     return values | {"tried": json.dumps(tried, separators=(",", ":")) if tried else ""}
+
+
+def _often(found: Confusion) -> dict[str, Any]:
+    """The most frequent wrong calls as (truth, call, exams), and how many are right and wrong."""
+    cells = [(truth, call, n) for truth, row in enumerate(found.counts) for call, n in enumerate(row) if n]
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
+    total = sum(n for _, _, n in wrong)
+    return {"often": wrong[:_MOST_IN_TABLE], "wrong": total, "right": sum(n for *_, n in cells) - total}
 
 
 def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:

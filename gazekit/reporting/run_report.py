@@ -9,6 +9,8 @@ from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
 from gazekit.evaluation.evaluate import Metrics, evaluate
 from gazekit.evaluation.prediction import Predictions
+from gazekit.layers import PRESET
+from gazekit.own_files import read_text
 from gazekit.reporting.attention import attention_panels, choose_exams
 from gazekit.reporting.cases import make_cases
 from gazekit.reporting.confusion import at_thresholds
@@ -93,7 +95,7 @@ def run_page(
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=run_facts(trained, dataset),
-        texts={"Preset, resolved": trained.run.preset.read_text(encoding="utf-8")},
+        texts={"Preset, resolved": read_text(trained.run.preset, PRESET)},
         limits=_limits(found, part),
     )
 
@@ -168,7 +170,7 @@ def _picture(
     rule = (
         "The exams were asked for by name."
         if exams
-        else "The first two exams of each class in this part that have gaze: not a choice."
+        else "The first exams of each class in this part that have gaze: not a choice."
     )
     target = "positive" if len(dataset.classes) == 2 else "predicted"
     panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)
