@@ -106,7 +106,7 @@ def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str] | None
     """The views that are asked for, else all. Raises: DataError, at once, when one is a view of no exam."""
     there = views_of(exams)
     for view in wanted or ():
-        if view not in there:
+        if there and view not in there:
             raise DataError(
                 f"{root}: no exam has a view '{view}'{did_you_mean(view, there)}; there are {', '.join(there)}"
             )
