@@ -1,5 +1,6 @@
 """Reports show every breast as the viewer of the original would, from the original where it is at hand."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 
 from gazekit.data.image import read_image
-from gazekit.data.index import INDEX, SPACING_COLUMNS, read_table, write_table
+from gazekit.data.index import INDEX, SPACING_COLUMNS, TABLE, read_table, write_table
+from gazekit.data.manifest import MANIFEST
 from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.prediction import Predictions
@@ -134,9 +136,11 @@ def test_originals_are_found_by_their_names_or_their_data_set(raw, sides, regist
 
 def test_a_set_of_an_earlier_version_has_no_spacing_and_opens(sides, tmp_path):
     old = Path(shutil.copytree(sides.root, tmp_path / "old"))
-    rows = read_table(old / INDEX, ())
+    rows = read_table(old / INDEX, (), TABLE)
     columns = [name for name in rows[0] if name not in SPACING_COLUMNS]
     write_table(old / INDEX, columns, ([row[name] for name in columns] for row in rows))
+    manifest = json.loads((old / MANIFEST).read_text())
+    (old / MANIFEST).write_text(json.dumps(manifest | {"files": {}}))  # nor did it keep checksums
     opened = PreparedDataset.open(old)
     assert opened.spacing_mm == ({},) * 4 and sides.spacing_mm[0]["cc"] == (SPACING, SPACING)
     assert show(ShownViews(opened), 0).mm_per_pixel is None
