@@ -140,7 +140,7 @@ def test_a_set_of_an_earlier_version_has_no_spacing_and_opens(sides, tmp_path):
     columns = [name for name in rows[0] if name not in SPACING_COLUMNS]
     write_table(old / INDEX, columns, ([row[name] for name in columns] for row in rows))
     manifest = json.loads((old / MANIFEST).read_text())
-    (old / MANIFEST).write_text(json.dumps(manifest | {"files": {}}))  # nor did it keep checksums
+    (old / MANIFEST).write_text(json.dumps(manifest | {"schema": 3, "files": {}}))  # nor had it checksums
     opened = PreparedDataset.open(old)
     assert opened.spacing_mm == ({},) * 4 and sides.spacing_mm[0]["cc"] == (SPACING, SPACING)
     assert show(ShownViews(opened), 0).mm_per_pixel is None
