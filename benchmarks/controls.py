@@ -11,8 +11,6 @@ between exams is exchanged within a part of the split, so that no breast is on t
 """
 
 import argparse
-import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, TABLE, read_table, write_table
-from gazekit.data.manifest import MANIFEST
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import Split, read_split
+from gazekit.data.verification import seal
 
 SHIFT = 1 / 3
 """Of the height and of the width."""
@@ -40,9 +38,9 @@ def main() -> None:
 
 
 def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
-    """Write the control beside the original; the manifest goes last and gets a fingerprint of its own."""
+    """Write the control beside the original, with checksums and a fingerprint of its own."""
     dataset = PreparedDataset.open(prepared)
-    shutil.copytree(prepared, out, ignore=shutil.ignore_patterns(MANIFEST))
+    shutil.copytree(prepared, out)
     labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
     parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]
     order = another([f"{part} {label}" for part, label in zip(parts, labels, strict=True)], seed)
@@ -63,10 +61,7 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
         down, right = round(SHIFT * height), round(SHIFT * width)
         np.save(out / "gaze.npy", np.roll(dataset.gaze, (down, right), axis=(2, 3)))
         shift_fixations(dataset, out, down, right)
-    manifest = json.loads((prepared / MANIFEST).read_text())
-    key = f"{manifest['fingerprint']} {control} {seed} {sorted(split.items())}"
-    manifest["fingerprint"] = hashlib.sha256(key.encode()).hexdigest()
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    seal(out)
 
 
 def another(groups: Sequence[str], seed: int) -> np.ndarray:

@@ -74,7 +74,7 @@ def _document(file: Traversable) -> tomlkit.TOMLDocument:
 
 def _by_name(file: Traversable) -> str:
     name = str(file).removesuffix(".toml")
-    return "" if "/" in name else f"; for a preset by name: {name}"
+    return "" if "/" in name else f"; for a preset by name: --preset {name}"
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:

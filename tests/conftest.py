@@ -19,6 +19,12 @@ torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 MakeDistribution = Callable[..., None]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     return gazekit.load_registry()

@@ -163,7 +163,7 @@ def test_errors_and_warnings_speak_python(
     preset = registry.preset("mammonet_small", overrides=OVERRIDES)
     lines: list[str] = []
     gazekit.train(preset, dataset, tmp_path / "run", note=lines.append)
-    with pytest.raises(ConfigurationError, match="resume=True, start anew with overwrite=True"):
+    with pytest.raises(ConfigurationError, match="resume=True, or begin again with overwrite=True"):
         gazekit.train(preset, dataset, tmp_path / "run")
     assert any('overrides=["training.select=last"]' in line for line in lines)
     assert not any("--" in line for line in lines)

@@ -180,7 +180,7 @@ def test_a_value_that_is_no_part_of_its_option():
 
 def test_a_preset_with_a_suffix_it_does_not_have():
     said = told(gazekit("train", "--preset", "mammonet.toml", code=2))
-    assert said.endswith("expected a TOML preset; for a preset by name: mammonet")
+    assert said.endswith("for a preset by name: --preset mammonet")
 
 
 def test_splits(dataset, raw_folder, tmp_path):

@@ -70,7 +70,7 @@ def test_two_sessions_on_one_image_are_two_recordings(tmp_path):
         (SHORT.replace(" (in secs)", ""), r"no column Time \(in secs\)"),
         (SHORT, "holds no gaze"),
         (SHORT + "a,1\n", "row 2: 2 cells; expected 8"),
-        (SHORT + "a,0,0,0,1,1,5,5,\n", "row 2: 9 cells; expected 8"),
+        (SHORT + "a,0,0,0,1,1,5,5,7\n", "row 2: 9 cells; expected 8"),
         (SHORT + ",0,0,0,1,1,5,5\n", "row 2: DICOM_ID is empty"),
         (SHORT + "a,,0,0,1,1,5,5\n", r"row 2: Time \(in secs\) is ''"),
         (SHORT + "a,zero,0,0,1,1,5,5\n", r"row 2: Time \(in secs\) is 'zero'; expected a number"),

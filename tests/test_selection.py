@@ -13,7 +13,7 @@ from tiny import tiny
 
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import make_split
-from gazekit.errors import ConfigurationError, DataError, Preempted
+from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.evaluation.metrics import area_under_roc
 from gazekit.registry import Registry
 from gazekit.training import checkpoint
@@ -286,7 +286,8 @@ def test_divergence_is_said_in_the_epoch_it_happens_and_once(
     made = start(
         tmp_path / "run", registry, dataset, "training.learning_rate=1000", "training.schedule=constant"
     )
-    continue_run(made, registry, dataset, warn=said.append)
+    with pytest.raises(GazekitError, match="no epoch of 3 had finite outputs"):
+        continue_run(made, registry, dataset, warn=said.append)
     assert (
         len(said) == 1
         and "the training diverges; stop it and try a smaller training.learning_rate" in said[0]

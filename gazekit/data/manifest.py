@@ -120,6 +120,11 @@ def make_manifest(
         duplicates=_duplicates(prepared),
         files=dict(files),
     )
+    return to_json(manifest)
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of ``dataset.json``."""
     return json.dumps(manifest.model_dump(by_alias=True), indent=2) + "\n"
 
 

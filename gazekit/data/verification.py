@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from gazekit.data.index import FINDINGS, FIXATIONS, INDEX, REJECTS
-from gazekit.data.manifest import AGAIN, FileFacts, Manifest, fingerprint_of, read_manifest
+from gazekit.data.manifest import AGAIN, MANIFEST, FileFacts, Manifest, fingerprint_of, read_manifest, to_json
 from gazekit.data.stored_array import ARRAYS
 from gazekit.errors import DataError
 from gazekit.own_files import Kind, opened
@@ -51,6 +51,25 @@ def check_file(root: Path, name: str, manifest: Manifest) -> None:
 
 def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") -> None:
     """Raise DataError if labels, patients or pixels are not those that the fingerprint was taken of."""
+    if _fingerprint(manifest, content) != manifest.fingerprint:
+        raise DataError(
+            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify {root} says "
+            f"which file was changed; {AGAIN}"
+        )
+
+
+def seal(root: Path) -> None:
+    """Write the manifest anew for files that were changed on purpose, as a negative control does."""
+    from gazekit.data.prepared import PreparedDataset
+
+    manifest = read_manifest(root)
+    manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in FILES}})
+    (root / MANIFEST).write_text(to_json(manifest))
+    fingerprint = _fingerprint(manifest, PreparedDataset.open(root))
+    (root / MANIFEST).write_text(to_json(manifest.model_copy(update={"fingerprint": fingerprint})))
+
+
+def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
     splits: Sequence[str | None] = content.split or [None] * len(content.exam_ids)
     exams = zip(
         content.exam_ids,
@@ -61,11 +80,7 @@ def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") ->
         row_digests(content.images, content.gaze, content.masks),
         strict=True,
     )
-    if fingerprint_of(manifest.preparation, map(list, exams)) != manifest.fingerprint:
-        raise DataError(
-            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify {root} says "
-            f"which file was changed; {AGAIN}"
-        )
+    return fingerprint_of(manifest.preparation, map(list, exams))
 
 
 @dataclass(frozen=True, slots=True)

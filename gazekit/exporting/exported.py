@@ -134,7 +134,11 @@ def _onnxruntime() -> ModuleType:
 def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
     """The program for any number of exams."""
     shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.views),)
-    return torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
+    program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # where on this machine the code of each operation lies
+    return program
 
 
 def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
