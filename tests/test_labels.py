@@ -1,5 +1,6 @@
 """Class names: one spelling each, the positive one, and what looks like a mistake."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from gazekit.data.labels import (
 )
 from gazekit.data.preparation_source import classes_of, list_exams
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.training.checks import doubts as doubts_at_start
 
 
 def exams(*labels):
@@ -190,3 +192,15 @@ def test_a_file_or_nothing_in_place_of_a_folder_is_told_apart(tmp_path):
         list_exams(Listed([]), tmp_path / "exams.csv")
     with pytest.raises(DataError, match="there is no such folder"):
         list_exams(Listed([]), Path("nowhere"))
+
+
+def test_a_positive_class_that_was_chosen_is_not_doubted_when_a_training_starts(dataset, registry):
+    preset = registry.preset("mammonet_small", overrides=["data.size=16"])
+    split = dict.fromkeys(dataset.exam_ids, "train")
+
+    def said(*classes):
+        lines = doubts_at_start(preset, replace(dataset, classes=classes), split, (4, 4))
+        return [line for line in lines if "the positive class is" in line]
+
+    assert len(said("cancer", "normal")) == 1  # in the order of letters: nobody chose
+    assert said("tumour", "normal") == []

@@ -9,6 +9,7 @@ import torch
 
 from gazekit.data.feed import prepared_exams
 from gazekit.data.labels import doubts as doubts_about_classes
+from gazekit.data.labels import in_order
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import indices_of
 from gazekit.errors import ConfigurationError, DataError
@@ -80,7 +81,8 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
         maps: height and width of the smallest last map of a branch, from ``try_one_batch``.
     """
     names = [dataset.classes[label] for label in dataset.labels]
-    yield from doubts_about_classes(dataset.classes, names, dataset.patient_ids)
+    chosen = dataset.classes != in_order(names)  # the order was asked for, or is the data set's own
+    yield from doubts_about_classes(dataset.classes, names, dataset.patient_ids, chosen=chosen)
     here = " × ".join(map(str, dataset.size))
     if max(dataset.size) < preset.data.size / 2:
         yield (
