@@ -1,24 +1,68 @@
-"""Run an exported model without gazekit: python run_onnx.py model.onnx VIEW1.png VIEW2.png, images as prepared."""
+"""Predict raw images with an exported model, without gazekit: python run_onnx.py model.onnx 0012_cc.dcm 0012_mlo.dcm
 
+The images are DICOM, PNG or JPEG files, one per view, in the order in which the model names its views; preprocess.py
+beside this file prepares them as the training images were.
+"""
+
+import argparse
 import json
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from preprocess import Unusable, prepare
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it tells its maker about this machine; read at the import
 import onnxruntime
 
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-about = json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])
-images = [np.asarray(Image.open(path).convert("L"), dtype=np.float32) / 255 for path in sys.argv[2:]]
-inputs = {
-    view: image[None, None] for view, image in zip(about["inputs"], images, strict=True)
-}  # [1, 1, H, W]
-logits, *attention = session.run(None, inputs)
-e = np.exp(np.append(0, logits[0]) if logits.shape[1] == 1 else logits[0])  # one logit: of the last class
-for name, probability in reversed(list(zip(about["classes"], e / e.sum(), strict=True))):
-    print(f"{name}: {probability:.3f}")
-for name, heat in zip(about["outputs"][1:], attention, strict=True):
-    print(f"{name}: {heat.shape[1]} x {heat.shape[2]}, largest {heat.max():.3g}")
+
+def main() -> None:
+    """Print the probability of every class, and the size of the attention maps."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", type=Path, help="file written by gazekit export")
+    parser.add_argument("images", type=Path, nargs="+", help="one per view, in the model's order")
+    parser.add_argument(
+        "--side", choices=("L", "R"), help="of the breast, where header and name do not say it"
+    )
+    parser.add_argument("--bit-depth", type=int, help="bits in use of PNG files of 16 bits")
+    arguments = parser.parse_args()
+    session, about = opened(arguments.model)
+    views = about["inputs"]
+    if len(arguments.images) != len(views):
+        raise Unusable(
+            f"{arguments.model}: the model reads {len(views)} image{'s' * (len(views) > 1)} ({', '.join(views)}); "
+            f"{len(arguments.images)} given"
+        )
+    options = {"side": arguments.side or "", "bit_depth": arguments.bit_depth}
+    pairs = zip(views, arguments.images, strict=True)
+    inputs = {
+        view: prepare(path, view, about["preparation"], **options)[None, None]  # [1, 1, H, W]
+        for view, path in pairs
+    }
+    logits, *attention = session.run(None, inputs)
+    e = np.exp(np.append(0, logits[0]) if logits.shape[1] == 1 else logits[0])  # one logit: of the last class
+    for name, probability in reversed(list(zip(about["classes"], e / e.sum(), strict=True))):
+        print(f"{name}: {probability:.4f}")
+    for name, heat in zip(about["outputs"][1:], attention, strict=True):
+        print(f"{name}: {heat.shape[1]} x {heat.shape[2]}, largest {heat.max():.3g}")
+    print(f"{about['use']}", file=sys.stderr)
+
+
+def opened(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
+    """The model, and what its metadata say of its images."""
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return session, json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])
+    except KeyError:
+        raise Unusable(f"{path}: an ONNX model, but none that gazekit exported") from None
+    except Exception as error:  # onnxruntime's have no common ancestor
+        raise Unusable(f"{path}: not an ONNX model: {str(error).partition(chr(10))[0]}") from None
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unusable as error:
+        sys.exit(f"error: {error}")

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import gazekit
+from command_line import TINY, gazekit
+from fresh_environment import ROOT
 from PIL import Image
 from tiny import tiny
 
 from gazekit.build import build_attention_map, build_model
+from gazekit.data.image import read_image
 from gazekit.errors import ConfigurationError
 from gazekit.exporting.exported import onnx_program
 from gazekit.exporting.graph import DeployedModel
@@ -91,23 +93,105 @@ def test_onnx_of_every_head_agrees_in_onnxruntime(registry: Registry, tmp_path: 
         check(made, attention_map, run, count)
 
 
+SCRIPT = ROOT / "examples/run_onnx.py"
+WITHOUT_GAZEKIT = """
+import runpy, sys
+for name in ("gazekit", "torch", "scipy"):
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run_onnx(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The example on its own, where there is no gazekit."""
+    command = [sys.executable, "-c", WITHOUT_GAZEKIT, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def cut_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on phantoms that are cut to the breast and turned; not to be changed."""
+    folder = tmp_path_factory.mktemp("cut")
+    gazekit("data", "phantom", folder / "raw", "--exams", 40)
+    gazekit("data", "prepare", "phantom", folder / "raw", folder / "prepared", "--size", 32)
+    options = ("--data", folder / "prepared", "--epochs", 1, *TINY)
+    gazekit("train", "mammonet_small", *options, "--out", folder / "run")
+    gazekit("train", "single_cc", *options[:4], *SINGLE, "--out", folder / "single")
+    for run in ("run", "single"):
+        gazekit("export", folder / run)
+    return folder / "run"
+
+
+SINGLE = ("--set", "backbone.use=small_resnet", "--set", "training.batch_size=8")
+
+
+def as_png(source: Path, target: Path) -> Path:
+    """The same pixels as a display shows them, of 8 bits."""
+    shown = read_image(source).pixels
+    Image.fromarray(np.rint(shown * 255).astype(np.uint8)).save(target)
+    return target
+
+
 @pytest.mark.slow
-def test_a_run_as_onnx_predicts_without_gazekit(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["dcm", "png"])
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_a_run_as_onnx_predicts_raw_images_without_gazekit(
+    cut_run: Path, tmp_path: Path, side: str, form: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    images = cut_run.parent / "raw/images"
+    exams = sorted(path.name.removesuffix("_cc.dcm") for path in images.glob(f"*_{side}_cc.dcm"))[:3]
+    assert len(exams) == 3
+    settings = json.loads((cut_run / "run.json").read_text())["preparation"]
+    assert settings["crop"] == "breast" and settings["mask_outside"] and settings["laterality"] == "auto"
+    for exam in exams:
+        pair = [images / f"{exam}_{view}.dcm" for view in ("cc", "mlo")]
+        if form == "png":
+            pair = [as_png(path, tmp_path / f"{path.stem}.png") for path in pair]
+        lines = run_onnx(cut_run / "model.onnx", *pair)
+        assert lines.returncode == 0, lines.stderr
+        (predicted,) = json.loads(gazekit("predict", cut_run, *pair, "--json").stdout)["exams"]
+        found = dict(line.split(": ") for line in lines.stdout.splitlines())
+        for name, probability in predicted["probabilities"].items():
+            assert float(found[name]) == pytest.approx(probability, abs=1e-3)
+        other = run_onnx(cut_run / "model.onnx", *pair, "--side", "LR".replace(side, ""))
+        assert other.stdout != lines.stdout, (
+            "the side makes no difference, so nothing is shown by its agreeing"
+        )
+
+
+@pytest.mark.slow
+def test_faults_of_the_example_are_one_line(cut_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    model, images = cut_run / "model.onnx", cut_run.parent / "raw/images"
+    cc = next(images.glob("*_cc.dcm"))
+    mlo = cc.with_name(cc.name.replace("_cc", "_mlo"))
+    (tmp_path / "text").write_text("a note")
+    for arguments, said in (
+        ((model, cc), "the model reads 2 images (cc, mlo); 1 given"),
+        ((cut_run.parent / "single/model.onnx", cc, mlo), "the model reads 1 image (cc); 2 given"),
+        ((model, mlo, cc), "and it is given as cc; mind the order"),
+        ((model, cc, tmp_path / "none.dcm"), "No such file"),
+        ((model, cc, tmp_path / "text"), "no DICOM, PNG or JPEG"),
+        ((tmp_path / "text", cc, mlo), "not an ONNX model"),
+    ):
+        done = run_onnx(*arguments)
+        assert done.returncode == 1 and said in done.stderr, done.stderr
+        assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    alone = run_onnx(cut_run.parent / "single/model.onnx", cc)
+    assert alone.returncode == 0 and alone.stdout.startswith("malignant: ")
+
+
+@pytest.mark.slow
+def test_an_export_says_what_it_reads_and_replaces_no_file(cut_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     model = tmp_path / "model.onnx"
-    finished = gazekit("export", tiny_run, "--out", model)
-    assert finished.stdout.strip() == str(model) and "differs from the original by at most" in finished.stderr
-    assert "exists already" in gazekit("export", tiny_run, "--out", model, code=2).stderr
-    pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
-    for path in pair:  # the script takes images that are prepared
-        Image.open(path).resize((16, 16), Image.Resampling.BOX).save(tmp_path / path.name)
-    script = Path(__file__).parents[1] / "examples" / "run_onnx.py"
-    assert "gazekit" not in script.read_text().replace('["gazekit"]', "").split('"""')[2]
-    arguments = [sys.executable, script, model, *(tmp_path / path.name for path in pair)]
-    lines = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()
-    predicted = json.loads(gazekit("predict", tiny_run, *pair, "--json").stdout)["exams"][0]
-    assert lines[0].startswith("malignant: ")
-    assert float(lines[0].split()[1]) == pytest.approx(predicted["probabilities"]["malignant"], abs=0.02)
+    finished = gazekit("export", cut_run.parent / "single", "--out", model)
+    assert finished.stdout.strip() == str(model) and "reads one image (cc); outputs logits" in finished.stderr
+    assert "differs from the original by at most" in finished.stderr
+    assert "exists already" in gazekit("export", cut_run, "--out", model, code=2).stderr
 
 
 @pytest.mark.slow

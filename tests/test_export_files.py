@@ -140,11 +140,7 @@ def test_onnxruntime_opens_no_socket_and_writes_no_device_id(
     model = tmp_path / "model.onnx"
     gazekit("export", tiny_run, "--out", model)
     script = Path(__file__).parents[1] / "examples" / "run_onnx.py"
-    for image in ("e005_cc.png", "e005_mlo.png"):
-        from PIL import Image
-
-        Image.open(raw_folder / image).resize((16, 16)).save(tmp_path / image)
-    pair = [str(tmp_path / "e005_cc.png"), str(tmp_path / "e005_mlo.png")]
+    pair = [str(raw_folder / "e005_cc.png"), str(raw_folder / "e005_mlo.png")]
     export = ["-m", "gazekit", "export", str(tiny_run), "--out", str(model), "--overwrite"]
     for arguments in (export, [str(script), str(model), *pair]):
         code, said, files = traced([sys.executable, *arguments], tmp_path)

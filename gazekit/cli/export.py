@@ -1,5 +1,6 @@
 """``gazekit export``: a trained model as a file that runs without gazekit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ def export(
     """Write the model with its attention maps as one graph, and check that it agrees with the original.
 
     Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and a map per view. The file's
-    metadata say how images are prepared; docs/deploy.md shows how to run it.
+    metadata say how images are prepared; examples/run_onnx.py does that and runs it on raw images.
     """
     import torch
 
@@ -38,6 +39,11 @@ def export(
     exported = (export_onnx if form == "onnx" else export_torch)(trained, path)
     console.stdout().print(str(exported.path), markup=False, soft_wrap=True)
     console.note(
-        f"outputs {', '.join(exported.outputs)}; differs from the original by at most {exported.difference:.1e} "
-        "on random images; not a medical device"
+        f"reads {_images(trained.preset.views)}; outputs {', '.join(exported.outputs)}; differs from the original by "
+        f"at most {exported.difference:.1e} on random images; not a medical device"
     )
+
+
+def _images(views: Sequence[str]) -> str:
+    """What an exported model takes: ``one image (cc)``."""
+    return f"{'one image' if len(views) == 1 else f'{len(views)} images'} ({', '.join(views)})"

@@ -217,7 +217,8 @@ def _original(
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
     """What a program must know to use the file."""
     facts = trained.facts
-    keys = ("size", "bit_depth", "crop", "mask_outside", "region", "laterality", "window")
+    keys = ("size", "dtype", "bit_depth", "crop", "mask_outside", "region", "laterality", "window")
+    preparation = completed(trained.trained_on().settings().to_json())
     return {
         "schema": SCHEMA,
         "gazekit": gazekit.__version__,
@@ -228,7 +229,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "classes": list(facts.classes),
         "probabilities": "sigmoid of the logit = the last class" if len(facts.classes) == 2 else "softmax",
         "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
-        "preparation": {key: completed(facts.preparation)[key] for key in keys},
+        "preparation": {key: preparation[key] for key in keys},
         "modalities": list(facts.modalities),
         "use": "research only, not a medical device",
     }

@@ -1,0 +1,768 @@
+"""Prepare a DICOM, PNG or JPEG file for an exported model, without gazekit: numpy, and pydicom or Pillow, are enough.
+
+``prepare`` gives what ``gazekit predict`` would give to the model. It stops with one line where gazekit reads a file by
+rules that are not here (TIFF, NPY, several frames, bits above BitsStored).
+
+From ``Where the breast lies`` on, the code is gazekit's own, line by line; a test keeps it so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import ceil, floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+Floats = NDArray[np.float64]
+Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class Unusable(Exception):
+    """An image that cannot be prepared: one line."""
+
+
+def prepare(
+    path: Path, view: str, preparation: dict[str, Any], *, side: str = "", bit_depth: int | None = None
+) -> Grey:
+    """The image as the model takes it: ``[height, width]`` float32 in [0, 1], dark background.
+
+    Args:
+        path: the raw image.
+        view: which one it is, as the model calls it.
+        preparation: of the training images, from the metadata of the model.
+        side: ``"L"`` or ``"R"``; empty asks the header, then the name of the file.
+        bit_depth: bits in use of a PNG of 16 bits; None takes that of the training images.
+
+    Raises:
+        Unusable: with the reason.
+    """
+    if preparation["region"] not in (0, REGION):
+        raise Unusable(
+            f"the model's images were cut by rules {preparation['region']}; this file has {REGION}; "
+            "take the preprocess.py of the gazekit that trained it"
+        )
+    depth = bit_depth or preparation["bit_depth"]
+    window = preparation["window"]
+    if _starts(path)[128:132] == b"DICM":
+        pixels, in_header, position = _read_dicom(path, window)
+    else:
+        pixels, in_header, position = _read_picture(path, window, depth), "", ""
+    _check_view(path, view, position)
+    turned = preparation["laterality"] == "auto"
+    side = side or in_header or _side_in_name(path, view)
+    if turned and not side:
+        raise Unusable(
+            f"{path}: neither header nor name says the side of the breast; add --side L or --side R"
+        )
+    cut = preparation["crop"] == "breast"
+    region = find_region(pixels) if cut or preparation["mask_outside"] else whole_image(pixels.shape)
+    geometry = Geometry.fit(
+        region.box if cut else region.image,
+        tuple(preparation["size"]),
+        flip=turned and side == "R",
+        keep_left=cut and turned,
+    )
+    image = geometry.warp(pixels)
+    if preparation["mask_outside"] and not region.doubt:
+        image *= region.inside(geometry)
+    steps = np.iinfo(preparation["dtype"]).max
+    return np.rint(np.clip(image, 0, 1) * steps).astype(np.float32) / np.float32(steps)
+
+
+def _starts(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from None
+
+
+def _side_in_name(path: Path, view: str) -> str:
+    """``left`` and ``right`` anywhere in the file's name, ``l`` and ``r`` beside the view or before it (``rcc``)."""
+    words, own = _words(path.stem), _words(view)
+    bare = [word for word in own if word not in ("l", "r", "left", "right")] or own
+    found = {word[0] for word in (*words, *own) if word in ("left", "right")}
+    found |= {word for word in own if word in ("l", "r") and len(own) > 1}
+    for at in range(len(words)):
+        if words[at : at + len(bare)] == bare:
+            near = {words[i] for i in (at - 1, at + len(bare)) if 0 <= i < len(words)}
+            found |= {word[0] for word in near if word in ("l", "r", "left", "right")}
+        if len(bare) == 1 and words[at] in ("l" + bare[0], "r" + bare[0]):
+            found.add(words[at][0])
+    return found.pop().upper() if len(found) == 1 else ""
+
+
+def _check_view(path: Path, view: str, position: str) -> None:
+    """Refuse an image whose header or name says the other of CC and MLO."""
+    for words, where in ((_words(position), "header"), (_words(path.stem), "name")):
+        said = {way for way in ("cc", "mlo") for word in words if word in (way, "l" + way, "r" + way)}
+        meant = {way for way in ("cc", "mlo") if way in _words(view)}
+        if said and meant and not said & meant:
+            raise Unusable(
+                f"{path}: its {where} says {said.pop().upper()}, and it is given as {view}; mind the order"
+            )
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", text.lower()) if word]
+
+
+def _read_picture(path: Path, window: str, depth: int | None) -> Grey:
+    """A grey PNG or JPEG: 8 bits are divided by 255, 16 bits by what their data set uses."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            coding = str(picture.tile[0][3]) if picture.tile else ""
+            several = picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I")
+            plain = picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture
+            values = np.asarray(plain)
+    except (OSError, SyntaxError, ValueError):
+        raise Unusable(f"{path}: no DICOM, PNG or JPEG file that can be read; export it again") from None
+    if several and coding.endswith("16B"):
+        raise Unusable(f"{path}: 16 bits in several channels; save it as one channel")
+    if values.ndim == 3:
+        if not (values == values[:, :, :1]).all():
+            raise Unusable(f"{path}: the image is in colour; expected grey")
+        values = values[:, :, 0]
+    low, high = 0.0, 255.0
+    if window == "range":
+        low, high = float(values.min()), float(values.max())
+    elif pair := _pair(window):
+        low, high = pair[0] - pair[1] / 2, pair[0] + pair[1] / 2
+    elif window != "first":
+        raise Unusable(
+            f"{path}: the model's images were shown by window '{window}', which only DICOM files have"
+        )
+    elif values.dtype.kind == "b":
+        high = 1.0
+    elif values.itemsize > 1:
+        if depth is None:
+            raise Unusable(
+                f"{path}: 16 bits, and the model knows no such image; say how many are used: --bit-depth 12"
+            )
+        high = float(2**depth - 1)
+        if values.max() > high:
+            raise Unusable(
+                f"{path}: the value {values.max()} does not fit into {depth} bits; choose a larger --bit-depth"
+            )
+    exact = np.float32 if values.itemsize <= 2 else np.float64
+    return np.clip((values.astype(exact) - exact(low)) / exact(high - low or 1), 0, 1).astype(np.float32)
+
+
+def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str]:
+    """A single grey image as a display shows it, and the side and the view in its header."""
+    import pydicom
+    from pydicom.pixels import get_decoder
+
+    try:
+        tags = pydicom.dcmread(path)
+        decoder = get_decoder(tags.file_meta.TransferSyntaxUID)
+        stored, _ = decoder.as_array(tags, correct_unused_bits=False)
+        with np.errstate(all="ignore"):  # far from a window
+            pixels = _shown(np.asarray(stored), tags, window, path)
+        return pixels, _side_in_header(tags), str(tags.get("ViewPosition") or "")
+    except Unusable:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        reason = str(error).strip().partition("\n")[0]
+        raise Unusable(f"{path}: the image cannot be read: {reason or type(error).__name__}") from None
+
+
+def _side_in_header(tags: Any) -> str:
+    names = ("ImageLaterality", "Laterality")
+    return next((str(tags.get(name)) for name in names if tags.get(name) in ("L", "R")), "")
+
+
+def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
+    """Modality LUT, VOI LUT or window, MONOCHROME1, padding, to grey in [0, 1] ``[H, W]``."""
+    from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+
+    if stored.ndim != 2:
+        raise Unusable(f"{path}: an array of {stored.shape}; expected one grey image in the file")
+    bits, signed = int(tags.BitsStored), bool(tags.PixelRepresentation)
+    first = tags.get("PixelPaddingValue")
+    padding = np.zeros(stored.shape, dtype=bool)
+    if first is not None:
+        ends = np.array([int(first), int(tags.get("PixelPaddingRangeLimit", first))])
+        ends = ends.astype(stored.dtype)
+        padding = (stored >= ends.min()) & (stored <= ends.max())
+    least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    beyond = ((stored < least) | (stored > most)) & ~padding
+    if int(tags.get("HighBit", bits - 1)) != bits - 1 or beyond.any():
+        raise Unusable(f"{path}: bits outside BitsStored; gazekit predict reads them, this file does not")
+    values = np.arange(int(stored.min()), int(stored.max()) + 1)  # the tables are applied once to each value
+    where = stored.astype(np.int32) - values[0]
+    modality = np.asarray(apply_modality_lut(values, tags), dtype=np.float64)
+    kind, index = _choice(tags, window, path)
+    far = np.array([-1e15, 1e15])
+    if kind == "table":
+        entries, start, _ = tags.VOILUTSequence[index].LUTDescriptor
+        every = apply_voi(np.arange(start, start + (entries or 2**16)), tags, index).astype(np.float64)
+        grey = apply_voi(np.rint(modality).astype(np.int64), tags, index).astype(np.float64)
+        low, high = every.min(), every.max()
+    elif kind == "window":
+        grey = apply_windowing(modality, tags, index)
+        low, high = apply_windowing(far, tags, index)
+    else:
+        grey = modality
+        inside = np.zeros(len(values), dtype=bool)
+        inside[where[~padding]] = True
+        low, high = (modality[inside].min(), modality[inside].max()) if inside.any() else (0, 0)
+    grey = np.clip((grey - low) / (high - low), 0, 1) if high > low else np.zeros_like(grey)
+    if tags.PhotometricInterpretation == "MONOCHROME1":
+        grey = 1 - grey
+    if not np.isfinite(grey).all():
+        raise Unusable(f"{path}: its slope, intercept or window is not finite")
+    shown = grey.astype(np.float32)[where]
+    shown[padding] = 0
+    return shown
+
+
+def _choice(tags: Any, window: str, path: Path) -> tuple[str, int]:
+    """Which table or window of the file is meant; one given by its numbers is written into the tags."""
+    if window == "range":
+        return "range", 0
+    if pair := _pair(window):
+        tags.WindowCenter, tags.WindowWidth = pair
+        if pair[1] < 1:
+            tags.VOILUTFunction = "LINEAR_EXACT"
+        return "window", 0
+    tables = [
+        ("table", i, str(item.get("LUTExplanation") or ""))
+        for i, item in enumerate(tags.get("VOILUTSequence") or ())
+    ]
+    centres, widths, names = (
+        _listed(tags.get(key)) for key in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation")
+    )
+    names += [""] * len(centres)
+    least = 1 if tags.get("VOILUTFunction", "LINEAR") == "LINEAR" else 0
+    pairs = enumerate(zip(centres, widths, names, strict=False))
+    windows = [("window", i, str(n)) for i, (c, w, n) in pairs if c != "" and w not in ("", 0) and w >= least]
+    offered = tables + windows
+    if window == "first":
+        return offered[0][:2] if offered else ("range", 0)
+    for number, (kind, index, name) in enumerate(offered, start=1):
+        if window == str(number) or window.casefold() == name.casefold():
+            return kind, index
+    raise Unusable(f"{path}: no window '{window}', by which the model's images were shown")
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
+
+
+def _pair(window: str) -> tuple[float, float] | None:
+    """``CENTER,WIDTH`` as numbers."""
+    number = r"\s*([-+]?\d+(?:\.\d+)?)\s*"
+    found = re.fullmatch(f"{number},{number}", window)
+    return (float(found[1]), float(found[2])) if found else None
+
+
+class ndimage:  # noqa: N801
+    """What gazekit takes from ``scipy.ndimage``, in numpy and under its names."""
+
+    @staticmethod
+    def binary_dilation(
+        image: Mask, structure: Mask | None = None, iterations: int = 1, mask: Mask | None = None
+    ) -> Mask:
+        """True where any neighbour is; where ``mask`` is false nothing changes."""
+        for _ in range(iterations):
+            grown = _any_neighbour(image, structure, outside=False)
+            image = grown if mask is None else np.where(mask, grown, image)
+        return image
+
+    @staticmethod
+    def binary_opening(image: Mask, structure: Mask) -> Mask:
+        """Without what the structure does not fit into."""
+        eroded = ~_any_neighbour(~image, structure, outside=True)
+        return _any_neighbour(eroded, structure, outside=False)
+
+    @staticmethod
+    def binary_fill_holes(image: Mask) -> Mask:
+        """With what no way outside leads out of."""
+        labels, _ = ndimage.label(~np.pad(image, 1))
+        return (labels != labels[0, 0])[1:-1, 1:-1]
+
+    @staticmethod
+    def label(image: Mask) -> tuple[NDArray[np.int64], int]:
+        """Components by the four neighbours, numbered from 1 by their first pixels; each pixel takes the least
+        position in its neighbourhood, and what that position has taken, until nothing changes.
+        """
+        nothing = image.size
+        position = np.where(image, np.arange(nothing).reshape(image.shape), nothing)
+        while True:
+            around = np.pad(position, 1, constant_values=nothing)
+            least = np.minimum.reduce(
+                [position, around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+            )
+            least = np.where(image, least, nothing)
+            least = np.append(least.ravel(), nothing)[least]
+            if (least == position).all():
+                break
+            position = least
+        roots = np.unique(position[image])
+        return np.where(image, np.searchsorted(roots, position) + 1, 0), len(roots)
+
+    @staticmethod
+    def median_filter(image: Grey, size: tuple[int, int], mode: str = "reflect") -> Grey:
+        """The median of ``size`` pixels around each, both odd."""
+        half = [(side // 2, side // 2) for side in size]
+        padded = np.pad(image, half, mode="edge" if mode == "nearest" else "symmetric")
+        return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=(2, 3))
+
+    @staticmethod
+    def grey_closing(line: NDArray[np.int64], size: tuple[int]) -> NDArray[np.int64]:
+        """The least of the greatest, in a line."""
+        before, after = size[0] // 2, size[0] - 1 - size[0] // 2
+        padded = np.pad(line, (after, before), mode="symmetric")
+        greatest = np.lib.stride_tricks.sliding_window_view(padded, size[0]).max(axis=1)
+        padded = np.pad(greatest, (before, after), mode="symmetric")
+        return np.lib.stride_tricks.sliding_window_view(padded, size[0]).min(axis=1)
+
+
+def _any_neighbour(image: Mask, structure: Mask | None, *, outside: bool) -> Mask:
+    """Whether any pixel below a structure is true; by default of the pixel itself and its four neighbours."""
+    if structure is None:
+        structure = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+    height, width = image.shape
+    reach = len(structure) // 2
+    padded = np.pad(image, reach, constant_values=outside)
+    found = np.zeros_like(image)
+    for down, across in np.argwhere(structure):
+        found |= padded[down : down + height, across : across + width]
+    return found
+
+
+class sparse:  # noqa: N801
+    """What gazekit takes from ``scipy.sparse``: here the matrix is an ordinary one."""
+
+    @staticmethod
+    def csr_array(entries: Any, shape: tuple[int, int]) -> Grey:
+        """A matrix of (values, (rows, columns)), zero elsewhere."""
+        values, (rows, columns) = entries
+        matrix = np.zeros(shape, dtype=np.float32)
+        matrix[rows, columns] = values
+        return matrix
+
+
+# Where the breast lies, and the way from the raw to the prepared image: gazekit/data/breast.py, geometry.py and
+# resampling.py, unchanged.
+
+REGION = 2
+"""Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
+MARGIN = 0.02
+"""Margin around the breast as a fraction of the image's longer side (ours)."""
+FILM_MARGIN = 0.01
+"""The margin where letters, a frame or a glow lie beside the breast: less of them comes back with it (ours)."""
+LEAST_AREA = 0.02
+"""A component smaller than this part of the image is no breast (ours)."""
+_COARSE, _SMALLEST = 384, 8
+"""Longer side in pixels of the reduced image in which the breast is sought, and its least shorter side."""
+
+# All of these are ours, set on phantoms and on eight films; parts of the reduced image's sides, or of its white.
+_FRAME_DEPTH, _FRAME_WHITE, _FRAME_SHARE, _FRAME_GAP = 0.12, 0.2, 0.25, 0.04
+_GLOW_DEPTH, _GLOW_STRETCH = 0.25, 0.03
+_STEP, _SOFT_STEP = 1.12, 1.05
+"""How much brighter than the glow beside it the breast is, surely and at its skin line."""
+_CONTRAST, _SOFT_CONTRAST = 0.03, 0.006
+"""How much brighter than the background, likewise, in parts of white."""
+_OPENING, _SKIN, _TAIL = 0.008, 0.05, 1.5
+_WHITE = 0.4
+"""Neither a mammogram nor its border, once a frame is off, is white for more than this part."""
+_SECOND = 0.4
+"""A second component this large beside the largest is another breast."""
+_CLEAN = 0.002
+"""Less than this part of the image beside the breast is no film: specks, noise."""
+_WALL = 0.05
+"""The chest wall, where the breast is at least half as high as anywhere, lies within this part of its width."""
+_LEAST_FILLED = 0.4
+"""A breast fills more of its box than this (half an ellipse: 0.79)."""
+
+
+def resampling_matrix(
+    start: int, stop: int, length: int, *, scale: float, offset: int, size: int, flip: bool = False
+) -> sparse.csr_array:
+    """Weights ``[size, length]`` by which an axis of a prepared image is made of one of the raw image.
+
+    A prepared pixel is a mean of raw ones, weighed by a triangle around its centre that is as wide as two
+    prepared pixels when the image shrinks and as two raw ones when it grows (bilinear). The last prepared
+    pixel may reach past the crop by a part of itself: there it sees background. What lies beside the crop is 0.
+
+    Args:
+        start, stop: the crop, in pixels of the raw axis.
+        length: of the raw axis.
+        scale: prepared pixels per raw pixel.
+        offset: prepared pixels before the crop.
+        size: of the prepared axis.
+        flip: the crop runs backwards.
+    """
+    inside = min(ceil((stop - start) * scale - 1e-6), size - offset)
+    reach = max(1 / scale, 1.0)
+    centres = (np.arange(inside) + 0.5)[:, None] / scale  # [inside, 1], raw pixels from the crop's edge
+    near = np.floor(centres - reach).astype(np.int64) + np.arange(ceil(2 * reach) + 2)  # [inside, taps]
+    weights = np.maximum(0, 1 - np.abs(near + 0.5 - centres) / reach)
+    weights[(near < 0) | (near >= ceil(inside / scale))] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    row, tap = np.nonzero((weights > 0) & (near < stop - start))
+    across = near[row, tap]
+    column = stop - 1 - across if flip else start + across
+    values = weights[row, tap].astype(np.float32)
+    return sparse.csr_array((values, (row + offset, column)), shape=(size, length))
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Crop, flip, one scale for both axes, padding: an affine map of raw to prepared pixels.
+
+    ``x' = scale · (x - left) + offset_x``, or ``scale · (right - x) + offset_x`` when flipped, and
+    ``y' = scale · (y - top) + offset_y``. Coordinates are continuous: (0, 0) is the outer corner of the first
+    pixel, the centre of pixel i is i + 0.5.
+
+    Args:
+        left, top, right, bottom: the crop in raw pixels, right and bottom exclusive.
+        flip: left and right are exchanged.
+        scale: prepared pixels per raw pixel.
+        offset_x, offset_y: padding left of and above the crop, whole prepared pixels.
+        width, height: size of the prepared image.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    flip: bool
+    scale: float
+    offset_x: int
+    offset_y: int
+    width: int
+    height: int
+
+    @classmethod
+    def fit(
+        cls,
+        box: tuple[int, int, int, int],
+        size: tuple[int, int],
+        *,
+        flip: bool = False,
+        keep_left: bool = False,
+    ) -> Geometry:
+        """The largest scale at which a crop fits into the prepared size.
+
+        Args:
+            box: left, top, right, bottom in raw pixels.
+            size: (height, width) of the prepared image.
+            flip: exchange left and right.
+            keep_left: leave no padding on the left, where the chest wall is; else padding is shared.
+        """
+        left, top, right, bottom = box
+        height, width = size
+        scale = min(height / (bottom - top), width / (right - left))
+        beside = 0 if keep_left else floor((width - scale * (right - left)) / 2)
+        above = floor((height - scale * (bottom - top)) / 2)
+        return cls(left, top, right, bottom, flip, scale, max(beside, 0), max(above, 0), width, height)
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Prepared to raw pixels."""
+        across = (np.asarray(x) - self.offset_x) / self.scale
+        down = (np.asarray(y) - self.offset_y) / self.scale
+        return self.right - across if self.flip else self.left + across, self.top + down
+
+    def warp(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resize a raw image ``[h, w]`` to ``[height, width]`` without aliasing; padding is 0.
+
+        Shrinking weighs by a triangle as wide as two prepared pixels, enlarging is bilinear.
+        """
+        scale = self.scale
+        rows = resampling_matrix(
+            self.top, self.bottom, len(image), scale=scale, offset=self.offset_y, size=self.height
+        )
+        columns = resampling_matrix(
+            *(self.left, self.right, image.shape[1]),
+            scale=scale,
+            offset=self.offset_x,
+            size=self.width,
+            flip=self.flip,
+        )
+        return np.ascontiguousarray((columns @ (rows @ image).T).T)  # [height, width]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """The breast in an image.
+
+    Args:
+        image: the whole image.
+        box: of the breast with a margin; the whole image where there is a doubt.
+        outline: ``[h, w]`` the breast in the image reduced by blocks of ``factor`` x ``factor``; all true where there
+            is a doubt.
+        factor: side of a block in raw pixels.
+        doubt: why the image is kept whole, in words without names; empty where the breast was found.
+    """
+
+    image: Box
+    box: Box
+    outline: Mask = field(repr=False)
+    factor: int = 1
+    doubt: str = ""
+
+    def inside(self, geometry: Geometry) -> Mask:
+        """The breast in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
+        across, down = (
+            np.arange(geometry.width, dtype=np.float64),
+            np.arange(geometry.height, dtype=np.float64),
+        )
+        x, y = geometry.inverse(across + 0.5, down + 0.5)
+        rows = _between(self.outline.astype(np.float32), y / self.factor)  # [height, w]
+        return np.asarray(_between(rows.T, x / self.factor).T >= 0.5)
+
+
+def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
+    """An image ``[H, W]`` that is not cut."""
+    height, width = shape
+    return Region(
+        (0, 0, width, height), (0, 0, width, height), np.ones((1, 1), dtype=bool), max(shape), doubt
+    )
+
+
+def find_region(pixels: Grey) -> Region:
+    """Find the breast: skin, nipple, pectoral muscle and axilla, without letters, frames, and glow of the film's edge.
+
+    The image is reduced by block means. Of each border a white frame is peeled off, and the glow along it measured
+    where it is darkest. Surely breast is what is brighter than glow and background by a step and survives an opening;
+    its largest component grows, by 5 % of the image at most, to where it is barely brighter: the skin and the nipple.
+    Where that gives no plausible breast the image is kept whole, and ``doubt`` says why. Ours.
+
+    Args:
+        pixels: ``[H, W]`` in [0, 1], dark background.
+    """
+    height, width = pixels.shape
+    factor = max(1, round(max(height, width) / _COARSE))
+    coarse = _block_means(pixels, factor)
+    found = (
+        _breast(coarse) if min(coarse.shape) >= _SMALLEST else "the image is too small to find a breast in"
+    )
+    if isinstance(found, str):
+        return whole_image(pixels.shape, found)
+    breast, beside = found
+    rows = np.flatnonzero(breast.any(axis=1)) * factor
+    columns = np.flatnonzero(breast.any(axis=0)) * factor
+    margin = round((FILM_MARGIN if beside.mean() > _CLEAN else MARGIN) * max(height, width))
+    box = (
+        max(int(columns[0]) - margin, 0),
+        max(int(rows[0]) - margin, 0),
+        min(int(columns[-1]) + factor + margin, width),
+        min(int(rows[-1]) + factor + margin, height),
+    )
+    rim = max(1, round(FILM_MARGIN * max(coarse.shape) / 2))
+    return Region((0, 0, width, height), box, _dilated(breast, rim) & ~beside, factor)
+
+
+def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
+    """The breast in the reduced image and what lies beside it, or why none was found."""
+    white = float(np.percentile(coarse, 99.5))
+    frame = _frame(coarse, white)
+    outside = np.pad(frame, 1, constant_values=True)
+    ring = np.asarray(ndimage.binary_dilation(outside), dtype=bool)[1:-1, 1:-1] & ~frame
+    if doubt := _without_background(coarse, ring, white):
+        return doubt
+    glow = _glow(np.where(frame, white, coarse), float(np.percentile(coarse[ring], 5)))
+    own = coarse - glow
+    darkest = float(np.percentile(own[~frame], 1))
+    dark, background = np.percentile(own[ring], (10, 25))  # the breast touches at most three of four sides
+    sure = background + max(3 * (background - darkest), _CONTRAST * white)
+    sure = min(max(sure, dark + 5 * (dark - darkest)), _otsu(own[~frame]))
+    soft = min(dark + max(4 * (dark - darkest), _SOFT_CONTRAST * white), sure)
+    bright = (own > (_STEP - 1) * glow + sure) & ~frame
+    labels, core, doubt = _largest(_opened(bright, max(1, round(_OPENING * max(coarse.shape)))))
+    if doubt:
+        return doubt
+    skin = (own > (_SOFT_STEP - 1) * glow + soft) & ~frame | core
+    grown = ndimage.binary_dilation(core, iterations=max(1, round(_SKIN * max(coarse.shape))), mask=skin)
+    breast = _to_the_edge(core | _opened(grown, 1), glow > 0)
+    breast = _filled(_without_tails(breast, glow > soft - background) & ~frame)
+    beside = (frame | ((labels > 0) & ~core) | (glow > sure - background)) & ~breast
+    return _misfit(coarse, breast, beside) or (breast, beside)
+
+
+def _without_background(coarse: Grey, ring: Mask, white: float) -> str:
+    """Why there is no dark background in which to look; empty where there may be.
+
+    Args:
+        ring: the border of the reduced image, once a frame is off.
+        white: what counts as white.
+    """
+    if white - coarse.min() < 1e-3 or not ring.any():
+        return "the image is empty"
+    if max((coarse[ring] > 0.95 * white).mean(), (coarse > 0.95 * white).mean()) > _WHITE:
+        return "its surroundings are white, as in an inverted image"
+    return ""
+
+
+def _largest(foreground: Mask) -> tuple[NDArray[np.int32], Mask, str]:
+    """All components, the largest, and why it is not the only breast; empty where it may be."""
+    labels, count = ndimage.label(foreground)
+    sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+    largest = np.asarray(labels == 1 + np.argmax(sizes))
+    doubt = ""
+    if largest.mean() < LEAST_AREA:
+        doubt = "no breast was found"
+    elif count > 1 and np.partition(sizes, -2)[-2] > _SECOND * sizes.max():
+        doubt = "there are two regions of similar size, as of two breasts in one image"
+    return np.asarray(labels, dtype=np.int32), largest, doubt
+
+
+def _misfit(coarse: Grey, breast: Mask, beside: Mask) -> str:
+    """Why this is not one breast in front of a background; empty where it may be."""
+    cut = breast[np.ix_(breast.any(axis=1), breast.any(axis=0))]
+    if cut.mean() < _LEAST_FILLED:
+        return "the bright region has not the shape of a breast"
+    heights = cut.sum(axis=0)
+    end = max(1, round(_WALL * len(heights)))
+    if max(heights[:end].max(), heights[-end:].max()) < 0.5 * heights.max():
+        return "the bright region has no chest wall on its left or right, as in an image on its side or of two breasts"
+    air = ~breast & ~beside
+    if air.any() and np.median(coarse[air]) > 0.6 * np.median(coarse[breast]):
+        return "the bright region is hardly brighter than its surroundings, as in a close-up"
+    return ""
+
+
+def _to_the_edge(breast: Mask, glow: Mask) -> Mask:
+    """Filled, row by row, from the breast to the edge that it grows from, where a glow hides it."""
+    left = breast[:, : breast.shape[1] // 2].sum() >= breast[:, breast.shape[1] // 2 :].sum()
+    from_edge = slice(None) if left else slice(None, None, -1)
+    lit = np.logical_and.accumulate(glow[:, from_edge], axis=1)  # [h, w]
+    beyond = np.logical_or.accumulate((breast[:, from_edge] & lit)[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(breast | (beyond & lit)[:, from_edge])
+
+
+def _without_tails(breast: Mask, glow: Mask) -> Mask:
+    """Without a strip above or below it in the glow of the film's edge: the wall of the belly, or nothing at all."""
+    kept = breast.copy()
+    rows = np.flatnonzero(breast.any(axis=1))
+    wide = np.asarray((breast & ~glow).any(axis=1))
+    for order in (rows, rows[::-1]):
+        tail = order[: int(np.argmax(wide[order]))]
+        if len(tail) > _TAIL * breast[tail].sum(axis=1).max(initial=0):
+            kept[tail] = False
+    return kept
+
+
+def _frame(coarse: Grey, white: float) -> Mask:
+    """A white frame of the film or its scanner, side by side: bright at the border and dark soon after."""
+    frame = np.zeros(coarse.shape, dtype=bool)
+    for turns in range(4):
+        side = np.rot90(frame, turns)  # a view, its upper border another one each time
+        side |= np.arange(len(side))[:, None] < _frame_depth(np.rot90(coarse, turns), white)
+    return np.asarray(ndimage.binary_dilation(frame))  # with the blocks that it shares with the film
+
+
+def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
+    """Depth of the frame at the upper border per column.
+
+    It ends with a step from bright to less than half, and not by and by as a glow does. Where tissue lies against it,
+    it ends where the image is no longer a step brighter than further in, and is little deeper than elsewhere.
+    """
+    reach = max(3, round(_FRAME_DEPTH * len(image)))
+    image = ndimage.median_filter(
+        image[: 2 * reach + 4], (1, 9), mode="nearest"
+    )  # along the border: no noise
+    white_border = image[0] > _FRAME_WHITE * white
+    before, after = image[: reach - 1], image[1:reach]
+    steps = (after < 0.6 * before) & (after < 0.5 * image[0]) & (before > 0.3 * image[0])
+    ends = white_border & steps.any(axis=0)
+    depth = np.where(ends, 1 + steps.argmax(axis=0), 0)
+    if ends.mean() < _FRAME_SHARE:
+        return np.zeros_like(depth)
+    typical = int(np.median(depth[ends]))
+    ends &= depth <= 2 * typical + 2
+    depth[~ends] = 0
+    tissue = white_border & ~ends
+    most = typical + 4
+    further_in = np.median(image[most : 2 * most + 2], axis=0)
+    falls = image[:most] < _STEP * further_in
+    stands_out = falls.any(axis=0) & ~falls[0]
+    as_white = image[0] > 0.9 * np.median(image[0][ends])
+    depth = np.where(tissue & as_white, typical, depth)
+    depth = np.where(tissue & stands_out, falls.argmax(axis=0), depth)
+    return np.asarray(ndimage.grey_closing(depth, (max(3, round(_FRAME_GAP * depth.size)),)))
+
+
+def _glow(coarse: Grey, background: float) -> Grey:
+    """The light from a film's edge: a profile per side, alike along the side, and dark at a quarter's depth."""
+    glow = np.zeros_like(coarse)
+    for turns in range(4):
+        image = np.rot90(coarse, turns)
+        half = max(1, round(_GLOW_STRETCH * image.shape[1] / 2))
+        depth = max(3, round(_GLOW_DEPTH * len(image)))
+        medians = ndimage.median_filter(image[:depth], (1, 2 * half + 1))
+        darkest = medians[:, half:-half].min(axis=1)
+        profile = np.maximum(np.minimum.accumulate(darkest) - background, 0)
+        if profile[-1] < 0.05 * profile[0]:
+            view = np.rot90(glow, turns)[:depth]
+            np.maximum(view, profile[:, None], out=view)
+    return glow
+
+
+def _opened(foreground: Mask, radius: int) -> Mask:
+    """Without what is thinner than the disc (a square for radius 1); a breast that leaves the image goes on there."""
+    padded = np.pad(foreground, radius + 1, mode="symmetric")
+    within = slice(radius + 1, -radius - 1)
+    return np.asarray(ndimage.binary_opening(padded, _disc(radius))[within, within])
+
+
+def _dilated(foreground: Mask, radius: int) -> Mask:
+    return np.asarray(ndimage.binary_dilation(foreground, _disc(radius)))
+
+
+def _filled(breast: Mask) -> Mask:
+    """Without holes; a dark place at the chest wall is one where breast lies above and below it."""
+    left = breast[:, 0].sum() >= breast[:, -1].sum()
+    sides = ((0, 0), (1, 0) if left else (0, 1))
+    filled = ndimage.binary_fill_holes(np.pad(breast, sides, constant_values=True))
+    return np.asarray(filled[:, 1:] if left else filled[:, :-1])
+
+
+def _disc(radius: int) -> Mask:
+    across = np.arange(-radius, radius + 1)
+    return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
+
+
+def _between(values: Grey, at: NDArray[np.float64]) -> Grey:
+    """Rows of ``values`` interpolated at continuous positions, 0.5 being the centre of the first."""
+    position = np.clip(at - 0.5, 0, len(values) - 1)
+    below = np.minimum(position.astype(np.int64), max(len(values) - 2, 0))
+    share = (position - below).astype(np.float32)[:, None]
+    above = np.minimum(below + 1, len(values) - 1)
+    return np.asarray(values[below] * (1 - share) + values[above] * share)
+
+
+def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Means of blocks of ``factor`` x ``factor``; those at the right and lower border may be smaller."""
+    height, width = pixels.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    bands = np.stack(
+        [pixels[row : row + factor].sum(axis=0) for row in rows]
+    )  # reduceat is slow along axis 0
+    sizes = np.outer(np.diff(rows, append=height), np.diff(columns, append=width)).astype(np.float32)
+    return np.asarray(np.add.reduceat(bands, columns, axis=1) / sizes)
+
+
+def _otsu(image: Grey) -> float:
+    """Threshold of the greatest variance between two classes. Source: DOI 10.1109/TSMC.1979.4310076."""
+    counts, edges = np.histogram(image, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]  # [255]
+    above = below[-1] + counts[-1] - below
+    total = np.cumsum(counts * centres)
+    mean_below = total[:-1] / np.maximum(below, 1)
+    mean_above = (total[-1] - total[:-1]) / np.maximum(above, 1)
+    return float(edges[1 + np.argmax(below * above * np.square(mean_above - mean_below))])
