@@ -225,11 +225,12 @@ def test_the_keyboards_interrupt_is_not_sent_to_children(tmp_path):
 
 
 def test_a_terminal_that_closes_asks_to_stop_unless_that_is_ignored():
-    with stop_on_signals() as signals:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert signals.asked()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        with stop_on_signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.asked()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         with stop_on_signals() as signals:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not signals.asked()

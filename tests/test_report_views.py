@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from command_line import gazekit
+from made_data import make_folder
 from made_mammography import view_sequence, write_mammogram
 
 from gazekit.data.image import read_image
@@ -160,3 +161,20 @@ def test_the_report_draws_the_originals_on_request(tiny_run, raw_folder, tmp_pat
     assert "Shown are the prepared images (16 × 16 px), turned back" in prepared
     gazekit("report", run, "--originals", raw_folder, "--dataset", "folder")
     assert "Shown are the originals, as they lie in their files." in (run / "report.html").read_text()
+
+
+def test_a_report_on_other_data_says_so_and_takes_its_threshold_from_the_training_data(tiny_run, tmp_path):
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    raw = make_folder(tmp_path / "raw", exams=8, seed=7)
+    others = tmp_path / "others"
+    gazekit("data", "prepare", "folder", raw, others, "--size", 16, "--crop", "none", "--jobs", 1)
+    page = tmp_path / "page.html"
+    given = ("report", run, "--split", "all", "--out", page)
+    gazekit(*given, "--data", others)
+    assert "On other data (others), 8 exams of 4 patients" in page.read_text()
+    assert "their numbers flatter it" not in page.read_text()
+    gazekit(*given, "--data", others, "--threshold", "val")
+    assert "greatest Youden index on the validation part" in page.read_text()
+    gazekit(*given)
+    assert "On the data it was trained on, 24 exams" in page.read_text()
+    assert "The model was trained on most of these exams: their numbers flatter it." in page.read_text()

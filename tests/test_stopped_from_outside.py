@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -60,10 +61,12 @@ def test_a_training_whose_terminal_closes_writes_a_checkpoint_and_ends_with_75(
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what started the tests may ignore it, as nohup does
         os.execv(sys.executable, [sys.executable, "-m", "gazekit", *map(str, arguments)])
     until = time.monotonic() + 240
     while not (run / "metrics.jsonl").exists() and time.monotonic() < until:
-        os.read(terminal, 4096)
+        if select.select([terminal], [], [], 1)[0]:
+            os.read(terminal, 4096)
     os.close(terminal)
     until, ended = time.monotonic() + 60, (0, 0)
     while ended[0] == 0 and time.monotonic() < until:

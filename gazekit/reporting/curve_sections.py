@@ -11,13 +11,13 @@ from gazekit.study.result import Pooled
 _BAND = "Bands: pointwise 95 % of resampled patients."
 
 
-def curve_sections(pooled: Mapping[str, Pooled], metrics: Mapping[str, Metrics], part: str) -> list[Section]:
+def curve_sections(pooled: Mapping[str, Pooled], metrics: Mapping[str, Metrics], where: str) -> list[Section]:
     """ROC and precision-recall curves of two classes, and the calibration of any number.
 
     Args:
         pooled: system → predictions.
         metrics: system → group → measure → interval.
-        part: of the split, in words.
+        where: which exams, in words.
     """
     measured = {title: groups["classification"] for title, groups in metrics.items()}
     sections = []
@@ -28,13 +28,13 @@ def curve_sections(pooled: Mapping[str, Pooled], metrics: Mapping[str, Metrics],
             Section(
                 "ROC curve",
                 roc_figure(pooled, areas),
-                f"ROC curve of the {part} part.",
+                f"ROC curve on {where}.",
                 f"With the AUC. {_BAND}",
             ),
             Section(
                 "Precision and recall",
                 precision_recall_figure(pooled, precisions),
-                f"Precision-recall curve of the {part} part.",
+                f"Precision-recall curve on {where}.",
                 f"With the average precision. {_BAND}",
             ),
         ]

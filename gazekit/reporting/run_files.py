@@ -13,7 +13,7 @@ from gazekit.reporting.page import rendered
 from gazekit.reporting.run_page import RunPage, write_run_page
 from gazekit.reporting.run_report import pooled_of, run_page
 from gazekit.reporting.views import Originals
-from gazekit.training.trained import Trained
+from gazekit.training.trained import Trained, open_data
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
 
@@ -77,6 +77,10 @@ def write_report(
 
 def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) -> tuple[float, str]:
     if wanted == "val":
+        if (
+            dataset.fingerprint != trained.facts.fingerprint
+        ):  # its validation part is that of the training data
+            dataset = open_data(trained, None)
         validation = pooled_of(dataset, trained.predict(dataset, "val"))
         if not is_binary(validation):
             raise ConfigurationError(

@@ -64,6 +64,7 @@ def run_page(
     metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
     found = next(iter(pooled.values()))
     number = min(cases, len(own.indices))
+    where = _where(trained, dataset, part)
     what = (
         f"all {number} exams"
         if number == len(own.indices)
@@ -81,22 +82,22 @@ def run_page(
     )
     return RunPage(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
-        summary=_summary(dataset, found, next(iter(metrics.values())), part),
-        warnings=_warnings(trained, part),
+        summary=_summary(dataset, found, next(iter(metrics.values())), where),
+        warnings=_warnings(trained, dataset, part),
         difference=_difference(pooled),
         metrics=metrics,
         training=_training(trained),
         confusion=at_thresholds(found, threshold, threshold_origin),
         classes=dataset.classes,
-        curves=curve_sections(pooled, metrics, part),
+        curves=curve_sections(pooled, metrics, where),
         picture=_picture(trained, ShownViews(dataset, originals), systems, exams),
         cases=browser,
-        cases_text=f"The {part} part: {what}. {shown.words()} Attention explains the "
+        cases_text=f"{where[0].upper()}{where[1:]}: {what}. {shown.words()} Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=run_facts(trained, dataset),
         texts={"Preset, resolved": read_text(trained.run.preset, PRESET)},
-        limits=_limits(found, part),
+        limits=_limits(found, where),
     )
 
 
@@ -111,24 +112,32 @@ def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
     )
 
 
-def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, part: str) -> str:
+def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
+    """Which exams, in words."""
+    if part != "all":
+        return f"the {part} part"
+    own = dataset.fingerprint == trained.facts.fingerprint
+    return "the data it was trained on" if own else f"other data ({dataset.root.name})"
+
+
+def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: str) -> str:
     counts = Counter(found.labels.tolist())
     classes = ", ".join(f"{counts[k]} {name}" for k, name in enumerate(dataset.classes))
     patients = len(set(found.patient_ids))
     area = metrics["classification"]["auc"]
     return (
-        f"On the {part} part, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
+        f"On {where}, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
         f"{area.value:.3f}, with a 95 % interval from {area.low:.3f} to {area.high:.3f}."
     )
 
 
-def _warnings(trained: Trained, part: str) -> list[str]:
+def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str]:
     warnings = []
     if trained.facts.leak:
         warnings.append(f"The split leaks, these numbers flatter the model: {trained.facts.leak}.")
-    if part != "test":
-        used = {"train": "was trained on", "val": "was selected on"}[part]
-        warnings.append(f"The model {used} these exams: their numbers flatter it.")
+    used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}
+    if part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
+        warnings.append(f"The model {used[part]} these exams: their numbers flatter it.")
     return warnings
 
 
@@ -147,12 +156,12 @@ def _difference(pooled: Mapping[str, Pooled]) -> str:
     )
 
 
-def _limits(found: Pooled, part: str) -> list[str]:
+def _limits(found: Pooled, where: str) -> list[str]:
     patients = len(set(found.patient_ids))
     limits = ["This is one training. With another seed or another split it would give other figures."]
     if patients < _FEW_PATIENTS:
         limits.append(
-            f"The {part} part has {patients} patients only: small differences cannot be seen with so few."
+            f"{where[0].upper()}{where[1:]}: {patients} patients only; small differences cannot be seen with so few."
         )
     return limits
 

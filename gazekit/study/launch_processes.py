@@ -95,7 +95,10 @@ def _start(task: RunTask, slot: int, environment: Mapping[str, str], logs: Path)
                 stdin=subprocess.PIPE,  # never written to: that it closes tells the child that we are gone
                 stdout=said,
                 stderr=said,
-                env=environment,
+                env={
+                    **environment,
+                    "PYTHONUNBUFFERED": "1",
+                },  # so that a log's last line is what was said last
                 start_new_session=True,  # the keyboard's interrupt is ours to pass on
             )
         except OSError as error:
