@@ -6,7 +6,7 @@ DEMO := demo
 REAL := $(DEMO)/real
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo real test test-slow test-browser lint format docs bench clean
+.PHONY: help install demo real test test-slow test-browser lint format docs notebook bench clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,5 +77,9 @@ docs: install ## build the documentation into docs/_build/html and run its examp
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --doctree-dir docs/_build/doctrees --builder doctest docs docs/_build/doctest
 	@echo docs/_build/html/index.html
 
+notebook: install ## run examples/quickstart.ipynb and keep what it prints and draws
+	rm -rf examples/runs/quickstart
+	PYTHONPATH=docs $(BIN)/python -m _extension.notebook examples/quickstart.ipynb
+
 clean: ## remove the demo, the built documentation and all caches
-	rm -rf $(DEMO) docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) docs/_build docs/reference docs/tutorials/quickstart.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis

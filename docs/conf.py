@@ -13,13 +13,14 @@ release = version = gazekit.__version__
 
 extensions = [
     "_extension",
-    "myst_parser",
+    "myst_nb",  # Markdown, and the notebook with the outputs that it holds
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
+nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 smartquotes = False  # -- begins an option

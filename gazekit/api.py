@@ -1,4 +1,4 @@
-"""Everything that the command line does, from Python; see ``examples/quickstart.py``.
+"""Everything that the command line does, from Python; see ``examples/quickstart.ipynb``.
 
 Each function mirrors the command of its name: the same checks, the same files, the same resuming. Messages name the
 arguments of these functions where the command line's would name options.

@@ -10,7 +10,6 @@ import pytest
 import torch
 from command_line import TINY
 from command_line import gazekit as command_line
-from fresh_environment import ROOT
 
 import gazekit
 from gazekit.api import in_python
@@ -123,20 +122,6 @@ def test_overrides_belong_to_a_preset_given_by_name(
         gazekit.train(preset, dataset, tmp_path / "run", overrides=["training.epochs=9"])
 
 
-@pytest.mark.slow
-def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GAZEKIT_CACHE", str(tmp_path / "cache"))
-    script = ROOT / "examples/quickstart.py"
-    lines = [
-        line for line in script.read_text().partition("def main")[2].splitlines() if line.startswith("    ")
-    ]
-    assert len(lines) - 2 <= 10  # the docstring and the guarded call are no lines of a notebook
-    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    *_, auc = run.stdout.split()
-    assert "epoch 3/3" in run.stdout and 0 <= float(auc) <= 1
-    assert (tmp_path / "runs/quickstart/evaluation.json").exists()
-
-
 def test_messages_name_arguments_in_place_of_options() -> None:
     said = {
         "RUN: exists already; go on with --resume, start anew with --overwrite": (
@@ -237,6 +222,7 @@ def test_what_is_shown_of_data_and_runs_is_short_and_names_no_patient(
     trained: gazekit.Trained, dataset: PreparedDataset
 ) -> None:
     shown = [repr(dataset), dataset._repr_html_(), repr(trained)]
+    assert "preset='mammonet_small'" in repr(trained)
     assert repr(dataset).startswith(f"PreparedDataset(exams={len(dataset)}, patients=")
     assert all(len(text) < 400 for text in shown)
     assert not any(name in text for text in shown for name in (*dataset.patient_ids, *dataset.exam_ids))

@@ -73,6 +73,8 @@ def test_the_table_and_its_files_say_the_same(finished):
     shown = f"{auc['mean']:.3f} ± {auc['sd']:.3f}"
     assert shown in said.stdout and shown in (out / "results.md").read_text()
     assert "2-fold cross-validation by patient" in said.stdout
+    last = "\n".join(said.stdout.splitlines()[-20:])  # in sight in a terminal of 24 lines
+    assert shown in last and "AUC difference" in last
     assert result["rows"][1]["comparison"]["exams"] == 24 and result["rows"][0]["comparison"] is None
     assert {path.name for path in out.glob("results.*")} == {
         f"results.{s}" for s in ("json", "md", "csv", "tex")

@@ -1,5 +1,6 @@
-"""Sphinx extension of gazekit's docs: writes the reference pages from the code, and puts drawings into the page."""
+"""Sphinx extension of gazekit's docs: writes the reference from the code, copies the notebook, draws into pages."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from _extension.reference import pages
 
 FOLDER = "reference"
+NOTEBOOK = "examples/quickstart.ipynb"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("config-inited", lambda app, _config: write_pages(Path(app.srcdir) / FOLDER))
+    app.connect("config-inited", lambda app, _config: copy_notebook(Path(app.srcdir)))
     app.connect("source-read", list_folder)
+    app.connect("html-page-context", keep_options_whole)
     app.add_post_transform(DrawingsInPage)
     app.add_lexer("csv", TextLexer)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -33,10 +37,28 @@ def write_pages(folder: Path) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def copy_notebook(docs: Path) -> None:
+    """Put the notebook of ``examples/`` among the tutorials, its links to them shortened."""
+    text = (docs.parent / NOTEBOOK).read_text(encoding="utf-8").replace("(../docs/tutorials/", "(")
+    target = docs / "tutorials" / Path(NOTEBOOK).name
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
+
+
 def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
     """A folder's README is the page above the others of the folder, without saying so in its text."""
     if docname.endswith("/README"):
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
+def keep_options_whole(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Code wraps; ``--look-alikes`` is not torn at its hyphens."""
+    block = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+    option = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?=[^<>]*<)")  # in the text, and in no tag
+    kept = r'<span class="option">\g<0></span>'
+    context["body"] = block.sub(lambda found: option.sub(kept, found[0]), context.get("body", ""))
 
 
 class DrawingsInPage(SphinxPostTransform):

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from gazekit.cli import console
 
 if TYPE_CHECKING:
+    from gazekit.reporting.study_table import Block
     from gazekit.study.result import StudyResult
+
+_MAIN = 2
+"""Blocks that a reader came for: the classification, and the difference to the reference."""
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
-    """Print the table with all that belongs to it, or the result as JSON."""
+    """Print the table with all that belongs to it, the main results last and so in sight, or the result as JSON."""
     from gazekit.reporting.study_table import study_table
 
     if as_json:
@@ -19,19 +23,25 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
         console.print_json(values.pop("schema"), values)
         return
     table = study_table(result)
-    warnings = [f"warning: {warning}" for warning in table.warnings]
-    for line in (table.title, *warnings, *table.evidence):
-        console.stdout().print(line, markup=False)
-    for block in table.blocks:
+    say = console.stdout().print
+    for line in (table.title, *table.evidence):
+        say(line, markup=False)
+    _print_blocks(table.blocks[_MAIN:])
+    say()
+    for line in (*table.reading, *(f"warning: {warning}" for warning in table.warnings)):
+        say(line, markup=False)
+    _print_blocks(table.blocks[:_MAIN])
+    say()
+    for number, note in enumerate(table.footnotes, start=1):
+        say(f"({number}) {note}", markup=False)
+    console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")
+
+
+def _print_blocks(blocks: Sequence["Block"]) -> None:
+    for block in blocks:
         rows = [(_marked(line.name, line.marks), *line.cells) for line in block.lines]
         console.stdout().print()
         console.print_table(("system", *block.columns), rows, title=block.title, fold="system")
-    console.stdout().print()
-    for number, note in enumerate(table.footnotes, start=1):
-        console.stdout().print(f"({number}) {note}", markup=False)
-    for note in table.reading:
-        console.stdout().print(note, markup=False)
-    console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")
 
 
 def _marked(name: str, marks: Sequence[int]) -> str:

@@ -45,7 +45,7 @@ class Trained:
 
     def __repr__(self) -> str:
         return (
-            f"Trained({str(self.run.path)!r}, preset={self.preset.name!r}, classes={self.facts.classes}, "
+            f"Trained({str(self.run.path)!r}, preset={self.facts.preset!r}, classes={self.facts.classes}, "
             f"epoch={self.weights.epoch}, device={self.device.type!r})"
         )
 

@@ -1,5 +1,6 @@
 """The parts of Mammo-Net and its ablations, as a plugin of gazekit."""
 
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
     """timm's convolutional networks, and a small one of our own."""
     from gazekit_components.small_resnet import SmallResNet
-    from gazekit_components.timm_backbone import TimmBackbone
+
+    with warnings.catch_warnings():  # of tqdm, which timm's hub imports: a notebook without ipywidgets
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from gazekit_components.timm_backbone import TimmBackbone
 
     return {"timm": TimmBackbone, "small_resnet": SmallResNet}
 
