@@ -6,6 +6,7 @@ regular file with no second name; a folder inside is a folder and no link.
 """
 
 import errno
+import glob
 import io
 import os
 import secrets
@@ -73,7 +74,7 @@ def beside(path: Path) -> Iterator[Path]:
 
     Whatever fails within, nothing is left under the new name and the file stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    temporary = _partial(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -82,6 +83,22 @@ def beside(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside a file, for what will take its place; in the end the folder is gone."""
+    folder = _partial(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _partial(path: Path) -> Path:
+    """A name beside a file that nobody could know, and that says what it is part of."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 def write_through(path: Path, content: bytes) -> None:
@@ -112,8 +129,18 @@ def _opened_at_end(path: Path) -> BinaryIO:
 
 
 def opened_to_change(path: Path) -> io.FileIO:
-    """Open a regular file, made if there is none, to read and to write it. Raises OSError: it is another thing."""
-    return io.FileIO(_descriptor(path, os.O_RDWR), "r+")
+    """Open a regular file, made if there is none, to read and to write it.
+
+    Raises:
+        OSError: it is another thing, or has a second name somewhere.
+    """
+    file = io.FileIO(_descriptor(path, os.O_RDWR), "r+")
+    if os.fstat(file.fileno()).st_nlink == 1:
+        return file
+    file.close()
+    raise OSError(
+        errno.EINVAL, "The file has a second name (a hard link), and would change there too", str(path)
+    )
 
 
 def _descriptor(path: Path, flags: int) -> int:
@@ -161,17 +188,25 @@ def empty_folder(folder: Path, *, but: str) -> None:
                 path.unlink()
 
 
-def forget_partial(folder: Path, *, now: float) -> None:
+def forget_partial(folder: Path, *, now: float, of: str = "") -> None:
     """Remove what processes that were killed an hour ago or earlier were writing.
 
     Args:
-        folder: locked, or used by one process at a time.
+        folder: that they were writing into.
         now: seconds since the epoch.
+        of: the name of the file that was being written; empty: any, in a folder of ours.
     """
-    for path in folder.glob(f".*{PARTIAL}"):
+    for path in folder.glob(f".{glob.escape(of)}*{PARTIAL}"):
+        if of and whole_name(path.name) != of:
+            continue
         with suppress(OSError):
-            if now - path.lstat().st_mtime > _STALE and stat.S_ISREG(path.lstat().st_mode):
+            about = path.lstat()
+            if now - about.st_mtime <= _STALE:
+                continue
+            if stat.S_ISREG(about.st_mode):
                 path.unlink()
+            elif stat.S_ISDIR(about.st_mode):
+                shutil.rmtree(path)
 
 
 def whole_name(name: str) -> str:
@@ -181,6 +216,12 @@ def whole_name(name: str) -> str:
     plain = name.removeprefix(".").removesuffix(PARTIAL)
     stem, dot, token = plain.rpartition(".")
     return stem if dot and len(token) == 8 and set(token) <= set("0123456789abcdef") else plain
+
+
+def sync_file(path: Path) -> None:
+    """Bring what was written into a file down to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,19 +9,27 @@ _LONGEST = 120
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def file_name(text: str) -> str:
-    """Make a name that stays inside its folder, and that no other text gets.
+def file_name(*parts: str) -> str:
+    """Make a name that stays inside its folder, and that no other parts get.
 
-    Letters, digits and ``. = + , @ - _`` stay; a text with anything else, or one that is long, becomes what can be kept
-    of it and 16 digits of its SHA-256: ``../../a`` gives ``_.._a~`` and the digits. The suffix of the file is yours to
-    add.
+    The parts are joined by ``_``. Letters, digits and ``. = + , @ - _`` stay; a name with anything else, or one that is
+    long, becomes what can be kept of it and 16 digits of its SHA-256: ``../../a`` gives ``_.._a~`` and the digits. So
+    does one that could be of other parts: ``a``, ``b_c`` and ``a_b``, ``c``. The suffix of the file is yours to add.
 
     Args:
-        text: an id, or several that together say what the file is about.
+        parts: an id, or several that together say what the file is about.
     """
+    text = "_".join(parts)
+    if any("_" in part for part in parts[1:]):
+        return _digested(text, "\0".join(parts))
     fits = _PLAIN.fullmatch(text) and len(text.encode()) <= _LONGEST
     if fits and not _RESERVED.fullmatch(text) and not _DIGESTED.fullmatch(text):
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return _digested(text, text)
+
+
+def _digested(text: str, whole: str) -> str:
+    """What can be kept of a text, and a digest of all that it is about."""
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     kept = re.sub(r"[^\w.=+,@-]", "_", text).lstrip(".")
     return f"{kept.encode()[: _LONGEST - 20].decode(errors='ignore')}~{digest}"

@@ -171,7 +171,7 @@ def _locate(name: str, find: Callable[[str], Traversable]) -> Traversable:
 def _parse(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of 5,000 digits is no TOMLDecodeError
         return text
 
 

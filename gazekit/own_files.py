@@ -25,6 +25,8 @@ Model = TypeVar("Model")
 MIB = 2**20
 DEPTH = 24
 """Lists and tables within each other that a JSON file may have; the deepest of ours has 8."""
+VALUES = 200_000
+"""In all lists and tables of a JSON file; one of ours with 1,000 classes has 80,000."""
 _LINE = MIB
 _SHOWN = 60
 
@@ -40,6 +42,7 @@ class Kind:
         linked: whether a link may lead to it: the file was named by the user and not found in a folder of ours.
         deepest: lists and tables within each other, of a JSON file.
         line: bytes that a line can have, of a file that is read line by line.
+        values: in lists and tables, those of inner ones too, of a JSON file.
     """
 
     what: str
@@ -48,6 +51,7 @@ class Kind:
     linked: bool = False
     deepest: int = DEPTH
     line: int = _LINE
+    values: int = VALUES
 
 
 @contextmanager
@@ -106,7 +110,20 @@ def _sort(mode: int) -> str:
 def read_bytes(path: Path, kind: Kind) -> bytes:
     """The content of a file. Raises DataError."""
     with opened(path, kind) as file:
-        return file.read(os.fstat(file.fileno()).st_size)
+        return file.read(size_of(file))
+
+
+def size_of(file: BufferedReader) -> int:
+    """Bytes of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def check_size(path: Path, kind: Kind, expected: int) -> None:
+    """Raise DataError unless a file has so many bytes; none of them is read."""
+    with opened(path, kind) as file:
+        found = size_of(file)
+    if found != expected:
+        raise DataError(f"{path}: has {found} bytes, expected {expected}; {kind.remedy}")
 
 
 def read_text(path: Path, kind: Kind) -> str:
@@ -150,7 +167,7 @@ def parse_json(text: str | bytes, path: Path, kind: Kind, *, where: str = "") ->
         raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
     except ValueError as error:
         raise DataError(_wrong(path, kind, f"{where}is not JSON ({_short(error)})")) from None
-    layer = [value]
+    layer, count = [value], 0
     for _ in range(kind.deepest + 1):
         layer = [
             inner
@@ -160,6 +177,9 @@ def parse_json(text: str | bytes, path: Path, kind: Kind, *, where: str = "") ->
         ]
         if not layer:
             return value
+        count += len(layer)
+        if count > kind.values:  # were each of them wrong, to say so would take gigabytes
+            raise DataError(_wrong(path, kind, f"{where}holds more than {kind.values} values"))
     raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep"))
 
 

@@ -2,17 +2,22 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
 from command_line import gazekit
 from hypothesis import given
 from hypothesis import strategies as some
+from made_data import write_exams
 
+from gazekit.cli import console
 from gazekit.data.index import as_csv, rows_of
+from gazekit.errors import DataError
 from gazekit.file_names import file_name
 from gazekit.own_files import Kind
 from gazekit.plain_text import from_cell, has_controls, to_cell, visible
+from gazekit.reporting.study_formats import tidy_csv
 
 HOSTILE = [
     "../../x/a",
@@ -55,6 +60,21 @@ def test_two_ids_have_two_names(keys: list[str]) -> None:
 def test_a_name_that_looks_like_a_made_one_is_not_taken_for_it() -> None:
     made = file_name("a/b")
     assert file_name(made) != made
+
+
+def test_two_exams_and_views_that_read_alike_have_two_names() -> None:
+    assert file_name("a", "cc") == "a_cc" and file_name("a_b", "cc") == "a_b_cc"
+    assert file_name("a", "b_c") != file_name("a_b", "c")
+
+
+@given(
+    some.sets(
+        some.tuples(some.sampled_from(["a", "b", "_", "a_b", "_a"]), some.text("ab_", max_size=3)),
+        max_size=20,
+    )
+)
+def test_two_pairs_of_ids_have_two_names(pairs: set[tuple[str, str]]) -> None:
+    assert len({file_name(*pair) for pair in pairs}) == len(pairs)
 
 
 def test_overlays_of_exams_with_hostile_ids_stay_in_their_folder(
@@ -105,6 +125,45 @@ def test_a_table_of_ours_comes_back(tmp_path: Path) -> None:
     assert [row["exam_id"] for row in rows] == ids
 
 
+def test_gaze_that_was_imported_for_hostile_ids_is_theirs_again_and_its_drawings_stay_in_their_folder(
+    raw_folder: Path, tmp_path: Path
+) -> None:
+    raw, gaze, drawn = tmp_path / "raw", tmp_path / "recordings", tmp_path / "in" / "drawn"
+    raw.mkdir()
+    gaze.mkdir()
+    ids = ["=1+1", "../../x", "a/b", "a_b"]
+    rows = []
+    for key, of in zip(ids, ("e000", "e001", "e002", "e003"), strict=True):
+        for view in ("cc", "mlo"):
+            (raw / f"{of}_{view}.png").write_bytes((raw_folder / f"{of}_{view}.png").read_bytes())
+            text = (raw_folder / f"{of}_{view}.csv").read_text()
+            (gaze / f"{of}_{view}.csv").write_text(text.replace(f"{of},", f"{key},"))
+        label = ("benign", "malignant")[len(rows) % 2]
+        views = {view: f"{of}_{view}.png" for view in ("cc", "mlo")}
+        rows.append({"exam_id": key, "patient_id": key, "label": label} | views)
+    write_exams(raw, rows)
+    source, table = ["--dataset", "folder", "--source", raw], tmp_path / "gaze.csv"
+    gazekit("gaze", "import", gaze, table, *source)
+    assert {row.partition(",")[0] for row in table.read_text().splitlines()[1:]} == {"'=1+1", *ids[1:]}
+    said = gazekit("gaze", "validate", table, *source, "--overlays", drawn).stdout
+    assert re.search(r"recordings that match an image +8", said)
+    names = sorted(path.name for path in drawn.iterdir())
+    assert len(names) == 8 and sorted(path.name for path in drawn.parent.iterdir()) == ["drawn"]
+    (drawn / names[0]).unlink()
+    (drawn / names[0]).symlink_to(raw / "exams.csv")
+    before = (raw / "exams.csv").read_bytes()
+    gazekit("gaze", "validate", table, *source, "--overlays", drawn)
+    assert (raw / "exams.csv").read_bytes() == before
+
+
+def test_a_table_of_a_study_holds_no_cell_that_is_carried_out() -> None:
+    from made_study import made_result
+
+    rows = list(csv.DictReader(io.StringIO(tidy_csv(made_result(dataset="=HYPERLINK(1)")))))
+    assert {row["data"] for row in rows} == {"'=HYPERLINK(1)"}
+    assert all(float(row["auc_mean"]) for row in rows if row["auc_mean"])
+
+
 def test_what_steers_a_terminal_is_shown() -> None:
     assert visible("a\x1b[31mb\r\x07\x9b\u202e\udcff") == r"a\x1b[31mb\r\x07\x9b\u202e\udcff"
     assert visible("two\nlines", keep="\n") == "two\nlines" and visible("Müller – 3 µm") == "Müller – 3 µm"
@@ -122,12 +181,23 @@ def test_no_escape_of_an_id_or_a_file_name_reaches_the_terminal(tmp_path: Path) 
     assert "\x1b" not in said.stdout + said.stderr and r"\x1b[31mred" in said.stdout
 
 
+def test_a_message_is_never_longer_than_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"no column exam_id; the file has \[{40}; write it again") as error:
+        list(rows_of(path, ("exam_id",), Kind("a table", 10**6, "write it again")))
+    assert len(str(error.value)) < 1000
+    console.stderr.cache_clear()
+    console.fail("x" * 10**6)
+    console.stderr.cache_clear()
+    assert len(capsys.readouterr().err) < 11_000
+
+
 def test_an_id_that_no_table_gives_back_is_refused_before_anything_is_prepared(
     raw_folder: Path, tmp_path: Path
 ) -> None:
     from gazekit.data.exam import Exam
     from gazekit.data.preparation_source import list_exams
-    from gazekit.errors import DataError
 
     class Source:
         classes = None

@@ -4,17 +4,28 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from command_line import TINY, gazekit
+from PIL import Image
 from tiny import tiny
 
-from gazekit.atomic import append_line, forget_partial, whole_name, write_atomically
+from gazekit.atomic import (
+    append_line,
+    forget_partial,
+    new_folder,
+    opened_to_change,
+    whole_name,
+    write_atomically,
+)
 from gazekit.data.prepared import PreparedDataset
 from gazekit.data.splits import make_split
 from gazekit.errors import ConfigurationError, DataError, StorageError
+from gazekit.reporting.study_page import Picture
+from gazekit.study import launch_slurm
 from gazekit.study.folder import StudyFolder
 from gazekit.training import checkpoint
 from gazekit.training.event_files import EventFiles
@@ -212,3 +223,74 @@ def test_a_read_only_run_with_one_damaged_checkpoint_still_predicts(run: Path, r
     (run / "log.txt").mkdir()
     said = gazekit("predict", run, raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png")
     assert "999999" in said.stderr and "malignant" in said.stdout
+
+
+def test_a_phantom_is_not_drawn_where_a_link_leads(tmp_path: Path) -> None:
+    elsewhere, phantom = tmp_path / "elsewhere", tmp_path / "phantom"
+    elsewhere.mkdir()
+    gazekit("data", "phantom", phantom, "--exams", 1)
+    shutil.rmtree(phantom / "images")
+    (phantom / "images").symlink_to(elsewhere)
+    assert "images: is a link" in gazekit("data", "phantom", phantom, "--exams", 1, code=3).stderr
+    assert list(elsewhere.iterdir()) == []
+    (phantom / "phantom.json").unlink()
+    os.mkfifo(phantom / "phantom.json")
+    assert "phantom.json: is a pipe" in gazekit("data", "phantom", phantom, "--exams", 1, code=3).stderr
+
+
+def test_an_array_that_has_a_second_name_elsewhere_is_not_changed(tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "images.npy").hardlink_to(theirs)
+    with pytest.raises(OSError, match="second name"):
+        opened_to_change(tmp_path / "images.npy")
+    assert theirs.read_text() == THEIRS
+
+
+def test_a_picture_of_a_study_is_a_png_file_in_it(tmp_path: Path, theirs: Path) -> None:
+    private = tmp_path / "private.png"
+    Image.new("RGB", (4, 4)).save(private)
+    path = tmp_path / "attention.png"
+    picture = Picture("title", path, "alt", "text")
+    path.symlink_to(private)
+    with pytest.raises(DataError, match=r"attention\.png: is a link"):
+        picture.shown()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match=r"attention\.png: is a pipe"):
+        picture.shown()
+    path.unlink()
+    Image.new("1", (10_000, 5_000)).save(path)
+    with pytest.raises(DataError, match="10000 × 5000 pixels, expected at most 40000000"):
+        picture.shown()
+    Image.new("RGB", (4, 4)).save(path, format="JPEG")
+    with pytest.raises(DataError, match="not a readable picture"):
+        picture.shown()
+
+
+def test_results_of_jobs_are_read_from_a_folder_that_was_not_there(tmp_path: Path, theirs: Path) -> None:
+    """They are pickles: one that came with a study must never be opened."""
+    first, second = launch_slurm._new_folder(tmp_path / "logs"), launch_slurm._new_folder(tmp_path / "logs")
+    assert first != second and not list(first.iterdir())
+    shutil.rmtree(tmp_path / "logs" / "slurm")
+    (tmp_path / "logs" / "slurm").symlink_to(theirs.parent)
+    with pytest.raises(DataError, match="slurm: is a link"):
+        launch_slurm._new_folder(tmp_path / "logs")
+
+
+def test_what_a_killed_export_left_is_cleared_away_and_no_other_file(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "model.onnx") as left:
+        kept = shutil.copytree(left, left.with_name(".model.onnx.0a1b2c3d.partial"))
+    others = [tmp_path / ".model.onnx.partial-notes", tmp_path / ".other.0a1b2c3d.partial"]
+    for other in others:
+        other.mkdir()
+    for path in (kept, *others):
+        os.utime(path, (0, 0))
+    assert not left.exists() and whole_name(left.name) == "model.onnx"
+    forget_partial(tmp_path, now=time.time(), of="model.onnx")
+    assert not kept.exists() and all(other.exists() for other in others)
+
+
+def test_a_run_with_what_a_killed_export_left_can_be_begun_again(run: Path, dataset: PreparedDataset) -> None:
+    (run / ".model.onnx.0a1b2c3d.partial").mkdir()
+    common = ["--data", dataset.root, "--out", run, "--epochs", 1, *TINY]
+    gazekit("train", "--preset", "mammonet_small", *common, "--overwrite")
+    assert not (run / ".model.onnx.0a1b2c3d.partial").exists()

@@ -83,7 +83,7 @@ def test_a_job_that_its_time_limit_stops_saves_and_is_submitted_again(tmp_path, 
     thread = while_it_trains(task, "scancel", "--signal=USR2")
     assert list(on_slurm([task], tmp_path)) == [(task, None)]
     thread.join()
-    submitted = {path.name.partition("_")[0] for path in (tmp_path / "logs" / "slurm").glob("*_result.pkl")}
+    submitted = {path.name.partition("_")[0] for path in (tmp_path / "logs" / "slurm").rglob("*_result.pkl")}
     assert len(submitted) == 2
     assert [line["epoch"] for line in RunDirectory(task.path).read_metrics()] == list(range(1, 151))
 

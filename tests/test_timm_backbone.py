@@ -1,5 +1,6 @@
 """timm's networks as stages: the same numbers as timm's own, and honest about their weights."""
 
+import os
 import time
 import warnings
 from pathlib import Path
@@ -137,6 +138,17 @@ def test_a_file_with_code_is_refused_and_the_code_not_run(
     with pytest.raises(ConfigurationError, match=r"evil.pth: not readable as weights"):
         TimmBackbone(1, model=SMALL, weights="evil.pth").load_initial_weights()
     assert not Path("executed").exists()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_that_are_no_file_are_refused_at_once(tmp_path: Path, suffix: str) -> None:
+    pipe, endless = tmp_path / f"pipe{suffix}", tmp_path / f"endless{suffix}"
+    os.mkfifo(pipe)
+    endless.symlink_to("/dev/zero")
+    for path in (pipe, endless):
+        with pytest.raises(ConfigurationError, match="Not a regular file"):
+            TimmBackbone(1, model=SMALL, weights=str(path)).load_initial_weights()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ Each damage to each file, and a value of another type in each field, meets the c
 takes a sample, another one in each version of this file; all of them are ``slow``.
 """
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -114,13 +116,14 @@ class Trial:
             shutil.rmtree(copy)
 
     def carry_out(self, kind: str, copy: Path, command: int, *, limits: bool = True) -> Ended:
-        run = shutil.copytree(self.targets["run"].folder, self.folder / "intact")
+        run, words = self.folder / "intact", self.targets[kind].commands[command]
+        if "RUN" in words:
+            shutil.copytree(self.targets["run"].folder, run)
         places = {"HERE": copy, "RUN": run, "OUT": self.folder / "split.csv"}
-        words = self.targets[kind].commands[command]
         try:
             return in_child(*(places.get(word, word) for word in words), folder=self.folder, limits=limits)
         finally:
-            shutil.rmtree(run)
+            shutil.rmtree(run, ignore_errors=True)
             (self.folder / "split.csv").unlink(missing_ok=True)
 
     def intact(self, kind: str, command: int) -> str:
@@ -191,6 +194,85 @@ def test_every_damage_to_every_file(targets: dict[str, Target], trial: Trial, ki
             except AssertionError as error:
                 failed.append(str(error).splitlines()[0] + "\n" + str(error)[-600:])
     assert not failed, f"{len(failed)} failed\n" + "\n\n".join(failed[:20])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("run", "checkpoints/000000/weights.safetensors"),
+        ("run", "checkpoints/000003/state.safetensors"),
+        ("prepared", "masks.npy"),
+        ("prepared", "findings.csv"),
+    ],
+)
+def test_a_file_of_another_size_than_the_manifest_says_is_not_read(
+    trial: Trial, kind: str, name: str
+) -> None:
+    """Verifying would else hash, or hold, a terabyte that takes no space on the disk."""
+    trial.check(kind, name, "sparse terabyte", DAMAGES["sparse terabyte"], 0)
+    ended = trial(kind, name, DAMAGES["sparse terabyte"], 0)
+    assert ended.code == 3 and "has 1000000000000 bytes, expected" in ended.stderr
+
+
+def test_verifying_finds_a_list_of_tensors_that_does_not_fit_though_the_checksum_does(
+    trial: Trial,
+) -> None:
+    def damage(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[:8] + content[8:].replace(b"F32", b"F64", 1))
+        manifest = path.parent / "manifest.json"
+        facts = json.loads(manifest.read_text())
+        facts["files"][path.name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        manifest.write_text(json.dumps(facts))
+
+    ended = trial("run", "checkpoints/000000/weights.safetensors", damage, 0)
+    assert ended.code == 3 and "weights.safetensors: not a readable checkpoint" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "field"),
+    [
+        ("run", "run.json", "classes"),
+        ("run", "plugins.json", ""),
+        ("prepared", "dataset.json", "duplicates"),
+        ("study", "study.json", "failures"),
+    ],
+)
+def test_a_million_wrong_values_are_refused_without_a_message_about_each(
+    trial: Trial, kind: str, name: str, field: str
+) -> None:
+    def damage(path: Path) -> None:
+        wrong = "[" + ",".join(["0"] * 1_000_000) + "]"
+        values = json.loads(path.read_text())
+        text = json.dumps(values | {field: "HERE"}).replace('"HERE"', wrong) if field else wrong
+        path.write_text(text)
+
+    ended = trial(kind, name, damage, 0)
+    assert ended.code in ALLOWED and f"{name}: holds more than 200000 values" in ended.stderr, ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "old", "new", "command"),
+    [
+        ("run", "metrics.jsonl", '"val_auc": ', '"val_auc": "nan", "was": ', 1),
+        ("run", "metrics.jsonl", '"val_loss": ', '"val_loss": "1.5", "was": ', 1),
+        ("run", "evaluation.json", '"exams": ', '"exams": "3", "was": ', 3),
+        ("study", "study.json", '"seconds": ', '"seconds": "3", "was": ', 0),
+        ("study", "study.json", '"seeds": ', '"seeds": "1", "title": "x", "repeats": ', 0),
+    ],
+)
+def test_a_number_written_as_text_is_refused_with_its_field(
+    trial: Trial, kind: str, name: str, old: str, new: str, command: int
+) -> None:
+    def damage(path: Path) -> None:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    ended = trial(kind, name, damage, command)
+    said = ended.stderr + ended.stdout
+    assert ended.code in {0, *ALLOWED} and "Traceback" not in said, ended
+    assert name in said and old.split('"')[1] in said, ended
 
 
 def test_a_pipe_in_the_place_of_a_file_that_is_named_is_refused_at_once(

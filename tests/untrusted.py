@@ -49,6 +49,11 @@ def _deep(path: Path) -> None:
     path.write_text(opening + closing + "\n")
 
 
+def _wide(path: Path) -> None:
+    """A million wrong values, each of which a message could be about."""
+    path.write_text(("x = " if path.suffix == ".toml" else "") + "[" + "0," * 1_000_000 + "0]\n")
+
+
 def _sparse(path: Path) -> None:
     os.truncate(path, 10**12)
 
@@ -73,6 +78,7 @@ DAMAGES: dict[str, Damage] = {
     "truncated": _cut,
     "random": _noise,
     "deep": _deep,
+    "wide": _wide,
     "sparse terabyte": _sparse,
     "endless": _instead(lambda path: path.symlink_to("/dev/zero")),
     "pipe": _instead(os.mkfifo),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from gazekit.registry import Registry
 
 
+_LONGEST = 10_000
+"""Characters of a note, a warning or an error."""
+
+
 def stdout() -> "Console":
     """The console for results; wide plain text when it is no terminal, so that a pipe gets whole lines."""
     return _console(stderr=False)
@@ -110,6 +114,8 @@ def _say(message: str, indent: int = 0) -> None:
     """On stderr: broken between words in a terminal, one whole line elsewhere."""
     from rich.padding import Padding
 
+    if len(message) > _LONGEST:  # what it quotes is of a file of others, and was not made to be read
+        message = f"{message[:_LONGEST]} …"
     if stderr().is_terminal and indent:
         stderr().print(Padding(visible(message, keep="\n\t"), (0, 0, 0, indent), expand=False))
     else:

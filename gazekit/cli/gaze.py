@@ -57,10 +57,12 @@ def heatmap(
     The width of a fixation is --set fixations.sigma_degrees; a degree is 30/800 of the image's height where the
     recording does not say how long it is.
     """
+    import io
+
     import numpy as np
     from PIL import Image
 
-    from gazekit.atomic import disk_errors
+    from gazekit.atomic import disk_errors, write_atomically
     from gazekit.data.image import read_image
     from gazekit.gaze.fixations import fixations_of
     from gazekit.gaze.heatmap import heat_map, sigma_pixels
@@ -93,9 +95,11 @@ def heatmap(
             ("median duration, ms", duration),
             ("sigma, px", " x ".join(dict.fromkeys(f"{axis:.1f}" for axis in sigma))),
         ]
+    drawn = io.BytesIO()
+    Image.fromarray(overlay(pixels, total / total.max())).save(drawn, format="PNG")
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(overlay(pixels, total / total.max())).save(out, format="PNG")
+        write_atomically(out, drawn.getvalue())
     console.print_table(("", "value"), [*rows, ("written", out)])
 
 

@@ -1,6 +1,6 @@
 """``gazekit gaze validate``: what recordings are worth before they supervise anything."""
 
-import re
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -188,8 +188,9 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
     """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, of several with reader or number."""
     if folder is None:
         return
-    from gazekit.atomic import disk_errors
+    from gazekit.atomic import disk_errors, write_atomically
     from gazekit.errors import DataError
+    from gazekit.file_names import file_name
     from gazekit.reporting.scanpath import gaze_overlay
 
     with disk_errors(folder):
@@ -204,8 +205,10 @@ def _draw(checked: "list[Checked]", folder: Path | None) -> None:
             if tuple(words) in drawn:
                 words.append(str(number))
             drawn.add(tuple(words))
-            name = re.sub(r"[^\w.-]+", "_", "_".join(words))
+            picture = io.BytesIO()
             try:
-                gaze_overlay(each.drawing).save(folder / f"{name}.png")
+                gaze_overlay(each.drawing).save(picture, format="PNG")
             except DataError as error:
                 console.warn(f"{each.name}: not drawn: {error}")
+                continue
+            write_atomically(folder / f"{file_name(*words)}.png", picture.getvalue())

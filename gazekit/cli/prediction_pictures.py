@@ -99,7 +99,7 @@ def _draw_overlays(
         drawn = io.BytesIO()
         picture = Image.fromarray(_picture(prediction, view, shown, wanted.style, trained[0]))
         picture.save(drawn, format="PNG")
-        write_atomically(wanted.overlays / f"{file_name(f'{prediction.key}_{view}')}.png", drawn.getvalue())
+        write_atomically(wanted.overlays / f"{file_name(prediction.key, view)}.png", drawn.getvalue())
     return problems
 
 

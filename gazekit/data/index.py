@@ -183,6 +183,11 @@ def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
+_SHOWN = 40
+"""Characters of a column's name in a message."""
+_SHOWN_COLUMNS = 30
+
+
 def read_table(
     path: Path, columns: Sequence[str], kind: Kind, *, most: int | None = None
 ) -> list[dict[str, str]]:
@@ -212,8 +217,8 @@ def rows_of(path: Path, columns: Sequence[str], kind: Kind) -> Iterator[dict[str
         names = next(reader, [])
         missing = [name for name in columns if name not in names]
         if missing:
-            there = ", ".join(map(visible, names[:30])) or "none"
-            raise DataError(f"{path}: no column {', '.join(missing)}; the file has {there}")
+            there = ", ".join(visible(name[:_SHOWN]) for name in names[:_SHOWN_COLUMNS]) or "none"
+            raise DataError(f"{path}: no column {', '.join(missing)}; the file has {there}; {kind.remedy}")
         if len(set(names)) < len(names):
             raise DataError(f"{path}: a column comes twice; expected each once; {kind.remedy}")
         for number, cells in enumerate(filter(None, reader), 2):

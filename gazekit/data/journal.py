@@ -29,6 +29,7 @@ _KIND = Kind(
     4096 * MIB,
     "begin the preparation again with --overwrite",
     line=64 * MIB,
+    values=20_000_000,
 )
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from gazekit.atomic import write_atomically
 from gazekit.data.index import FINDINGS, FIXATIONS, INDEX, REJECTS
 from gazekit.data.manifest import AGAIN, MANIFEST, FileFacts, Manifest, fingerprint_of, read_manifest, to_json
 from gazekit.data.stored_array import ARRAYS
 from gazekit.errors import DataError
-from gazekit.own_files import Kind, opened
+from gazekit.own_files import Kind, check_size, opened
 
 if TYPE_CHECKING:
     from gazekit.data.prepared import PreparedDataset
@@ -36,16 +37,14 @@ def facts_of(path: Path) -> FileFacts:
 def check_sizes(root: Path, manifest: Manifest) -> None:
     """Raise DataError if a file that the manifest names is absent, or has another size."""
     for name in _named(root, manifest):
-        with opened(root / name, _KIND) as file:
-            _check_size(root / name, file.seek(0, 2), manifest.files[name].bytes)
+        check_size(root / name, _KIND, manifest.files[name].bytes)
 
 
 def check_file(root: Path, name: str, manifest: Manifest) -> None:
     """Raise DataError if a file is not the one that the manifest has the checksum of."""
     if name in manifest.files:
-        found, expected = facts_of(root / name), manifest.files[name]
-        _check_size(root / name, found.bytes, expected.bytes)
-        if found != expected:
+        check_size(root / name, _KIND, manifest.files[name].bytes)
+        if facts_of(root / name) != manifest.files[name]:
             raise DataError(f"{root / name}: does not match its checksum in the manifest; {AGAIN}")
 
 
@@ -64,9 +63,9 @@ def seal(root: Path) -> None:
 
     manifest = read_manifest(root)
     manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in FILES}})
-    (root / MANIFEST).write_text(to_json(manifest))
+    write_atomically(root / MANIFEST, to_json(manifest))
     fingerprint = _fingerprint(manifest, PreparedDataset.open(root))
-    (root / MANIFEST).write_text(to_json(manifest.model_copy(update={"fingerprint": fingerprint})))
+    write_atomically(root / MANIFEST, to_json(manifest.model_copy(update={"fingerprint": fingerprint})))
 
 
 def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
@@ -128,8 +127,3 @@ def _named(root: Path, manifest: Manifest) -> list[str]:
     if manifest.files and set(manifest.files) != set(FILES):
         raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(FILES)}; {AGAIN}")
     return list(manifest.files)
-
-
-def _check_size(path: Path, found: int, expected: int) -> None:
-    if found != expected:
-        raise DataError(f"{path}: has {found} bytes, expected {expected}; {AGAIN}")

@@ -113,7 +113,7 @@ def write_exam(
             written.remarks.append(
                 f"view {view}: written without {', '.join(left_out)}: the header's value is none that DICOM allows"
             )
-        own = file_name(f"{name}_{view}")
+        own = file_name(name, view)
         _save(folder, {f"{own}_{kind}.dcm": each for kind, each in made.items()}, written)
     if headers:
         try:

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gazekit
-from gazekit.atomic import PARTIAL, disk_errors, sync_folder, write_through
+from gazekit.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
 from gazekit.data.preparation_settings import completed
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, GazekitError
@@ -106,13 +106,13 @@ def _written(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
+        forget_partial(path.parent, now=time.time(), of=path.name)
+        with new_folder(path) as folder:
+            temporary = folder / path.name
             yield temporary
-            beside = [
-                file for file in temporary.parent.iterdir() if file != temporary
-            ]  # the weights of a large model
+            beside = [file for file in folder.iterdir() if file != temporary]  # the weights of a large model
             for file in (*beside, temporary):
+                sync_file(file)
                 file.replace(path.parent / file.name)
             sync_folder(path.parent)
 

@@ -15,6 +15,7 @@ from gazekit.gaze.fixations import FixationSettings, fixations_of
 from gazekit.gaze.join import Joined, Key
 from gazekit.gaze.readers import reader_names
 from gazekit.gaze.recording import Recording
+from gazekit.plain_text import to_cell
 
 Written = tuple[Key, str, int, Recording]
 """Image, reader, number of the sitting, and what was recorded, in pixels of the image."""
@@ -124,7 +125,7 @@ def _columns(key: Key, reader: str, sitting: int, recording: Recording) -> dict[
     count = len(recording.x)
     times = np.full(count, np.nan) if recording.t_ms is None else recording.t_ms
     about = {"exam_id": key[0], "view": key[1], "reader": reader, "sitting": str(sitting)}
-    columns = {name: [cell] * count for name, cell in about.items()}
+    columns = {name: [to_cell(cell)] * count for name, cell in about.items()}
     if recording.duration_ms is None:
         columns["t_ms"] = _cells(times)
     else:

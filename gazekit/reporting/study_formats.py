@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from gazekit.atomic import write_atomically
+from gazekit.plain_text import to_cell
 from gazekit.reporting.study_table import Block, StudyTable, study_table
 from gazekit.study.result import Row, StudyResult
 
@@ -58,7 +59,10 @@ def tidy_csv(result: StudyResult) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {name: to_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    )
     return text.getvalue()
 
 

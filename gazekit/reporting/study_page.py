@@ -1,5 +1,6 @@
 """The page of a study."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 from PIL import Image
 
 from gazekit.errors import DataError
+from gazekit.own_files import MIB, Kind, read_bytes
 from gazekit.reporting.layers import webp
 from gazekit.reporting.page import LIMITS, Section, plain, write_html
 from gazekit.reporting.study_table import StudyTable
+
+_KIND = Kind("a PNG picture of a study", 64 * MIB, "remove it, or write it again with gazekit benchmark")
+_MOST_PIXELS = 40_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,23 @@ class Picture:
     text: str
 
     def shown(self) -> dict[str, str]:
-        """What the template needs of it. Raises DataError: the file is damaged."""
+        """What the template needs of it. Raises DataError: the file is damaged, or no PNG file of such a size."""
         try:
-            with Image.open(self.path) as picture:
+            with Image.open(io.BytesIO(read_bytes(self.path, _KIND)), formats=("PNG",)) as picture:
+                self._check_size(picture)
                 image = webp(picture.convert("RGB"), quality=85)
-        except (OSError, SyntaxError):
-            raise DataError(f"{self.path}: not a readable picture; remove it, or write it again") from None
+        except DataError:
+            raise
+        except Exception:  # of a decoder, whatever it raises at damaged bytes
+            raise DataError(f"{self.path}: not a readable picture; {_KIND.remedy}") from None
         return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
+
+    def _check_size(self, picture: Image.Image) -> None:
+        if picture.width * picture.height > _MOST_PIXELS:
+            raise DataError(
+                f"{self.path}: has {picture.width} × {picture.height} pixels, expected at most {_MOST_PIXELS}; "
+                f"{_KIND.remedy}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

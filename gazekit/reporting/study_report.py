@@ -95,7 +95,7 @@ def study_page(folder: Path) -> StudyPage:
 def _pictures(folder: Path) -> list[Picture]:
     """The attention of the systems side by side, if ``benchmark`` could draw it."""
     path = folder / "attention.png"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     return [
         Picture(

@@ -20,6 +20,7 @@ from gazekit.data.splits import Split, read_split, write_split
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.locking import LOCK, locked
 from gazekit.own_files import MIB, Kind, read_model, validated
+from gazekit.plain_text import visible
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.study.settings import StudySettings, SystemSettings, parse_study
@@ -35,7 +36,7 @@ _KIND = Kind(
 class StudyFacts(pydantic.BaseModel):
     """What ``study.json`` says: what makes the study this one, how far it is, and its settings."""
 
-    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True)
+    model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, strict=True)
 
     schema_: Annotated[Literal["gazekit.study-folder/1"], Field(alias="schema")] = SCHEMA
     kind: StudyKind
@@ -54,10 +55,11 @@ class StudyFacts(pydantic.BaseModel):
     @classmethod
     def _can_be_read(cls, values: dict[str, Any]) -> dict[str, Any]:
         try:
-            StudySettings.model_validate(values)
+            StudySettings.model_validate_json(json.dumps(values), strict=True)
         except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
             raise ValueError(
-                f"expected those of a study: {error.errors(include_url=False)[0]['msg']}"
+                f"expected those of a study: {visible('.'.join(map(str, first['loc'])))}: {first['msg']}"
             ) from None
         return values
 

@@ -19,6 +19,9 @@ _LOOK_SECONDS = 0.1
 _PATIENCE_SECONDS = 300
 """For a child to end its step and write a checkpoint; then it is killed."""
 
+_SAID = 2**16
+"""Bytes at the end of a log in which the reason of a failure is looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Child:
@@ -120,7 +123,9 @@ def _reason(child: _Child) -> str | None:
     if code < 0:
         hint = ": memory may have run out" if -code == signal.SIGKILL else ""
         return f"its process was killed by {signal.Signals(-code).name}{hint}"
-    lines = child.log.read_text(errors="replace").split("\n")
+    with child.log.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - _SAID, 0))
+        lines = file.read().decode(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), f"ended with exit code {code}")
 
 

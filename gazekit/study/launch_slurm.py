@@ -6,6 +6,7 @@ run wants one. The study directory must be visible on the nodes.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazekit.atomic import disk_errors, own_folder
 from gazekit.distribution import install_command
 from gazekit.errors import ConfigurationError, Preempted
 from gazekit.study.grid import RunTask
@@ -80,7 +82,7 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
             f"--launcher slurm needs submitit; install it with: {install_command('slurm')}"
         ) from None
     try:
-        executor = SlurmExecutor(logs / "slurm")
+        executor = SlurmExecutor(_new_folder(logs))
     except RuntimeError:
         raise ConfigurationError(
             "--launcher slurm: there is no srun here; start it on a node of the cluster"
@@ -96,6 +98,14 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         },  # we submit again ourselves; twice would train one run twice
     )
     return executor
+
+
+def _new_folder(logs: Path) -> Path:
+    """A new folder in that of the logs: results are pickles, and one that lay there before is not ours to open."""
+    folder = own_folder(own_folder(logs) / "slurm") / secrets.token_hex(4)
+    with disk_errors(folder):
+        folder.mkdir()
+    return folder
 
 
 def _submit(executor: "SlurmExecutor", tasks: Sequence[RunTask]) -> "Jobs":

@@ -12,6 +12,7 @@ from pydantic import Field
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.home_folder import with_home, without_home
 from gazekit.own_files import MIB, Kind, read_text
+from gazekit.plain_text import visible
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 
@@ -81,8 +82,8 @@ def read_study(path: Path) -> StudySettings:
         values = tomllib.loads(read_text(path, _KIND))
     except DataError as error:
         raise ConfigurationError(str(error)) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: not readable as TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
+        raise ConfigurationError(f"{path}: not readable as TOML: {visible(str(error))}") from None
     return parse_study(values, str(path), folder=path.parent)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gazekit.atomic import PARTIAL, check_folder, disk_errors, own_folder, sync_folder, write_through
 from gazekit.errors import DataError
-from gazekit.own_files import Kind, read_bytes, read_model
+from gazekit.own_files import Kind, check_size, opened, read_bytes, read_model
 from gazekit.plain_text import visible
 from gazekit.training import state_text
 
@@ -34,8 +34,8 @@ _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"
 _LARGEST_TEXT = 4 * 2**20
 """Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
-_LARGEST = 2**40
-"""Of the tensors of a model that is not known."""
+_LARGEST = 2**36
+"""Of the tensors of a model that is not known: 64 GiB."""
 _ROOM = 64 * 2**20
 _AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
 _TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, _AGAIN)
@@ -129,15 +129,11 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
     Raises:
         DataError: missing, torn, altered, or too large.
     """
-    manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
-    most = _ROOM + 4 * _bytes(module) if module else _LARGEST
-    tensors_of = replace(_TENSORS, most=most)
-    content = {
-        name: read_bytes(path / name, _TEXT if name.endswith("json") else tensors_of) for name in _FILES
-    }
+    manifest, kinds = _checked(path, _ROOM + 4 * _bytes(module) if module else _LARGEST)
+    content = {name: read_bytes(path / name, kind) for name, kind in kinds.items()}
     for name, data in content.items():
         if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
-            raise DataError(f"{path / name}: does not match its checksum; the file is damaged")
+            raise _damaged(path / name)
     try:
         weights, tensors = (_tensors(path / name, content[name]) for name in _FILES[:2])
         return Checkpoint(weights, state_text.read(content["state.json"].decode(), tensors))
@@ -152,13 +148,58 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
         raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
 
 
+def verify(path: Path) -> None:
+    """Check the files of a checkpoint against its manifest; tensors are hashed and never held in memory.
+
+    Raises:
+        DataError: missing, torn, altered, or too large.
+    """
+    manifest, kinds = _checked(path, _LARGEST)
+    for name, kind in kinds.items():
+        with opened(path / name, kind) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != manifest.files[name].sha256:
+                raise _damaged(path / name)
+            if kind is not _TEXT:
+                file.seek(0)
+                _check_list(path / name, file.read(8))
+                _check_tensors(path / name)
+
+
+def _check_tensors(path: Path) -> None:
+    """Raise DataError if the list of tensors of a safetensors file does not fit the file."""
+    try:
+        with safetensors.safe_open(path, framework="pt"):
+            pass
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
+
+
+def _checked(path: Path, most: int) -> tuple[_Manifest, dict[str, Kind]]:
+    """The manifest and the kind of each file, once all have the sizes that the manifest names."""
+    manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
+    tensors = replace(_TENSORS, most=most)
+    kinds = {name: _TEXT if name.endswith("json") else tensors for name in _FILES}
+    for name, kind in kinds.items():
+        check_size(path / name, kind, manifest.files[name].bytes)
+    return manifest, kinds
+
+
+def _damaged(file: Path) -> DataError:
+    return DataError(f"{file}: does not match its checksum; the file is damaged")
+
+
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
     """Read a safetensors file. Raises DataError: more tensors than a network has."""
-    listed = int.from_bytes(content[:8], "little")
-    if listed > _LARGEST_TEXT:
-        raise DataError(f"{path}: its list of tensors has {listed} bytes, expected at most {_LARGEST_TEXT}")
+    _check_list(path, content[:8])
     tensors: dict[str, Tensor] = safetensors.torch.load(content)
     return tensors
+
+
+def _check_list(path: Path, begin: bytes) -> None:
+    """Raise DataError if a safetensors file lists more tensors than a network has."""
+    listed = int.from_bytes(begin, "little")
+    if listed > _LARGEST_TEXT:
+        raise DataError(f"{path}: its list of tensors has {listed} bytes, expected at most {_LARGEST_TEXT}")
 
 
 def _bytes(module: torch.nn.Module) -> int:

@@ -62,7 +62,7 @@ class RunFacts:
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True, strict=True)
 
 
 class Epoch(_Part):

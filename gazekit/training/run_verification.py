@@ -77,7 +77,7 @@ def _checkpoints(folder: Path) -> Iterator[str]:
     if not steps and not failed:
         yield f"{folder}: there is no checkpoint; ask for the run again, or train it again"
     for path in steps:
-        yield from _said(lambda path=path: checkpoint.load(path))  # type: ignore[misc]
+        yield from _said(lambda path=path: checkpoint.verify(path))  # type: ignore[misc]
 
 
 def _is_there(path: Path) -> bool:

@@ -15,6 +15,7 @@ import timm.models
 import torch
 from torch import Tensor, nn
 
+from gazekit.data.regular_file import require_regular_file
 from gazekit.errors import ConfigurationError
 from gazekit_components.pretrained_keys import Match, Mismatch, match_names, match_order
 
@@ -201,6 +202,7 @@ _WRAPPINGS = ("state_dict", "model_state_dict", "model", "network")
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors or torch file by name, in the file's order; no code in the file is run."""
     try:
+        require_regular_file(path)
         if path.suffix == ".safetensors":
             content = safetensors.torch.load_file(path)
         else:

@@ -10,6 +10,7 @@ import numpy as np
 from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
+from gazekit.plain_text import from_cell
 from gazekit_datasets.gaze_rows import Values, believable, no_gaze, place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
@@ -76,9 +77,18 @@ class Plain:
 
 
 def _key(row: Row) -> Key:
-    reader, sitting = (row[name] if name in row.positions else "" for name in ("reader", "sitting"))
+    reader, sitting = (
+        from_cell(row[name]) if name in row.positions else "" for name in ("reader", "sitting")
+    )
     degree, stretch = (_positive(row, name) for name in ("pixels_per_degree", "stretch"))
-    return row.word("exam_id"), row.word("view"), reader, sitting, degree, stretch or 1.0
+    return (
+        from_cell(row.word("exam_id")),
+        from_cell(row.word("view")),
+        reader,
+        sitting,
+        degree,
+        stretch or 1.0,
+    )
 
 
 def _positive(row: Row, column: str) -> float | None:

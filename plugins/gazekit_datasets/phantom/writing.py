@@ -2,15 +2,17 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from io import StringIO
 from pathlib import Path
 
-from gazekit.atomic import disk_errors, write_atomically
+from gazekit.atomic import own_folder, write_atomically
 from gazekit.data.parallel import available_cores, ordered_map
 from gazekit.errors import DataError, StorageError
+from gazekit.own_files import Kind, read_text
 from gazekit_datasets.phantom.drawing import draw_scene
 from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
 from gazekit_datasets.phantom.scene import Settings
@@ -19,6 +21,7 @@ DESCRIPTION = "phantom.json"
 TABLE = "exams.csv"
 VERSION = 1
 """Of the drawing code: raised whenever the same seed no longer gives the same bytes."""
+_KIND = Kind("the description of a phantom", 2**16, "choose another folder or delete this one")
 WORTH_A_POOL = 2e6
 """Pixels below which starting other processes costs more than it saves."""
 
@@ -61,17 +64,16 @@ def _claim(root: Path, description: str) -> None:
     marker = root / DESCRIPTION
     if root.exists() and not root.is_dir():
         raise DataError(f"{root}: is a file; expected a folder for the phantom; choose another path")
-    if marker.exists():
-        if marker.read_text(encoding="utf-8") != description:
+    if os.path.lexists(marker):
+        if read_text(marker, _KIND) != description:
             raise DataError(
                 f"{marker}: the folder holds a phantom of another seed or of other options; "
                 "choose another folder or delete this one"
             )
     elif root.exists() and any(root.iterdir()):
         raise DataError(f"{root}: is not empty and holds no phantom; choose a new or empty folder")
-    with disk_errors(root):
-        for folder in FOLDERS:
-            (root / folder).mkdir(parents=True, exist_ok=True)
+    for folder in FOLDERS:
+        own_folder(root / folder)
     write_atomically(marker, description)
 
 
