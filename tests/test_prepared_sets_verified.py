@@ -216,3 +216,22 @@ def test_a_pipe_among_the_images_is_a_reject_at_once(raw_folder: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "exam e000 left out" in done.stderr and "exam e001 left out" in done.stderr
     assert len(PreparedDataset.open(tmp_path / "out")) == 22
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"keep_suspect": false', '"keep_suspect": "nan"', "preparation.fixations.keep_suspect: "),
+        ('"laterality": "auto"', '"laterality": "off"', "was changed: settings, labels, "),
+        ('"crop": "none"', '"crop": "none", "mask_outside": "x"', "preparation.mask_outside: "),
+    ],
+)
+def test_settings_of_another_type_or_of_another_preparation_are_named(
+    prepared: Path, old: str, new: str, said: str
+) -> None:
+    manifest = prepared / "dataset.json"
+    text = manifest.read_text()
+    assert old in text
+    manifest.write_text(text.replace(old, new))
+    warned = gazekit("data", "verify", prepared, code=3).stderr
+    assert f"{manifest}: {said}" in warned

@@ -1,13 +1,18 @@
 """What a preparation does to every exam."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, get_args
+
+import pydantic
 
 from gazekit.data.breast import REGION
 from gazekit.data.window import FIRST, parse_window
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
+from gazekit.plain_text import visible
 
 Crop = Literal["breast", "none"]
 LateralityRule = Literal["auto", "off"]
@@ -97,11 +102,28 @@ class PreparationSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
-        """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default."""
+        """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default.
+
+        Raises:
+            ConfigurationError: a value of another type, or out of its range.
+            KeyError, TypeError: no settings at all.
+        """
         values = completed(values)
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
-        sequences = {"views": tuple(values["views"]), "size": tuple(values["size"])}
-        return cls(**known | sequences | {"fixations": FixationSettings(**values["fixations"])})
+        given = known | {key: values[key] for key in ("views", "size", "fixations")}
+        try:
+            settings: PreparationSettings = _adapter().validate_json(json.dumps(given), strict=True)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise ConfigurationError(
+                f"preparation.{visible('.'.join(map(str, first['loc'])))[:60]}: {first['msg']}"
+            ) from None
+        return settings
+
+
+@cache
+def _adapter() -> pydantic.TypeAdapter[PreparationSettings]:
+    return pydantic.TypeAdapter(PreparationSettings)
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,12 @@ def faults_of(root: Path) -> Verified:
             faults.append(str(error))
     if not faults:
         try:
-            check_content(root, manifest, PreparedDataset.open(root))
+            content = PreparedDataset.open(root)
+            if _fingerprint(manifest, content) != manifest.fingerprint:
+                where = f"{root / MANIFEST}: was changed:" if manifest.files else f"{root}:"
+                faults.append(
+                    f"{where} settings, labels, patients or pixels are not those that were prepared; {AGAIN}"
+                )
         except DataError as error:
             faults.append(str(error))
     return Verified(faults, unchecked)

@@ -161,7 +161,7 @@ def enter(
     Raises:
         ConfigurationError: the folder belongs to another study; names everything that differs.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "kind": kind,
         "data": dataset.fingerprint,
         "folds": settings.folds,
