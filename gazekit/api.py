@@ -21,7 +21,7 @@ from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.evaluation.loose_exams import find_exams
 from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
 from gazekit.gaze.formats import gaze_files
-from gazekit.gaze.options import reader_lookup, readers_and_settings
+from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.preset import Preset
 from gazekit.registry import Registry
 from gazekit.training.evaluation import evaluate_run
@@ -261,7 +261,9 @@ def prepare(
     readers, fixations = readers_and_settings(registry, gaze_format, gaze_options or {})
     recordings = None
     if gaze is not None:
-        files, _ = gaze_files(Path(gaze), readers)
+        files, others = gaze_files(Path(gaze), readers)
+        if others:
+            note(f"warning: {len(others)} files in {gaze} are no gaze recordings and are skipped")
         recordings = [recording for file in files for recording in file.read()]
     summary = prepare_data(
         registry.create("dataset", kind, **(options or {})),
@@ -271,11 +273,14 @@ def prepare(
         gaze_reader=reader_lookup(registry, readers),
         recordings=recordings,
         fixations=fixations,
+        gaze_options=reading_options(gaze_format, gaze_options or {}),
         allow_outside=tuple(map(Path, allow_outside)),
         note=note,
         warn=_warner(note),
         **settings,
     )
+    for each in summary.doubtful:
+        note(f"warning: exam {each.about}: {each.what}")
     for exam, reason in summary.rejects:
         note(f"warning: exam {exam} left out: {reason}")
     return PreparedDataset.open(Path(out))

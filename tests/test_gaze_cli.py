@@ -335,6 +335,30 @@ def test_a_place_that_stands_for_lost_samples_is_said_and_can_be_told(
     assert "lost is [1, 2, 3]; expected the place that means a lost sample" in said
 
 
+def test_gaze_that_the_table_names_is_doubted_too(images: Path, tmp_path: Path) -> None:
+    """A fifth of the samples at 0, 0, and a table of exams that names the file."""
+    raw = make_folder(tmp_path / "raw", exams=4, without_gaze=0)
+    rows = rows_of(raw / "exams.csv")
+    first = rows[0]["exam_id"]
+    at = [(0, 0) if i // 10 % 5 == 4 else (16 + i / 1000, 16) for i in range(300)]
+    header, lines = "exam_id,view,t_ms,x,y\n", [f"{first},cc,{10 * i},{x},{y}" for i, (x, y) in enumerate(at)]
+    (raw / rows[0]["cc_gaze"]).write_text(header + "\n".join(lines))
+    command = ["data", "prepare", "folder", raw, tmp_path / "p", "--size", "16", "--crop", "none"]
+    said = gazekit(*command).stderr
+    warning = f"warning: exam {first} cc: 20 % of the samples lie at the very same place, (0, 0)"
+    assert warning in said and '"lost=[0, 0]" (--gaze-set in data prepare)' in said
+    assert [row["kind"] for row in rows_of(tmp_path / "p" / "findings.csv")] == ["gaze"]
+    checked = gazekit("data", "validate", "folder", raw, "--crop", "none").stdout
+    assert re.search(r"views whose gaze looks wrong +1\b", checked) and "the very same place" in checked
+    told = ["--gaze-set", "lost=[0, 0]"]
+    refused = gazekit(*command, *told, code=3).stderr
+    assert 'gaze_options is null there, {"lost": [[0.0, 0.0]]} now' in refused, "other options, other gaze"
+    assert "the very same place" not in gazekit(*command, *told, "--overwrite").stderr
+    gazekit(*command, "--gaze-set", "lost=[0.0, 0]")  # the same option: finished
+    for other in (["--gaze-set", "lost=[1, 1]"], ["--format", "plain"], ["--reader", "A"], []):
+        assert "holds another preparation: gaze_options" in gazekit(*command, *other, code=3).stderr
+
+
 @pytest.mark.parametrize(
     ("name", "content", "remedy"),
     [

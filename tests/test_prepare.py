@@ -300,6 +300,18 @@ def test_external_recordings_join_by_image_name(root, exams, tmp_path):
         run(exams, root, tmp_path / "none", recordings=found[1:])
 
 
+@pytest.mark.parametrize(
+    "other", [{"duration_ms": np.array([900.0])}, {"t_ms": np.array([5.0])}, {"pixels_per_degree": 3.0}]
+)
+def test_external_recordings_that_differ_in_more_than_their_places_are_others(root, exams, tmp_path, other):
+    at = np.array([0.0])
+    found = Recording(tmp_path / "g.csv", at + X, at + Y, at, at + 300, image="2_mlo.png")
+    run(exams, root, tmp_path / "out", recordings=[found])
+    run(exams, root, tmp_path / "out", recordings=[replace(found)])
+    with pytest.raises(DataError, match="holds another preparation: the files of the source have changed"):
+        run(exams, root, tmp_path / "out", recordings=[replace(found, **other)])
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_one_line_and_the_rest_is_kept(root, exams, tmp_path, monkeypatch, code):
     write, rows = GrowingArray._write, []

@@ -167,6 +167,7 @@ def test_the_commands_name_the_doubtful_images(tmp_path: Path) -> None:
     finished = gazekit("data", "prepare", "folder", raw, tmp_path / "out", "--size", 32)
     said = " ".join(finished.stderr.split())
     assert "exam e2 cc kept whole: its surroundings are white, as in an inverted image" in said
+    assert said.count("its surroundings are white") == 1, "said once"
     assert "--crop none" in said and "DOE" not in said
     found = json.loads(gazekit("data", "validate", "folder", raw, "--json").stdout)
     assert found["faults"]["doubtful"] == [

@@ -13,6 +13,7 @@ from gazekit.cli.gaze_options import (
     NamesTable,
     ReaderNames,
     only_readers,
+    own_gaze_options,
     read_recordings,
     reader_lookup,
     readers_and_settings,
@@ -105,6 +106,7 @@ def prepare(
             gaze_reader=reader_lookup(only_readers(readers, reader)),
             recordings=recordings,
             fixations=detection,
+            gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
             image_names=image_names,
             positive=positive,
             allow_outside=allow_outside or (),
@@ -183,12 +185,14 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
     if summary.work is not None:
         console.note(f"read {summary.work}")
     about: dict[tuple[str, str], list[str]] = {}
+    doubtful = summary.doubtful
     for each in summary.findings:
-        about.setdefault((each.kind, each.what), []).append(each.about)
+        if each not in doubtful:
+            about.setdefault((each.kind, each.what), []).append(each.about)
     for (sort, what), names in about.items():
         console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
     _warn_of_sides(summary)
-    _warn_of_doubts(summary)
+    _warn_of_doubts(summary, gaze_is_said=recordings is not None)
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
@@ -219,14 +223,14 @@ def _warn_of_sides(summary: "Summary") -> None:
         )
 
 
-def _warn_of_doubts(summary: "Summary") -> None:
-    """Name the images whose header does not fit their pixels, and those in which no plausible breast was found."""
-    from gazekit.data.exam import DOUBT, ODD
+def _warn_of_doubts(summary: "Summary", *, gaze_is_said: bool) -> None:
+    """Name the exams and views that a user should look at; not for their gaze where that was said when it was read."""
+    from gazekit.data.exam import DOUBT, GAZE
     from gazekit.data.index import FINDINGS
 
-    doubtful = [each for each in summary.findings if each.kind in (ODD, DOUBT)]
+    doubtful = [each for each in summary.doubtful if not (each.kind == GAZE and gaze_is_said)]
     for each in doubtful[:10]:
-        console.warn(f"exam {each.about} {each.what}")
+        console.warn(f"exam {each.about}{': ' if each.kind == GAZE else ' '}{each.what}")
     if len(doubtful) > 10:
         console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
     if any(each.kind == DOUBT for each in doubtful):

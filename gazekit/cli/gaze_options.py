@@ -73,6 +73,13 @@ def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Reade
     return options.readers_and_settings(console.registry(), name, options_of(items))
 
 
+def own_gaze_options(name: str, items: Sequence[str] | None, wanted: Sequence[str] | None) -> dict[str, Any]:
+    """How gaze files are read, but for the fixations: what of a format's options and readers is not the default."""
+    from gazekit.gaze import options
+
+    return options.reading_options(name, options_of(items), wanted or ())
+
+
 def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
     """From the format that an exam names for its gaze files to a reader; see ``gaze.options``."""
     from gazekit.gaze import options

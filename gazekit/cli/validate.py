@@ -139,6 +139,8 @@ def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
         yield "images that cannot be used", len(validation.faults.unusable)
         yield "images whose header does not fit their pixels", len(validation.faults.odd)
         yield "images without a plausible breast", len(validation.faults.doubtful)
+        if validation.with_gaze:
+            yield "views whose gaze looks wrong", len(validation.faults.gaze)
 
 
 def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
@@ -149,7 +151,7 @@ def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
 def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     if validation.faults is None:
         return
-    for kind in ("unusable", "odd", "doubtful"):
+    for kind in ("unusable", "odd", "doubtful", "gaze"):
         found: tuple[tuple[str, str, str], ...] = getattr(validation.faults, kind)
         for exam, view, what in found[:10]:
             yield kind, 1, f"exam {exam} view {view}: {what}"

@@ -12,7 +12,9 @@ DOUBT = "doubtful"
 """Kind of a finding of the preparation: what was found in an image is not plausible."""
 ODD = "odd"
 """Kind of a finding of the preparation: the header of an image does not fit its pixels."""
-KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, "note")
+GAZE = "gaze"
+"""Kind of a finding of the preparation: a gaze recording looks wrong."""
+KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, "note")
 """Kinds of findings, the gravest first."""
 
 
@@ -52,7 +54,7 @@ class Finding:
     Args:
         kind: ``"dropped"`` (left out, by a rule), ``"missing"`` (named but not there), ``"disagrees"`` (two places
             say two things, and how that was settled), ``"odd"`` (an image whose header does not fit its pixels),
-            ``"doubtful"`` (an image whose region is not plausible),
+            ``"doubtful"`` (an image whose region is not plausible), ``"gaze"`` (a recording that looks wrong),
             ``"note"`` (anything else).
         about: the exam, image or file, without a folder.
         what: a sentence that is the same for all findings of its sort, so that they can be counted.

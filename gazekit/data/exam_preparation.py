@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.data.breast import Region, find_region, whole_image
-from gazekit.data.exam import DOUBT, ODD, Exam
+from gazekit.data.exam import DOUBT, GAZE, ODD, Exam
 from gazekit.data.geometry import Geometry
 from gazekit.data.image import read_image
 from gazekit.data.index import SPACING_COLUMNS
@@ -22,6 +22,7 @@ from gazekit.data.window import parse_window
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import fixations_of
 from gazekit.gaze.heatmap import heat_map, sigma_pixels
+from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
 from gazekit.gaze.recording import Recording
 
@@ -137,6 +138,7 @@ def _prepare_view(task: Task, view: str) -> _View:
         prepared.findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
         prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
+        prepared.findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
     prepared.row = {
         "view": view,
         "image": Path(os.path.relpath(exam.images[view], task.root)).as_posix(),

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gazekit.data.exam import DOUBT, ODD, Exam
+from gazekit.data.exam import DOUBT, GAZE, ODD, Exam
 from gazekit.data.exam_preparation import Reject, Task
 from gazekit.data.image import BIT_DEPTHS
 from gazekit.data.parallel import available_cores
@@ -33,6 +33,7 @@ class Faults:
         unusable: (exam, view, reason) of every image that a preparation would refuse.
         doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
         odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
+        gaze: (exam, view, what) of every gaze recording that looks wrong.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
@@ -40,6 +41,7 @@ class Faults:
     identical: tuple[tuple[str, ...], ...]
     doubtful: tuple[tuple[str, str, str], ...] = ()
     odd: tuple[tuple[str, str, str], ...] = ()
+    gaze: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_faults(
@@ -85,7 +87,7 @@ def find_faults(
                     owners[digest].append(f"{exam.exam_id} {view}")
             progress(done, len(images))
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
-    return Faults(tuple(unusable), identical, tuple(noticed[DOUBT]), tuple(noticed[ODD]))
+    return Faults(tuple(unusable), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
 
 
 def _tasks(

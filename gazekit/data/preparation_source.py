@@ -114,7 +114,7 @@ def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str] | None
 
 
 def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:
-    """A hash of the table of exams, of the size and time of every file, and of external recordings."""
+    """A hash of the table of exams, of the size and time of every file, and of what external recordings hold."""
     digest = hashlib.sha256()
     for exam in exams:
         files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
@@ -133,7 +133,9 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
         named: tuple[str | None, ...] = (recording.exam_id, recording.view, recording.image)
         named += () if recording.reader is None else (recording.reader,)
         digest.update(str(named).encode())
-        digest.update(recording.x.tobytes() + recording.y.tobytes())
+        for values in (recording.x, recording.y, recording.t_ms, recording.duration_ms):
+            digest.update(b"" if values is None else values.tobytes())
+        digest.update(str((recording.pixels_per_degree, recording.stretch)).encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gazekit.data.exam import Exam, Finding
+from gazekit.data.exam import DOUBT, GAZE, ODD, Exam, Finding
 from gazekit.data.index import REJECT_COLUMNS, REJECTS, TABLE, read_findings, read_table
 from gazekit.data.manifest import read_manifest
 from gazekit.data.preparation_work import Work
@@ -41,6 +41,11 @@ class Summary:
     duplicates: tuple[tuple[str, ...], ...]
     unmatched_recordings: int
     work: Work | None = None
+
+    @property
+    def doubtful(self) -> list[Finding]:
+        """What a user should look at: headers that do not fit their pixels, doubtful regions, gaze that looks wrong."""
+        return [each for each in self.findings if each.kind in (ODD, DOUBT, GAZE)]
 
 
 def summarise(out: Path, work: Work | None = None) -> Summary:

@@ -1,6 +1,7 @@
 """From raw files to a prepared data set: once, in parallel, resumable."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ def prepare(
     gaze_reader: "Callable[[str], GazeReader] | None" = None,
     recordings: Sequence[Recording] | None = None,
     fixations: FixationSettings | None = None,
+    gaze_options: Mapping[str, Any] | None = None,
     image_names: bool = False,
     positive: str | None = None,
     allow_outside: Sequence[Path] = (),
@@ -93,6 +95,8 @@ def prepare(
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
         gaze_reader: looks a gaze reader up by the name that an exam gives.
         recordings: joined by exam and view or by image name, in place of the exams' own.
+        gaze_options: with which options ``gaze_reader`` reads the exams' own gaze files, in JSON values: a folder
+            prepared with others holds another preparation.
         image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
             ``rejects.csv``; otherwise only exams, patients and views are named.
         positive: which of two classes is the positive one; None takes the source's order.
@@ -141,6 +145,8 @@ def prepare(
         header = settings.to_json() | {"classes": list(classes), "source": files}
         header |= {NAMED: True} if image_names else {}
         header |= {OUTSIDE: refused} if refused else {}
+        if gaze_options and recordings is None and any(exam.gaze for exam in exams):
+            header["gaze_options"] = json.loads(json.dumps(gaze_options, default=str))
         if _is_damaged(out, header, note):
             _discard(out)
         if (out / MANIFEST).exists():

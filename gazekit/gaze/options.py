@@ -1,6 +1,6 @@
 """The options by which recordings are read: the formats with their options, and the settings of the fixations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Readers = Mapping[str, GazeReader]
 
+_FIXATIONS = "fixations."
+"""How the options of the fixation detection begin."""
 _LOST = "lost"
 """The option of every format that says which places stand for lost samples."""
 
@@ -32,9 +34,10 @@ def readers_and_settings(
     Raises:
         ConfigurationError: no such format, option or setting, or a value out of its range.
     """
-    prefix = "fixations."
-    detection = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
-    own = {key: value for key, value in options.items() if not key.startswith(prefix)}
+    detection = {
+        key.removeprefix(_FIXATIONS): value for key, value in options.items() if key.startswith(_FIXATIONS)
+    }
+    own = {key: value for key, value in options.items() if not key.startswith(_FIXATIONS)}
     settings, places = _fixation_settings(detection), _places(own.pop(_LOST, []))
     if name != AUTO:
         readers: Readers = {name: registry.create("gaze_reader", name, **own)}
@@ -43,6 +46,18 @@ def readers_and_settings(
     if places:
         readers = {format_: WithLost(reader, places) for format_, reader in readers.items()}
     return readers, settings
+
+
+def reading_options(name: str, options: Mapping[str, Any], wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """What of a ``--format``, its options and the readers asked for is not the default, in JSON values.
+
+    Two preparations in which this differs read other gaze from the same files.
+    """
+    chosen = {key: value for key, value in options.items() if not key.startswith(_FIXATIONS)}
+    if _LOST in chosen:
+        chosen[_LOST] = [list(place) for place in _places(chosen[_LOST])]
+    chosen |= {"format": name} if name != AUTO else {}
+    return chosen | ({"reader": sorted(set(wanted))} if wanted else {})
 
 
 def _places(value: Any) -> tuple[Place, ...]:
