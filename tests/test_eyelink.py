@@ -194,6 +194,9 @@ def test_trials_of_other_messages_are_parted_by_an_option_and_a_lump_of_them_is_
     assert said.endswith("--set trial_message=start_trial")
     first, second = read(tmp_path, text, trial_message="start_trial")
     assert (first.exam_id, second.exam_id, len(first.x), first.notes) == ("1", "2", 2, ())
+    ended = text.replace("MSG\t300 start_trial", "MSG\t299 TRIAL_RESULT 0\nMSG\t300 start_trial")
+    assert "TRIAL_RESULT" in ended
+    assert [(len(each.x), len(each.notes)) for each in read(tmp_path, ended)] == [(len(lump.x), 1)]
     between = block(100) + "MSG\t250 now b.png\n" + block(300)
     assert "such as 'now'" in read(tmp_path, between)[0].notes[0]
     calibrated = (

@@ -166,7 +166,7 @@ class Trial:
         if self.onset and message.startswith(self.onset):
             self.onset = ""
         if message.startswith("TRIAL_RESULT"):
-            self.is_open = False
+            self.is_open = self.name is None  # where no message begins a trial, the end of one parts nothing
         elif message.startswith("!V TRIAL_VAR "):
             name, _, value = message[13:].strip().partition(" ")
             self.variables[name] = value.strip()
