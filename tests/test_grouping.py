@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom import Sequence as DicomSequence
 
 import gazekit
-from gazekit.data.grouping import NO_PATIENT, SEVERAL_STUDIES, Grouping, LooseExam, group_images
+from gazekit.data.grouping import NO_PATIENT, NO_STUDY, SEVERAL_STUDIES, Grouping, LooseExam, group_images
 from gazekit.data.identity import ImageIdentity
 from gazekit.errors import DataError
 from gazekit.evaluation.loose_exams import identity_rules
@@ -118,6 +118,17 @@ def test_without_a_usable_patient_the_study_is_the_exam(tmp_path: Path, patient:
     for half in (files[0], files[7]), (files[0], files[5]), (files[0], files[3]):
         assert all("the model reads cc, mlo" in exam.fault for exam in grouped(half).exams)
         assert len(grouped(half).exams) == 2
+
+
+def test_without_patient_and_study_what_is_joined_by_its_folder_is_said(tmp_path: Path) -> None:
+    """Halves of two patients look like this, too."""
+    unknown = {"StudyInstanceUID": None}
+    files = [dicom(tmp_path / name, "", "L", name[1:], **unknown) for name in ("1CC", "2MLO")]
+    found = grouped(files)
+    assert names(found.exams) == [{"cc": "1CC", "mlo": "2MLO"}]
+    assert found.assumed == {NO_STUDY: [exam.key for exam in found.exams]}
+    named = [dicom(tmp_path / f"7_{view}.dcm", "", "L", view, **unknown) for view in ("CC", "MLO")]
+    assert not grouped(named).assumed, "the names say it"
 
 
 def test_one_patient_id_for_all_is_told_apart_by_name_or_refused(tmp_path: Path) -> None:

@@ -50,12 +50,28 @@ def test_the_codes_are_those_of_the_standard() -> None:
     assert all(MODIFIER_CODES[code] == meaning.lower() for code, meaning in meanings.items())
 
 
-@pytest.mark.parametrize("patient", ["", " ", "0", "00000", "XXX", "-", "Anonymous", "ANON", "no_id", "N/A"])
+@pytest.mark.parametrize(
+    "patient",
+    [
+        "",
+        " ",
+        "0",
+        "00000",
+        "XXX",
+        "-",
+        "Anonymous",
+        "ANON",
+        "no_id",
+        "N/A",
+        "Anonymous^Patient",
+        "unknown unknown",
+    ],
+)
 def test_ids_that_say_nothing(patient: str) -> None:
     assert is_placeholder(patient)
 
 
-@pytest.mark.parametrize("patient", ["1", "A", "0012", "ANON001", "P_00001", "Nann", "X1", "李"])
+@pytest.mark.parametrize("patient", ["1", "A", "0012", "ANON001", "P_00001", "Nann", "X1", "李", "Patient 7"])
 def test_ids_that_may_be_a_patient(patient: str) -> None:
     assert not is_placeholder(patient)
 

@@ -1,7 +1,7 @@
 """``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,6 +124,7 @@ def predict(
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0
     answers: list[Any] = []  # probabilities of the exams
+    lacking: dict[str, list[str]] = {}  # what files lack, and the exams whose files do
     form = "json" if as_json else form
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
@@ -134,11 +135,15 @@ def predict(
                 for each in found.findings:
                     console.warn(f"{found.key}: {each}")
                 answers.append(found.probabilities)
-                unwritten += not write_files(found, by_key.get(found.key), wanted, trained)
+                all_written, remarks = write_files(found, by_key.get(found.key), wanted, trained)
+                unwritten += not all_written
+                for remark in remarks:
+                    lacking.setdefault(remark, []).append(found.key)
             else:
                 refused += 1
                 console.warn(f"{found.key}: {record['reason']}")
             report(done, total)
+    _say_of_exams(lacking)
     _doubt(answers, trained)
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
@@ -226,7 +231,12 @@ def _say(grouping: "Grouping", folder: Path | None) -> None:
     for reason, paths in grouping.left_out.items():
         named = [grouping.names[path] if folder is None else os.path.relpath(path, folder) for path in paths]
         console.warn(f"left out {len(paths)} image{'s' if len(paths) > 1 else ''} ({_few(named)}): {reason}")
-    for what, exams in grouping.assumed.items():
+    _say_of_exams(grouping.assumed)
+
+
+def _say_of_exams(about: Mapping[str, list[str]]) -> None:
+    """A line for each sentence, with the exams that it is about."""
+    for what, exams in about.items():
         console.warn(f"{len(exams)} exam{'s' if len(exams) > 1 else ''} ({_few(exams)}): {what}")
 
 

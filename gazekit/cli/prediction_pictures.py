@@ -47,14 +47,17 @@ def explained_class(prediction: "ExamPrediction", classes: tuple[str, ...]) -> s
 
 def write_files(
     prediction: "ExamPrediction", exam: "LooseExam | None", wanted: Wanted, trained: "list[Trained]"
-) -> bool:
-    """Write the files of one exam that are wanted, warn of what is odd, and tell whether all could be written.
+) -> tuple[bool, list[str]]:
+    """Write the files of one exam that are wanted, and warn of each that could not be written.
 
     Args:
         prediction: with attention, where the models have a map.
         exam: the images; None for an exam of a prepared data set.
         wanted: which files.
         trained: the models.
+
+    Returns:
+        whether all could be written, and what those that were written lack, a sentence each.
 
     Raises:
         ConfigurationError: DICOM objects are wanted and highdicom is not installed.
@@ -63,9 +66,9 @@ def write_files(
     problems = _draw_overlays(prediction, exam, wanted, trained)
     unwritten, remarks = _write_dicom(prediction, exam, wanted, trained)
     problems += unwritten
-    for line in (*problems, *remarks):
+    for line in problems:
         console.warn(f"{prediction.key}: {line}")
-    return not problems
+    return not problems, remarks
 
 
 def _draw_overlays(

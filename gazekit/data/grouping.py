@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gazekit.data.by_products import by_product
 from gazekit.data.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
@@ -16,7 +17,9 @@ from gazekit.data.walk import files_below
 from gazekit.errors import DataError
 
 NO_PATIENT = "no usable patient id in the headers: each study is taken for an exam"
-BY_STUDY = "study"
+NO_STUDY = "neither patient nor study in the headers: images of one folder and side are taken for one exam"
+Key = TypeVar("Key", bound=Hashable)
+BY_STUDY, BY_NAME = "study", "name"
 SEVERAL_STUDIES = "images of several studies of one visit are taken for one exam"
 
 
@@ -193,8 +196,10 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
                 reason = sorting.unfit.get((owner, view))
                 if group.fault and reason and view not in group.images:
                     group.fault = f"view '{view}' is there only as an image that is not used: {reason}"
-            if _owner(part[0], sorting.views)[0] == BY_STUDY:
+            if owner[0] == BY_STUDY:
                 group.assumed.append(NO_PATIENT)
+            if owner[0] == BY_NAME and not all(image.name.view for image in group.images.values()):
+                group.assumed.append(NO_STUDY)
             if len({image.identity.study for image in group.images.values()}) > 1:
                 group.assumed.append(SEVERAL_STUDIES)
             yield group
@@ -210,7 +215,7 @@ def _owner(image: ImageLook, views: ViewNames) -> tuple[str, Hashable, str, str]
         return BY_STUDY, identity.study, side, ""
     if len(views.views) == 1:
         return "file", image.path, "", ""
-    return "name", image.name.exam, side, ""
+    return BY_NAME, image.name.exam, side, ""
 
 
 def _parts(together: Sequence[ImageLook], views: ViewNames) -> Iterator[Sequence[ImageLook]]:
@@ -231,10 +236,8 @@ def _parts(together: Sequence[ImageLook], views: ViewNames) -> Iterator[Sequence
             yield study
 
 
-def _split(
-    images: Sequence[ImageLook], key: Callable[[ImageLook], Hashable]
-) -> dict[Hashable, list[ImageLook]]:
-    found: dict[Hashable, list[ImageLook]] = {}
+def _split(images: Sequence[ImageLook], key: Callable[[ImageLook], Key]) -> dict[Key, list[ImageLook]]:
+    found: dict[Key, list[ImageLook]] = {}
     for image in images:
         found.setdefault(key(image), []).append(image)
     return found

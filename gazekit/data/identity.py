@@ -12,31 +12,9 @@ FOR_PROCESSING = "FOR PROCESSING"
 PLACEHOLDERS = frozenset(
     {
         *("anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymus", "deidentified", "removed"),
-        *(
-            "unknown",
-            "none",
-            "null",
-            "nan",
-            "na",
-            "n a",
-            "nil",
-            "empty",
-            "noid",
-            "no id",
-            "patient",
-            "patientid",
-        ),
-        *(
-            "dummy",
-            "hidden",
-            "masked",
-            "redacted",
-            "confidential",
-            "unnamed",
-            "noname",
-            "no name",
-            "patient id",
-        ),
+        *("unknown", "none", "null", "nan", "na", "n a", "nil", "empty", "noid", "no id", "patient id"),
+        *("patient", "patientid", "dummy", "hidden", "masked", "redacted", "confidential"),
+        *("unnamed", "noname", "no name"),
     }
 )
 """What stands in the place of a patient's id once it was taken out: the same for all patients."""
@@ -104,9 +82,9 @@ def identify(header: ImageHeader | None, path: Path, rules: Mapping[str, Identit
 
 
 def is_placeholder(patient: str) -> bool:
-    """Whether a patient's id says nothing: empty, signs and noughts only, or a word for having been taken out."""
+    """Whether a patient's id says nothing: empty, signs and noughts only, or words for having been taken out."""
     word = re.sub(r"[\W_]+", " ", patient).strip().casefold()
-    return set(word) <= {"0", "x", " "} or word in PLACEHOLDERS
+    return set(word) <= {"0", "x", " "} or word in PLACEHOLDERS or PLACEHOLDERS.issuperset(word.split())
 
 
 def _said(identity: ImageIdentity | None) -> dict[str, object]:

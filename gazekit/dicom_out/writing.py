@@ -101,6 +101,7 @@ def write_exam(
     """
     _check_installed()
     written, headers = Written(), {}
+    lacking: dict[tuple[str, ...], list[str]] = {}
     for view, source in views.items():
         try:
             with _silent():
@@ -110,11 +111,14 @@ def write_exam(
             written.problems.append(f"no DICOM objects of view {view}: {_without_path(error, source.image)}")
             continue
         if left_out:
-            written.remarks.append(
-                f"view {view}: written without {', '.join(left_out)}: the header's value is none that DICOM allows"
-            )
+            lacking.setdefault(left_out, []).append(view)
         own = file_name(name, view)
         _save(folder, {f"{own}_{kind}.dcm": each for kind, each in made.items()}, written)
+    written.remarks = [
+        f"DICOM objects of view{'s' if len(of) > 1 else ''} {', '.join(of)} written without {', '.join(names)}: "
+        "DICOM forbids the header's value"
+        for names, of in lacking.items()
+    ]
     if headers:
         try:
             with _silent():
