@@ -141,16 +141,25 @@ def test_last_weights_of_a_stopped_run_say_where_it_stands(
     assert weights.why == f"the newest checkpoint, {batches} batches after epoch {weights.epoch}"
 
 
+@pytest.mark.parametrize("left", [-100, 1000])
 def test_damaged_weights_are_called_damaged(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
+    """Also where so little of the file is left that the model of the preset seems too large for it."""
+    monkeypatch.setattr("gazekit.training.run._SMALL", 0)
     made = start(tmp_path / "run", registry, dataset, "training.epochs=1")
     continue_run(made, registry, dataset)
     file = next(made.best.glob("0*/weights.safetensors"))
-    file.write_bytes(file.read_bytes()[:-100])
+    file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(
-        DataError, match=r"weights.safetensors: does not match its checksum.*train the run again"
+        DataError,
+        match=r"weights.safetensors: does not match its checksum.*--weights last takes the last ones; or train",
     ):
+        load_model(made, registry, CPU)
+    assert load_model(made, registry, CPU, which="last")[1].epoch == 1
+    for each in made.checkpoints.glob("**/weights.safetensors"):
+        each.write_bytes(each.read_bytes()[:left])
+    with pytest.raises(DataError, match=r"does not match its checksum.*no other; train the run again"):
         load_model(made, registry, CPU)
 
 

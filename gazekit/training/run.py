@@ -29,7 +29,7 @@ from gazekit.training.loop import Parts, State, train
 from gazekit.training.memory import describe_memory, estimate_memory
 from gazekit.training.run_directory import RunDirectory
 from gazekit.training.run_files import Environment, PluginRow, RunFacts
-from gazekit.training.selection import Weights, Which, read_weights
+from gazekit.training.selection import Weights, Which, check_whole, read_weights
 
 Split = Mapping[str, str]
 _SMALL = 2**20
@@ -217,8 +217,12 @@ def load_model(
         DataError: there are no weights yet, or they are not those of the preset.
     """
     preset, facts = stored_preset(run, registry), run.facts()
-    largest = checkpoint.largest_weights(run.best)
-    check_size(preset, registry, classes=len(facts.classes), most=largest and 2 * largest + _SMALL)
+    largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
+    try:
+        check_size(preset, registry, classes=len(facts.classes), most=largest and 2 * largest + _SMALL)
+    except ConfigurationError:
+        check_whole(run)  # a file that was cut short is no fault of the preset
+        raise
     model = build_model(preset, registry, classes=len(facts.classes))
     weights = read_weights(run, preset, model, which, report=report)
     checkpoint.put_weights(model, weights.tensors, run.path)

@@ -79,13 +79,20 @@ def read_weights(
     damaged: list[str] = []
     best = checkpoint.load_latest(run.best, report=damaged.append, module=module)
     if best is None:
-        raise DataError(_no_weights(run, damaged))
+        raise DataError(_no_weights(run, damaged, or_last=True))
     for said in damaged:
         report(said)
     [epoch] = _numbers(best.state, ("epoch",), run.best)
     return Weights(
         best.weights, which, epoch, why_selected(run.read_metrics(), epoch, preset.training.select)
     )
+
+
+def check_whole(run: RunDirectory) -> None:
+    """Raise DataError if there are selected weights and all of them are damaged."""
+    damaged: list[str] = []
+    if checkpoint.load_latest(run.best, report=damaged.append) is None and damaged:
+        raise DataError(_no_weights(run, damaged, or_last=True))
 
 
 def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
@@ -115,9 +122,12 @@ def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:
     return [int(value) for value in values if value is not None]
 
 
-def _no_weights(run: RunDirectory, damaged: Sequence[str]) -> str:
+def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = False) -> str:
     if damaged:
-        return f"{damaged[-1].removesuffix('; using the one before it')}; and there is no other; train the run again"
+        said = damaged[-1].removesuffix("; using the one before it")
+        whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
+        instead = f"gazekit evaluate {run.path} --weights last takes the last ones; or " if whole else ""
+        return f"{said}; and there is no other; {instead}train the run again"
     if run.read_metrics():
         return f"{run.path}: its weights were removed from checkpoints/; train it again, or copy them back"
     return (
