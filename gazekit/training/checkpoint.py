@@ -37,9 +37,10 @@ _LARGEST_TEXT = 4 * 2**20
 _LARGEST = 2**36
 """Of the tensors of a model that is not known: 64 GiB."""
 _ROOM = 64 * 2**20
-_AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
-_TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, _AGAIN)
-_TENSORS = Kind("the tensors of a checkpoint", _LARGEST, _AGAIN)
+AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
+"""What to do about a file that is not what it should be, as far as its own folder is known."""
+_TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
+_TENSORS = Kind("the tensors of a checkpoint", _LARGEST, AGAIN)
 
 
 class _FileFacts(pydantic.BaseModel):

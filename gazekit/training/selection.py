@@ -124,7 +124,7 @@ def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:
 
 def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = False) -> str:
     if damaged:
-        said = damaged[-1].removesuffix("; using the one before it")
+        said = damaged[-1].removesuffix("; using the one before it").removesuffix(f"; {checkpoint.AGAIN}")
         whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
         instead = f"gazekit evaluate {run.path} --weights last takes the last ones; or " if whole else ""
         return f"{said}; and there is no other; {instead}train the run again"
