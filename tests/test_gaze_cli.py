@@ -218,6 +218,31 @@ def test_of_recordings_in_one_file_the_image_says_which(images: Path, tmp_path: 
     assert (tmp_path / "x.png").exists()
 
 
+def test_recordings_of_a_table_are_drawn_on_the_image_of_their_exam(images: Path, tmp_path: Path) -> None:
+    """One table for all exams, as ``gaze import`` writes it: the gaze of others must not get into the picture."""
+    table, places = tmp_path / "all.csv", {}
+    lines = []
+    for name in ("e000_cc", "e000_mlo", "e001_cc"):
+        places[name] = x, y = bright(images, name)
+        lines += [f"{name[:4]},{name[5:]},{10 * i},{x},{y}" for i in range(30)]
+    table.write_text("exam_id,view,t_ms,x,y\n" + "\n".join(lines))
+    for name, place in places.items():
+        command = ["gaze", "fixations", table, "--image", images / f"{name}.png", "--json"]
+        ran = gazekit(*command)
+        (found,) = json.loads(ran.stdout)["recordings"]
+        assert (found["fixations"][0]["x"], found["fixations"][0]["y"]) == pytest.approx(place, abs=0.01)
+        assert "names no image" not in ran.stderr
+    pooled = ["gaze", "heatmap", table, images / "e002_cc.png", tmp_path / "h.png", "--pool"]
+    said = gazekit(*pooled, code=3).stderr
+    assert "its recordings are of 3 images (e000 cc, e000 mlo, e001 cc), and none says" in said
+    alone = tmp_path / "alone.csv"
+    alone.write_text("exam_id,view,t_ms,x,y\n" + "\n".join(lines[:30]))
+    drawn = ["gaze", "heatmap", alone, images / "e001_cc.png", tmp_path / "h.png"]
+    assert "warning: " in (said := gazekit(*drawn).stderr) and "e001_cc.png is not called by its exam" in said
+    said = gazekit(*drawn, "--exam", "e000").stderr
+    assert "warning: " not in said and "names no image; taken to be of e001_cc.png" in said
+
+
 @pytest.fixture(scope="module")
 def two_readers(images: Path) -> Path:
     """P1 looks at the lesion of e000 cc and P2 at the corner, in one table; P2 twice."""
@@ -233,10 +258,7 @@ def test_a_reader_is_a_name_that_chooses_and_is_kept(images: Path, two_readers: 
     said = gazekit("gaze", "heatmap", two_readers, image, out, code=3).stderr
     assert "found 3 of the readers P1, P2; choose with --reader" in said and "--pool" in said
     shown = gazekit("gaze", "heatmap", two_readers, image, out, "--reader", "P1")
-    assert (
-        re.search(r"reader +P1", shown.stdout)
-        and "names no image; taken to be of e000_cc.png" in shown.stderr
-    )
+    assert re.search(r"reader +P1", shown.stdout) and "names no image" not in shown.stderr
     alone = np.asarray(Image.open(out)).astype(int)
     gazekit("gaze", "heatmap", two_readers, image, out, "--pool")
     assert not np.array_equal(alone, np.asarray(Image.open(out)).astype(int))
@@ -427,7 +449,11 @@ def test_files_in_another_form_name_the_remedy(
             "lies among the recordings",
         ),
         (["import", "REC", "OUT", "--dataset", "folder", "--source", "nowhere"], 3, "nowhere"),
-        (["heatmap", "REC", "IMG/e000_cc.png", "OUT"], 3, "expected one recording to draw, found 7"),
+        (
+            ["heatmap", "REC", "IMG/e003_mlo.png", "OUT"],
+            3,
+            "its recordings are of 7 images (e000 cc, e000 mlo,",
+        ),
     ],
 )
 def test_a_fault_of_the_input_is_one_line_and_an_exit_code(

@@ -11,10 +11,10 @@ from gazekit.cli.gaze_options import (
     GazeSettings,
     ImageName,
     ReaderNames,
-    note_unnamed,
     of_exam,
     read_recordings,
     readers_and_settings,
+    say_unnamed,
     some,
 )
 
@@ -75,7 +75,7 @@ def heatmap(
     chosen = looking_at(every, image, called=image_name)
     if len(chosen) > 1 and not pool:
         raise _several(chosen, recording)
-    note_unnamed(chosen, image)
+    say_unnamed(chosen, image, chosen=exam is not None)
     pixels = read_image(image).pixels  # [H, W]
     height, width = pixels.shape
     names = reader_names(chosen)

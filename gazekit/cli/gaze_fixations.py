@@ -14,10 +14,10 @@ from gazekit.cli.gaze_options import (
     GazeSettings,
     ImageName,
     ReaderNames,
-    note_unnamed,
     of_exam,
     read_recordings,
     readers_and_settings,
+    say_unnamed,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def fixations(
     chosen = of_exam(read_recordings(recordings, readers, wanted=reader), recordings, exam, view)
     if image is not None:
         chosen = looking_at(chosen, image, called=image_name)
-        note_unnamed(chosen, image)
+        say_unnamed(chosen, image, chosen=exam is not None)
     size = None if image is None else image_size(image)
     found: list[dict[str, Any]] = []
     faults: list[str] = []

@@ -151,10 +151,23 @@ def of_exam(
     return found
 
 
-def note_unnamed(recordings: "list[Recording]", image: Path) -> None:
-    """Say of which recordings it is only taken that they are of an image, for they name none."""
-    unnamed = [each for each in recordings if not each.image]
-    if unnamed:
+def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> None:
+    """Say which recordings are only taken to be of an image: a warning where their exam and its name are not alike.
+
+    Args:
+        recordings: to be drawn or placed.
+        image: the file.
+        chosen: the exam was asked for by name.
+    """
+    from gazekit.gaze.names import is_called_by
+
+    unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
+    if unnamed and unnamed[0].exam_id is not None and not chosen:
+        console.warn(
+            f"{some(unnamed, most=1)}: names no image, and {image.name} is not called by its exam; taken to be of it. "
+            "If that is meant, say --exam"
+        )
+    elif unnamed:
         console.note(f"{some(unnamed, most=1)}: names no image; taken to be of {image.name}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
 from gazekit.data.table import open_table
+from gazekit.data.view_names import split_words
 from gazekit.errors import DataError
 from gazekit.gaze.recording import Recording
 
@@ -68,7 +69,7 @@ def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[R
 
 
 def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
-    """The recordings that name an image file; those that name no image where none does.
+    """The recordings that name an image file, else those whose exam and view it is called by, else the nameless ones.
 
     The whole name counts first, then the name without its suffix; case and folders do not matter.
 
@@ -78,7 +79,7 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
         called: what recordings call it, where that is not its name.
 
     Raises:
-        DataError: all of the recordings name other images.
+        DataError: all of the recordings name other images, or those that name none are of several exams or views.
     """
     wanted = last_part(called or image.name)
     alike = {wanted, without_suffix(wanted)}
@@ -87,7 +88,9 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
     bare = [each for each, name in named if alike & {name, without_suffix(name)}]
     found = whole or bare
     if not found and called is None:
-        found = [each for each in recordings if not each.image]
+        nameless = [each for each in recordings if not each.image]
+        found = [each for each in nameless if is_called_by(image, each)] or nameless
+        _check_one_image(found, image)
     if not found and recordings:
         others = list(dict.fromkeys(each.image for each in recordings if each.image))
         names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
@@ -97,6 +100,31 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
             "recording calls this one"
         )
     return found
+
+
+def is_called_by(image: Path, recording: Recording) -> bool:
+    """Whether the exam of a recording, and its view if it has one, are words of an image's name or its folder's."""
+    if recording.exam_id is None:
+        return False
+    words = [*split_words(image.absolute().parent.name), *split_words(without_suffix(image.name))]
+    for part in filter(None, (recording.exam_id, recording.view)):
+        sought = split_words(part)
+        at = next((i for i in range(len(words)) if sought and words[i : i + len(sought)] == sought), None)
+        if at is None:
+            return False
+        del words[at : at + len(sought)]
+    return True
+
+
+def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
+    """Raise DataError unless recordings without the name of an image can be of one and the same."""
+    about = list(dict.fromkeys((each.exam_id, each.view) for each in recordings))
+    if len(about) > 1:
+        names = ", ".join(" ".join(filter(None, pair)) or "no name" for pair in about[:3])
+        raise DataError(
+            f"{recordings[0].source}: its recordings are of {len(about)} images ({names}{', …' * (len(about) > 3)}), "
+            f"and none says that one of them is {image.name}; choose with --exam and --view"
+        )
 
 
 def _named(recording: Recording, names: dict[str, Meant]) -> Recording:
