@@ -4,7 +4,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from gazekit_datasets import spreadsheet
 from gazekit_datasets.cmmd import CMMD
 from gazekit_datasets.mammogram_header import MammogramHeader, read_header
 from made_mammography import (
@@ -18,6 +17,7 @@ from made_mammography import (
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from gazekit.data import spreadsheet
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.prepare import prepare
 from gazekit.data.prepared import PreparedDataset

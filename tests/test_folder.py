@@ -9,6 +9,7 @@ import pytest
 from gazekit_datasets.folder import Folder
 from PIL import Image
 
+from gazekit.data.exam import Finding
 from gazekit.data.lesions import MaskFile
 from gazekit.data.prepare import prepare
 from gazekit.data.prepared import PreparedDataset
@@ -324,3 +325,18 @@ def test_sides_are_taken_from_names_where_no_column_says_them(tmp_path):
     assert third.laterality == {"cc": "L", "mlo": "L"}, "the column is believed"
     (sided,) = Folder().exams(table(tmp_path, "exam_id,patient_id,label,l_cc,r_cc\na,p,1,1.png,2.png\n"))
     assert sided.laterality == {"l_cc": "L", "r_cc": "R"}
+
+
+def test_a_view_whose_names_lack_their_suffix_is_no_mere_note(tmp_path):
+    """All of one view are written without ``.png``: the other views alone would train."""
+    for name in ("a_cc.png", "a_mlo.png"):
+        (tmp_path / name).touch()
+    table(tmp_path, "exam_id,patient_id,label,cc,mlo,notes\na,p,1,a_cc,a_mlo.png,seen\n")
+    exam, *findings = sorted(Folder().exams(tmp_path), key=lambda each: isinstance(each, Finding))
+    assert list(exam.images) == ["mlo"]
+    said = {each.about: (each.kind, each.what) for each in findings}
+    assert said["notes"][0] == "note" and "suffix" not in said["notes"][1]
+    assert said["cc"][0] == "dropped"
+    assert said["cc"][1].endswith(
+        "with a suffix they name images that are there: write names with their suffixes"
+    )

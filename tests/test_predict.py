@@ -8,10 +8,12 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
+from openpyxl import Workbook
 from PIL import Image
 from pydicom import dcmread
 
@@ -101,10 +103,10 @@ def test_a_document_that_ends_early_is_valid_and_says_so(
     code: int,
     error: str,
 ) -> None:
-    def write(found: ExamPrediction, *_others: object) -> bool:
+    def write(found: ExamPrediction, *_others: object) -> tuple[bool, list[str]]:
         if found.key == dataset.exam_ids[1]:
             end()
-        return True
+        return True, []
 
     monkeypatch.setattr("gazekit.cli.predict.write_files", write)
     found = json.loads(gazekit("predict", tiny_run, dataset.root, "--json", code=code).stdout)
@@ -274,6 +276,7 @@ def test_a_table_is_predicted_by_its_rows_and_needs_no_label(
         ("exam_id,cc,mlo\na,1,2\na,1,2\n", "row 3: exam_id 'a' comes again, first in row 2"),
         ("exam_id,cc,mlo,laterality\na,1,2,up\n", "row 2: laterality is 'up'; expected L, R or nothing"),
         ("exam_id,cc,mlo\na,1.png,2.png\n", "a: view cc: there is no such image file"),
+        (f"exam_id,cc,mlo\na,{'x' * 300}.png,2.png\n", "304 letters; expected the path of a file"),
     ],
 )
 def test_faults_of_a_table_are_one_line(tiny_run: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -281,10 +284,31 @@ def test_faults_of_a_table_are_one_line(tiny_run: Path, tmp_path: Path, text: st
     assert message in gazekit("predict", tiny_run, tmp_path / "t.csv", code=3).stderr
 
 
+def test_a_table_finds_files_as_a_preparation_does(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    """In another case and with decomposed accents, from text or a workbook."""
+    for view in ("cc", "mlo"):
+        (tmp_path / f"Ämilie_{view}.PNG").write_bytes((raw_folder / f"e005_{view}.png").read_bytes())
+    rows = [
+        ["Exam_Id", "CC", "MLO"],
+        ["e", *(normalize("NFD", f"ämilie_{view}.png") for view in ("cc", "mlo"))],
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(map(",".join, rows)))
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    images = [raw_folder / f"e005_{view}.png" for view in ("cc", "mlo")]
+    answers = [
+        json.loads(gazekit("predict", tiny_run, *given, "--json").stdout)["exams"][0]["probabilities"]
+        for given in (images, [tmp_path / "t.csv"], [tmp_path / "t.xlsx"])
+    ]
+    assert answers[1] == answers[2] == pytest.approx(answers[0], abs=2e-6)
+
+
 def test_what_is_taken_for_a_folder_says_what_it_is(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "exams.xlsx").touch()
-    workbook = gazekit("predict", tiny_run, tmp_path / "exams.xlsx", code=3).stderr
-    assert "a workbook; expected a table in text form; save it as CSV" in workbook
+    (tmp_path / "exams.ods").touch()
+    workbook = gazekit("predict", tiny_run, tmp_path / "exams.ods", code=3).stderr
+    assert "a workbook of a kind that is not read; save it as .xlsx or as CSV" in workbook
     told = gazekit("evaluate", tiny_run, "--data", raw_folder / "exams.csv", code=3).stderr
     assert "gazekit data prepare" in told and "there is no such folder" not in told
 

@@ -1,17 +1,19 @@
 """A table of exams to predict: a column of images per view, without labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gazekit.data.found_files import FoundFiles, is_too_long
 from gazekit.data.grouping import LooseExam
 from gazekit.data.identity import IdentityRule
 from gazekit.data.image_look import look_at
-from gazekit.data.table import Row, Table, is_missing, open_table, rename_advice
+from gazekit.data.spreadsheet import open_rows
+from gazekit.data.table import Row, is_missing, rename_advice
 from gazekit.data.view_names import SIDES, ViewNames, split_words
 from gazekit.errors import DataError
 
-SUFFIXES = (".csv", ".tsv", ".txt")
-_WORKBOOKS = (".xlsx", ".xls", ".ods")
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx")
+_WORKBOOKS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _IDS = ("exam_id", "examid", "exam", "id")
 _PATIENTS = ("patient_id", "patientid", "patient")
 _SIDES = ("laterality", "side")
@@ -19,41 +21,43 @@ _ONE_VIEW = ("image", "image_path", "path", "file", "filename", "file_name")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name. Raises: DataError for a workbook."""
+    """Whether a file is a table by its name. Raises: DataError for a workbook other than ``.xlsx``."""
     if path.suffix.lower() in _WORKBOOKS:
-        raise DataError(f"{path}: a workbook; expected a table in text form; save it as CSV")
+        raise DataError(f"{path}: a workbook of a kind that is not read; save it as .xlsx or as CSV")
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> list[LooseExam]:
     """Read a table of exams in its order, keyed by its ids.
 
-    It has a column ``exam_id`` and one per view with paths relative to the table; it may have ``patient_id`` and
+    It has a column ``exam_id`` and one per view with paths relative to the table, found as :class:`FoundFiles` does; it
+    may have ``patient_id`` and
     ``laterality``. Further columns, such as the label, are not read. Sides that no column gives are found as those of
     loose images are.
 
     Args:
-        path: a table in text form.
+        path: a table in text form, or a workbook (its first sheet).
         views: that each exam needs.
         rules: of data sources that know their own files.
 
     Raises:
         DataError: with file, row and what was expected.
     """
-    table = open_table(path)
-    named = {"_".join(split_words(column)): column for column in table.columns}
+    names, table = open_rows(path)
+    files = FoundFiles(path.absolute().parent)
+    named = {"_".join(split_words(column)): column for column in names}
     ids, patients, sides = (
         next((named[name] for name in choices if name in named), None)
         for choices in (_IDS, _PATIENTS, _SIDES)
     )
     if ids is None:
         raise DataError(
-            f"{path}: no column exam_id; the file has {', '.join(table.columns)[:300]}; expected a name for every exam"
+            f"{path}: no column exam_id; the file has {', '.join(names)[:300]}; expected a name for every exam"
         )
-    columns = _columns(table, views, named)
+    columns = _columns(path, names, views, named)
     exams: list[LooseExam] = []
     rows: dict[str, str] = {}
-    for row in table.rows():
+    for row in table:
         key = row.word(ids)
         first = rows.setdefault(key, row.where)
         if first != row.where:
@@ -62,7 +66,7 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
                 "expected it once"
             )
         cells = {view: _cell(row, columns[view]) for view in views.views}
-        images = {view: (path.parent / cell).absolute() for view, cell in cells.items() if cell}
+        images = {view: files.path(cell) for view, cell in cells.items() if cell}
         side = _side(row, sides)
         exams.append(
             LooseExam(
@@ -82,23 +86,27 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
     return exams
 
 
-def _columns(table: Table, views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
+def _columns(path: Path, names: Sequence[str], views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
     """View → its column. Raises: DataError for a view without one."""
-    found = {view: column for column in table.columns if (view := views.match(column))}
+    found = {view: column for column in names if (view := views.match(column))}
     if not found and len(views.views) == 1:
         column = next((named[name] for name in _ONE_VIEW if name in named), None)
         found = {views.views[0]: column} if column else {}
     missing = [view for view in views.views if view not in found]
     if missing:
         raise DataError(
-            f"{table.path}: no column {', '.join(missing)}; the file has {', '.join(table.columns)[:300]}; the model "
-            f"reads {', '.join(views.views)}; {rename_advice(missing, table.columns)}"
+            f"{path}: no column {', '.join(missing)}; the file has {', '.join(names)[:300]}; the model "
+            f"reads {', '.join(views.views)}; {rename_advice(missing, names)}"
         )
     return found
 
 
 def _cell(row: Row, column: str) -> str:
-    cell = row[column].replace("\\", "/")  # tables written on Windows
+    cell = row[column]
+    if is_too_long(cell):
+        raise DataError(
+            f"{row.where}: {column} is {cell[:60]!r} …, {len(cell)} letters; expected the path of a file"
+        )
     return "" if is_missing(cell) else cell
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.identity import ImageIdentity
 from gazekit.data.image_header import ImageHeader
+from gazekit.data.spreadsheet import read_rows
 from gazekit.data.table import first_columns
 from gazekit.data.walk import files_below, is_litter
 from gazekit.errors import DataError
 from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
 from gazekit_datasets.mammogram_header import identify_mammogram, read_header
-from gazekit_datasets.spreadsheet import read_rows
 
 COLUMNS = ("ID1", "LeftRight", "classification")
 CLASSES = ("benign", "malignant")

@@ -8,9 +8,9 @@ from unicodedata import normalize
 
 from gazekit.data.content import SUFFIXES, has_image_suffix
 from gazekit.data.exam import Finding
+from gazekit.data.found_files import FoundFiles
 from gazekit.data.table import Row, is_missing, rename_advice
 from gazekit.errors import DataError
-from gazekit_datasets.found_files import FoundFiles
 
 NEEDED = ("exam_id", "patient_id", "label")
 OPTIONAL = ("split", "laterality", "dataset")
@@ -110,8 +110,13 @@ def find_columns(
             f"{table}: no column of image paths; the file has {', '.join(columns)}; expected one per view"
             f"{f' ({said})' if said else ''}"
         )
+    reasons |= {
+        column: f"{reason}; with a suffix they name images that are there: write names with their suffixes"
+        for column, reason in reasons.items()
+        if column not in views and chosen is None and _lacks_suffixes(column, rows, files)
+    }
     findings += [
-        Finding("dropped" if _looks_like_a_view(column, rows) else "note", column, reasons[column])
+        Finding("dropped" if _looks_like_a_view(column, rows, files) else "note", column, reasons[column])
         for column in candidates
         if column not in views
     ]
@@ -196,6 +201,12 @@ def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
     )
 
 
+def _lacks_suffixes(column: str, rows: Sequence[Row], files: FoundFiles) -> bool:
+    """Whether the first cell of a column names an image but for its suffix."""
+    first = next((row[column] for row in rows if not is_missing(row[column])), None)
+    return first is not None and files.with_suffix(first) is not None
+
+
 def _example(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
     """The first cell of a column that is no view, with the file that it may mean."""
     cells = (row[column] for row in rows)
@@ -207,10 +218,10 @@ def _example(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
     return f", the first {first[:40]!r}{advice}"
 
 
-def _looks_like_a_view(column: str, rows: Sequence[Row]) -> bool:
+def _looks_like_a_view(column: str, rows: Sequence[Row], files: FoundFiles) -> bool:
     """Whether a cell names an image, or the column says nothing: it may have been meant for a view."""
     cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
-    return not cells or any(map(has_image_suffix, cells))
+    return not cells or any(map(has_image_suffix, cells)) or _lacks_suffixes(column, rows, files)
 
 
 def _names_files(column: str, rows: Sequence[Row]) -> bool:

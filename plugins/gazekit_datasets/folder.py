@@ -6,16 +6,16 @@ from pathlib import Path
 from gazekit.data.content import DICOM_SUFFIXES, has_image_suffix
 from gazekit.data.exam import Exam, Finding
 from gazekit.data.file_names import read_name
+from gazekit.data.found_files import FoundFiles, is_too_long
 from gazekit.data.labels import check_label
 from gazekit.data.lesions import MaskFile
 from gazekit.data.splits import PARTS, part_named
+from gazekit.data.spreadsheet import open_rows
 from gazekit.data.table import Row, is_missing
 from gazekit.data.view_names import ViewNames
 from gazekit.errors import DataError
 from gazekit_datasets.exam_columns import NEEDED, Columns, find_columns
 from gazekit_datasets.exam_table import find_table
-from gazekit_datasets.found_files import FoundFiles, is_too_long
-from gazekit_datasets.spreadsheet import open_rows
 
 SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 
