@@ -294,3 +294,16 @@ def test_a_run_with_what_a_killed_export_left_can_be_begun_again(run: Path, data
     common = ["--data", dataset.root, "--out", run, "--epochs", 1, *TINY]
     gazekit("train", "--preset", "mammonet_small", *common, "--overwrite")
     assert not (run / ".model.onnx.0a1b2c3d.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["preset.toml", "split.csv"])
+def test_no_file_of_a_run_leads_to_one_elsewhere(
+    run: Path, tmp_path: Path, raw_folder: Path, name: str
+) -> None:
+    """A stranger's run would else show what another file of the reader's holds."""
+    (run / name).rename(tmp_path / name)
+    (run / name).symlink_to(tmp_path / name)
+    images = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    for command in (["evaluate", run], ["predict", run, *images], ["runs", "verify", run]):
+        assert f"{name}: is a link" in gazekit(*command, code=3).stderr
+    assert f"{name}: is a link" in gazekit("runs", "list", run.parent).stderr

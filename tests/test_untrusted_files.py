@@ -275,6 +275,17 @@ def test_a_number_written_as_text_is_refused_with_its_field(
     assert name in said and old.split('"')[1] in said, ended
 
 
+@pytest.mark.parametrize("command", [1, 5])
+@pytest.mark.parametrize("more", [False, True], ids=["less", "more"])
+def test_a_split_of_other_exams_than_the_data_is_refused(trial: Trial, command: int, more: bool) -> None:
+    def damage(path: Path) -> None:
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([*lines, "x,p,benign,train"] if more else lines[:-1]) + "\n")
+
+    ended = trial("run", "split.csv", damage, command)
+    assert ended.code == 3 and "split.csv: exam" in ended.stderr and "1 such" in ended.stderr, ended
+
+
 def test_a_pipe_in_the_place_of_a_file_that_is_named_is_refused_at_once(
     tmp_path: Path, dataset: PreparedDataset, targets: dict[str, Target]
 ) -> None:

@@ -144,7 +144,7 @@ def continue_run(
     preset, facts = stored_preset(run, registry), run.facts()
     check_data_to_resume(run, facts, dataset)
     device = device or torch.device(facts.device)
-    split = read_split(run.split)
+    split = stored_split(run, dataset)
     check_processes(preset, len(indices_of(dataset, split, "train")))
     check_size(preset, registry, classes=len(facts.classes))
     model = build_model(preset, registry, classes=len(facts.classes))
@@ -189,11 +189,25 @@ def continue_run(
 
 def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
     """The preset of a run. Raises ConfigurationError: a component is missing; names the packages it was made with."""
+    run.check_links()
     try:
         return registry.preset(str(run.preset))
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
+
+
+def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
+    """The split of a run. Raises DataError: it is damaged, or not of exactly the exams of its data."""
+    split = read_split(run.split)
+    wrong = sorted(set(split) ^ set(dataset.exam_ids))
+    if wrong:
+        raise DataError(
+            f"{run.split}: exam {visible(wrong[0])[:60]} is {'in it' if wrong[0] in split else 'not in it'}, and "
+            f"{'not ' if wrong[0] in split else ''}in {dataset.root} ({len(wrong)} such); the run is damaged; ask for "
+            "it again, or train it again"
+        )
+    return split
 
 
 def load_model(

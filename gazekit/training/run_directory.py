@@ -170,6 +170,12 @@ class RunDirectory:
             raise DataError(f"{path}: not a run directory (it has no run.json); {_meant_for_a_run(path)}")
         return cls(path)
 
+    def check_links(self) -> None:
+        """Raise DataError if a link stands in the place of preset or split, which a user may name through one."""
+        for file in (self.preset, self.split):
+            if file.is_symlink():
+                raise DataError(f"{file}: is a link; expected a file of the run; ask for the run again")
+
     def write_facts(self, facts: RunFacts) -> None:
         """Write ``run.json``, last of what a run is started with: without it there is no run."""
         write_atomically(self.path / "run.json", json.dumps({"schema": SCHEMA, **asdict(facts)}, indent=2))

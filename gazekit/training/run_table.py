@@ -62,6 +62,7 @@ def summarise(path: Path) -> RunSummary:
     """What the files of a run say; a damaged one is a summary with a problem. Raises DataError: no run directory."""
     run = RunDirectory.open(path)
     try:
+        run.check_links()
         facts = run.facts()
         values = flattened(read_tables(run.preset))
         lines = run.read_metrics()

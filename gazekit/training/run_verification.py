@@ -24,6 +24,7 @@ def _faults(run: RunDirectory) -> Iterator[str]:
     facts: list[RunFacts] = []
     split: dict[str, str] = {}
     checks: list[Callable[[], object]] = [
+        run.check_links,
         lambda: facts.append(run.facts()),
         lambda: read_tables(run.preset),
         run.plugins,

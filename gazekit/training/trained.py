@@ -14,7 +14,7 @@ from gazekit.build import build_attention_map
 from gazekit.data.feed import prepared_exams
 from gazekit.data.preparation_settings import completed
 from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import indices_of, read_split
+from gazekit.data.splits import indices_of
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.evaluation.loose_exams import TrainedOn, find_exams
 from gazekit.evaluation.members import IDENTITY, Member, trained_transforms
@@ -24,7 +24,7 @@ from gazekit.interfaces import AttentionMap
 from gazekit.model import MultiViewClassifier
 from gazekit.preset import Preset
 from gazekit.registry import Registry
-from gazekit.training.run import check_same_data, data_folder, load_model, stored_preset
+from gazekit.training.run import check_same_data, data_folder, load_model, stored_preset, stored_split
 from gazekit.training.run_directory import RunDirectory
 from gazekit.training.run_files import RunFacts
 from gazekit.training.selection import Weights, Which
@@ -55,7 +55,7 @@ class Trained:
             indices = np.arange(len(dataset))
         else:
             check_same_data(self.run, self.facts, dataset, "to evaluate on other data add --split all")
-            indices = indices_of(dataset, read_split(self.run.split), part)
+            indices = indices_of(dataset, stored_split(self.run, dataset), part)
         if len(indices) == 0:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
