@@ -104,6 +104,7 @@ forbid_connections()
 import runpy
 sys.argv = sys.argv[1:]
 if sys.argv[0].endswith(".py"):
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
     runpy.run_path(sys.argv[0], run_name="__main__")
 else:
     from gazekit.cli.main import main
