@@ -60,6 +60,17 @@ def test_the_box_is_the_one_drawn_by_eye(film):
 
 
 @EVERY
+@pytest.mark.parametrize("sides", ["all", "left and right"])
+def test_black_padding_around_a_film_is_no_background(film, sides):
+    """As scanners and archives put around films, such as those of mini-MIAS."""
+    down, across = (180 if sides == "all" else 0), 180
+    found = find_region(np.pad(pixels(film), ((down, down), (across, across))))
+    left, top, right, bottom = FILMS[film][0]
+    assert found.doubt == ""
+    assert overlap(found.box, (left + across, top + down, right + across, bottom + down)) >= 0.9
+
+
+@EVERY
 def test_the_nipple_and_the_axilla_stay_and_the_letters_go(film):
     _, nipple, axilla, letters = FILMS[film]
     height, width = pixels(film).shape
