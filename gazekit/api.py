@@ -7,6 +7,7 @@ arguments of these functions where the command line's would name options.
 import functools
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -298,6 +299,8 @@ def predict(
 ) -> list[ExamPrediction | Refusal]:
     """Predict raw image files, or folders of them, prepared as the training data were. No gaze is needed.
 
+    Images that are left out, and what is assumed of the others, are warnings.
+
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged.
         images: files, folders or tables of them; data sources, DICOM headers or else file names say exam and view.
@@ -315,6 +318,8 @@ def predict(
     check_alike(trained)
     first = trained[0]
     grouping = find_exams([Path(path) for path in images], first.trained_on(), first.registry)
+    for remark in grouping.remarks(str):
+        warnings.warn(remark, stacklevel=3)
     found = predict_loose(
         [each.as_member(tta=tta) for each in trained],
         first.trained_on().settings(bit_depth),

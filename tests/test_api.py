@@ -1,5 +1,6 @@
 """gazekit from Python: a small surface, light to import, that does what the command line does."""
 
+import functools
 import subprocess
 import sys
 from importlib import import_module
@@ -85,6 +86,19 @@ def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_refused(
     assert not isinstance(good, Refusal)
     assert np.allclose(good.probabilities, every.probabilities[dataset.exam_ids.index("e005")], atol=1e-6)
     assert good.attention["cc"].shape == every.attention["cc"].shape[1:]
+
+
+def test_what_is_left_out_and_assumed_is_a_warning(
+    trained: gazekit.Trained, raw_folder: Path, tmp_path: Path
+) -> None:
+    for view in ("cc", "mlo"):
+        (tmp_path / f"x_{view}.png").write_bytes((raw_folder / f"e005_{view}.png").read_bytes())
+    (tmp_path / "x_cc_mask.png").write_bytes((raw_folder / "e005_cc_mask.png").read_bytes())
+    said = r"left out 1 image \(.*x_cc_mask.png\): a mask, by its name"
+    for predict in (trained.predict_images, functools.partial(gazekit.predict, trained)):
+        with pytest.warns(UserWarning, match=said) as warned:
+            (found,) = predict(tmp_path)
+        assert found.key == "x" and warned[0].filename == __file__
 
 
 def test_evaluation_is_that_of_the_command_line(trained: gazekit.Trained, dataset: PreparedDataset) -> None:

@@ -1,7 +1,7 @@
 """``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,11 @@ from gazekit.cli.prediction_pictures import Style, Wanted, write_files
 if TYPE_CHECKING:
     import torch
 
-    from gazekit.data.grouping import Grouping, LooseExam
+    from gazekit.data.grouping import LooseExam
     from gazekit.data.preparation_settings import PreparationSettings
     from gazekit.evaluation.members import Member
     from gazekit.evaluation.raw import ExamPrediction, Refusal
     from gazekit.training.trained import Trained
-
-_NAMED = 5
-"""Files or exams that a message names at most."""
 
 
 def predict(
@@ -89,6 +86,7 @@ def predict(
     by their ids in a table, else by what the names of their files have in common. An exam that the model was not
     trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
+    from gazekit.data.grouping import about_exams
     from gazekit.errors import DataError
     from gazekit.evaluation.raw import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
@@ -143,7 +141,8 @@ def predict(
                 refused += 1
                 console.warn(f"{found.key}: {record['reason']}")
             report(done, total)
-    _say_of_exams(lacking)
+    for what, keys in lacking.items():
+        console.warn(about_exams(keys, what))
     _doubt(answers, trained)
     if refused:
         hint = "" if show_ids else " (--show-ids names their files)"
@@ -220,28 +219,13 @@ def _exams(
             )
         return None
     grouping = find_exams(inputs, trained.trained_on(), trained.registry)
-    _say(grouping, folder)
+    for remark in grouping.remarks(
+        lambda path: grouping.names[path] if folder is None else os.path.relpath(path, folder)
+    ):
+        console.warn(remark)
     if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
         raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has them")
     return grouping.exams
-
-
-def _say(grouping: "Grouping", folder: Path | None) -> None:
-    """Which images were left out and what was assumed; files by their paths in a folder if that may be shown."""
-    for reason, paths in grouping.left_out.items():
-        named = [grouping.names[path] if folder is None else os.path.relpath(path, folder) for path in paths]
-        console.warn(f"left out {len(paths)} image{'s' if len(paths) > 1 else ''} ({_few(named)}): {reason}")
-    _say_of_exams(grouping.assumed)
-
-
-def _say_of_exams(about: Mapping[str, list[str]]) -> None:
-    """A line for each sentence, with the exams that it is about."""
-    for what, exams in about.items():
-        console.warn(f"{len(exams)} exam{'s' if len(exams) > 1 else ''} ({_few(exams)}): {what}")
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _folder(inputs: list[Path]) -> Path:

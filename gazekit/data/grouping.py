@@ -18,6 +18,8 @@ from gazekit.errors import DataError
 
 NO_PATIENT = "no usable patient id in the headers: each study is taken for an exam"
 NO_STUDY = "neither patient nor study in the headers: images of one folder and side are taken for one exam"
+_NAMED = 5
+"""Files or exams that a sentence names at most."""
 Key = TypeVar("Key", bound=Hashable)
 BY_STUDY, BY_NAME = "study", "name"
 SEVERAL_STUDIES = "images of several studies of one visit are taken for one exam"
@@ -59,6 +61,28 @@ class Grouping:
     left_out: dict[str, list[Path]] = field(default_factory=dict)
     assumed: dict[str, list[str]] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
+
+    def remarks(self, name: Callable[[Path], str]) -> Iterator[str]:
+        """Say what was left out and assumed, a sentence each. Args: name, of a file, as it may be shown."""
+        for reason, paths in self.left_out.items():
+            yield f"left out {_counted(paths, 'image')} ({few(map(name, paths))}): {reason}"
+        for what, exams in self.assumed.items():
+            yield about_exams(exams, what)
+
+
+def about_exams(exams: Sequence[str], what: str) -> str:
+    """A sentence about exams, with their number and the first of them."""
+    return f"{_counted(exams, 'exam')} ({few(exams)}): {what}"
+
+
+def few(names: Iterable[str]) -> str:
+    """The first names, and that there are more."""
+    every = list(names)
+    return ", ".join(every[:_NAMED]) + (", …" if len(every) > _NAMED else "")
+
+
+def _counted(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' if len(things) > 1 else ''}"
 
 
 @dataclass(slots=True)

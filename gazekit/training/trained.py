@@ -89,10 +89,13 @@ class Trained:
         """Predict raw image files, folders or tables of them, prepared as the training data were; see ``find_exams``.
 
         Data sources, DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
-        that cannot be predicted is a Refusal with the reason. No gaze is needed. ``bit_depth`` says how many bits
-        images of 16 bits other than DICOM use; None takes that of the training data.
+        that cannot be predicted is a Refusal with the reason; what is left out or assumed is a warning. No gaze is
+        needed. ``bit_depth`` says how many bits images of 16 bits other than DICOM use; None takes that of the training
+        data.
         """
         grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
+        for remark in grouping.remarks(str):
+            warnings.warn(remark, stacklevel=2)
         preparation = self.trained_on().settings(bit_depth)
         explain = self.attention_map is not None
         return list(
