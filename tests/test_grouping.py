@@ -11,8 +11,10 @@ from pydicom import Dataset, dcmread
 from pydicom import Sequence as DicomSequence
 
 import gazekit
+from gazekit.data.exam_table import read_exam_table
 from gazekit.data.grouping import NO_PATIENT, NO_STUDY, SEVERAL_STUDIES, Grouping, LooseExam, group_images
 from gazekit.data.identity import ImageIdentity
+from gazekit.data.view_names import ViewNames
 from gazekit.errors import DataError
 from gazekit.evaluation.loose_exams import identity_rules
 
@@ -249,6 +251,23 @@ def test_the_usual_image_is_preferred_and_a_special_one_alone_is_said(tmp_path: 
     (exam,) = beside.exams
     assert exam.images == {"cc": usual, "mlo": mlo} and not exam.fault and not beside.assumed
     assert beside.left_out == {f"{words}, beside the usual image of the view": [special]}
+
+
+def test_a_special_image_that_a_table_names_is_said(tmp_path: Path) -> None:
+    dicom(tmp_path / "1.dcm", "A", "L", "CC", PresentationIntentType="FOR PROCESSING")
+    dicom(tmp_path / "2.dcm", "A", "L", "MLO")
+    (tmp_path / "t.csv").write_text("exam_id,cc,mlo\ne,1.dcm,2.dcm\nf,2.dcm,2.dcm\n")
+    found = read_exam_table(tmp_path / "t.csv", ViewNames(VIEWS), RULES)
+    assert [exam.laterality for exam in found.exams] == [{"cc": "L", "mlo": "L"}] * 2
+    assert found.assumed == {"view cc is there only as: FOR PROCESSING": ["e"]}
+
+
+@pytest.mark.parametrize("said", ["L_MLO", "MLO L", "LEFT MLO", "LMLO"])
+def test_a_side_may_stand_in_the_view_position(tmp_path: Path, said: str) -> None:
+    nameless(tmp_path / "1", ViewPosition="L CC")
+    nameless(tmp_path / "2", ViewPosition=said)
+    (exam,) = grouped([tmp_path]).exams
+    assert (exam.fault, exam.laterality) == ("", {"cc": "L", "mlo": "L"})
 
 
 def test_of_special_images_that_for_processing_is_nearest_to_the_usual_one(tmp_path: Path) -> None:

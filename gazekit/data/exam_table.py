@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gazekit.data.found_files import FoundFiles, is_too_long
-from gazekit.data.grouping import LooseExam
+from gazekit.data.grouping import Grouping, LooseExam, only_special
 from gazekit.data.identity import IdentityRule
 from gazekit.data.image_look import look_at
 from gazekit.data.spreadsheet import open_rows
@@ -27,13 +27,13 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> list[LooseExam]:
+def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> Grouping:
     """Read a table of exams in its order, keyed by its ids.
 
     It has a column ``exam_id`` and one per view with paths relative to the table, found as :class:`FoundFiles` does; it
     may have ``patient_id`` and
     ``laterality``. Further columns, such as the label, are not read. Sides that no column gives are found as those of
-    loose images are.
+    loose images are, and images that are none of the usual ones of their view are assumed to be meant.
 
     Args:
         path: a table in text form, or a workbook (its first sheet).
@@ -55,7 +55,7 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
             f"{path}: no column exam_id; the file has {', '.join(names)[:300]}; expected a name for every exam"
         )
     columns = _columns(path, names, views, named)
-    exams: list[LooseExam] = []
+    found = Grouping([])
     rows: dict[str, str] = {}
     for row in table:
         key = row.word(ids)
@@ -68,22 +68,27 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
         cells = {view: _cell(row, columns[view]) for view in views.views}
         images = {view: files.path(cell) for view, cell in cells.items() if cell}
         side = _side(row, sides)
-        exams.append(
+        looks = {
+            view: look_at(image, image.parent.parent, views, rules)
+            for view, image in images.items()
+            if image.is_file()
+        }
+        known = {view: side or (looks[view].side if view in looks else "") for view in images}
+        found.exams.append(
             LooseExam(
                 key,
                 images,
                 patient=_cell(row, patients) if patients else "",
                 fault=_fault(cells),
-                laterality={
-                    view: found
-                    for view, image in images.items()
-                    if (found := side or _seen(image, views, rules))
-                },
+                laterality={view: each for view, each in known.items() if each},
             )
         )
-    if not exams:
+        for view, look in looks.items():
+            if look.identity.special:
+                found.assumed.setdefault(only_special(view, look.identity.special), []).append(key)
+    if not found.exams:
         raise DataError(f"{path}: no rows below the header; expected one per exam")
-    return exams
+    return found
 
 
 def _columns(path: Path, names: Sequence[str], views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
@@ -122,7 +127,3 @@ def _side(row: Row, column: str | None) -> str:
     if side and side not in SIDES:
         raise DataError(f"{row.where}: {column} is {side[:60]!r}; expected L, R or nothing")
     return SIDES.get(side, "")
-
-
-def _seen(image: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> str:
-    return look_at(image, image.parent.parent, views, rules).side if image.is_file() else ""

@@ -75,6 +75,11 @@ def about_exams(exams: Sequence[str], what: str) -> str:
     return f"{_counted(exams, 'exam')} ({few(exams)}): {what}"
 
 
+def only_special(view: str, special: str) -> str:
+    """What is assumed where a view has no usual image."""
+    return f"view {view} is there only as: {special}"
+
+
 def few(names: Iterable[str]) -> str:
     """The first names, and that there are more."""
     every = list(names)
@@ -302,7 +307,7 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
                 f"view '{view}' comes {len(least)} times{what}, and which one is meant cannot be told"
             )
         elif not usual:
-            group.assumed.append(f"view {view} is there only as: {least[0].identity.special}")
+            group.assumed.append(only_special(view, least[0].identity.special))
         for image in candidates:
             if image not in least and image.identity.special:
                 beside = "the usual image" if usual else least[0].identity.special

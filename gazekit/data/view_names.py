@@ -59,7 +59,7 @@ class ViewNames:
         if exact or not words:
             return exact
         spoken = self.find(words)
-        if spoken.view and len(spoken.words) == len(words):
+        if spoken.view and all(at in spoken.words or word in SIDES for at, word in enumerate(words)):
             return spoken.view
         return next((name for name, known in self.bare.items() if known == (words, side)), "")
 

@@ -72,7 +72,10 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
         group_images(images, trained_on.views, trained_on.modalities, rules) if images else Grouping([])
     )
     for table in tables:
-        grouping.exams.extend(read_exam_table(table, ViewNames(tuple(trained_on.views)), rules))
+        found = read_exam_table(table, ViewNames(tuple(trained_on.views)), rules)
+        grouping.exams.extend(found.exams)
+        for what, exams in found.assumed.items():
+            grouping.assumed.setdefault(what, []).extend(exams)
     keys = [exam.key for exam in grouping.exams]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
