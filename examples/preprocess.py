@@ -370,6 +370,9 @@ _COARSE, _SMALLEST = 384, 8
 
 # All of these are ours, set on phantoms and on eight films; parts of the reduced image's sides, or of its white.
 _FRAME_DEPTH, _FRAME_WHITE, _FRAME_SHARE, _FRAME_GAP = 0.12, 0.2, 0.25, 0.04
+_BLACK, _LIT, _ROOM = 0.01, 0.4, 0.1
+"""Padding is this black, in parts of white, and the film's edge behind it is not, for this part of its length; this
+part of the film is dark."""
 _GLOW_DEPTH, _GLOW_STRETCH = 0.25, 0.03
 _STEP, _SOFT_STEP = 1.12, 1.05
 """How much brighter than the glow beside it the breast is, surely and at its skin line."""
@@ -536,10 +539,11 @@ def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
 def find_region(pixels: Grey) -> Region:
     """Find the breast: skin, nipple, pectoral muscle and axilla, without letters, frames, and glow of the film's edge.
 
-    The image is reduced by block means. Of each border a white frame is peeled off, and the glow along it measured
-    where it is darkest. Surely breast is what is brighter than glow and background by a step and survives an opening;
-    its largest component grows, by 5 % of the image at most, to where it is barely brighter: the skin and the nipple.
-    Where that gives no plausible breast the image is kept whole, and ``doubt`` says why. Ours.
+    The image is reduced by block means, and black padding around a film cut off. Of each border a white frame is peeled
+    off, and the glow along it measured where it is darkest. Surely breast is what is brighter than glow and background
+    by a step and survives an opening; its largest component grows, by 5 % of the image at most, to where it is barely
+    brighter: the skin and the nipple. Where that gives no plausible breast the image is kept whole, and ``doubt`` says
+    why. Ours.
 
     Args:
         pixels: ``[H, W]`` in [0, 1], dark background.
@@ -547,12 +551,15 @@ def find_region(pixels: Grey) -> Region:
     height, width = pixels.shape
     factor = max(1, round(max(height, width) / _COARSE))
     coarse = _block_means(pixels, factor)
+    film = _film(coarse)
+    within = _within(coarse, film)
     found = (
-        _breast(coarse) if min(coarse.shape) >= _SMALLEST else "the image is too small to find a breast in"
+        _breast(within) if min(within.shape) >= _SMALLEST else "the image is too small to find a breast in"
     )
     if isinstance(found, str):
         return whole_image(pixels.shape, found)
-    breast, beside = found
+    breast, beside = np.zeros(coarse.shape, dtype=bool), np.ones(coarse.shape, dtype=bool)
+    breast[film], beside[film] = found
     rows = np.flatnonzero(breast.any(axis=1)) * factor
     columns = np.flatnonzero(breast.any(axis=0)) * factor
     margin = round((FILM_MARGIN if beside.mean() > _CLEAN else MARGIN) * max(height, width))
@@ -591,6 +598,44 @@ def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
     breast = _filled(_without_tails(breast, glow > soft - background) & ~frame)
     beside = (frame | ((labels > 0) & ~core) | (glow > sure - background)) & ~breast
     return _misfit(coarse, breast, beside) or (breast, beside)
+
+
+def _film(coarse: Grey) -> tuple[slice, slice]:
+    """Rows and columns without black padding around a film; the dark background of a breast is none.
+
+    Black lines at a border are padding where the next line is lit for much of its length, as a film's edge is; where
+    that holds of two borders, those at the others are padding, too. A film has dark parts, too: without them it is a
+    breast with straight edges.
+    """
+    white = float(np.percentile(coarse, 99.5))
+    lit = coarse > coarse.min() + _BLACK * white
+    spans, padded = [], []
+    for length, share in ((len(lit), lit.mean(axis=1)), (lit.shape[1], lit.mean(axis=0))):
+        within = np.flatnonzero(share)
+        begin, end = (int(within[0]), int(within[-1]) + 1) if len(within) else (0, length)
+        spans.append((begin, end, length))
+        padded.append((begin > 0 and share[begin] > _LIT, end < length and share[end - 1] > _LIT))
+    every = sum(map(sum, padded)) > 1
+    rows, columns = (
+        slice(begin if every or before else 0, end if every or after else length)
+        for (begin, end, length), (before, after) in zip(spans, padded, strict=True)
+    )
+    dark = coarse[slice(*spans[0][:2]), slice(*spans[1][:2])] < white / 2
+    return (rows, columns) if dark.mean() > _ROOM else (slice(None), slice(None))
+
+
+def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
+    """The film without its padding; the lines that share their blocks with it are those next to them."""
+    cut = coarse[film].copy()
+    if min(cut.shape) < _SMALLEST:
+        return cut
+    for turned, part, length in ((cut, film[0], len(coarse)), (cut.T, film[1], coarse.shape[1])):
+        begin, end, _ = part.indices(length)
+        if begin > 0:
+            turned[0] = turned[1]
+        if end < length:
+            turned[-1] = turned[-2]
+    return cut
 
 
 def _without_background(coarse: Grey, ring: Mask, white: float) -> str:

@@ -26,8 +26,9 @@ _COARSE, _SMALLEST = 384, 8
 
 # All of these are ours, set on phantoms and on eight films; parts of the reduced image's sides, or of its white.
 _FRAME_DEPTH, _FRAME_WHITE, _FRAME_SHARE, _FRAME_GAP = 0.12, 0.2, 0.25, 0.04
-_BLACK, _LIT = 0.01, 0.4
-"""Padding is this black, in parts of white, and the film's edge behind it is not, for this part of its length."""
+_BLACK, _LIT, _ROOM = 0.01, 0.4, 0.1
+"""Padding is this black, in parts of white, and the film's edge behind it is not, for this part of its length; this
+part of the film is dark."""
 _GLOW_DEPTH, _GLOW_STRETCH = 0.25, 0.03
 _STEP, _SOFT_STEP = 1.12, 1.05
 """How much brighter than the glow beside it the breast is, surely and at its skin line."""
@@ -170,9 +171,11 @@ def _film(coarse: Grey) -> tuple[slice, slice]:
     """Rows and columns without black padding around a film; the dark background of a breast is none.
 
     Black lines at a border are padding where the next line is lit for much of its length, as a film's edge is; where
-    that holds of two borders, those at the others are padding, too.
+    that holds of two borders, those at the others are padding, too. A film has dark parts, too: without them it is a
+    breast with straight edges.
     """
-    lit = coarse > coarse.min() + _BLACK * np.percentile(coarse, 99.5)
+    white = float(np.percentile(coarse, 99.5))
+    lit = coarse > coarse.min() + _BLACK * white
     spans, padded = [], []
     for length, share in ((len(lit), lit.mean(axis=1)), (lit.shape[1], lit.mean(axis=0))):
         within = np.flatnonzero(share)
@@ -184,7 +187,8 @@ def _film(coarse: Grey) -> tuple[slice, slice]:
         slice(begin if every or before else 0, end if every or after else length)
         for (begin, end, length), (before, after) in zip(spans, padded, strict=True)
     )
-    return rows, columns
+    dark = coarse[slice(*spans[0][:2]), slice(*spans[1][:2])] < white / 2
+    return (rows, columns) if dark.mean() > _ROOM else (slice(None), slice(None))
 
 
 def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
@@ -193,9 +197,10 @@ def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
     if min(cut.shape) < _SMALLEST:
         return cut
     for turned, part, length in ((cut, film[0], len(coarse)), (cut.T, film[1], coarse.shape[1])):
-        if part.start > 0:
+        begin, end, _ = part.indices(length)
+        if begin > 0:
             turned[0] = turned[1]
-        if part.stop < length:
+        if end < length:
             turned[-1] = turned[-2]
     return cut
 
