@@ -9,8 +9,8 @@ from evidence import arguments, publish, rows, take_turns
 from PIL import Image
 from systems import make_step, noise, preset_of
 
-from gazekit.data.augment import random_affine
-from gazekit.data.batches import ResidentExams
+from gazekit.feeding.augment import random_affine
+from gazekit.feeding.batches import ResidentExams
 
 
 def main() -> None:

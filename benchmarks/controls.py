@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.index import FIXATION_COLUMNS, FIXATIONS, TABLE, read_table, write_table
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import Split, read_split
-from gazekit.data.verification import seal
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import FIXATION_COLUMNS, FIXATIONS, TABLE, read_table, write_table
+from gazekit.prepared.splits import Split, read_split
+from gazekit.prepared.verification import seal
 
 SHIFT = 1 / 3
 """Of the height and of the width."""

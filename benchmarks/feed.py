@@ -13,9 +13,9 @@ import torch
 from evidence import arguments, publish, rows, take_turns
 from systems import make_step, noise, preset_of
 
-from gazekit.data.batches import epoch_batches
-from gazekit.data.feed import prepared_exams
-from gazekit.data.prepared import PreparedDataset
+from gazekit.feeding.batches import epoch_batches
+from gazekit.feeding.feed import prepared_exams
+from gazekit.prepared.dataset import PreparedDataset
 
 BATCHES = 10
 

@@ -23,7 +23,7 @@ from simulated_gaze import Floats, Simulated, score, simulate
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of
-from gazekit.gaze.recording import Recording
+from gazekit.records.recording import Recording
 
 RATES = (30, 60, 90, 120, 150, 250, 300, 500, 1000)
 NOISE = (0.05, 0.1, 0.2, 0.3, 0.4)

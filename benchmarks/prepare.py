@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from gazekit.data.dicom import decoded
-from gazekit.data.dicom_file import open_dicom
-from gazekit.data.exam import Exam
-from gazekit.data.prepare import prepare
+from gazekit.preparing.prepare import prepare
+from gazekit.reading.dicom.file import open_dicom
+from gazekit.reading.dicom.image import decoded
+from gazekit.records.exam import Exam
 
 TARGET = 1.3
 HEIGHT = 3328
@@ -105,7 +105,7 @@ def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int
         prepare(Files(), source, folder / f"{syntax}-{next(number)}", jobs=0)
 
     def prepared_as_before() -> None:
-        with patch("gazekit.data.dicom.decoded", decoded_as_before):
+        with patch("gazekit.reading.dicom.image.decoded", decoded_as_before):
             prepared()
 
     timed = take_turns(

@@ -17,7 +17,7 @@ from evidence import Timed, arguments, peak_on_gpu, publish, resident_peak, take
 from systems import make_step, noise, preset_of
 
 import gazekit
-from gazekit.build import build_model, build_objective
+from gazekit.modelling.build import build_model, build_objective
 from gazekit.training.memory import estimate_memory
 
 SYSTEM = "all (Mammo-Net)"

@@ -11,7 +11,7 @@ import torch
 from evidence import arguments, peak_memory, peak_on_gpu, print_peak, publish, rows, take_turns
 from systems import SYSTEMS, make_step, noise, preset_of
 
-from gazekit.types import Batch
+from gazekit.contracts.types import Batch
 
 
 def main() -> None:

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 import gazekit
-from gazekit.build import build_model, build_objective
-from gazekit.model import MultiViewClassifier
-from gazekit.preset import Preset
+from gazekit.contracts.types import Batch, Output, Views
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.presets.preset import Preset
 from gazekit.training.captured import fastest
 from gazekit.training.execution import prepare_execution
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.step import TrainingStep
-from gazekit.types import Batch, Output, Views
 
 PLAIN = ("fusion.maps=none", "fusion.vectors={use='concat', hidden=[256]}", "gaze=none")
 BFL = ("fusion.maps=none", "gaze=none")

@@ -17,9 +17,9 @@ from systems import preset_of
 from torch.profiler import ProfilerActivity, profile
 
 import gazekit
-from gazekit.data.preparation_settings import PreparationSettings
-from gazekit.data.prepared import PreparedDataset
-from gazekit.preset import Preset
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.presets.preset import Preset
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run, start_run
 

@@ -354,7 +354,7 @@ class sparse:  # noqa: N801
         return matrix
 
 
-# Where the breast lies, and the way from the raw to the prepared image: gazekit/data/breast.py, geometry.py and
+# Where the breast lies, and the way from the raw to the prepared image: gazekit/preparing/breast.py, geometry.py and
 # resampling.py, unchanged.
 
 REGION = 2

@@ -8,7 +8,8 @@ predictions = gazekit.predict("RUN", "0012_cc.dcm", "0012_mlo.dcm")
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gazekit.torchvision_guard import watch as _watch
+from gazekit.former_modules import accept_former_modules as _accept_former_modules
+from gazekit.registry.torchvision_guard import watch as _watch
 
 if TYPE_CHECKING:
     from gazekit.api import benchmark as benchmark
@@ -20,32 +21,33 @@ if TYPE_CHECKING:
     from gazekit.api import report as report
     from gazekit.api import train as train
     from gazekit.api import tune as tune
-    from gazekit.build import build_model as build_model
-    from gazekit.build import build_objective as build_objective
-    from gazekit.data.default import default_data as default_data
-    from gazekit.data.prepared import PreparedDataset as PreparedDataset
-    from gazekit.data.torch_dataset import ExamDataset as ExamDataset
-    from gazekit.discovery import load_registry as load_registry
-    from gazekit.hookspecs import hookimpl as hookimpl
-    from gazekit.training.trained import Trained as Trained
+    from gazekit.contracts.hookspecs import hookimpl as hookimpl
+    from gazekit.feeding.torch_dataset import ExamDataset as ExamDataset
+    from gazekit.modelling.build import build_model as build_model
+    from gazekit.modelling.build import build_objective as build_objective
+    from gazekit.prepared.dataset import PreparedDataset as PreparedDataset
+    from gazekit.preparing.default import default_data as default_data
+    from gazekit.registry.discovery import load_registry as load_registry
+    from gazekit.runs.trained import Trained as Trained
 
 __version__ = "0.1.0"
 
 _watch()
+_accept_former_modules()
 
 _PUBLIC = {
-    "ExamDataset": "gazekit.data.torch_dataset",
-    "PreparedDataset": "gazekit.data.prepared",
-    "Trained": "gazekit.training.trained",
+    "ExamDataset": "gazekit.feeding.torch_dataset",
+    "PreparedDataset": "gazekit.prepared.dataset",
+    "Trained": "gazekit.runs.trained",
     "benchmark": "gazekit.api",
-    "build_model": "gazekit.build",
-    "build_objective": "gazekit.build",
-    "default_data": "gazekit.data.default",
+    "build_model": "gazekit.modelling.build",
+    "build_objective": "gazekit.modelling.build",
+    "default_data": "gazekit.preparing.default",
     "evaluate": "gazekit.api",
     "export": "gazekit.api",
-    "hookimpl": "gazekit.hookspecs",
+    "hookimpl": "gazekit.contracts.hookspecs",
     "load": "gazekit.api",
-    "load_registry": "gazekit.discovery",
+    "load_registry": "gazekit.registry.discovery",
     "predict": "gazekit.api",
     "prepare": "gazekit.api",
     "report": "gazekit.api",

@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 
-from gazekit.data.prepare import prepare as prepare_data
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import inner_folds, make_split, read_split
-from gazekit.discovery import load_registry
 from gazekit.errors import ConfigurationError, GazekitError
-from gazekit.evaluation.loose_exams import find_exams
-from gazekit.evaluation.raw import ExamPrediction, Refusal, predict_loose
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
-from gazekit.preset import Preset
-from gazekit.registry import Registry
-from gazekit.training.evaluation import evaluate_run
+from gazekit.prediction.exams import ExamPrediction, Refusal, predict_loose
+from gazekit.prediction.loose_exams import find_exams
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import inner_folds, make_split, read_split
+from gazekit.preparing.prepare import prepare as prepare_data
+from gazekit.presets.preset import Preset
+from gazekit.registry.discovery import load_registry
+from gazekit.registry.registry import Registry
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.evaluation import evaluate_run
+from gazekit.runs.selection import Which
+from gazekit.runs.stored import check_resume, extend, stored_preset
+from gazekit.runs.trained import Trained, check_alike, open_data, open_trained
 from gazekit.training.loop import State
-from gazekit.training.run import check_resume, continue_run, extend, start_run, stored_preset
-from gazekit.training.run_directory import RunDirectory
-from gazekit.training.selection import Which
-from gazekit.training.trained import Trained, check_alike, open_data, open_trained
+from gazekit.training.run import continue_run, start_run
 
 if TYPE_CHECKING:
     from gazekit.study.result import StudyResult
@@ -252,7 +253,7 @@ def prepare(
         registry: where the components come from; None finds all plugins.
         note: told what is read and what looks wrong, in one line each.
         settings: ``crop``, ``views``, ``positive``, ``overwrite``, ``progress`` and the others of
-            :func:`gazekit.data.prepare.prepare`.
+            :func:`gazekit.preparing.prepare.prepare`.
 
     Raises:
         DataError: no usable exam, no gaze that matches, another preparation in ``out``.
@@ -346,11 +347,11 @@ def report(
 
     Args:
         run: a run, its folder, or the folder of a study (to which the other arguments do not apply).
-        without, part, threshold, exams, cases: see ``gazekit.reporting.run_files.write_report``.
+        without, part, threshold, exams, cases: see ``gazekit.reporting.run.files.write_report``.
     """
-    from gazekit.reporting.run_files import write_report
-    from gazekit.reporting.study_page import write_study_page
-    from gazekit.reporting.study_report import study_page
+    from gazekit.reporting.run.files import write_report
+    from gazekit.reporting.study.page import write_study_page
+    from gazekit.reporting.study.report import study_page
 
     if not isinstance(run, Trained) and (Path(run) / "study.json").is_file():
         path = Path(run) / "report.html"
@@ -422,7 +423,7 @@ def benchmark(
     Returns:
         The result, as results.json has it; tables and figures are in ``out``.
     """
-    from gazekit.reporting.study_files import write_study
+    from gazekit.reporting.study.files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
     from gazekit.study.settings import parse_study, read_study
@@ -470,7 +471,7 @@ def tune(
         overrides: ``key.path=value`` items that all points share.
         jobs, launcher, device, registry, note: see ``benchmark``.
     """
-    from gazekit.atomic import write_atomically
+    from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
     from gazekit.study.settings import parse_study
     from gazekit.study.study import finish, open_study

@@ -11,9 +11,9 @@ from command_line import gazekit as run_gazekit
 from made_data import make_folder
 
 import gazekit
-from gazekit.data.prepare import prepare
-from gazekit.data.prepared import PreparedDataset
-from gazekit.registry import Registry
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.preparing.prepare import prepare
+from gazekit.registry.registry import Registry
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 MakeDistribution = Callable[..., None]

@@ -14,10 +14,10 @@ from command_line import gazekit as command_line
 
 import gazekit
 from gazekit.api import in_python
-from gazekit.data.prepared import PreparedDataset
 from gazekit.errors import ConfigurationError
-from gazekit.evaluation.raw import Refusal
-from gazekit.registry import Registry
+from gazekit.prediction.exams import Refusal
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.registry.registry import Registry
 
 OVERRIDES = [item for item in TINY if item != "--set"] + ["training.epochs=1"]
 

@@ -1,35 +1,46 @@
 """The core knows no component by name, imports point one way, and a plugin never imports its sibling."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gazekit.registry import HOOKS, Registry
+from gazekit.registry.registry import HOOKS, Registry
 
 ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "gazekit").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "__init__.py").exists())
 
-ORDER = [
-    "types",
-    "interfaces",
-    "hookspecs",
-    "signature",
-    "settings",
-    "layers",
-    "preset",
-    "component",
+ROOMS = [
+    "disk",
+    "records",
+    "contracts",
+    "presets",
     "registry",
-    "discovery",
-    "build",
+    "reading",
+    "gaze",
+    "prepared",
+    "preparing",
+    "distributed",
+    "modelling",
+    "feeding",
+    "prediction",
+    "measures",
+    "runs",
+    "training",
+    "study",
+    "reporting",
+    "exporting",
+    "doctor",
+    "testing",
+    "cli",
 ]
-ALLOWED = {
-    "model": {"types", "interfaces", "errors", "recompute"},
-    "objective": {"types", "interfaces", "model", "processes"},
-    "interfaces": {"types", "data", "gaze"},
-}
+"""Each imports from those above it only, inside functions too."""
+WITHOUT_TORCH = ["disk", "records", "presets", "reading", "gaze", "prepared", "preparing"]
+"""What worker processes of a preparation may import."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -75,27 +86,39 @@ def test_the_search_would_find_a_name(tmp_path: Path) -> None:
     assert list(imports(file)) == ["gazekit_components.bfl"]
 
 
-def test_imports_point_one_way() -> None:
-    for position, name in enumerate(ORDER):
-        later = set(ORDER[position + 1 :])
-        assert not core_parts(ROOT / f"gazekit/{name}.py") & later, name
+def test_the_rooms_are_those_of_the_tree() -> None:
+    there = {path.parent.name for path in (ROOT / "gazekit").glob("*/__init__.py")}
+    assert there == set(ROOMS)
+    assert {path.stem for path in (ROOT / "gazekit").glob("*.py")} == {
+        *("__init__", "__main__", "api", "errors", "former_modules")
+    }
 
 
-@pytest.mark.parametrize(("name", "allowed"), ALLOWED.items())
-def test_model_and_objective_know_only_types_and_interfaces(name: str, allowed: set[str]) -> None:
-    assert core_parts(ROOT / f"gazekit/{name}.py") <= allowed
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_one_way(room: str) -> None:
+    below = {*ROOMS[: ROOMS.index(room) + 1], "errors"}
+    for path in (ROOT / "gazekit" / room).rglob("*.py"):
+        assert not core_parts(path) & set(ROOMS) - below, path
+        assert "api" not in core_parts(path), path
 
 
-@pytest.mark.parametrize("folder", ["data", "gaze", "evaluation"])
-def test_data_gaze_and_evaluation_do_not_know_training_or_the_command_line(folder: str) -> None:
-    for path in (ROOT / "gazekit" / folder).rglob("*.py"):
-        assert not core_parts(path) & {"training", "cli", "reporting"}, path
+def test_the_page_of_a_run_does_not_know_studies() -> None:
+    for folder in ("run", "drawing"):
+        for path in (ROOT / "gazekit/reporting" / folder).glob("*.py"):
+            assert "study" not in core_parts(path), path
 
 
-def test_only_the_command_line_knows_the_command_line() -> None:
-    for path in CORE:
-        if path.parent.name != "cli" and path.name != "__main__.py":
-            assert "cli" not in core_parts(path), path
+def test_no_room_that_a_preparation_needs_imports_torch() -> None:
+    code = (
+        "import importlib, pkgutil, sys\n"
+        f"for room in {WITHOUT_TORCH}:\n"
+        "    package = importlib.import_module(f'gazekit.{room}')\n"
+        "    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "        if 'torch' in sys.modules:\n"
+        "            sys.exit(f'{module.name} imports torch')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_plugin_imports_no_sibling() -> None:

@@ -10,7 +10,8 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from _extension.markdown import block, code, contents, page, plain, table
-from gazekit.cli import data, generate
+from gazekit.cli.data import commands as data
+from gazekit.cli.data import generate
 from gazekit.cli.main import app
 
 PROMISES = """

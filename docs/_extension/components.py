@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Mapping
 
 from _extension.markdown import code, contents, docstring, first_sentence, page, plain, table
-from gazekit.component import OWN, Component, in_words
-from gazekit.layers import COMPONENT_KEYS
-from gazekit.preset import Preset
-from gazekit.registry import HOOKS, KINDS, Registry
-from gazekit.signature import options_of
+from gazekit.presets.layers import COMPONENT_KEYS
+from gazekit.presets.preset import Preset
+from gazekit.registry.component import OWN, Component, in_words
+from gazekit.registry.registry import HOOKS, KINDS, Registry
+from gazekit.registry.signature import options_of
 
 INTRODUCTION = """
 What a preset names, by kind. `gazekit plugins list` shows these and those of the plugins that you installed;

@@ -4,8 +4,8 @@ import inspect
 
 from _extension.components import plural
 from _extension.markdown import block, page, plain, restructured
-from gazekit import hookspecs
-from gazekit.registry import HOOKS
+from gazekit.contracts import hookspecs
+from gazekit.registry.registry import HOOKS
 from gazekit.testing import CONTRACTS as TRIED
 
 INTRODUCTION = """
@@ -15,12 +15,20 @@ come in by the same hooks. A hook is called when its kind is first asked for: im
 [Write a fusion](../tutorials/write_a_fusion.md) shows it all once.
 """
 CONTRACTS = {
-    "backbone": ("interfaces.Backbone",),
-    "fusion": ("interfaces.ImageFusion", "interfaces.MapFusion", "interfaces.VectorFusion"),
-    "attention_map": ("interfaces.AttentionMap", "types.Output"),
-    "alignment_loss": ("interfaces.AlignmentLoss",),
-    "dataset": ("interfaces.DataSource", "interfaces.GeneratedSource", "interfaces.IdentifyingSource"),
-    "gaze_reader": ("interfaces.GazeReader",),
+    "backbone": ("contracts.interfaces.Backbone",),
+    "fusion": (
+        "contracts.interfaces.ImageFusion",
+        "contracts.interfaces.MapFusion",
+        "contracts.interfaces.VectorFusion",
+    ),
+    "attention_map": ("contracts.interfaces.AttentionMap", "contracts.types.Output"),
+    "alignment_loss": ("contracts.interfaces.AlignmentLoss",),
+    "dataset": (
+        "contracts.interfaces.DataSource",
+        "contracts.interfaces.GeneratedSource",
+        "contracts.interfaces.IdentifyingSource",
+    ),
+    "gaze_reader": ("contracts.interfaces.GazeReader",),
 }
 """The classes of gazekit that a kind's components derive from, look like or are handed."""
 

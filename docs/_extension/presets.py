@@ -10,10 +10,10 @@ from sphinx.pycode import ModuleAnalyzer
 
 from _extension.components import own
 from _extension.markdown import block, code, contents, page, plain, table
-from gazekit import settings
-from gazekit.component import Component
-from gazekit.preset import Preset
-from gazekit.registry import Registry
+from gazekit.presets import tables as settings
+from gazekit.presets.preset import Preset
+from gazekit.registry.component import Component
+from gazekit.registry.registry import Registry
 
 INTRODUCTION = """
 A preset is a system that can be trained: which components, with which options, trained how. Beside every
@@ -63,8 +63,8 @@ def _preset(component: Component, preset: Preset) -> str:
 def key_tables() -> list[str]:
     """A section per table of a preset."""
     documented = {
-        **ModuleAnalyzer.for_module("gazekit.settings").find_attr_docs(),
-        **ModuleAnalyzer.for_module("gazekit.preset").find_attr_docs(),
+        **ModuleAnalyzer.for_module("gazekit.presets.tables").find_attr_docs(),
+        **ModuleAnalyzer.for_module("gazekit.presets.preset").find_attr_docs(),
     }
     return list(_tables(Preset, "", documented))
 

@@ -1,7 +1,7 @@
 """The reference pages: commands, presets, keys, components, hooks and the Python names, each from its source."""
 
 from _extension import commands, components, hooks, presets, python
-from gazekit.discovery import load_registry
+from gazekit.registry.discovery import load_registry
 
 
 def pages() -> dict[str, str]:

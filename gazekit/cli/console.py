@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from gazekit.plain_text import visible
+from gazekit.disk.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gazekit.registry import Registry
+    from gazekit.registry.registry import Registry
 
 
 _LONGEST = 10_000
@@ -187,7 +187,7 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
 @functools.cache
 def registry() -> "Registry":
     """The registry of this process."""
-    from gazekit.discovery import load_registry
+    from gazekit.registry.discovery import load_registry
 
     return load_registry()
 
@@ -206,7 +206,7 @@ def blaming_plugins() -> Iterator[None]:
     except Exception:
         if not registry.cache_info().currsize:
             raise
-        from gazekit.foreign import blaming
+        from gazekit.registry.isolation import blaming
 
         with blaming(registry()):
             raise

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device, choose_device
+from gazekit.cli.options import Device, choose_device
 
 
 def evaluate(
@@ -34,8 +34,8 @@ def evaluate(
     predictions.csv into the run directory; other parts and the last weights have files of their own
     (evaluation_val.json, evaluation_last.json).
     """
-    from gazekit.training.evaluation import SCHEMA, evaluate_run
-    from gazekit.training.trained import open_data, open_trained
+    from gazekit.runs.evaluation import SCHEMA, evaluate_run
+    from gazekit.runs.trained import open_data, open_trained
 
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
     result = evaluate_run(trained, open_data(trained, data), split, resamples=resamples)
@@ -46,9 +46,9 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
-    from gazekit.data.labels import describe
-    from gazekit.evaluation.measure_names import by_current_name
-    from gazekit.evaluation.threshold import with_advice
+    from gazekit.measures.former_names import by_current_name
+    from gazekit.measures.threshold import with_advice
+    from gazekit.records.labels import describe
 
     rows = [
         (

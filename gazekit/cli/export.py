@@ -28,7 +28,7 @@ def export(
 
     from gazekit.errors import ConfigurationError
     from gazekit.exporting import SUFFIXES, export_onnx, export_torch
-    from gazekit.training.trained import open_trained
+    from gazekit.runs.trained import open_trained
 
     trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)
     path = out or run / f"model{SUFFIXES[form]}"

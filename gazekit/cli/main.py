@@ -8,24 +8,15 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import (
-    benchmark,
-    console,
-    data,
-    doctor,
-    evaluate,
-    export,
-    gaze,
-    generate,
-    plugins,
-    predict,
-    presets,
-    report,
-    runs,
-    train,
-    tune,
-)
+from gazekit.cli import console, doctor, evaluate, export, presets, report, runs
+from gazekit.cli.data import commands as data
+from gazekit.cli.data import generate
+from gazekit.cli.gaze import commands as gaze
 from gazekit.cli.help_text import NAMES, tidy
+from gazekit.cli.plugins import commands as plugins
+from gazekit.cli.predict import command as predict
+from gazekit.cli.study import benchmark, tune
+from gazekit.cli.train import command as train
 from gazekit.errors import GazekitError, StorageError
 
 app = typer.Typer(

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import Json
 from gazekit.errors import ConfigurationError
 
 app = typer.Typer(help="List and show presets.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")]
 
 
 @app.command("list")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.device import Device, choose_device
+from gazekit.cli.options import Device, choose_device
 
 
 def report(
@@ -72,16 +72,16 @@ def report(
     if originals is None and (kind or overrides):
         raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
     if (run / "study.json").is_file():
-        from gazekit.reporting.study_page import write_study_page
-        from gazekit.reporting.study_report import study_page
+        from gazekit.reporting.study.page import write_study_page
+        from gazekit.reporting.study.report import study_page
 
         path = run / "report.html"
         write_study_page(path, study_page(run))
     else:
-        from gazekit.cli.gaze_options import options_of
-        from gazekit.reporting.originals import find_originals
-        from gazekit.reporting.run_files import write_report
-        from gazekit.training.trained import open_data, open_trained
+        from gazekit.cli.gaze.options import options_of
+        from gazekit.reporting.drawing.originals import find_originals
+        from gazekit.reporting.run.files import write_report
+        from gazekit.runs.trained import open_data, open_trained
 
         registry, chosen = console.registry(), choose_device(device)
         trained = open_trained(run, registry, chosen, report=console.warn)

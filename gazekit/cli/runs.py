@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
-    from gazekit.training.run_table import RunSummary
+    from gazekit.runs.table import RunSummary
 
 app = typer.Typer(help="List, compare and verify run directories.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
 _NONE = "–"
 
 
@@ -24,7 +24,7 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List all runs in or below some folders: how far they came, and how good they are."""
-    from gazekit.training.run_table import find_runs, summarise
+    from gazekit.runs.table import find_runs, summarise
 
     found = [summarise(path) for path in find_runs(folders or [Path("runs")])]
     if as_json:
@@ -61,7 +61,7 @@ def compare(
     For tests of the differences, with folds and seeds, use gazekit benchmark.
     """
     from gazekit.errors import ConfigurationError, DataError
-    from gazekit.training.run_table import differences, measures, summarise
+    from gazekit.runs.table import differences, measures, summarise
 
     if len(runs) < 2:
         raise ConfigurationError("one run has nothing to be compared with; give two or more")
@@ -101,8 +101,8 @@ def verify(
     on the way, not what somebody has changed on purpose.
     """
     from gazekit.errors import DataError
-    from gazekit.training.run_directory import RunDirectory
-    from gazekit.training.run_verification import faults_of
+    from gazekit.runs.directory import RunDirectory
+    from gazekit.runs.verification import faults_of
 
     found = {path: faults_of(RunDirectory(path)) for path in runs}
     if as_json:

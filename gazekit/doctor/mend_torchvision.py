@@ -1,8 +1,8 @@
 """Let torchvision be imported in a whole environment: ``python -m gazekit.doctor.mend_torchvision``.
 
-Where ``import torchvision`` fails for operators that are missing, ``gazekit/torchvision_guard.py`` is copied into the
-environment's site-packages, with a ``.pth`` file that starts it with every Python. Where it does not fail, such files
-are removed.
+Where ``import torchvision`` fails for operators that are missing, ``gazekit/registry/torchvision_guard.py`` is
+copied into the environment's site-packages, with a ``.pth`` file that starts it with every Python. Where it does not
+fail, such files are removed.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from gazekit import torchvision_guard
+from gazekit.registry import torchvision_guard
 
 _COPY = "_gazekit_torchvision_guard"
 

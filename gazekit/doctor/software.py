@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from gazekit import __version__, distribution
+from gazekit import __version__
 from gazekit.doctor.check import Check
-from gazekit.registry import Registry
+from gazekit.registry import distribution
+from gazekit.registry.registry import Registry
 
 _EXTRAS = {
     "dicom": "gazekit predict --dicom-out",
@@ -78,7 +79,7 @@ def check_torchvision() -> Iterator[Check]:
     pair = f"torchvision {_version('torchvision')} and torch {torch.__version__}"
     try:
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
-    except (RuntimeError, NotImplementedError):  # gazekit.torchvision_guard declared what is missing
+    except (RuntimeError, NotImplementedError):  # gazekit.registry.torchvision_guard declared what is missing
         found = f"{pair} do not fit: operators of torchvision (nms, roi_align) cannot be used; "
         remedy = f"nothing of gazekit uses them; for what does, {matched}"
         if mend_torchvision.is_broken():

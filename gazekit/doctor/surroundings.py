@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazekit.data.default import cache_folder
-from gazekit.data.parallel import available_cores
 from gazekit.doctor.check import Check
 from gazekit.doctor.software import (
     check_codecs,
@@ -16,7 +14,9 @@ from gazekit.doctor.software import (
     check_torchvision,
     check_versions,
 )
-from gazekit.registry import Registry
+from gazekit.preparing.default import cache_folder
+from gazekit.reading.parallel import available_cores
+from gazekit.registry.registry import Registry
 
 _LITTLE_SPACE = (
     2 * 2**30

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gazekit
-from gazekit.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
-from gazekit.data.preparation_settings import completed
-from gazekit.distribution import install_command
+from gazekit.disk.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.graph import DeployedModel
-from gazekit.training.trained import Trained
+from gazekit.prepared.settings import completed
+from gazekit.registry.distribution import install_command
+from gazekit.runs.trained import Trained
 
 SCHEMA = "gazekit.exported/1"
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch._decomp import core_aten_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from gazekit.contracts.interfaces import AttentionMap
 from gazekit.errors import ConfigurationError
-from gazekit.interfaces import AttentionMap
-from gazekit.model import MultiViewClassifier, explained_class
-from gazekit.preset import Preset
+from gazekit.modelling.model import MultiViewClassifier, explained_class
+from gazekit.presets.preset import Preset
 
 _TRACED_BATCH = 2
 

@@ -1,1 +1,1 @@
-"""Gaze recordings: geometry, fixations, heat maps and how they join the exams."""
+"""Recordings to fixations: formats, detection, matching with images, quality, heat maps. Imports no torch."""

@@ -9,13 +9,13 @@ from io import StringIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.disk.plain_text import to_cell
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.check import Size
 from gazekit.gaze.fixations import FixationSettings, fixations_of
-from gazekit.gaze.join import Joined, Key
+from gazekit.gaze.matching import Joined, Key
+from gazekit.gaze.quality import Size
 from gazekit.gaze.readers import reader_names
-from gazekit.gaze.recording import Recording
-from gazekit.plain_text import to_cell
+from gazekit.records.recording import Recording
 
 Written = tuple[Key, str, int, Recording]
 """Image, reader, number of the sitting, and what was recorded, in pixels of the image."""

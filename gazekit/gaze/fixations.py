@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
 from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
-from gazekit.gaze.recording import Recording
+from gazekit.records.recording import Recording
 
 Floats = NDArray[np.float64]
 

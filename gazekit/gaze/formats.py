@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazekit.data.table import first_columns
-from gazekit.data.walk import files_below
+from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
 from gazekit.gaze.remedies import remedy_of
+from gazekit.reading.table import first_columns
+from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import GazeReader
+    from gazekit.contracts.interfaces import GazeReader
 
 AUTO = "auto"
 """In the place of a format's name: the one that fits."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gazekit.gaze.recording import Recording
+from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import GazeReader
+    from gazekit.contracts.interfaces import GazeReader
 
 Place = tuple[float, float]
 """x and y as the recording has them."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from gazekit import signature
 from gazekit.errors import ConfigurationError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.formats import AUTO, AnyFormat
 from gazekit.gaze.lost import Place, WithLost
-from gazekit.registry import Registry
+from gazekit.registry import signature
+from gazekit.registry.registry import Registry
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import GazeReader
+    from gazekit.contracts.interfaces import GazeReader
 
     Readers = Mapping[str, GazeReader]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
+from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import GazeReader
+    from gazekit.contracts.interfaces import GazeReader
 
 
 def reader_names(recordings: Sequence[Recording]) -> list[str]:

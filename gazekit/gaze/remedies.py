@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gazekit.data.regular_file import require_regular_file
+from gazekit.disk.regular_file import require_regular_file
 
 
 @dataclass(frozen=True, slots=True)

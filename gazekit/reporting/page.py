@@ -17,8 +17,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gazekit.atomic import write_atomically
-from gazekit.reporting.colours import INK, MUTED
+from gazekit.disk.atomic import write_atomically
+from gazekit.reporting.drawing.colours import INK, MUTED
 
 LIMITS = (
     "The figures hold for the exams they were measured on. Other scanners, readers and patients may give others.",

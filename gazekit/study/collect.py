@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gazekit.data.splits import leak_of
-from gazekit.evaluation.comparison import holm
+from gazekit.measures.comparison import holm
+from gazekit.measures.pooled import Comparison, Pooled, compare
+from gazekit.prepared.splits import leak_of
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.stored import preset_conflicts
 from gazekit.study.cost import count_parameters
 from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.grid import RunTask
-from gazekit.study.pooling import RunRecord, compare, compare_runs, estimates, pool, read_run
-from gazekit.study.result import Comparison, Failure, Pooled, Reported, Row, StudyResult
+from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, read_run
+from gazekit.study.result import Failure, Reported, Row, StudyResult
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
-from gazekit.training.run import preset_conflicts
-from gazekit.training.run_directory import RunDirectory
 
 Failures = Mapping[RunTask, str]
 """Task → why it could not be finished, in one line."""

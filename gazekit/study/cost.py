@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from gazekit.build import build_model, build_objective
-from gazekit.data.feed import prepared_exams
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import Split, indices_of
 from gazekit.errors import GazekitError
-from gazekit.preset import Preset
-from gazekit.registry import Registry
+from gazekit.feeding.feed import prepared_exams
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import Split, indices_of
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
 from gazekit.training.captured import fastest
 from gazekit.training.execution import chosen_algorithms, prepare_execution
 from gazekit.training.optimiser import make_optimizer

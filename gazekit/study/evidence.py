@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.environment import environment
 from gazekit.study.result import Evidence
-from gazekit.training.environment import environment
-from gazekit.training.run_directory import RunDirectory
 
 
 def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:

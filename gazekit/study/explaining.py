@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from gazekit.errors import GazekitError
-from gazekit.evaluation.prediction import Predictions
+from gazekit.prediction.predictions import Predictions
+from gazekit.runs.trained import open_trained
 from gazekit.study.study import Study
-from gazekit.training.trained import open_trained
 
 
 def explain(

@@ -14,17 +14,17 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import Field
 
-from gazekit.atomic import disk_errors, own_folder, write_atomically
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import Split, read_split, write_split
+from gazekit.disk.atomic import disk_errors, own_folder, write_atomically
+from gazekit.disk.locking import LOCK, locked
+from gazekit.disk.own_files import MIB, Kind, read_model, validated
+from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.locking import LOCK, locked
-from gazekit.own_files import MIB, Kind, read_model, validated
-from gazekit.plain_text import visible
-from gazekit.preset import Preset
-from gazekit.registry import Registry
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import Split, read_split, write_split
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
+from gazekit.runs.stored import preset_conflicts
 from gazekit.study.settings import StudySettings, SystemSettings, parse_study
-from gazekit.training.run import preset_conflicts
 
 SCHEMA: Final = "gazekit.study-folder/1"
 StudyKind = Literal["benchmark", "tune"]

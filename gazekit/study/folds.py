@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import Split, check_split, k_folds, make_split, read_split
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import Split, check_split, k_folds, make_split, read_split
 from gazekit.study.settings import StudySettings
 
 

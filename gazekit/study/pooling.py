@@ -1,22 +1,20 @@
 """A system's finished runs put together: mean and spread over runs, and its predictions pooled over the folds."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.prepared import PreparedDataset
+from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
-from gazekit.evaluation.comparison import auc_difference, delong, mcnemar
-from gazekit.evaluation.measure_names import by_current_name
-from gazekit.evaluation.metrics import classification_metrics
-from gazekit.evaluation.permutation import permute_runs
-from gazekit.plain_text import visible
-from gazekit.study.result import Comparison, Estimate, Pooled
-from gazekit.training.run_directory import RunDirectory
-from gazekit.training.run_files import read_predictions
+from gazekit.measures.former_names import by_current_name
+from gazekit.measures.metrics import classification_metrics
+from gazekit.measures.permutation import permute_runs
+from gazekit.measures.pooled import Estimate, Pooled
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import read_predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +80,6 @@ def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
         found[name] = Estimate(float(np.mean(values)), sd, len(values), intervals.get(name))
     return found
-
-
-def compare(system: Pooled, reference: Pooled) -> Comparison | None:
-    """A system against the reference on the exams that both have predicted; None unless there are two classes.
-
-    Patients are the independent unit of all tests. A test that does not exist on these exams has no p.
-    """
-    common = set(reference.exam_ids)
-    mine = [row for row, exam in enumerate(system.exam_ids) if exam in common]
-    common &= set(system.exam_ids)
-    theirs = [row for row, exam in enumerate(reference.exam_ids) if exam in common]
-    labels, patients = system.labels[mine], [system.patient_ids[row] for row in mine]
-    if system.probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2 or len(set(patients)) < 2:
-        return None
-    a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
-    try:
-        tested = delong(labels, a, b, patients)
-        delong_p = (
-            tested.p if math.isfinite(tested.z) else None
-        )  # no variance: a p of 0 would be for want of exams
-    except DataError:
-        delong_p = None
-    return Comparison(
-        exams=len(mine),
-        auc_difference=auc_difference(labels, a, b, patients),
-        delong_p=delong_p,
-        mcnemar_p=mcnemar((a > 0.5) == labels, (b > 0.5) == labels, patients).p,
-    )
 
 
 def compare_runs(system: Sequence[RunRecord], reference: Sequence[RunRecord]) -> tuple[float, float] | None:

@@ -1,77 +1,23 @@
 """What a study found, as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pydantic
-from numpy.typing import NDArray
 
+from gazekit.disk.own_files import MIB, Kind, read_model, validated
 from gazekit.errors import DataError
-from gazekit.evaluation.measure_names import by_current_name, with_former_names
-from gazekit.evaluation.statistics import Interval
-from gazekit.own_files import MIB, Kind, read_model, validated
+from gazekit.measures.former_names import by_current_name, with_former_names
+from gazekit.measures.pooled import Comparison, Estimate, Pooled
 
 SCHEMA = "gazekit.study/1"
 _KIND = Kind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
 
 
-def _bounds(value: Any) -> Any:
-    """JSON has no NaN: a bound that could not be had is null there."""
-    return (
-        {key: math.nan if v is None else v for key, v in value.items()} if isinstance(value, dict) else value
-    )
-
-
-Bounded = Annotated[Interval, pydantic.BeforeValidator(_bounds)]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """One measure of one system.
-
-    Args:
-        mean: over its runs, each on its own test part.
-        sd: sample standard deviation over the runs; None for one run.
-        runs: how many have this measure.
-        pooled: the measure of the pooled predictions with its 95 % interval over patients; None for measures
-            that are means over attention maps.
-    """
-
-    mean: float
-    sd: float | None
-    runs: int
-    pooled: Bounded | None = None
-
-
 Named = Annotated[dict[str, Estimate], pydantic.BeforeValidator(by_current_name)]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A system against the reference, on the pooled predictions of the exams that both have.
-
-    Args:
-        exams: how many.
-        auc_difference: AUC of the system minus AUC of the reference, with its paired 95 % interval over patients.
-        delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None where the test does not exist.
-        delong_holm, mcnemar_holm: the same, corrected by Holm over the systems of the study.
-        runs_difference, runs_p, runs_holm: mean AUC of the runs minus that of the reference's, over the folds that both
-            have; p by permutation of the runs; None without runs that have an AUC.
-    """
-
-    exams: int
-    auc_difference: Bounded
-    delong_p: float | None
-    mcnemar_p: float | None
-    delong_holm: float | None = None
-    mcnemar_holm: float | None = None
-    runs_difference: float | None = None
-    runs_p: float | None = None
-    runs_holm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,22 +136,6 @@ class StudyResult:
             raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
         found: StudyResult = validated(values, path, _KIND, cls)
         return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
-    """One system's predictions of the test parts, the runs of an exam averaged.
-
-    Args:
-        exam_ids, patient_ids: ``[N]``, in the order of the data set; exams that no finished run predicted are left out.
-        labels: ``[N]``.
-        probabilities: ``[N, classes]``.
-    """
-
-    exam_ids: Sequence[str]
-    patient_ids: Sequence[str]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
 
 
 PooledRows = Mapping[str, Pooled]

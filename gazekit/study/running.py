@@ -4,20 +4,21 @@ from collections.abc import Callable
 
 import torch
 
-from gazekit.atomic import check_folder
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import read_split
-from gazekit.discovery import load_registry
+from gazekit.disk.atomic import check_folder
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.foreign import blaming
-from gazekit.preset import Preset
-from gazekit.registry import Registry
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import read_split
+from gazekit.presets.preset import Preset
+from gazekit.registry.discovery import load_registry
+from gazekit.registry.isolation import blaming
+from gazekit.registry.registry import Registry
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.evaluation import evaluate_run
+from gazekit.runs.stored import check_resume, stored_preset
+from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
-from gazekit.training.evaluation import evaluate_run
 from gazekit.training.loop import State
-from gazekit.training.run import check_resume, continue_run, start_run, stored_preset
-from gazekit.training.run_directory import RunDirectory
-from gazekit.training.trained import open_trained
+from gazekit.training.run import continue_run, start_run
 
 Report = Callable[[State, int], None]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import torch
 
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import Split
 from gazekit.errors import ConfigurationError
-from gazekit.preset import Preset
-from gazekit.registry import Registry
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import Split
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
 from gazekit.study.cost import step_ratios
 from gazekit.study.folder import StudyFolder, StudyKind, check_same_exams, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
-from gazekit.study.launch import launch
+from gazekit.study.launch.launch import launch
 from gazekit.study.running import is_finished
 from gazekit.study.settings import StudySettings, SystemSettings, resolve_presets
 

@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.runs.directory import RunDirectory
 from gazekit.study.study import Study
-from gazekit.training.run_directory import RunDirectory
 
 SCHEMA = "gazekit.tune/1"
 _COMMA = re.compile(r",(?![^\[]*\])")

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from gazekit.contracts.types import Views
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import (
     EXAMS,
@@ -16,7 +17,6 @@ from gazekit.testing.promises import (
     promise,
     random_tensor,
 )
-from gazekit.types import Views
 
 
 class AlignmentLossContract(ModuleContract):

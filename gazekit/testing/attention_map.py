@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from gazekit.contracts.types import Output, Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
 from gazekit.testing.fusion import CHANNELS, ODD_NAMES, VIEWS, numbered
 from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
-from gazekit.types import Output, Views
 
 
 class AttentionMapContract(FunctionContract):

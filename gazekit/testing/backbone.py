@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from gazekit.contracts.types import Views
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, Case, promise, random_tensor
-from gazekit.types import Views
 
 
 class BackboneContract(ModuleContract):

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gazekit.component import Component, in_words, one_line
 from gazekit.errors import ConfigurationError
-from gazekit.registry import HOOKS, Registry
-from gazekit.signature import validate
+from gazekit.registry.component import Component, in_words, one_line
+from gazekit.registry.registry import HOOKS, Registry
+from gazekit.registry.signature import validate
 from gazekit.testing import CONTRACTS, contract
 from gazekit.testing.contract import Contract
 from gazekit.testing.plugin import check_preset

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from gazekit.component import CONTEXT
-from gazekit.signature import check_signature, options_of
+from gazekit.contracts.types import Views
+from gazekit.registry.component import CONTEXT
+from gazekit.registry.signature import check_signature, options_of
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.promises import (
     Case,
@@ -23,7 +24,6 @@ from gazekit.testing.promises import (
     weighted_sum,
 )
 from gazekit.testing.surroundings import other_device
-from gazekit.types import Views
 
 
 class Contract:
@@ -181,7 +181,7 @@ class FunctionContract(Contract):
             results = self.run(moved, {name: each.to(device) for name, each in leaves.items()})
         except (RuntimeError, NotImplementedError) as error:
             if device == "meta" and "unsupported scalarType" in str(error):
-                reason = "there is no GPU, and 'meta' has no autocast; gazekit.precision.full_precision does without"
+                reason = "no GPU, and 'meta' has no autocast; gazekit.modelling.precision.full_precision does without"
                 raise unittest.SkipTest(reason) from None
             promise(self.component, f"to work on device '{device}'", False, str(error).partition("\n")[0])
         places = {name: str(each.device) for name, each in results.items() if each.device.type != device}

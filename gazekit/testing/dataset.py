@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import ImageHeader
 from gazekit.errors import DataError
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
 from gazekit.testing.contract import Contract
 from gazekit.testing.promises import promise
 

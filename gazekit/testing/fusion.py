@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from gazekit.interfaces import ImageFusion, VectorFusion
+from gazekit.contracts.interfaces import ImageFusion, VectorFusion
+from gazekit.contracts.types import Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
-from gazekit.types import Views
 
 CHANNELS = 6
 VIEWS = (("only",), ("cc", "mlo"), ("front", "left", "right"), ("l_cc", "l_mlo", "r_cc", "r_mlo"))

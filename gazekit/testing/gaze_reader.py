@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
+from gazekit.records.recording import Recording
 from gazekit.testing.contract import Contract
 from gazekit.testing.promises import promise
 
@@ -41,7 +41,7 @@ class GazeReaderContract(Contract):
 
     def test_alone(self) -> None:
         """No other reader fits its file."""
-        from gazekit.discovery import load_registry
+        from gazekit.registry.discovery import load_registry
 
         registry, file = load_registry(), self.file()
         others = [

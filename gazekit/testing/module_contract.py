@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from gazekit.contracts.types import Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
 from gazekit.testing.promises import Case, check_equal, check_gradients, leaves_of, promise, weighted_sum
 from gazekit.testing.surroundings import one_process
-from gazekit.types import Views
 
 
 class ModuleContract(FunctionContract):

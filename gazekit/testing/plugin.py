@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from gazekit.build import build_model, build_objective
-from gazekit.component import Provenance
-from gazekit.discovery import ALL_FOREIGN, add_plugin, load_registry
-from gazekit.preset import Preset
-from gazekit.registry import HOOKS, Registry
+from gazekit.contracts.types import Batch
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.presets.preset import Preset
+from gazekit.registry.component import Provenance
+from gazekit.registry.discovery import ALL_FOREIGN, add_plugin, load_registry
+from gazekit.registry.registry import HOOKS, Registry
 from gazekit.testing.promises import random_tensor
 from gazekit.testing.surroundings import same_random_numbers
-from gazekit.types import Batch
 
 LARGEST = 64
 """Pixels on a side of the images that a preset is tried on."""

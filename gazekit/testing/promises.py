@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gazekit.types import Views
+from gazekit.contracts.types import Views
 
 EXAMS = 3
 

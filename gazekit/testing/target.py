@@ -5,11 +5,11 @@ import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from gazekit.component import Provenance
-from gazekit.discovery import ALL_FOREIGN, add_plugin, load_registry
-from gazekit.distribution import GROUP, normalised
 from gazekit.errors import ConfigurationError
-from gazekit.registry import HOOKS, Registry
+from gazekit.registry.component import Provenance
+from gazekit.registry.discovery import ALL_FOREIGN, add_plugin, load_registry
+from gazekit.registry.distribution import GROUP, normalised
+from gazekit.registry.registry import HOOKS, Registry
 
 
 def open_target(target: str) -> tuple[Registry, str]:

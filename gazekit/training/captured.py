@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gazekit.processes import count
-from gazekit.settings import TrainingSettings
+from gazekit.contracts.types import Batch
+from gazekit.distributed.processes import count
+from gazekit.presets.tables import TrainingSettings
 from gazekit.training.step import TrainingStep
-from gazekit.types import Batch
 
 _EAGER = 3
 """Steps of every shape that are taken one operation at a time: cuDNN chooses its algorithms, caches are filled."""

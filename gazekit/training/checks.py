@@ -7,19 +7,19 @@ from math import prod
 import numpy as np
 import torch
 
-from gazekit.data.feed import prepared_exams
-from gazekit.data.labels import doubts as doubts_about_classes
-from gazekit.data.labels import in_order
-from gazekit.data.prepared import PreparedDataset
-from gazekit.data.splits import indices_of
+from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.foreign import culprit_of
-from gazekit.model import MultiViewClassifier
-from gazekit.objective import Objective
-from gazekit.preset import Preset
-from gazekit.processes import count
-from gazekit.registry import Registry
-from gazekit.training.selection import doubt
+from gazekit.feeding.feed import prepared_exams
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import indices_of
+from gazekit.presets.preset import Preset
+from gazekit.records.labels import doubts as doubts_about_classes
+from gazekit.records.labels import in_order
+from gazekit.registry.isolation import culprit_of
+from gazekit.registry.registry import Registry
+from gazekit.runs.selection import doubt
 from gazekit.training.trial import Trial
 
 Split = Mapping[str, str]

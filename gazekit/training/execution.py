@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import torch
 
 from gazekit.errors import ConfigurationError, GazekitError
-from gazekit.model import MultiViewClassifier
-from gazekit.settings import TrainingSettings
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.presets.tables import TrainingSettings
 
 _PRECISION = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from gazekit.data.batches import Exams, epoch_batches
+from gazekit.distributed.batches import any_of_all, own_rows, synchronise_batch_norm
+from gazekit.distributed.processes import count, rank
 from gazekit.errors import DataError, GazekitError, Preempted
-from gazekit.evaluation.metrics import area_under_roc
-from gazekit.evaluation.prediction import predict
-from gazekit.model import MultiViewClassifier
-from gazekit.objective import Objective
-from gazekit.processes import count, rank
-from gazekit.settings import TrainingSettings
+from gazekit.feeding.batches import Exams, epoch_batches
+from gazekit.measures.metrics import area_under_roc
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective
+from gazekit.prediction.predictions import predict
+from gazekit.presets.tables import TrainingSettings
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.selection import is_better
 from gazekit.training.captured import fastest
-from gazekit.training.distributed import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import learning_rate, make_optimizer, set_learning_rate
 from gazekit.training.resume import Pace, keep_until, restore, save, save_best
-from gazekit.training.run_directory import RunDirectory
-from gazekit.training.selection import is_better
 from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10

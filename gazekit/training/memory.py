@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gazekit.data.batches import Exams, ResidentExams
-from gazekit.data.feed import free_memory
-from gazekit.model import MultiViewClassifier
-from gazekit.objective import Objective
-from gazekit.processes import count
-from gazekit.settings import TrainingSettings
+from gazekit.contracts.types import Batch
+from gazekit.distributed.processes import count
+from gazekit.feeding.batches import Exams, ResidentExams
+from gazekit.feeding.feed import free_memory
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective
+from gazekit.presets.tables import TrainingSettings
 from gazekit.training.execution import ways_to_save
-from gazekit.types import Batch
 
 _SIDE = 64
 _TIMES = ((1, 1), (1, 2), (2, 2))

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from gazekit.settings import TrainingSettings
+from gazekit.presets.tables import TrainingSettings
 
 
 def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from gazekit.distributed.batches import check_alike
+from gazekit.distributed.processes import rank
 from gazekit.errors import DataError
-from gazekit.model import MultiViewClassifier
-from gazekit.processes import rank
-from gazekit.training import checkpoint
-from gazekit.training.distributed import check_alike
-from gazekit.training.run_directory import RunDirectory
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
 
 _QUICK = 0.1
 """Seconds that a checkpoint may take behind every epoch, however short."""

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gazekit.model import MultiViewClassifier
-from gazekit.objective import Losses, Objective
-from gazekit.processes import count, rank, total
-from gazekit.recompute import frozen_buffers
-from gazekit.settings import TrainingSettings
-from gazekit.training.distributed import sum_gradients
+from gazekit.contracts.types import Batch, Views
+from gazekit.distributed.batches import sum_gradients
+from gazekit.distributed.processes import count, rank, total
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Losses, Objective
+from gazekit.modelling.recompute import frozen_buffers
+from gazekit.presets.tables import TrainingSettings
 from gazekit.training.loss_scale import LossScale
-from gazekit.types import Batch, Views
 
 
 class TrainingStep:

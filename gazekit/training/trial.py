@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gazekit.component import in_words
+from gazekit.contracts.types import Batch, Output, Views
 from gazekit.errors import PluginError
-from gazekit.layers import COMPONENT_KEYS, Key
-from gazekit.model import MultiViewClassifier
-from gazekit.objective import Objective
-from gazekit.preset import Preset
-from gazekit.registry import Registry
-from gazekit.types import Batch, Output, Views
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective
+from gazekit.presets.layers import COMPONENT_KEYS, Key
+from gazekit.presets.preset import Preset
+from gazekit.registry.component import in_words
+from gazekit.registry.registry import Registry
 
 Shape = Sequence[int | None]
 """Expected sizes; None where any will do."""

@@ -5,10 +5,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
-from gazekit.hookspecs import hookimpl
+from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import Backbone, Fusion
+    from gazekit.contracts.interfaces import Backbone, Fusion
 
 
 @hookimpl

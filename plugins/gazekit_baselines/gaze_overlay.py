@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import PositiveFloat
 
-from gazekit.interfaces import ImageFusion
-from gazekit.types import Views
+from gazekit.contracts.interfaces import ImageFusion
+from gazekit.contracts.types import Views
 
 
 class GazeOverlay(ImageFusion):

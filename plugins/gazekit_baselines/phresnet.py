@@ -4,8 +4,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
-from gazekit.interfaces import Backbone
 
 
 class PHConvolution(nn.Module):

@@ -6,10 +6,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
-from gazekit.hookspecs import hookimpl
+from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion
+    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion
 
 
 @hookimpl

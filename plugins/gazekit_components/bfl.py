@@ -7,10 +7,10 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gazekit.interfaces import VectorFusion
-from gazekit.precision import full_precision
-from gazekit.processes import gathered
-from gazekit.types import Views
+from gazekit.contracts.interfaces import VectorFusion
+from gazekit.contracts.types import Views
+from gazekit.distributed.processes import gathered
+from gazekit.modelling.precision import full_precision
 from gazekit_components.fusion_network import Activation, fusion_network
 
 

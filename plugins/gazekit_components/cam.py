@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from gazekit.contracts.types import Output, Views
 from gazekit.errors import ConfigurationError
-from gazekit.types import Output, Views
 
 
 class CAM:

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from gazekit.interfaces import VectorFusion
-from gazekit.types import Views
+from gazekit.contracts.interfaces import VectorFusion
+from gazekit.contracts.types import Views
 from gazekit_components.fusion_network import Activation, fusion_network
 
 

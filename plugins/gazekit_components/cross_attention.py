@@ -7,8 +7,8 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gazekit.interfaces import MapFusion
-from gazekit.types import Views
+from gazekit.contracts.interfaces import MapFusion
+from gazekit.contracts.types import Views
 
 Norm = Literal["map", "layer", "instance"]
 _FEW = 1024

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gazekit.types import Output, Views
+from gazekit.contracts.types import Output, Views
 
 
 class GradCAM:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gazekit.interfaces import AlignmentLoss
+from gazekit.contracts.interfaces import AlignmentLoss
 
 
 class MeanSquaredError(AlignmentLoss):

@@ -7,8 +7,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gazekit.interfaces import AlignmentLoss
-from gazekit.precision import full_precision
+from gazekit.contracts.interfaces import AlignmentLoss
+from gazekit.modelling.precision import full_precision
 
 
 class Pyramid(AlignmentLoss):

@@ -3,7 +3,7 @@
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gazekit.interfaces import Backbone
+from gazekit.contracts.interfaces import Backbone
 
 
 class SmallResNet(Backbone):

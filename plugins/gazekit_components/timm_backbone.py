@@ -9,8 +9,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
-from gazekit.interfaces import Backbone
 from gazekit_components.timm_weights import InitialWeights, create_network, load_network
 
 

@@ -15,7 +15,7 @@ import timm.models
 import torch
 from torch import Tensor, nn
 
-from gazekit.data.regular_file import require_regular_file
+from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import ConfigurationError
 from gazekit_components.pretrained_keys import Match, Mismatch, match_names, match_order
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gazekit.interfaces import MapFusion
-from gazekit.types import Views
+from gazekit.contracts.interfaces import MapFusion
+from gazekit.contracts.types import Views
 from gazekit_components.cross_attention import Norm, exchange, make_directions
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gazekit.hookspecs import hookimpl
+from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gazekit.interfaces import DataSource, GazeReader
+    from gazekit.contracts.interfaces import DataSource, GazeReader
 
 
 @hookimpl

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.exam import NOT_THERE, Exam, Finding
-from gazekit.data.lesions import Lesion
+from gazekit.records.exam import NOT_THERE, Exam, Finding
+from gazekit.records.lesions import Lesion
 
 Unit = Literal["breast", "visit"]
 Disagreement = Literal["max", "drop"]

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import ImageHeader
-from gazekit.data.spreadsheet import read_rows
-from gazekit.data.table import first_columns
-from gazekit.data.walk import files_below, is_litter
+from gazekit.disk.walk import files_below, is_litter
 from gazekit.errors import DataError
+from gazekit.reading.spreadsheet import read_rows
+from gazekit.reading.table import first_columns
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
 from gazekit_datasets.mammogram_header import identify_mammogram, read_header
 

@@ -6,9 +6,9 @@ from contextlib import closing
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 
-from gazekit.data.table import Row, Table, first_columns, open_table
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place, samples
 
 IMAGE, SESSION = "DICOM_ID", "SESSION_ID"

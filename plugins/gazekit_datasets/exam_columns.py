@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
-from gazekit.data.content import SUFFIXES, has_image_suffix
-from gazekit.data.exam import Finding
-from gazekit.data.found_files import FoundFiles
-from gazekit.data.table import Row, is_missing, rename_advice
 from gazekit.errors import DataError
+from gazekit.reading.content import SUFFIXES, has_image_suffix
+from gazekit.reading.found_files import FoundFiles
+from gazekit.reading.table import Row, is_missing, rename_advice
+from gazekit.records.exam import Finding
 
 NEEDED = ("exam_id", "patient_id", "label")
 OPTIONAL = ("split", "laterality", "dataset")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gazekit.data.table import first_columns
-from gazekit.data.walk import is_litter
+from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
+from gazekit.reading.table import first_columns
 from gazekit_datasets.exam_columns import NEEDED
 
 TABLE = "exams.csv"

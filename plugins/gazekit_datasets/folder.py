@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gazekit.data.content import DICOM_SUFFIXES, has_image_suffix
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.file_names import read_name
-from gazekit.data.found_files import FoundFiles, is_too_long
-from gazekit.data.labels import check_label
-from gazekit.data.lesions import MaskFile
-from gazekit.data.splits import PARTS, part_named
-from gazekit.data.spreadsheet import open_rows
-from gazekit.data.table import Row, is_missing
-from gazekit.data.view_names import ViewNames
 from gazekit.errors import DataError
+from gazekit.prepared.splits import PARTS, part_named
+from gazekit.reading.content import DICOM_SUFFIXES, has_image_suffix
+from gazekit.reading.found_files import FoundFiles, is_too_long
+from gazekit.reading.name_words import read_name
+from gazekit.reading.spreadsheet import open_rows
+from gazekit.reading.table import Row, is_missing
+from gazekit.reading.view_names import ViewNames
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.labels import check_label
+from gazekit.records.lesions import MaskFile
 from gazekit_datasets.exam_columns import NEEDED, Columns, find_columns
 from gazekit_datasets.exam_table import find_table
 

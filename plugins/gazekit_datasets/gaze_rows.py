@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.data.table import Row
 from gazekit.errors import DataError
+from gazekit.reading.table import Row
 
 Floats = NDArray[np.float64]
 Values = tuple[float, ...]

@@ -5,9 +5,9 @@ from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
-from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import Values, fixations, no_gaze, place
 
 IMAGE, ORDER, ONSET, DURATION = "IMAGE", "CURRENT_FIX_INDEX", "CURRENT_FIX_START", "CURRENT_FIX_DURATION"

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import ImageHeader
-from gazekit.data.table import Row, open_table
-from gazekit.data.walk import is_litter
+from gazekit.disk.walk import is_litter
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.reading.table import Row, open_table
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.birads import BiradsLabels, Category3, Labels
 from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
 from gazekit_datasets.osirix import Region, read_regions

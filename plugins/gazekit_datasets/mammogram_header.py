@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import Code, ImageHeader, read_image_header
-from gazekit.data.view_names import split_words
 from gazekit.errors import DataError
+from gazekit.reading.dicom.header import read_image_header
+from gazekit.reading.view_names import split_words
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import Code, ImageHeader
 
 VIEW_CODES = {
     **dict.fromkeys(("R-10242", "399162004"), "cc"),

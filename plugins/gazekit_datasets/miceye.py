@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gazekit.data.regular_file import require_regular_file
+from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
-from gazekit.gaze.geometry import shown_image
-from gazekit.gaze.recording import Recording
+from gazekit.records.placement import shown_image
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import LARGEST
 
 LARGEST_FILE = 64 * 2**20

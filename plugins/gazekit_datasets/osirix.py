@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gazekit.data.lesions import Outline
 from gazekit.errors import DataError
+from gazekit.records.lesions import Outline
 
 MAXIMUM_BYTES = 64 * 2**20
 """Larger files are refused; those of INbreast have a few megabytes at most."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.table import Row, first_columns, open_table
+from gazekit.disk.plain_text import from_cell
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
-from gazekit.plain_text import from_cell
+from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import Values, believable, no_gaze, place
 
 SAMPLES = ("exam_id", "view", "t_ms", "x", "y")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.table import Row, first_columns, open_table
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import Values, fixations, place, samples
 
 FIXATION = ("timestamp_start_fixation", "timestamp_end_fixation")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.table import Row
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
-from gazekit.gaze.recording import Recording, Shown
+from gazekit.reading.table import Row
+from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import Floats, believable
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from gazekit.data.table import Row
+from gazekit.reading.table import Row
 
 LOOKED_AT = 5000
 """Rows whose median stands for the recording."""

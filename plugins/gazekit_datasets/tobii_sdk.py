@@ -8,10 +8,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gazekit.data.table import Row, first_columns, open_table
 from gazekit.errors import DataError
-from gazekit.gaze.geometry import screen as on_screen
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.records.placement import screen as on_screen
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import place, samples
 
 CLOCKS = ("system_time_stamp", "device_time_stamp")

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from gazekit.data.table import Row, Table, first_columns, open_table
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording, Shown
+from gazekit.reading.table import Row, Table, first_columns, open_table
+from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze, place
 from gazekit_datasets.tobii_export import Look, is_usable, placed, presentations
 from gazekit_datasets.tobii_geometry import pixels_per_degree

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from gazekit.data.table import first_columns
-from gazekit.data.walk import is_litter
+from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import first_columns
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import Floats
 from gazekit_datasets.tobii_sdk import Size, TobiiSDK
 from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.data.table import Row, open_table
 from gazekit.errors import DataError
-from gazekit.gaze.geometry import shown_image, window
+from gazekit.reading.table import Row, open_table
+from gazekit.records.placement import shown_image, window
 from gazekit_datasets.gaze_rows import Values, samples
 
 TIME, BOX, IMAGE = "timestamp", "box_index", "dcm_path"

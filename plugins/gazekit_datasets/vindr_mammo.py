@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.exam import Exam, Finding
-from gazekit.data.lesions import Outline
-from gazekit.data.table import Row, open_table
-from gazekit.data.walk import files_below
+from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
+from gazekit.reading.table import Row, open_table
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.lesions import Outline
 from gazekit_datasets.birads import BiradsLabels, Category3
 from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
 from gazekit_datasets.mammogram_header import identify_mammogram

@@ -2,7 +2,7 @@
 
 import torch
 
-from gazekit.interfaces import VectorFusion
+from gazekit.contracts.interfaces import VectorFusion
 
 
 class Gated(VectorFusion):

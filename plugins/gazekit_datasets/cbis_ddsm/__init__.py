@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.exam import Exam, Finding
 from gazekit.errors import ConfigurationError
+from gazekit.records.exam import Exam, Finding
 from gazekit_datasets.breasts import Grouping, group
 from gazekit_datasets.cbis_ddsm.files import Files, find_files
 from gazekit_datasets.cbis_ddsm.identity import identify_cbis_ddsm

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
-from gazekit.data.exam import Finding
-from gazekit.data.table import open_table
-from gazekit.data.walk import files_below
+from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
+from gazekit.reading.table import open_table
+from gazekit.records.exam import Finding
 from gazekit_datasets.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
 
 _SUFFIXES = (".dcm", ".jpg", ".jpeg", ".png")

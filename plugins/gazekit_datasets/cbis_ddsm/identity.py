@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import ImageHeader
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
 
 _SUBJECT = re.compile(
     r"(?:((?:Mass|Calc)-(?:Training|Test))_)?(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?(?:\.dcm)?", re.IGNORECASE

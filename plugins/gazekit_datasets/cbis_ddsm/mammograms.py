@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from gazekit.data.exam import Finding
-from gazekit.data.image_size import image_size
-from gazekit.data.lesions import MaskFile
 from gazekit.errors import DataError
+from gazekit.reading.image_size import image_size
+from gazekit.records.exam import Finding
+from gazekit.records.lesions import MaskFile
 from gazekit_datasets.breasts import Mammogram
 from gazekit_datasets.cbis_ddsm.files import Files
 from gazekit_datasets.cbis_ddsm.masks import find_mask

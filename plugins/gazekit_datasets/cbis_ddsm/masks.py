@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gazekit.data.exam import Finding
-from gazekit.data.image import read_image
-from gazekit.data.image_size import image_size
-from gazekit.data.lesions import MaskFile
 from gazekit.errors import DataError
+from gazekit.reading.image import read_image
+from gazekit.reading.image_size import image_size
+from gazekit.records.exam import Finding
+from gazekit.records.lesions import MaskFile
 
 Size = tuple[int, int]
 

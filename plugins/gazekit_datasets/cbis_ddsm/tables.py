@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.table import Row, open_table
 from gazekit.errors import DataError
+from gazekit.reading.table import Row, open_table
 
 Kind = Literal["mass", "calc"]
 Part = Literal["train", "test"]

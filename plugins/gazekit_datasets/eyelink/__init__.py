@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gazekit.errors import DataError
-from gazekit.gaze.recording import Recording, Shown
+from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey, has_samples
 from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
 from gazekit_datasets.eyelink.trials import Trial

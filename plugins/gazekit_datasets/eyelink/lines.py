@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gazekit.data.regular_file import require_regular_file
+from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
 
 LONGEST_LINE = 2**16

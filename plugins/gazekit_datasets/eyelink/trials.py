@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from gazekit.gaze.recording import Recording, Shown
+from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.eyelink.lines import Line
 from gazekit_datasets.gaze_rows import LARGEST
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gazekit.data.exam import Exam
-from gazekit.data.identity import ImageIdentity
-from gazekit.data.image_header import ImageHeader
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.signature import validate
+from gazekit.records.exam import Exam
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
+from gazekit.registry.signature import validate
 from gazekit_datasets.folder import Folder
 from gazekit_datasets.phantom.dicom import SERIES
 from gazekit_datasets.phantom.scene import CLASSES, VIEWS, Settings

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gazekit.atomic import write_atomically
+from gazekit.disk.atomic import write_atomically
 from gazekit_datasets.phantom.dicom import dicom_bytes
 from gazekit_datasets.phantom.drawing import draw_scene
 from gazekit_datasets.phantom.gaze import Samples, record_gaze

@@ -9,10 +9,10 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
-from gazekit.atomic import own_folder, write_atomically
-from gazekit.data.parallel import available_cores, ordered_map
+from gazekit.disk.atomic import own_folder, write_atomically
+from gazekit.disk.own_files import Kind, read_text
 from gazekit.errors import DataError, StorageError
-from gazekit.own_files import Kind, read_text
+from gazekit.reading.parallel import available_cores, ordered_map
 from gazekit_datasets.phantom.drawing import draw_scene
 from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
 from gazekit_datasets.phantom.scene import Settings

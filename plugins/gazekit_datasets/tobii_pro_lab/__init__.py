@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from gazekit.data.table import first_columns, open_table
-from gazekit.gaze.recording import Recording, Shown
+from gazekit.reading.table import first_columns, open_table
+from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze
 from gazekit_datasets.tobii_export import find_column, placed, presentations
 from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, Layout

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gazekit.data.table import Row
 from gazekit.errors import DataError
-from gazekit.gaze.geometry import Placement, window
-from gazekit.gaze.recording import Recording
+from gazekit.reading.table import Row
+from gazekit.records.placement import Placement, window
+from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import believable
 from gazekit_datasets.tobii_export import Column, find_column
 

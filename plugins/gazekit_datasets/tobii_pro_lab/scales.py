@@ -8,8 +8,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 
-from gazekit.data.table import Row, Table
 from gazekit.errors import DataError
+from gazekit.reading.table import Row, Table
 from gazekit_datasets.gaze_rows import place
 from gazekit_datasets.tobii_export import Column, Look, is_usable
 from gazekit_datasets.tobii_geometry import LOOKED_AT, pixels_per_degree

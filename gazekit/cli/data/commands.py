@@ -1,0 +1,239 @@
+"""``gazekit data``: make, validate, prepare and split data sets."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
+from gazekit.cli.data.split import split
+from gazekit.cli.data.validate import BitDepth, Crop, MaskOutside, Window, validate
+from gazekit.cli.gaze.options import (
+    GazeFormat,
+    NamesTable,
+    ReaderNames,
+    only_readers,
+    own_gaze_options,
+    read_recordings,
+    reader_lookup,
+    readers_and_settings,
+    some,
+)
+
+if TYPE_CHECKING:
+    from gazekit.preparing.summary import Summary
+
+app = typer.Typer(help="Make, validate, prepare, verify and split data sets.", no_args_is_help=True)
+app.command()(validate)
+app.command()(split)
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the prepared one.")],
+    size: Annotated[str, typer.Option(help="Side, or HEIGHTxWIDTH, of the prepared images, px.")] = "224",
+    views: Annotated[
+        str | None,
+        typer.Option(help="Views an exam must have, e.g. cc,mlo.", show_default="all of the source"),
+    ] = None,
+    crop: Crop = "breast",
+    mask_outside: MaskOutside = None,
+    laterality: Annotated[
+        Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
+    ] = "auto",
+    window: Window = "first",
+    bit_depth: BitDepth = None,
+    dtype: Annotated[Literal["uint8", "uint16"], typer.Option(help="Type of the stored pixels.")] = "uint8",
+    gaze: Annotated[
+        Path | None, typer.Option(help="Gaze file or folder, joined by exam and view or by image name.")
+    ] = None,
+    names: NamesTable = None,
+    reader: ReaderNames = None,
+    gaze_format: GazeFormat = "auto",
+    gaze_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gaze-set",
+            metavar="OPTION=VALUE",
+            help="Option of the gaze format, or fixations.NAME of the fixation detection; may be repeated.",
+        ),
+    ] = None,
+    overrides: SourceOptions = None,
+    allow_outside: AllowOutside = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    on_bad_exam: Annotated[
+        Literal["skip", "error"], typer.Option(help="skip lists it in rejects.csv, error stops.")
+    ] = "skip",
+    image_names: Annotated[
+        bool,
+        typer.Option(
+            "--image-names",
+            help="Keep the names of the files in index.csv and rejects.csv; they may hold names of patients.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another preparation in OUT.")
+    ] = False,
+) -> None:
+    """Decode, crop, flip and resize every exam once; heat maps and masks go through the same geometry.
+
+    A killed preparation goes on where it stopped when called again.
+    """
+    from gazekit.preparing.prepare import prepare as prepare_data
+
+    kind, positive = data_source(dataset, overrides)
+    readers, detection = readers_and_settings(gaze_format, gaze_settings)
+    recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
+    with console.progress("preparing") as report:
+        summary = prepare_data(
+            kind,
+            source,
+            out,
+            views=[view.strip() for view in views.split(",") if view.strip()] if views else None,
+            size=_size(size),
+            crop=crop,
+            laterality=laterality,
+            window=window,
+            dtype=dtype,
+            bit_depth=bit_depth,
+            mask_outside=mask_outside,
+            jobs=jobs,
+            on_bad_exam=on_bad_exam,
+            gaze_reader=reader_lookup(only_readers(readers, reader)),
+            recordings=recordings,
+            fixations=detection,
+            gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
+            image_names=image_names,
+            positive=positive,
+            allow_outside=allow_outside or (),
+            overwrite=overwrite,
+            progress=report,
+            note=console.note,
+            warn=console.warn,
+        )
+    _print(summary, recordings=None if recordings is None else len(recordings))
+
+
+@app.command()
+def verify(
+    data: Annotated[Path, typer.Argument(help="Prepared data set.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
+    ] = False,
+) -> None:
+    """Check every file of a prepared data set against the checksums in its manifest, and its content against the
+    fingerprint.
+
+    Training and evaluation check the fingerprint, too, before they begin. The exit code is 3 if anything is wrong.
+    Checksums find what was damaged on the way, not what somebody has changed on purpose.
+    """
+    from gazekit.errors import DataError
+    from gazekit.prepared.verification import faults_of
+
+    found = faults_of(data)
+    if as_json:
+        value = {
+            "data": str(data),
+            "whole": not found.faults,
+            "faults": found.faults,
+            "unchecked": found.unchecked,
+        }
+        console.print_json("gazekit.data_verification/1", value)
+    for fault in found.faults:
+        console.warn(fault)
+    if found.unchecked:
+        console.note(
+            f"{data}: prepared by an earlier gazekit, which wrote no checksums: {', '.join(found.unchecked)} cannot be "
+            "checked; labels, patients and pixels are, against the fingerprint"
+        )
+    if found.faults:
+        raise DataError(f"{data}: is damaged; copy it again, or prepare it again with --overwrite")
+    if not as_json:
+        console.stdout().print(f"{data}: whole", markup=False, soft_wrap=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    from gazekit.errors import ConfigurationError
+
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise ConfigurationError(
+            f"--size {text}: expected a side such as 224, or HEIGHTxWIDTH such as 256x192"
+        )
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _print(summary: "Summary", *, recordings: int | None) -> None:
+    rows = [("exams", summary.exams)]
+    rows += [(f"class {name}", count) for name, count in summary.classes.items()]
+    rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
+    rows += [(f"{view} with a lesion mask", count) for view, count in summary.with_mask.items()]
+    rows += [(f"{view} with a known side", count) for view, count in (summary.with_side or {}).items()]
+    if recordings is not None:
+        rows += [
+            ("recordings that match an image", recordings - summary.unmatched_recordings),
+            ("recordings that match none", summary.unmatched_recordings),
+        ]
+        rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
+    rows += [("rejected", len(summary.rejects))]
+    rows += [("findings of the data set", len(summary.findings))] if summary.findings else []
+    console.print_table(("", "number"), rows, title=str(summary.root))
+    if summary.work is not None:
+        console.note(f"read {summary.work}")
+    about: dict[tuple[str, str], list[str]] = {}
+    doubtful = summary.doubtful
+    for each in summary.findings:
+        if each not in doubtful:
+            about.setdefault((each.kind, each.what), []).append(each.about)
+    for (sort, what), names in about.items():
+        console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
+    _warn_of_sides(summary)
+    _warn_of_doubts(summary, gaze_is_said=recordings is not None)
+    if summary.unmatched_recordings:
+        console.warn(
+            "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
+        )
+    for name in [name for name, count in summary.classes.items() if count == 0]:
+        console.warn(f"no exam of class '{name}' is left")
+    for exam, reason in summary.rejects[:10]:
+        console.warn(f"exam {exam} left out: {reason}")
+    if len(summary.rejects) > 10:
+        console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
+    for exams in summary.duplicates:
+        console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
+
+
+def _warn_of_sides(summary: "Summary") -> None:
+    """Say of how many images the side is unknown, so that they could not be turned by it."""
+    if summary.with_side is None:
+        return
+    images, known = summary.exams * len(summary.with_side), sum(summary.with_side.values())
+    hint = "a column laterality says it, or L, R in the names (P1_R_cc.png)"
+    if known == 0:
+        console.note(
+            f"no image says its side, so none was turned; {hint}; --laterality off if it does not matter"
+        )
+    elif known < images:
+        console.warn(
+            f"{images - known} of {images} images do not say their side, and were not turned; {hint}"
+        )
+
+
+def _warn_of_doubts(summary: "Summary", *, gaze_is_said: bool) -> None:
+    """Name the exams and views that a user should look at; not for their gaze where that was said when it was read."""
+    from gazekit.prepared.index import FINDINGS
+    from gazekit.records.exam import DOUBT, GAZE
+
+    doubtful = [each for each in summary.doubtful if not (each.kind == GAZE and gaze_is_said)]
+    for each in doubtful[:10]:
+        console.warn(f"exam {each.about}{': ' if each.kind == GAZE else ' '}{each.what}")
+    if len(doubtful) > 10:
+        console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
+    if any(each.kind == DOUBT for each in doubtful):
+        console.warn(
+            "look at these images; images that are no whole mammograms are prepared with --crop none"
+        )

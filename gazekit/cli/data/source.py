@@ -1,0 +1,46 @@
+"""The options by which commands choose a raw data set, and the source that they mean."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.gaze.options import options_of
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import DataSource
+
+SourceOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of the data set, or positive=CLASS to choose which of two classes is positive; may be repeated.",
+    ),
+]
+AllowOutside = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="ROOT",
+        help="Also read files outside SRC that its table names, if they are below this folder; may be repeated.",
+    ),
+]
+POSITIVE = "positive"
+"""An option that every data set has: the core sees to it."""
+
+
+def data_source(name: str, items: Sequence[str] | None) -> "tuple[DataSource, str | None]":
+    """A data source with its options, and the positive class if one is asked for. Raises: ConfigurationError."""
+    from gazekit.registry import signature
+
+    registry, options = console.registry(), options_of(items)
+    own = [option.name for option in signature.options_of(registry.component("dataset", name).value)]
+    positive = None if POSITIVE in own else options.pop(POSITIVE, None)
+    return registry.create("dataset", name, **options), None if positive is None else _as_written(positive)
+
+
+def _as_written(value: object) -> str:
+    """A class that was read as a TOML value: ``true``, ``1``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,167 @@
+"""``gazekit data validate``: what a raw data set holds, and what is wrong with it, before it is prepared."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
+from gazekit.cli.gaze.options import reader_lookup, readers_and_settings
+
+if TYPE_CHECKING:
+    from gazekit.preparing.validation import Part, Validation
+
+Crop = Annotated[Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")]
+MaskOutside = Annotated[
+    bool | None,
+    typer.Option(
+        "--mask-outside/--no-mask-outside",
+        help="Make everything outside the breast background.",
+        show_default="with --crop breast",
+    ),
+]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="Window of DICOM files: first, its number or name, range (all that is in the image), or CENTER,WIDTH."
+    ),
+]
+
+BitDepth = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        max=16,
+        help="Bits used of PNG, TIFF and NPY images of 16 bits.",
+        show_default="the least that holds every image",
+    ),
+]
+
+_NAMED = 3
+"""Examples of a finding that the table shows; ``--json`` has them all."""
+
+
+def validate(
+    dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
+    overrides: SourceOptions = None,
+    allow_outside: AllowOutside = None,
+    tables_only: Annotated[
+        bool, typer.Option("--tables-only", help="Do not read the images, masks and gaze.")
+    ] = False,
+    crop: Crop = "breast",
+    window: Window = "first",
+    bit_depth: BitDepth = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
+    ] = False,
+) -> None:
+    """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why.
+
+    Images are read as gazekit data prepare with the same --crop, --window and --bit-depth would.
+    """
+    from dataclasses import asdict
+
+    from gazekit.preparing.validation import validate as validate_data
+
+    kind, positive = data_source(dataset, overrides)
+    readers, _ = readers_and_settings("auto", None)
+    with console.progress("reading images") as report:
+        validation = validate_data(
+            kind,
+            source,
+            read_images=not tables_only,
+            crop=crop,
+            window=window,
+            bit_depth=bit_depth,
+            jobs=jobs,
+            gaze_reader=reader_lookup(readers),
+            positive=positive,
+            allow_outside=allow_outside or (),
+            progress=report,
+        )
+    if as_json:
+        console.print_json(
+            "gazekit.validation/1", {"dataset": dataset, "source": str(source), **asdict(validation)}
+        )
+        return
+    _print(validation, f"{dataset} in {source}")
+
+
+def _print(validation: "Validation", title: str) -> None:
+    from gazekit.records.labels import describe
+
+    columns = {"all": validation.whole, **validation.parts}
+    console.print_table(("", *columns), _counts(columns), title=title)
+    console.print_table(("", "number"), _files(validation))
+    found = [*_noticed(validation), *_faults(validation)]
+    if found:
+        console.print_table(("", "number", "what, and the first of them"), found)
+    if validation.whole.classes:
+        console.note(describe(tuple(validation.whole.classes)))
+    for doubt in validation.doubts:
+        console.warn(doubt)
+    if validation.two_sided:
+        who = _first(validation.two_sided, 5)
+        console.warn(
+            f"{len(validation.two_sided)} patients are on two sides of the given split ({who}); a model tested on it "
+            "has seen them; gazekit data split --anew makes one by patient"
+        )
+    if validation.refused:
+        console.warn(f"cannot be prepared: {validation.refused}")
+    if validation.images and len(validation.missing) == validation.images:
+        console.warn("no image is there: these are the counts of the tables alone")
+
+
+def _counts(columns: "dict[str, Part]") -> Iterator[tuple[object, ...]]:
+    parts = list(columns.values())
+    yield ("exams", *(part.exams for part in parts))
+    yield ("patients", *(part.patients for part in parts))
+    for views in dict.fromkeys(views for part in parts for views in part.views):
+        yield (f"with {views}", *(part.views.get(views, 0) for part in parts))
+    for name in parts[0].classes:
+        yield (f"class {name}", *(part.classes[name] for part in parts))
+
+
+def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
+    yield from (
+        (f"exams from {name or 'no named part'}", number) for name, number in validation.datasets.items()
+    )
+    yield from ((f"exams with images of side {side}", number) for side, number in validation.sides.items())
+    yield "images that the tables name", validation.images
+    yield "images that are there", validation.images - len(validation.missing)
+    yield from ((f"{view} with a lesion mask", number) for view, number in validation.with_mask.items())
+    yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
+    if validation.faults is not None:
+        yield "images that cannot be used", len(validation.faults.unusable)
+        yield "images whose header does not fit their pixels", len(validation.faults.odd)
+        yield "images without a plausible breast", len(validation.faults.doubtful)
+        if validation.with_gaze:
+            yield "views whose gaze looks wrong", len(validation.faults.gaze)
+
+
+def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
+    for each in validation.noticed:
+        yield each.kind, len(each.about), f"{each.what} ({_first(each.about, _NAMED)})"
+
+
+def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
+    if validation.faults is None:
+        return
+    for kind in ("unusable", "odd", "doubtful", "gaze"):
+        found: tuple[tuple[str, str, str], ...] = getattr(validation.faults, kind)
+        for exam, view, what in found[:10]:
+            yield kind, 1, f"exam {exam} view {view}: {what}"
+        rest = len(found) - 10
+        if rest > 0:
+            yield kind, rest, "more; --json lists them all"
+    for same in validation.faults.identical:
+        yield "identical", len(same), f"the same image in {_first(same, 5)}"
+
+
+def _first(names: Iterable[str], number: int) -> str:
+    every = list(names)
+    return ", ".join(every[:number]) + (f" and {len(every) - number} more" if len(every) > number else "")

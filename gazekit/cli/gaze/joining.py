@@ -1,0 +1,29 @@
+"""What joining recordings to exams left over on both sides, for the user's eyes."""
+
+from typing import TYPE_CHECKING
+
+from gazekit.cli import console
+from gazekit.cli.gaze.options import some
+
+if TYPE_CHECKING:
+    from gazekit.gaze.matching import Joined
+
+
+def matching_rows(joined: "Joined") -> list[tuple[str, int]]:
+    """How many recordings and images found each other, and how many did not, for a table."""
+    return [
+        ("recordings that match an image", sum(map(len, joined.matched.values()))),
+        ("recordings that match none", len(joined.unmatched_recordings)),
+        ("images with a recording", len(joined.matched)),
+        ("images without a recording", len(joined.exams_without)),
+    ]
+
+
+def warn_of_unmatched(joined: "Joined") -> None:
+    """Name the first ones that are left over on either side."""
+    if joined.unmatched_recordings:
+        names = some(joined.unmatched_recordings)
+        console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
+    if joined.exams_without:
+        names = some(f"exam {exam} view {view}" for exam, view in joined.exams_without)
+        console.warn(f"{len(joined.exams_without)} images have no recording: {names}")

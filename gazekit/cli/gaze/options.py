@@ -1,0 +1,200 @@
+"""What the commands that read gaze have in common: the format, its options, the settings of the fixations."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import GazeReader
+    from gazekit.gaze.fixations import FixationSettings
+    from gazekit.gaze.formats import GazeFile
+    from gazekit.records.exam import Exam
+    from gazekit.records.recording import Recording
+
+    Readers = Mapping[str, GazeReader]
+
+GazeFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Format of the recordings (gazekit plugins list --kind gaze_reader); auto looks at each file.",
+    ),
+]
+GazeSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of the format; lost=[X,Y], a place that means a lost sample; or fixations.NAME of the fixation "
+        "detection. May be repeated.",
+    ),
+]
+NamesTable = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table of name, exam_id, view: which image a recording's image or file name stands for; a column reader "
+        "says who looked."
+    ),
+]
+DatasetSettings = Annotated[
+    list[str] | None,
+    typer.Option("--dataset-set", metavar="OPTION=VALUE", help="Option of the data set; may be repeated."),
+]
+ReaderNames = Annotated[
+    list[str] | None,
+    typer.Option("--reader", metavar="NAME", help="Only the recordings of this reader; may be repeated."),
+]
+ImageName = Annotated[
+    str | None,
+    typer.Option(help="How the recordings call the image, where that is not the name of its file."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
+
+
+_LINES = 8
+"""Warnings about recordings that are printed."""
+
+
+def options_of(items: Sequence[str] | None) -> dict[str, Any]:
+    """``OPTION=VALUE`` items as a table. Raises: ConfigurationError."""
+    from gazekit.presets.layers import override_layer
+
+    return {".".join(key): leaf.value for key, leaf in override_layer(items or ()).items()}
+
+
+def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
+    """The gaze readers for a ``--format``, with their options; see ``gaze.options``."""
+    from gazekit.gaze import options
+
+    return options.readers_and_settings(console.registry(), name, options_of(items))
+
+
+def own_gaze_options(name: str, items: Sequence[str] | None, wanted: Sequence[str] | None) -> dict[str, Any]:
+    """How gaze files are read, but for the fixations: what of a format's options and readers is not the default."""
+    from gazekit.gaze import options
+
+    return options.reading_options(name, options_of(items), wanted or ())
+
+
+def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
+    """From the format that an exam names for its gaze files to a reader; see ``gaze.options``."""
+    from gazekit.gaze import options
+
+    return options.reader_lookup(console.registry(), readers)
+
+
+def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
+    """The same formats, of which only some readers' recordings are taken; all of them when none is asked for."""
+    from gazekit.gaze.readers import OfReaders
+
+    if not wanted:
+        return readers
+    return {name: OfReaders(reader, tuple(wanted)) for name, reader in readers.items()}
+
+
+def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
+    """The gaze files of a file or folder; what no format fits is said. Raises: DataError."""
+    from gazekit.gaze.formats import gaze_files
+    from gazekit.gaze.remedies import remedy_of
+
+    found, others = gaze_files(source, readers)
+    if others:
+        names = some(path.name for path in others)
+        console.warn(f"{len(others)} files in {source} are no gaze recordings and are skipped: {names}")
+        for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
+            console.warn(remedy)
+    return found
+
+
+def read_recordings(
+    source: Path, readers: "Readers", names: Path | None = None, wanted: Sequence[str] | None = None
+) -> "list[Recording]":
+    """The recordings of a file or folder, named by a table if there is one, of the readers asked for, else of all.
+
+    What is doubtful of how they were read is said. Raises: DataError.
+    """
+    from gazekit.errors import DataError
+    from gazekit.gaze.lost import doubts_of_reading
+    from gazekit.gaze.readers import of_readers
+
+    found = [recording for file in find_gaze_files(source, readers) for recording in file.read()]
+    try:
+        found = of_readers(name_recordings(found, names), wanted or ())
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    doubts = doubts_of_reading(found)
+    for sentence, about in list(doubts.items())[:_LINES]:
+        console.warn(f"{about[0]}: {sentence}" + (f" (and {len(about) - 1} more)" if len(about) > 1 else ""))
+    if len(doubts) > _LINES:
+        console.warn(f"and {len(doubts) - _LINES} more like these; gazekit gaze validate --json lists all")
+    return found
+
+
+def of_exam(
+    recordings: "list[Recording]", source: Path, exam: str | None, view: str | None
+) -> "list[Recording]":
+    """The recordings of an exam and a view, each only where asked for. Raises: DataError when there is none."""
+    from gazekit.errors import DataError
+
+    found = [r for r in recordings if exam in (None, r.exam_id) and view in (None, r.view)]
+    if not found:
+        there = some(
+            dict.fromkeys(" ".join(filter(None, (r.exam_id, r.view))) or "no name" for r in recordings)
+        )
+        raise DataError(
+            f"{source}: no recording of exam {exam or 'any'}, view {view or 'any'}; there are those of {there}"
+        )
+    return found
+
+
+def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> None:
+    """Say which recordings are only taken to be of an image: a warning where their exam and its name are not alike.
+
+    Args:
+        recordings: to be drawn or placed.
+        image: the file.
+        chosen: the exam was asked for by name.
+    """
+    from gazekit.gaze.image_names import is_called_by
+
+    unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
+    if unnamed and unnamed[0].exam_id is not None and not chosen:
+        console.warn(
+            f"{some(unnamed, most=1)}: names no image, and {image.name} is not called by its exam; taken to be of it. "
+            "If that is meant, say --exam"
+        )
+    elif unnamed:
+        console.note(f"{some(unnamed, most=1)}: names no image; taken to be of {image.name}")
+
+
+def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":
+    """The same recordings, named by a table if there is one. Raises: DataError."""
+    from gazekit.gaze.image_names import named_by, read_names
+
+    return recordings if names is None else named_by(recordings, read_names(names))
+
+
+def exams_of(
+    dataset: str, source: Path, items: Sequence[str] | None, allow_outside: Sequence[Path] = ()
+) -> "list[Exam]":
+    """The exams of a raw data set, without those whose files lie outside it. Raises: DataError, ConfigurationError."""
+    from gazekit.cli.data.source import data_source
+    from gazekit.preparing.outside import check_inside, outside
+    from gazekit.preparing.source import list_exams
+
+    exams, _ = list_exams(data_source(dataset, items)[0], source)
+    refused, told = check_inside(exams, source, allow_outside)
+    if not refused:
+        return exams
+    console.warn(told)
+    return [exam for exam in exams if not any(outside(exam, source, allow_outside))]
+
+
+def some(names: Iterable[object], most: int = 3) -> str:
+    """The first names, and that there are more."""
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (", …" if len(every) > most else "")

@@ -1,0 +1,214 @@
+"""``gazekit gaze validate``: what recordings are worth before they supervise anything."""
+
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.data.source import AllowOutside
+from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
+from gazekit.cli.gaze.options import (
+    AsJson,
+    DatasetSettings,
+    GazeFormat,
+    GazeSettings,
+    NamesTable,
+    ReaderNames,
+    exams_of,
+    find_gaze_files,
+    name_recordings,
+    readers_and_settings,
+    some,
+)
+
+if TYPE_CHECKING:
+    from gazekit.gaze.matching import Joined
+    from gazekit.preparing.gaze_validation import Checked
+
+_COLUMNS = {
+    "rows": "rows",
+    "s": "seconds",
+    "Hz": "rate_hz",
+    "lost": "lost",
+    "border": "border",
+    "outside": "outside",
+    "fixations": "fixations",
+    "ms": "median_duration_ms",
+    "breast": "breast",
+    "lesion": "lesion",
+}
+_LINES = 8
+"""Warnings of one sort that are printed."""
+_SHARES = ("lost", "border", "outside", "breast", "lesion")
+
+
+def validate(
+    recordings: Annotated[Path, typer.Argument(help="Gaze file, or folder of them.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Kind of data set with the images (gazekit plugins list --kind dataset)."),
+    ] = None,
+    source: Annotated[Path | None, typer.Option(metavar="SRC", help="Folder of that raw data set.")] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a PNG per matched recording: image, heat map, numbered fixations."),
+    ] = None,
+    names: NamesTable = None,
+    reader: ReaderNames = None,
+    gaze_format: GazeFormat = "auto",
+    settings: GazeSettings = None,
+    dataset_settings: DatasetSettings = None,
+    allow_outside: AllowOutside = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what recordings are worth: rate, losses, fixations; with a data set also what matches, and the dwell.
+
+    lost: rows without a place. border, outside: of the others, on the image's edge (or clamped to it) and beside the
+    image. ms: median duration of the fixations. breast, lesion: share of the fixation time inside the breast's box
+    and inside the masks. What looks wrong is said in words.
+    """
+    from gazekit.errors import DataError
+    from gazekit.gaze.matching import join
+    from gazekit.gaze.readers import of_readers
+    from gazekit.preparing.gaze_validation import check_all, read_files
+    from gazekit.reading.parallel import available_cores
+
+    _check_options(dataset, source, overlays)
+    readers, detection = readers_and_settings(gaze_format, settings)
+    files = find_gaze_files(recordings, readers)
+    found, unreadable = read_files(files)
+    if not found:
+        raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
+    found = of_readers(name_recordings(found, names), reader or ())
+    exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
+    joined = join(found, exams) if dataset else None
+    results = check_all(
+        found,
+        {file.path: file.format for file in files},
+        exams=exams,
+        joined=joined,
+        settings=detection,
+        draw=overlays is not None,
+        jobs=jobs or available_cores(),
+    )
+    checked = _collect(results, len(found), overlays)
+    if as_json:
+        console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
+    else:
+        _print(recordings, checked, joined, unreadable)
+
+
+def _check_options(dataset: str | None, source: Path | None, overlays: Path | None) -> None:
+    from gazekit.errors import ConfigurationError
+
+    if (dataset is None) != (source is None):
+        raise ConfigurationError(
+            "--dataset and --source go together: which kind of data set, and where it lies"
+        )
+    if overlays is not None and dataset is None:
+        raise ConfigurationError("--overlays needs the images: add --dataset and --source")
+
+
+def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | None) -> "list[Checked]":
+    """All checks, without their drawings, which are large and drawn as they come."""
+    checked: list[Checked] = []
+    with console.progress("checking") as report:
+        for on_one_image in results:
+            _draw(on_one_image, overlays)
+            checked += [replace(each, drawing=None) for each in on_one_image]
+            report(len(checked), total)
+    return checked
+
+
+def _record(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> dict[str, Any]:
+    from gazekit.preparing.gaze_validation import medians
+
+    without = (
+        [] if joined is None else [{"exam_id": exam, "view": view} for exam, view in joined.exams_without]
+    )
+    return {
+        "recordings": [each.record() for each in checked],
+        "median": medians(checked),
+        "images_without_recording": without,
+        "unreadable": unreadable,
+    }
+
+
+def _print(title: object, checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
+    from gazekit.preparing.gaze_validation import medians
+
+    middle = medians(checked)
+    shown = {head: name for head, name in _COLUMNS.items() if middle[name] is not None}
+    rows = [
+        (each.name, *(_cell(name, getattr(each.check, name)) for name in shown.values())) for each in checked
+    ]
+    if len(rows) > 1:
+        rows.append(("median", *(_cell(name, middle[name]) for name in shown.values())))
+    console.print_table(("recording", *shown), rows, fold="recording")
+    formats = Counter(each.format for each in checked)
+    totals: list[tuple[str, object]] = [(f"recordings of {name}", count) for name, count in formats.items()]
+    if joined is not None:
+        totals += matching_rows(joined)
+    totals += [("files that cannot be read", len(unreadable))] if unreadable else []
+    console.print_table(("", "number"), totals, title=f"\n{title}")
+    _warn(checked, joined, unreadable)
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if name in _SHARES:
+        return f"{100 * value:.0f} %"
+    return f"{value:.1f}" if name == "seconds" else f"{value:.0f}"
+
+
+def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[str]) -> None:
+    from gazekit.preparing.gaze_validation import doubts
+
+    if joined is not None:
+        warn_of_unmatched(joined)
+    images = dict.fromkeys(each.image_fault for each in checked if each.image_fault)
+    about = [
+        f"{what} ({len(names)} of {len(checked)}: {some(names)})" for what, names in doubts(checked).items()
+    ]
+    for lines in (unreadable, [*images], about):
+        for line in lines[:_LINES]:
+            console.warn(line)
+        if len(lines) > _LINES:
+            console.warn(f"and {len(lines) - _LINES} more like these; --json lists all")
+
+
+def _draw(checked: "list[Checked]", folder: Path | None) -> None:
+    """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, of several with reader or number."""
+    if folder is None:
+        return
+    from gazekit.disk.atomic import disk_errors, write_atomically
+    from gazekit.disk.file_names import file_name
+    from gazekit.errors import DataError
+    from gazekit.reporting.drawing.scanpath import gaze_overlay
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn: set[tuple[str, ...]] = set()
+        for number, each in enumerate(checked, start=1):
+            if each.drawing is None or each.key is None:
+                continue
+            words = [*each.key]
+            if len(checked) > 1 and each.recording.reader is not None:
+                words.append(each.recording.reader)
+            if tuple(words) in drawn:
+                words.append(str(number))
+            drawn.add(tuple(words))
+            picture = io.BytesIO()
+            try:
+                gaze_overlay(each.drawing).save(picture, format="PNG")
+            except DataError as error:
+                console.warn(f"{each.name}: not drawn: {error}")
+                continue
+            write_atomically(folder / f"{file_name(*words)}.png", picture.getvalue())

@@ -1,0 +1,84 @@
+"""``gazekit plugins check``: whether a package keeps what its components promise."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.testing.check import Result
+
+_MARKS = {
+    "ok": "[green]ok[/green]",
+    "failed": "[red]FAILED[/red]",
+    "not checked": "[yellow]not checked[/yellow]",
+}
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PACKAGE|PATH",
+            help="An installed package, or the folder of one (with pyproject.toml), or a .py file with hooks.",
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Build component NAME so; may be repeated."),
+    ] = None,
+    samples: Annotated[
+        list[str] | None,
+        typer.Option("--sample", metavar="NAME=PATH", help="Data that a data set or gaze reader NAME reads."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
+    ] = False,
+) -> None:
+    """Run the contracts of gazekit on all that a package brings; exit code 1 if a promise is broken.
+
+    The same contracts run in pytest: gazekit.testing.
+    """
+    import dataclasses
+
+    from gazekit.presets.layers import nest, override_layer
+    from gazekit.testing.check import check_package
+    from gazekit.testing.target import open_target
+
+    registry, distribution = open_target(target)
+    options = nest(override_layer(settings or ()))
+    paths = {key: Path(value.value) for (key,), value in override_layer(samples or ()).items()}
+    results = check_package(registry, distribution, options=options, samples=paths)
+    if as_json:
+        found = list(results)
+        rows = [dataclasses.asdict(result) for result in found]
+        console.print_json("gazekit.check/1", {"package": distribution, "results": rows})
+    else:
+        found = _print(results)
+    broken = sum(result.status == "failed" for result in found)
+    unknown = sum(result.status == "not checked" for result in found)
+    console.note(
+        f"{distribution}: {len(found) - broken - unknown} promises kept, {broken} broken, {unknown} not checked"
+    )
+    if broken or not found:
+        raise typer.Exit(1)
+
+
+def _print(results: "Iterable[Result]") -> "list[Result]":
+    """One line per promise as it is known, under the component it is made for; what breaks several is said once."""
+    out = console.stdout()
+    found: list[Result] = []
+    for result in results:
+        if not found or found[-1].what != result.what:
+            out.print(result.what, style="bold", markup=False)
+        found.append(result)
+        out.print(f"  {_MARKS[result.status]:9} ", end="")
+        out.print(result.promise, markup=False, soft_wrap=True)
+        known = any(each.what == result.what and each.cause == result.cause for each in found[:-1])
+        lines = ("as above",) if result.cause and known else (result.cause, result.case)
+        for line in filter(None, lines):
+            out.print(f"          {line}", markup=False, soft_wrap=True)
+    return found

@@ -1,0 +1,30 @@
+"""``gazekit plugins new``: a package to start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gazekit.cli import console
+
+
+def new(
+    kind: Annotated[
+        str,
+        typer.Argument(help="backbone, fusion, attention-map, alignment-loss, dataset or gaze-reader."),
+    ],
+    name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to make.", show_default="gazekit-NAME")] = None,
+) -> None:
+    """Write an installable package with one component that works, its tests, a README and a preset that uses it."""
+    from gazekit.registry.scaffold import distribution_name, write_plugin
+
+    folder = out or Path(distribution_name(name))
+    files = write_plugin(kind, name, folder)
+    for file in files:
+        print(folder / file)
+    samples = [f" --sample {name}={folder / file}" for file in files if file.name == "sample.json"]
+    console.note(
+        f"next: python -m pytest {folder}; gazekit plugins check {folder}{''.join(samples)}; then pip install -e "
+        f"{folder} (offline: with --no-build-isolation --no-deps) and it is there"
+    )

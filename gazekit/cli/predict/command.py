@@ -1,0 +1,287 @@
+"""``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.options import Device, choose_device
+from gazekit.cli.predict.output import Format, Header, opened_writer
+from gazekit.cli.predict.pictures import Style, Wanted, write_files
+
+if TYPE_CHECKING:
+    import torch
+
+    from gazekit.prediction.exams import ExamPrediction, Refusal
+    from gazekit.prediction.grouping import LooseExam
+    from gazekit.prediction.members import Member
+    from gazekit.prepared.settings import PreparationSettings
+    from gazekit.runs.trained import Trained
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="DICOM, PNG, TIFF or NPY files in any order, folders or tables of them, or one prepared data set."
+        ),
+    ],
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further runs, trained alike, to average with: --ensemble RUN [RUN ...]."),
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over the flips and rotations of the training.")
+    ] = False,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for PNG overlays of the attention for the positive (or the predicted) class."
+        ),
+    ] = None,
+    overlay_style: Annotated[
+        Style,
+        typer.Option(help="labelled: with a caption; bare: without; map: the attention alone, in grey."),
+    ] = "labelled",
+    overlay_side: Annotated[int, typer.Option(min=64, help="Longer side of an overlay at most, px.")] = 2048,
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for DICOM objects: Secondary Capture, Segmentation, Structured Report."),
+    ] = None,
+    burn_in: Annotated[
+        bool,
+        typer.Option("--burn-in", help="Burn view, class and probability into the captures of --dicom-out."),
+    ] = False,
+    copy_patient: Annotated[
+        bool,
+        typer.Option("--copy-patient", help="Copy the patient's and study's fields into --dicom-out."),
+    ] = False,
+    show_ids: Annotated[
+        bool, typer.Option("--show-ids", help="Also show patient ids and the paths of files.")
+    ] = False,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=16,
+            help="Bits used of PNG, TIFF and NPY images of 16 bits.",
+            show_default="as in the training data",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Exams at a time.")] = 8,
+    device: Device = "auto",
+    form: Annotated[
+        Format, typer.Option("--format", help="json, jsonl and csv are written exam by exam.")
+    ] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Print each exam's probability of every class and how uncertain it is; no gaze needed.
+
+    DICOM files become exams by patient, side, day and view in their headers, other files by their names
+    (0012_cc.png), and a table (exams.csv) by its rows. Images are prepared as the training data were. Exams are called
+    by their ids in a table, else by what the names of their files have in common. An exam that the model was not
+    trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
+    """
+    from gazekit.errors import DataError
+    from gazekit.prediction.exams import ExamPrediction
+    from gazekit.prediction.grouping import about_exams
+    from gazekit.training.signals import ended_by_sigterm
+
+    runs, inputs = _runs(run, ensemble or [], images)
+    wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
+    trained = _open(runs, choose_device(device), explained=bool(overlays))
+    explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
+    members = [each.as_member(tta=tta) for each in trained]
+    settings = trained[0].trained_on().settings(bit_depth)
+    folder = _folder(inputs)
+    exams = _exams(inputs, trained[0], dicom_out, folder if show_ids else None)
+    predictions, total = _predictions(
+        members,
+        trained[0],
+        settings,
+        exams,
+        inputs,
+        batch_size=batch_size,
+        explain=explain,
+        show_ids=show_ids,
+    )
+    facts = trained[0].facts
+    identified = show_ids and exams is not None
+    header = Header(
+        tuple(each.run.path.name for each in trained),
+        facts.classes,
+        members[0].preset.views,
+        sum(len(member.transforms) for member in members),
+        total,
+        str(folder) if identified else "",
+    )
+    by_key = {exam.key: exam for exam in exams or ()}
+    refused = unwritten = 0
+    answers: list[Any] = []  # probabilities of the exams
+    lacking: dict[str, list[str]] = {}  # what files lack, and the exams whose files do
+    form = "json" if as_json else form
+    with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
+        report(0, total)
+        for done, found in enumerate(predictions, start=1):
+            record = _record(found, facts.classes, folder)
+            writer.write(record | (_identity(by_key[found.key], folder) if identified else {}))
+            if isinstance(found, ExamPrediction):
+                for each in found.findings:
+                    console.warn(f"{found.key}: {each}")
+                answers.append(found.probabilities)
+                all_written, remarks = write_files(found, by_key.get(found.key), wanted, trained)
+                unwritten += not all_written
+                for remark in remarks:
+                    lacking.setdefault(remark, []).append(found.key)
+            else:
+                refused += 1
+                console.warn(f"{found.key}: {record['reason']}")
+            report(done, total)
+    for what, keys in lacking.items():
+        console.warn(about_exams(keys, what))
+    _doubt(answers, trained)
+    if refused:
+        hint = "" if show_ids else " (--show-ids names their files)"
+        raise DataError(f"{refused} of {total} exams refused; see above{hint}")
+    if unwritten:
+        raise DataError(
+            f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
+        )
+
+
+def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
+    """Warn if the threshold 0.5 separates nothing: on these exams, or on those that a run was evaluated on."""
+    import numpy as np
+
+    from gazekit.errors import DataError
+    from gazekit.measures.threshold import on_one_side, with_advice
+
+    classes = trained[0].facts.classes
+    if len(classes) != 2 or not answers:
+        return
+    for each in trained:
+        try:
+            evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
+        except DataError as error:  # what was predicted does not depend on it
+            console.warn(str(error))
+            continue
+        if said := evaluation.get("threshold"):
+            known = with_advice(said, str(each.run.path))
+            console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
+            return
+    if said := on_one_side(np.array(answers)[:, 1], classes):
+        console.warn(with_advice(said, str(trained[0].run.path)))
+
+
+def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The runs, and the inputs that are none: the shell gives ``--ensemble A B`` as one option and one argument."""
+    is_run = {path: bool(ensemble) and (path / "run.json").is_file() for path in images}
+    return (
+        list(dict.fromkeys([run, *ensemble, *(path for path in images if is_run[path])])),
+        [path for path in images if not is_run[path]],
+    )
+
+
+def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
+    """Open the runs. Raises ConfigurationError: not trained alike, or no attention map to draw."""
+    from gazekit.errors import ConfigurationError
+    from gazekit.runs.trained import check_alike, open_trained
+
+    trained = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
+    check_alike(trained)
+    if explained and not any(each.attention_map for each in trained):
+        raise ConfigurationError(
+            f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays"
+        )
+    return trained
+
+
+def _exams(
+    inputs: list[Path], trained: "Trained", dicom_out: Path | None, folder: Path | None
+) -> "list[LooseExam] | None":
+    """Exams of loose images and tables; None if the input is a prepared data set.
+
+    Messages name files by their paths in ``folder``, if there is one.
+    """
+    from gazekit.errors import ConfigurationError
+    from gazekit.prediction.loose_exams import find_exams
+    from gazekit.prepared.manifest import MANIFEST
+    from gazekit.reading.content import is_dicom
+
+    if any((path / MANIFEST).is_file() for path in inputs):
+        if len(inputs) > 1 or dicom_out is not None:
+            raise ConfigurationError(
+                "a prepared data set is predicted alone and without --dicom-out; give image files for that"
+            )
+        return None
+    grouping = find_exams(inputs, trained.trained_on(), trained.registry)
+    for remark in grouping.remarks(
+        lambda path: grouping.names[path] if folder is None else os.path.relpath(path, folder)
+    ):
+        console.warn(remark)
+    if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
+        raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has them")
+    return grouping.exams
+
+
+def _folder(inputs: list[Path]) -> Path:
+    """The folder that holds all that was given; paths are shown relative to it."""
+    folders = [path if path.is_dir() else path.parent for path in inputs]
+    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
+
+
+def _predictions(
+    members: "list[Member]",
+    trained: "Trained",
+    settings: "PreparationSettings",
+    exams: "list[LooseExam] | None",
+    inputs: list[Path],
+    *,
+    batch_size: int,
+    explain: bool,
+    show_ids: bool,
+) -> "tuple[Iterator[ExamPrediction | Refusal], int]":
+    """What is predicted, as it comes, and of how many exams."""
+    from gazekit.prediction.exams import predict_loose, predict_prepared
+    from gazekit.runs.trained import open_data
+
+    device = trained.device
+    if exams is None:
+        dataset = open_data(trained, inputs[0])
+        found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
+        return found, len(dataset)
+    loose = predict_loose(
+        members, settings, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
+    )
+    return loose, len(exams)
+
+
+def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    from gazekit.prediction.exams import Refusal
+
+    if isinstance(found, Refusal):
+        return {
+            "exam": found.key,
+            "status": "refused",
+            "reason": found.reason.replace(f"{folder}{os.sep}", ""),
+        }
+    return {
+        "exam": found.key,
+        "status": "predicted",
+        "probabilities": {
+            name: round(float(p), 6) for name, p in zip(classes, found.probabilities, strict=True)
+        },
+        "predicted": classes[int(found.probabilities.argmax())],
+        "entropy": round(found.entropy, 6),
+        "spread": None if found.spread is None else round(found.spread, 6),
+        "findings": list(found.findings),
+    }
+
+
+def _identity(exam: "LooseExam", folder: Path) -> dict[str, Any]:
+    images = {view: os.path.relpath(path, folder) for view, path in exam.images.items()}
+    return {"patient": exam.patient, "images": images}

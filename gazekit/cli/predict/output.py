@@ -1,0 +1,178 @@
+"""How ``gazekit predict`` writes: a table at the end, or JSON, JSON lines and CSV exam by exam as they come."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gazekit.cli import console
+from gazekit.disk.plain_text import to_cell, visible
+from gazekit.errors import GazekitError
+
+Format = Literal["table", "json", "jsonl", "csv"]
+SCHEMA = "gazekit.predictions/4"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What holds for all exams.
+
+    Args:
+        models: names of the run directories.
+        classes: in the order of the probabilities.
+        views: that the models read.
+        answers: models × test-time transforms that each probability is the mean of.
+        total: exams that there are.
+        root: that the paths in ``images`` are relative to, where records hold ``patient`` and ``images``; else empty.
+    """
+
+    models: tuple[str, ...]
+    classes: tuple[str, ...]
+    views: tuple[str, ...]
+    answers: int
+    total: int
+    root: str
+
+
+class Writer(Protocol):
+    """Takes records of exams one by one; see ``record``."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write one exam."""
+
+    def close(self, error: str | None) -> None:
+        """Write what comes last; ``error`` is what ended the prediction before its end."""
+
+
+@contextmanager
+def opened_writer(form: Format, header: Header) -> Iterator[Writer]:
+    """The writer of a format, to stdout; whatever ends the prediction, the writer is closed and told."""
+    makers: dict[str, Callable[[Header], Writer]] = {
+        "table": _Table,
+        "json": _Document,
+        "jsonl": _Lines,
+        "csv": _Csv,
+    }
+    writer = makers[form](header)
+    try:
+        yield writer
+    except BrokenPipeError:
+        raise
+    except BaseException as error:
+        writer.close(_cause(error))
+        raise
+    writer.close(None)
+
+
+def _cause(error: BaseException) -> str:
+    """Of an error that is not ours the kind alone: its text may hold the name of a file."""
+    if isinstance(error, GazekitError):
+        return str(error)
+    known = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
+    return known.get(type(error), type(error).__name__)
+
+
+class _Document:
+    """One JSON document, written piece by piece: valid once it is closed, whole if it is ``complete``."""
+
+    def __init__(self, header: Header) -> None:
+        about = {
+            "schema": SCHEMA,
+            "models": header.models,
+            "classes": header.classes,
+            "views": header.views,
+            "answers": header.answers,
+            "total": header.total,
+        } | ({"root": header.root} if header.root else {})
+        print(json.dumps(about, indent=2).removesuffix("\n}") + ',\n  "exams": [', end="", flush=True)
+        self.separator = "\n"
+
+    def write(self, record: dict[str, Any]) -> None:
+        print(self.separator + "    " + _json(record), end="", flush=True)
+        self.separator = ",\n"
+
+    def close(self, error: str | None) -> None:
+        end = {"complete": error is None, "error": error}
+        print("\n  ]," + json.dumps(end, indent=2).removeprefix("{"), flush=True)
+
+
+class _Lines:
+    """One JSON object per exam and line, each with the schema and the number of lines that there will be."""
+
+    about: dict[str, Any]
+
+    def __init__(self, header: Header) -> None:
+        self.about = {"schema": SCHEMA, "total": header.total}
+        self.about |= {"root": header.root} if header.root else {}
+
+    def write(self, record: dict[str, Any]) -> None:
+        print(_json(self.about | record), flush=True)
+
+    def close(self, error: str | None) -> None:
+        pass
+
+
+class _Csv:
+    """A row per exam; the first columns are the schema and the number of rows that there will be."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.rows = csv.writer(sys.stdout, lineterminator="\n")
+        columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
+        columns += ["predicted", "entropy", "spread", "reason", "findings"]
+        self.rows.writerow(columns + (["patient", *header.views] if header.root else []))
+
+    def write(self, record: dict[str, Any]) -> None:
+        found = record.get("probabilities", {})
+        row = [SCHEMA, self.header.total, record["exam"], record["status"]]
+        row += [found.get(name) for name in self.header.classes]
+        row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
+        row.append("; ".join(record.get("findings", ())))
+        if self.header.root:
+            row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
+        self.rows.writerow([to_cell(visible(cell)) if isinstance(cell, str) else cell for cell in row])
+        sys.stdout.flush()
+
+    def close(self, error: str | None) -> None:
+        pass
+
+
+class _Table:
+    """A table once all is known; refused exams are warnings."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.rows: list[tuple[object, ...]] = []
+
+    def write(self, record: dict[str, Any]) -> None:
+        if record["status"] == "refused":
+            return
+        cells = [record["exam"], *(f"{p:.3f}" for p in record["probabilities"].values()), record["predicted"]]
+        cells += [f"{record['entropy']:.3f}"]
+        cells += [f"{record['spread']:.3f}"] if self.header.answers > 1 else []
+        if self.header.root:
+            cells += [record["patient"], ", ".join(record["images"].values())]
+        self.rows.append(tuple(cells))
+
+    def close(self, error: str | None) -> None:
+        if not self.rows:
+            return
+        if error is not None:
+            console.note(f"ended early: {len(self.rows)} of {self.header.total} exams are predicted")
+        columns = ["exam", *(f"p({name})" for name in self.header.classes), "predicted", "entropy"]
+        columns += ["spread"] if self.header.answers > 1 else []
+        columns += ["patient", "images"] if self.header.root else []
+        console.print_table(columns, self.rows)
+        several = (
+            f"; spread: standard deviation over {self.header.answers} answers"
+            if self.header.answers > 1
+            else ""
+        )
+        console.note(f"entropy in bits, 0 = certain{several}; not a medical device")
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False)

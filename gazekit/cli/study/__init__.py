@@ -1,0 +1,1 @@
+"""``gazekit benchmark`` and ``gazekit tune``."""

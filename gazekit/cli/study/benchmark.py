@@ -1,0 +1,127 @@
+"""``gazekit benchmark``: compare systems on the same folds and seeds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.options import Device, Json, choose_device, device_of_runs
+from gazekit.cli.study.options import Changes, Jobs, Launcher
+
+if TYPE_CHECKING:
+    from gazekit.study.folder import StudyFolder
+    from gazekit.study.settings import StudySettings
+
+
+def benchmark(
+    study: Annotated[
+        Path | None, typer.Argument(help="STUDY.toml, in place of the options that describe a study.")
+    ] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="System to compare: a preset or a TOML file; may be repeated.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Prepared data set.")] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(help="Folds, 'given' (the source's split), or a split file.", show_default="5"),
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Deal the folds so many times.", show_default="1")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs per fold: seeds 0, 1, …", show_default="3")] = None,
+    changes: Changes = None,
+    reference: Annotated[
+        str | None, typer.Option(help="System that the others are compared with.", show_default="the first")
+    ] = None,
+    allow_leak: Annotated[
+        bool,
+        typer.Option("--allow-leak", help="Use the source's split even if a patient is on both sides of it."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Study directory.", show_default="studies/STUDY, studies/comparison")
+    ] = None,
+    paper: Annotated[
+        str | None, typer.Option(help="Show figures that presets report under this name beside ours.")
+    ] = None,
+    timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure the time of a step.")] = True,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Start no run: the table of the runs that are finished.")
+    ] = False,
+    jobs: Jobs = 1,
+    launcher: Launcher = "local",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train every system on every fold with every seed, and print one table: means, intervals, tests.
+
+    The runs are ordinary run directories in OUT/runs. The same command again goes on where it was stopped and retries
+    what failed; --out alone does too, and --out with another --preset adds a row. Validation alone selects; the test
+    part is read once, after training. Writes results.json, .md, .csv, .tex and figures.
+    """
+    from gazekit.cli.study.output import show
+    from gazekit.cli.study.runs import finish
+    from gazekit.reporting.study.files import write_study
+    from gazekit.study.collect import collect
+    from gazekit.study.folder import StudyFolder
+    from gazekit.study.study import check_reported, open_study, step_times
+
+    flags = {
+        **{
+            "data": data and str(data),
+            "folds": folds,
+            "repeats": repeats,
+            "seeds": seeds,
+            "reference": reference,
+        },
+        **{
+            "set": changes,
+            "allow_leak": allow_leak or None,
+            "system": [{"preset": name} for name in preset or ()],
+        },
+    }
+    folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
+    settings = _settings(folder, study, {key: value for key, value in flags.items() if value})
+    chosen = device_of_runs(device, launcher)
+    here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
+    with folder.lock():
+        opened = open_study(folder, settings, console.registry(), device=chosen)
+        if paper:
+            check_reported(opened, paper)
+        again = f"gazekit benchmark --out {folder.path}"
+        failures = opened.failures() if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
+        ratios = None
+        if timing:
+            with console.progress("timing steps") as report:
+                ratios = step_times(opened, here, report)
+        result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
+        write_study(opened, result, pooled, here, console.warn)
+    show(result, folder.path, as_json=as_json)
+    if failures and not so_far:
+        raise typer.Exit(1)
+
+
+def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) -> "StudySettings":
+    """From STUDY.toml, from the options, or from the folder of a study that was begun."""
+    from gazekit.errors import ConfigurationError
+    from gazekit.study.settings import parse_study, read_study
+
+    if study is not None:
+        if flags:
+            raise ConfigurationError(
+                f"{study} describes the study; write {', '.join(flags)} into it and leave out the options"
+            )
+        return read_study(study)
+    earlier: list[str] = []
+    if folder.facts.exists():
+        stored = folder.read()["settings"]
+        earlier = [system["name"] for system in stored["system"]]
+        flags = {**stored, **flags}
+    elif not flags.get("system"):
+        raise ConfigurationError(
+            "nothing to compare; expected STUDY.toml, or --preset A --preset B --data PREPARED, or the --out of a "
+            "study that was begun"
+        )
+    if isinstance(flags.get("folds"), str) and flags["folds"].isdigit():
+        flags["folds"] = int(flags["folds"])
+    return parse_study(flags, "the study of these options", folder=Path(), earlier=earlier)

@@ -1,0 +1,230 @@
+"""``gazekit train``: train a preset on a prepared data set."""
+
+import os
+import traceback
+from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.options import Device, choose_device
+from gazekit.cli.train.options import (
+    Accumulate,
+    AllowLeak,
+    Amp,
+    CheckpointActivations,
+    Compile,
+    Deterministic,
+    Seed,
+    as_overrides,
+)
+from gazekit.cli.train.start import begin, open_data
+from gazekit.errors import StorageError
+
+if TYPE_CHECKING:
+    from gazekit.runs.directory import RunDirectory
+    from gazekit.training.loop import State
+    from gazekit.training.signals import Signals
+
+
+def train(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PRESET",
+            help="Preset to train: a name (gazekit presets list) or a TOML file.",
+            autocompletion=console.preset_names,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="The same, as an option.", autocompletion=console.preset_names)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prepared data set (gazekit data prepare).", show_default="the preset's own phantom"
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Same as --set training.epochs=N; with --resume a run goes on to more."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Same as --set training.batch_size=N.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Same as --set training.learning_rate=X.")
+    ] = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
+    ] = None,
+    allow_leak: AllowLeak = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the preset; may be repeated."),
+    ] = None,
+    amp: Amp = None,
+    compile_: Compile = False,
+    accumulate: Accumulate = None,
+    checkpoint_activations: CheckpointActivations = False,
+    deterministic: Deterministic = False,
+    from_run: Annotated[
+        Path | None,
+        typer.Option("--from", help="Run whose selected weights this one starts from.", show_default="none"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Also write the metrics as event files, in the run's tensorboard/."
+        ),
+    ] = False,
+) -> None:
+    """Train a preset; writes a run directory with checkpoints, metrics and all that is needed to trace it.
+
+    Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
+    """
+    from gazekit.distributed.launcher import is_writer
+    from gazekit.presets.layers import override_layer
+    from gazekit.training.signals import stop_on_signals
+
+    override_layer(overrides or ())  # a value that --set lacks stands where the name of a preset does
+    if name is not None and preset not in (None, name):
+        raise typer.BadParameter(f"two presets: {name} and --preset {preset}; give one")
+    overrides = [
+        *(overrides or ()),
+        *as_overrides(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            amp=amp,
+            compile=compile_,
+            accumulate=accumulate,
+            checkpoint_activations=checkpoint_activations,
+            deterministic=deterministic,
+        ),
+    ]
+    layers = {"config": config, "environment": os.environ, "overrides": overrides}
+    with ExitStack() as stack:
+        run = signals = None
+        if is_writer():
+            signals = stack.enter_context(stop_on_signals(patient=False))
+            run = begin(
+                out,
+                name or preset,
+                layers,
+                data,
+                seed,
+                device,
+                split,
+                allow_leak,
+                resume,
+                overwrite,
+                from_run,
+            )
+        else:
+            console.silence()
+        stack.enter_context(_joined(device))
+        signals = signals or stack.enter_context(stop_on_signals())
+        signals.patient = True
+        _run(_same_for_all(run), data, device, signals, tensorboard=tensorboard)
+
+
+def _joined(device: str) -> AbstractContextManager[None]:
+    """This process together with the others that torchrun has started."""
+    from gazekit.distributed.batches import joined
+
+    return joined(choose_device(device))
+
+
+def _same_for_all(run: "RunDirectory | None") -> "RunDirectory":
+    """The run directory of process 0."""
+    from gazekit.distributed.batches import from_writer
+    from gazekit.runs.directory import RunDirectory
+
+    return RunDirectory.open(Path(from_writer(str(run.path) if run else "")))
+
+
+def _run(
+    run: "RunDirectory", data: Path | None, device: str, signals: "Signals", *, tensorboard: bool
+) -> None:
+    from collections import Counter
+
+    from gazekit.cli.train.progress import TrainingProgress
+    from gazekit.distributed.processes import count, rank
+    from gazekit.errors import GazekitError, Preempted
+    from gazekit.prepared.splits import read_split
+    from gazekit.records.labels import describe
+    from gazekit.runs.event_files import EventFiles
+    from gazekit.runs.selection import why_selected
+    from gazekit.runs.stored import data_folder, stored_preset
+    from gazekit.training.run import continue_run
+
+    registry = console.registry()
+    with run.lock():
+        facts, preset = run.facts(), stored_preset(run, registry)
+    dataset = open_data(data_folder(run, facts, data))
+    chosen = choose_device(facts.device if device == "auto" else device)
+    parts = Counter(read_split(run.split).values())
+    console.note(
+        f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "
+        f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {chosen.type}"
+        f"{f' in {count()} processes' if count() > 1 else ''}; run directory {run.path}"
+    )
+    console.note(describe(dataset.classes))
+    with ExitStack() as stack:
+        events = stack.enter_context(EventFiles(run)) if tensorboard and rank() == 0 else None
+        progress = stack.enter_context(TrainingProgress(preset, chosen.type))
+
+        def report(state: "State", batches: int) -> None:
+            progress.report(state, batches)
+            if events is not None and state.batch == 0:  # an epoch has ended, and its line is written
+                events.update()
+
+        try:
+            state = continue_run(
+                run,
+                registry,
+                dataset,
+                device=chosen,
+                should_stop=signals.asked,
+                report=report,
+                note=console.note,
+                warn=console.warn,
+            )
+        except Exception as error:
+            with suppress(StorageError):  # that is the error already
+                if not isinstance(
+                    error, GazekitError
+                ):  # a fault of code, perhaps a plugin's: to be looked into
+                    for line in "".join(traceback.format_exception(error)).splitlines():
+                        run.log(line)
+                run.log(f"stopped: {error}")
+            signals.explain(error, f"gazekit train --out {run.path} --resume")
+            if isinstance(error, Preempted) and rank() > 0:
+                raise typer.Exit(error.exit_code) from None
+            raise
+    if state.best_epoch == 0:
+        best = f"no epoch of {state.epoch} could be selected: no validation had finite outputs"
+    else:
+        why = why_selected(run.read_metrics(), state.best_epoch, preset.training.select)
+        best = f"epoch {state.best_epoch} of {state.epoch} is selected: {why}"
+    run.log(f"finished: {best}")
+    console.note(
+        f"done: {best}"
+        + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")
+    )
+    if facts.leak:
+        console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
+    if state.best_epoch:
+        console.note(f"next: gazekit evaluate {run.path}" + ("" if parts["test"] else " --split val"))

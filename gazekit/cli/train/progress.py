@@ -1,0 +1,93 @@
+"""What a training shows while it runs."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gazekit.cli import console
+from gazekit.presets.preset import Preset
+from gazekit.training.loop import State
+
+_SLOW_SECONDS = 300
+_BAR = 20
+_LOSSES = len("loss 00.000  val AUC 0.000, best 0.000")
+_TIMES = len(" 0:00:00 left 0:00:00 ")
+_TIMED_STEPS = {"cpu": (1, 6), "cuda": (20, 60)}
+"""The first steps set everything up and tell nothing; how many are timed after them."""
+
+
+class TrainingProgress:
+    """A bar in a terminal, a line now and then elsewhere; both on stderr."""
+
+    def __init__(self, preset: Preset, device: str) -> None:
+        self.preset = preset
+        self.device = device
+        self.epochs = preset.training.epochs
+        self.terminal = console.stderr().is_terminal
+        self.columns = console.stderr().width - len(f"epoch {self.epochs}/{self.epochs}") - _TIMES
+        bars = [BarColumn(_BAR)] if self.columns >= _BAR + _LOSSES else []
+        self.columns -= sum(_BAR + 1 for _ in bars)
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
+            *bars,
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console.stderr(),
+            disable=not self.terminal,
+        )
+        self.task = self.bar.add_task("", total=None, epoch=0, losses="")
+        self.reports = 0
+        self.first: tuple[float, int] | None = None
+        self.said = False
+        self.shown_epoch = -1
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def report(self, state: State, batches: int) -> None:
+        """Show the losses of the epoch so far and the AUC; say once how long a slow run will take."""
+        total = batches * self.epochs
+        means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
+        validation = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
+        if validation and self.preset.training.select == "auc":
+            validation += f", best {max(state.best_auc, 0):.3f}"
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items()) + validation
+        if self.terminal and len(losses) > self.columns:
+            losses = f"loss {means.get('loss', 0.0):.3f}{validation}"
+        validated = state.batch == 0
+        epoch = state.epoch if validated else state.epoch + 1
+        self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)
+        self._estimate(state.step, total)
+        if not self.terminal and validated and (epoch * 10 // self.epochs) > self.shown_epoch:
+            self.shown_epoch = epoch * 10 // self.epochs
+            console.note(f"epoch {epoch}/{self.epochs}  {losses}")
+
+    def _estimate(self, step: int, total: int) -> None:
+        """After a few steps of this process."""
+        self.reports += 1
+        skipped, timed = _TIMED_STEPS[self.device]
+        if self.reports == skipped:
+            self.first = (time.monotonic(), step)
+        elif self.first is not None and not self.said and step - self.first[1] == timed:
+            self.said = True
+            seconds = (time.monotonic() - self.first[0]) / timed * (total - step)
+            if seconds > _SLOW_SECONDS:
+                quick = (
+                    f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
+                )
+                console.note(f"about {_duration(seconds)} to go on this {self.device}{quick}")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

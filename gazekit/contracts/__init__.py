@@ -1,0 +1,1 @@
+"""What a plugin may import and what stays stable: tensors, interfaces, hooks."""

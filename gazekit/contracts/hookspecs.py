@@ -1,0 +1,71 @@
+"""The hooks of a plugin: one per kind of component, each returning a table of names.
+
+A plugin is a module (or object) named in the entry-point group ``gazekit``. A hook is called when its kind
+is first asked for, so import heavy modules inside it.
+
+A plugin says which version of the hooks it was written for: ``GAZEKIT_HOOKS = 1`` in its module; absent means 1.
+The version grows when a plugin would have to be changed: when what a hook returns or what a component is handed
+changes. Hooks may be added without that. A hook that will go is marked with pluggy's
+``hookspec(warn_on_impl=FutureWarning("…"))`` for as long as it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import (
+        AlignmentLoss,
+        AttentionMap,
+        Backbone,
+        DataSource,
+        Fusion,
+        GazeReader,
+    )
+
+VERSION = 1
+"""Version of the hooks."""
+SUPPORTED = range(1, VERSION + 1)
+"""The versions whose plugins work."""
+
+hookspec = pluggy.HookspecMarker("gazekit")
+hookimpl = pluggy.HookimplMarker("gazekit")
+
+
+@hookspec
+def gazekit_backbones() -> Mapping[str, type[Backbone]]:  # type: ignore[empty-body]
+    """Networks that turn one view into feature maps, stage by stage."""
+
+
+@hookspec
+def gazekit_fusions() -> Mapping[str, type[Fusion]]:  # type: ignore[empty-body]
+    """Modules in which views meet: at the images, the feature maps or the vectors."""
+
+
+@hookspec
+def gazekit_attention_maps() -> Mapping[str, type[AttentionMap]]:  # type: ignore[empty-body]
+    """Maps of where the model looked for a class, differentiable."""
+
+
+@hookspec
+def gazekit_alignment_losses() -> Mapping[str, type[AlignmentLoss]]:  # type: ignore[empty-body]
+    """Distances between an attention map and a gaze heat map."""
+
+
+@hookspec
+def gazekit_datasets() -> Mapping[str, type[DataSource]]:  # type: ignore[empty-body]
+    """Data sets as they lie on disk, read into exams."""
+
+
+@hookspec
+def gazekit_gaze_readers() -> Mapping[str, type[GazeReader]]:  # type: ignore[empty-body]
+    """File formats of gaze recordings."""
+
+
+@hookspec
+def gazekit_presets() -> Mapping[str, Traversable]:  # type: ignore[empty-body]
+    """Preset files (TOML) by name."""

@@ -1,0 +1,159 @@
+"""The contracts of the components.
+
+A component is a class whose *positional* parameters are context that the core hands over and whose
+*keyword-only* parameters are the options a preset may set; each option needs a type and a default.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from gazekit.contracts.types import Output, Views
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.identity import ImageIdentity
+from gazekit.records.image_header import ImageHeader
+from gazekit.records.recording import Recording
+
+
+class Backbone(nn.Module):
+    """A convolutional network as a chain of stages; ``__init__(in_channels, *, options)``.
+
+    It has no ``forward``: the model runs ``stages`` one after the other and may let the views
+    meet between two of them.
+    """
+
+    stages: nn.ModuleList
+    """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first."""
+    channels: tuple[int, ...]
+    """Channels out of each stage."""
+
+    def load_initial_weights(self) -> str:
+        """Load what the options ask for (a file, a pre-training) and say where it came from.
+
+        Called once when a training starts, never when a trained model is loaded; the constructor leaves
+        random weights. Raises: ConfigurationError if weights that are asked for cannot be had.
+        """
+        return "random"
+
+
+class ImageFusion(nn.Module, ABC):
+    """Views meet at the images; ``__init__(views, in_channels, *, options)``."""
+
+    needs_gaze: ClassVar[bool] = False
+    """True only if gaze is read at inference too."""
+    views: tuple[str, ...]
+    """Views that come out."""
+    in_channels: int
+    """Channels of every view that comes out."""
+
+    @abstractmethod
+    def forward(self, images: Views, gaze: Views | None) -> Views:
+        """Map images ``[B, C, H, W]`` (and heat maps ``[B, H, W]``) to the views the branches see."""
+
+
+class MapFusion(nn.Module, ABC):
+    """Views meet at the feature maps; ``__init__(views, channels, *, options)``."""
+
+    @abstractmethod
+    def forward(self, maps: Views) -> Views:
+        """Map ``[B, C, h, w]`` per view to the same shapes."""
+
+
+class VectorFusion(nn.Module, ABC):
+    """Views meet at the vectors; ``__init__(views, channels, *, options)``."""
+
+    out_features: int
+    """``D``, the features of the fused representation."""
+
+    @abstractmethod
+    def forward(self, vectors: Views) -> Tensor:
+        """Map ``[B, C]`` per view to ``[B, D]``."""
+
+    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Scalar losses of the fusion itself by name, unweighted; computed in training only."""
+        return {}
+
+
+Fusion = ImageFusion | MapFusion | VectorFusion
+
+
+@runtime_checkable
+class AttentionMap(Protocol):
+    """Where the model looked; ``__init__(*, options)``."""
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
+
+        What a map of a class explains is ``output.score(target)``: with two classes there is one logit, and class 0
+        has its negative. ``output.pooled`` must be part of the graph of ``output.logits``. The maps are
+        differentiable with respect to ``output.features``.
+        """
+
+
+class AlignmentLoss(nn.Module, ABC):
+    """How far attention is from gaze; ``__init__(*, options)``."""
+
+    @abstractmethod
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``.
+
+        Unreduced: the core masks maps without gaze, weighs and averages.
+        """
+
+
+@runtime_checkable
+class DataSource(Protocol):
+    """A data set as it lies on disk; ``__init__(*, options)``."""
+
+    classes: Sequence[str] | None
+    """Class names in order (for two: negative, positive); None = sorted from the labels found."""
+
+    def exams(self, root: Path) -> Iterator[Exam | Finding]:
+        """Yield the exams below ``root``, and a finding for whatever is left out or does not agree.
+
+        Reads tables and headers, no pixels. Raises: DataError with file, row and what was expected.
+        """
+
+
+@runtime_checkable
+class GeneratedSource(DataSource, Protocol):
+    """A data source that can write its own data set."""
+
+    def generate(self, root: Path, *, exams: int, seed: int, progress: Callable[[int, int], None]) -> None:
+        """Write ``exams`` exams below ``root``; the same seed writes the same bytes.
+
+        ``progress`` is called with (done, total).
+        """
+
+
+@runtime_checkable
+class IdentifyingSource(DataSource, Protocol):
+    """A data source that knows its own files without its tables, and files like them, when they are to be predicted.
+
+    ``identify`` is asked about every image file that is predicted, with any model; so it must be sure. Where it knows
+    a part only, the header says the rest. Two sources that answer must not contradict each other.
+    """
+
+    @staticmethod
+    def identify(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+        """Say whose image a file is and which view, or None for a stranger; never raises, and reads no files.
+
+        ``header`` is None unless the file is DICOM.
+        """
+
+
+@runtime_checkable
+class GazeReader(Protocol):
+    """One file format of gaze recordings; ``__init__(*, options)``."""
+
+    def fits(self, path: Path) -> bool:
+        """Whether a file looks like this format, from its first lines; never raises. Two formats must not both fit."""
+
+    def read(self, path: Path) -> Iterator[Recording]:
+        """Yield recordings in pixels of the original image, or of the screen where the format leaves that open.
+
+        Raises: DataError with file and row.
+        """

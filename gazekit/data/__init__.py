@@ -1,1 +1,0 @@
-"""Exam records, image reading, preparation, prepared data sets and splits."""

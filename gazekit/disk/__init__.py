@@ -1,0 +1,1 @@
+"""Files as gazekit writes and reads them: whole or not at all, regular, bounded, locked."""

@@ -1,0 +1,242 @@
+"""Files that gazekit wrote, read as if a stranger had: a run that was sent, a prepared set from a flaky share.
+
+Every one of them is a regular file and no link, is opened without waiting, has at most so many bytes as its kind can
+have, is no deeper nested than what was written, and says what its model says. Whatever is not so is one line that names
+the file, the field, what was expected and what to do.
+"""
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from gazekit.disk.plain_text import visible
+from gazekit.errors import DataError
+
+Model = TypeVar("Model")
+MIB = 2**20
+DEPTH = 24
+"""Lists and tables within each other that a JSON file may have; the deepest of ours has 8."""
+VALUES = 200_000
+"""In all lists and tables of a JSON file; one of ours with 1,000 classes has 80,000."""
+_LINE = MIB
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file.
+
+    Args:
+        what: in words: "the facts of a run".
+        most: bytes that one can have, generously.
+        remedy: what to do about a damaged one: "prepare the data set again".
+        linked: whether a link may lead to it: the file was named by the user and not found in a folder of ours.
+        deepest: lists and tables within each other, of a JSON file.
+        line: bytes that a line can have, of a file that is read line by line.
+        values: in lists and tables, those of inner ones too, of a JSON file.
+    """
+
+    what: str
+    most: int
+    remedy: str
+    linked: bool = False
+    deepest: int = DEPTH
+    line: int = _LINE
+    values: int = VALUES
+
+
+@contextmanager
+def opened(path: Path, kind: Kind) -> Iterator[BufferedReader]:
+    """Open a file to read it.
+
+    Raises:
+        DataError: it is not there, no regular file, too large, or the disk does not give it.
+    """
+    try:
+        with _open(path, kind) as file:
+            yield file
+    except OSError as error:
+        raise unreadable(path, kind, error) from None
+
+
+def _open(path: Path, kind: Kind) -> BufferedReader:
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    if not kind.linked:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags)
+    about = os.fstat(descriptor)
+    if stat.S_ISREG(about.st_mode) and about.st_size <= kind.most:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        raise DataError(_wrong(path, kind, f"is {_sort(about.st_mode)}"))
+    raise DataError(
+        f"{path}: has {about.st_size} bytes, expected at most {kind.most} of {kind.what}; {kind.remedy}"
+    )
+
+
+def unreadable(path: Path, kind: Kind, error: OSError) -> DataError:
+    """The error in words, with what was expected."""
+    if error.errno == errno.ENOENT:
+        return DataError(_wrong(path, kind, "there is no such file"))
+    if error.errno == errno.ELOOP:
+        return DataError(
+            _wrong(path, kind, "is a link" if path.is_symlink() else "lies behind a loop of links")
+        )
+    if error.errno in (errno.ENXIO, errno.ENODEV):
+        return DataError(_wrong(path, kind, "is a device or a socket"))
+    return DataError(_wrong(path, kind, f"cannot be read ({error.strerror or type(error).__name__})"))
+
+
+def _wrong(path: Path, kind: Kind, found: str) -> str:
+    return f"{path}: {found}; expected {kind.what}; {kind.remedy}"
+
+
+def _sort(mode: int) -> str:
+    named = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return named.get(stat.S_IFMT(mode), "a device")
+
+
+def read_bytes(path: Path, kind: Kind) -> bytes:
+    """The content of a file. Raises DataError."""
+    with opened(path, kind) as file:
+        return file.read(size_of(file))
+
+
+def size_of(file: BufferedReader) -> int:
+    """Bytes of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def check_size(path: Path, kind: Kind, expected: int) -> None:
+    """Raise DataError unless a file has so many bytes; none of them is read."""
+    with opened(path, kind) as file:
+        found = size_of(file)
+    if found != expected:
+        raise DataError(f"{path}: has {found} bytes, expected {expected}; {kind.remedy}")
+
+
+def read_text(path: Path, kind: Kind) -> str:
+    """The content of a text file in UTF-8. Raises DataError."""
+    return _decoded(read_bytes(path, kind), path, kind)
+
+
+def _decoded(content: bytes, path: Path, kind: Kind) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(_wrong(path, kind, f"is no text in UTF-8 (byte {error.start})")) from None
+
+
+def lines_of(path: Path, kind: Kind) -> Iterator[str]:
+    """The lines of a text file with their ends, one after another. Raises DataError: a line is too long, too."""
+    with opened(path, kind) as file:
+        first = True
+        while line := file.readline(kind.line + 1):
+            if len(line) > kind.line:
+                raise DataError(_wrong(path, kind, f"has a line of more than {kind.line} bytes"))
+            text = _decoded(line, path, kind) if first else None
+            try:
+                yield line.decode("utf-8") if text is None else text
+            except UnicodeDecodeError:
+                raise DataError(_wrong(path, kind, "is no text in UTF-8")) from None
+            first = False
+
+
+def parse_json(text: str | bytes, path: Path, kind: Kind, *, where: str = "") -> Any:
+    """JSON of a bounded depth. Raises DataError.
+
+    Args:
+        text: of the file, or of a part of it.
+        path, kind: for messages and limits.
+        where: the part of the file: "line 3: ".
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
+    except ValueError as error:
+        raise DataError(_wrong(path, kind, f"{where}is not JSON ({_short(error)})")) from None
+    layer, count = [value], 0
+    for _ in range(kind.deepest + 1):
+        layer = [
+            inner
+            for each in layer
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not layer:
+            return value
+        count += len(layer)
+        if count > kind.values:  # were each of them wrong, to say so would take gigabytes
+            raise DataError(_wrong(path, kind, f"{where}holds more than {kind.values} values"))
+    raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep"))
+
+
+def read_json(path: Path, kind: Kind) -> Any:
+    """The value of a JSON file. Raises DataError."""
+    return parse_json(read_bytes(path, kind), path, kind)
+
+
+def read_model(path: Path, kind: Kind, model: type[Model] | pydantic.TypeAdapter[Model]) -> Model:
+    """A JSON file as its model. Raises DataError that names file and field."""
+    return validated(read_json(path, kind), path, kind, model)
+
+
+def validated(
+    value: Any, path: Path, kind: Kind, model: type[Model] | pydantic.TypeAdapter[Model], *, where: str = ""
+) -> Model:
+    """Plain values as their model. Raises DataError that names file and field.
+
+    Args:
+        value: from JSON, TOML or a table.
+        path, kind: for messages.
+        model: a pydantic model, a dataclass, or an adapter of a type.
+        where: the part of the file: "row 3: ".
+    """
+    adapter = model if isinstance(model, pydantic.TypeAdapter) else pydantic.TypeAdapter(model)
+    try:
+        found: Model = adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        raise DataError(f"{path}: {where}{_fields(error)}; {kind.remedy}") from None
+    except RecursionError:
+        raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
+    return found
+
+
+def _fields(error: pydantic.ValidationError) -> str:
+    """The first fields that are wrong, each with what was expected."""
+    items = error.errors(include_url=False, include_context=False)
+    said = [f"{_field(item['loc'])}{_expected(item)}" for item in items[:2]]
+    more = f" and {len(items) - 2} more" if len(items) > 2 else ""
+    return "; ".join(said) + more
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return f"{visible('.'.join(map(str, location)))[:_SHOWN]}: " if location else ""
+
+
+def _expected(item: Any) -> str:
+    if item["type"] == "missing":
+        return "is missing"
+    if item["type"] == "extra_forbidden":
+        return "is no field of this file"
+    said = item["msg"].removeprefix("Value error, ")
+    return f"{said[:1].lower()}{said[1:]} (got {_short(repr(item['input']))})"
+
+
+def _short(said: object) -> str:
+    with suppress(RecursionError):
+        text = visible(str(said))
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+    return "…"

@@ -1,1 +1,0 @@
-"""Predictions, metrics with intervals, gaze agreement and localisation."""

@@ -1,0 +1,105 @@
+"""The header of a source image, with or without what it says of the patient; nothing in it is taken on trust."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import validate_value
+
+from gazekit.errors import DataError
+from gazekit.reading.dicom.file import damage, open_tags
+
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+_NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_OF_THE_IMAGE = (
+    *("Modality", "FrameOfReferenceUID", "PatientOrientation", "ImageLaterality"),
+    *("Laterality", "PixelSpacing", "ImagerPixelSpacing", "ImageType"),
+)
+_SEXES = ("M", "F", "O")
+_SIDES = ("L", "R", "B", "U")
+_DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
+"""Letters of a patient's directions; public sets of film mammograms hold the view there."""
+
+
+def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]]:
+    """The tags by which an image is referred to, and the names of those that had to be left out.
+
+    Those of patient and study are empty unless they are to be copied. A value that its own type forbids (a StudyDate of
+    ``2020-01-01``) is left out: an object that held it would be refused by archives.
+
+    Raises:
+        DataError: a unique identifier is missing or is none, without which nothing can refer to the image.
+    """
+    header = open_tags(path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY))
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = header.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)
+    left_out = []
+    for name in _NEEDED:
+        value = _value(header, name)
+        if value is None or not UID(str(value)).is_valid:
+            raise DataError(
+                f"{path}: the DICOM header has no valid {name}, so nothing can refer to the image"
+            )
+        setattr(made, name, UID(str(value)))
+    for name in _OF_THE_IMAGE:
+        value = _value(header, name)
+        if value is not None:
+            setattr(made, name, value)
+        elif _is_given(header, name):
+            left_out.append(name)
+    for name in (*PATIENT, *STUDY):
+        value = _value(header, name) if copy_patient else None
+        setattr(made, name, "" if value is None else value)
+        if copy_patient and value is None and _is_given(header, name):
+            left_out.append(name)
+    with damage(path, "its Rows and Columns cannot be read"):
+        made.Rows, made.Columns = int(header.Rows), int(header.Columns)
+    return made, tuple(left_out)
+
+
+def _is_given(header: Any, name: str) -> bool:
+    """Whether a tag holds anything, be it right or wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(header.get_item(name) is not None and header.get_item(name).value)
+    except Exception:  # whatever a damaged value makes pydicom raise
+        return True
+
+
+def _value(header: Any, name: str) -> Any:
+    """A value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = header.get(name)
+            if value is None or value == "" or (isinstance(value, Sequence) and not value):
+                return None
+            for each in _parts(value):
+                validate_value(dictionary_VR(name), str(each), config.RAISE)
+    except Exception:  # whatever a damaged value makes pydicom raise
+        return None
+    return value if _is_meaningful(name, _parts(value)) else None
+
+
+def _is_meaningful(name: str, parts: Sequence[Any]) -> bool:
+    """What a value's type does not say: how many parts it has, and which words are among them."""
+    if name in ("PatientSex", "ImageLaterality", "Laterality"):
+        return len(parts) == 1 and parts[0] in (_SEXES if name == "PatientSex" else _SIDES)
+    if name in ("PixelSpacing", "ImagerPixelSpacing"):
+        return len(parts) == 2 and all(side > 0 for side in parts)
+    if name == "PatientOrientation":
+        return len(parts) == 2 and all(_DIRECTIONS.fullmatch(str(each)) for each in parts)
+    return name == "ImageType" or len(parts) == 1
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]

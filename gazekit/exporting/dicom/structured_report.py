@@ -1,0 +1,88 @@
+"""The probabilities of an exam as a structured report: a Comprehensive SR by TID 1500, Measurement Report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from highdicom import UID
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom.sr.codedict import codes
+
+from gazekit.exporting.dicom.words import NAME, RESEARCH_ONLY, VERSION, in_utf8, short
+
+SCHEME = "99GAZEKIT"
+
+
+def structured_report(
+    sources: Sequence[Any], probabilities: Mapping[str, float], *, called: str, model: str
+) -> Any:
+    """A measurement per class, its probability in [0, 1], and the class that is called.
+
+    Args:
+        sources: headers of the images that were read, see ``read_source``; the first one's study holds the report.
+        probabilities: class → probability.
+        called: the class with the highest.
+        model: name of what computed them.
+    """
+    classes = list(probabilities)
+    observer = ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=UID(), name=NAME, manufacturer_name=NAME, model_name=short(model)
+        ),
+    )
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=f"{NAME} classification"),
+        source_images=[SourceImageForMeasurementGroup.from_source_image(source) for source in sources],
+        algorithm_id=AlgorithmIdentification(name=short(f"{NAME} {model}"), version=VERSION),
+        measurements=[
+            Measurement(
+                name=CodedConcept(f"PROBABILITY{number}", SCHEME, short(f"Probability of {name}")),
+                value=round(float(probability), 6),
+                unit=codes.UCUM.NoUnits,
+            )
+            for number, (name, probability) in enumerate(probabilities.items())
+        ],
+        qualitative_evaluations=[
+            QualitativeEvaluation(
+                CodedConcept("PREDICTED", SCHEME, "Class of the highest probability"),
+                CodedConcept(f"CLASS{classes.index(called)}", SCHEME, short(called)),
+            ),
+            QualitativeEvaluation(
+                CodedConcept("USE", SCHEME, "Intended use"),
+                CodedConcept("RESEARCH", SCHEME, RESEARCH_ONLY.capitalize()),
+            ),
+        ],
+    )
+    report = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer),
+        procedure_reported=CodedConcept("363679005", "SCT", "Imaging procedure"),
+        imaging_measurements=[group],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    made = ComprehensiveSR(
+        evidence=list(sources),
+        content=report,
+        series_instance_uid=UID(),
+        series_number=9003,
+        sop_instance_uid=UID(),
+        instance_number=1,
+        manufacturer=NAME,
+        is_complete=True,
+    )
+    made.SeriesDescription = short(f"{NAME} probabilities, {RESEARCH_ONLY}")
+    made.ManufacturerModelName = NAME
+    made.SoftwareVersions = VERSION
+    return in_utf8(made)

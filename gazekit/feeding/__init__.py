@@ -1,0 +1,1 @@
+"""A prepared data set to batches on the device."""

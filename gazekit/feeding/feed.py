@@ -1,0 +1,98 @@
+"""The exams of a part of a data set, held on the device if they fit there."""
+
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.batches import Exams, ResidentExams
+from gazekit.feeding.streamed import StreamedExams, read_pixels
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.presets.preset import Preset
+
+_SHARE = 0.5
+"""Of the free memory that exams may take."""
+
+
+def prepared_exams(
+    dataset: PreparedDataset,
+    indices: NDArray[np.int64],
+    preset: Preset,
+    device: torch.device,
+    *,
+    with_gaze: bool,
+    needs_gaze: bool = False,
+    hold: bool | Literal["auto"] = "auto",
+) -> Exams:
+    """Some exams of a prepared data set, with their heat maps if asked for, or needed at inference.
+
+    Args:
+        dataset, indices: the exams.
+        preset: names the views.
+        device: where batches go.
+        with_gaze, needs_gaze: whether heat maps are read, and whether every exam must have one.
+        hold: all on the device; ``"auto"``: if they take no more than half of the memory that is free there.
+
+    Raises:
+        ConfigurationError: the data lack a view of the preset.
+        DataError: an exam lacks gaze that is needed.
+    """
+    check_views(dataset, preset)
+    if needs_gaze:
+        check_gaze_of_all(dataset, indices, preset)
+    columns = [dataset.views.index(view) for view in preset.views]
+    streamed = StreamedExams(
+        dataset, columns, preset, device, indices=indices, with_gaze=with_gaze or needs_gaze
+    )
+    if hold is False or (hold == "auto" and streamed.nbytes > _SHARE * free_memory(device)):
+        return streamed
+    pixels = np.empty((len(indices), *streamed.shape), streamed.dtype)
+    read_pixels(dataset, indices, columns, pixels)
+    return ResidentExams(
+        pixels,
+        preset,
+        device,
+        indices=indices,
+        labels=dataset.labels[indices],
+        has_gaze=dataset.has_gaze[indices][:, columns] if streamed.shape[1] == 2 else None,
+    )
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device, or to this process of those of its machine; infinite where nothing says."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    free = (float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return next(free, float("inf")) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def check_views(dataset: PreparedDataset, preset: Preset) -> None:
+    """Raise ConfigurationError if the data lack a view of the preset."""
+    missing = [view for view in preset.views if view not in dataset.views]
+    if missing:
+        raise ConfigurationError(
+            f"{dataset.root}: no view '{missing[0]}', which preset '{preset.name}' reads; the data have "
+            f"{', '.join(dataset.views)}: choose with --set views='{json.dumps(dataset.views)}'"
+        )
+
+
+def check_gaze_of_all(dataset: PreparedDataset, indices: NDArray[np.int64], preset: Preset) -> None:
+    """Raise DataError if an exam lacks gaze on a view; for models that read gaze at inference."""
+    columns = [dataset.views.index(view) for view in preset.views]
+    without = np.argwhere(~dataset.has_gaze[indices][:, columns])  # [n, (exam, view)]
+    if len(without):
+        exam, view = without[0]
+        raise DataError(
+            f"{dataset.root}: exam {dataset.exam_ids[indices[exam]]} has no gaze on view '{preset.views[view]}' (and "
+            f"{len(np.unique(without[:, 0]))} exams in all), which preset '{preset.name}' reads at inference too; "
+            "leave such exams out of the data"
+        )

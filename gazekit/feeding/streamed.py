@@ -1,0 +1,92 @@
+"""Exams too many for the device: read and sent batch by batch, ahead of their use."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gazekit.feeding.batches import Exams, Rows, Stored
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.presets.preset import Preset
+
+_AHEAD = 2
+
+
+class StreamedExams(Exams):
+    """Exams that stay in the memory-mapped files of their data set.
+
+    A thread reads the next two batches into pinned memory and copies them to the device on a stream of its own, while
+    the device works on the one before. The batches are those of ``ResidentExams``, to the bit.
+
+    Args:
+        dataset: the prepared data set.
+        columns: of the preset's views in it.
+        with_gaze: whether there is a second layer.
+        preset, device, indices: see ``Exams``.
+    """
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        columns: Sequence[int],
+        preset: Preset,
+        device: torch.device,
+        *,
+        indices: NDArray[np.int64],
+        with_gaze: bool,
+    ) -> None:
+        super().__init__(
+            preset,
+            device,
+            indices=indices,
+            shape=(len(columns), 1 + with_gaze, *dataset.size),
+            dtype=dataset.images.dtype,
+            labels=dataset.labels[indices],
+            has_gaze=dataset.has_gaze[indices][:, columns] if with_gaze else None,
+        )
+        self.dataset = dataset
+        self.columns = columns
+        self.torch_dtype = torch.from_numpy(np.empty(0, self.dtype)).dtype
+        self.copies = None
+        if device.type == "cuda":
+            self.copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:  # noqa: ARG002
+        """See ``Exams``."""
+        left = iter(rows)
+        coming: deque[Future[Tensor]] = deque()
+        thread = ThreadPoolExecutor(1, "exams")
+        try:
+            for _ in rows:
+                while len(coming) < _AHEAD and (batch := next(left, None)) is not None:
+                    coming.append(thread.submit(self._send, batch))
+                pixels = coming.popleft().result()
+                if self.copies is not None:
+                    here = torch.cuda.current_stream(self.device)
+                    here.wait_stream(self.copies)
+                    pixels.record_stream(here)
+                yield pixels
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    def _send(self, rows: NDArray[np.int64]) -> Tensor:
+        pixels = torch.empty(
+            (len(rows), *self.shape), dtype=self.torch_dtype, pin_memory=self.copies is not None
+        )
+        read_pixels(self.dataset, self.indices[rows], self.columns, pixels.numpy())
+        if self.copies is None:
+            return pixels
+        with torch.cuda.stream(self.copies):
+            return pixels.to(self.device, non_blocking=True)
+
+
+def read_pixels(
+    dataset: PreparedDataset, indices: NDArray[np.int64], columns: Sequence[int], out: Stored
+) -> None:
+    """Write images and, if there is a second layer, heat maps of some exams to ``[n, V, layers, H, W]``."""
+    for layer, stored in enumerate((dataset.images, dataset.gaze)[: out.shape[2]]):
+        out[:, :, layer] = stored[indices][:, columns]

@@ -1,0 +1,78 @@
+"""From fixations to a gaze heat map."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.records.recording import Recording
+
+Floats = NDArray[np.float64]
+
+REACH = 3.0
+"""Sigmas within which a fixation outside the image still counts as looking at it."""
+NARROWEST = 0.05
+"""Smallest sigma in pixels of the map."""
+_AT_ONCE = 4096
+"""Points per matrix product, which bounds the memory that a long recording takes."""
+
+
+def sigma_pixels(
+    recording: Recording, image_height: float, image_width: float, settings: FixationSettings
+) -> tuple[float, float]:
+    """Standard deviations of a fixation's Gaussian in pixels of the original image, across and down.
+
+    ``settings.sigma_degrees`` times the pixels per degree of the recording; where it has no geometry, those of
+    the settings, else 30/800 of ``image_height`` (pixels). The two differ where the image was shown stretched.
+    """
+    down = settings.sigma_degrees * recording.degree(image_height, settings.pixels_per_degree)
+    return down * recording.stretch_on(image_height, image_width), down
+
+
+def heat_map(
+    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: float | tuple[float, float]
+) -> NDArray[np.float32]:
+    """One Gaussian per point, weighted, summed and divided by the largest value: ``[H, W]`` in [0, 1].
+
+    ``R(i, j) = Σ_k w_k exp(-((j + ½ - x_k)² + (i + ½ - y_k)²) / 2σ²) / max R``, evaluated exactly: the
+    Gaussian separates, so the sum is one matrix product. Points outside the map contribute their tail.
+
+    Args:
+        x, y: ``[n]`` pixels of the map, (0, 0) its outer corner.
+        weight: ``[n]`` >= 0, usually durations.
+        shape: (H, W).
+        sigma: pixels of the map, >= 0.05 (a narrower Gaussian can miss every pixel centre); one, or one across and
+            one down.
+
+    Raises:
+        ConfigurationError: sigma below that.
+        DataError: no point with a weight lies on the map or within 3 sigma of it.
+    """
+    height, width = shape
+    across, down = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    if not min(across, down) >= NARROWEST:
+        raise ConfigurationError(
+            f"gaze heat map: sigma is {min(across, down):g} pixels; expected at least {NARROWEST}; make the map larger "
+            "or sigma wider"
+        )
+    beside = np.maximum(np.maximum(-x, x - width), 0)
+    above = np.maximum(np.maximum(-y, y - height), 0)
+    if not np.any((weight > 0) & (np.hypot(beside / across, above / down) <= REACH)):
+        raise DataError(
+            f"gaze heat map of {width} x {height} pixels: none of the {len(x)} fixations lies on it or "
+            f"within {REACH:g} sigma ({REACH * max(across, down):.1f} pixels); check that gaze and image belong "
+            "together"
+        )
+    total = np.zeros(shape)
+    for first in range(0, len(x), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        rows = _gaussian(y[part], height, down)  # [n, H]
+        columns = _gaussian(x[part], width, across)  # [n, W]
+        total += (rows * weight[part, None]).T @ columns  # [H, W]
+    return np.asarray(total / total.max(), dtype=np.float32)
+
+
+def _gaussian(centre: Floats, size: int, sigma: float) -> Floats:
+    """``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[n, size]``."""
+    distance = np.arange(size) + 0.5 - centre[:, None]
+    return np.asarray(np.exp(-0.5 * np.square(distance / sigma)))

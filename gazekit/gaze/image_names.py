@@ -1,0 +1,137 @@
+"""Which image is meant by the names that recordings use."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
+
+from gazekit.errors import DataError
+from gazekit.reading.table import open_table
+from gazekit.reading.view_names import split_words
+from gazekit.records.recording import Recording
+
+COLUMNS = ("name", "exam_id", "view")
+READER = "reader"
+"""A further column of the table, where files do not say who looked."""
+
+_SUFFIX = re.compile(r"\.(?=[0-9]{0,3}[a-z])[a-z0-9]{1,8}$", re.IGNORECASE)
+
+
+def without_suffix(name: str) -> str:
+    """A file's name without its suffix, which has a letter: of ``1.2.840.7``, a UID, the last part is none."""
+    return _SUFFIX.sub("", name) or name
+
+
+def last_part(name: str) -> str:
+    """The name of a path's file, in small letters, whichever system wrote the path."""
+    return PureWindowsPath(name).name.casefold()  # splits at / and at \
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The image that a name stands for, and who looked at it; None where the table leaves that open."""
+
+    exam_id: str
+    view: str
+    reader: str | None = None
+
+
+def read_names(path: Path) -> dict[str, Meant]:
+    """Read ``name,exam_id,view``: the name of a recording's image or file, and the image that it stands for.
+
+    A column ``reader`` may say who looked.
+
+    Returns:
+        The name in small letters → the image.
+
+    Raises:
+        DataError: not readable, a column missing, an empty cell, a name that comes twice (with row).
+    """
+    names: dict[str, Meant] = {}
+    table = open_table(path, COLUMNS)
+    for row in table.rows():
+        name = row.word("name").casefold()
+        if name in names:
+            raise DataError(f"{row.where}: name {row['name'][:60]!r} comes again; expected each once")
+        reader = row[READER] or None if READER in table.columns else None
+        names[name] = Meant(row.word("exam_id"), row.word("view"), reader)
+    if not names:
+        raise DataError(f"{path}: no rows below the header; expected one per name")
+    return names
+
+
+def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:
+    """The recordings with the exam and view that the table gives their image, else their file; others as they are.
+
+    A name counts whole, or without its suffix; case does not matter.
+    """
+    return [_named(recording, names) for recording in recordings]
+
+
+def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
+    """The recordings that name an image file, else those whose exam and view it is called by, else the nameless ones.
+
+    The whole name counts first, then the name without its suffix; case and folders do not matter.
+
+    Args:
+        recordings: of any images.
+        image: the file.
+        called: what recordings call it, where that is not its name.
+
+    Raises:
+        DataError: all of the recordings name other images, or those that name none are of several exams or views.
+    """
+    wanted = last_part(called or image.name)
+    alike = {wanted, without_suffix(wanted)}
+    named = [(each, last_part(each.image)) for each in recordings if each.image]
+    whole = [each for each, name in named if name == wanted]
+    bare = [each for each, name in named if alike & {name, without_suffix(name)}]
+    found = whole or bare
+    if not found and called is None:
+        nameless = [each for each in recordings if not each.image]
+        found = [each for each in nameless if is_called_by(image, each)] or nameless
+        _check_one_image(found, image)
+    if not found and recordings:
+        others = list(dict.fromkeys(each.image for each in recordings if each.image))
+        names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise DataError(
+            f"{recordings[0].source}: no recording of {called or image.name}, but of "
+            f"{names or 'images without names'}; give the image that was looked at, or say with --image-name how the "
+            "recording calls this one"
+        )
+    return found
+
+
+def is_called_by(image: Path, recording: Recording) -> bool:
+    """Whether the exam of a recording, and its view if it has one, are words of an image's name or its folder's."""
+    if recording.exam_id is None:
+        return False
+    words = [*split_words(image.absolute().parent.name), *split_words(without_suffix(image.name))]
+    for part in filter(None, (recording.exam_id, recording.view)):
+        sought = split_words(part)
+        at = next((i for i in range(len(words)) if sought and words[i : i + len(sought)] == sought), None)
+        if at is None:
+            return False
+        del words[at : at + len(sought)]
+    return True
+
+
+def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
+    """Raise DataError unless recordings without the name of an image can be of one and the same."""
+    about = list(dict.fromkeys((each.exam_id, each.view) for each in recordings))
+    if len(about) > 1:
+        names = ", ".join(" ".join(filter(None, pair)) or "no name" for pair in about[:3])
+        raise DataError(
+            f"{recordings[0].source}: its recordings are of {len(about)} images ({names}{', …' * (len(about) > 3)}), "
+            f"and none says that one of them is {image.name}; choose with --exam and --view"
+        )
+
+
+def _named(recording: Recording, names: dict[str, Meant]) -> Recording:
+    for used in filter(None, (recording.image, recording.source.name)):
+        name = last_part(used)
+        meant = names.get(name) or names.get(without_suffix(name))
+        if meant is not None:
+            reader = meant.reader or recording.reader
+            return replace(recording, exam_id=meant.exam_id, view=meant.view, reader=reader)
+    return recording

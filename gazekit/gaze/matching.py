@@ -1,0 +1,113 @@
+"""Which recording belongs to which view of which exam."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gazekit.errors import DataError
+from gazekit.gaze.image_names import last_part, without_suffix
+from gazekit.records.exam import Exam
+from gazekit.records.recording import Recording
+
+Key = tuple[str, str]
+"""(exam_id, view)."""
+Names = Mapping[str, set[Key]]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Recordings joined to exams, and what is left over on both sides.
+
+    Args:
+        matched: (exam_id, view) → its recordings, in the order in which they came.
+        unmatched_recordings: recordings that belong to no exam.
+        exams_without: (exam_id, view) of every image without a recording.
+    """
+
+    matched: dict[Key, list[Recording]]
+    unmatched_recordings: list[Recording]
+    exams_without: list[Key]
+
+
+def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
+    """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
+
+    An exam_id without a view is enough where the exam has one image. An image name is compared whole first
+    (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is
+    trained on (``a_cc.dcm``), then with the folders that hold this image alone (``P_00001_LEFT_CC/…/1-1.dcm``);
+    case does not matter. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing
+    is called like its image: ``a_cc.csv``, or ``a_cc.dcm.csv``.
+
+    Args:
+        recordings: what was recorded.
+        exams: what can be looked at; only views that have an image count.
+
+    Raises:
+        DataError: nothing matches, or an image name fits several images.
+    """
+    exams, recordings = list(exams), list(recordings)
+    views = {exam.exam_id: tuple(exam.images) for exam in exams}
+    tables = _by_name(exams)
+    matched: dict[Key, list[Recording]] = {}
+    unmatched = []
+    for recording in recordings:
+        key = _by_exam(recording, views) or _by_image(recording, *tables)
+        if key is None:
+            unmatched.append(recording)
+        else:
+            matched.setdefault(key, []).append(recording)
+    if not matched:
+        raise DataError(_nothing_matches(recordings, exams))
+    keys = [(exam, view) for exam, there in views.items() for view in there]
+    return Joined(matched, unmatched, [key for key in keys if key not in matched])
+
+
+def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | None:
+    there = views.get(recording.exam_id or "", ())
+    view = there[0] if recording.view is None and len(there) == 1 else recording.view
+    return (recording.exam_id or "", view) if view in there and view is not None else None
+
+
+def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
+    """Image file name, name without suffix, and name of a folder above, → the images called so."""
+    names, stems, folders = (defaultdict[str, set[Key]](set) for _ in range(3))
+    for exam in exams:
+        for view, image in exam.images.items():
+            key = (exam.exam_id, view)
+            names[image.name.casefold()].add(key)
+            stems[without_suffix(image.name.casefold())].add(key)
+            for folder in image.parts[:-1]:
+                folders[folder.casefold()].add(key)
+    return names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1}
+
+
+def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> Key | None:
+    names_nothing = not (recording.exam_id or recording.view or recording.image)
+    image = recording.source.name if names_nothing else recording.image or ""
+    name = last_part(image)
+    stem = without_suffix(name)
+    places = ((names, name), (stems, name), (stems, stem), (names, stem), (folders, name), (folders, stem))
+    found = next((table[called] for table, called in places if called in table), set[Key]())
+    if len(found) > 1:
+        first, second = sorted(found)[:2]
+        raise DataError(
+            f"{recording}: the image name fits {len(found)} images, such as exam {first[0]} view {first[1]} "
+            f"and exam {second[0]} view {second[1]}; expected one; give the images names of their own"
+        )
+    return next(iter(found), None)
+
+
+def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> str:
+    if not recordings:
+        return (
+            f"there is no gaze recording to join to the {len(exams)} exams; check the path of the gaze files"
+        )
+    if not exams:
+        return f"there is no exam to join the {len(recordings)} gaze recordings to; check the data set"
+    exam = exams[0]
+    images = ", ".join(f"{view} = {image.name}" for view, image in exam.images.items()) or "no images"
+    return (
+        f"none of the {len(recordings)} gaze recordings matches any of the {len(exams)} exams: the first "
+        f"recording is {recordings[0]}, the first exam is {exam.exam_id} ({images}); expected the same "
+        "exam_id and view, or the same image file name, on both sides; --names takes a table name,exam_id,view"
+    )

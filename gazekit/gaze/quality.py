@@ -1,0 +1,163 @@
+"""What a recording is worth, in numbers, and what looks wrong with it, in words."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.gaze.blinks import sampling_period
+from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
+from gazekit.gaze.lost import Repeated, repeated_place
+from gazekit.records.recording import Recording
+
+Size = tuple[int, int]
+"""Height and width of the original image in pixels."""
+
+_BORDER = 1.0
+"""Pixels from the edge of the image within which a sample lies on its border."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingCheck:
+    """The numbers of one recording; None where the recording, or the lack of its image, leaves them open.
+
+    Args:
+        rows: samples, or fixations where the file holds those.
+        seconds: from the first row to the last one's end.
+        rate_hz: samples per second, from the mean interval, gaps left out.
+        interval_spread_ms: half of the intervals between samples differ by no more than this.
+        lost: share of the rows without a place.
+        border: share of the other rows that lie on the border of the image, or were clamped to it.
+        outside: share of the other rows that lie outside the image.
+        fixations: how many are found.
+        median_duration_ms: of the fixations found.
+        breast: share of the fixation time inside the breast.
+        lesion: share of the fixation time inside the lesion masks.
+        breast_area, lesion_area: share of the image that these cover: what chance would give.
+        fault: why no fixation can be had.
+        repeated: a place that comes so often that it may stand for lost samples.
+    """
+
+    rows: int
+    seconds: float | None
+    rate_hz: float | None
+    interval_spread_ms: float | None
+    lost: float
+    border: float | None = None
+    outside: float | None = None
+    fixations: int | None = None
+    median_duration_ms: float | None = None
+    breast: float | None = None
+    lesion: float | None = None
+    breast_area: float | None = None
+    lesion_area: float | None = None
+    fault: str | None = None
+    repeated: Repeated | None = None
+
+
+def check_recording(
+    recording: Recording, *, size: Size | None, settings: FixationSettings
+) -> tuple[RecordingCheck, Fixations | None]:
+    """The numbers of a recording and its fixations, in pixels of the image (without one: of the recording).
+
+    Args:
+        recording: samples or fixations.
+        size: height and width of the image looked at; None when it is unknown.
+        settings: how fixations are found.
+    """
+    check = _time(recording)
+    fixations = None
+    try:
+        if size is None:
+            placed, height = without_image(recording, settings)
+            width = None
+        else:
+            height, width = size
+            placed = recording.in_image_pixels(height, width)
+            check = _place(check, placed, size)
+        fixations = fixations_of(placed, image_height=height, image_width=width, settings=settings)
+    except DataError as error:
+        return replace(check, fault=str(error).removeprefix(f"{recording}: ")), None
+    is_timed = recording.t_ms is not None or recording.duration_ms is not None
+    duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
+    return replace(check, fixations=len(fixations), median_duration_ms=duration), fixations
+
+
+def without_image(recording: Recording, settings: FixationSettings) -> tuple[Recording, float]:
+    """A recording in its own pixels, those of the screen or of the image as displayed, and a height for its degrees.
+
+    Raises:
+        DataError: nothing says how many of these pixels are one degree of visual angle.
+    """
+    own = replace(recording, on_screen=False, centre=None, display_height=None, display_width=None)
+    if recording.display_height is not None:
+        return own, recording.display_height
+    needs_degrees = recording.t_ms is not None and recording.duration_ms is None
+    if not needs_degrees or recording.pixels_per_degree or settings.pixels_per_degree:
+        usable = recording.y[np.isfinite(recording.y)]
+        return own, float(usable.max(initial=0)) + 1  # so high that every sample lies inside
+    raise DataError(
+        f"{recording}: neither the recording nor an image says how long one degree of visual angle is; give the image, "
+        "or --set fixations.pixels_per_degree (1: thresholds in pixels)"
+    )
+
+
+def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
+    """Share of the fixation time whose centroid lies in a mask ``[H, W]`` of the image."""
+    height, width = mask.shape
+    x, y = np.floor(fixations.x), np.floor(fixations.y)
+    on_image = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    inside = np.zeros(len(fixations), dtype=bool)
+    inside[on_image] = mask[y[on_image].astype(np.int64), x[on_image].astype(np.int64)]
+    total = float(fixations.duration_ms.sum())
+    return float(fixations.duration_ms[inside].sum()) / total if total > 0 else 0.0
+
+
+def doubts_about(check: RecordingCheck) -> list[str]:
+    """Its fault and what else looks wrong with a recording, in sentences that do not name it."""
+    rate, breast = check.rate_hz, check.breast
+    repeated = [] if check.repeated is None else [str(check.repeated)]
+    doubts = {
+        "more than half of the samples are lost": check.lost > 0.5,
+        "fewer than 20 samples a second; too few to tell fixations from saccades": rate is not None
+        and rate < 20,
+        "more than 5000 samples a second; are the times in ms?": rate is not None and rate > 5000,
+        "more than a fifth of the samples lie on the border of the image; were they clamped to it?": (
+            check.border or 0
+        )
+        > 0.2,
+        "more than half of the samples lie outside the image; wrong geometry?": (check.outside or 0) > 0.5,
+        "less than 20 % of the fixation time lies in the breast; wrong geometry, or another image?": (
+            breast is not None and breast < 0.2
+        ),
+    }
+    faults = [] if check.fault is None else [check.fault]
+    return faults + repeated + [sentence for sentence, holds in doubts.items() if holds]
+
+
+def _time(recording: Recording) -> RecordingCheck:
+    t_ms, duration = recording.t_ms, recording.duration_ms
+    lost = ~(np.isfinite(recording.x) & np.isfinite(recording.y))
+    seconds = rate = spread = None
+    if t_ms is not None and len(t_ms) > 1:
+        intervals = np.diff(t_ms)
+        period = sampling_period(t_ms)
+        seconds = float(t_ms[-1] - t_ms[0] + (period if duration is None else duration[-1])) / 1000
+        if duration is None:
+            rate = 1000 / period if period > 1e-9 else None
+            spread = float(np.subtract(*np.percentile(intervals, (75, 25))))
+    share = float(lost.mean()) if len(lost) else 1.0
+    return RecordingCheck(len(lost), seconds, rate, spread, share, repeated=repeated_place(recording))
+
+
+def _place(check: RecordingCheck, placed: Recording, size: Size) -> RecordingCheck:
+    """With the shares on the border and outside; ``placed`` is in pixels of the original image."""
+    usable = np.isfinite(placed.x) & np.isfinite(placed.y)
+    if not usable.any():
+        return check
+    x, y = placed.x[usable], placed.y[usable]
+    height, width = size
+    depth = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y))  # pixels inside the image
+    border = (depth >= 0) & (depth <= _BORDER) if placed.suspect is None else placed.suspect[usable]
+    return replace(check, border=float(border.mean()), outside=float((depth < 0).mean()))

@@ -1,0 +1,1 @@
+"""Every measure, its name, and what can be said of its uncertainty."""

@@ -1,0 +1,104 @@
+"""Curves of a binary classification on a common grid, with bands over patients, and its calibration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from gazekit.measures.metrics import CALIBRATION_BINS
+from gazekit.measures.pooled import Pooled
+
+Floats = NDArray[np.float64]
+
+GRID: Floats = np.linspace(0, 1, 101)
+"""False positive rates of a ROC curve, recalls of a precision-recall curve."""
+_RESAMPLES = 400
+
+
+def is_binary(pooled: Pooled | None) -> bool:
+    """Whether there are two classes, both among the exams: the others have no curve."""
+    return pooled is not None and pooled.probabilities.shape[1] == 2 and len(set(pooled.labels.tolist())) == 2
+
+
+def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
+    """True positive rate at the false positive rates of ``GRID``; ties are straight lines.
+
+    Args:
+        pooled: of two classes, both there.
+        weights: of the exams, ``[N]``; all count once by default. Both classes must have some.
+    """
+    hits, alarms = _counts(pooled, weights)
+    rates = [np.concatenate(([0.0], counts / counts[-1])) for counts in (alarms, hits)]
+    steps = rates[0] + 1e-9 * np.arange(len(rates[0]))  # of equal rates the last, highest one counts
+    return np.asarray(np.interp(GRID + 1e-7, steps, rates[1]))
+
+
+def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:
+    """Precision at the recalls of ``GRID``: that of the first threshold, from above, that reaches the recall.
+
+    The area under these steps is the average precision. Args as in `roc`.
+    """
+    hits, alarms = _counts(pooled, weights)
+    reached = np.searchsorted(hits / hits[-1], GRID - 1e-9)
+    # a threshold that calls nothing of weight has no precision; recall 0 takes that of the first one that has
+    first = int(np.argmax(hits + alarms > 0))
+    at = np.maximum(reached, first)
+    return np.asarray(hits[at] / (hits + alarms)[at])
+
+
+def band(
+    curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Pointwise 2.5 % and 97.5 % of the curves of resampled patients."""
+    _, patient = np.unique(pooled.patient_ids, return_inverse=True)
+    number = int(patient.max()) + 1
+    generator = np.random.default_rng(seed)
+    curves = []
+    for _ in range(_RESAMPLES):
+        weight = np.bincount(generator.integers(0, number, number), minlength=number)[patient].astype(float)
+        if 0 < weight[pooled.labels == 1].sum() < weight.sum():
+            curves.append(curve(pooled, weight))
+    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Exams of like probability: how many, their mean probability, the share that is positive, its 95 % interval."""
+
+    exams: int
+    stated: float
+    observed: float
+    low: float
+    high: float
+
+
+def calibration(probabilities: Floats, positive: NDArray[np.bool_]) -> list[Bin]:
+    """The bins of the calibration error that hold exams, lowest first, with Wilson's intervals.
+
+    Args:
+        probabilities: stated, ``[N]``.
+        positive: whether it came true, ``[N]``.
+    """
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    places = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    found = []
+    for place in np.unique(places):
+        inside = places == place
+        count, hits = int(inside.sum()), int(positive[inside].sum())
+        wilson = stats.binomtest(hits, count).proportion_ci(method="wilson")
+        stated = float(probabilities[inside].mean())
+        found.append(Bin(count, stated, hits / count, float(wilson.low), float(wilson.high)))
+    return found
+
+
+def _counts(pooled: Pooled, weights: Floats | None) -> tuple[Floats, Floats]:
+    """Weight of the positives and of the negatives called at each distinct score as threshold, highest first."""
+    score, positive = pooled.probabilities[:, 1], pooled.labels == 1
+    weight = np.ones(len(score)) if weights is None else weights
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits, alarms = (np.cumsum((weight * of_class)[order])[ends] for of_class in (positive, ~positive))
+    return hits, alarms

@@ -1,0 +1,180 @@
+"""How far attention looks where the reader looked: the measures of the saliency field.
+
+Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All six do not change under
+a → s·a + b with s > 0: what alignment losses leave open is not judged. A constant map scores chance: NSS 0,
+correlation 0, AUC 0.5, and KL and SIM those of the uniform distribution.
+
+Source: Bylinskii et al. 2019, doi:10.1109/TPAMI.2018.2815601.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.measures.resizing import Array, Floats, resize_bilinear
+
+_EPSILON = float(np.finfo(np.float64).eps)  # as in the benchmark's own code
+
+
+def nss(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
+    """Normalised scanpath saliency: mean over fixations of ``(a - mean) / sd``; chance 0.
+
+    Args:
+        attention: ``[h, w]``.
+        fixations: ``[F, 2]``, x and y in continuous pixels of the grid; those outside are left out.
+        shape: ``(H, W)`` of the grid.
+
+    Raises:
+        DataError: no fixation inside, or attention that is not finite.
+    """
+    values = resize_bilinear(attention, shape)
+    rows, columns = _pixels(fixations, shape)
+    return float(_standardised(values)[rows, columns].mean())
+
+
+def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
+    """Area under the ROC curve of fixated against all other pixels, thresholds at the fixated values.
+
+    Trapezoids between those thresholds, so few fixations raise it a little above the area under the full curve;
+    ties share one threshold where the benchmark's code jitters them. Args and Raises as in `nss`.
+    """
+    values = resize_bilinear(attention, shape)
+    fixated = np.zeros(shape, dtype=bool)
+    fixated[_pixels(fixations, shape)] = True
+    at_fixations, elsewhere = np.sort(values[fixated]), np.sort(values[~fixated])
+    if elsewhere.size == 0:
+        raise DataError(f"every pixel of the {shape[0]} × {shape[1]} grid is fixated: AUC-Judd needs others")
+    thresholds = np.unique(at_fixations)[::-1]
+    hits = 1 - np.searchsorted(at_fixations, thresholds) / at_fixations.size
+    false_alarms = 1 - np.searchsorted(elsewhere, thresholds) / elsewhere.size
+    return float(np.trapezoid(np.r_[0, hits, 1], np.r_[0, false_alarms, 1]))
+
+
+def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple[int, int]) -> float:
+    """Probability that a fixated value exceeds one at the fixations of *other* images, ties counting half.
+
+    A map that only knows that readers look at the middle scores 0.5. All ``others`` are used, so that there is
+    nothing random in it: the limit of the benchmark's random splits.
+
+    Args:
+        attention, fixations, shape: as in `nss`.
+        others: ``[M, 2]``, fixations of other images on the same grid.
+
+    Raises:
+        DataError: no fixation, of this or of other images, inside; or attention that is not finite.
+    """
+    return shuffled_auc_of_counts(attention, fixations, fixation_counts(others, shape))
+
+
+def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[np.int64]) -> float:
+    """`shuffled_auc`, however many other images there are: of their fixations only the pixels are looked at.
+
+    Args:
+        attention, fixations: as in `nss`.
+        counts: fixations of other images on each pixel, ``[H, W]``; see `fixation_counts`.
+
+    Raises:
+        DataError: no fixation of this image inside; or attention that is not finite.
+    """
+    values = resize_bilinear(attention, (counts.shape[0], counts.shape[1]))
+    here = values[_pixels(fixations, (counts.shape[0], counts.shape[1]))]
+    looked_at = counts > 0
+    order = np.argsort(values[looked_at])
+    there = values[looked_at][order]
+    total = np.r_[0, np.cumsum(counts[looked_at][order])]
+    below, up_to = (total[np.searchsorted(there, here, side=side)] for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * total[-1]))
+
+
+def fixation_counts(fixations: Array, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """How many fixations fall on each pixel, ``[H, W]``; see `nss` for Args and Raises."""
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts, _pixels(fixations, shape), 1)
+    return counts
+
+
+def correlation(attention: Array, gaze: Array) -> float:
+    """Pearson's correlation of attention ``[h, w]`` and gaze heat map ``[H, W]``; 0 where one is constant."""
+    values, heat = _pair(attention, gaze)
+    return float((_standardised(values) * _standardised(heat)).mean())
+
+
+def kl_divergence(attention: Array, gaze: Array) -> float:
+    """``Σ q log(ε + q / (ε + p))``: what is lost by taking attention p for gaze q; 0 is best, no upper bound."""
+    p, q = (_distribution(values) for values in _pair(attention, gaze))
+    return float((q * np.log(_EPSILON + q / (_EPSILON + p))).sum())
+
+
+def similarity(attention: Array, gaze: Array) -> float:
+    """``Σ min(p, q)``, the overlap of attention and gaze as distributions, in [0, 1]."""
+    p, q = (_distribution(values) for values in _pair(attention, gaze))
+    return float(np.minimum(p, q).sum())
+
+
+def gaze_agreement(
+    attention: Array,
+    gaze: Array,
+    fixations: Array | None = None,
+    others: NDArray[np.int64] | None = None,
+) -> dict[str, float]:
+    """All measures that the given data allow, for one view of one exam.
+
+    Args:
+        attention: ``[h, w]``.
+        gaze: heat map ``[H, W]``, not negative.
+        fixations: ``[F, 2]`` on the grid of ``gaze``; adds ``nss`` and ``auc_judd``.
+        others: fixations of other images on each pixel, ``[H, W]``; with ``fixations`` adds ``shuffled_auc``.
+
+    Returns:
+        ``correlation``, ``kl_divergence``, ``similarity`` and those added.
+    """
+    found = {
+        measure.__name__: measure(attention, gaze) for measure in (correlation, kl_divergence, similarity)
+    }
+    if fixations is not None:
+        shape = (gaze.shape[0], gaze.shape[1])
+        found["nss"] = nss(attention, fixations, shape)
+        found["auc_judd"] = auc_judd(attention, fixations, shape)
+        if others is not None:
+            found["shuffled_auc"] = shuffled_auc_of_counts(attention, fixations, others)
+    return found
+
+
+def _pixels(fixations: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the pixels that the fixations inside the grid fall on."""
+    points = np.asarray(fixations, dtype=np.float64).reshape(-1, 2)
+    inside = (points >= 0).all(axis=1) & (points < (shape[1], shape[0])).all(axis=1)  # NaN is outside
+    if not inside.any():
+        raise DataError(
+            f"none of {len(points)} fixations lies inside the {shape[0]} × {shape[1]} grid: "
+            "give x and y in its pixels, and leave views without gaze out"
+        )
+    columns, rows = np.floor(points[inside]).astype(np.int64).T
+    return rows, columns
+
+
+def _pair(attention: Array, gaze: Array) -> tuple[Floats, Floats]:
+    heat = np.asarray(gaze, dtype=np.float64)
+    if not (np.isfinite(heat).all() and (heat >= 0).all() and heat.any()):
+        raise DataError(
+            "gaze heat map is empty, negative or not finite: expected values in [0, 1] with a maximum above 0; "
+            "leave views without gaze out"
+        )
+    return resize_bilinear(attention, (heat.shape[0], heat.shape[1])), heat
+
+
+def _standardised(values: Floats) -> Floats:
+    """Zero mean and unit standard deviation; a constant map becomes 0."""
+    if np.ptp(values) == 0:
+        return np.zeros_like(values)
+    centred = values - values.mean()
+    return np.asarray(centred / np.sqrt((centred**2).mean()))
+
+
+def _distribution(values: Floats) -> Floats:
+    """Scaled to [0, 1] and then to sum 1; a constant map becomes uniform."""
+    span = np.ptp(values)
+    if span == 0:
+        return np.full_like(values, 1 / values.size)
+    scaled = (values - values.min()) / span
+    return np.asarray(scaled / scaled.sum())

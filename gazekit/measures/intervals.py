@@ -1,0 +1,186 @@
+"""Uncertainty of an evaluation: intervals over patients."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from gazekit.errors import DataError
+from gazekit.measures.leaving_out import LeavingOut, mean_without
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+WeightedStatistic = Callable[[Floats], Floats]
+"""Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
+
+_CELLS_PER_BATCH = 50_000  # weights held at once: they stay in the cache, which takes half the time
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Args:
+        value: the estimate on the data as they are.
+        low, high: bounds of the interval; NaN when too few resamples were defined.
+        method: ``"BCa"`` or ``"percentile"``.
+        resamples: how many resamples define the interval.
+        undefined: how many were drawn but left out, because the statistic does not exist there.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str = "percentile"
+    resamples: int = 0
+    undefined: int = 0
+
+
+def patient_bootstrap(
+    statistic: WeightedStatistic,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+    bounded: bool = True,
+    leaving_out: LeavingOut | None = None,
+) -> Interval:
+    """Interval of a statistic by resampling patients, so that exams of one patient stay together.
+
+    The interval is BCa where that is wanted, every resample is defined and BCa exists; else the percentile
+    interval of the resamples where the statistic is defined (not NaN), widened for few patients.
+
+    Args:
+        statistic: exam weights ``[R, N]`` to values ``[R]``, NaN where undefined.
+        patients: patient of each exam, ``[N]``.
+        seed: the same seed draws the same resamples of patients.
+        resamples: how many, at least 1.
+        level: confidence level in (0, 1).
+        bounded: whether the statistic has a bound that it may come near, as an AUC has: its resamples lean away
+            from it, which BCa corrects. A difference of two leans nowhere; there the correction is noise and
+            costs coverage (docs/statistics.md has the numbers), so False asks for the percentile interval.
+        leaving_out: the statistic without each patient, all at once; without it that takes the square of their number.
+
+    Raises:
+        DataError: fewer than two patients.
+
+    Source: BCa, Efron 1987, doi:10.1080/01621459.1987.10478410; the widened percentile interval, Hesterberg 2015,
+        doi:10.1080/00031305.2015.1089789.
+    """
+    names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
+
+    def of_drawn(drawn: Integers, axis: int) -> Floats:
+        assert axis == -1
+        rows = drawn.reshape(-1, drawn.shape[-1])  # [R, P]
+        return statistic(_counts(rows, len(names))[:, patient_of_exam]).reshape(drawn.shape[:-1])
+
+    value = float(statistic(np.ones((1, len(patient_of_exam))))[0])
+    bootstrap = partial(
+        stats.bootstrap,
+        (np.arange(len(names)),),
+        of_drawn,
+        batch=max(1, _CELLS_PER_BATCH // len(patient_of_exam)),
+        vectorized=True,
+        axis=-1,
+        confidence_level=level,
+        rng=np.random.default_rng(seed),
+    )
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # scipy warns of what is handled here: no variance, not defined
+        distribution = bootstrap(n_resamples=resamples, method="percentile").bootstrap_distribution
+        if bounded and np.isfinite(distribution).all():
+            others = leaving_out or partial(_one_by_one, statistic)
+            low, high = _bca(value, distribution, others(patient_of_exam), level)
+            if np.isfinite([low, high]).all():
+                return Interval(value, low, high, "BCa", resamples)
+    return _percentile_of_defined(value, distribution, _widened(level, len(names)))
+
+
+def _bca(value: float, distribution: Floats, without: Floats, level: float) -> tuple[float, float]:
+    """The bias-corrected and accelerated interval; NaN where it does not exist.
+
+    Args:
+        value: the statistic.
+        distribution: it on resamples, ``[R]``.
+        without: it without each patient, ``[P]``.
+        level: of confidence.
+
+    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 14.3; Eq. 15.36 for the acceleration.
+    """
+    below = np.count_nonzero(distribution < value) + np.count_nonzero(distribution <= value)
+    bias = stats.norm.ppf(below / (2 * len(distribution)))
+    patients = len(without)
+    influence = (patients - 1) * (without.mean() - without)
+    acceleration = (influence**3).sum() / patients**3 / 6 / ((influence**2).sum() / patients**2) ** 1.5
+    shifted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    shares = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    if not np.isfinite(shares).all():
+        return math.nan, math.nan
+    low, high = np.quantile(distribution, shares)
+    return float(low), float(high)
+
+
+def _one_by_one(statistic: WeightedStatistic, patient_of_exam: Integers) -> Floats:
+    """A statistic without each patient, computed as often as there are patients."""
+    patients = int(patient_of_exam.max()) + 1
+    rows = max(1, _CELLS_PER_BATCH // len(patient_of_exam))
+    parts = [
+        statistic(
+            (patient_of_exam != np.arange(start, min(start + rows, patients))[:, None]).astype(np.float64)
+        )
+        for start in range(0, patients, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def _widened(level: float, patients: int) -> float:
+    """The level whose normal interval is as wide as the t interval of so many patients at the asked level.
+
+    Resamples spread by √((n - 1) / n) too little, and their quantiles know nothing of Student's t.
+    """
+    reach = math.sqrt(patients / (patients - 1)) * stats.t.ppf((1 + level) / 2, patients - 1)
+    return float(1 - 2 * stats.norm.sf(reach))
+
+
+def _counts(drawn: Integers, patients: int) -> Floats:
+    """How often each patient was drawn: indices ``[R, P']`` to counts ``[R, P]``."""
+    flat = drawn + patients * np.arange(len(drawn))[:, None]
+    return np.bincount(flat.ravel(), minlength=len(drawn) * patients).reshape(-1, patients).astype(np.float64)
+
+
+def _percentile_of_defined(value: float, distribution: Floats, level: float) -> Interval:
+    defined = distribution[np.isfinite(distribution)]
+    undefined = distribution.size - defined.size
+    if defined.size == 0:
+        return Interval(value, math.nan, math.nan, undefined=undefined)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
+
+
+def mean_interval(
+    values: Sequence[float] | Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
+) -> Interval:
+    """Mean over exams of one finite number per exam, with its 95 % interval over patients.
+
+    Raises:
+        DataError: fewer than two patients, or a value that is not finite.
+    """
+    exams = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(exams).all():
+        row = int(np.argmin(np.isfinite(exams)))
+        raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
+
+    def mean(weights: Floats) -> Floats:
+        return np.asarray(weights @ exams / weights.sum(axis=1))
+
+    return patient_bootstrap(
+        mean, patients, seed=seed, resamples=resamples, leaving_out=partial(mean_without, exams)
+    )

@@ -1,0 +1,232 @@
+"""How well probabilities agree with the truth; metrics take exam weights, so a bootstrap is one call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.measures.intervals import Floats, Integers, Interval, WeightedStatistic, patient_bootstrap
+from gazekit.measures.leaving_out import (
+    LeavingOut,
+    auc_without,
+    average_precision_without,
+    balanced_accuracy_without,
+    calibration_error_without,
+    mean_without,
+)
+
+Booleans = NDArray[np.bool_]
+
+CALIBRATION_BINS = 10
+"""Equal-width bins of the calibration error; ours: test parts of this field hold about a hundred exams."""
+
+
+def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve, ``P(score⁺ > score⁻) + ½ P(score⁺ = score⁻)``.
+
+    Args:
+        positive: ``[N]``.
+        scores: ``[N]``, higher means more likely positive.
+        weights: ``[R, N]``, not negative.
+
+    Returns:
+        ``[R]``, NaN where a row weighs one class only.
+    """
+    hits, misses = _by_threshold(positive, scores, weights)  # [R, T], lowest score first
+    below = np.cumsum(misses, axis=1) - misses
+    return _ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+
+
+def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
+    """Average precision, ``Σ (R_t - R_t-1) P_t`` over the distinct scores as thresholds, highest first.
+
+    Args and Returns as in `auc`; NaN where a row weighs no positive.
+    """
+    hits, misses = (part[:, ::-1] for part in _by_threshold(positive, scores, weights))  # highest first
+    found = np.cumsum(hits, axis=1)
+    called = found + np.cumsum(misses, axis=1)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+
+
+def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> Floats:
+    """Mean over the classes in ``labels`` of the share of their exams that is correct; ``[R]``."""
+    recalls = []
+    for label in np.unique(labels):
+        of_class = weights[:, labels == label]
+        recalls.append(_ratio(of_class @ correct[labels == label], of_class.sum(axis=1)))
+    return np.asarray(np.mean(recalls, axis=0))
+
+
+def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Floats:
+    """Expected calibration error, ``Σ_bins |Σ w (hit - confidence)| / Σ w``; ``[R]``.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, with `CALIBRATION_BINS` equal-width bins.
+    """
+    member = _bins(confidence)[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
+    gaps = weights @ (member * (hit - confidence)[:, None])  # [R, bins]
+    return _ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
+
+
+def classification_metrics(
+    probabilities: NDArray[np.floating],
+    labels: Integers,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Interval]:
+    """Every metric of a classification, each with its 95 % interval over patients.
+
+    Two classes: column 1 is the positive class; ``accuracy`` calls positive above 0.5; ``brier`` is the mean
+    of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
+    one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over
+    classes; ``calibration_error`` bins the probability of the called class. A resample that lacks one of
+    the classes present has no AUC: it is left out and counted in ``Interval.undefined``.
+
+    Args:
+        probabilities: ``[N, C]``, C ≥ 2, rows sum to 1; never logits.
+        labels: truth, ``[N]``, in ``0 … C - 1``.
+        patients: patient of each exam, ``[N]``.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``.
+
+    Raises:
+        DataError: one class only, fewer than two patients, or arrays that do not fit together.
+    """
+    statistics = _statistics(probabilities, labels)
+    if len(patients) != len(labels):
+        raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
+    return {
+        name: patient_bootstrap(
+            statistic.of, patients, seed=seed, resamples=resamples, leaving_out=statistic.leaving_out
+        )
+        for name, statistic in statistics.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A metric of exams with weights, and without each patient in turn."""
+
+    of: WeightedStatistic
+    leaving_out: LeavingOut
+
+
+def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:
+    """The ``auc`` of `classification_metrics` without its interval; same Args and Raises."""
+    return float(_statistics(probabilities, labels)["auc"].of(np.ones((1, len(labels))))[0])
+
+
+def _statistics(probabilities: NDArray[np.floating], labels: Integers) -> dict[str, Statistic]:
+    truth = np.asarray(labels, dtype=np.int64)
+    chances = np.asarray(probabilities, dtype=np.float64)
+    _check(chances, truth)
+    return _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
+
+
+def _binary(chances: Floats, truth: Integers) -> dict[str, Statistic]:
+    score, positive = chances[:, 1], truth == 1
+    correct = (score > 0.5) == positive
+    return {
+        "auc": Statistic(partial(auc, positive, score), partial(auc_without, positive, score)),
+        "accuracy": _mean_of(correct),
+        "balanced_accuracy": Statistic(
+            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        ),
+        "average_precision": Statistic(
+            partial(average_precision, positive, score), partial(average_precision_without, positive, score)
+        ),
+        "brier": _mean_of((score - positive) ** 2),
+        "calibration_error": _calibration_of(score, positive),
+    }
+
+
+def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
+    present = np.unique(truth)
+    correct = chances.argmax(axis=1) == truth
+    squares = ((chances - np.eye(chances.shape[1])[truth]) ** 2).sum(axis=1)
+
+    def macro(of_class: Callable[[Booleans, Floats, Any], Floats], given: Any) -> Floats:
+        return np.asarray(np.mean([of_class(truth == c, chances[:, c], given) for c in present], axis=0))
+
+    return {
+        "auc": Statistic(partial(macro, auc), partial(macro, auc_without)),
+        "accuracy": _mean_of(correct),
+        "balanced_accuracy": Statistic(
+            partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
+        ),
+        "average_precision": Statistic(
+            partial(macro, average_precision), partial(macro, average_precision_without)
+        ),
+        "brier": _mean_of(squares),
+        "calibration_error": _calibration_of(chances.max(axis=1), correct),
+    }
+
+
+def _mean_of(values: NDArray[np.generic]) -> Statistic:
+    return Statistic(partial(_mean, values), partial(mean_without, values))
+
+
+def _calibration_of(confidence: Floats, hit: Booleans) -> Statistic:
+    gaps, bins = hit - confidence, _bins(confidence)
+    return Statistic(
+        partial(calibration_error, confidence, hit),
+        partial(calibration_error_without, gaps, bins, CALIBRATION_BINS),
+    )
+
+
+def _bins(confidence: Floats) -> Integers:
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    found: Integers = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    return found
+
+
+def _by_threshold(positive: Booleans, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weight of positives and of negatives at each distinct score, lowest first: two ``[R, T]``."""
+    order = np.argsort(scores, kind="stable")
+    ascending = scores[order]
+    starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
+    sorted_weights = weights[:, order]
+    hits = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)
+    misses = np.add.reduceat(sorted_weights * ~positive[order], starts, axis=1)
+    return hits, misses
+
+
+def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:
+    return _ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def _check(chances: Floats, truth: Integers) -> None:
+    if chances.ndim != 2 or chances.shape[1] < 2:
+        raise DataError(f"probabilities have shape {chances.shape}: expected [exams, classes ≥ 2]")
+    if len(chances) != len(truth):
+        raise DataError(
+            f"{len(chances)} rows of probabilities but {len(truth)} labels: expected one per exam"
+        )
+    wrong = ~((chances >= 0) & (chances <= 1)).all(axis=1) | ~np.isclose(chances.sum(axis=1), 1, atol=1e-3)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"probabilities of row {row} are {chances[row].tolist()}: expected values in [0, 1] that sum to 1"
+        )
+    if np.any((truth < 0) | (truth >= chances.shape[1])):
+        raise DataError(
+            f"labels run from {truth.min()} to {truth.max()}: expected 0 to {chances.shape[1] - 1}"
+        )
+    if len(np.unique(truth)) < 2:
+        raise DataError(
+            f"all {len(truth)} exams have the label {truth[:1].tolist()}: metrics need at least two classes; "
+            "evaluate on a split that holds both"
+        )

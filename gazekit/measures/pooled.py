@@ -1,0 +1,110 @@
+"""Predictions of finished runs on the same exams, and two systems compared on them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.measures.comparison import auc_difference, delong, mcnemar
+from gazekit.measures.intervals import Interval
+
+
+def _bounds(value: Any) -> Any:
+    """JSON has no NaN: a bound that could not be had is null there."""
+    return (
+        {key: math.nan if v is None else v for key, v in value.items()} if isinstance(value, dict) else value
+    )
+
+
+Bounded = Annotated[Interval, pydantic.BeforeValidator(_bounds)]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One measure of one system.
+
+    Args:
+        mean: over its runs, each on its own test part.
+        sd: sample standard deviation over the runs; None for one run.
+        runs: how many have this measure.
+        pooled: the measure of the pooled predictions with its 95 % interval over patients; None for measures
+            that are means over attention maps.
+    """
+
+    mean: float
+    sd: float | None
+    runs: int
+    pooled: Bounded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A system against the reference, on the pooled predictions of the exams that both have.
+
+    Args:
+        exams: how many.
+        auc_difference: AUC of the system minus AUC of the reference, with its paired 95 % interval over patients.
+        delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None where the test does not exist.
+        delong_holm, mcnemar_holm: the same, corrected by Holm over the systems of the study.
+        runs_difference, runs_p, runs_holm: mean AUC of the runs minus that of the reference's, over the folds that both
+            have; p by permutation of the runs; None without runs that have an AUC.
+    """
+
+    exams: int
+    auc_difference: Bounded
+    delong_p: float | None
+    mcnemar_p: float | None
+    delong_holm: float | None = None
+    mcnemar_holm: float | None = None
+    runs_difference: float | None = None
+    runs_p: float | None = None
+    runs_holm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """One system's predictions of the test parts, the runs of an exam averaged.
+
+    Args:
+        exam_ids, patient_ids: ``[N]``, in the order of the data set; exams that no finished run predicted are left out.
+        labels: ``[N]``.
+        probabilities: ``[N, classes]``.
+    """
+
+    exam_ids: Sequence[str]
+    patient_ids: Sequence[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+def compare(system: Pooled, reference: Pooled) -> Comparison | None:
+    """A system against the reference on the exams that both have predicted; None unless there are two classes.
+
+    Patients are the independent unit of all tests. A test that does not exist on these exams has no p.
+    """
+    common = set(reference.exam_ids)
+    mine = [row for row, exam in enumerate(system.exam_ids) if exam in common]
+    common &= set(system.exam_ids)
+    theirs = [row for row, exam in enumerate(reference.exam_ids) if exam in common]
+    labels, patients = system.labels[mine], [system.patient_ids[row] for row in mine]
+    if system.probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2 or len(set(patients)) < 2:
+        return None
+    a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
+    try:
+        tested = delong(labels, a, b, patients)
+        delong_p = (
+            tested.p if math.isfinite(tested.z) else None
+        )  # no variance: a p of 0 would be for want of exams
+    except DataError:
+        delong_p = None
+    return Comparison(
+        exams=len(mine),
+        auc_difference=auc_difference(labels, a, b, patients),
+        delong_p=delong_p,
+        mcnemar_p=mcnemar((a > 0.5) == labels, (b > 0.5) == labels, patients).p,
+    )

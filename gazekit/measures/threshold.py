@@ -1,0 +1,89 @@
+"""Whether calling at probability 0.5 tells two classes apart.
+
+A model may put the exams in the right order and still call all of them one class: that is a fault of calibration.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.measures.intervals import Interval
+
+_FEWEST = 10
+"""Fewer exams without labels may all be of one class."""
+_USELESS = 0.1
+"""Sensitivity + specificity − 1 (Youden's index) at 0.5 below which calls are little better than one word for all."""
+_ORDERED = 0.5
+"""The greatest Youden index of any threshold, from which the order of the exams is worth another threshold."""
+_NOTHING = "the threshold 0.5 separates nothing"
+_TRAIN = "train longer, or on more exams"
+
+
+def separates_nothing(
+    positive: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    classes: Sequence[str],
+    area: Interval | None = None,
+) -> str:
+    """What is wrong with the threshold 0.5 on exams whose truth is known; empty if nothing is.
+
+    Args:
+        positive: ``[N]`` probabilities of the second of two classes.
+        labels: ``[N]`` 0 and 1.
+        classes: the names of both.
+        area: AUC with its interval.
+    """
+    counts = [int((labels == k).sum()) for k in (0, 1)]
+    if min(counts) == 0:
+        return ""
+    called = positive > 0.5
+    youden = _youden(called, labels)
+    cuts = np.unique(positive)
+    best = max((_youden(positive > cut, labels) for cut in cuts), default=0.0)
+    one_sided = called.all() or not called.any()
+    if not one_sided and not (youden < _USELESS and best >= _ORDERED):
+        return ""
+    truth = f"{counts[0]} are {classes[0]} and {counts[1]} {classes[1]}"
+    if one_sided:
+        one = classes[int(called[0])]
+        said = f"{_NOTHING}: all {len(labels)} exams are called {one}, and {truth}"
+    else:
+        said = (
+            f"the threshold 0.5 separates next to nothing: {int(called.sum())} of {len(labels)} exams are called "
+            f"{classes[1]}, and {truth}"
+        )
+    said += f" (P({classes[1]}) from {positive.min():.3f} to {positive.max():.3f})"
+    if area is None:
+        return said
+    if area.low > 0.5:
+        said += f"; their order is better than chance (AUC {area.value:.3f})"
+        return f"{said}, but the probabilities are not calibrated"
+    return f"{said}; nor is their order shown to be better than chance (AUC {area.value:.3f}): {_TRAIN}"
+
+
+def with_advice(said: str, run: str) -> str:
+    """What was said of a threshold, with the command that finds a better one, where one can help."""
+    if said.endswith(_TRAIN):
+        return said
+    return f"{said}; choose one on the validation part (gazekit report {run} --threshold val), or compare probabilities"
+
+
+def on_one_side(positive: NDArray[np.floating], classes: Sequence[str]) -> str:
+    """What is odd about exams whose truth is not known; empty if they are few, or lie on both sides of 0.5.
+
+    Args:
+        positive: ``[N]`` probabilities of the second of two classes.
+        classes: the names of both.
+    """
+    called = positive > 0.5
+    if len(positive) < _FEWEST or (called.any() and not called.all()):
+        return ""
+    return (
+        f"all {len(positive)} exams are called {classes[int(called[0])]} (P({classes[1]}) from {positive.min():.3f} to "
+        f"{positive.max():.3f}): if they are not all of one class, {_NOTHING}"
+    )
+
+
+def _youden(called: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:
+    return float(called[labels == 1].mean() - called[labels == 0].mean())

@@ -1,0 +1,1 @@
+"""The model shell, the objective, and building both from a preset."""

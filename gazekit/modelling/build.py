@@ -1,0 +1,148 @@
+"""From a preset to the modules that it names."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gazekit.contracts.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.errors import ConfigurationError
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective
+from gazekit.presets.layers import COMPONENT_KEYS, Key
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
+
+
+def check_size(preset: Preset, registry: Registry, *, classes: int, most: int | None = None) -> None:
+    """Raise ConfigurationError if the model of a preset needs more memory than there is, before any of it is taken.
+
+    Args:
+        preset, registry, classes: as in ``build_model``.
+        most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
+    """
+    try:
+        with torch.device("meta"):
+            modules = build_model(preset, registry, classes=classes)
+    except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
+        if "overflow" not in str(error):
+            return  # a component that looks at its numbers while it is made; a real fault is said when it is made
+        raise ConfigurationError(
+            f"preset '{preset.name}': no machine has the memory for its model; look at the sizes in its tables "
+            "backbone and fusion"
+        ) from None
+    needed, free = sum(tensor.nbytes for tensor in modules.state_dict().values()), _memory()
+    limit = min(most or free, free)
+    if needed > limit:
+        raise ConfigurationError(
+            f"preset '{preset.name}': its model has weights of {needed / 1e9:.3g} GB, more than the {limit / 1e9:.3g} "
+            f"GB {'of those stored with it' if most and most < free else 'of memory here'}; look at the sizes in its "
+            "tables backbone and fusion"
+        )
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; where it does not say, more than any."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**62
+
+
+def build_model(
+    preset: Preset, registry: Registry, *, classes: int, in_channels: int = 1
+) -> MultiViewClassifier:
+    """Make the model of a preset with fresh weights.
+
+    Args:
+        preset: from ``registry.preset``.
+        registry: where the components come from.
+        classes: number of classes of the data; two give one logit.
+        in_channels: channels of an image.
+
+    Raises:
+        ConfigurationError: the components do not fit each other.
+    """
+
+    def create(key: Key, *context: Any) -> Any:
+        choice = preset.component(key)
+        return choice and registry.create(COMPONENT_KEYS[key], choice.use, *context, **choice.options)
+
+    views: Sequence[str] = preset.views
+    image_fusion: ImageFusion | None = create(("fusion", "images"), views, in_channels)
+    if image_fusion is not None:
+        views, in_channels = image_fusion.views, image_fusion.in_channels
+    _check_views(views, preset)
+    branches = 1 if preset.model.share_backbone else len(views)
+    backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
+    channels = backbones[0].channels
+    after = preset.model.map_fusion_after
+    map_fusion: MapFusion | None = None
+    if preset.fusion.maps is not None:
+        if after > len(channels):
+            raise ConfigurationError(
+                f"model.map_fusion_after = {after}, but backbone '{preset.backbone.use}' has {len(channels)} stages"
+            )
+        map_fusion = create(("fusion", "maps"), views, channels[after - 1])
+    features = preset.model.vector_features or channels[-1]
+    projections = None
+    if preset.model.vector_features:
+        projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
+    vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
+    return MultiViewClassifier(
+        views,
+        backbones,
+        outputs=1 if classes == 2 else classes,
+        head_features=vector_fusion.out_features if vector_fusion else features,
+        image_fusion=image_fusion,
+        map_fusion=map_fusion,
+        map_fusion_after=after,
+        projections=projections,
+        vector_fusion=vector_fusion,
+    )
+
+
+def _check_views(views: Sequence[str], preset: Preset) -> None:
+    """Raise ConfigurationError if the views that reach the branches cannot be named, supervised or joined."""
+    reserved = [view for view in views if hasattr(nn.ModuleDict, view) or not view or "." in view]
+    if reserved:
+        raise ConfigurationError(
+            f"views: '{reserved[0]}' cannot name a view; choose another name, without a dot"
+        )
+    if preset.gaze and not set(views) & set(preset.views):
+        raise ConfigurationError(
+            f"fusion.images leaves none of the views {', '.join(preset.views)}, so their gaze can supervise "
+            'nothing; train with gaze = "none"'
+        )
+    if preset.fusion.vectors is None and len(views) > 1:
+        raise ConfigurationError(
+            f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet"
+        )
+
+
+def build_objective(preset: Preset, registry: Registry, *, class_weights: Tensor | None = None) -> Objective:
+    """Make the objective of a preset."""
+    gaze = preset.gaze
+    return Objective(
+        attention_map=build_attention_map(preset, registry) if gaze else None,
+        alignment_loss=(
+            registry.create("alignment_loss", gaze.alignment_loss.use, **gaze.alignment_loss.options)
+            if gaze
+            else None
+        ),
+        target=gaze.target if gaze else "label",
+        gaze_weight=preset.loss.gaze_weight,
+        auxiliary_weight=preset.loss.auxiliary_weight,
+        class_weights=class_weights,
+    )
+
+
+def build_attention_map(preset: Preset, registry: Registry) -> AttentionMap | None:
+    """The attention map of a preset; None if it has none."""
+    choice = preset.attention_map
+    if choice is None:
+        return None
+    attention_map: AttentionMap = registry.create("attention_map", choice.use, **choice.options)
+    return attention_map

@@ -1,0 +1,1 @@
+"""Images or prepared exams to probabilities and attention maps."""

@@ -1,0 +1,86 @@
+"""Pictures that lie beside the images and are none: lesion masks, heat maps, overlays; told by name and content."""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL import Image
+
+from gazekit.reading.limits import check_pixels
+from gazekit.reading.view_names import split_words
+
+_WORDS = {
+    **dict.fromkeys(("mask", "masks", "segmentation", "segmentations", "seg", "roi", "rois"), "a mask"),
+    **dict.fromkeys(("annotation", "annotations", "groundtruth"), "an annotation"),
+    **dict.fromkeys(("heatmap", "heatmaps", "gaze", "saliency"), "a heat map"),
+    **dict.fromkeys(("overlay", "overlays", "attention"), "an overlay"),
+}
+_FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
+_GREY_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L")
+_DRAWN = 0.05
+"""Bytes of a compressed file per pixel: noise, which every scan has, takes more; drawings take less."""
+_ALMOST = 0.01
+"""Share of grey pixels that lossy compression leaves at the borders of a mask."""
+
+
+def by_product(path: Path, names: Iterable[str]) -> str:
+    """Say what a picture is if it is no image of a patient, else nothing.
+
+    Pixels are read of the few files only whose size or form makes them suspicious. A file that cannot be read is none
+    of these: whoever reads it says why.
+
+    Args:
+        path: any image file but DICOM.
+        names: of the file and of the folders that count, in whose words a kind may be named.
+    """
+    words = {word for name in names for word in split_words(name)}
+    named = next((what for word, what in _WORDS.items() if word in words), "")
+    return f"{named}, by its name" if named else _by_content(path)
+
+
+def _by_content(path: Path) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values, lossy = _suspicious(path)
+    except Exception:
+        return ""
+    if values is None:
+        return ""
+    if values.ndim == 3:
+        is_grey = (values[:, :, :3] == values[:, :, :1]).all()
+        return "" if is_grey else "in colour, as drawings over an image are"
+    return "black and white only, as a mask is" if _is_black_and_white(values, lossy=lossy) else ""
+
+
+def _suspicious(path: Path) -> tuple[NDArray[Any] | None, bool]:
+    """The pixels of a file that may be a drawing, and whether it is compressed with loss; else None."""
+    with path.open("rb") as file:
+        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+    if is_array:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return (array if array.ndim == 2 else None), False
+    with Image.open(path, formats=_FORMATS) as picture:
+        check_pixels(path, picture.height, picture.width)
+        is_lossy = picture.format == "JPEG"
+        if picture.mode == "1":
+            return np.asarray(picture), is_lossy
+        if picture.mode not in _GREY_MODES:
+            return np.asarray(picture.convert("RGB")), is_lossy
+        is_drawn = path.stat().st_size < _DRAWN * picture.width * picture.height
+        return (np.asarray(picture) if is_drawn else None), is_lossy
+
+
+def _is_black_and_white(values: NDArray[Any], *, lossy: bool) -> bool:
+    """Whether there are two values and no third; one alone is an empty image and not a mask."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return False
+    if lossy:
+        reach = (float(high) - float(low)) / 8
+        return bool(np.mean((values > low + reach) & (values < high - reach)) < _ALMOST)
+    return bool(((values == low) | (values == high)).all())

@@ -1,0 +1,129 @@
+"""A table of exams to predict: a column of images per view, without labels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gazekit.errors import DataError
+from gazekit.prediction.grouping import Grouping, LooseExam, only_special
+from gazekit.prediction.image_look import look_at
+from gazekit.reading.found_files import FoundFiles, is_too_long
+from gazekit.reading.spreadsheet import open_rows
+from gazekit.reading.table import Row, is_missing, rename_advice
+from gazekit.reading.view_names import SIDES, ViewNames, split_words
+from gazekit.records.identity import IdentityRule
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx")
+_WORKBOOKS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_IDS = ("exam_id", "examid", "exam", "id")
+_PATIENTS = ("patient_id", "patientid", "patient")
+_SIDES = ("laterality", "side")
+_ONE_VIEW = ("image", "image_path", "path", "file", "filename", "file_name")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name. Raises: DataError for a workbook other than ``.xlsx``."""
+    if path.suffix.lower() in _WORKBOOKS:
+        raise DataError(f"{path}: a workbook of a kind that is not read; save it as .xlsx or as CSV")
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> Grouping:
+    """Read a table of exams in its order, keyed by its ids.
+
+    It has a column ``exam_id`` and one per view with paths relative to the table, found as :class:`FoundFiles` does; it
+    may have ``patient_id`` and
+    ``laterality``. Further columns, such as the label, are not read. Sides that no column gives are found as those of
+    loose images are, and images that are none of the usual ones of their view are assumed to be meant.
+
+    Args:
+        path: a table in text form, or a workbook (its first sheet).
+        views: that each exam needs.
+        rules: of data sources that know their own files.
+
+    Raises:
+        DataError: with file, row and what was expected.
+    """
+    names, table = open_rows(path)
+    files = FoundFiles(path.absolute().parent)
+    named = {"_".join(split_words(column)): column for column in names}
+    ids, patients, sides = (
+        next((named[name] for name in choices if name in named), None)
+        for choices in (_IDS, _PATIENTS, _SIDES)
+    )
+    if ids is None:
+        raise DataError(
+            f"{path}: no column exam_id; the file has {', '.join(names)[:300]}; expected a name for every exam"
+        )
+    columns = _columns(path, names, views, named)
+    found = Grouping([])
+    rows: dict[str, str] = {}
+    for row in table:
+        key = row.word(ids)
+        first = rows.setdefault(key, row.where)
+        if first != row.where:
+            raise DataError(
+                f"{row.where}: {ids} {key[:60]!r} comes again, first in row {first.rpartition(' ')[2]}; "
+                "expected it once"
+            )
+        cells = {view: _cell(row, columns[view]) for view in views.views}
+        images = {view: files.path(cell) for view, cell in cells.items() if cell}
+        side = _side(row, sides)
+        looks = {
+            view: look_at(image, image.parent.parent, views, rules)
+            for view, image in images.items()
+            if image.is_file()
+        }
+        known = {view: side or (looks[view].side if view in looks else "") for view in images}
+        found.exams.append(
+            LooseExam(
+                key,
+                images,
+                patient=_cell(row, patients) if patients else "",
+                fault=_fault(cells),
+                laterality={view: each for view, each in known.items() if each},
+            )
+        )
+        for view, look in looks.items():
+            if look.identity.special:
+                found.assumed.setdefault(only_special(view, look.identity.special), []).append(key)
+    if not found.exams:
+        raise DataError(f"{path}: no rows below the header; expected one per exam")
+    return found
+
+
+def _columns(path: Path, names: Sequence[str], views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
+    """View → its column. Raises: DataError for a view without one."""
+    found = {view: column for column in names if (view := views.match(column))}
+    if not found and len(views.views) == 1:
+        column = next((named[name] for name in _ONE_VIEW if name in named), None)
+        found = {views.views[0]: column} if column else {}
+    missing = [view for view in views.views if view not in found]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; the file has {', '.join(names)[:300]}; the model "
+            f"reads {', '.join(views.views)}; {rename_advice(missing, names)}"
+        )
+    return found
+
+
+def _cell(row: Row, column: str) -> str:
+    cell = row[column]
+    if is_too_long(cell):
+        raise DataError(
+            f"{row.where}: {column} is {cell[:60]!r} …, {len(cell)} letters; expected the path of a file"
+        )
+    return "" if is_missing(cell) else cell
+
+
+def _fault(cells: Mapping[str, str]) -> str:
+    empty = next((view for view, cell in cells.items() if not cell), None)
+    if empty is None:
+        return ""
+    return f"no image of view '{empty}' in the table; the model reads {', '.join(cells)} of one exam together"
+
+
+def _side(row: Row, column: str | None) -> str:
+    side = _cell(row, column).lower() if column else ""
+    if side and side not in SIDES:
+        raise DataError(f"{row.where}: {column} is {side[:60]!r}; expected L, R or nothing")
+    return SIDES.get(side, "")

@@ -1,0 +1,208 @@
+"""Prediction exam by exam, as they come: of raw image files, prepared in memory as the training data were, or of
+prepared ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError
+from gazekit.feeding.batches import Stored
+from gazekit.feeding.feed import check_gaze_of_all, check_views
+from gazekit.prediction.grouping import LooseExam
+from gazekit.prediction.members import Member, ask
+from gazekit.prediction.uncertainty import predictive_entropy, spread
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.one_exam import PreparedExam, Reject, Task
+from gazekit.preparing.redaction import without_names
+from gazekit.preparing.workers import prepare_all
+from gazekit.reading.parallel import available_cores
+from gazekit.records.exam import Exam
+from gazekit.records.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExamPrediction:
+    """What one or several models say of one exam.
+
+    Args:
+        key: of the exam.
+        probabilities: ``[classes]``, the mean of the answers.
+        entropy: of these, in bits.
+        spread: of the answers, see ``uncertainty``; None for a single answer.
+        images: view → prepared image ``[H, W]`` in [0, 1].
+        attention: view → ``[h, w]`` of the explained class; empty if not asked for.
+        geometry: view → raw to prepared pixels.
+        findings: what was noticed of its images, a sentence each, without names of files.
+    """
+
+    key: str
+    probabilities: NDArray[np.float64]
+    entropy: float
+    spread: float | None
+    images: dict[str, NDArray[np.float32]] = field(repr=False)
+    attention: dict[str, NDArray[np.float32]] = field(repr=False)
+    geometry: dict[str, Geometry] = field(repr=False)
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An exam that is not predicted, and why; file names only where they may be shown."""
+
+    key: str
+    reason: str
+
+
+def predict_loose(
+    members: Sequence[Member],
+    preparation: PreparationSettings,
+    exams: Sequence[LooseExam],
+    device: torch.device,
+    *,
+    batch_size: int = 8,
+    explain: bool = False,
+    show_names: bool = False,
+) -> Iterator[ExamPrediction | Refusal]:
+    """Predict exams in order, decoded in child processes, with no more of them in memory than are under way.
+
+    Args:
+        members: trained alike.
+        preparation: settings of the data that they were trained on.
+        exams: with absolute paths.
+        device: of the models.
+        batch_size: exams at a time.
+        explain: also with attention.
+        show_names: whether a reason may hold the name of a file.
+
+    Raises:
+        ConfigurationError: a model reads gaze at inference.
+        DataError: the training data were cut to the breast by rules that this version does not have.
+    """
+    for member in members:
+        if member.model.needs_gaze:
+            raise ConfigurationError(
+                f"preset '{member.preset.name}' reads gaze at inference; predict a prepared data set with gaze"
+            )
+    preparation.check_region("the data that the model was trained on")
+    settings = replace(preparation, views=members[0].preset.views)
+    waiting: list[tuple[LooseExam, PreparedExam | Reject]] = []
+    tasks = (_task(exam, settings) for exam in exams)
+    with closing(prepare_all(tasks, min(available_cores(), len(exams)))) as results:
+        for pair in zip(exams, results, strict=True):
+            waiting.append(pair)
+            if len(waiting) == batch_size:
+                yield from _decided(members, waiting, device, explain, show_names)
+                waiting = []
+    yield from _decided(members, waiting, device, explain, show_names)
+
+
+def predict_prepared(
+    members: Sequence[Member],
+    dataset: PreparedDataset,
+    device: torch.device,
+    *,
+    batch_size: int = 8,
+    explain: bool = False,
+) -> Iterator[ExamPrediction]:
+    """Predict all exams of a prepared data set in order, a batch in memory at a time.
+
+    Raises:
+        ConfigurationError: the data lack a view of the models.
+        DataError: an exam lacks gaze that a model reads.
+    """
+    views = members[0].preset.views
+    check_views(dataset, members[0].preset)
+    needs_gaze = any(member.model.needs_gaze for member in members)
+    if needs_gaze:
+        check_gaze_of_all(dataset, np.arange(len(dataset)), members[0].preset)
+    columns = [dataset.views.index(view) for view in views]
+    for start in range(0, len(dataset), batch_size):
+        rows = slice(start, start + batch_size)
+        images = np.ascontiguousarray(dataset.images[rows][:, columns])
+        gaze = np.ascontiguousarray(dataset.gaze[rows][:, columns]) if needs_gaze else None
+        yield from _predictions(
+            members,
+            dataset.exam_ids[rows],
+            images,
+            dataset.geometry[rows],
+            device,
+            explain=explain,
+            gaze=gaze,
+        )
+
+
+def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Reject:
+    """What a worker does; an exam with a fault passes through as a reject."""
+    if loose.fault:
+        return Reject(loose.key, loose.fault)
+    exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images, laterality=loose.laterality)
+    return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor))
+
+
+def _decided(
+    members: Sequence[Member],
+    pairs: Sequence[tuple[LooseExam, PreparedExam | Reject]],
+    device: torch.device,
+    explain: bool,
+    show_names: bool,
+) -> Iterator[ExamPrediction | Refusal]:
+    """Predictions and refusals in the order of the pairs."""
+    usable = [(loose.key, result) for loose, result in pairs if isinstance(result, PreparedExam)]
+    found: dict[str, ExamPrediction] = {}
+    if usable:
+        keys = [key for key, _ in usable]
+        images = np.stack([result.images for _, result in usable])
+        geometry = [
+            {row["view"]: Geometry.from_numbers(row) for row in result.record["views"]}
+            for _, result in usable
+        ]
+        predicted = _predictions(members, keys, images, geometry, device, explain=explain)
+        noticed = {key: _sentences(result) for key, result in usable}
+        found = {each.key: replace(each, findings=noticed[each.key]) for each in predicted}
+    for loose, result in pairs:
+        if isinstance(result, Reject):
+            views = {path: f"view {view}" for view, path in loose.images.items()}
+            reason = result.reason if show_names else without_names(result.reason, views)
+            yield Refusal(loose.key, reason)
+        else:
+            yield found[loose.key]
+
+
+def _sentences(result: PreparedExam) -> tuple[str, ...]:
+    return tuple(f"view {view} {what}" for _, view, what in result.record["findings"])
+
+
+def _predictions(
+    members: Sequence[Member],
+    keys: Sequence[str],
+    images: Stored,
+    geometry: Sequence[dict[str, Geometry]],
+    device: torch.device,
+    *,
+    explain: bool,
+    gaze: Stored | None = None,
+) -> Iterator[ExamPrediction]:
+    answers = ask(members, images, device, explain=explain, gaze=gaze)
+    probabilities = answers.probabilities.astype(np.float64)  # [M, n, classes]
+    mean = probabilities.mean(axis=0)  # [n, classes]
+    entropies = predictive_entropy(probabilities)
+    spreads = spread(probabilities)
+    scale = np.iinfo(images.dtype).max
+    for row, key in enumerate(keys):
+        views = enumerate(members[0].preset.views)
+        yield ExamPrediction(
+            key=key,
+            probabilities=mean[row],
+            entropy=float(entropies[row]),
+            spread=None if spreads is None else float(spreads[row]),
+            images={view: images[row, column].astype(np.float32) / scale for column, view in views},
+            attention={view: maps[row] for view, maps in answers.attention.items()},
+            geometry=dict(geometry[row]),
+        )

@@ -1,0 +1,377 @@
+"""Loose image files grouped into exams, for prediction: by what data sources and headers say, else by file name."""
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from gazekit.disk.walk import files_below
+from gazekit.errors import DataError
+from gazekit.prediction.by_products import by_product
+from gazekit.prediction.exam_names import Nameable, name_exams, recognisable
+from gazekit.prediction.image_look import ImageLook, look_at
+from gazekit.reading.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
+from gazekit.reading.dicom.file import printable
+from gazekit.reading.identity import FOR_PROCESSING
+from gazekit.reading.view_names import ViewNames
+from gazekit.records.identity import IdentityRule
+
+NO_PATIENT = "no usable patient id in the headers: each study is taken for an exam"
+NO_STUDY = "neither patient nor study in the headers: images of one folder and side are taken for one exam"
+_NAMED = 5
+"""Files or exams that a sentence names at most."""
+Key = TypeVar("Key", bound=Hashable)
+BY_STUDY, BY_NAME = "study", "name"
+SEVERAL_STUDIES = "images of several studies of one visit are taken for one exam"
+
+
+@dataclass(slots=True)
+class LooseExam:
+    """Images that belong together.
+
+    Args:
+        key: a name that a user recognises and that says nothing of the patient: the id in a table, the public name in a
+            published data set, or what the names of the files have in common without what the header knows of the
+            patient; unique.
+        images: view → file.
+        patient: the patient's id, else empty; shown only on request.
+        fault: why it cannot be predicted, without a file's name; empty if it can.
+        laterality: view → ``"L"`` or ``"R"``, where it is known.
+    """
+
+    key: str
+    images: dict[str, Path]
+    patient: str = ""
+    fault: str = ""
+    laterality: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Exams, and what was done with the rest.
+
+    Args:
+        exams: in the order of their files.
+        left_out: reason → the images that were left out.
+        assumed: what was taken for granted → keys of the exams for which it was.
+        names: file → a name that a user recognises and that says nothing of the patient.
+    """
+
+    exams: list[LooseExam]
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
+    assumed: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+
+    def remarks(self, name: Callable[[Path], str]) -> Iterator[str]:
+        """Say what was left out and assumed, a sentence each. Args: name, of a file, as it may be shown."""
+        for reason, paths in self.left_out.items():
+            yield f"left out {_counted(paths, 'image')} ({few(map(name, paths))}): {reason}"
+        for what, exams in self.assumed.items():
+            yield about_exams(exams, what)
+
+
+def about_exams(exams: Sequence[str], what: str) -> str:
+    """A sentence about exams, with their number and the first of them."""
+    return f"{_counted(exams, 'exam')} ({few(exams)}): {what}"
+
+
+def only_special(view: str, special: str) -> str:
+    """What is assumed where a view has no usual image."""
+    return f"view {view} is there only as: {special}"
+
+
+def few(names: Iterable[str]) -> str:
+    """The first names, and that there are more."""
+    every = list(names)
+    return ", ".join(every[:_NAMED]) + (", …" if len(every) > _NAMED else "")
+
+
+def _counted(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' if len(things) > 1 else ''}"
+
+
+@dataclass(slots=True)
+class _Group:
+    """Images that belong together: one per view, and what must be said about them."""
+
+    images: dict[str, ImageLook]
+    fault: str = ""
+    assumed: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Sorting:
+    """What is asked for, and what came of the images so far."""
+
+    views: ViewNames
+    modalities: Sequence[str]
+    rules: Mapping[str, IdentityRule]
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+    unfit: dict[tuple[Hashable, str], str] = field(default_factory=dict)
+    """Owner and view → why the image of it cannot be used."""
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        self.left_out.setdefault(reason, []).append(path)
+
+
+def group_images(
+    paths: Iterable[Path],
+    views: Sequence[str],
+    modalities: Sequence[str] = (),
+    rules: Mapping[str, IdentityRule] | None = None,
+) -> Grouping:
+    """Exams from image files in any order (folders are searched).
+
+    An image belongs to the patient, side, visit and view that a data source's rule or its DICOM header names. Of a view
+    that comes several times the usual image is preferred to special ones; where several usual ones are left, the study
+    decides too, and then the file name. Views and sides that no header names are sought in its free texts, then in the
+    names of the file and its folders (``0012_cc.dcm``, ``P1-L-MLO.png``, ``LEFT/CC/0012.png``). Images other than DICOM
+    go by name: the view is some of its words, the rest is the exam.
+
+    Args:
+        paths: image files or folders of them.
+        views: the views that each exam needs; ``cc`` and ``mlo`` of a breast, or ``l_cc`` … ``r_mlo`` of a visit.
+        modalities: of the DICOM images that may be used; empty = any.
+        rules: of data sources that know their own files, by name.
+
+    Returns:
+        All exams; one that lacks a view, or has one twice, carries that as its fault.
+
+    Raises:
+        DataError: a path that is not there, no image at all, or none that can be used.
+    """
+    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {})
+    files = dict(sorted(_files(paths)))
+    if not files:
+        raise DataError(
+            f"no image among the paths given; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
+        )
+    looked_at = [_look(path, folder, sorting) for path, folder in files.items()]
+    readable = [image for image in looked_at if image and not image.damage]
+    groups = list(_groups(readable, sorting))
+    _add_unreadable(groups, [image for image in looked_at if image and image.damage])
+    if not groups:
+        reasons = "; ".join(f"{len(images)} × {reason}" for reason, images in sorting.left_out.items())
+        raise DataError(f"none of the {len(files)} images can be used: {reasons}")
+    groups.sort(key=lambda group: min(image.path for image in group.images.values()))
+    return _named(groups, sorting)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """Files, and the folder below which the names of their folders count."""
+    for position, path in enumerate(paths, start=1):
+        if path.is_dir():
+            yield from ((file, path) for file in files_below(path) if _is_image(file))
+        elif path.is_file():
+            yield path, path.parent.parent
+        else:
+            raise DataError(f"path {position} of those given: no such file or folder; expected an image")
+
+
+def _is_image(file: Path) -> bool:
+    """By its suffix; archives store DICOM files without one."""
+    if has_image_suffix(file.name):
+        return True
+    try:
+        return not is_dicom_index(file) and is_dicom(file)
+    except DataError:
+        return False
+
+
+def _look(path: Path, folder: Path, sorting: _Sorting) -> ImageLook | None:
+    """What is known of a file; None if it was left out."""
+    image = look_at(path, folder, sorting.views, sorting.rules)
+    sorting.names[path] = recognisable(path, image.header.naming if image.header else ())
+    reason = _unfit(image, folder, sorting)
+    if not reason:
+        return image
+    if image.view:
+        sorting.unfit.setdefault((_owner(image, sorting.views), image.view), reason)
+    sorting.leave_out(path, reason)
+    return None
+
+
+def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
+    """Why an image is not used, else empty."""
+    header, views = image.header, ", ".join(sorting.views.views)
+    if image.identity.unfit:
+        return image.identity.unfit
+    if header is None and not image.damage:
+        parts = image.path.relative_to(folder).parts
+        unfit = by_product(image.path, [*parts[:-1], image.path.stem])
+        if unfit:
+            return unfit
+    if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:
+        trained = ", ".join(sorting.modalities)
+        return f"modality {printable(header.modality)}, and the model was trained on {trained}"
+    if image.view:
+        return ""
+    if image.identity.view:
+        known = printable(image.identity.view)
+        sided = sorting.views.sided and not image.side
+        return f"view {known}{' of an unknown side' if sided else ''}, and the model reads {views}"
+    return image.damage or f"neither header nor name says one of the views {views}"
+
+
+def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
+    """Images by owner; where that leaves a view twice, by study too, and then by name."""
+    for owner, together in _split(images, lambda image: _owner(image, sorting.views)).items():
+        for part in _parts(together, sorting.views):
+            group = _chosen(part, sorting)
+            if group is None:
+                continue
+            for view in sorting.views.views:
+                reason = sorting.unfit.get((owner, view))
+                if group.fault and reason and view not in group.images:
+                    group.fault = f"view '{view}' is there only as an image that is not used: {reason}"
+            if owner[0] == BY_STUDY:
+                group.assumed.append(NO_PATIENT)
+            if owner[0] == BY_NAME and not all(image.name.view for image in group.images.values()):
+                group.assumed.append(NO_STUDY)
+            if len({image.identity.study for image in group.images.values()}) > 1:
+                group.assumed.append(SEVERAL_STUDIES)
+            yield group
+
+
+def _owner(image: ImageLook, views: ViewNames) -> tuple[str, Hashable, str, str]:
+    """Whose image it is: patient, side and visit; without a patient its study; without either its name."""
+    identity = image.identity
+    side = "" if views.sided else image.side
+    if identity.patient:
+        return "patient", identity.patient, side, identity.visit or identity.study
+    if identity.study:
+        return BY_STUDY, identity.study, side, ""
+    if len(views.views) == 1:
+        return "file", image.path, "", ""
+    return BY_NAME, image.name.exam, side, ""
+
+
+def _parts(together: Sequence[ImageLook], views: ViewNames) -> Iterator[Sequence[ImageLook]]:
+    """The images of one owner as one exam, or as several where a view comes twice."""
+    if not _repeats(together):
+        yield together
+        return
+    for study in _split(together, lambda image: image.identity.study).values():
+        if not _repeats(study):
+            yield study
+        elif len(views.views) == 1:  # a view that needs no other
+            first, *others = _usual(study)
+            yield [first, *(image for image in study if image.identity.special)]
+            yield from ([image] for image in others)
+        elif all(image.name.view == image.view for image in study):
+            yield from _split(study, lambda image: image.name.exam).values()
+        else:
+            yield study
+
+
+def _split(images: Sequence[ImageLook], key: Callable[[ImageLook], Key]) -> dict[Key, list[ImageLook]]:
+    found: dict[Key, list[ImageLook]] = {}
+    for image in images:
+        found.setdefault(key(image), []).append(image)
+    return found
+
+
+def _usual(images: Sequence[ImageLook]) -> list[ImageLook]:
+    """Without special images, and without links to others."""
+    return list(
+        {os.path.realpath(image.path): image for image in images if not image.identity.special}.values()
+    )
+
+
+def _repeats(images: Sequence[ImageLook]) -> bool:
+    usual = _usual(images)
+    return len({image.view for image in usual}) < len(usual)
+
+
+def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
+    """One image per view, the usual one if there is one; None if there are special images of some views only."""
+    views = sorting.views.views
+    of_view = _split(images, lambda image: image.view)
+    missing = [view for view in views if view not in of_view]
+    if missing and all(image.identity.special for image in images):
+        for image in images:
+            sorting.leave_out(image.path, f"{image.identity.special}, without the other views")
+        return None
+    group = _Group({})
+    for view in views:
+        candidates = of_view.get(view, [])
+        usual = _usual(candidates)
+        least = usual or _one_kind(candidates)
+        if not candidates:
+            continue
+        group.images[view] = least[0]
+        if len(least) > 1:
+            what = f" (as {least[0].identity.special})" if not usual else ""
+            group.fault = group.fault or (
+                f"view '{view}' comes {len(least)} times{what}, and which one is meant cannot be told"
+            )
+        elif not usual:
+            group.assumed.append(only_special(view, least[0].identity.special))
+        for image in candidates:
+            if image not in least and image.identity.special:
+                beside = "the usual image" if usual else least[0].identity.special
+                sorting.leave_out(image.path, f"{image.identity.special}, beside {beside} of the view")
+    if missing and not group.fault:
+        there = ", ".join(view for view in views if view in of_view)
+        group.fault = (
+            f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
+        )
+    return group
+
+
+def _one_kind(images: Sequence[ImageLook]) -> list[ImageLook]:
+    """Of special images those of the kind that is nearest to the usual one: not taken in another way."""
+    ordinary = [image for image in images if image.identity.special == FOR_PROCESSING]
+    return ordinary or list(images)
+
+
+def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> None:
+    """Put files whose headers cannot be read where their names belong: that is why the exam cannot be predicted."""
+    for image in unreadable:
+        fault = f"view {image.view}: {image.damage}"
+        beside = [
+            group
+            for group in groups
+            if image.view not in group.images
+            and any(other.name.exam == image.name.exam for other in group.images.values())
+        ]
+        if len(beside) == 1 and image.name.view:
+            beside[0].images[image.view] = image
+            beside[0].fault = fault
+        else:
+            groups.append(_Group({image.view: image}, fault))
+
+
+def _named(groups: Sequence[_Group], sorting: _Sorting) -> Grouping:
+    """The groups as exams with their names."""
+    keys = name_exams([_nameable(group, sorting.views) for group in groups])
+    exams: list[LooseExam] = []
+    assumed: dict[str, list[str]] = {}
+    for key, group in zip(keys, groups, strict=True):
+        found = group.images
+        headers = [image.header.patient for image in found.values() if image.header]
+        patient = next(filter(None, [*(image.identity.patient for image in found.values()), *headers]), "")
+        laterality = {view: image.side for view, image in found.items() if image.side}
+        exams.append(
+            LooseExam(
+                key, {view: image.path for view, image in found.items()}, patient, group.fault, laterality
+            )
+        )
+        for what in group.assumed:
+            assumed.setdefault(what, []).append(key)
+    return Grouping(exams, sorting.left_out, assumed, sorting.names)
+
+
+def _nameable(group: _Group, views: ViewNames) -> Nameable:
+    images = list(group.images.values())
+    sides = {"" if views.sided else image.side for image in images}
+    pseudonyms = {image.identity.pseudonym for image in images}
+    return Nameable(
+        files=[image.name for image in images],
+        naming=[value for image in images if image.header for value in image.header.naming],
+        pseudonym=next(iter(pseudonyms)) if len(pseudonyms) == 1 else "",
+        side=next(iter(sides)) if len(sides) == 1 else "",
+        has_headers=any(image.header or image.damage for image in images),
+    )

@@ -1,0 +1,98 @@
+"""Image files, folders and tables, as given to a prediction, to exams prepared as the training data were."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gazekit.errors import DataError
+from gazekit.prediction.exam_table import is_table, read_exam_table
+from gazekit.prediction.grouping import Grouping, group_images
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.reading.content import is_dicom
+from gazekit.reading.view_names import ViewNames
+from gazekit.records.identity import IdentityRule
+from gazekit.registry.registry import Registry
+
+SIDE_UNKNOWN = (
+    "neither header nor name says the side, by which the training images were turned: predicted as they are"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedOn:
+    """What the images of a model's training were.
+
+    Args:
+        views: of the preset.
+        preparation: its settings, in JSON values.
+        modalities: of DICOM files; empty where there were none.
+        sides: that were known; empty where none was, None where nobody wrote that down (before version 0.2).
+    """
+
+    views: Sequence[str]
+    preparation: Mapping[str, Any]
+    modalities: Sequence[str] = ()
+    sides: Sequence[str] | None = None
+
+    def settings(self, bit_depth: int | None = None) -> PreparationSettings:
+        """How images go to the model: not turned by their sides if those of the training were not.
+
+        Args:
+            bit_depth: of images of 16 bits other than DICOM; None takes that of the training data.
+        """
+        settings = PreparationSettings.from_json(self.preparation)
+        if bit_depth is not None:
+            settings = replace(settings, bit_depth=bit_depth)
+        unturned = self.sides is not None and not self.sides
+        return replace(settings, laterality="off") if unturned else settings
+
+
+def identity_rules(registry: Registry) -> Mapping[str, IdentityRule]:
+    """What data sources know of their own files, by the name of the source; of a name offered twice neither."""
+    sources = registry.components("dataset")
+    names = [source.name for source in sources]
+    return {
+        source.name: source.value.identify
+        for source in sources
+        if names.count(source.name) == 1 and callable(getattr(source.value, "identify", None))
+    }
+
+
+def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry) -> Grouping:
+    """Exams in the images, folders and tables given; see ``group_images`` and ``read_exam_table``.
+
+    Raises:
+        DataError: nothing to predict, or a table that cannot be read.
+    """
+    rules = identity_rules(registry)
+    tables = [path for path in inputs if is_table(path)]
+    images = [path.absolute() for path in inputs if path not in tables]
+    grouping = (
+        group_images(images, trained_on.views, trained_on.modalities, rules) if images else Grouping([])
+    )
+    for table in tables:
+        found = read_exam_table(table, ViewNames(tuple(trained_on.views)), rules)
+        grouping.exams.extend(found.exams)
+        for what, exams in found.assumed.items():
+            grouping.assumed.setdefault(what, []).extend(exams)
+    keys = [exam.key for exam in grouping.exams]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise DataError(f"exam {twice} comes from two of the inputs; predict them one after the other")
+    if trained_on.sides is None:  # only headers were asked for sides then
+        for exam in grouping.exams:
+            exam.laterality = {
+                view: side for view, side in exam.laterality.items() if _has_header(exam.images[view])
+            }
+    elif trained_on.sides and trained_on.preparation["laterality"] == "auto":
+        unknown = [
+            exam.key for exam in grouping.exams if not exam.fault and exam.images.keys() - exam.laterality
+        ]
+        if unknown:
+            grouping.assumed[SIDE_UNKNOWN] = unknown
+    return grouping
+
+
+def _has_header(path: Path) -> bool:
+    return path.is_file() and is_dicom(path)

@@ -1,0 +1,183 @@
+"""Several answers to one question: models of an ensemble, each under the transforms it was trained with."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gazekit.contracts.interfaces import AttentionMap
+from gazekit.contracts.types import Views
+from gazekit.errors import ConfigurationError
+from gazekit.feeding.augment import warp
+from gazekit.feeding.batches import ResidentExams, Stored
+from gazekit.modelling.model import MultiViewClassifier, probabilities
+from gazekit.presets.preset import Preset
+from gazekit.presets.tables import AugmentationSettings
+
+Floats = NDArray[np.float32]
+IDENTITY = np.eye(2, 3, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A trained model of an ensemble.
+
+    Args:
+        model: in evaluation mode.
+        preset: names the views and the normalisation.
+        attention_map: to explain with; None = no explanation.
+        transforms: ``[T, 2, 3]`` under which it is asked, see ``trained_transforms``.
+    """
+
+    model: MultiViewClassifier
+    preset: Preset
+    attention_map: AttentionMap | None
+    transforms: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What M answers (models × transforms) say of n exams.
+
+    Args:
+        probabilities: ``[M, n, classes]``.
+        attention: view → ``[n, h, w]``, the mean of the answers' maps; empty if not asked for.
+    """
+
+    probabilities: Floats
+    attention: dict[str, Floats]
+
+
+def trained_transforms(settings: AugmentationSettings, aspect: float) -> Floats:
+    """The transforms of a test-time augmentation, none but what the training drew from.
+
+    The flips that the training used, in all combinations, the unchanged image first; then the image turned by half of
+    the training's largest rotation to either side.
+
+    Args:
+        settings: of the training.
+        aspect: height / width of the images.
+
+    Returns:
+        ``[T, 2, 3]``, T from 2 to 6: from output to input coordinates, as ``warp`` takes them.
+
+    Raises:
+        ConfigurationError: the training used neither flips nor rotations.
+    """
+    across = (1, -1) if settings.flip_horizontal else (1,)
+    down = (1, -1) if settings.flip_vertical else (1,)
+    found = [np.array([[x, 0, 0], [0, y, 0]]) for x, y in itertools.product(across, down)]
+    for angle in (settings.rotation / 2, -settings.rotation / 2):
+        if angle:
+            cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+            found.append(np.array([[cosine, -sine * aspect, 0], [sine / aspect, cosine, 0]]))
+    if len(found) == 1:
+        raise ConfigurationError(
+            "--tta asks under the flips and rotations of the training, and this one used none; leave out --tta"
+        )
+    return np.stack(found).astype(np.float32)
+
+
+def ask(
+    members: Sequence[Member],
+    images: Stored,
+    device: torch.device,
+    *,
+    gaze: Stored | None = None,
+    explain: bool = False,
+) -> Answers:
+    """Ask every member under each of its transforms.
+
+    One map is averaged as it is; each of several is first divided by its largest magnitude, for maps of two models
+    have no common scale. They explain the positive class, of several the one that is most probable on average.
+
+    Args:
+        members: of equal views and classes.
+        images: ``[n, V, H, W]`` as stored.
+        device: of the models.
+        gaze: heat maps like ``images``, for models that read gaze at inference.
+        explain: also average the attention maps of the members that have one.
+    """
+    total = sum(len(member.transforms) for member in members)
+    wanted = explain and any(member.attention_map for member in members)
+    binary = members[0].model.head.out_features == 1
+    single_pass = binary or total == 1
+    answers = [
+        _answer(*each, explain=wanted and single_pass) for each in _questions(members, images, gaze, device)
+    ]
+    joined = np.stack([probability for probability, _ in answers])  # [M, n, classes]
+    maps = [attention for _, attention in answers]
+    if wanted and not single_pass:
+        target = torch.as_tensor(joined.mean(axis=0).argmax(axis=1), device=device)
+        again = _questions(members, images, gaze, device)
+        maps = [_answer(*each, explain=True, target=target)[1] for each in again]
+    return Answers(joined, _average([each for each in maps if each]))
+
+
+_Question = tuple[Member, ResidentExams, Floats]
+
+
+def _questions(
+    members: Sequence[Member], images: Stored, gaze: Stored | None, device: torch.device
+) -> Iterator[_Question]:
+    indices = np.arange(len(images))
+    pixels: Stored = np.stack([images] if gaze is None else [images, gaze], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
+    for member in members:
+        exams = ResidentExams(pixels, member.preset, device, indices=indices)
+        for transform in member.transforms:
+            yield member, exams, transform
+
+
+def _answer(
+    member: Member, exams: ResidentExams, transform: Floats, *, explain: bool, target: Tensor | None = None
+) -> tuple[Floats, Views]:
+    """Probabilities ``[n, classes]`` and the maps ``[n, h, w]`` of the views, turned back."""
+    rows = np.arange(len(exams))
+    moved = not np.array_equal(transform, IDENTITY)
+    theta = np.broadcast_to(transform, (len(exams), len(exams.views), 2, 3)).copy() if moved else None
+    batch = exams.batch(rows, theta)
+    gaze = batch.gaze if member.model.needs_gaze else None
+    maps: Views = {}
+    if explain and member.attention_map is not None:
+        output, found = member.model.explain(batch.images, member.attention_map, target, gaze)
+        maps = {view: found[view] for view in exams.views if view in found}
+    else:
+        with torch.no_grad():
+            output = member.model(batch.images, gaze)
+    if moved:
+        back = torch.as_tensor(_inverse(transform), device=exams.device).expand(len(exams), 2, 3)
+        maps = {view: warp(each[:, None], back)[:, 0] for view, each in maps.items()}
+    return probabilities(output.logits.detach()).cpu().numpy(), maps
+
+
+def _inverse(transform: Floats) -> Floats:
+    return np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2].astype(np.float32)
+
+
+def _average(answers: Sequence[Views]) -> dict[str, Floats]:
+    """The mean map per view, ``[n, h, w]``, on the finest grid among them."""
+    if not answers:
+        return {}
+    mean = {}
+    for view in answers[0]:
+        maps = [answer[view] for answer in answers if view in answer]
+        if len(maps) > 1:
+            finest = max((each.shape[1:] for each in maps), key=lambda shape: shape[0] * shape[1])
+            maps = [_scaled(each, list(finest)) for each in maps]
+        mean[view] = torch.stack(maps).mean(dim=0).cpu().numpy()
+    return mean
+
+
+def _scaled(maps: Tensor, shape: list[int]) -> Tensor:
+    """``[n, h, w]`` at another size, each map divided by its largest magnitude."""
+    highest = maps.abs().amax(dim=(1, 2), keepdim=True)
+    scaled = maps / torch.where(highest > 0, highest, 1.0)
+    if list(maps.shape[1:]) == shape:
+        return scaled
+    return torch.nn.functional.interpolate(scaled[:, None], size=shape, mode="bilinear", align_corners=False)[
+        :, 0
+    ]

@@ -1,0 +1,81 @@
+"""Run a model over exams: each exam once, in order, whatever the batch size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gazekit.contracts.interfaces import AttentionMap
+from gazekit.distributed.processes import count, gathered, rank
+from gazekit.feeding.batches import Exams
+from gazekit.modelling.model import MultiViewClassifier, probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of some exams.
+
+    Args:
+        indices: ``[N]`` of the exams in their data set.
+        logits: ``[N, K]``.
+        probabilities: ``[N, classes]``.
+        attention: view → ``[N, h, w]`` of the explained class; empty if not asked for, or if the branches see
+            none of the views themselves (an image fusion made other ones of them).
+    """
+
+    indices: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    attention: dict[str, NDArray[np.float32]]
+
+
+def predict(
+    model: MultiViewClassifier,
+    exams: Exams,
+    *,
+    batch_size: int,
+    attention_map: AttentionMap | None = None,
+) -> Predictions:
+    """Predict all exams in evaluation mode; processes that train together share out the batches, and all get all.
+
+    Args:
+        model: its mode is restored afterwards.
+        exams: not augmented.
+        batch_size: exams at a time.
+        attention_map: also explain with it, see ``model.explained_class``.
+    """
+    was_training = model.training
+    model.eval()
+    logits, attention = [], []
+    batches = exams.in_order(batch_size)
+    shared = count() > 1 and attention_map is None
+    for batch in exams.batches(batches[rank() :: count()] if shared else batches):
+        gaze = batch.gaze if model.needs_gaze else None
+        if attention_map is None:
+            with torch.no_grad():
+                output = model(batch.images, gaze)
+        else:
+            output, maps = model.explain(batch.images, attention_map, gaze=gaze)
+            attention.append({view: maps[view].cpu() for view in exams.views if view in maps})
+        logits.append(output.logits.detach())
+    model.train(was_training)
+    joined = torch.cat(logits or [torch.empty(0, model.head.out_features)]).cpu()
+    if shared:
+        joined = _in_order(gathered(joined)[0], batches)
+    return Predictions(
+        indices=exams.indices,
+        logits=joined.numpy(),
+        probabilities=probabilities(joined).numpy(),
+        attention={
+            view: torch.cat([maps[view] for maps in attention]).numpy() for view in (attention or [{}])[0]
+        },
+    )
+
+
+def _in_order(rows: Tensor, batches: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Rows that come process by process, each of which had every ``count()``-th batch."""
+    came = np.concatenate([batch for first in range(count()) for batch in batches[first :: count()]])
+    return rows[torch.as_tensor(np.argsort(came))]

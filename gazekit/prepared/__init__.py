@@ -1,0 +1,1 @@
+"""The prepared data set on disk: index, arrays, splits, leaks."""

@@ -1,0 +1,220 @@
+"""A prepared data set: memory-mapped arrays and their index."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.disk.plain_text import visible
+from gazekit.errors import DataError
+from gazekit.gaze.fixations import Fixations
+from gazekit.prepared.index import FIXATIONS, INDEX, TABLE, IndexRow, read_fixations, read_index
+from gazekit.prepared.manifest import Manifest, read_manifest
+from gazekit.prepared.not_prepared import why_not_prepared
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.stored_array import ARRAYS, stored_array
+from gazekit.prepared.verification import check_content, check_file, check_sizes
+from gazekit.records.geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PreparedDataset:
+    """N exams of V views, opened for reading.
+
+    The greatest value of an array's type stands for 1.
+
+    Args:
+        root: the folder.
+        settings: how it was prepared, with ``views``, ``size`` and ``dtype``.
+        classes: class names; ``labels`` index them.
+        images, gaze: ``[N, V, H, W]`` uint8 or uint16; gaze is zero where ``has_gaze`` is false.
+        masks: ``[N, V, H, W]`` uint8, 255 in the lesion; zero where ``has_mask`` is false.
+        has_gaze, has_mask: ``[N, V]`` bool.
+        labels: ``[N]`` int64.
+        exam_ids, patient_ids: of the exams, in order.
+        split: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
+        datasets: part of the source that an exam comes from; empty where there is only one.
+        fingerprint: of labels, arrays and settings; equal for equal data.
+        modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
+        sides: ``"L"`` and ``"R"`` as far as they were known; None where an earlier version did not write them down.
+        duplicates: exams that hold an identical image, a tuple of exam ids per image.
+        geometry: raw to prepared pixels, per exam a mapping from view.
+        laterality: ``"L"`` or ``"R"``, per exam a mapping from view; empty where it is not known.
+        raw_size: (height, width) of the originals in pixels, likewise.
+        spacing_mm: (vertical, horizontal) distance of the originals' pixel centres, likewise; absent where not known.
+        image_names: image files relative to the source, per exam a mapping from view; empty where the preparation did
+            not keep them.
+    """
+
+    root: Path
+    settings: PreparationSettings
+    classes: tuple[str, ...]
+    images: NDArray[Any]
+    gaze: NDArray[Any]
+    masks: NDArray[np.uint8]
+    has_gaze: NDArray[np.bool_]
+    has_mask: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    exam_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    split: tuple[str, ...] | None
+    datasets: tuple[str, ...]
+    fingerprint: str
+    modalities: tuple[str, ...] = ()
+    sides: tuple[str, ...] | None = None
+    duplicates: tuple[tuple[str, ...], ...] = ()
+    geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
+    image_names: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    laterality: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    raw_size: tuple[dict[str, tuple[int, int]], ...] = field(default=(), repr=False)
+    spacing_mm: tuple[dict[str, tuple[float, float]], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def open(cls, root: Path | str) -> "PreparedDataset":
+        """Open a prepared data set.
+
+        The sizes of the files and the checksum of the index are compared with the manifest; ``check_content`` also
+        compares every pixel.
+
+        Raises: DataError when it is none, incomplete or damaged.
+        """
+        root = Path(root)
+        _check_there(root)
+        manifest = read_manifest(root)
+        settings = manifest.settings
+        shape = (manifest.counts.exams, len(settings.views), *settings.size)
+        dtypes = {"images": settings.dtype, "gaze": settings.dtype, "masks": "uint8"}
+        arrays = {name: stored_array(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
+        check_sizes(root, manifest)
+        exams = _rows_by_exam(root, manifest)
+        first = [rows[0] for rows in exams]
+        number = {name: label for label, name in enumerate(manifest.classes)}
+        splits = tuple(row.split for row in first)
+        return cls(
+            root=root,
+            settings=settings,
+            classes=manifest.classes,
+            **arrays,
+            has_gaze=_flags(exams, "has_gaze"),
+            has_mask=_flags(exams, "has_mask"),
+            labels=np.array([number[row.label] for row in first], dtype=np.int64),
+            exam_ids=tuple(row.exam_id for row in first),
+            patient_ids=tuple(row.patient_id for row in first),
+            split=splits if all(splits) else None,
+            datasets=tuple(row.dataset for row in first),
+            fingerprint=manifest.fingerprint,
+            modalities=tuple(manifest.modalities),
+            sides=None if manifest.sides is None else tuple(manifest.sides),
+            duplicates=tuple(map(tuple, manifest.duplicates)),
+            geometry=tuple({row.view: row.geometry for row in rows} for rows in exams),
+            image_names=tuple({row.view: row.image for row in rows} for rows in exams),
+            laterality=tuple({row.view: row.laterality for row in rows} for rows in exams),
+            raw_size=tuple({row.view: (row.raw_height, row.raw_width) for row in rows} for rows in exams),
+            spacing_mm=tuple(
+                {row.view: row.spacing_mm for row in rows if row.spacing_mm is not None} for rows in exams
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self.exam_ids)
+
+    def __repr__(self) -> str:
+        return f"PreparedDataset({', '.join(f'{name}={value}' for name, value in self._summary().items())})"
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        rows = (
+            f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self._summary().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+    def _summary(self) -> dict[str, str]:
+        """What it holds, without ids of exams or patients."""
+        counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return {
+            "exams": str(len(self)),
+            "patients": str(len(set(self.patient_ids))),
+            "views": ", ".join(self.views),
+            "size": " × ".join(map(str, self.size)),
+            "classes": ", ".join(f"{name}: {n}" for name, n in zip(self.classes, counts, strict=True)),
+            "with gaze": f"{int(self.has_gaze.any(axis=1).sum())} exams",
+        }
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views, the second axis of the arrays."""
+        return self.settings.views
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images in pixels."""
+        return self.settings.size
+
+    def fixations(self, exam: int, view: str) -> tuple[Fixations, ...]:
+        """The fixations on one image, one item per reader, in prepared pixels; empty where there is no gaze."""
+        readers = self._fixations.get((self.exam_ids[exam], view), {})
+        columns = (np.array(rows, dtype=np.float64).T for rows in readers.values())
+        return tuple(Fixations(*each) for each in columns)
+
+    def readers(self, exam: int, view: str) -> tuple[str, ...]:
+        """Who looked at one image, in the order of :meth:`fixations`; numbers where the recordings do not name them."""
+        return tuple(self._fixations.get((self.exam_ids[exam], view), {}))
+
+    @cached_property
+    def _fixations(self) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
+        """(exam, view) → reader → rows of x, y, onset, duration."""
+        found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
+        check_file(self.root, FIXATIONS, read_manifest(self.root))
+        for row in read_fixations(self.root):
+            readers = found.setdefault((row.exam_id, row.view), {})
+            readers.setdefault(row.reader, []).append([row.x, row.y, row.onset_ms, row.duration_ms])
+        return found
+
+    @cached_property
+    def is_checked(self) -> bool:
+        """True, once labels, patients and every pixel are known to be those that were prepared.
+
+        They are hashed, as fast as the disk and one core allow, the first time that this is asked.
+
+        Raises:
+            DataError: they are others.
+        """
+        check_content(self.root, read_manifest(self.root), self)
+        return True
+
+
+def _check_there(root: Path) -> None:
+    why = why_not_prepared(root)
+    if why:
+        raise DataError(f"{root}: {why}")
+
+
+def _rows_by_exam(root: Path, manifest: Manifest) -> list[list[IndexRow]]:
+    check_file(root, INDEX, manifest)
+    views, classes, exams = manifest.settings.views, manifest.classes, manifest.counts.exams
+    rows = read_index(root, exams * len(views))
+    for number, row in enumerate(rows):
+        exam, view = divmod(number, len(views))
+        first = rows[exam * len(views)]
+        if row.view != views[view] or row.exam_id != first.exam_id:
+            raise DataError(
+                f"{root / INDEX}: row {number + 2}: exam {visible(row.exam_id)}, view {visible(row.view)}; expected "
+                f"the views {', '.join(views)} of each exam in a row each; {TABLE.remedy}"
+            )
+        if row.label not in classes:
+            raise DataError(
+                f"{root / INDEX}: row {number + 2}: label '{visible(row.label)}'; expected one of "
+                f"{', '.join(classes)}; {TABLE.remedy}"
+            )
+    ids = [row.exam_id for row in rows[:: len(views)]]
+    if len(set(ids)) < len(ids):
+        raise DataError(f"{root / INDEX}: an exam comes twice; expected each exam_id once; {TABLE.remedy}")
+    return [rows[i : i + len(views)] for i in range(0, len(rows), len(views))]
+
+
+def _flags(exams: list[list[IndexRow]], name: str) -> NDArray[np.bool_]:
+    return np.array([[getattr(row, name) == "1" for row in rows] for rows in exams], dtype=bool)  # [N, V]

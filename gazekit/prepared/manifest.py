@@ -1,0 +1,197 @@
+"""The manifest ``dataset.json``: written last, so that its presence says that a preparation is complete."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+from pydantic import Field
+
+from gazekit.disk.own_files import MIB, Kind, read_json, validated
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.settings import PreparationSettings
+
+MANIFEST = "dataset.json"
+FORMAT: Final = "gazekit prepared data set"
+SCHEMA = 4
+_WITHOUT_CHECKSUMS = 3
+"""The version before: it says nothing of the files beside it, but all that it says is as it is now."""
+NAMED = "image_names"
+"""Key of the settings, there where the files' names were kept."""
+AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
+KIND = Kind("the manifest of a prepared data set", 8 * MIB, AGAIN)
+
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Number = Annotated[int, Field(ge=0, lt=2**40)]
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, strict=True)
+
+
+class Counts(_Part):
+    """How many there are; ``with_…`` per view, ``with_side`` None where nobody counted them."""
+
+    exams: Annotated[int, Field(ge=1, lt=2**31)]
+    rejected: Number
+    classes: dict[Name, Number]
+    with_gaze: dict[Name, Number]
+    with_mask: dict[Name, Number]
+    with_side: dict[Name, Number] | None = None
+    unmatched_recordings: Number
+
+
+class FileFacts(_Part):
+    """Size and checksum of a file."""
+
+    bytes: Number
+    sha256: Digest
+
+
+class Manifest(_Part):
+    """What ``dataset.json`` says.
+
+    Args:
+        format, version: of the file; the latter is ``schema`` in it.
+        fingerprint: of settings, labels and arrays; see ``fingerprint_of``.
+        preparation: the settings, with ``classes`` and ``source``.
+        counts: of exams.
+        modalities: of the DICOM files among the images.
+        sides: of the images, as far as they were known; None where nobody wrote that down.
+        duplicates: exams that hold an identical image, a list per image.
+        files: name → size and checksum; empty in a set of an earlier version.
+    """
+
+    format: Literal["gazekit prepared data set"] = FORMAT
+    version: Annotated[int, Field(alias="schema")] = SCHEMA
+    fingerprint: Digest
+    preparation: dict[str, Any]
+    counts: Counts
+    modalities: list[str] = []
+    sides: list[str] | None = None
+    duplicates: list[list[Name]]
+    files: dict[Name, FileFacts] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(self.preparation["classes"])
+
+    @property
+    def settings(self) -> PreparationSettings:
+        """How the set was prepared. Raises ConfigurationError, KeyError, TypeError or ValueError: it is no such."""
+        return PreparationSettings.from_json(self.preparation)
+
+
+def make_manifest(
+    header: Mapping[str, Any],
+    entries: Sequence[dict[str, Any]],
+    unmatched: int,
+    files: Mapping[str, FileFacts],
+) -> str:
+    """The manifest as JSON text.
+
+    Args:
+        header: of the journal: settings, classes, source.
+        entries: of the journal.
+        unmatched: external recordings that belong to no exam.
+        files: beside the manifest.
+    """
+    prepared = [entry for entry in entries if "reject" not in entry]
+    labels = Counter(entry["label"] for entry in prepared)
+    manifest = Manifest(
+        fingerprint=fingerprint_of(header, ([entry[key] for key in CONTENT] for entry in prepared)),
+        preparation=dict(header),
+        counts=Counts(
+            exams=len(prepared),
+            rejected=len(entries) - len(prepared),
+            classes={name: labels[name] for name in header["classes"]},
+            with_gaze=_per_view(header["views"], prepared, "has_gaze"),
+            with_mask=_per_view(header["views"], prepared, "has_mask"),
+            with_side=_per_view(header["views"], prepared, "laterality"),
+            unmatched_recordings=unmatched,
+        ),
+        modalities=sorted({view.get("modality", "") for entry in prepared for view in entry["views"]} - {""}),
+        sides=sorted({view.get("laterality", "") for entry in prepared for view in entry["views"]} - {""}),
+        duplicates=_duplicates(prepared),
+        files=dict(files),
+    )
+    return to_json(manifest)
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of ``dataset.json``."""
+    return json.dumps(manifest.model_dump(by_alias=True), indent=2) + "\n"
+
+
+CONTENT = ("exam_id", "patient_id", "label", "split", "dataset", "digest")
+"""What the fingerprint takes of an exam; ``digest`` is that of its rows of the arrays."""
+
+
+def fingerprint_of(header: Mapping[str, Any], content: Iterable[Sequence[Any]]) -> str:
+    """A hash of the settings and of every exam's labels and arrays.
+
+    It is the same wherever the same data were prepared in the same way.
+
+    Args:
+        header: settings and classes; where the data came from does not count.
+        content: ``CONTENT`` of each exam, in order.
+    """
+    settings = {key: value for key, value in header.items() if key not in ("source", NAMED)}
+    return hashlib.sha256(json.dumps([settings, list(content)]).encode()).hexdigest()
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read and check a manifest. Raises: DataError when it is absent, damaged or of another version."""
+    path = root / MANIFEST
+    values = read_json(path, KIND)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise DataError(f"{path}: not the manifest of a prepared data set; choose the folder of one")
+    if values.get("schema") not in (SCHEMA, _WITHOUT_CHECKSUMS):
+        raise DataError(
+            f"{path}: schema version {str(values.get('schema'))[:20]}; this gazekit reads version {SCHEMA}; "
+            "prepare the data set again"
+        )
+    manifest: Manifest = validated(values, path, KIND, Manifest)
+    _check(manifest, path)
+    return manifest
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """Raise DataError unless the settings are settings, the classes classes, and the files are named."""
+    try:
+        views = manifest.settings.views
+    except ConfigurationError as error:
+        raise DataError(f"{path}: {error}; {AGAIN}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path}: preparation: no settings of one ({type(error).__name__}); {AGAIN}"
+        ) from None
+    classes = manifest.preparation.get("classes")
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not (isinstance(classes, list) and named and len(set(classes)) == len(classes) > 1):
+        raise DataError(f"{path}: preparation.classes: expected two names or more, each once; {AGAIN}")
+    if not all(isinstance(view, str) for view in views):
+        raise DataError(f"{path}: preparation.views: expected names; {AGAIN}")
+    if manifest.version == SCHEMA and not manifest.files:
+        raise DataError(f"{path}: files: expected size and checksum of each file; {AGAIN}")
+
+
+def _per_view(views: Sequence[str], prepared: Sequence[dict[str, Any]], flag: str) -> dict[str, int]:
+    return {
+        view: sum(bool(entry["views"][i].get(flag)) for entry in prepared) for i, view in enumerate(views)
+    }
+
+
+def _duplicates(prepared: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Exams that hold an identical image, per image."""
+    owners: dict[str, dict[str, None]] = {}
+    for entry in prepared:
+        for digest in entry["image_digests"]:
+            owners.setdefault(digest, {})[entry["exam_id"]] = None
+    groups = dict.fromkeys(tuple(exams) for exams in owners.values() if len(exams) > 1)
+    return [list(group) for group in groups]

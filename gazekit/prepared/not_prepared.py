@@ -1,0 +1,64 @@
+"""What to say of a path that is no prepared data set: what it is, and the command that makes one of it."""
+
+from pathlib import Path
+
+from gazekit.prepared.manifest import MANIFEST
+
+JOURNAL = "journal.jsonl"
+
+
+_TABLES = (".csv", ".tsv", ".txt", ".xlsx")
+
+
+def why_not_prepared(path: Path) -> str:
+    """Why a path is no prepared data set and what to do, as the end of a message; empty if it is one."""
+    if path.is_file():
+        return _of_file(path)
+    if not path.is_dir():
+        return "there is no such folder; expected a prepared data set"
+    if (path / MANIFEST).exists():
+        return ""
+    return _of_folder(path)
+
+
+def _of_folder(path: Path) -> str:
+    if (path / JOURNAL).exists():
+        return "its preparation is incomplete; run the same `gazekit data prepare` again"
+    if (path / "run.json").is_file():
+        return "not a prepared data set but a run; give the folder that `gazekit data prepare` wrote"
+    below = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST}"))
+    if below:
+        return f"not a prepared data set (no {MANIFEST}); there is one in {below[0]}"
+    table = next((each.name for each in sorted(path.glob("exams.*")) if each.suffix.lower() in _TABLES), None)
+    if table is not None:
+        return (
+            f"not a prepared data set but raw exams ({table}); make one: gazekit data prepare folder {path} "
+            f"{_beside(path)}"
+        )
+    return (
+        f"not a prepared data set (no {MANIFEST}); make one: gazekit data prepare KIND {path} {_beside(path)}, KIND "
+        "one of gazekit plugins list --kind dataset"
+    )
+
+
+def _of_file(path: Path) -> str:
+    if path.name == MANIFEST:
+        return f"is a file of a prepared data set; give its folder, {path.parent}"
+    if path.suffix.lower() in _TABLES:
+        folder = path.parent
+        prepared = _beside(folder)
+        named = (
+            ""
+            if path.stem.lower() == "exams"
+            else f" (which reads the table called exams{path.suffix.lower()})"
+        )
+        return (
+            f"is a table of raw exams; prepare them: gazekit data prepare folder {folder} {prepared}{named}, then give "
+            f"{prepared}; images in a table are predicted as they are by gazekit predict RUN {path}"
+        )
+    return "is a file; expected the folder of a prepared data set"
+
+
+def _beside(folder: Path) -> Path:
+    """A name for the prepared data set, beside the raw one."""
+    return folder.parent / f"{folder.name}-prepared" if folder.name else Path("prepared")

@@ -1,0 +1,135 @@
+"""What a preparation does to every exam."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import Any, Literal, get_args
+
+import pydantic
+
+from gazekit.disk.plain_text import visible
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.reading.window import FIRST, parse_window
+
+REGION = 2
+"""Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
+
+
+Crop = Literal["breast", "none"]
+LateralityRule = Literal["auto", "off"]
+PixelType = Literal["uint8", "uint16"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationSettings:
+    """Settings of a preparation; plain values only.
+
+    Args:
+        views: the views an exam must have, in order.
+        size: (height, width) of the prepared images in pixels.
+        crop: ``"breast"`` cuts to the breast, ``"none"`` keeps the whole image.
+        laterality: ``"auto"`` flips right breasts so that the chest wall is on the left; ``"off"`` never.
+        window: which window or VOI LUT of DICOM files: ``"first"``, its number (``"2"``) or name, ``"range"`` for all
+            that is in the image, or ``"CENTER,WIDTH"``.
+        dtype: of prepared images and heat maps; their greatest value stands for 1.
+        bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None where
+            there are none.
+        fixations: how gaze samples become fixations and heat maps.
+        mask_outside: make everything outside the breast background; None does so where the crop is ``"breast"``.
+        region: version of the rules by which the breast is found; 0 where it is not looked for.
+
+    Raises:
+        ConfigurationError: a value out of its range.
+    """
+
+    views: tuple[str, ...]
+    size: tuple[int, int] = (224, 224)
+    crop: Crop = "breast"
+    laterality: LateralityRule = "auto"
+    window: str = FIRST
+    dtype: PixelType = "uint8"
+    fixations: FixationSettings = field(default_factory=FixationSettings)
+    bit_depth: int | None = None
+    mask_outside: bool | None = None
+    region: int = REGION
+
+    def __post_init__(self) -> None:
+        if not self.views or len(set(self.views)) != len(self.views):
+            raise ConfigurationError(f"preparation: views are {self.views}; expected at least one, each once")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise ConfigurationError(
+                f"preparation: size is {self.size}; expected (height, width), each at least 8 pixels"
+            )
+        for name, choices in (("crop", Crop), ("laterality", LateralityRule), ("dtype", PixelType)):
+            if getattr(self, name) not in get_args(choices):
+                raise ConfigurationError(
+                    f"preparation: {name} is {getattr(self, name)!r}; expected one of "
+                    f"{', '.join(get_args(choices))}"
+                )
+        parse_window(self.window)
+        if self.bit_depth is not None and self.bit_depth not in range(8, 17):
+            raise ConfigurationError(f"preparation: bit_depth is {self.bit_depth}; expected 8 to 16")
+        if self.mask_outside is None:
+            object.__setattr__(self, "mask_outside", self.crop == "breast")
+        if not self.finds_breast:
+            object.__setattr__(self, "region", 0)
+
+    @property
+    def finds_breast(self) -> bool:
+        """Whether images are cut to the breast or masked by it."""
+        return self.crop == "breast" or bool(self.mask_outside)
+
+    def check_region(self, whose: str) -> None:
+        """Raise a DataError if this version of gazekit finds the breast by other rules than those of the settings.
+
+        Args:
+            whose: data the settings are of, the subject of the sentence: ``"the training data of runs/1"``.
+        """
+        if self.finds_breast and self.region != REGION:
+            raise DataError(
+                f"{whose} were cut to the breast by rules of another version of gazekit ({self.region}; this one has "
+                f"{REGION}), so new images would not be prepared alike; prepare the training data again and train on "
+                "them, or predict data prepared by that version"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values, as they always were: those that do not matter are left out."""
+        values = asdict(self)
+        if self.bit_depth is None:
+            del values["bit_depth"]
+        if not self.finds_breast:
+            del values["mask_outside"], values["region"]
+        return values | {"views": list(self.views), "size": list(self.size)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
+        """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default.
+
+        Raises:
+            ConfigurationError: a value of another type, or out of its range.
+            KeyError, TypeError: no settings at all.
+        """
+        values = completed(values)
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
+        given = known | {key: values[key] for key in ("views", "size", "fixations")}
+        try:
+            settings: PreparationSettings = _adapter().validate_json(json.dumps(given), strict=True)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise ConfigurationError(
+                f"preparation.{visible('.'.join(map(str, first['loc'])))[:60]}: {first['msg']}"
+            ) from None
+        return settings
+
+
+@cache
+def _adapter() -> pydantic.TypeAdapter[PreparationSettings]:
+    return pydantic.TypeAdapter(PreparationSettings)
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in JSON values, with what versions of gazekit did that had no such setting yet."""
+    earlier = {"bit_depth": None, "mask_outside": False, "region": 1 if values.get("crop") == "breast" else 0}
+    return earlier | dict(values) if "crop" in values else dict(values)

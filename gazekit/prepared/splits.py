@@ -1,0 +1,257 @@
+"""Training, validation and test parts: by patient, stratified by label."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.disk.own_files import MIB, Kind, opened
+from gazekit.disk.plain_text import from_cell
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import write_table
+from gazekit.prepared.leaks import Leak, find_leak
+from gazekit.prepared.strata import Group, spread, strata
+from gazekit.reading.table import open_table
+
+PARTS = ("train", "val", "test")
+COLUMNS = ("exam_id", "patient_id", "label", "split")
+_OTHER_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+KIND = Kind(
+    "a table of which exam is in which part", 16 * MIB, "write it again with gazekit data split", linked=True
+)
+Split = dict[str, str]
+"""exam_id → ``"train"``, ``"val"`` or ``"test"``."""
+
+
+def make_split(
+    dataset: PreparedDataset,
+    *,
+    seed: int = 0,
+    test: float = 0.3,
+    val: float = 0.2,
+    anew: bool = False,
+    allow_leak: bool = False,
+) -> Split:
+    """Split a data set by patient, stratified by label and data set; a split that the source gives is respected.
+
+    A patient's label is the greatest over its exams; patients that share an identical image count as one. Where a part
+    would lack a class that patients have beside a greater one, patients are exchanged between the parts.
+    Where the source gives a split without a validation part, that is carved from its training part.
+
+    Args:
+        dataset: what to split.
+        seed: of the random order of the patients.
+        test: part of the patients of each class in the test part, in [0, 1).
+        val: part of the other patients in the validation part, in [0, 1).
+        anew: pass over the split that the source gives.
+        allow_leak: respect it even if it puts a patient on two sides.
+
+    Raises:
+        ConfigurationError: a fraction outside [0, 1).
+        DataError: a class has too few patients for the parts asked for, or the source's split leaks.
+    """
+    for name, fraction in (("test", test), ("val", val)):
+        if not 0 <= fraction < 1:
+            raise ConfigurationError(f"split: {name} is {fraction}; expected a fraction from 0 to below 1")
+    if dataset.split is not None and not anew:
+        split = dict(zip(dataset.exam_ids, dataset.split, strict=True))
+        if "val" not in dataset.split:
+            training = [i for i, part in enumerate(dataset.split) if part == "train"]
+            split |= _carve_validation(dataset, training, val, seed)
+    else:
+        dealt = strata(dataset, range(len(dataset)), seed, least=1 + (test > 0) + (val > 0))
+        needs = {"test": int(test > 0), "train": 1 + (val > 0)}
+        parts = _divide(dealt, test, "test", kept=1 + (val > 0))
+        spread(dataset.labels, dealt, parts, needs)
+        split = _exams_of(dataset, parts)
+        rest = [exam for group, part in parts.items() if part == "train" for exam in group]
+        split |= _carve_validation(dataset, rest, val, seed)
+    split = {exam_id: split[exam_id] for exam_id in dataset.exam_ids}
+    check_split(dataset, split, allow_leak=allow_leak and not anew)
+    return split
+
+
+def part_named(word: str) -> str | None:
+    """The part that a word of a table stands for, case aside (``Training`` → ``train``); None for any other word."""
+    part = _OTHER_NAMES.get(word.strip().lower(), word.strip().lower())
+    return part if part in PARTS else None
+
+
+def k_folds(
+    dataset: PreparedDataset, folds: int, seed: int = 0, *, val: float = 0.2, repeat: int = 0
+) -> list[Split]:
+    """Splits whose test parts are disjoint and cover the data set, each with validation carved from the rest.
+
+    Args:
+        dataset: what to split; a split that its source gives is not looked at.
+        folds: how many, at least 2.
+        seed: of the random order of the patients.
+        val: part of the other patients in the validation part, in [0, 1).
+        repeat: number of the repetition, from 0; each deals the patients anew.
+
+    Raises:
+        ConfigurationError: fewer than two folds.
+        DataError: a class has fewer patients than there are folds.
+    """
+    if folds < 2:
+        raise ConfigurationError(f"split: {folds} folds; expected at least 2")
+    each = 2 if folds == 2 and val > 0 else 1  # one fold has to do for both training and validation
+    fold_of = _deal(dataset, range(len(dataset)), folds, seed, each=each, repeat=repeat)
+    splits = []
+    for fold in range(folds):
+        rest = np.flatnonzero(fold_of != fold).tolist()
+        split = dict.fromkeys(dataset.exam_ids, "test") | _carve_validation(dataset, rest, val, seed)
+        check_split(dataset, split)
+        splits.append(split)
+    return splits
+
+
+def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, seed: int = 0) -> list[Split]:
+    """Splits of the exams that are not in the test part of ``outer``: each fold is the validation part once.
+
+    What is chosen by them has not seen the test part, which stays the same in all of them.
+
+    Args:
+        dataset: what ``outer`` splits.
+        outer: exam → part.
+        folds: how many, at least 2.
+        seed: of the random order of the patients.
+
+    Raises:
+        ConfigurationError: fewer than two folds.
+        DataError: the outer split does not fit, or a class has fewer patients in it than there are folds.
+    """
+    if folds < 2:
+        raise ConfigurationError(f"split: {folds} folds; expected at least 2")
+    check_split(dataset, outer)
+    rest = [exam for exam, exam_id in enumerate(dataset.exam_ids) if outer[exam_id] != "test"]
+    fold_of = _deal(dataset, rest, folds, seed)
+    splits = []
+    for fold in range(folds):
+        split = dict.fromkeys(dataset.exam_ids, "test")
+        split |= {dataset.exam_ids[exam]: "val" if fold_of[exam] == fold else "train" for exam in rest}
+        splits.append(split)
+    return splits
+
+
+def leak_of(dataset: PreparedDataset, split: Mapping[str, str]) -> Leak | None:
+    """The patients and identical images that a split puts on two sides, or None."""
+    parts = [split[exam_id] for exam_id in dataset.exam_ids]
+    return find_leak(zip(dataset.exam_ids, dataset.patient_ids, parts, strict=True), dataset.duplicates)
+
+
+def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_leak: bool = False) -> None:
+    """Raise a DataError if a split does not fit its data set, has a part of one class, or leaks and may not."""
+    missing = [exam_id for exam_id in dataset.exam_ids if exam_id not in split]
+    unknown = sorted(set(split) - set(dataset.exam_ids))
+    if missing or unknown:
+        wrong = (
+            f"lacks exam {missing[0]}" if missing else f"names exam {unknown[0]}, which the data do not have"
+        )
+        number = len(missing) + len(unknown)
+        raise DataError(
+            f"the split {wrong} ({number} such); expected exactly the {len(dataset)} exams of {dataset.root}; make one "
+            "with gazekit data split"
+        )
+    classes: dict[str, set[int]] = defaultdict(set)
+    for exam_id, label in zip(dataset.exam_ids, dataset.labels, strict=True):
+        part = split[exam_id]
+        if part not in PARTS:
+            raise DataError(f"the split puts exam {exam_id} in '{part}'; expected {', '.join(PARTS)}")
+        classes[part].add(int(label))
+    leak = leak_of(dataset, split)
+    if leak is not None and not allow_leak:
+        raise DataError(
+            f"{leak}; expected all exams of a patient in one part; split anew by patient (gazekit data split --anew), "
+            "or use it all the same with --allow-leak, which every report will then say"
+        )
+    if "train" not in classes:
+        raise DataError("the split has no training part; expected exams in train")
+    for part, labels in classes.items():
+        if len(labels) < 2:
+            name = dataset.classes[labels.pop()]
+            raise DataError(
+                f"one class only: every exam of the {part} part is '{name}'; expected at least two classes in "
+                "it; gazekit data split --anew makes parts that have them"
+            )
+
+
+def write_split(path: Path, dataset: PreparedDataset, split: Mapping[str, str]) -> None:
+    """Write a split as CSV with the columns exam_id, patient_id, label, split. Raises: StorageError."""
+    labels = [dataset.classes[label] for label in dataset.labels]
+    exams = zip(dataset.exam_ids, dataset.patient_ids, labels, strict=True)
+    write_table(path, COLUMNS, ((*exam, split[exam[0]]) for exam in exams))
+
+
+def read_split(path: Path) -> Split:
+    """Read what :func:`write_split` wrote, or a table by hand. Raises: DataError when it is damaged or wrong."""
+    if not path.exists() or path.is_dir():
+        told = "is a folder" if path.is_dir() else "there is no such file"
+        name = (
+            f"; to choose the part to evaluate: gazekit evaluate RUN --split {path}"
+            if str(path) in PARTS
+            else ""
+        )
+        raise DataError(
+            f"{path}: {told}; expected a table of exam_id, split, as gazekit data split writes it{name}"
+        )
+    split: Split = {}
+    with opened(path, KIND):  # a file, and no larger than such a table can be
+        table = open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table")
+    for row in table.rows():
+        exam_id, part = from_cell(row.word("exam_id")), part_named(row["split"])
+        if exam_id in split:
+            raise DataError(f"{row.where}: exam {exam_id} comes again; expected it once")
+        if part is None:
+            raise DataError(
+                f"{row.where}: the split puts exam {exam_id} in {row['split'][:40]!r}; expected {', '.join(PARTS)}"
+            )
+        split[exam_id] = part
+    return split
+
+
+def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) -> NDArray[np.int64]:
+    """Positions of a part's exams in the data set, in its order, ``[n]``."""
+    return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
+
+
+def _deal(
+    dataset: PreparedDataset, exams: Sequence[int], folds: int, seed: int, *, each: int = 1, repeat: int = 0
+) -> NDArray[np.int64]:
+    """The fold of each exam of the data set, ``[N]``; 0 for those that are not dealt.
+
+    Every fold gets ``each`` patients of every class or more.
+    """
+    dealt = strata(dataset, exams, seed, least=each * folds, repeat=repeat)
+    every = [group for groups in dealt for group in groups]
+    # goes on over the classes, so that no fold gets every remainder
+    parts = {group: number % folds for number, group in enumerate(every)}
+    spread(dataset.labels, dealt, parts, dict.fromkeys(range(folds), each))
+    fold_of = np.zeros(len(dataset), dtype=np.int64)
+    for group, fold in parts.items():
+        fold_of[list(group)] = fold
+    return fold_of
+
+
+def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:
+    """Divide training exams into training and validation."""
+    dealt = strata(dataset, training, seed, least=1 + (val > 0))
+    parts = _divide(dealt, val, "val", kept=1)
+    spread(dataset.labels, dealt, parts, {"val": int(val > 0), "train": 1})
+    return _exams_of(dataset, parts)
+
+
+def _divide(dealt: Sequence[Sequence[Group]], fraction: float, part: str, *, kept: int) -> dict[Group, str]:
+    """Put a fraction of each stratum's groups in a part (one at least, unless it is 0) and the others in ``train``."""
+    parts: dict[Group, str] = {}
+    for groups in dealt:
+        number = min(max(round(fraction * len(groups)), 1), len(groups) - kept) if fraction > 0 else 0
+        parts |= {group: part if place < number else "train" for place, group in enumerate(groups)}
+    return parts
+
+
+def _exams_of(dataset: PreparedDataset, parts: Mapping[Group, str]) -> Split:
+    return {dataset.exam_ids[exam]: part for group, part in parts.items() for exam in group}

@@ -1,0 +1,47 @@
+"""An ``.npy`` file of ours, mapped: only if its header says what it should, and the file is as long as that."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from gazekit.disk.own_files import Kind, opened
+from gazekit.errors import DataError
+
+ARRAYS = ("images", "gaze", "masks")
+AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
+_KIND = Kind("an array of a prepared data set", 2**62, AGAIN)
+_LONGEST_HEADER = 2**12
+
+
+def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Map an array read-only.
+
+    Args:
+        path: of the file.
+        shape, dtype: that it must have.
+
+    Raises:
+        DataError: another shape or type, or a file that is longer or shorter than that.
+    """
+    with opened(path, _KIND) as file:
+        try:
+            readers = {(1, 0): npy.read_array_header_1_0}
+            found, in_columns, stored = readers[npy.read_magic(file)](file, max_header_size=_LONGEST_HEADER)
+        except Exception:  # of the expression that a header is, whatever it raises
+            raise DataError(f"{path}: is no array in NPY format; {AGAIN}") from None
+        if (found, stored, in_columns) != (shape, np.dtype(dtype), False):
+            raise DataError(
+                f"{path}: {stored} {str(list(found))[:80]}; expected {dtype} {list(shape)}, as the manifest has it; "
+                f"{AGAIN}"
+            )
+        begin, size = file.tell(), file.seek(0, 2)
+        expected = begin + stored.itemsize * int(np.prod([int(side) for side in shape], dtype=object))
+        if size != expected:
+            raise DataError(f"{path}: has {size} bytes, its header says {expected}; {AGAIN}")
+        try:
+            return np.asarray(np.memmap(file, mode="r", dtype=stored, shape=shape, offset=begin))
+        except (OSError, ValueError, OverflowError) as error:
+            raise DataError(f"{path}: cannot be mapped into memory ({error}); {AGAIN}") from None

@@ -1,0 +1,179 @@
+"""Exams that may not be parted, and the strata from which they are dealt: by label, and by data set within it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.labels import near_misses
+
+Part = TypeVar("Part", str, int)
+Group = tuple[int, ...]
+"""Exams that may not be parted, as indices: of one patient, or joined by an identical image."""
+
+
+def strata(
+    dataset: PreparedDataset, exams: Sequence[int], seed: int, *, least: int, repeat: int = 0
+) -> list[list[Group]]:
+    """The groups of some exams by stratum, each in a random order.
+
+    A group's label is the greatest of its exams. A label of fewer than ``least`` groups, whose class other groups have
+    beside a greater one, goes with the next greater label. Within a label there is a stratum per data set, where that
+    has ``least`` groups; the rest of the label is one more. The order depends on seed, repeat, stratum and exam ids
+    only.
+
+    Raises:
+        DataError: one class only, or a class that fewer than ``least`` groups have.
+    """
+    labels: dict[int, list[Group]] = defaultdict(list)
+    holders: Counter[int] = Counter()
+    for group in groups(dataset, exams):
+        labels[int(dataset.labels[list(group)].max())].append(group)
+        holders.update({int(dataset.labels[exam]) for exam in group})
+    if len(holders) < 2:
+        name = dataset.classes[next(iter(holders))] if holders else "none"
+        raise DataError(
+            f"{dataset.root}: one class only among {len(exams)} exams to split: '{name}'; expected at least two"
+        )
+    for label in sorted(holders):
+        if holders[label] < least:
+            raise DataError(_too_few(dataset, exams, label, holders[label], least))
+    ordered = []
+    for label, members in _joined(labels, least).items():
+        for position, stratum in enumerate(_by_dataset(dataset, members, least)):
+            generator = np.random.default_rng([seed, label, position, repeat])
+            order: NDArray[np.int64] = generator.permutation(len(stratum))
+            ordered.append([stratum[i] for i in order])
+    return ordered
+
+
+def spread(
+    labels: NDArray[np.int64],
+    dealt: Sequence[Sequence[Group]],
+    parts: MutableMapping[Group, Part],
+    needs: Mapping[Part, int],
+) -> None:
+    """Exchange groups between parts until each part has the groups of every class that it needs, where that can be.
+
+    Two groups change places, of one stratum where there are such, so that sizes stay. Nothing is changed if every
+    part has what it needs.
+
+    Args:
+        labels: of the data set, ``[N]``.
+        dealt: the strata.
+        parts: group → part; changed in place.
+        needs: part → how many groups of each class it needs.
+    """
+    held = {group: frozenset(map(int, labels[list(group)])) for group in parts}
+    lacking = [(label, part) for label in sorted(set().union(*held.values())) for part in needs]
+    while any(_exchange(held, dealt, parts, needs, label, part) for label, part in lacking):
+        pass  # an exchange may make room for another
+
+
+def _exchange(
+    held: Mapping[Group, frozenset[int]],
+    dealt: Sequence[Sequence[Group]],
+    parts: MutableMapping[Group, Part],
+    needs: Mapping[Part, int],
+    label: int,
+    part: Part,
+) -> bool:
+    """Give a part that needs a label one group more that has it. Returns whether that was needed and could be done."""
+    if sum(label in held[group] for group in parts if parts[group] == part) >= needs[part]:
+        return False
+    pair = next(_exchanges(held, dealt, parts, needs, label, part), None)
+    if pair is None:
+        return False
+    taken, given = pair
+    parts[taken], parts[given] = parts[given], parts[taken]
+    return True
+
+
+def _exchanges(
+    held: Mapping[Group, frozenset[int]],
+    dealt: Sequence[Sequence[Group]],
+    parts: Mapping[Group, Part],
+    needs: Mapping[Part, int],
+    label: int,
+    part: Part,
+) -> Iterator[tuple[Group, Group]]:
+    """Pairs of a group with a label from another part and one without it from a part; those of one stratum first."""
+    counts = Counter((parts[group], each) for group in parts for each in held[group])
+
+    def may_lose(place: Part, lost: frozenset[int]) -> bool:
+        return all(counts[place, each] > needs[place] for each in lost)
+
+    every = [group for stratum in dealt for group in stratum]
+    for pool in (*dealt, every):
+        takers = [group for group in pool if parts[group] != part and label in held[group]]
+        givers = [group for group in pool if parts[group] == part and label not in held[group]]
+        for taken in takers:
+            for given in givers:
+                if may_lose(parts[taken], held[taken] - held[given]) and may_lose(
+                    part, held[given] - held[taken]
+                ):
+                    yield taken, given
+
+
+def _joined(labels: Mapping[int, list[Group]], least: int) -> dict[int, list[Group]]:
+    """Groups by label, those of a label of fewer than ``least`` with the next greater one, or the greatest left."""
+    joined: dict[int, list[Group]] = {}
+    waiting: list[Group] = []
+    for label, members in sorted(labels.items()):
+        waiting += members
+        if len(waiting) >= least:
+            joined[label], waiting = waiting, []
+    if waiting:
+        joined[max(joined)] += waiting
+    return joined
+
+
+def _too_few(dataset: PreparedDataset, exams: Sequence[int], label: int, number: int, least: int) -> str:
+    name = dataset.classes[label]
+    near = near_misses(Counter(dataset.classes[dataset.labels[exam]] for exam in exams)).get(name)
+    first = min(dataset.exam_ids[exam] for exam in exams if dataset.labels[exam] == label)
+    advice = (
+        f"did you mean '{near}' in exam {first}? Mend the label and prepare again"
+        if near
+        else "label more patients, or ask for fewer parts or folds"
+    )
+    joined = " (those that share an identical image count as one)" if dataset.duplicates else ""
+    return (
+        f"{dataset.root}: class '{name}' has {number} patient{'s' * (number != 1)} to split{joined}; expected at least "
+        f"{least} for the parts asked for; {advice}"
+    )
+
+
+def _by_dataset(dataset: PreparedDataset, members: Sequence[Group], least: int) -> list[list[Group]]:
+    """Groups by the data set of their exams; those too few for a stratum of their own are put together."""
+    found: dict[str, list[Group]] = defaultdict(list)
+    for group in members:
+        found["+".join(sorted({dataset.datasets[exam] for exam in group}))].append(group)
+    large = [found[name] for name in sorted(found) if len(found[name]) >= least]
+    rest = [group for name in sorted(found) if len(found[name]) < least for group in found[name]]
+    if len(rest) >= least:
+        return [*large, rest]
+    return [[*large[0], *rest], *large[1:]] if large else [rest]
+
+
+def groups(dataset: PreparedDataset, exams: Sequence[int]) -> list[Group]:
+    """Exams of one patient together, patients with an identical image too; ordered by exam id."""
+    leader = {patient: patient for patient in dataset.patient_ids}
+    patient_of = dict(zip(dataset.exam_ids, dataset.patient_ids, strict=True))
+
+    def find(patient: str) -> str:
+        while leader[patient] != patient:
+            patient = leader[patient]
+        return patient
+
+    for first, *others in dataset.duplicates:
+        for other in others:
+            leader[find(patient_of[other])] = find(patient_of[first])
+    members: dict[str, list[int]] = defaultdict(list)
+    for exam in sorted(exams, key=lambda i: dataset.exam_ids[i]):
+        members[find(dataset.patient_ids[exam])].append(exam)
+    return [tuple(group) for group in members.values()]

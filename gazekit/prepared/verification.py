@@ -1,0 +1,142 @@
+"""Whether a prepared data set is what was prepared: files against the manifest, content against the fingerprint.
+
+Checksums find what a share, a copy or a second process has changed. They are no signature: who changes the manifest
+too is believed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from gazekit.disk.atomic import write_atomically
+from gazekit.disk.own_files import Kind, check_size, opened
+from gazekit.errors import DataError
+from gazekit.prepared.index import FINDINGS, FIXATIONS, INDEX, REJECTS
+from gazekit.prepared.manifest import (
+    AGAIN,
+    MANIFEST,
+    FileFacts,
+    Manifest,
+    fingerprint_of,
+    read_manifest,
+    to_json,
+)
+from gazekit.prepared.stored_array import ARRAYS
+
+if TYPE_CHECKING:
+    from gazekit.prepared.dataset import PreparedDataset
+
+FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REJECTS)
+"""What there is beside the manifest."""
+_KIND = Kind("a file of a prepared data set", 2**62, AGAIN)
+
+
+def facts_of(path: Path) -> FileFacts:
+    """Size and checksum of a file. Raises DataError: not there, or no regular file."""
+    with opened(path, _KIND) as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileFacts(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def check_sizes(root: Path, manifest: Manifest) -> None:
+    """Raise DataError if a file that the manifest names is absent, or has another size."""
+    for name in _named(root, manifest):
+        check_size(root / name, _KIND, manifest.files[name].bytes)
+
+
+def check_file(root: Path, name: str, manifest: Manifest) -> None:
+    """Raise DataError if a file is not the one that the manifest has the checksum of."""
+    if name in manifest.files:
+        check_size(root / name, _KIND, manifest.files[name].bytes)
+        if facts_of(root / name) != manifest.files[name]:
+            raise DataError(f"{root / name}: does not match its checksum in the manifest; {AGAIN}")
+
+
+def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") -> None:
+    """Raise DataError if labels, patients or pixels are not those that the fingerprint was taken of."""
+    if _fingerprint(manifest, content) != manifest.fingerprint:
+        raise DataError(
+            f"{root}: labels, patients or pixels are not those that were prepared; gazekit data verify {root} says "
+            f"which file was changed; {AGAIN}"
+        )
+
+
+def seal(root: Path) -> None:
+    """Write the manifest anew for files that were changed on purpose, as a negative control does."""
+    from gazekit.prepared.dataset import PreparedDataset
+
+    manifest = read_manifest(root)
+    manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in FILES}})
+    write_atomically(root / MANIFEST, to_json(manifest))
+    fingerprint = _fingerprint(manifest, PreparedDataset.open(root))
+    write_atomically(root / MANIFEST, to_json(manifest.model_copy(update={"fingerprint": fingerprint})))
+
+
+def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
+    splits: Sequence[str | None] = content.split or [None] * len(content.exam_ids)
+    exams = zip(
+        content.exam_ids,
+        content.patient_ids,
+        (content.classes[label] for label in content.labels),
+        splits,
+        content.datasets,
+        row_digests(content.images, content.gaze, content.masks),
+        strict=True,
+    )
+    return fingerprint_of(manifest.preparation, map(list, exams))
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What ``faults_of`` found: a line per fault, and the files that there is no checksum of."""
+
+    faults: list[str]
+    unchecked: list[str]
+
+
+def faults_of(root: Path) -> Verified:
+    """Check every file of a prepared set against its checksum, then labels, patients and pixels."""
+    from gazekit.prepared.dataset import PreparedDataset
+
+    try:
+        manifest = read_manifest(root)
+        unchecked = [] if _named(root, manifest) else [FIXATIONS, FINDINGS, REJECTS]
+    except DataError as error:
+        return Verified([str(error)], [])
+    faults = []
+    for name in manifest.files:
+        try:
+            check_file(root, name, manifest)
+        except DataError as error:
+            faults.append(str(error))
+    if not faults:
+        try:
+            content = PreparedDataset.open(root)
+            if _fingerprint(manifest, content) != manifest.fingerprint:
+                where = f"{root / MANIFEST}: was changed:" if manifest.files else f"{root}:"
+                faults.append(
+                    f"{where} settings, labels, patients or pixels are not those that were prepared; {AGAIN}"
+                )
+        except DataError as error:
+            faults.append(str(error))
+    return Verified(faults, unchecked)
+
+
+def row_digests(*arrays: NDArray[Any]) -> Iterator[str]:
+    """The digest of each exam's rows of the arrays, as ``exam_preparation`` takes it."""
+    for rows in zip(*arrays, strict=True):
+        digest = hashlib.sha256()
+        for row in rows:
+            digest.update(row.tobytes())
+        yield digest.hexdigest()
+
+
+def _named(root: Path, manifest: Manifest) -> list[str]:
+    """The files of the manifest. Raises DataError: it names others than there are."""
+    if manifest.files and set(manifest.files) != set(FILES):
+        raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(FILES)}; {AGAIN}")
+    return list(manifest.files)

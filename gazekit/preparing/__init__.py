@@ -1,0 +1,1 @@
+"""Raw data to a prepared data set. Imports no torch."""

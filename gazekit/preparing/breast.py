@@ -1,0 +1,378 @@
+"""Where the breast lies in a mammogram, digital or film."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gazekit.records.geometry import Geometry
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom exclusive."""
+Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+MARGIN = 0.02
+"""Margin around the breast as a fraction of the image's longer side (ours)."""
+FILM_MARGIN = 0.01
+"""The margin where letters, a frame or a glow lie beside the breast: less of them comes back with it (ours)."""
+LEAST_AREA = 0.02
+"""A component smaller than this part of the image is no breast (ours)."""
+_COARSE, _SMALLEST = 384, 8
+"""Longer side in pixels of the reduced image in which the breast is sought, and its least shorter side."""
+
+# All of these are ours, set on phantoms and on eight films; parts of the reduced image's sides, or of its white.
+_FRAME_DEPTH, _FRAME_WHITE, _FRAME_SHARE, _FRAME_GAP = 0.12, 0.2, 0.25, 0.04
+_BLACK, _LIT, _ROOM = 0.01, 0.4, 0.1
+"""Padding is this black, in parts of white, and the film's edge behind it is not, for this part of its length; this
+part of the film is dark."""
+_GLOW_DEPTH, _GLOW_STRETCH = 0.25, 0.03
+_STEP, _SOFT_STEP = 1.12, 1.05
+"""How much brighter than the glow beside it the breast is, surely and at its skin line."""
+_CONTRAST, _SOFT_CONTRAST = 0.03, 0.006
+"""How much brighter than the background, likewise, in parts of white."""
+_OPENING, _SKIN, _TAIL = 0.008, 0.05, 1.5
+_WHITE = 0.4
+"""Neither a mammogram nor its border, once a frame is off, is white for more than this part."""
+_SPECK = 0.01
+"""A part of a lesion mask smaller than this part of the whole says nothing of where the breast is."""
+_SECOND = 0.4
+"""A second component this large beside the largest is another breast."""
+_CLEAN = 0.002
+"""Less than this part of the image beside the breast is no film: specks, noise."""
+_WALL = 0.05
+"""The chest wall, where the breast is at least half as high as anywhere, lies within this part of its width."""
+_LEAST_FILLED = 0.4
+"""A breast fills more of its box than this (half an ellipse: 0.79)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """The breast in an image.
+
+    Args:
+        image: the whole image.
+        box: of the breast with a margin; the whole image where there is a doubt.
+        outline: ``[h, w]`` the breast in the image reduced by blocks of ``factor`` x ``factor``; all true where there
+            is a doubt.
+        factor: side of a block in raw pixels.
+        doubt: why the image is kept whole, in words without names; empty where the breast was found.
+    """
+
+    image: Box
+    box: Box
+    outline: Mask = field(repr=False)
+    factor: int = 1
+    doubt: str = ""
+
+    def inside(self, geometry: Geometry) -> Mask:
+        """The breast in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
+        across, down = (
+            np.arange(geometry.width, dtype=np.float64),
+            np.arange(geometry.height, dtype=np.float64),
+        )
+        x, y = geometry.inverse(across + 0.5, down + 0.5)
+        rows = _between(self.outline.astype(np.float32), y / self.factor)  # [height, w]
+        return np.asarray(_between(rows.T, x / self.factor).T >= 0.5)
+
+    def holds(self, lesions: Mask) -> bool:
+        """Whether every connected lesion of ``[H, W]`` lies in the outline by half or more; specks do not count."""
+        if not lesions.any():
+            return True
+        share = _block_means(lesions.astype(np.float32), self.factor)  # [h, w]
+        labels, count = ndimage.label(share > 0, np.ones((3, 3)))
+        every = np.arange(1, count + 1)
+        areas = ndimage.sum_labels(share, labels, every)
+        within = ndimage.sum_labels(share * self.outline, labels, every)
+        return bool(np.all((within >= areas / 2) | (areas < _SPECK * areas.sum())))
+
+
+def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
+    """An image ``[H, W]`` that is not cut."""
+    height, width = shape
+    return Region(
+        (0, 0, width, height), (0, 0, width, height), np.ones((1, 1), dtype=bool), max(shape), doubt
+    )
+
+
+def breast_box(pixels: Grey) -> Box:
+    """Bounding box of the breast with a margin; the whole image where none is found. See :func:`find_region`."""
+    return find_region(pixels).box
+
+
+def find_region(pixels: Grey) -> Region:
+    """Find the breast: skin, nipple, pectoral muscle and axilla, without letters, frames, and glow of the film's edge.
+
+    The image is reduced by block means, and black padding around a film cut off. Of each border a white frame is peeled
+    off, and the glow along it measured where it is darkest. Surely breast is what is brighter than glow and background
+    by a step and survives an opening; its largest component grows, by 5 % of the image at most, to where it is barely
+    brighter: the skin and the nipple. Where that gives no plausible breast the image is kept whole, and ``doubt`` says
+    why. Ours.
+
+    Args:
+        pixels: ``[H, W]`` in [0, 1], dark background.
+    """
+    height, width = pixels.shape
+    factor = max(1, round(max(height, width) / _COARSE))
+    coarse = _block_means(pixels, factor)
+    film = _film(coarse)
+    within = _within(coarse, film)
+    found = (
+        _breast(within) if min(within.shape) >= _SMALLEST else "the image is too small to find a breast in"
+    )
+    if isinstance(found, str):
+        return whole_image(pixels.shape, found)
+    breast, beside = np.zeros(coarse.shape, dtype=bool), np.ones(coarse.shape, dtype=bool)
+    breast[film], beside[film] = found
+    rows = np.flatnonzero(breast.any(axis=1)) * factor
+    columns = np.flatnonzero(breast.any(axis=0)) * factor
+    margin = round((FILM_MARGIN if beside.mean() > _CLEAN else MARGIN) * max(height, width))
+    box = (
+        max(int(columns[0]) - margin, 0),
+        max(int(rows[0]) - margin, 0),
+        min(int(columns[-1]) + factor + margin, width),
+        min(int(rows[-1]) + factor + margin, height),
+    )
+    rim = max(1, round(FILM_MARGIN * max(coarse.shape) / 2))
+    return Region((0, 0, width, height), box, _dilated(breast, rim) & ~beside, factor)
+
+
+def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
+    """The breast in the reduced image and what lies beside it, or why none was found."""
+    white = float(np.percentile(coarse, 99.5))
+    frame = _frame(coarse, white)
+    outside = np.pad(frame, 1, constant_values=True)
+    ring = np.asarray(ndimage.binary_dilation(outside), dtype=bool)[1:-1, 1:-1] & ~frame
+    if doubt := _without_background(coarse, ring, white):
+        return doubt
+    glow = _glow(np.where(frame, white, coarse), float(np.percentile(coarse[ring], 5)))
+    own = coarse - glow
+    darkest = float(np.percentile(own[~frame], 1))
+    dark, background = np.percentile(own[ring], (10, 25))  # the breast touches at most three of four sides
+    sure = background + max(3 * (background - darkest), _CONTRAST * white)
+    sure = min(max(sure, dark + 5 * (dark - darkest)), _otsu(own[~frame]))
+    soft = min(dark + max(4 * (dark - darkest), _SOFT_CONTRAST * white), sure)
+    bright = (own > (_STEP - 1) * glow + sure) & ~frame
+    labels, core, doubt = _largest(_opened(bright, max(1, round(_OPENING * max(coarse.shape)))))
+    if doubt:
+        return doubt
+    skin = (own > (_SOFT_STEP - 1) * glow + soft) & ~frame | core
+    grown = ndimage.binary_dilation(core, iterations=max(1, round(_SKIN * max(coarse.shape))), mask=skin)
+    breast = _to_the_edge(core | _opened(grown, 1), glow > 0)
+    breast = _filled(_without_tails(breast, glow > soft - background) & ~frame)
+    beside = (frame | ((labels > 0) & ~core) | (glow > sure - background)) & ~breast
+    return _misfit(coarse, breast, beside) or (breast, beside)
+
+
+def _film(coarse: Grey) -> tuple[slice, slice]:
+    """Rows and columns without black padding around a film; the dark background of a breast is none.
+
+    Black lines at a border are padding where the next line is lit for much of its length, as a film's edge is; where
+    that holds of two borders, those at the others are padding, too. A film has dark parts, too: without them it is a
+    breast with straight edges.
+    """
+    white = float(np.percentile(coarse, 99.5))
+    lit = coarse > coarse.min() + _BLACK * white
+    spans, padded = [], []
+    for length, share in ((len(lit), lit.mean(axis=1)), (lit.shape[1], lit.mean(axis=0))):
+        within = np.flatnonzero(share)
+        begin, end = (int(within[0]), int(within[-1]) + 1) if len(within) else (0, length)
+        spans.append((begin, end, length))
+        padded.append((begin > 0 and share[begin] > _LIT, end < length and share[end - 1] > _LIT))
+    every = sum(map(sum, padded)) > 1
+    rows, columns = (
+        slice(begin if every or before else 0, end if every or after else length)
+        for (begin, end, length), (before, after) in zip(spans, padded, strict=True)
+    )
+    dark = coarse[slice(*spans[0][:2]), slice(*spans[1][:2])] < white / 2
+    return (rows, columns) if dark.mean() > _ROOM else (slice(None), slice(None))
+
+
+def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
+    """The film without its padding; the lines that share their blocks with it are those next to them."""
+    cut = coarse[film].copy()
+    if min(cut.shape) < _SMALLEST:
+        return cut
+    for turned, part, length in ((cut, film[0], len(coarse)), (cut.T, film[1], coarse.shape[1])):
+        begin, end, _ = part.indices(length)
+        if begin > 0:
+            turned[0] = turned[1]
+        if end < length:
+            turned[-1] = turned[-2]
+    return cut
+
+
+def _without_background(coarse: Grey, ring: Mask, white: float) -> str:
+    """Why there is no dark background in which to look; empty where there may be.
+
+    Args:
+        ring: the border of the reduced image, once a frame is off.
+        white: what counts as white.
+    """
+    if white - coarse.min() < 1e-3 or not ring.any():
+        return "the image is empty"
+    if max((coarse[ring] > 0.95 * white).mean(), (coarse > 0.95 * white).mean()) > _WHITE:
+        return "its surroundings are white, as in an inverted image"
+    return ""
+
+
+def _largest(foreground: Mask) -> tuple[NDArray[np.int32], Mask, str]:
+    """All components, the largest, and why it is not the only breast; empty where it may be."""
+    labels, count = ndimage.label(foreground)
+    sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+    largest = np.asarray(labels == 1 + np.argmax(sizes))
+    doubt = ""
+    if largest.mean() < LEAST_AREA:
+        doubt = "no breast was found"
+    elif count > 1 and np.partition(sizes, -2)[-2] > _SECOND * sizes.max():
+        doubt = "there are two regions of similar size, as of two breasts in one image"
+    return np.asarray(labels, dtype=np.int32), largest, doubt
+
+
+def _misfit(coarse: Grey, breast: Mask, beside: Mask) -> str:
+    """Why this is not one breast in front of a background; empty where it may be."""
+    cut = breast[np.ix_(breast.any(axis=1), breast.any(axis=0))]
+    if cut.mean() < _LEAST_FILLED:
+        return "the bright region has not the shape of a breast"
+    heights = cut.sum(axis=0)
+    end = max(1, round(_WALL * len(heights)))
+    if max(heights[:end].max(), heights[-end:].max()) < 0.5 * heights.max():
+        return "the bright region has no chest wall on its left or right, as in an image on its side or of two breasts"
+    air = ~breast & ~beside
+    if air.any() and np.median(coarse[air]) > 0.6 * np.median(coarse[breast]):
+        return "the bright region is hardly brighter than its surroundings, as in a close-up"
+    return ""
+
+
+def _to_the_edge(breast: Mask, glow: Mask) -> Mask:
+    """Filled, row by row, from the breast to the edge that it grows from, where a glow hides it."""
+    left = breast[:, : breast.shape[1] // 2].sum() >= breast[:, breast.shape[1] // 2 :].sum()
+    from_edge = slice(None) if left else slice(None, None, -1)
+    lit = np.logical_and.accumulate(glow[:, from_edge], axis=1)  # [h, w]
+    beyond = np.logical_or.accumulate((breast[:, from_edge] & lit)[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(breast | (beyond & lit)[:, from_edge])
+
+
+def _without_tails(breast: Mask, glow: Mask) -> Mask:
+    """Without a strip above or below it in the glow of the film's edge: the wall of the belly, or nothing at all."""
+    kept = breast.copy()
+    rows = np.flatnonzero(breast.any(axis=1))
+    wide = np.asarray((breast & ~glow).any(axis=1))
+    for order in (rows, rows[::-1]):
+        tail = order[: int(np.argmax(wide[order]))]
+        if len(tail) > _TAIL * breast[tail].sum(axis=1).max(initial=0):
+            kept[tail] = False
+    return kept
+
+
+def _frame(coarse: Grey, white: float) -> Mask:
+    """A white frame of the film or its scanner, side by side: bright at the border and dark soon after."""
+    frame = np.zeros(coarse.shape, dtype=bool)
+    for turns in range(4):
+        side = np.rot90(frame, turns)  # a view, its upper border another one each time
+        side |= np.arange(len(side))[:, None] < _frame_depth(np.rot90(coarse, turns), white)
+    return np.asarray(ndimage.binary_dilation(frame))  # with the blocks that it shares with the film
+
+
+def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
+    """Depth of the frame at the upper border per column.
+
+    It ends with a step from bright to less than half, and not by and by as a glow does. Where tissue lies against it,
+    it ends where the image is no longer a step brighter than further in, and is little deeper than elsewhere.
+    """
+    reach = max(3, round(_FRAME_DEPTH * len(image)))
+    image = ndimage.median_filter(
+        image[: 2 * reach + 4], (1, 9), mode="nearest"
+    )  # along the border: no noise
+    white_border = image[0] > _FRAME_WHITE * white
+    before, after = image[: reach - 1], image[1:reach]
+    steps = (after < 0.6 * before) & (after < 0.5 * image[0]) & (before > 0.3 * image[0])
+    ends = white_border & steps.any(axis=0)
+    depth = np.where(ends, 1 + steps.argmax(axis=0), 0)
+    if ends.mean() < _FRAME_SHARE:
+        return np.zeros_like(depth)
+    typical = int(np.median(depth[ends]))
+    ends &= depth <= 2 * typical + 2
+    depth[~ends] = 0
+    tissue = white_border & ~ends
+    most = typical + 4
+    further_in = np.median(image[most : 2 * most + 2], axis=0)
+    falls = image[:most] < _STEP * further_in
+    stands_out = falls.any(axis=0) & ~falls[0]
+    as_white = image[0] > 0.9 * np.median(image[0][ends])
+    depth = np.where(tissue & as_white, typical, depth)
+    depth = np.where(tissue & stands_out, falls.argmax(axis=0), depth)
+    return np.asarray(ndimage.grey_closing(depth, (max(3, round(_FRAME_GAP * depth.size)),)))
+
+
+def _glow(coarse: Grey, background: float) -> Grey:
+    """The light from a film's edge: a profile per side, alike along the side, and dark at a quarter's depth."""
+    glow = np.zeros_like(coarse)
+    for turns in range(4):
+        image = np.rot90(coarse, turns)
+        half = max(1, round(_GLOW_STRETCH * image.shape[1] / 2))
+        depth = max(3, round(_GLOW_DEPTH * len(image)))
+        medians = ndimage.median_filter(image[:depth], (1, 2 * half + 1))
+        darkest = medians[:, half:-half].min(axis=1)
+        profile = np.maximum(np.minimum.accumulate(darkest) - background, 0)
+        if profile[-1] < 0.05 * profile[0]:
+            view = np.rot90(glow, turns)[:depth]
+            np.maximum(view, profile[:, None], out=view)
+    return glow
+
+
+def _opened(foreground: Mask, radius: int) -> Mask:
+    """Without what is thinner than the disc (a square for radius 1); a breast that leaves the image goes on there."""
+    padded = np.pad(foreground, radius + 1, mode="symmetric")
+    within = slice(radius + 1, -radius - 1)
+    return np.asarray(ndimage.binary_opening(padded, _disc(radius))[within, within])
+
+
+def _dilated(foreground: Mask, radius: int) -> Mask:
+    return np.asarray(ndimage.binary_dilation(foreground, _disc(radius)))
+
+
+def _filled(breast: Mask) -> Mask:
+    """Without holes; a dark place at the chest wall is one where breast lies above and below it."""
+    left = breast[:, 0].sum() >= breast[:, -1].sum()
+    sides = ((0, 0), (1, 0) if left else (0, 1))
+    filled = ndimage.binary_fill_holes(np.pad(breast, sides, constant_values=True))
+    return np.asarray(filled[:, 1:] if left else filled[:, :-1])
+
+
+def _disc(radius: int) -> Mask:
+    across = np.arange(-radius, radius + 1)
+    return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
+
+
+def _between(values: Grey, at: NDArray[np.float64]) -> Grey:
+    """Rows of ``values`` interpolated at continuous positions, 0.5 being the centre of the first."""
+    position = np.clip(at - 0.5, 0, len(values) - 1)
+    below = np.minimum(position.astype(np.int64), max(len(values) - 2, 0))
+    share = (position - below).astype(np.float32)[:, None]
+    above = np.minimum(below + 1, len(values) - 1)
+    return np.asarray(values[below] * (1 - share) + values[above] * share)
+
+
+def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Means of blocks of ``factor`` x ``factor``; those at the right and lower border may be smaller."""
+    height, width = pixels.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    bands = np.stack(
+        [pixels[row : row + factor].sum(axis=0) for row in rows]
+    )  # reduceat is slow along axis 0
+    sizes = np.outer(np.diff(rows, append=height), np.diff(columns, append=width)).astype(np.float32)
+    return np.asarray(np.add.reduceat(bands, columns, axis=1) / sizes)
+
+
+def _otsu(image: Grey) -> float:
+    """Threshold of the greatest variance between two classes. Source: DOI 10.1109/TSMC.1979.4310076."""
+    counts, edges = np.histogram(image, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]  # [255]
+    above = below[-1] + counts[-1] - below
+    total = np.cumsum(counts * centres)
+    mean_below = total[:-1] / np.maximum(below, 1)
+    mean_above = (total[-1] - total[:-1]) / np.maximum(above, 1)
+    return float(edges[1 + np.argmax(below * above * np.square(mean_above - mean_below))])

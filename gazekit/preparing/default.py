@@ -1,0 +1,67 @@
+"""The data that a preset is trained on when none are given: generated and prepared once, then cached."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from gazekit import __version__
+from gazekit.errors import ConfigurationError
+from gazekit.prepared.manifest import SCHEMA
+from gazekit.preparing.prepare import prepare
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
+
+
+def cache_folder() -> Path:
+    """Where generated data are kept: ``GAZEKIT_CACHE``, or the user's cache folder."""
+    return Path(os.environ.get("GAZEKIT_CACHE") or platformdirs.user_cache_dir("gazekit"))
+
+
+def default_data(
+    preset: Preset,
+    registry: Registry,
+    *,
+    note: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Path:
+    """The prepared default data of a preset, made on first use.
+
+    Args:
+        preset: its ``data`` table says what is generated.
+        registry: where the data source comes from.
+        note: told what is used and where it lies.
+        progress: called with (done, total) while it is made.
+
+    Raises:
+        ConfigurationError: the preset names no data source that can generate data.
+    """
+    settings, choice = preset.data, preset.data.dataset
+    if choice is None:
+        raise ConfigurationError(
+            f"preset '{preset.name}' has no default data; give a prepared data set with --data"
+        )
+    source = registry.create("dataset", choice.use, **choice.options)
+    if not hasattr(source, "generate"):
+        raise ConfigurationError(
+            f"data set '{choice.use}' cannot be generated; give a prepared data set with --data"
+        )
+    key = json.dumps([__version__, SCHEMA, choice.use, choice.options, settings.exams], sort_keys=True)
+    folder = cache_folder() / f"{choice.use}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
+    prepared = folder / f"prepared-{settings.size}"
+    if not (prepared / "dataset.json").exists():
+        note(f"no --data given: generating {settings.exams} exams of '{choice.use}' once, in {folder}")
+        source.generate(folder / "raw", exams=settings.exams, seed=0, progress=progress)
+        prepare(
+            source,
+            folder / "raw",
+            prepared,
+            size=(settings.size, settings.size),
+            gaze_reader=lambda name: registry.create("gaze_reader", name),
+            progress=progress,
+        )
+    note(f"no --data given: using {settings.exams} exams of '{choice.use}', synthetic, in {prepared}")
+    return prepared

@@ -1,0 +1,121 @@
+"""Recordings held against the image that was looked at; runs in worker processes, so it must not import torch."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gazekit.errors import DataError
+from gazekit.gaze.fixations import Fixations, FixationSettings
+from gazekit.gaze.heat_map import sigma_pixels
+from gazekit.gaze.quality import RecordingCheck, check_recording, share_inside
+from gazekit.preparing.breast import breast_box
+from gazekit.reading.image import read_image
+from gazekit.reading.lesion_masks import Mask, lesion_mask
+from gazekit.records.lesions import Lesion
+from gazekit.records.recording import Recording
+
+Grey = NDArray[np.float32]
+
+SIDES = (512, 1024)
+"""Least and most pixels of the longer side of a drawing: large enough to see, small enough to draw quickly."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Viewed:
+    """An image and the recordings on it.
+
+    Args:
+        image: the file; None when no exam is known.
+        recordings: what was recorded on it.
+        lesions: its annotated lesions; None where nothing is annotated.
+        settings: how fixations are found.
+        draw: give the drawings too.
+    """
+
+    image: Path | None
+    recordings: tuple[Recording, ...]
+    lesions: tuple[Lesion, ...] | None
+    settings: FixationSettings
+    draw: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What an overlay of one recording is drawn from, on a grid of 512 to 1024 pixels.
+
+    Args:
+        pixels: ``[H, W]`` in [0, 1].
+        fixations: in pixels of that grid.
+        sigma: width of a fixation's Gaussian across and down, likewise.
+    """
+
+    pixels: Grey
+    fixations: Fixations
+    sigma: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewCheck:
+    """A check per recording, in their order, and a drawing of each that has fixations, if asked for."""
+
+    checks: list[RecordingCheck] = field(default_factory=list)
+    drawings: list[Drawing | None] = field(default_factory=list)
+    fault: str | None = None
+    """Why the image or its masks cannot be used."""
+
+
+def check_view(viewed: Viewed) -> ViewCheck:
+    """Check all recordings on one image, with the dwell inside the breast and its lesions.
+
+    The breast is its bounding box. A fault of the image is returned and not raised: the recordings are then
+    checked without it.
+    """
+    pixels = breast = lesion = fault = None
+    if viewed.image is not None:
+        try:
+            pixels = read_image(viewed.image).pixels  # [H, W]
+            breast = _breast(pixels)
+            lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, breast.shape)
+        except DataError as error:
+            fault = str(error)
+    result = ViewCheck(fault=fault)
+    for recording in viewed.recordings:
+        size = None if breast is None else breast.shape
+        check, fixations = check_recording(recording, size=size, settings=viewed.settings)
+        drawing = None
+        if fixations is not None and pixels is not None and breast is not None:
+            check = _with_dwell(check, fixations, breast, lesion)
+            drawing = _drawing(pixels, recording, fixations, viewed.settings) if viewed.draw else None
+        result.checks.append(check)
+        result.drawings.append(drawing)
+    return result
+
+
+def _breast(pixels: Grey) -> Mask:
+    left, top, right, bottom = breast_box(pixels)
+    mask = np.zeros(pixels.shape, dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def _with_dwell(
+    check: RecordingCheck, fixations: Fixations, breast: Mask, lesion: Mask | None
+) -> RecordingCheck:
+    check = replace(check, breast=share_inside(fixations, breast), breast_area=float(breast.mean()))
+    if lesion is None:
+        return check
+    return replace(check, lesion=share_inside(fixations, lesion), lesion_area=float(lesion.mean()))
+
+
+def _drawing(pixels: Grey, recording: Recording, fixations: Fixations, settings: FixationSettings) -> Drawing:
+    height, width = pixels.shape
+    longer = max(height, width)
+    scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    scaled = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    moved = replace(fixations, x=fixations.x * size[0] / width, y=fixations.y * size[1] / height)
+    across, down = sigma_pixels(recording, height, width, settings)
+    return Drawing(np.clip(scaled, 0, 1), moved, (across * scale, down * scale))

@@ -1,0 +1,187 @@
+"""The journal of a preparation: what is finished, so that a killed one goes on where it stopped.
+
+The arrays only ever grow by one exam; a line of the journal follows when its exam is in them. Whatever is
+torn after a kill (a part of a row, a part of a line, a row without its line) is dropped and made again.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from gazekit.disk.atomic import disk_errors, write_atomically
+from gazekit.disk.own_files import MIB, Kind, lines_of, parse_json, validated
+from gazekit.errors import DataError
+from gazekit.prepared.manifest import MANIFEST, read_manifest
+from gazekit.prepared.not_prepared import JOURNAL
+from gazekit.prepared.settings import PreparationSettings, completed
+from gazekit.prepared.stored_array import ARRAYS
+from gazekit.prepared.verification import row_digests
+from gazekit.preparing.growing_array import GrowingArray
+from gazekit.preparing.one_exam import PreparedExam, Reject
+
+_KIND = Kind(
+    "the journal of a preparation",
+    4096 * MIB,
+    "begin the preparation again with --overwrite",
+    line=64 * MIB,
+    values=20_000_000,
+)
+
+
+class _Reject(pydantic.BaseModel):
+    exam_id: str
+    reject: str
+
+
+class _Prepared(pydantic.BaseModel):
+    exam_id: str
+    patient_id: str
+    label: str
+    split: str | None
+    dataset: str
+    views: list[dict[str, str | int | float | None]]
+    fixations: list[list[str | int | float | None]]
+    image_digests: list[str]
+    findings: list[tuple[str, str, str]] = []
+    digest: str
+
+
+_ENTRY: pydantic.TypeAdapter[_Prepared | _Reject] = pydantic.TypeAdapter(_Prepared | _Reject)
+
+
+class Journal:
+    """Entries in the order of the source: a record per prepared exam, ``{"exam_id", "reject"}`` per reject.
+
+    Args:
+        root: the folder of the preparation.
+        header: settings and source; a journal with another header is refused.
+        settings: give the arrays their shape and type.
+
+    Raises:
+        DataError: the journal there has another header, naming what differs.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        header: dict[str, Any],
+        settings: PreparationSettings,
+    ) -> None:
+        self.path = root / JOURNAL
+        if not self.path.exists():
+            write_atomically(self.path, _line(header))  # before the arrays: it marks the folder as ours
+        lines = _read_lines(self.path)
+        check_same(root, lines[0], header)
+        shape = (len(settings.views), *settings.size)  # [V, H, W]
+        dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
+        self.arrays: dict[str, GrowingArray] = {}
+        with ExitStack() as opened:
+            for name in ARRAYS:
+                self.arrays[name] = GrowingArray(root / f"{name}.npy", shape, dtypes[name])
+                opened.callback(self.arrays[name].abandon)
+            whole = min(array.rows for array in self.arrays.values())
+            self.entries = self._intact(_first(lines[1:], whole))
+            for array in self.arrays.values():
+                array.keep(sum("reject" not in entry for entry in self.entries))
+            write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
+            with disk_errors(self.path):
+                self._file = self.path.open("a", encoding="utf-8")
+            opened.pop_all()
+
+    def _intact(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The leading entries whose rows of the arrays are those that were written for them."""
+        row = 0
+        for number, entry in enumerate(entries):
+            if "reject" not in entry:
+                rows = (array.row(row)[None] for array in self.arrays.values())
+                if list(row_digests(*rows)) != [entry["digest"]]:
+                    return entries[:number]
+                row += 1
+        return entries
+
+    def append(self, result: PreparedExam | Reject) -> None:
+        """Add the next exam. Raises: StorageError when the disk is full."""
+        if isinstance(result, Reject):
+            entry = {"exam_id": result.exam_id, "reject": result.reason}
+        else:
+            entry = result.record
+            for name, array in self.arrays.items():
+                array.append(getattr(result, name))
+        _ENTRY.validate_python(entry)  # what could not be read back must not be written
+        with disk_errors(self.path):
+            self._file.write(_line(entry))
+            self._file.flush()
+        self.entries.append(entry)
+
+    def close(self) -> None:
+        """Close the files, which makes the arrays valid. Raises: StorageError when the disk is full."""
+        with ExitStack() as stack:  # all of them, even if one fails
+            stack.enter_context(disk_errors(self.path))
+            stack.enter_context(self._file)
+            for array in self.arrays.values():
+                stack.callback(array.close)
+
+
+def read_header(root: Path) -> dict[str, Any]:
+    """The settings and the source of the preparation in a folder, finished or not; empty where there is none."""
+    if (root / MANIFEST).exists():
+        return dict(read_manifest(root).preparation)
+    return _read_lines(root / JOURNAL)[0] if (root / JOURNAL).exists() else {}
+
+
+_SENTENCES = {
+    "source": "the files of the source have changed",
+    "region": "another version of gazekit cut the breast out by other rules there",
+}
+"""What differs where the two values of a setting would say nothing."""
+
+
+def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise a DataError that names each setting in which two headers differ."""
+    there, asked = completed(there), completed(asked)
+    differing = [
+        _SENTENCES.get(name)
+        or f"{name} is {json.dumps(there.get(name))} there, {json.dumps(asked.get(name))} now"
+        for name in dict.fromkeys([*there, *asked])
+        if there.get(name) != asked.get(name)
+    ]
+    if differing:
+        raise DataError(
+            f"{root}: holds another preparation: {'; '.join(differing)}; choose another folder or --overwrite"
+        )
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, allow_nan=False) + "\n"
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The header and the entries of a journal up to a torn one. Raises DataError: it is no journal."""
+    entries: list[dict[str, Any]] = []
+    for line in lines_of(path, _KIND):
+        try:
+            value = parse_json(line, path, _KIND)
+            if entries:
+                validated(value, path, _KIND, _ENTRY)
+            else:
+                validated(value, path, _KIND, dict[str, Any])
+        except DataError:
+            break
+        entries.append(value)
+    return entries or [{}]
+
+
+def _first(entries: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    """The leading entries for which the arrays have rows."""
+    kept: list[dict[str, Any]] = []
+    for entry in entries:
+        rows -= "reject" not in entry
+        if rows < 0:
+            break
+        kept.append(entry)
+    return kept

@@ -1,0 +1,226 @@
+"""One exam from its files to arrays; runs in the worker processes, so it must not import torch."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.errors import DataError
+from gazekit.gaze.fixations import fixations_of
+from gazekit.gaze.heat_map import heat_map, sigma_pixels
+from gazekit.gaze.lost import doubts_of_reading
+from gazekit.gaze.readers import reader_names
+from gazekit.prepared.index import SPACING_COLUMNS
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.breast import Region, find_region, whole_image
+from gazekit.reading.image import read_image
+from gazekit.reading.lesion_masks import Mask, lesion_mask
+from gazekit.reading.window import parse_window
+from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
+from gazekit.records.geometry import Geometry
+from gazekit.records.raw_image import RawImage
+from gazekit.records.recording import Recording
+
+Grey = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """An exam to prepare.
+
+    Args:
+        exam: with paths below ``root``.
+        recordings: view → gaze recordings on its image.
+        settings: what to do.
+        root: the folder of the data set.
+    """
+
+    exam: Exam
+    recordings: Mapping[str, tuple[Recording, ...]]
+    settings: PreparationSettings
+    root: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reject:
+    """An exam that cannot be used, and why, in one line."""
+
+    exam_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedExam:
+    """An exam as arrays ``[V, H, W]`` and what the index says of it, in JSON values."""
+
+    images: NDArray[Any]
+    gaze: NDArray[Any]
+    masks: NDArray[np.uint8]
+    record: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """One prepared view.
+
+    ``fixations`` are rows of the reader's name, x, y, onset or None, duration; ``findings`` kind and sentence.
+    """
+
+    image: Grey
+    gaze: Grey | None
+    mask: Grey | None
+    row: dict[str, Any]
+    digest: str
+    findings: list[tuple[str, str]] = field(default_factory=list)
+    fixations: list[list[Any]] = field(default_factory=list)
+
+
+def prepare_exam(task: Task | Reject) -> PreparedExam | Reject:
+    """Decode, crop, flip and resize all views of an exam, with their heat maps and masks.
+
+    A fault of the exam's files is returned and not raised; what was rejected before passes through.
+    """
+    if isinstance(task, Reject):
+        return task
+    try:
+        views = [_prepare_view(task, view) for view in task.settings.views]
+    except DataError as error:
+        return Reject(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
+    dtype = np.dtype(task.settings.dtype)
+    blank = np.zeros(task.settings.size, dtype=np.float32)
+    arrays = (
+        _whole_numbers([view.image for view in views], dtype),
+        _whole_numbers([blank if view.gaze is None else view.gaze for view in views], dtype),
+        _whole_numbers([blank if view.mask is None else view.mask for view in views], np.dtype("uint8")),
+    )
+    return PreparedExam(*arrays, record=_record(task.exam, views, arrays))
+
+
+def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> dict[str, Any]:
+    return {
+        "exam_id": exam.exam_id,
+        "patient_id": exam.patient_id,
+        "label": exam.label,
+        "split": exam.split,
+        "dataset": exam.dataset,
+        "views": [view.row for view in views],
+        "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
+        "image_digests": [view.digest for view in views],
+        "findings": [[kind, view.row["view"], what] for view in views for kind, what in view.findings],
+        "digest": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+    }
+
+
+def _prepare_view(task: Task, view: str) -> _View:
+    exam, settings = task.exam, task.settings
+    raw = _read(exam.images[view], settings)
+    side = exam.laterality.get(view) or raw.laterality
+    lesion = lesion_mask(exam.masks.get(view, ()), raw.pixels.shape)  # [H, W]
+    region = _region(raw, lesion, settings)
+    geometry = _geometry(region, side, settings)
+    image = geometry.warp(raw.pixels)  # [H, W]
+    if settings.mask_outside and not region.doubt:
+        image *= region.inside(geometry)
+    prepared = _View(
+        image=image,
+        gaze=None,
+        mask=_mask(lesion, geometry),
+        row={},
+        digest=raw.digest(),
+        findings=[(ODD, warning) for warning in raw.warnings],
+    )
+    if region.doubt:
+        prepared.findings.append((DOUBT, f"kept whole: {region.doubt}"))
+    if task.recordings.get(view):
+        prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
+        prepared.findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
+    prepared.row = {
+        "view": view,
+        "image": Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
+        "has_gaze": int(prepared.gaze is not None),
+        "has_mask": int(prepared.mask is not None),
+        "laterality": side or "",
+        "modality": raw.modality,
+        "raw_height": raw.pixels.shape[0],
+        "raw_width": raw.pixels.shape[1],
+        **geometry.to_numbers(),
+        **dict(zip(SPACING_COLUMNS, raw.pixel_spacing_mm or (None, None), strict=True)),
+    }
+    return prepared
+
+
+def _read(path: Path, settings: PreparationSettings) -> RawImage:
+    raw = read_image(path, parse_window(settings.window), settings.bit_depth)
+    if raw.guessed_depth is not None:
+        raise DataError(
+            f"{path}: holds whole numbers of more than 8 bits, and no such image was in the training data to tell how "
+            f"many bits are used; say it with --bit-depth (this image takes {raw.guessed_depth})"
+        )
+    return raw
+
+
+def _region(raw: RawImage, lesion: Mask, settings: PreparationSettings) -> Region:
+    """The breast; the whole image where none is sought, none is found, or a marked lesion lies beside it."""
+    if not settings.finds_breast:
+        return whole_image(raw.pixels.shape)
+    region = find_region(raw.pixels)
+    if region.doubt or region.holds(lesion):
+        return region
+    return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
+
+
+def _geometry(region: Region, side: str | None, settings: PreparationSettings) -> Geometry:
+    cut = settings.crop == "breast"
+    return Geometry.fit(
+        region.box if cut else region.image,
+        settings.size,
+        flip=settings.laterality == "auto" and side == "R",
+        keep_left=cut and settings.laterality == "auto" and side is not None,
+    )
+
+
+def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
+    """Prepared pixels at least half covered by a lesion, also outside the breast; None where nothing is marked."""
+    if not lesion.any():
+        return None
+    coverage = geometry.warp(lesion.astype(np.float32))  # [H, W]
+    if coverage.max() == 0:
+        raise DataError("the lesion lies outside the breast found; prepare with crop none")
+    enough = min(0.5, float(coverage.max()))  # a tiny lesion keeps its best pixel
+    return np.asarray(coverage >= enough, dtype=np.float32)
+
+
+def _gaze(
+    recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
+) -> tuple[Grey, list[list[Any]]]:
+    """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels.
+
+    Several recordings of one reader count as much together as the one of another.
+    """
+    height, width = raw.pixels.shape
+    total = np.zeros(settings.size, dtype=np.float32)
+    rows: list[list[Any]] = []
+    readers = reader_names(recordings)
+    for reader, recording in zip(readers, recordings, strict=True):
+        found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
+        x, y = geometry.apply(found.x, found.y)
+        across, down = sigma_pixels(recording, height, width, settings.fixations)
+        sigma = (across * geometry.scale, down * geometry.scale)
+        try:
+            heat = heat_map(x, y, found.duration_ms, shape=settings.size, sigma=sigma)  # [H, W]
+            total += heat / np.float32(readers.count(reader))
+        except DataError as error:
+            raise DataError(f"{recording}: {error}") from None
+        onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
+        columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
+        rows += [[reader, *row] for row in columns]
+    return total / total.max(), rows
+
+
+def _whole_numbers(layers: list[Grey], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.rint(np.clip(np.stack(layers), 0, 1) * np.iinfo(dtype).max).astype(dtype)  # [V, H, W]

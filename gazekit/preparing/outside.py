@@ -1,0 +1,58 @@
+"""Files that a table of exams names outside its folder: refused, unless the folder above them is allowed by name."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from gazekit.errors import DataError
+from gazekit.records.exam import Exam
+from gazekit.records.lesions import MaskFile
+
+
+def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Path]:
+    """The files of an exam that lie neither below the folder of the data set nor below one that is allowed."""
+    masks = (
+        lesion.path for lesions in exam.masks.values() for lesion in lesions if isinstance(lesion, MaskFile)
+    )
+    for path in (*exam.images.values(), *exam.gaze.values(), *masks):
+        if not any(_is_below(path, folder) for folder in (root, *allowed)):
+            yield path
+
+
+def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()) -> tuple[int, str]:
+    """How many exams name files outside that are not allowed, and a line that says so; empty if none does.
+
+    Raises:
+        DataError: all of them do; it is said before any file is read.
+    """
+    refused = {exam.exam_id: list(outside(exam, root, allowed)) for exam in exams}
+    refused = {exam_id: paths for exam_id, paths in refused.items() if paths}
+    if not refused:
+        return 0, ""
+    folders = _folders_above(path for paths in refused.values() for path in paths)
+    options = " ".join(f"--allow-outside {folder}" for folder in folders)
+    which = f"all {len(exams)}" if len(refused) == len(exams) else f"{len(refused)} of {len(exams)}"
+    told = (
+        f"{which} exams name files outside this folder, below {' and '.join(map(str, folders))}; if they are meant, "
+        f"add {options}"
+    )
+    if len(refused) == len(exams):
+        raise DataError(f"{root}: {told}")
+    return len(refused), f"{told}; without it they are left out"
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """By the path as it is written, else with its links followed (``/tmp`` may be one)."""
+    pairs = ((path, folder), (os.path.realpath(path), os.path.realpath(folder)))
+    return any(Path(os.path.relpath(*pair)).parts[:1] != (os.pardir,) for pair in pairs)
+
+
+def _folders_above(paths: Iterable[Path]) -> list[Path]:
+    """The folders that hold all of the paths, one for each first part of a path; those of most files first."""
+    by_start: dict[tuple[str, ...], list[str]] = {}
+    for path in dict.fromkeys(paths):
+        folder = os.path.normpath(path.absolute().parent)
+        by_start.setdefault(Path(folder).parts[:2], []).append(folder)
+    common = Counter({os.path.commonpath(folders): len(folders) for folders in by_start.values()})
+    return [Path(folder) for folder, _ in common.most_common(3)]

@@ -1,0 +1,62 @@
+"""Words in the place of file names, which may hold the names of patients."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from gazekit.records.exam import Exam
+from gazekit.records.lesions import MaskFile
+
+_SHORTEST = 4
+"""A name without its suffix that is shorter could be any number."""
+_OUR_WORDS = frozenset(
+    """
+    image images mask masks view views exam exams file files data gaze bytes bits pixels rows columns cells
+    values pages header table recording recordings lesion lesions breast breasts left right series study
+    patient patients label labels split part train test window range first format array tags class classes
+    report reader readers fixation fixations sample samples time times name names path folder size height
+    width number none missing damaged expected truncated found holds larger copy more most than that this
+    with from
+    """.split()  # noqa: SIM905
+)
+"""Words that messages are made of: a file that is called so, ``bytes.dcm``, is named after nobody."""
+
+
+def without_names(text: str, files: Mapping[Path, str], root: Path | None = None) -> str:
+    """A text with words in the place of files.
+
+    Args:
+        text: such as the reason of an error.
+        files: path → the words for it. They replace the path, whole or from ``root``, the file's name, and other names
+            that differ in the suffix only.
+        root: a folder above the files.
+    """
+    whole: dict[str, str] = {}
+    stems: dict[str, str] = {}
+    for path, instead in files.items():
+        below = [] if root is None else [Path(os.path.relpath(path, root)).as_posix()]
+        for name in (str(path), str(path).removeprefix(path.anchor), *below, path.name):
+            whole.setdefault(re.escape(name), instead)
+        if len(path.stem) >= _SHORTEST:
+            suffix = r"\.\w+" if path.stem.lower() in _OUR_WORDS else r"(?:\.\w+)?"
+            stems.setdefault(re.escape(path.stem) + suffix, instead)
+    # the longest first, and a file's own name before that of another that differs in the suffix
+    ordered = [(name, each[name]) for each in (whole, stems) for name in sorted(each, key=len, reverse=True)]
+    if not ordered:
+        return text
+    found = re.compile(rf"(?<![\w-])(?:{'|'.join(f'({name})' for name, _ in ordered)})(?![\w-])")
+    return found.sub(lambda match: ordered[(match.lastindex or 1) - 1][1], text)
+
+
+def files_of(exam: Exam) -> dict[Path, str]:
+    """The files of an exam, and words for each."""
+    images = {path: f"the image of view {view}" for view, path in exam.images.items()}
+    gaze = {path: f"the gaze file of view {view}" for view, path in exam.gaze.items()}
+    masks = {
+        lesion.path: f"the mask of view {view}"
+        for view, lesions in exam.masks.items()
+        for lesion in lesions
+        if isinstance(lesion, MaskFile)
+    }
+    return images | gaze | masks

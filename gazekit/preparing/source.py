@@ -1,0 +1,248 @@
+"""What a preparation reads: exams, their classes, a fingerprint of their files, their gaze recordings."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gazekit.disk.plain_text import has_controls, visible
+from gazekit.disk.suggestion import did_you_mean
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.image_names import last_part, without_suffix
+from gazekit.gaze.matching import Joined, join
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.one_exam import Reject, Task
+from gazekit.preparing.outside import outside
+from gazekit.records.exam import Exam, Finding
+from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
+from gazekit.records.lesions import MaskFile
+from gazekit.records.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import DataSource, GazeReader
+
+Recordings = tuple[Recording, ...]
+
+
+def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
+    """All exams of a source, their labels spelled alike, and what was noticed.
+
+    Raises:
+        DataError: no such folder, no exam, or an id that comes twice.
+    """
+    if not root.is_dir():
+        told = f"is a file; give its folder, {root.parent}" if root.exists() else "there is no such folder"
+        raise DataError(f"{root}: {told}; expected the folder of a data set")
+    exams: list[Exam] = []
+    findings: list[Finding] = []
+    for each in source.exams(root):
+        if isinstance(each, Exam):
+            exams.append(each)
+        else:
+            findings.append(each)
+    if not exams:
+        first = f"; {findings[0].about}: {findings[0].what}" if findings else ""
+        raise DataError(f"{root}: the data set has no exams{first}")
+    seen: set[str] = set()
+    for exam in exams:
+        _check_names(exam, root)
+        if exam.exam_id in seen:
+            raise DataError(f"{root}: exam {exam.exam_id} comes twice; expected every exam_id once")
+        seen.add(exam.exam_id)
+    given = [exam.exam_id for exam in exams if exam.split is not None]
+    if given and len(given) < len(exams):
+        raise DataError(
+            f"{root}: {len(given)} of {len(exams)} exams name a split (such as {given[0]}); expected all or none"
+        )
+    exams, respelled = spell_alike(exams, source.classes)
+    return exams, [*findings, *respelled]
+
+
+def _check_names(exam: Exam, root: Path) -> None:
+    """Raise DataError if a name that is written into tables cannot be read back from them, or steers a terminal."""
+    names = [("exam_id", exam.exam_id), ("patient_id", exam.patient_id), ("label", exam.label)]
+    names += [("dataset", exam.dataset), *(("view", view) for view in exam.images)]
+    for what, name in names:
+        if has_controls(name) or (what == "exam_id" and not name.strip()):
+            raise DataError(
+                f"{root}: exam '{visible(exam.exam_id)}': its {what} is '{visible(name)}'; expected printable "
+                "characters, no line breaks; correct it in the table of exams"
+            )
+
+
+def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None = None) -> tuple[str, ...]:
+    """The source's classes, else the labels found, in numeric order if they are numbers.
+
+    Args:
+        source, exams: see :func:`list_exams`.
+        positive: the class that comes last of two; None leaves the order.
+
+    Raises:
+        DataError: a label outside the classes, or fewer than two classes.
+        ConfigurationError: no such positive class, or more than two classes.
+    """
+    found = in_order(exam.label for exam in exams)
+    classes = found if source.classes is None else tuple(source.classes)
+    if len(classes) < 2:
+        raise DataError(
+            f"one class only: all {len(exams)} exams are '{classes[0]}'; expected at least two; check their labels"
+        )
+    for exam in exams:
+        check_label(exam.label, classes, f"exam {exam.exam_id}")
+    return classes if positive is None else with_positive(classes, positive)
+
+
+def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
+    """All views of a source, in the order of the exam that has most of them, then as they first appear."""
+    fullest = sorted(exams, key=lambda exam: -len(exam.images))
+    return tuple(dict.fromkeys(view for exam in fullest for view in exam.images))
+
+
+def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The views that are asked for, else all. Raises: DataError, at once, when one is a view of no exam."""
+    there = views_of(exams)
+    for view in wanted or ():
+        if there and view not in there:
+            raise DataError(
+                f"{root}: no exam has a view '{view}'{did_you_mean(view, there)}; there are {', '.join(there)}"
+            )
+    return tuple(wanted or there)
+
+
+def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:
+    """A hash of the table of exams, of the size and time of every file, and of what external recordings hold."""
+    digest = hashlib.sha256()
+    for exam in exams:
+        files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
+        files["masks"] = _stamps(_mask_files(exam), root)
+        about: list[Any] = [
+            exam.exam_id,
+            exam.patient_id,
+            exam.label,
+            exam.split,
+            exam.dataset,
+            exam.gaze_reader,
+        ]
+        about += [dict(exam.laterality), repr(_outlines(exam))]
+        digest.update(json.dumps([about, files]).encode())
+    for recording in recordings or ():
+        named: tuple[str | None, ...] = (recording.exam_id, recording.view, recording.image)
+        named += () if recording.reader is None else (recording.reader,)
+        digest.update(str(named).encode())
+        for values in (recording.x, recording.y, recording.t_ms, recording.duration_ms):
+            digest.update(b"" if values is None else values.tobytes())
+        digest.update(str((recording.pixels_per_degree, recording.stretch)).encode())
+    return digest.hexdigest()
+
+
+def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
+    """View, relative path, size and modification time; the last two None where the file is missing."""
+    stamps = []
+    for view, path in paths:
+        about = path.stat() if path.exists() else None
+        size = (about.st_size, about.st_mtime_ns) if about else None
+        stamps.append((view, os.path.relpath(path, root), size))
+    return stamps
+
+
+def _mask_files(exam: Exam) -> list[tuple[str, Path]]:
+    every = [(view, lesion) for view, lesions in exam.masks.items() for lesion in lesions]
+    return [(view, lesion.path) for view, lesion in every if isinstance(lesion, MaskFile)]
+
+
+def _outlines(exam: Exam) -> list[Any]:
+    """What the files do not say of the masks."""
+    return [
+        (view, lesion.resize if isinstance(lesion, MaskFile) else lesion.points)
+        for view, lesions in exam.masks.items()
+        for lesion in lesions
+    ]
+
+
+def tasks_of(
+    exams: Sequence[Exam],
+    root: Path,
+    settings: PreparationSettings,
+    gaze_reader: "Callable[[str], GazeReader] | None",
+    joined: Joined | None,
+    allow_outside: Sequence[Path] = (),
+) -> Iterator[Task | Reject]:
+    """A task per exam with its recordings read, or its reject; gaze files that exams share are read once.
+
+    Files outside ``root`` are refused unless they are below a folder of ``allow_outside``.
+    """
+
+    @lru_cache(maxsize=8)
+    def read(name: str, path: Path) -> Recordings:
+        if gaze_reader is None:
+            raise ConfigurationError(
+                f"{root}: the exams have gaze ({name}); expected a way to look up readers"
+            )
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such gaze file; check the table of exams")
+        return tuple(gaze_reader(name).read(path))
+
+    for exam in exams:
+        try:
+            _check_files(exam, root, settings.views, allow_outside)
+            views = [view for view in settings.views if view in exam.images]
+            if joined is None:
+                recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
+            else:
+                recordings = {v: tuple(joined.matched.get((exam.exam_id, v), ())) for v in views}
+        except DataError as error:
+            yield Reject(exam.exam_id, str(error).replace(f"{root}/", ""))
+        else:
+            yield Task(exam, recordings, settings, root)
+
+
+def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:
+    """External recordings by exam, their files by name only. Raises: DataError when nothing matches."""
+    if recordings is None:
+        return None
+    return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
+
+
+def _check_files(exam: Exam, root: Path, views: Sequence[str], allow_outside: Sequence[Path]) -> None:
+    missing = [view for view in views if view not in exam.images]
+    if missing:
+        there = ", ".join(exam.images) or "none"
+        raise DataError(
+            f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
+        )
+    for path in outside(exam, root, allow_outside):
+        raise DataError(
+            f"the path of {path.name} leads out of the data set; expected one below its folder, or below a folder "
+            "allowed with --allow-outside"
+        )
+
+
+def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -> Recordings:
+    """Those recordings in a view's gaze file that are about it."""
+    path = exam.gaze[view]
+    if exam.gaze_reader is None:
+        raise DataError(f"{path}: no gaze reader is named for this exam; expected the name of its format")
+    every = read(exam.gaze_reader, path)
+    if not every:  # none of the readers that were asked for looked at it
+        return ()
+    found = tuple(each for each in every if _is_about(each, exam, view))
+    if not found:
+        first = f"; it has {every[0]}" if every else ", nor any other recording"
+        raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}{first}")
+    return found
+
+
+def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
+    """By exam and view, else by the name of the image; a recording that names nothing belongs to its file's view."""
+    if recording.exam_id is not None:
+        return recording.exam_id == exam.exam_id and recording.view in (None, view)
+    if recording.view is not None:
+        return recording.view == view
+    if recording.image is None:
+        return True
+    named, there = last_part(recording.image), exam.images[view].name.casefold()
+    return named in (there, without_suffix(there)) or without_suffix(named) == without_suffix(there)

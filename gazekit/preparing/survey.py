@@ -1,0 +1,114 @@
+"""What reading every image of a raw data set brings to light, without preparing it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gazekit.prepared.settings import Crop, PreparationSettings
+from gazekit.preparing.one_exam import Reject, Task
+from gazekit.preparing.source import tasks_of, views_of
+from gazekit.preparing.workers import prepare_all
+from gazekit.reading.image import BIT_DEPTHS
+from gazekit.reading.parallel import available_cores
+from gazekit.reading.window import FIRST
+from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import GazeReader
+
+T = TypeVar("T")
+_SIZE = (64, 64)
+"""Of the images that are made to see whether they can be made, and thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What reading every image with its masks and gaze brought to light.
+
+    Args:
+        unusable: (exam, view, reason) of every image that a preparation would refuse.
+        doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
+        odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
+        gaze: (exam, view, what) of every gaze recording that looks wrong.
+        identical: exam and view of the images that hold the same pixels, a tuple per image.
+    """
+
+    unusable: tuple[tuple[str, str, str], ...]
+    identical: tuple[tuple[str, ...], ...]
+    doubtful: tuple[tuple[str, str, str], ...] = ()
+    odd: tuple[tuple[str, str, str], ...] = ()
+    gaze: tuple[tuple[str, str, str], ...] = ()
+
+
+def find_faults(
+    exams: Sequence[Exam],
+    root: Path,
+    jobs: int | None,
+    gaze_reader: "Callable[[str], GazeReader] | None",
+    progress: Callable[[int, int], None],
+    *,
+    crop: Crop = "breast",
+    window: str = FIRST,
+    bit_depth: int | None = None,
+    allow_outside: Sequence[Path] = (),
+) -> Faults:
+    """Read every image that is there, with its masks and gaze, as a preparation does.
+
+    Args:
+        exams, root: of a source.
+        jobs: worker processes; None takes one per core.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        progress: called with (images done, images).
+        crop, window, bit_depth, allow_outside: as of the preparation; without a depth any value fits.
+    """
+    views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
+    images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
+    if not images:
+        return Faults((), ())
+    unusable: list[tuple[str, str, str]] = []
+    noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    owners: dict[str, list[str]] = defaultdict(list)
+    settings = PreparationSettings(
+        views, _SIZE, crop, window=window, bit_depth=BIT_DEPTHS[-1] if bit_depth is None else bit_depth
+    )
+    tasks = _tasks(images, root, settings, gaze_reader, allow_outside)
+    with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
+        for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
+            if isinstance(result, Reject):
+                unusable.append((exam.exam_id, view, result.reason))
+            else:
+                for kind, _, what in result.record["findings"]:
+                    noticed[kind].append((exam.exam_id, view, what))
+                for digest in result.record["image_digests"]:
+                    owners[digest].append(f"{exam.exam_id} {view}")
+            progress(done, len(images))
+    identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
+    return Faults(tuple(unusable), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
+
+
+def _tasks(
+    images: Iterable[tuple[Exam, str]],
+    root: Path,
+    settings: PreparationSettings,
+    gaze_reader: "Callable[[str], GazeReader] | None",
+    allow_outside: Sequence[Path],
+) -> Iterator[Task | Reject]:
+    for view, of_view in groupby(images, key=lambda image: image[1]):
+        alone = [
+            replace(
+                exam,
+                images=_only(exam.images, view),
+                gaze=_only(exam.gaze, view),
+                masks=_only(exam.masks, view),
+            )
+            for exam, _ in of_view
+        ]
+        yield from tasks_of(alone, root, replace(settings, views=(view,)), gaze_reader, None, allow_outside)
+
+
+def _only(values: Mapping[str, T], view: str) -> dict[str, T]:
+    return {view: values[view]} if view in values else {}

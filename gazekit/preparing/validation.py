@@ -1,0 +1,206 @@
+"""What a raw data set holds and what is wrong with it, found without preparing it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazekit.errors import DataError
+from gazekit.prepared.leaks import find_leak
+from gazekit.prepared.settings import Crop
+from gazekit.prepared.splits import PARTS
+from gazekit.preparing.outside import check_inside
+from gazekit.preparing.source import classes_of, list_exams
+from gazekit.preparing.survey import Faults, find_faults
+from gazekit.reading.window import FIRST
+from gazekit.records.exam import KINDS, NOT_THERE, Exam, Finding
+from gazekit.records.labels import doubts, in_order, positive_of
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import DataSource, GazeReader
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Findings of one sort.
+
+    Args:
+        kind, what: as in :class:`Finding`.
+        about: what each is about, in order.
+    """
+
+    kind: str
+    what: str
+    about: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the split that the source gives, or the whole.
+
+    Args:
+        exams, patients: how many.
+        views: views that an exam has, joined by ``+`` → exams.
+        classes: class → exams.
+    """
+
+    exams: int
+    patients: int
+    views: dict[str, int]
+    classes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a raw data set holds.
+
+    Args:
+        whole: all exams.
+        parts: the same by split; empty where the source gives none.
+        datasets: part of the source → exams, where there are several.
+        sides: laterality → exams with images of that side, where the tables say it.
+        positive: the positive class of two; None where there are more.
+        doubts: what looks like a mistake in the classes, a sentence each.
+        two_sided: patients with exams in several parts of the split.
+        refused: why no preparation is possible, or empty.
+        images: image files that the exams name.
+        missing: exam and view of each that is not there.
+        with_mask, with_gaze: view → exams that have one.
+        noticed: what the source left out, missed or settled.
+        faults: None when the images were not read.
+    """
+
+    whole: Part
+    parts: dict[str, Part]
+    datasets: dict[str, int]
+    sides: dict[str, int]
+    positive: str | None
+    doubts: tuple[str, ...]
+    two_sided: tuple[str, ...]
+    refused: str
+    images: int
+    missing: tuple[str, ...]
+    with_mask: dict[str, int]
+    with_gaze: dict[str, int]
+    noticed: tuple[Noticed, ...]
+    faults: Faults | None = None
+
+
+def validate(
+    source: "DataSource",
+    root: Path,
+    *,
+    read_images: bool = True,
+    crop: Crop = "breast",
+    window: str = FIRST,
+    bit_depth: int | None = None,
+    jobs: int | None = None,
+    gaze_reader: "Callable[[str], GazeReader] | None" = None,
+    positive: str | None = None,
+    allow_outside: Sequence[Path] = (),
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Validation:
+    """Read a data set as a preparation does, and keep only what there is to say.
+
+    Args:
+        source, root: which exams there are below the folder of the raw data set.
+        read_images: read every image with its masks and gaze too, not only the tables.
+        crop, window, bit_depth: of the preparation that is to come: what it would refuse may depend on them.
+        jobs: worker processes; None takes one per core.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        positive: which of two classes is the positive one; None takes the source's order.
+        allow_outside: folders outside ``root`` below which the source may name files too.
+        progress: called with (images done, images).
+
+    Raises:
+        DataError: no exam, or a faulty table.
+        ConfigurationError: no such positive class.
+    """
+    exams, findings = list_exams(source, root)
+    some_outside = all_outside = refused = ""
+    try:
+        _, some_outside = check_inside(exams, root, allow_outside)
+    except DataError as error:
+        all_outside = str(error)
+    try:
+        classes = classes_of(source, exams, positive)
+    except DataError as error:
+        classes, refused = in_order(exam.label for exam in exams), str(error)
+    validation = tally(exams, findings, classes, all_outside or refused, chosen=positive is not None)
+    validation = replace(validation, doubts=(*validation.doubts, *filter(None, [some_outside])))
+    if not read_images or all_outside:
+        return validation
+    faults = find_faults(
+        *(exams, root, jobs, gaze_reader, progress),
+        crop=crop,
+        window=window,
+        bit_depth=bit_depth,
+        allow_outside=allow_outside,
+    )
+    return replace(validation, faults=faults)
+
+
+def tally(
+    exams: Sequence[Exam],
+    findings: Iterable[Finding],
+    classes: Sequence[str],
+    refused: str = "",
+    *,
+    chosen: bool = False,
+) -> Validation:
+    """Count exams and findings.
+
+    Args:
+        exams, findings: of a source.
+        classes: in order.
+        refused: why no preparation is possible, or empty.
+        chosen: the positive class was asked for by name.
+    """
+    labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
+    images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
+    missing = tuple(f"{exam} {view}" for exam, view, path in images if not path.is_file())
+    findings = list(findings)
+    if not any(each.what == NOT_THERE for each in findings):
+        findings += [Finding("missing", name, NOT_THERE) for name in missing]
+    parts = {part: [exam for exam in exams if exam.split == part] for part in PARTS}
+    leak = find_leak((exam.exam_id, exam.patient_id, exam.split or "") for exam in exams)
+    datasets = Counter(exam.dataset for exam in exams)
+    return Validation(
+        whole=_part(exams, classes),
+        parts={name: _part(members, classes) for name, members in parts.items() if members},
+        datasets=dict(sorted(datasets.items())) if len(datasets) > 1 else {},
+        sides=dict(sorted(Counter(s for exam in exams for s in set(exam.laterality.values())).items())),
+        positive=positive_of(classes),
+        doubts=tuple(doubts(classes, labels, patients, chosen=chosen)),
+        two_sided=leak.patients if leak else (),
+        refused=refused,
+        images=len(images),
+        missing=missing,
+        with_mask=_per_view(exams, "masks"),
+        with_gaze=_per_view(exams, "gaze"),
+        noticed=_noticed(findings),
+    )
+
+
+def _part(exams: Sequence[Exam], classes: Sequence[str]) -> Part:
+    labels = Counter(exam.label for exam in exams)
+    return Part(
+        exams=len(exams),
+        patients=len({exam.patient_id for exam in exams}),
+        views=dict(Counter(" + ".join(exam.images) for exam in exams).most_common()),
+        classes={name: labels[name] for name in classes},
+    )
+
+
+def _per_view(exams: Iterable[Exam], kind: str) -> dict[str, int]:
+    return dict(sorted(Counter(view for exam in exams for view in getattr(exam, kind)).items()))
+
+
+def _noticed(findings: Iterable[Finding]) -> tuple[Noticed, ...]:
+    """Findings by kind and sentence, the most frequent of a kind first."""
+    about: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in findings:
+        about[each.kind, each.what].append(each.about)
+    order = sorted(about, key=lambda key: (KINDS.index(key[0]), -len(about[key])))
+    return tuple(Noticed(kind, what, tuple(about[kind, what])) for kind, what in order)

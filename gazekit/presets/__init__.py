@@ -1,0 +1,1 @@
+"""The tables of a preset, their layers, and reading them."""

@@ -1,0 +1,217 @@
+"""A preset: which components, with which options, trained how. TOML → validated values."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, get_args
+
+import pydantic
+import tomlkit
+from pydantic import Field
+
+from gazekit.disk.suggestion import did_you_mean, wrong_value
+from gazekit.errors import ConfigurationError
+from gazekit.presets.layers import (
+    COMPONENT_KEYS,
+    Key,
+    Layer,
+    Value,
+    environment_layer,
+    merge,
+    nest,
+    override_layer,
+    preset_layers,
+    read_layer,
+)
+from gazekit.presets.tables import (
+    ComponentChoice,
+    DataSettings,
+    FusionSettings,
+    GazeSettings,
+    LossSettings,
+    ModelSettings,
+    ReportedSettings,
+    Slot,
+    Table,
+    TrainingSettings,
+    absent,
+)
+
+__all__ = [
+    "Preset",
+    "environment_layer",
+    "override_layer",
+    "preset_layers",
+    "read_layer",
+    "resolve",
+]
+
+
+CheckComponent = Callable[[Key, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
+"""From the key of a component, its name and its options to the options with their defaults, and what is wrong."""
+
+
+class Preset(Table):
+    """A system, complete enough to be trained; see ``registry.preset``."""
+
+    description: str = ""
+    """What it is, in one line."""
+    stand_in: str = ""
+    """What this system stands in for and why, when it is not the published one."""
+    quick: str = ""
+    """A preset that shows the same in minutes on a CPU."""
+    views: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the views, in the order in which they are joined."""
+    data: DataSettings = DataSettings()
+    backbone: ComponentChoice
+    """The network of every view."""
+    model: ModelSettings = ModelSettings()
+    fusion: FusionSettings = FusionSettings()
+    attention_map: Slot = None
+    """How the model's attention is computed: for its supervision and for every picture of it."""
+    gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    reported: dict[str, ReportedSettings] = {}
+    """Publications' figures by data set, to be shown beside ours; a preset on top of this one does not inherit them."""
+    _name: str = pydantic.PrivateAttr(default="")
+    _sources: Layer = pydantic.PrivateAttr(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        return self._name
+
+    def named(self, name: str) -> "Preset":
+        """The same preset under the name that a study gives it."""
+        copy = self.model_copy()
+        copy._name = name
+        return copy
+
+    @property
+    def sources(self) -> Layer:
+        """Origin and comment of every value that a layer set; the others are defaults."""
+        return self._sources
+
+    def component(self, key: Key) -> ComponentChoice | None:
+        """The choice at a key of ``COMPONENT_KEYS``."""
+        value: Any = self
+        for part in key:
+            value = getattr(value, part) if value is not None else None
+        return value  # type: ignore[no-any-return]
+
+    def to_toml(self) -> str:
+        """The resolved preset as TOML, each value with its origin; it can be read back."""
+        document = tomlkit.document()
+        _write_table(document, self.model_dump(mode="json"), (), self._sources)
+        return tomlkit.dumps(document)
+
+
+def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset:
+    """Merge the layers, validate the result and check every component's options.
+
+    Raises:
+        ConfigurationError: every problem at once, each with its file and key.
+    """
+    merged = merge(layers)
+    tables = nest(merged)
+    problems = _check_components(tables, check)
+    try:
+        preset = Preset.model_validate(tables)
+    except pydantic.ValidationError as error:
+        problems += [
+            (tuple(map(str, item["loc"])), _explain(item, merged)) for item in error.errors(include_url=False)
+        ]
+    else:
+        problems += _check_views(preset)
+    if problems:
+        lines = "\n".join(f"  {_where(merged, key)}: {message}" for key, message in problems)
+        raise ConfigurationError(f"preset '{name}' has {len(problems)} problem(s):\n{lines}")
+    preset._name, preset._sources = name, merged
+    return preset
+
+
+def _check_components(tables: dict[str, Any], check: CheckComponent) -> list[tuple[Key, str]]:
+    """Check each component's options and write their defaults into ``tables``."""
+    problems: list[tuple[Key, str]] = []
+    for key in COMPONENT_KEYS:
+        table: Any = tables
+        for part in key:
+            table = table.get(part) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(table.get("use"), str):
+            options = {name: value for name, value in table.items() if name != "use"}
+            checked, found = check(key, table["use"], options)
+            table.update(checked)
+            problems += [((*key, *path.split(".")), message) for path, message in found]
+    return problems
+
+
+def _check_views(preset: Preset) -> list[tuple[Key, str]]:
+    problems: list[tuple[Key, str]] = []
+    if len(set(preset.views)) < len(preset.views):
+        problems.append((("views",), f"a view is named twice: {', '.join(preset.views)}"))
+    if len(preset.views) > 1 and not (preset.fusion.vectors or preset.fusion.images):
+        problems.append(
+            (("fusion", "vectors"), f"{len(preset.views)} views need a fusion of vectors or of images")
+        )
+    if preset.gaze and not preset.attention_map:
+        problems.append((("attention_map",), "is needed for gaze supervision"))
+    return problems
+
+
+def _explain(item: Any, merged: Layer) -> str:
+    name = ".".join(map(str, item["loc"]))
+    if item["type"] == "missing":
+        return "is needed"
+    if item["type"] != "extra_forbidden":
+        return wrong_value(name, item)
+    wrong = tuple(name.split("."))
+    options = {key for key in merged if key[-1] != "use" and key[: len(wrong)] != wrong and key != wrong}
+    known = {*_keys(Preset), *map(".".join, (key for key in options if _is_option(key)))}
+    near = did_you_mean(name, sorted(known))
+    return f"no such key{near or '; gazekit presets show NAME lists all'}"
+
+
+def _is_option(key: Key) -> bool:
+    """Whether a key of a layer is an option of a component, whose names the tables do not have."""
+    return any(key[: len(component)] == component for component in COMPONENT_KEYS)
+
+
+def _keys(table: type[pydantic.BaseModel], above: str = "") -> Iterator[str]:
+    """The dotted names of all values of a table and of those in it."""
+    for name, field in table.model_fields.items():
+        inner = [each for each in (field.annotation, *get_args(field.annotation)) if _is_table(each)]
+        if inner:
+            yield from _keys(inner[0], f"{above}{name}.")
+        else:
+            yield above + name
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Table)
+
+
+def _where(merged: Layer, key: Key) -> str:
+    origins = [leaf.origin for path, leaf in merged.items() if path[: len(key)] == key]
+    return f"{origins[-1]}: {'.'.join(key)}" if origins else ".".join(key)
+
+
+def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer) -> None:
+    """Values first, then tables, as TOML wants it."""
+    for part, value in values.items():
+        if not isinstance(value, dict) and (value is not None or (*key, part) in _OPTIONAL):
+            item = tomlkit.item("none" if value is None else value)
+            item.comment(_remark(sources.get((*key, part))))
+            table.add(part, item)
+    for part, value in values.items():
+        if isinstance(value, dict) and value:
+            inner = tomlkit.table()
+            _write_table(inner, value, (*key, part), sources)
+            table.add(part, inner)
+
+
+_OPTIONAL = {("gaze",), ("model", "vector_features"), ("training", "checkpoint_every"), *COMPONENT_KEYS}
+
+
+def _remark(source: Value | None) -> str:
+    if source is None:
+        return "default"
+    return f"{source.origin}: {source.comment}" if source.comment else source.origin

@@ -1,0 +1,130 @@
+"""What an image file holds: its bytes, unpacked where gzip has packed them, and whether they are DICOM."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile, GzipFile
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.valuerep import VR
+
+from gazekit.disk.regular_file import require_regular_file
+from gazekit.errors import DataError
+from gazekit.reading.limits import MOST_BYTES, check_bytes
+
+PREFIX = b"DICM"
+PREFIX_AT = 128
+PREAMBLE = bytes(PREFIX_AT) + PREFIX
+DICOM_SUFFIXES = (".dcm", ".dicom")
+SUFFIXES = (*DICOM_SUFFIXES, ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg", ".pgm")
+"""Of image files; each also with ``.gz`` after it."""
+
+_GZIP = b"\x1f\x8b"
+_PADDING = b"\0 "
+_VRS = frozenset(vr.value.encode() for vr in VR)
+_FIRST_GROUPS = (0x0002, 0x0008)
+"""A file begins with its file meta information, or where that was cut off with the group that identifies it."""
+_LONGEST_FIRST = 1024
+"""Bytes of the first element of a data set at most (ours): it holds a length, a character set or an identifier."""
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file is called as an image is: ``a.dcm``, ``a.PNG``, ``a.dcm.gz``."""
+    return name.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def is_dicom_index(path: Path) -> bool:
+    """Whether a file is called as the index of a medium is, which is DICOM and no image."""
+    return path.name.upper().partition(".")[0] == "DICOMDIR"
+
+
+def is_dicom(path: Path) -> bool:
+    """By its prefix, by the elements it begins with, or else its name. Raises: DataError."""
+    head = _head(path)
+    named = path.name.lower().removesuffix(".gz").endswith(DICOM_SUFFIXES)
+    return head[PREFIX_AT:] == PREFIX or _headless_at(head) is not None or named
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The content of a file, unpacked if need be, its growth bounded. Raises: DataError."""
+    with _file(path) as file:
+        check_bytes(path, path.stat().st_size)
+        if not _is_packed(file):
+            yield file
+            return
+        with _unpacking(path):
+            content = GzipFile(fileobj=file).read(MOST_BYTES + 1)  # a few kilobytes may inflate to gigabytes
+        check_bytes(path, len(content))
+        yield BytesIO(content)
+
+
+def with_preamble(content: BinaryIO) -> BinaryIO | None:
+    """DICOM content as a file begins, from its start; None when it is not DICOM.
+
+    A program that cuts off the preamble, or the file meta information with it, leaves a data set. It is recognised by
+    its first element; a padding byte of the last value cut off may stand before it.
+    """
+    head = content.read(PREFIX_AT + len(PREFIX))
+    content.seek(0)
+    if head[PREFIX_AT:] == PREFIX:
+        return content
+    start = _headless_at(head)
+    return None if start is None else BytesIO(PREAMBLE + content.read()[start:])
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, unpacked if need be."""
+    length = PREFIX_AT + len(PREFIX)
+    with _file(path) as file, _unpacking(path):
+        return GzipFile(fileobj=file).read(length) if _is_packed(file) else file.read(length)
+
+
+def _file(path: Path) -> BinaryIO:
+    try:
+        require_regular_file(path)
+        return path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such image file; check the table of exams") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error.strerror}); expected an image file") from None
+
+
+def _is_packed(file: BinaryIO) -> bool:
+    start = file.read(len(_GZIP))
+    file.seek(0)
+    return start == _GZIP
+
+
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, BadGzipFile, zlib.error):
+        raise DataError(
+            f"{path}: the gzip file is damaged or truncated; copy it again from its source"
+        ) from None
+
+
+def _headless_at(head: bytes) -> int | None:
+    """Where a data set without a preamble begins; None when the content is anything else."""
+    starts = (0, 1) if head[:1] and head[:1] in _PADDING else (0,)
+    return next((start for start in starts if _is_first_element(head[start : start + 12])), None)
+
+
+def _is_first_element(head: bytes) -> bool:
+    """Whether these bytes are tag, value representation (which may be implicit) and length of a first element."""
+    if len(head) < 12:
+        return False
+    for order in "<>":
+        group, number = struct.unpack(f"{order}HH", head[:4])
+        explicit = head[4:6] in _VRS
+        (length,) = (
+            struct.unpack(f"{order}H", head[6:8]) if explicit else struct.unpack(f"{order}I", head[4:8])
+        )
+        if group in _FIRST_GROUPS and number < 0x0100 and length <= _LONGEST_FIRST:
+            return True
+    return False

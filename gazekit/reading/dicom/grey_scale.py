@@ -1,0 +1,140 @@
+"""The grey scale of a DICOM image: from stored values to what a display shows.
+
+An image has at most 65536 stored values, so the look-up tables are applied to those once and not to every
+pixel: the rest is one indexing.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+
+from gazekit.errors import DataError
+from gazekit.reading.dicom.file import printable
+from gazekit.reading.window import FIRST, Choice, Offer, offers, pick
+
+Floats = NDArray[np.float64]
+
+_WINDOWED_BY = (
+    "PhotometricInterpretation",
+    "BitsStored",
+    "PixelRepresentation",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTFunction",
+)
+"""What the formula of a window reads beside centre and width."""
+_ROWS = 64
+"""Rows looked up at once: numpy widens the index, which in the cache costs half."""
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+"""VOI LUT functions, the first where none is named. Source: DICOM PS3.3 C.11.2.1.3."""
+
+
+def grey_scale(
+    dataset: Any, stored: NDArray[Any], padding: tuple[int, int] | None, window: Choice = FIRST
+) -> NDArray[np.float32]:
+    """The grey in [0, 1] of every stored value from the least to the greatest in the image.
+
+    Modality LUT, then VOI LUT (as chosen; first is the LUT sequence, else the first window by its VOI LUT
+    function, else the range of the image without its padding), then 1 - grey for MONOCHROME1; padding is 0
+    in the end.
+
+    Args:
+        dataset: a pydicom data set of one grey image.
+        stored: ``[H, W]`` integers.
+        padding: the least and the greatest stored value that is no part of the image; None where there is none.
+        window: which VOI LUT.
+
+    Raises:
+        DataError: the file lacks the chosen window, or its VOI LUT function is none of the standard's.
+
+    Source: DICOM PS3.3 C.11.1, C.11.2, C.7.6.3.1.2 and C.7.5.1.1.2.
+    """
+    lowest, highest = int(stored.min()), int(stored.max())
+    values = np.arange(lowest, highest + 1)  # [n]
+    is_padding = _between_ends(values, padding)
+    modality = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
+    if isinstance(window, tuple):
+        grey = _by_window(_with_window(dataset, window), modality, 0)
+    elif offer := pick(window, offers(dataset)):
+        grey = _by_offer(dataset, modality, offer)
+    else:
+        present = np.zeros(len(values), dtype=bool)
+        present[stored.astype(np.int32).ravel() - lowest] = True
+        grey = _by_range(modality, present & ~is_padding)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = 1 - grey
+    if not np.isfinite(grey).all():
+        raise DataError(
+            "its slope, intercept or window is not finite; expected numbers; choose another window, or export it again"
+        )
+    return np.where(is_padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
+
+
+def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.float32]:
+    """The grey of every pixel ``[H, W]``, from a table of the values from the least to the greatest in the image."""
+    unsigned = stored.view(f"u{stored.itemsize}")
+    lowest = int(stored.min())
+    every = np.zeros(2 ** (8 * stored.itemsize), dtype=np.float32)
+    every[np.arange(lowest, lowest + len(table)) % len(every)] = table  # where two's complement puts them
+    grey = np.empty(stored.shape, dtype=np.float32)
+    for top in range(0, len(stored), _ROWS):
+        rows = slice(top, top + _ROWS)
+        every.take(unsigned[rows], out=grey[rows], mode="clip")
+    return grey
+
+
+def _between_ends(values: NDArray[Any], ends: tuple[int, int] | None) -> NDArray[np.bool_]:
+    if ends is None:
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray((values >= ends[0]) & (values <= ends[1]))
+
+
+def _by_offer(dataset: Any, modality: Floats, offer: Offer) -> Floats:
+    by = _by_table if offer.kind == "table" else _by_window
+    return by(dataset, modality, offer.index)
+
+
+def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
+    """A table of the VOI LUT sequence, its own least and greatest entry becoming 0 and 1."""
+    entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
+    every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset, index).astype(np.float64)
+    grey = apply_voi(np.rint(modality).astype(np.int64), dataset, index).astype(np.float64)
+    return _between(grey, every.min(), every.max())
+
+
+def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
+    """LINEAR, LINEAR_EXACT or SIGMOID, by the output that it has far below and far above the window."""
+    function = str(dataset.get("VOILUTFunction", FUNCTIONS[0])).upper()
+    if function not in FUNCTIONS:
+        raise DataError(
+            f"VOILUTFunction is {printable(function)}; expected {', '.join(FUNCTIONS)}; choose the window range"
+        )
+    far = apply_windowing(np.array([-1e15, 1e15]), dataset, index)
+    return _between(apply_windowing(modality, dataset, index), far[0], far[1])
+
+
+def _with_window(dataset: Any, window: tuple[float, float]) -> Dataset:
+    """The tags of a file with another centre and width."""
+    other = Dataset()
+    for keyword in _WINDOWED_BY:
+        if keyword in dataset:
+            other.add(dataset[keyword])
+    other.WindowCenter, other.WindowWidth = window
+    if window[1] < 1:
+        other.VOILUTFunction = "LINEAR_EXACT"  # LINEAR has no narrower window
+    return other
+
+
+def _by_range(modality: Floats, used: NDArray[np.bool_]) -> Floats:
+    if not used.any():
+        return np.zeros_like(modality)
+    return _between(modality, modality[used].min(), modality[used].max())
+
+
+def _between(values: Floats, low: float, high: float) -> Floats:
+    """Values with ``low`` moved to 0 and ``high`` to 1; all 0 when the two are equal."""
+    return np.zeros_like(values) if high == low else (values - low) / (high - low)

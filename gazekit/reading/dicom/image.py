@@ -1,0 +1,174 @@
+"""DICOM files to images: Modality LUT, VOI LUT, then the inversion of MONOCHROME1."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder
+from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from gazekit.errors import DataError
+from gazekit.reading.dicom.codestream import claimed_size
+from gazekit.reading.dicom.file import damage, open_dicom, printable
+from gazekit.reading.dicom.grey_scale import grey_scale, look_up
+from gazekit.reading.dicom.run_length import decode_rle
+from gazekit.reading.dicom.stored_bits import Stored, stored_values
+from gazekit.reading.window import FIRST, Choice
+from gazekit.records.raw_image import RawImage
+
+_DECODERS = (
+    dict.fromkeys((JPEG2000, JPEG2000Lossless), "pylibjpeg")
+    | dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
+    | dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow")
+)
+"""The decoder of a transfer syntax among those that pydicom knows: the fastest that gazekit always has (measured, see
+``docs/pixels.md``); any other only where it fails."""
+
+
+def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
+    """Read a single-frame grey DICOM image as a display would show it, in [0, 1].
+
+    Args:
+        path: a DICOM file of any transfer syntax for which a decoder is installed.
+        window: which of its windows and VOI LUTs.
+
+    Raises:
+        DataError: the file is missing, damaged, not DICOM, not one grey image, larger than any image of the
+            field, or without the chosen window.
+    """
+    dataset = open_dicom(path)
+    stored = _decode(dataset, path)
+    table = _grey_scale(dataset, stored, window, path)  # [highest - lowest + 1]
+    with damage(path, "its tags cannot be read"):
+        return RawImage(
+            stored=stored.values,
+            pixels=look_up(table, stored.values),
+            laterality=_laterality(dataset),
+            pixel_spacing_mm=_spacing(dataset),
+            modality=_text(dataset, "Modality"),
+            warnings=(stored.warning,) if stored.warning else (),
+        )
+
+
+def _text(dataset: Any, name: str) -> str:
+    return str(dataset.get(name) or "").strip()
+
+
+def _decode(dataset: Any, path: Path) -> Stored:
+    """The stored values, integers of 8 or 16 bits."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    _check_decoder(dataset, path)
+    with damage(path, f"the pixel data ({_name(syntax)}) cannot be decoded"):
+        if syntax.is_encapsulated:
+            _check_codestream(dataset, path)
+        else:
+            present, expected = len(dataset.PixelData), get_expected_length(dataset)
+            if present < expected:
+                raise DataError(
+                    f"{path}: the pixel data is truncated: {present} of {expected} bytes; copy the file again"
+                )
+        cells = decoded(dataset)
+        if cells.shape != (dataset.Rows, dataset.Columns) or cells.itemsize > 2:
+            raise DataError(f"{path}: the pixel data does not decode to one image of Rows x Columns")
+        as_stored = not syntax.is_encapsulated or syntax == RLELossless
+        return stored_values(cells, dataset, has_high_bit=as_stored)
+
+
+def decoded(dataset: Any) -> NDArray[Any]:
+    """Decode the pixel data ``[H, W]``, by the decoders of this list, so that no value depends on what is installed."""
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    if RLELossless == decoder.UID:
+        kind = "i" if dataset.PixelRepresentation else "u"
+        dtype = f"<{kind}{dataset.BitsAllocated // 8}"
+        cells = decode_rle(_first_frame(dataset), dataset.Rows, dataset.Columns, dtype)
+    else:
+        options = {"correct_unused_bits": False}  # cut off by pydicom whatever they are
+        try:
+            cells, _ = decoder.as_array(dataset, decoding_plugin=_DECODERS.get(decoder.UID, ""), **options)
+        except RuntimeError:  # of the one decoder
+            cells, _ = decoder.as_array(dataset, **options)
+    return np.ascontiguousarray(cells, dtype=cells.dtype.newbyteorder("="))
+
+
+def _first_frame(dataset: Any) -> bytes:
+    return bytes(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+
+
+def _check_decoder(dataset: Any, path: Path) -> None:
+    """Refuse what no decoder is there for."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+        raise DataError(
+            f"{path}: no decoder for 12-bit lossy JPEG ({syntax.name}); convert the file to JPEG 2000 or uncompressed"
+        )
+    if not _has_decoder(syntax):
+        remedy = "convert the file to JPEG 2000 or uncompressed"
+        if syntax in (JPEGLossless, JPEGLosslessSV1):
+            remedy = f"install python-gdcm, or {remedy}"
+        raise DataError(
+            f"{path}: no decoder for its transfer syntax, {_name(syntax)}, is installed; {remedy}"
+        )
+
+
+def _check_codestream(dataset: Any, path: Path) -> None:
+    """Refuse an image that claims another size than the tags."""
+    claimed = claimed_size(_first_frame(dataset), dataset.file_meta.TransferSyntaxUID)
+    tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
+    if claimed is not None and claimed != tags:
+        raise DataError(
+            f"{path}: the compressed image claims {claimed[0]} x {claimed[1]} x {claimed[2]} values, the tags "
+            f"{tags[0]} x {tags[1]} x {tags[2]}; expected the same; export the file again"
+        )
+
+
+def _has_decoder(syntax: Any) -> bool:
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:  # a private or retired transfer syntax
+        return False
+
+
+def _name(syntax: Any) -> str:
+    """As the standard calls it; a private one has a number only."""
+    return f"the private {printable(syntax)}" if syntax.is_private else printable(syntax.name)
+
+
+def _grey_scale(dataset: Any, stored: Stored, window: Choice, path: Path) -> NDArray[np.float32]:
+    try:
+        with (
+            damage(
+                path, "its LUTs (RescaleSlope, WindowCenter, WindowWidth, the sequences) cannot be applied"
+            ),
+            np.errstate(all="ignore"),
+        ):
+            return grey_scale(dataset, stored.values, stored.padding, window)
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
+
+
+def _laterality(dataset: Any) -> str | None:
+    for name in ("ImageLaterality", "Laterality"):
+        if dataset.get(name) in ("L", "R"):
+            return str(dataset.get(name))
+    return None
+
+
+def _spacing(dataset: Any) -> tuple[float, float] | None:
+    value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(side > 0 for side in value):
+        return None
+    return float(value[0]), float(value[1])

@@ -1,0 +1,92 @@
+"""Files as a table names them, found as the disk spells them."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from gazekit.reading.content import has_image_suffix
+from gazekit.records.exam import Finding
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 1000
+
+
+class FoundFiles:
+    """Finds files by the paths of a table, though case, or composed and decomposed accents, differ on the disk.
+
+    A name that is not there stands for the only one that differs from it in nothing else.
+
+    Args:
+        root: the folder that paths are relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._names: dict[Path, dict[str, list[str]]] = {}
+        self._respelled: Counter[str] = Counter()
+
+    def path(self, cell: str) -> Path:
+        """The path of a cell: of the file that is there, else as it is written."""
+        given = self.root / cell.replace("\\", "/")  # tables written on Windows
+        if given.exists():
+            return given
+        found = self._respell(given)
+        if found is None:
+            return given
+        self._respelled[given.suffix.lower()] += 1
+        return found
+
+    def is_file(self, cell: str) -> bool:
+        """Whether a cell names a file that is there."""
+        return not is_too_long(cell) and self.path(cell).is_file()
+
+    def with_suffix(self, cell: str) -> str | None:
+        """The name of the only image that is called as a cell says, but for its suffix."""
+        if is_too_long(cell):
+            return None
+        given = self.root / cell.replace("\\", "/")
+        names = [name for alike in self._listed(given.parent).values() for name in alike]
+        found = [name for name in names if name.startswith(f"{given.name}.") and has_image_suffix(name)]
+        return found[0] if len(found) == 1 else None
+
+    def findings(self) -> Iterator[Finding]:
+        """What was found under another spelling."""
+        for suffix, count in self._respelled.items():
+            yield Finding(
+                "note",
+                f"{count} × {suffix or 'no suffix'}",
+                "files whose names the disk spells in another case or with other accents",
+            )
+
+    def _respell(self, given: Path) -> Path | None:
+        """The only file whose path differs from one in case and accents alone."""
+        below = given.is_relative_to(self.root)
+        place = self.root if below else Path(given.anchor)
+        for part in given.relative_to(place).parts:
+            alike = [part] if (place / part).exists() else self._listed(place).get(_folded(part), [])
+            if len(alike) != 1:
+                return None
+            place = place / alike[0]
+        return place
+
+    def _listed(self, folder: Path) -> dict[str, list[str]]:
+        if folder not in self._names:
+            names: dict[str, list[str]] = {}
+            try:
+                for path in folder.iterdir():
+                    names.setdefault(_folded(path.name), []).append(path.name)
+            except OSError:  # whoever reads the file says why
+                names = {}
+            self._names[folder] = names
+        return self._names[folder]
+
+
+def is_too_long(cell: str) -> bool:
+    """Whether file systems have no such names; asking them for one is an error of theirs."""
+    parts = cell.replace("\\", "/").split("/")
+    return len(cell) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

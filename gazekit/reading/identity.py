@@ -1,0 +1,94 @@
+"""Whose image a file is, of which visit, side and view: what a data source knows of its own files, else the header."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from gazekit.records.identity import IdentityRule, ImageIdentity
+from gazekit.records.image_header import ImageHeader
+
+FOR_PROCESSING = "FOR PROCESSING"
+"""Of an image that was not made to be looked at. Source: DICOM PS3.3 C.8.11.1.1.1."""
+PLACEHOLDERS = frozenset(
+    {
+        *("anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymus", "deidentified", "removed"),
+        *("unknown", "none", "null", "nan", "na", "n a", "nil", "empty", "noid", "no id", "patient id"),
+        *("patient", "patientid", "dummy", "hidden", "masked", "redacted", "confidential"),
+        *("unnamed", "noname", "no name"),
+    }
+)
+"""What stands in the place of a patient's id once it was taken out: the same for all patients."""
+
+
+class Disagreement(Exception):
+    """Two data sources say two things about one image; the text names both."""
+
+
+def identify(header: ImageHeader | None, path: Path, rules: Mapping[str, IdentityRule]) -> ImageIdentity:
+    """What the rules of the data sources say of a file, else its header.
+
+    Args:
+        header: of a DICOM file; None for any other.
+        path: of the file.
+        rules: by the name of the data source.
+
+    Raises:
+        Disagreement: two rules answer, and not alike.
+    """
+    merged: dict[str, object] = {}
+    source: dict[str, str] = {}
+    for name, rule in rules.items():
+        answer = rule(header, path)
+        for key, value in _said(answer).items():
+            if key in merged and merged[key] != value:
+                raise Disagreement(
+                    f"the data sources {source[key]} and {name} say two things about its {key}"
+                )
+            merged[key], source[key] = value, name
+    return ImageIdentity(**(_said(_by_header(header)) | merged))  # type: ignore[arg-type]
+
+
+def is_placeholder(patient: str) -> bool:
+    """Whether a patient's id says nothing: empty, signs and noughts only, or words for having been taken out."""
+    word = re.sub(r"[\W_]+", " ", patient).strip().casefold()
+    return set(word) <= {"0", "x", " "} or word in PLACEHOLDERS or PLACEHOLDERS.issuperset(word.split())
+
+
+def _said(identity: ImageIdentity | None) -> dict[str, object]:
+    if identity is None:
+        return {}
+    values = {item.name: getattr(identity, item.name) for item in fields(identity)}
+    return {name: value for name, value in values.items() if value}
+
+
+def _by_header(header: ImageHeader | None) -> ImageIdentity | None:
+    """What any DICOM header says, whatever the field."""
+    if header is None:
+        return None
+    special = ""
+    if header.intent.upper() == FOR_PROCESSING:
+        special = FOR_PROCESSING
+    elif header.is_partial:
+        special = "a partial view"
+    return ImageIdentity(
+        patient="" if is_placeholder(header.patient) else header.patient,
+        visit=header.date,
+        study=header.study,
+        side=header.side,
+        view=header.view_position,
+        special=special,
+        unfit=_unfit(header),
+    )
+
+
+def _unfit(header: ImageHeader) -> str:
+    if not header.rows or not header.columns:
+        return "no image, but another kind of DICOM object"
+    if header.frames > 1:
+        return f"a stack of {header.frames} frames"
+    if header.samples > 1:
+        return "in colour, as drawings over an image are"
+    if header.bits == 1:
+        return "a mask of two values"
+    return ""

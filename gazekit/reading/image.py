@@ -1,0 +1,237 @@
+"""Image files of any supported format to images in [0, 1]."""
+
+import warnings
+from dataclasses import dataclass
+from os import SEEK_END
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from gazekit.errors import DataError
+from gazekit.reading.content import is_dicom, opened
+from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.limits import check_pixels
+from gazekit.reading.window import FIRST, RANGE, Choice
+from gazekit.records.raw_image import RawImage
+
+FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
+BIT_DEPTHS = (8, 10, 12, 14, 16)
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PHOTOMETRIC, _BITS = 262, 258
+"""Tags PhotometricInterpretation (0 is MinIsWhite) and BitsPerSample. Source: TIFF 6.0, section 8."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The values in a file that is not DICOM.
+
+    Args:
+        values: ``[H, W]``.
+        is_inverted: 0 is white.
+        states_full_scale: the file says which value is white, and the values are scaled so that it is 65535.
+    """
+
+    values: NDArray[Any]
+    is_inverted: bool = False
+    states_full_scale: bool = False
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether these are whole numbers of which the type does not say how many bits are used."""
+        return (
+            self.values.dtype.kind in "iu"
+            and self.values.itemsize > 1
+            and not self.states_full_scale
+            and self.values.min() >= 0
+            and self.values.max() < 2 ** BIT_DEPTHS[-1]
+        )
+
+
+def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> RawImage:
+    """Read one grey image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content; packed by gzip, too.
+
+    Whole numbers of more than 8 bits are scaled by the depth of the data and not of the type, as files called 16 bit
+    hold 12-bit values as often as not: divided by ``2^depth - 1``. Truth values and real numbers within [0, 1] stay;
+    other numbers are mapped from their range.
+
+    Args:
+        path: the file.
+        window: of a DICOM file, which of its windows; of any other, its range or a (centre, width).
+        depth: bits of the full scale in the data set that a file other than DICOM belongs to; None guesses the least of
+            8, 10, 12, 14 and 16 that holds the largest value of this image, which will differ from image to image.
+
+    Raises:
+        DataError: the file is missing, damaged, of another format, not one grey image, larger than any image
+            of the field, without the chosen window, or with values beyond the depth.
+    """
+    path = Path(path)
+    if is_dicom(path):
+        return read_dicom(path, window)
+    picture = read_picture(path)
+    guessed = None
+    if window == FIRST and depth is None and picture.needs_depth:
+        guessed = depth = least_depth(int(picture.values.max()))
+    pixels = _scale(picture, window, depth, path)
+    return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed)
+
+
+def read_picture(path: Path) -> Picture:
+    """The values in a file that is not DICOM. Raises: DataError, as :func:`read_image` does."""
+    with opened(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of readers, on oddities that do not matter or end in an error
+        start = file.read(len(npy.MAGIC_PREFIX))
+        file.seek(0)
+        if start == npy.MAGIC_PREFIX:
+            return Picture(_grey(_read_array(file, path), path))
+        return _read_picture(file, start, path)
+
+
+def least_depth(largest: int) -> int:
+    """The least number of bits in use that holds a value below 65536."""
+    return next(bits for bits in BIT_DEPTHS if largest < 2**bits)
+
+
+def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:
+    try:
+        shape = _whole_array_shape(file)
+        if len(shape) > 1:
+            check_pixels(path, *shape[:2])
+        file.seek(0)
+        values: NDArray[Any] = np.load(file, allow_pickle=False)
+    except DataError:
+        raise
+    except Exception:  # of the expression that a header is
+        raise DataError(f"{path}: the NPY file is damaged or holds objects; save a plain array") from None
+    return values
+
+
+def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
+    """The shape in the header of an NPY file, which may claim any: it is compared with the size of the file."""
+    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, _, dtype = headers[npy.read_magic(file)](file)
+    start = file.tell()
+    present = file.seek(0, SEEK_END) - start
+    if dtype.hasobject or present < dtype.itemsize * np.prod(shape, dtype=float):
+        raise ValueError("objects, or fewer values than the header claims")
+    return tuple(shape)
+
+
+def _read_picture(file: BinaryIO, start: bytes, path: Path) -> Picture:
+    try:
+        with Image.open(file, formats=FORMATS) as picture:
+            _check_one_page(picture, path)
+            _check_all_bits_are_read(picture, path)
+            tags = getattr(picture, "tag_v2", {})
+            states_full_scale = picture.format == "PPM" and 255 < _white(picture) < 2**16 - 1
+            plain = picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture
+            return Picture(
+                _grey(np.asarray(plain), path),
+                # Pillow inverts the others
+                is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
+                states_full_scale=states_full_scale,
+            )
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        if start.startswith(_TIFF_STARTS):
+            raise DataError(
+                f"{path}: no decoder for this kind of TIFF (its channels, bits or compression); save it as grey of "
+                "8 or 16 bits"
+            ) from None
+        raise DataError(f"{path}: not a DICOM, PNG, TIFF, JPEG, PGM or NPY file; convert it first") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: more pixels than an image of this field has; expected one image") from None
+    except Exception:  # Pillow raises whatever its parsing of a damaged header runs into
+        raise DataError(f"{path}: the image is damaged or truncated; copy it again from its source") from None
+
+
+def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:
+    """Of several channels Pillow reads the upper 8 bits of 16."""
+    if picture.mode in ("1", "L", "P", "F") or picture.mode.startswith("I"):
+        return
+    tags = getattr(picture, "tag_v2", {})
+    is_deep = (
+        (picture.format == "PNG" and str(_coding(picture)).endswith(";16B"))
+        or (picture.format == "TIFF" and max(tags.get(_BITS, (8,))) > 8)
+        or (picture.format == "PPM" and _white(picture) > 255)
+    )
+    if is_deep:
+        raise DataError(
+            f"{path}: an image of 16 bits in several channels ({picture.mode}), of which only 8 bits could be read; "
+            "save it as one channel (grey) of 16 bits, or as NPY"
+        )
+
+
+def _white(picture: ImageFile) -> int:
+    """The value that is white in a PGM or PPM file; 0 where Pillow needs not know it."""
+    coding = _coding(picture)
+    return int(coding[1]) if isinstance(coding, tuple) and len(coding) == 2 else 0
+
+
+def _coding(picture: ImageFile) -> object:
+    """How the pixels are coded, which Pillow forgets when it has decoded them."""
+    return picture.tile[0][3] if picture.tile else ""
+
+
+def _check_one_page(picture: ImageFile, path: Path) -> None:
+    check_pixels(path, picture.height, picture.width)
+    frames = getattr(picture, "n_frames", 1)
+    if frames != 1:
+        raise DataError(f"{path}: holds {frames} pages; expected one image; save them one by one")
+
+
+def _grey(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{path}: values of type {values.dtype}; expected whole or real numbers")
+    if values.ndim == 3 and values.shape[2] == 3:
+        if not (values == values[:, :, :1]).all():
+            raise DataError(f"{path}: the image is in colour; expected grey; convert it first")
+        values = values[:, :, 0]
+    if values.ndim != 2 or values.size == 0:
+        shape = " x ".join(map(str, values.shape))
+        raise DataError(f"{path}: an array of {shape}; expected one grey image, height x width")
+    return values
+
+
+def _scale(picture: Picture, window: Choice, depth: int | None, path: Path) -> NDArray[np.float32]:
+    values = picture.values
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):
+        raise DataError(f"{path}: NaN or infinite pixel values; expected finite ones")
+    if isinstance(window, tuple):
+        centre, width = window
+        low, high = centre - width / 2, centre + width / 2
+    elif window == FIRST:
+        low, high = _full_scale(picture, low, high, depth, path)
+    elif window != RANGE:
+        raise DataError(f"{path}: no window '{window}'; only DICOM files have windows; choose first or range")
+    exact = np.float32 if values.itemsize <= 2 else np.float64
+    grey = values.astype(exact)
+    np.subtract(grey, exact(low), out=grey)
+    np.divide(grey, exact(high - low or 1), out=grey)
+    np.clip(grey, 0, 1, out=grey)
+    return np.asarray(1 - grey if picture.is_inverted else grey, dtype=np.float32)
+
+
+def _full_scale(
+    picture: Picture, low: float, high: float, depth: int | None, path: Path
+) -> tuple[float, float]:
+    """The values that become 0 and 1, from the least and the greatest in the image."""
+    values = picture.values
+    if values.dtype.kind in "bf":
+        return (0, 1) if low >= 0 and high <= 1 else (low, high)
+    if picture.needs_depth and depth is not None:
+        if high >= 2**depth:
+            raise DataError(
+                f"{path}: the value {high:.0f} does not fit into the {depth} bits of the data set; choose a larger "
+                "--bit-depth"
+            )
+        return 0, 2**depth - 1
+    if picture.states_full_scale:
+        return 0, 2**16 - 1
+    return (0, 2**8 - 1) if values.itemsize == 1 and low >= 0 else (low, high)

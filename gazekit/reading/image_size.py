@@ -1,0 +1,54 @@
+"""The size of an image without its pixels, from the head of its file."""
+
+import warnings
+from pathlib import Path
+
+from numpy.lib import format as npy
+from PIL import Image
+
+from gazekit.errors import DataError
+from gazekit.reading.content import is_dicom, opened
+from gazekit.reading.dicom.file import open_tags
+from gazekit.reading.image import FORMATS
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of a DICOM, PNG, TIFF, JPEG or NPY file, told apart by content.
+
+    Args:
+        path: the file; that its pixels can be read is not checked.
+
+    Raises:
+        DataError: the file is missing, or its head says no size.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's concern the decoding of large images
+            size = _of_dicom(path) if is_dicom(path) else _of_picture(path)
+    except DataError:
+        raise
+    except Exception as error:  # a parser may raise anything on a damaged head
+        raise DataError(
+            f"{path}: its size cannot be read ({type(error).__name__}); expected a DICOM, PNG, TIFF, JPEG, PGM or NPY "
+            "image"
+        ) from None
+    if min(size) < 1:
+        raise DataError(f"{path}: an image of {size[0]} x {size[1]} pixels; expected at least one")
+    return size
+
+
+def _of_dicom(path: Path) -> tuple[int, int]:
+    tags = open_tags(path, ("Rows", "Columns"))
+    return int(tags.Rows), int(tags.Columns)
+
+
+def _of_picture(path: Path) -> tuple[int, int]:
+    with opened(path) as file:
+        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+        file.seek(0)
+        if not is_array:
+            with Image.open(file, formats=FORMATS) as picture:
+                return picture.height, picture.width
+        headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        height, width = headers[npy.read_magic(file)](file)[0][:2]
+        return int(height), int(width)

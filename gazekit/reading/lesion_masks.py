@@ -1,0 +1,71 @@
+"""Lesion masks drawn from image files and outlines."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gazekit.errors import DataError
+from gazekit.reading.image import read_image
+from gazekit.records.lesions import Lesion, MaskFile, Outline
+
+Mask = NDArray[np.bool_]
+
+
+_LOSSY = (".jpg", ".jpeg")
+"""Compressed with loss: a mask in such a file has grey around its border, so half of white is the limit."""
+
+
+def lesion_mask(lesions: Iterable[Lesion], shape: tuple[int, int]) -> Mask:
+    """All lesions of a view as one mask ``[H, W]``; a lesion smaller than a pixel marks the pixel it lies in.
+
+    Args:
+        lesions: files and outlines.
+        shape: (H, W) of the original image.
+
+    Raises:
+        DataError: a file that cannot be read, or of another size than the image.
+    """
+    mask = np.zeros(shape, dtype=bool)
+    for lesion in lesions:
+        mask |= _outlined(lesion, shape) if isinstance(lesion, Outline) else _from_file(lesion, shape)
+    return mask
+
+
+def _from_file(lesion: MaskFile, shape: tuple[int, int]) -> Mask:
+    limit = 0.5 if lesion.path.suffix.lower() in _LOSSY else 0.0
+    mask = read_image(lesion.path).pixels > limit
+    if mask.shape == shape:
+        return mask
+    if not lesion.resize:
+        raise DataError(
+            f"{lesion.path}: the mask has {mask.shape[0]} x {mask.shape[1]} pixels, its image "
+            f"{shape[0]} x {shape[1]}; expected the same size"
+        )
+    height, width = shape
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def _outlined(lesion: Outline, shape: tuple[int, int]) -> Mask:
+    """Pixels whose centre lies inside by the even-odd rule."""
+    height, width = shape
+    start = np.asarray(lesion.points, dtype=np.float64).reshape(-1, 2)  # [n, (x, y)]
+    end = np.roll(start, -1, axis=0)
+    top, bottom = np.clip([start[:, 1].min() - 1, start[:, 1].max() + 1], 0, height).astype(np.int64)
+    centres = np.arange(top, bottom)[:, None] + 0.5  # [rows, 1]
+    row, edge = np.nonzero((start[:, 1] > centres) != (end[:, 1] > centres))
+    (x1, y1), (x2, y2) = start[edge].T, end[edge].T
+    crossing = x1 + (centres[row, 0] - y1) * (x2 - x1) / (y2 - y1)
+    # a pixel is inside when an odd number of crossings lies to its right
+    left_of = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
+    crossings = np.zeros((bottom - top, width + 1), dtype=np.int32)
+    np.add.at(crossings, (row, left_of), 1)
+    to_the_right = np.cumsum(crossings[:, ::-1], axis=1)[:, ::-1]
+    mask = np.zeros(shape, dtype=bool)
+    mask[top:bottom] = to_the_right[:, 1:] % 2 == 1
+    if not mask.any():
+        x, y = start.mean(axis=0)
+        if 0 <= x < width and 0 <= y < height:
+            mask[int(y), int(x)] = True
+    return mask

@@ -1,0 +1,96 @@
+"""What the name of an image file, and those of its folders, say: the view, the side, and the exam in the rest."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from gazekit.reading.view_names import Spoken, ViewNames
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """What a file's name says.
+
+    Args:
+        path: the file.
+        folders: names of its folders, from the one in which the search began.
+        view: a name of the preset's; empty where neither the file nor a folder names one.
+        side: ``"L"`` or ``"R"``, else empty.
+        exam: equal for files that differ in their view only; folders and the rest of the name.
+        rest: of the file's name, without its view; empty where nothing is left, the whole where it names none.
+    """
+
+    path: Path
+    folders: tuple[str, ...]
+    view: str
+    side: str
+    exam: tuple[tuple[str, ...], str]
+    rest: str
+
+
+def stem(path: Path) -> str:
+    """The name without its suffix, and without that of a compressed file."""
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def read_name(path: Path, folder: Path, views: ViewNames, understood: Collection[str] = ()) -> NamedFile:
+    """Read the name of a file, then those of its folders from the nearest up.
+
+    Args:
+        path: the file.
+        folder: above the file; its own name and those above it say nothing of the image.
+        views: that there may be.
+        understood: words, in small letters, that say something else about the image and name no exam.
+    """
+    below = path.parent.relative_to(folder).parts
+    names = [stem(path), *reversed(below)]
+    spoken = [_read(name, views, understood) for name in names]
+    at = next((position for position, (found, _) in enumerate(spoken) if found.view), None)
+    side = next((found.side for found, _ in spoken if found.side), "")
+    above = folder.parts
+    if at is None:
+        view, rest = _sided(names, views, side), stem(path)
+        exam = ((*above, *below), rest if view else "")
+    else:
+        view = spoken[at][0].view
+        cleaned = [spoken[at][1] if position == at else name for position, name in enumerate(names)]
+        rest = cleaned[0] if at == 0 else _read(names[0], views, understood)[1]
+        folders = tuple(name for name in reversed(cleaned[1:]) if name)
+        exam = ((*above, *folders), rest)
+    return NamedFile(path, below, view, side, exam, rest)
+
+
+def _sided(names: list[str], views: ViewNames, side: str) -> str:
+    """A view that names its side, where the side stands in the name of a folder and the view in another name."""
+    if not views.sided or not side:
+        return ""
+    found = (views.find(_words(name), side).view for name in names)
+    return next(filter(None, found), "")
+
+
+def _words(name: str) -> list[str]:
+    return [match[0].lower() for match in _WORD.finditer(name)]
+
+
+def _read(name: str, views: ViewNames, understood: Collection[str]) -> tuple[Spoken, str]:
+    """What a name says, and the name without the words that say it."""
+    places = [match for match in _WORD.finditer(name) if match[0].lower() not in understood]
+    found = views.find([match[0].lower() for match in places])
+    kept = [match for position, match in enumerate(places) if position not in found.words]
+    if len(kept) == len(list(_WORD.finditer(name))):
+        return found, name
+    gone = [match.span() for match in _WORD.finditer(name) if match.span() not in {k.span() for k in kept}]
+    rest = name
+    for start, end in reversed(gone):
+        rest = f"{rest[:start]}\0{rest[end:]}"
+    rest = re.sub(r"[-_ .]*\0[-_ .]*(?:\0[-_ .]*)*", lambda match: _joint(match[0]), rest)
+    return found, rest.strip("-_ .")
+
+
+def _joint(gap: str) -> str:
+    """What stays between two parts of a name, where words were taken out."""
+    separators = gap.replace("\0", "")
+    return separators[0] if separators else "_"

@@ -1,0 +1,291 @@
+"""Text tables as instruments, spreadsheets and hospitals write them: row by row, in bounded memory.
+
+The encoding (UTF-8 or UTF-16 with or without a mark, else Windows-1252), the separator (tab, semicolon or comma) and
+decimal commas are found from the file, the separator also from a first line ``sep=;`` as Excel writes it; whatever
+cannot be read is an error that names file and row.
+"""
+
+import codecs
+import csv
+import difflib
+import math
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from gazekit.disk.regular_file import require_regular_file
+from gazekit.errors import DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+SEPARATORS = ("\t", ";", ",")
+_SEPARATOR_NAMES = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
+TWICE = -1
+"""The position of a column that comes more than once: no cell of it can be asked for."""
+_BLOCK = 2**20
+_HEAD = 2**16
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_MISSING = frozenset(
+    ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", ".", "-", "--", "–", "—")
+)
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty or holds one of the words for that (``NA``, ``nan``, ``None``, ``-`` …), case aside."""
+    return cell.strip().lower() in _MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        where: file and number of the row's last line (the first line of the file is 1), for messages.
+        cells: as they stand in the file.
+        positions: column → position in ``cells``, or ``TWICE``.
+        decimal_comma: whether ``1,5`` is one and a half.
+    """
+
+    where: str
+    cells: Sequence[str]
+    positions: Mapping[str, int]
+    decimal_comma: bool
+
+    def __getitem__(self, column: str) -> str:
+        """A cell without blanks around it. Raises: DataError when the column comes twice."""
+        position = self.positions[column]
+        if position == TWICE:
+            raise DataError(f"{self.where}: column {column[:40]!r} comes twice; expected it once")
+        return self.cells[position].strip()
+
+    def word(self, column: str) -> str:
+        """A cell that must not be empty. Raises: DataError."""
+        word = self[column]
+        if not word:
+            raise DataError(f"{self.where}: {column} is empty; expected a value in every row")
+        return word
+
+    def number(self, column: str, *, may_be_lost: bool = False) -> float:
+        """A finite number; NaN where it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
+        cell = self[column]
+        if may_be_lost and is_missing(cell):
+            return math.nan
+        try:
+            number = float(cell.replace(",", ".") if self.decimal_comma else cell)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or "_" in cell:
+            lost = ", or an empty cell where it was lost" if may_be_lost else ""
+            raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first row names its columns; open it with :func:`open_table`.
+
+    Args:
+        path: the file.
+        columns: names without blanks around them, in order; "" for row names that the header leaves out.
+        encoding, separator: as found.
+        above: lines above the names of the columns.
+        quoted: whether quotes around cells are no part of them; of a table with tabs, only if those of the header are.
+        unnamed: 1 where each row begins with a name for which the header has no column, as R writes them.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    encoding: str
+    separator: str
+    above: int = 0
+    quoted: bool = False
+    unnamed: int = 0
+
+    def rows(self) -> Generator[Row, None, None]:
+        """The rows below the header, empty ones left out. Raises: DataError with file and row."""
+        positions = {name: position for position, name in enumerate(self.columns)}
+        positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
+        named = len(self.columns) - self.unnamed
+        decimal_comma = self.separator != ","
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            lines = _lines(file, self.path)
+            for _ in range(self.above):
+                next(lines, None)
+            reader = _reader(lines, self.separator, quoted=self.quoted)
+            try:
+                next(reader, None)
+                for cells in reader:
+                    if not any(cells):
+                        continue
+                    where = f"{self.path} row {self.above + reader.line_num}"
+                    if len(cells) == len(self.columns) + 1 and not cells[-1]:
+                        cells.pop()  # a separator at the end of the rows, and none at that of the header
+                    if len(cells) != len(self.columns):
+                        raise DataError(
+                            f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
+                            f"that holds {_SEPARATOR_NAMES.get(self.separator, self.separator)} must stand in quotes"
+                        )
+                    yield Row(where, cells, positions, decimal_comma)
+            except (csv.Error, UnicodeError) as error:
+                where = f"{self.path} row {self.above + reader.line_num + 1}"
+                raise DataError(f"{where}: not a row of a text table ({error}); check its quotes") from None
+
+
+def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> Table:
+    """Find out how a table is written and check its columns.
+
+    Args:
+        path: a text file whose first row names the columns.
+        needed: columns that must be there.
+        advice: what to do about a missing one; empty: rename the column that was meant.
+
+    Raises:
+        DataError: no such file, not text, no header, a column missing or there twice. Others may come twice; their
+            cells cannot be asked for.
+    """
+    try:
+        require_regular_file(path)
+        encoding = _encoding(path)
+        head, separator, above = _head(path, encoding)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a table in text form") from None
+    columns = _columns(head, separator)
+    if not columns or columns == ("",):
+        raise DataError(f"{path}: the first row is empty; expected the names of the columns")
+    twice = next((name for name in needed if columns.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice[:40]!r} comes twice; expected it once")
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; the file has {', '.join(columns)[:300]}; "
+            f"{advice or rename_advice(missing, columns)}"
+        )
+    table = Table(path, columns, encoding, separator, above, _is_quoted(head, separator))
+    return replace(table, columns=("", *columns), unnamed=1) if _has_row_names(table) else table
+
+
+def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
+    """Which column to rename to a missing one, as far as one is spelled alike; else what the first row must hold."""
+    spelled = {name.casefold(): name for name in columns}
+    for name in missing:
+        near = difflib.get_close_matches(name.casefold(), spelled, n=1)
+        if near:
+            return f"if {spelled[near[0]]} is meant, rename it {name}"
+    return f"expected a first row that names {', '.join(missing)}"
+
+
+def _has_row_names(table: Table) -> bool:
+    """Whether rows have one cell more than the header, and the first ones begin with a name in quotes, or 1 and 2."""
+    try:
+        with table.path.open(encoding=table.encoding, newline="") as file:
+            lines = list(islice(_lines(file, table.path), table.above + 3))[table.above + 1 :]
+        first = list(_reader(lines, table.separator, quoted=table.quoted))
+    except (OSError, csv.Error, UnicodeError, DataError):
+        return False  # said with its row when the rows are read
+    if not first or any(len(cells) != len(table.columns) + 1 or not cells[-1] for cells in first):
+        return False
+    return lines[0].startswith('"') or [cells[0].strip() for cells in first] == ["1", "2"]
+
+
+def first_columns(path: Path) -> tuple[str, ...]:
+    """The cells of a file's first line, for telling formats apart; empty when it is no text or not there."""
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            start = file.read(_HEAD)
+        text = start.decode(_marked(start) or "utf-8", errors="replace")
+    except (OSError, UnicodeError):
+        return ()
+    lines = text.splitlines() or [""]
+    return () if "\0" in text else _columns(*_header_of(lines[0], lines[1] if len(lines) > 1 else "")[:2])
+
+
+def _encoding(path: Path) -> str:
+    """The encoding of a whole file, found in one pass over it. Raises: DataError when it is no text."""
+    with path.open("rb") as file:
+        marked = _marked(file.read(4))
+        file.seek(0)
+        decoder = codecs.getincrementaldecoder(marked or "utf-8")()
+        is_valid = True
+        for block in iter(lambda: file.read(_BLOCK), b""):
+            if b"\0" in block and not (marked or "").startswith("utf-16"):
+                raise DataError(f"{path}: holds bytes that are no text; expected a table in text form")
+            is_valid = is_valid and _decodes(decoder, block)
+        is_valid = is_valid and _decodes(decoder, b"", final=True)
+    if not is_valid and marked is not None:
+        raise DataError(f"{path}: not valid {marked}; save it as text in UTF-8")
+    return (marked or "utf-8") if is_valid else "cp1252"
+
+
+def _marked(start: bytes) -> str | None:
+    """The encoding that the first bytes of a file give away."""
+    if start[1:2] == b"\0" and start[:1] != b"\0":
+        return "utf-16-le"  # without a mark: the upper byte of an English letter
+    return next((name for mark, name in _MARKS if start.startswith(mark)), None)
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(block, final=final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _head(path: Path, encoding: str) -> tuple[str, str, int]:
+    """The line of names, the separator and the lines above. Raises: DataError when it is no text or endless."""
+    with path.open(encoding=encoding, newline="") as file:
+        try:
+            lines = [file.readline(_HEAD), file.readline(_HEAD)]
+        except UnicodeError:
+            raise DataError(f"{path}: holds bytes that are no text; expected a table in text form") from None
+    line, separator, above = _header_of(*(line.rstrip("\r\n") for line in lines))
+    if len(lines[above]) == _HEAD:
+        raise DataError(
+            f"{path}: the first line is longer than {_HEAD} characters; expected names of columns"
+        )
+    return line, separator, above
+
+
+def _header_of(first: str, second: str) -> tuple[str, str, int]:
+    """Of the first two lines the one with the names of the columns, the separator, and how many lines are above it."""
+    said = _SEPARATOR_LINE.fullmatch(first.removeprefix("\ufeff"))
+    return (second, said[1], 1) if said else (first, _separator(first), 0)
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a file, none so long that it fills the memory. Raises: DataError."""
+    for number, line in enumerate(iter(lambda: file.readline(_BLOCK), ""), 1):
+        if len(line) == _BLOCK:
+            raise DataError(f"{path} row {number}: longer than {_BLOCK} characters; expected a table")
+        yield line
+
+
+def _columns(line: str, separator: str) -> tuple[str, ...]:
+    try:
+        reader = _reader([line.rstrip("\r\n")], separator, quoted=_is_quoted(line, separator))
+        return tuple(name.strip() for name in next(reader, []))
+    except csv.Error:
+        return ()
+
+
+def _separator(line: str) -> str:
+    """The separator that the header has most of; a tab wins over the others, for names may hold those."""
+    return "\t" if "\t" in line else max(SEPARATORS, key=line.count)
+
+
+def _is_quoted(line: str, separator: str) -> bool:
+    """Whether quotes are read as such: with tabs, where all names are quoted, for cells may hold single quotes (5")."""
+    names = [name.strip() for name in line.rstrip("\r\n").split("\t")]
+    return separator != "\t" or all(name[:1] == name[-1:] == '"' and len(name) > 1 for name in names if name)
+
+
+def _reader(lines: Iterable[str], separator: str, *, quoted: bool) -> "CsvReader":
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    return csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)

@@ -1,0 +1,99 @@
+"""Which part of its range an image is shown by: the choice of a user against what a DICOM file offers."""
+
+import re
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any, Literal
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.reading.dicom.file import printable
+
+FIRST, RANGE = "first", "range"
+_NUMBER = r"[-+]?\d+(?:\.\d+)?"
+
+Choice = str | int | tuple[float, float]
+"""``"first"``, ``"range"``, a name, a number from 1, or (centre, width)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A VOI LUT or window of a file.
+
+    Args:
+        kind: a table of the VOI LUT sequence, or a pair of centre and width.
+        index: among those of its kind.
+        name: its explanation in the file; may be empty.
+    """
+
+    kind: Literal["table", "window"]
+    index: int
+    name: str = ""
+
+
+def parse_window(text: str) -> Choice:
+    """``first``, ``range``, ``2``, ``CENTER,WIDTH`` or a name as a choice.
+
+    Raises:
+        ConfigurationError: none of these.
+    """
+    pair = re.fullmatch(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", text)
+    if pair and float(pair[2]) > 0:
+        return float(pair[1]), float(pair[2])
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if pair or text.isdecimal() or not text.strip():
+        raise ConfigurationError(
+            f"window '{text}': expected first, range, a number from 1, the name of a window in the files, "
+            "or CENTER,WIDTH with a width above 0"
+        )
+    return text.strip()
+
+
+def offers(dataset: Any) -> list[Offer]:
+    """The VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
+
+    A window without a centre or a width is none; nor is one narrower than 1 by the function LINEAR.
+    """
+    tables = [
+        Offer("table", i, str(item.get("LUTExplanation") or ""))
+        for i, item in enumerate(dataset.get("VOILUTSequence") or ())
+    ]
+    names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
+    pairs = zip(_listed(dataset, "WindowCenter"), _listed(dataset, "WindowWidth"), strict=False)
+    least = 1 if dataset.get("VOILUTFunction", "LINEAR") == "LINEAR" else 0
+    windows = [
+        Offer("window", i, name)
+        for i, ((centre, width), name) in enumerate(zip(pairs, chain(names, repeat("")), strict=False))
+        if centre != "" and width not in ("", 0) and width >= least
+    ]
+    return tables + windows
+
+
+def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
+    """What is chosen of the offers; None is the range of the image, as for ``first`` where nothing is offered.
+
+    Raises:
+        DataError: the file lacks it; the error lists what there is.
+    """
+    if choice == RANGE or (choice == FIRST and not offered):
+        return None
+    if choice == FIRST:
+        return offered[0]
+    for number, offer in enumerate(offered, start=1):
+        if choice in (number, offer.name) or str(choice).casefold() == offer.name.casefold():
+            return offer
+    there = (
+        ", ".join(f"{i} {printable(offer.name)}".rstrip() for i, offer in enumerate(offered, start=1))
+        or "none"
+    )
+    raise DataError(
+        f"no window '{choice}' in the file; it has {there}; choose one of these, or first or range"
+    )
+
+
+def _listed(dataset: Any, keyword: str) -> list[Any]:
+    """The values of an element that may be absent, empty, single or several."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return []
+    return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]

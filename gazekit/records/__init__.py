@@ -1,0 +1,1 @@
+"""Plain data that every room reads: exams, lesions, recordings, geometry. No files, no torch."""

@@ -1,0 +1,182 @@
+"""Class names: spellings that mean one class, the positive class, and what looks like a mistake in them."""
+
+import difflib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.records.exam import Exam, Finding
+
+FEWEST = 3
+"""Patients that a class needs to be trained, validated and tested on."""
+_GRADE = re.compile(r"\w*\d\w*|\b\w\b")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_NEGATIVE = re.compile(
+    r"(normal|benign|negative|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-|bi-?rads ?1)"
+    r"|(no|non|not|without)[ _-]\w.*|non(cancer|malign)\w*"
+)
+"""Words for the absence of what is looked for."""
+_NAMED = 5
+_NEAR = 0.8
+
+
+def same_class(label: str) -> str:
+    """What the spellings of one class have in common: case, blanks and the zeros of a number aside."""
+    word = " ".join(label.casefold().split())
+    return f"{float(word):g}" if _NUMBER.fullmatch(word) and len(word) < 16 else word
+
+
+def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[list[Exam], list[Finding]]:
+    """Give labels that mean one class one spelling: the source's, else the most frequent; each change is a finding.
+
+    Args:
+        exams: with labels as the tables write them.
+        classes: of the source; None takes the labels found.
+    """
+    chosen: dict[str, str] = {}
+    if classes is None:
+        for label, _ in Counter(exam.label for exam in exams).most_common():
+            chosen.setdefault(same_class(label), label)
+    else:
+        known = Counter(map(same_class, classes))
+        chosen = {same_class(name): name for name in classes if known[same_class(name)] == 1}
+    spelled, findings = [], []
+    for exam in exams:
+        label = chosen.get(same_class(exam.label), exam.label)
+        if label != exam.label and exam.label not in (classes or ()):
+            findings.append(
+                Finding(
+                    "note", exam.exam_id, f"label '{exam.label}' read as '{label}', which is spelled alike"
+                )
+            )
+            spelled.append(replace(exam, label=label))
+        else:
+            spelled.append(exam)
+    return spelled, findings
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Class names by value if they are numbers, else by letters; of two, the later is the positive one."""
+    found = set(labels)
+    numeric = all(_NUMBER.fullmatch(label) for label in found)
+    return tuple(sorted(found, key=lambda label: (float(label), label)) if numeric else sorted(found))
+
+
+def check_label(label: str, classes: Sequence[str], where: str) -> None:
+    """Raise a DataError that names the class that was meant, if a label is none of the classes."""
+    if same_class(label) not in map(same_class, classes):
+        raise DataError(
+            f"{where}: label {label[:60]!r} is none of the classes {', '.join(classes)}{_did_you_mean(label, classes)}"
+        )
+
+
+def with_positive(classes: Sequence[str], positive: str) -> tuple[str, ...]:
+    """Two classes with the one that was asked for last. Raises: ConfigurationError."""
+    names = [name for name in classes if same_class(name) == same_class(positive)]
+    if not names:
+        raise ConfigurationError(
+            f"positive={positive}: no such class{_did_you_mean(positive, classes)}; there are "
+            f"{', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
+        )
+    if len(classes) != 2:
+        raise ConfigurationError(
+            f"positive={positive}: one of two classes can be positive, and there are {len(classes)}: "
+            f"{', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}; leave it out, or label the exams in two "
+            "classes"
+        )
+    return (*(name for name in classes if name != names[0]), names[0])
+
+
+def positive_of(classes: Sequence[str]) -> str | None:
+    """The positive class of two; None where there are more."""
+    return classes[1] if len(classes) == 2 else None
+
+
+def describe(classes: Sequence[str]) -> str:
+    """How many classes there are, and which is the positive one, as a line."""
+    if len(classes) == 2:
+        return f"2 classes: '{classes[1]}' is positive, '{classes[0]}' negative"
+    names = ", ".join(f"'{name}'" for name in classes[:10]) + (", …" if len(classes) > 10 else "")
+    return f"{len(classes)} classes, none of them the positive one: {names}"
+
+
+def doubts(
+    classes: Sequence[str], labels: Iterable[str], patients: Iterable[str], *, chosen: bool = False
+) -> list[str]:
+    """What looks like a mistake in the classes, a sentence each.
+
+    Args:
+        classes: in order.
+        labels, patients: of each exam.
+        chosen: the positive class was asked for by name.
+    """
+    exams: Counter[str] = Counter()
+    owners: dict[str, set[str]] = defaultdict(set)
+    for label, patient in zip(labels, patients, strict=True):
+        exams[label] += 1
+        owners[label].add(patient)
+    said = []
+    if len(classes) == 2 and not chosen and sounds_negative(classes[1]):
+        said.append(
+            f"the positive class is '{classes[1]}', which sounds like the absence of a finding; prepare with "
+            f"--set 'positive={classes[0]}' to turn the classes round"
+        )
+    near = near_misses(exams)
+    said += [
+        f"class '{rare}' ({exams[rare]} exam{'s' * (exams[rare] > 1)}) is spelled much like '{name}' "
+        f"({exams[name]} exams): did you mean '{name}'?"
+        for rare, name in near.items()
+    ]
+    few = [name for name in classes if 0 < len(owners[name]) < FEWEST and name not in near]
+    if few:
+        named = ", ".join(f"'{name}' ({len(owners[name])})" for name in few[:_NAMED])
+        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+        hint = "; are the labels measurements rather than classes?" if len(few) > _NAMED else ""
+        said.append(
+            f"{'classes' if len(few) > 1 else 'class'} of fewer than {FEWEST} patients, too few to train, validate and "
+            f"test on: {named}{more}{hint}"
+        )
+    return said
+
+
+def sounds_negative(name: str) -> bool:
+    """Whether a class name is a word for the absence of what is looked for."""
+    return _NEGATIVE.fullmatch(same_class(name)) is not None
+
+
+def near_misses(exams: Mapping[str, int]) -> dict[str, str]:
+    """Rare labels that are spelled much like one at least five times as frequent → that label.
+
+    Args:
+        exams: label → exams that have it.
+    """
+    found = {}
+    for rare, count in exams.items():
+        others = [name for name, number in exams.items() if number >= 5 * count and _are_near(rare, name)]
+        if others:
+            found[rare] = max(others, key=lambda name: _similarity(rare, name))
+    return found
+
+
+def nearest(label: str, classes: Iterable[str]) -> str | None:
+    """The class that is spelled most alike, if one is."""
+    near = [name for name in classes if name != label and _are_near(label, name)]
+    return max(near, key=lambda name: _similarity(label, name), default=None)
+
+
+def _did_you_mean(label: str, classes: Sequence[str]) -> str:
+    name = nearest(label, classes)
+    return f"; did you mean '{name}'?" if name else ""
+
+
+def _are_near(label: str, name: str) -> bool:
+    """Spelled alike, and not one with a prefix more (``abnormal``) or of another grade (``BI-RADS 4a``)."""
+    a, b = same_class(label), same_class(name)
+    grades_differ = _GRADE.findall(a) != _GRADE.findall(b)
+    return not grades_differ and not a.endswith(b) and not b.endswith(a) and _similarity(a, b) >= _NEAR
+
+
+def _similarity(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, same_class(a), same_class(b)).ratio()

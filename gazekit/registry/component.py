@@ -1,0 +1,157 @@
+"""A registered component: where it comes from, and whether it keeps the contract of its kind."""
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.registry import signature
+from gazekit.registry.distribution import NAME
+
+OWN = NAME
+"""The distribution of gazekit itself, whose plugins are not foreign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The plugin that something comes from."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One registered name: a class, or for kind ``preset`` a file."""
+
+    kind: str
+    name: str
+    value: Any
+    provenance: Provenance
+
+    @property
+    def location(self) -> str:
+        """Module and line of a class, file name of a preset."""
+        if not isinstance(self.value, type):
+            return str(getattr(self.value, "name", self.value))
+        try:
+            return f"{self.value.__module__}:{inspect.getsourcelines(self.value)[1]}"
+        except (OSError, TypeError):
+            return self.value.__module__
+
+    @property
+    def file(self) -> str:
+        """The source file of a class; empty where there is none."""
+        try:
+            return inspect.getsourcefile(self.value) or ""
+        except TypeError:
+            return ""
+
+    @property
+    def signature(self) -> str:
+        """How a class is made: its context and, after the star, its options."""
+        return f"{self.value.__name__}{signature.in_words(self.value)}"
+
+    @property
+    def level(self) -> str:
+        """Where a fusion lets views meet: ``images``, ``maps`` or ``vectors``; empty for other kinds."""
+        if self.kind != "fusion":
+            return ""
+        bases = zip(("images", "maps", "vectors"), _bases(self.kind), strict=True)
+        return next(level for level, base in bases if issubclass(self.value, base))
+
+    @property
+    def documentation(self) -> str:
+        """Its docstring."""
+        return inspect.getdoc(self.value) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something of a plugin that cannot be used, and why."""
+
+    provenance: Provenance
+    what: str
+    cause: str
+    kind: str | None = None
+    """The kind that is affected; None = all."""
+
+    def __str__(self) -> str:
+        return f"plugin '{self.provenance.plugin}' of {self.provenance}: {self.what}: {self.cause}"
+
+
+def check_contract(component: Component) -> None:
+    """Raise ConfigurationError if a name does not stand for what its kind promises."""
+    value = component.value
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(component.name)):
+        raise ConfigurationError(
+            f"{component.name!r} cannot be a name; expected letters, digits, '_' and '-' without spaces"
+        )
+    if component.kind == "preset":
+        if not hasattr(value, "read_text"):
+            raise ConfigurationError(f"expected a file (pathlib.Path or importlib.resources), got {value!r}")
+        return
+    if not isinstance(value, type):
+        raise ConfigurationError(f"expected a class, got {value!r}")
+    if component.kind in _METHODS:
+        for method in _METHODS[component.kind]:
+            if not any(method in vars(base) for base in value.__mro__):
+                raise ConfigurationError(f"{value.__name__} has no method '{method}'")
+    elif not issubclass(value, _bases(component.kind)):
+        names = " or ".join(base.__name__ for base in _bases(component.kind))
+        raise ConfigurationError(
+            f"{value.__name__} does not derive from gazekit.contracts.interfaces.{names}"
+        )
+    if inspect.isabstract(value):
+        missing = ", ".join(sorted(value.__abstractmethods__))
+        raise ConfigurationError(f"{value.__name__} does not define {missing}")
+    signature.check_signature(value, CONTEXT.get(component.kind, ()))
+    method, handed = _call(component.kind, value)
+    if method:
+        signature.check_call(value, method, handed)
+
+
+CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
+"""The positional parameters of each kind, which the core hands over; the other kinds have none."""
+_METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
+
+
+def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
+    """The method of a kind that the core calls with tensors, and what it hands over; empty where there is none."""
+    if kind == "attention_map":
+        return "__call__", ("output", "target")
+    if kind == "alignment_loss":
+        return "forward", ("attention", "gaze")
+    if kind != "fusion":
+        return "", ()
+    images, maps, _ = _bases(kind)
+    if issubclass(value, images):
+        return "forward", ("images", "gaze")
+    return "forward", ("maps",) if issubclass(value, maps) else ("vectors",)
+
+
+def _bases(kind: str) -> tuple[type, ...]:
+    from gazekit.contracts import interfaces  # imports torch: data sets and gaze readers do without
+
+    return {
+        "backbone": (interfaces.Backbone,),
+        "fusion": (interfaces.ImageFusion, interfaces.MapFusion, interfaces.VectorFusion),
+        "alignment_loss": (interfaces.AlignmentLoss,),
+    }[kind]
+
+
+def in_words(kind: str) -> str:
+    """``attention_map`` → ``attention map``, for messages."""
+    return kind.replace("_", " ")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line; one that we word ourselves without its class."""
+    if isinstance(error, GazekitError):
+        return " ".join(str(error).split())
+    return " ".join(f"{type(error).__name__}: {error}".split())

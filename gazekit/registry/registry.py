@@ -1,0 +1,244 @@
+"""Which components there are, where each comes from, and what could not be loaded."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import pluggy
+
+from gazekit.errors import ConfigurationError, PluginError
+from gazekit.presets import preset
+from gazekit.presets.layers import COMPONENT_KEYS, Key
+from gazekit.registry import signature
+from gazekit.registry.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
+from gazekit.registry.isolation import foreign_code
+
+HOOKS = {
+    "backbone": "gazekit_backbones",
+    "fusion": "gazekit_fusions",
+    "attention_map": "gazekit_attention_maps",
+    "alignment_loss": "gazekit_alignment_losses",
+    "dataset": "gazekit_datasets",
+    "gaze_reader": "gazekit_gaze_readers",
+    "preset": "gazekit_presets",
+}
+KINDS = tuple(kind for kind in HOOKS if kind != "preset")
+
+
+@dataclass
+class Registry:
+    """The components of all plugins; a value that is passed along, not a global.
+
+    A hook is called when its kind is first asked for; ``failures`` grows accordingly.
+    """
+
+    manager: pluggy.PluginManager
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    disabled: tuple[Provenance, ...] = ()
+    _tables: dict[str, dict[str, list[Component]]] = field(default_factory=dict)
+
+    def components(self, kind: str) -> list[Component]:
+        """All usable and contested names of a kind, sorted by name."""
+        table = self._table(kind)
+        return [component for name in sorted(table) for component in table[name]]
+
+    def component(self, kind: str, name: str, *, level: str = "") -> Component:
+        """Look one name up.
+
+        Args:
+            kind: of component.
+            name: in its table.
+            level: of a fusion, where the preset names it: ``images``, ``maps`` or ``vectors``; empty = any.
+
+        Raises:
+            ConfigurationError: there is none, or it is a fusion of another level.
+            PluginError: it is offered twice, or there is none and a plugin that failed may have had it.
+        """
+        table = self._table(kind)
+        if name not in table:
+            fitting = {each: offered for each, offered in table.items() if _fits(offered[0], level)}
+            raise self._unknown(kind, name, fitting, level)
+        first, *others = table[name]
+        if others:
+            raise PluginError(_contest(table[name]))
+        if not _fits(first, level):
+            there = ", ".join(sorted(each for each, (other, *_) in table.items() if _fits(other, level)))
+            raise ConfigurationError(
+                f"fusion '{name}' joins {first.level}, so it belongs at fusion.{first.level}; fusions of {level} are: "
+                f"{there or 'none'}"
+            )
+        return first
+
+    def contests(self) -> list[str]:
+        """Names that are offered more than once, with those who do; of the kinds that were asked for so far."""
+        return [
+            _contest(offered)
+            for table in self._tables.values()
+            for offered in table.values()
+            if len(offered) > 1
+        ]
+
+    def create(self, kind: str, name: str, *context: Any, **options: Any) -> Any:
+        """Make a component from its context and options; options are checked against its signature."""
+        factory = self.component(kind, name).value
+        checked, problems = signature.validate(factory, options)
+        if problems:
+            lines = "; ".join(f"'{key}': {message}" for key, message in problems)
+            raise ConfigurationError(f"{in_words(kind)} '{name}': {lines}")
+        return factory(*context, **checked)
+
+    def preset(
+        self,
+        name: str,
+        *,
+        config: Traversable | None = None,
+        environment: Mapping[str, str] | None = None,
+        overrides: Iterable[str] = (),
+    ) -> preset.Preset:
+        """Resolve a preset: defaults < ``extends`` < preset < config file < environment < overrides.
+
+        Args:
+            name: a registered preset or the path of a TOML file.
+            config: a TOML file on top of the preset.
+            environment: variables ``GAZEKIT_TABLE__KEY=value``.
+            overrides: ``key.path=value`` items.
+
+        Raises:
+            ConfigurationError: all that is wrong, with file and key.
+        """
+        layers = preset.preset_layers(name, self._preset_file)
+        if config is not None:
+            layers.append(preset.read_layer(config))
+        layers.append(preset.environment_layer(environment or {}))
+        layers.append(preset.override_layer(overrides))
+        return preset.resolve(name, layers, self._check_component)
+
+    def packages(self) -> dict[str, Provenance]:
+        """The plugin that each top-level package belongs to, as far as plugins and components say where they live."""
+        homes = {
+            getattr(plugin, "__name__", type(plugin).__module__): self.provenance[key]
+            for key, plugin in self.manager.list_name_plugin()
+        }
+        for table in self._tables.values():
+            for component in (each for offered in table.values() for each in offered):
+                if isinstance(component.value, type):
+                    homes[component.value.__module__] = component.provenance
+        return {module.partition(".")[0]: origin for module, origin in homes.items()}
+
+    def table(self, kind: str | None = None) -> list[dict[str, str]]:
+        """One row per component (of one kind, or of all), then one per failure and disabled plugin."""
+        rows = []
+        for each in [kind] if kind else HOOKS:
+            names = [component.name for component in self.components(each)]
+            rows += [
+                _row(
+                    each,
+                    component.name,
+                    component.provenance,
+                    level=component.level,
+                    location=component.location,
+                    status="ok" if names.count(component.name) == 1 else "offered twice",
+                )
+                for component in self.components(each)
+            ]
+        for failure in self.failures:
+            status = f"failed: {failure.what}: {failure.cause}"
+            rows.append(_row("plugin", failure.provenance.plugin, failure.provenance, status=status))
+        rows += [_row("plugin", origin.plugin, origin, status="disabled") for origin in self.disabled]
+        return rows
+
+    def _preset_file(self, name: str) -> Traversable:
+        return self.component("preset", name).value  # type: ignore[no-any-return]
+
+    def _check_component(
+        self, key: Key, name: str, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        kind = COMPONENT_KEYS[key]
+        try:
+            factory = self.component(kind, name, level=key[-1] if kind == "fusion" else "").value
+        except PluginError:
+            raise
+        except ConfigurationError as error:
+            return {}, [("use", str(error))]
+        return signature.validate(factory, options)
+
+    def _table(self, kind: str) -> dict[str, list[Component]]:
+        kind = kind.replace("-", "_")
+        if kind not in HOOKS:
+            raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(HOOKS)}")
+        if kind not in self._tables:
+            self._tables[kind] = self._collect(kind)
+        return self._tables[kind]
+
+    def _collect(self, kind: str) -> dict[str, list[Component]]:
+        table: dict[str, list[Component]] = {}
+        for plugin_name, plugin in self.manager.list_name_plugin():
+            origin = self.provenance[plugin_name]
+            others = [p for _, p in self.manager.list_name_plugin() if p is not plugin]
+            try:
+                with foreign_code(origin):
+                    answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
+                for name, value in _mapping(answers[0] if answers else {}).items():
+                    self._admit(table, Component(kind, name, value, origin))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", one_line(error), kind))
+        return table
+
+    def _admit(self, table: dict[str, list[Component]], component: Component) -> None:
+        try:
+            check_contract(component)
+        except ConfigurationError as error:
+            what = f"{in_words(component.kind)} '{component.name}'"
+            self.failures.append(Failure(component.provenance, what, str(error), component.kind))
+        else:
+            table.setdefault(component.name, []).append(component)
+
+    def _unknown(self, kind: str, name: str, table: Mapping[str, Any], level: str = "") -> ConfigurationError:
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        there = ", ".join(sorted(table)) or "none"
+        failures = [failure for failure in self.failures if failure.kind in (None, kind)]
+        error = PluginError if failures and not near else ConfigurationError
+        notes = [f" Not loaded: {failure}." for failure in failures]
+        notes += [f" Left out by --no-plugins or GAZEKIT_DISABLE: {origin}." for origin in self.disabled]
+        what = f"{in_words(kind)} of {level}" if level else in_words(kind)
+        return error(f"no {what} '{name}'.{hint} There are: {there}.{''.join(notes)}")
+
+
+def _fits(component: Component, level: str) -> bool:
+    return level in ("", component.level)
+
+
+def _contest(offered: list[Component]) -> str:
+    """Who offers one name, and what to do."""
+    theirs = min(offered, key=lambda each: each.provenance.distribution == OWN)
+    owners = " and ".join(str(each.provenance) for each in offered)
+    return (
+        f"{in_words(theirs.kind)} '{theirs.name}' is offered by {owners}; neither wins. "
+        f"Disable one with GAZEKIT_DISABLE={theirs.provenance.distribution}"
+    )
+
+
+def _mapping(answer: Any) -> Mapping[Any, Any]:
+    if not isinstance(answer, Mapping):
+        raise ConfigurationError(f"expected a mapping of names, got {answer!r}")
+    return answer
+
+
+def _row(
+    kind: str, name: str, origin: Provenance, *, status: str, level: str = "", location: str = ""
+) -> dict[str, str]:
+    return {
+        "kind": kind,
+        "level": level,
+        "name": name,
+        "package": origin.distribution,
+        "version": origin.version,
+        "location": location,
+        "status": status,
+    }

@@ -1,0 +1,147 @@
+"""The signature is the schema: the options of a component are its keyword-only parameters."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pydantic
+
+from gazekit.disk.suggestion import did_you_mean, wrong_value
+from gazekit.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword-only parameter of a component: its name, type as text, and default."""
+
+    name: str
+    type: str
+    default: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type} = {self.default!r}"
+
+
+def _parameters(factory: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(factory).parameters
+
+
+def options_of(factory: type) -> list[Option]:
+    """The options of a component class, in the order of its signature."""
+    return [
+        Option(p.name, inspect.formatannotation(_bare(p.annotation)), p.default)
+        for p in _parameters(factory).values()
+        if p.kind is p.KEYWORD_ONLY
+    ]
+
+
+def in_words(factory: type) -> str:
+    """``(views, channels, *, width: int = 8)``."""
+    context = [p.name for p in _parameters(factory).values() if p.kind is not p.KEYWORD_ONLY]
+    options = list(map(str, options_of(factory)))
+    return f"({', '.join([*context, *(['*', *options] if options else [])])})"
+
+
+def _bare(annotation: Any) -> Any:
+    """``tuple[Annotated[int, …], ...]`` → ``tuple[int, ...]``, for display."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bare(arguments[0])
+    if origin in (tuple, list, dict):
+        return origin[tuple(map(_bare, arguments))]
+    return annotation
+
+
+def check_signature(factory: type, context: Sequence[str] = ()) -> None:
+    """Raise ConfigurationError if the parameters are not the context and then options, each by name.
+
+    Args:
+        factory: the class.
+        context: names of the positional parameters, for messages; their number counts.
+    """
+    positional = []
+    for parameter in _parameters(factory).values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            raise ConfigurationError(
+                f"{factory.__name__} takes {parameter}: name each option as a keyword-only parameter"
+            )
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            positional.append(parameter.name)
+        elif parameter.default is parameter.empty or parameter.annotation is parameter.empty:
+            raise ConfigurationError(
+                f"option '{parameter.name}' of {factory.__name__} needs a type and a default"
+            )
+        elif parameter.name == "use":
+            raise ConfigurationError(
+                f"option 'use' of {factory.__name__}: in a preset 'use' names the component"
+            )
+    if len(positional) != len(context):
+        raise ConfigurationError(
+            f"{factory.__name__} takes the positional ({', '.join(positional)}), expected "
+            f"({', '.join(context)}); options come after a '*'"
+        )
+    try:
+        _schema(factory, validate_default=True)()
+    except pydantic.ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        raise ConfigurationError(
+            f"option '{first['loc'][0]}' of {factory.__name__}: its default does not fit its type: {first['msg']} "
+            f"(got {first['input']!r})"
+        ) from None
+    except (NameError, TypeError, pydantic.PydanticUserError) as error:
+        raise ConfigurationError(f"the options of {factory.__name__} cannot be checked: {error}") from None
+
+
+def check_call(factory: type, name: str, context: Sequence[str]) -> None:
+    """Raise ConfigurationError if a method cannot be called with what the core hands over, in that order."""
+    method = getattr(factory, name)
+    try:
+        inspect.signature(method).bind(None, *context)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{factory.__name__}.{name}{inspect.signature(method)} is called with ({', '.join(context)}): {error}"
+        ) from None
+
+
+def _schema(factory: type, *, validate_default: bool = False) -> type[pydantic.BaseModel]:
+    hints = get_type_hints(factory.__init__, include_extras=True)  # type: ignore[misc]
+    fields: dict[str, Any] = {
+        option.name: (hints[option.name], option.default) for option in options_of(factory)
+    }
+    return pydantic.create_model(
+        factory.__name__,
+        __config__=pydantic.ConfigDict(
+            extra="forbid",
+            arbitrary_types_allowed=True,
+            protected_namespaces=(),
+            validate_default=validate_default,
+            allow_inf_nan=False,
+        ),
+        **fields,
+    )
+
+
+def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Check options against the signature.
+
+    Returns:
+        The options with their defaults filled in and types coerced, and the problems as (option, what is wrong);
+        the options are empty when there are problems.
+    """
+    try:
+        checked = _schema(factory)(**options)
+    except pydantic.ValidationError as error:
+        return {}, [_problem(factory, item) for item in error.errors(include_url=False)]
+    return {name: getattr(checked, name) for name in type(checked).model_fields}, []
+
+
+def _problem(factory: type, item: Any) -> tuple[str, str]:
+    """An option and what pydantic found wrong with it."""
+    name = ".".join(map(str, item["loc"]))
+    if item["type"] != "extra_forbidden":
+        return name, wrong_value(name, item)
+    options = options_of(factory)
+    near = did_you_mean(name, [option.name for option in options])
+    known = "; ".join(map(str, options)) or "none"
+    return name, f"no such option of {factory.__name__}{near}; its options are: {known}"

@@ -1,0 +1,86 @@
+"""The exams of the attention figure: chosen by a rule, never by their looks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.reporting.drawing.attention_figure import ExamPanel, ViewPanel
+from gazekit.reporting.drawing.shown import view_words
+from gazekit.reporting.drawing.views import ShownViews
+
+_SIDE = 640
+"""Pixels of the longer side of an image in the figure, of an original at most; a prepared one has at least half."""
+
+
+MOST_SHOWN = 8
+"""Exams of a figure at most: with more classes than that it shows the last ones."""
+
+
+def choose_exams(dataset: PreparedDataset, indices: NDArray[np.int64], per_class: int = 2) -> list[int]:
+    """The first exams of each class, last class first, those with gaze on every view before the others.
+
+    With many classes one of each, ``MOST_SHOWN`` at most.
+    """
+    chosen: list[int] = []
+    if len(dataset.classes) * per_class > MOST_SHOWN:
+        per_class = 1
+    for label in reversed(range(len(dataset.classes))):
+        of_class = [int(i) for i in indices if dataset.labels[i] == label]
+        of_class.sort(key=lambda i: (not dataset.has_gaze[i].all(), i))
+        chosen += of_class[:per_class]
+        if len(chosen) >= MOST_SHOWN:
+            break
+    return chosen[:MOST_SHOWN]
+
+
+def attention_panels(
+    dataset: PreparedDataset,
+    exams: Sequence[int],
+    predictions: Mapping[str, Predictions],
+    views: Sequence[str],
+    shown: ShownViews | None = None,
+) -> list[ExamPanel]:
+    """What ``attention_figure`` draws: one panel per exam.
+
+    Args:
+        dataset: images, gaze and masks.
+        exams: positions in the data set, all of them predicted.
+        predictions: column title → predictions with attention; the last one gives the probability shown.
+        views: in preset order.
+        shown: of the data set; without originals by default.
+    """
+    shown = shown or ShownViews(dataset)
+    last = list(predictions.values())[-1]
+    rows = {int(exam): row for row, exam in enumerate(last.indices)}
+    panels = []
+    for exam in exams:
+        probabilities = last.probabilities[rows[exam]]
+        explained = 1 if len(probabilities) == 2 else int(probabilities.argmax())
+        drawn = {view: {t: p.attention[view][rows[exam]] for t, p in predictions.items()} for view in views}
+        panels.append(
+            ExamPanel(
+                exam_id=dataset.exam_ids[exam],
+                label=dataset.classes[dataset.labels[exam]],
+                target=dataset.classes[explained],
+                probability=float(probabilities[explained]),
+                views={view: _view(shown, exam, view, drawn[view]) for view in views},
+            )
+        )
+    return panels
+
+
+def _view(shown: ShownViews, exam: int, view: str, attention: Mapping[str, NDArray[np.float32]]) -> ViewPanel:
+    dataset, column = shown.dataset, shown.dataset.views.index(view)
+    picture = shown.show(exam, view, longest=_SIDE, shortest=_SIDE // 2)
+    place = picture.placement.map
+    return ViewPanel(
+        image=picture.image,
+        gaze=place(dataset.gaze[exam, column]) if dataset.has_gaze[exam, column] else None,
+        mask=place(dataset.masks[exam, column] > 0) > 0.5 if dataset.has_mask[exam, column] else None,
+        attention={title: place(each) for title, each in attention.items()},
+        title=view_words(picture.side, view),
+        mm_per_pixel=picture.mm_per_pixel,
+    )

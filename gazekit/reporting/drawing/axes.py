@@ -1,0 +1,31 @@
+"""The look that all charts share."""
+
+from matplotlib.axes import Axes
+
+from gazekit.reporting.drawing.colours import INK, MUTED
+
+
+def key(axes: Axes) -> None:
+    """The legend above the axes, in one row, where it covers no line."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=5,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=1.5,
+        columnspacing=1.3,
+        handletextpad=0.5,
+    )
+
+
+def finish(axes: Axes) -> None:
+    """Axes without a box, in the colours that follow light and dark."""
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9.5)
+    axes.xaxis.label.set(color=INK, fontsize=10.5)
+    axes.yaxis.label.set(color=INK, fontsize=10.5)
+    axes.grid(color=MUTED, alpha=0.18, linewidth=0.7)

@@ -1,0 +1,91 @@
+"""The views of a prepared data set as they are shown: from their originals where at hand, else turned back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gazekit.errors import DataError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.reading.image import read_image
+from gazekit.reading.window import parse_window
+from gazekit.records.raw_image import RawImage
+from gazekit.reporting.drawing.shown import ShownView, show_original, show_prepared
+
+Originals = Callable[[str, str], Path | None]
+"""(exam id, view) → image file; None where there is none."""
+
+
+@dataclass(slots=True)
+class ShownViews:
+    """Shows one view after the other, and counts what could not be shown from its original.
+
+    Args:
+        dataset: prepared.
+        originals: where the raw images are; None: they are not at hand.
+        missing: why an original is not shown → how many views.
+    """
+
+    dataset: PreparedDataset
+    originals: Originals | None = None
+    missing: Counter[str] = field(default_factory=Counter)
+    _shown: set[tuple[int, str]] = field(default_factory=set, repr=False)
+    _refused: set[tuple[int, str]] = field(default_factory=set, repr=False)
+
+    def show(self, exam: int, view: str, *, longest: int, shortest: int = 1) -> ShownView:
+        """One view.
+
+        Args:
+            exam: position in the data set.
+            view: its name.
+            longest, shortest: pixels of the longer side of an original at most, and of any picture at least.
+        """
+        data = self.dataset
+        geometry, side = data.geometry[exam][view], data.laterality[exam].get(view, "")
+        raw = self._original(exam, view)
+        if raw is not None:
+            return show_original(raw, geometry, side=side, longest=longest, shortest=shortest)
+        pixels = data.images[exam, data.views.index(view)]
+        image = (pixels / np.iinfo(pixels.dtype).max).astype(np.float32)
+        spacing = data.spacing_mm[exam].get(view)
+        return show_prepared(image, geometry, side=side, spacing_mm=spacing and spacing[1], shortest=shortest)
+
+    def words(self) -> str:
+        """What the pictures are, in a sentence or two."""
+        height, width = self.dataset.size
+        prepared = f"the prepared images ({height} × {width} px), turned back as the originals lie"
+        if self.originals is None or not self._shown:
+            why = _reasons(self.missing)
+            return f"Shown are {prepared}, enlarged smoothly{why}."
+        if not self.missing:
+            return "Shown are the originals, as they lie in their files."
+        return (
+            f"Shown are the originals; {self.missing.total()} views are {prepared}{_reasons(self.missing)}."
+        )
+
+    def _original(self, exam: int, view: str) -> RawImage | None:
+        if self.originals is None or (exam, view) in self._refused:
+            return None
+        try:
+            path = self.originals(self.dataset.exam_ids[exam], view)
+            raw = None if path is None else read_image(path, parse_window(self.dataset.settings.window))
+            reason = "no such original" if raw is None else ""
+        except DataError:
+            raw, reason = None, "an original that cannot be read"
+        size = self.dataset.raw_size[exam].get(view)
+        if raw is not None and size not in (None, raw.pixels.shape):
+            raw, reason = None, "an original of another size than the one that was prepared"
+        if raw is None:
+            self.missing[reason] += 1
+            self._refused.add((exam, view))
+        else:
+            self._shown.add((exam, view))
+        return raw
+
+
+def _reasons(missing: Counter[str]) -> str:
+    return f" ({', '.join(f'{count} × {reason}' for reason, count in missing.items())})" if missing else ""

@@ -1,0 +1,55 @@
+"""The figures that say how well systems tell the classes apart."""
+
+from collections.abc import Mapping
+
+from gazekit.measures.curves import is_binary
+from gazekit.measures.pooled import Pooled
+from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
+from gazekit.reporting.page import Section
+from gazekit.reporting.run.measure_rows import Metrics
+
+_BAND = "Bands: pointwise 95 % of resampled patients."
+
+
+def curve_sections(pooled: Mapping[str, Pooled], metrics: Mapping[str, Metrics], where: str) -> list[Section]:
+    """ROC and precision-recall curves of two classes, and the calibration of any number.
+
+    Args:
+        pooled: system → predictions.
+        metrics: system → group → measure → interval.
+        where: which exams, in words.
+    """
+    measured = {title: groups["classification"] for title, groups in metrics.items()}
+    sections = []
+    if all(is_binary(each) for each in pooled.values()):
+        areas = {title: found["auc"] for title, found in measured.items()}
+        precisions = {title: found["average_precision"] for title, found in measured.items()}
+        sections += [
+            Section(
+                "ROC curve",
+                roc_figure(pooled, areas),
+                f"ROC curve on {where}.",
+                f"With the AUC. {_BAND}",
+            ),
+            Section(
+                "Precision and recall",
+                precision_recall_figure(pooled, precisions),
+                f"Precision-recall curve on {where}.",
+                f"With the average precision. {_BAND}",
+            ),
+        ]
+        stated = {title: (each.probabilities[:, 1], each.labels == 1) for title, each in pooled.items()}
+        says = "Stated probability of the positive class"
+    else:
+        stated = {
+            title: (each.probabilities.max(axis=1), each.probabilities.argmax(axis=1) == each.labels)
+            for title, each in pooled.items()
+        }
+        says = "Stated probability of the called class"
+    text = (
+        "On the diagonal a probability means what it says. Lines: Wilson's 95 % interval of each bin's exams."
+    )
+    return [
+        *sections,
+        Section("Calibration", calibration_figure(stated, says), "Stated against observed.", text),
+    ]

@@ -1,0 +1,114 @@
+"""Write the report of a run into its directory: report.html, and its figure as files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gazekit.disk.atomic import write_atomically
+from gazekit.errors import ConfigurationError
+from gazekit.measures.curves import is_binary
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.reporting.drawing.views import Originals
+from gazekit.reporting.page import rendered
+from gazekit.reporting.run.confusion import youden_threshold
+from gazekit.reporting.run.page import RunPage, write_run_page
+from gazekit.reporting.run.report import pooled_of, run_page
+from gazekit.runs.trained import Trained, open_data
+
+WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
+
+
+def write_report(
+    trained: Trained,
+    dataset: PreparedDataset,
+    *,
+    without: Trained | None = None,
+    part: str = "test",
+    threshold: str | float = 0.5,
+    exams: Sequence[str] = (),
+    cases: int = 200,
+    originals: Originals | None = None,
+    out: Path | None = None,
+) -> Path:
+    """Write the report of a run as one page, with attention.png and .svg beside it.
+
+    Args:
+        trained: the run.
+        dataset: that it was trained on.
+        without: a run on the same data to compare with.
+        part: of the run's split; ``"all"`` is every exam, as of other data.
+        threshold: probability above which the positive class is called, or ``"val"``: the best by Youden's index on
+            the validation part.
+        exams: of the figure; empty takes the first two of each class.
+        cases: exams in the case browser at most.
+        originals: the raw images, to draw in place of the prepared ones.
+        out: the page; None is ``report.html`` in the run.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigurationError: the threshold is none, or the runs cannot be shown side by side.
+    """
+    own = trained.predict(dataset, part)
+    systems = {(WITH if trained.preset.gaze else ALONE): own}
+    if without is not None:
+        theirs = without.predict(dataset, part)
+        _check_same(trained, without, own, theirs)
+        title = f"of {without.run.path.name}" if without.preset.gaze else WITHOUT
+        systems[title] = theirs
+    value, origin = _threshold(threshold, trained, dataset)
+    page = run_page(
+        trained,
+        dataset,
+        systems,
+        part=part,
+        threshold=value,
+        threshold_origin=origin,
+        exams=tuple(exams),
+        cases=cases,
+        originals=originals,
+    )
+    path = out or trained.run.path / "report.html"
+    write_run_page(path, page)
+    _write_picture(path.parent, page)
+    return path
+
+
+def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) -> tuple[float, str]:
+    if wanted == "val":
+        if (
+            dataset.fingerprint != trained.facts.fingerprint
+        ):  # its validation part is that of the training data
+            dataset = open_data(trained, None)
+        validation = pooled_of(dataset, trained.predict(dataset, "val"))
+        if not is_binary(validation):
+            raise ConfigurationError(
+                "--threshold val: the validation part does not hold two classes; give a number"
+            )
+        return youden_threshold(
+            validation
+        ), "The threshold of the greatest Youden index on the validation part."
+    try:
+        value = float(wanted)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise ConfigurationError(f"--threshold {wanted}: expected a number between 0 and 1, or 'val'")
+    return value, "The threshold was given, not chosen on these exams."
+
+
+def _check_same(trained: Trained, other: Trained, own: Predictions, theirs: Predictions) -> None:
+    """Raise ConfigurationError if two runs cannot be shown side by side."""
+    if trained.preset.views != other.preset.views or own.indices.tolist() != theirs.indices.tolist():
+        raise ConfigurationError(
+            f"{other.run.path}: has other views or another split than {trained.run.path}; a picture of both needs the "
+            "same (train with the same --split FILE)"
+        )
+
+
+def _write_picture(folder: Path, page: RunPage) -> None:
+    """The figure of the page as files, to be used elsewhere."""
+    if page.picture is not None:
+        for kind in ("png", "svg"):
+            write_atomically(folder / f"{page.picture_name}.{kind}", rendered(page.picture.figure, kind))

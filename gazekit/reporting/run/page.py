@@ -1,0 +1,194 @@
+"""The page of a run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gazekit.reporting.drawing.colours import ATTENTION, GAZE
+from gazekit.reporting.drawing.layers import legend_uri, text_size
+from gazekit.reporting.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
+from gazekit.reporting.run.cases import Case, CaseView, MapNumbers
+from gazekit.reporting.run.confusion import Confusion
+from gazekit.reporting.run.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
+
+_SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
+"""Fields of a view that the template shows as they are."""
+
+
+_MOST_IN_TABLE = 20
+"""Classes of a confusion table; of more, it lists so many of the most frequent wrong calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """All that the page of a run shows.
+
+    Args:
+        title: of the run.
+        summary: what was found, in a sentence or two.
+        metrics: system → group → measure → interval; the first system is the run.
+        training: its curves.
+        confusion: its calls at the threshold.
+        classes: names, in the order of the labels.
+        facts: where the run comes from: group → name → value. The first group is shown open.
+        texts: files of the run that are shown whole, by title.
+        picture: the figure of the paper, to be saved as PNG and SVG; None if there is no attention.
+        picture_name: of its files, without the ending.
+        curves: figures of the classification.
+        cases: exams of the case browser; empty for none.
+        cases_text: how they were chosen.
+        difference: the systems compared, in a sentence; empty for one system.
+        warnings: what makes the numbers doubtful.
+        limits: what limits this run, before the limits of every run.
+    """
+
+    title: str
+    summary: str
+    metrics: Mapping[str, Metrics]
+    training: Section
+    confusion: Confusion
+    classes: Sequence[str]
+    facts: Mapping[str, Mapping[str, object]]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    picture: Section | None = None
+    picture_name: str = "attention"
+    curves: Sequence[Section] = ()
+    cases: Sequence[Case] = ()
+    cases_text: str = ""
+    difference: str = ""
+    warnings: Sequence[str] = ()
+    limits: Sequence[str] = ()
+
+
+def write_run_page(path: Path, page: RunPage) -> None:
+    """Write the report of a run as one self-contained HTML page. Raises StorageError."""
+    systems = list(page.metrics)
+    write_html(
+        path,
+        "run.html",
+        title=page.title,
+        summary=page.summary,
+        warnings=page.warnings,
+        difference=page.difference,
+        tiles=tiles(page.metrics),
+        groups=measure_groups(page.metrics),
+        systems=systems,
+        classes=page.classes,
+        browser=_browser(page, systems) if page.cases else None,
+        picture=page.picture.shown() if page.picture else None,
+        downloads=_downloads(page.picture, page.picture_name) if page.picture else {},
+        curves=[section.shown() for section in page.curves],
+        confusion=_confusion(page.confusion),
+        training=page.training.shown(),
+        facts=plain(page.facts),
+        texts=page.texts,
+        limits=[*page.limits, *LIMITS],
+    )
+
+
+def _downloads(picture: Section, name: str) -> dict[str, str]:
+    """The figure as files, lighter than those beside the page: fewer pixels, and JPEGs in the SVG."""
+    drawing = light_svg(rendered(picture.figure, "svg", dpi=IN_PAGE))
+    return {
+        f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=75)),
+        f"{name}.svg": data_uri("image/svg+xml", drawing),
+    }
+
+
+def _confusion(found: Confusion) -> dict[str, Any]:
+    text = "The likeliest class is called." if found.threshold is None else found.origin
+    rates = [
+        {"name": n, "title": heading(n), **interval_words(interval)} for n, interval in found.rates.items()
+    ]
+    tried = [
+        {
+            "threshold": each.threshold,
+            "counts": each.counts,
+            "rates": {name: interval_words(interval) for name, interval in each.rates.items()},
+        }
+        for each in found.others
+    ]
+    values = {"threshold": found.threshold, "counts": found.counts, "rates": rates, "text": text}
+    values |= {"often": None} if len(found.counts) <= _MOST_IN_TABLE else _often(found)
+    return values | {"tried": json.dumps(tried, separators=(",", ":")) if tried else ""}
+
+
+def _often(found: Confusion) -> dict[str, Any]:
+    """The most frequent wrong calls as (truth, call, exams), and how many are right and wrong."""
+    cells = [(truth, call, n) for truth, row in enumerate(found.counts) for call, n in enumerate(row) if n]
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
+    total = sum(n for _, _, n in wrong)
+    return {"often": wrong[:_MOST_IN_TABLE], "wrong": total, "right": sum(n for *_, n in cells) - total}
+
+
+def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:
+    views = [view for case in page.cases for view in case.views]
+    attention = [
+        (i, title) for i, title in enumerate(systems) if any(view.attention[i] is not None for view in views)
+    ]
+    return {
+        "text": page.cases_text,
+        "cases": [_case(case, systems, page.classes) for case in page.cases],
+        "attention": attention,
+        "has_gaze": any(view.gaze for view in views),
+        "has_lesion": any(view.lesion for view in views),
+        "has_agreement": any(case.agreement is not None for case in page.cases),
+        "attention_legend": legend_uri(ATTENTION),
+        "gaze_legend": legend_uri(GAZE),
+    }
+
+
+def _case(case: Case, systems: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+    """Of two classes the probability of the second is shown, of more that of the class that is called."""
+    shown = 1 if len(classes) == 2 else case.called
+    return {
+        "number": case.number,
+        "exam_id": case.exam_id,
+        "label": case.label,
+        "called": case.called,
+        "positive": f"{case.probabilities[0][1]:.6g}",
+        "shown": f"{case.probabilities[0][shown]:.2f}",
+        "error": f"{case.error:.6g}",
+        "uncertainty": f"{case.uncertainty:.6g}",
+        "agreement": "" if case.agreement is None else f"{case.agreement:.6g}",
+        "systems": [
+            {"title": title, "target": classes[shown], "probability": f"{p[shown]:.2f}"}
+            for title, p in zip(systems, case.probabilities, strict=True)
+        ],
+        "views": [_view(view, systems) for view in case.views],
+    }
+
+
+def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
+    time = "" if view.seconds is None else f", {view.seconds:.1f} s"
+    count = f"{view.fixations} fixation{'' if view.fixations == 1 else 's'}{_by(view.readers)}{time}"
+    words = [
+        f"{title}: {found}" if numbers and (found := _words(numbers)) else ""
+        for title, numbers in zip(systems, view.numbers, strict=True)
+    ]
+    return {
+        **{name: getattr(view, name) for name in _SHOWN},
+        "text_size": text_size((view.height, view.width)),
+        "gaze_words": count if view.gaze else "no gaze recorded",
+        "attention_words": words,
+    }
+
+
+def _by(readers: Sequence[str]) -> str:
+    """Whose they are; a single reader without a name needs no word, of several the number is enough."""
+    if all(name.isdecimal() for name in readers):
+        return f" of {len(readers)} readers" if len(readers) > 1 else ""
+    shown = ", ".join(readers[:4]) + (", …" if len(readers) > 4 else "")
+    return f" of reader{'s' if len(readers) > 1 else ''} {shown}"
+
+
+def _words(numbers: MapNumbers) -> str:
+    found = [] if numbers.positive else ["no positive attention"]
+    if numbers.agreement is not None:
+        found.append(f"agreement with gaze {numbers.agreement:.2f}".replace("-", "−"))
+    if numbers.inside is not None and numbers.peak is not None:
+        found.append(f"{100 * numbers.inside:.0f} % inside the lesion")
+        found.append("peak inside" if numbers.peak > 0.5 else "peak outside")
+    return ", ".join(found)

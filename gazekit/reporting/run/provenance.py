@@ -1,0 +1,43 @@
+"""Where a run comes from, in words."""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from gazekit.disk.own_files import read_bytes
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import KIND, read_split
+from gazekit.runs.trained import Trained
+
+
+def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
+    """Group → name → value: the run, its data, its software; no path and no name of the machine."""
+    facts, preset = trained.facts, trained.preset
+    environment = trained.run.environment()
+    plugins = trained.run.plugins()
+    parts = Counter(read_split(trained.run.split).values())
+    height, width = dataset.size
+    return {
+        "Run": {
+            "preset": f"{facts.preset}: {preset.description}",
+            "seed": facts.seed,
+            "trained on": environment.get("gpu") or f"{facts.device}, {environment['platform']}",
+            "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
+            "epochs": preset.training.epochs,
+        },
+        "Data": {
+            "prepared set": Path(facts.data).name,
+            "fingerprint": facts.fingerprint[:16],
+            "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
+            "split, SHA-256": hashlib.sha256(read_bytes(trained.run.split, KIND)).hexdigest()[:16],
+            "views": ", ".join(preset.views),
+            "image size": f"{height} × {width} px",
+            "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",
+        },
+        "Software": {
+            "python": environment["python"],
+            **environment["packages"],
+            "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
+        },
+    }

@@ -1,0 +1,209 @@
+"""What the page of a run says: taken from its directory, its predictions and its data."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gazekit.disk.own_files import read_text
+from gazekit.errors import ConfigurationError
+from gazekit.measures.evaluate import Metrics, evaluate
+from gazekit.measures.numbers import interval, probability
+from gazekit.measures.pooled import Pooled, compare
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.presets.layers import PRESET
+from gazekit.reporting.drawing.attention import attention_panels, choose_exams
+from gazekit.reporting.drawing.attention_figure import attention_figure
+from gazekit.reporting.drawing.training import training_figure
+from gazekit.reporting.drawing.views import Originals, ShownViews
+from gazekit.reporting.page import Section
+from gazekit.reporting.run.cases import make_cases
+from gazekit.reporting.run.confusion import at_thresholds
+from gazekit.reporting.run.curve_sections import curve_sections
+from gazekit.reporting.run.page import RunPage
+from gazekit.reporting.run.provenance import run_facts
+from gazekit.runs.trained import Trained
+
+_FEW_PATIENTS = 100
+IMAGE_BYTES = 5_000_000
+"""That the images of all exams may take: with maps and figures a page stays below 15 MB."""
+
+
+def run_page(
+    trained: Trained,
+    dataset: PreparedDataset,
+    systems: Mapping[str, Predictions],
+    *,
+    part: str,
+    threshold: float,
+    threshold_origin: str,
+    exams: Sequence[str] = (),
+    cases: int = 200,
+    originals: Originals | None = None,
+) -> RunPage:
+    """Put the report of a run together.
+
+    Args:
+        trained: the run.
+        dataset: its data.
+        systems: title → predictions with attention of the same exams; the first are the run's, others compared.
+        part: of the split that was predicted.
+        threshold: above it the second of two classes is called.
+        threshold_origin: where it comes from, a sentence.
+        exams: ids of the exams in the figure; empty for a choice by rule.
+        cases: so many exams at most in the case browser.
+        originals: where the raw images are; None: the prepared ones are shown.
+
+    Raises:
+        ConfigurationError: an exam that was not predicted.
+    """
+    assert dataset.is_checked
+    own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
+    metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
+    found = next(iter(pooled.values()))
+    number = min(cases, len(own.indices))
+    where = _where(trained, dataset, part)
+    what = (
+        f"all {number} exams"
+        if number == len(own.indices)
+        else f"the first {number} of {len(own.indices)} exams"
+    )
+    shown = ShownViews(dataset, originals)
+    browser = make_cases(
+        dataset,
+        list(systems.values()),
+        trained.preset.views,
+        threshold=threshold,
+        most=cases,
+        budget=IMAGE_BYTES,
+        shown=shown,
+    )
+    return RunPage(
+        title=f"{trained.facts.preset}: {trained.run.path.name}",
+        summary=_summary(dataset, found, next(iter(metrics.values())), where),
+        warnings=_warnings(trained, dataset, part),
+        difference=_difference(pooled),
+        metrics=metrics,
+        training=_training(trained),
+        confusion=at_thresholds(found, threshold, threshold_origin),
+        classes=dataset.classes,
+        curves=curve_sections(pooled, metrics, where),
+        picture=_picture(trained, ShownViews(dataset, originals), systems, exams),
+        cases=browser,
+        cases_text=f"{where[0].upper()}{where[1:]}: {what}. {shown.words()} Attention explains the "
+        f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
+        "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
+        facts=run_facts(trained, dataset),
+        texts={"Preset, resolved": read_text(trained.run.preset, PRESET)},
+        limits=_limits(found, where),
+    )
+
+
+def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
+    """Predictions with truth and patient of each exam."""
+    exams = predictions.indices
+    return Pooled(
+        exam_ids=[dataset.exam_ids[i] for i in exams],
+        patient_ids=[dataset.patient_ids[i] for i in exams],
+        labels=dataset.labels[exams],
+        probabilities=np.asarray(predictions.probabilities, dtype=np.float64),
+    )
+
+
+def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
+    """Which exams, in words."""
+    if part != "all":
+        return f"the {part} part"
+    own = dataset.fingerprint == trained.facts.fingerprint
+    return "the data it was trained on" if own else f"other data ({dataset.root.name})"
+
+
+def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: str) -> str:
+    counts = Counter(found.labels.tolist())
+    classes = ", ".join(f"{counts[k]} {name}" for k, name in enumerate(dataset.classes))
+    patients = len(set(found.patient_ids))
+    area = metrics["classification"]["auc"]
+    return (
+        f"On {where}, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
+        f"{area.value:.3f}, with a 95 % interval from {area.low:.3f} to {area.high:.3f}."
+    )
+
+
+def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str]:
+    warnings = []
+    if trained.facts.leak:
+        warnings.append(f"The split leaks, these numbers flatter the model: {trained.facts.leak}.")
+    used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}
+    if part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
+        warnings.append(f"The model {used[part]} these exams: their numbers flatter it.")
+    return warnings
+
+
+def _difference(pooled: Mapping[str, Pooled]) -> str:
+    if len(pooled) < 2:
+        return ""
+    (title, own), (other_title, other) = list(pooled.items())[:2]
+    found = compare(own, other)
+    if found is None:
+        return ""
+    p = probability(found.delong_p)
+    return (
+        f"AUC {title} minus {other_title}, on the same exams: {interval(found.auc_difference, signed=True)} "
+        f"(95 % interval over patients; DeLong's test, two-sided: p {p if p.startswith('<') else f'= {p}'}). One run "
+        "each: this says nothing of other seeds."
+    )
+
+
+def _limits(found: Pooled, where: str) -> list[str]:
+    patients = len(set(found.patient_ids))
+    limits = ["This is one training. With another seed or another split it would give other figures."]
+    if patients < _FEW_PATIENTS:
+        limits.append(
+            f"{where[0].upper()}{where[1:]}: {patients} patients only; small differences cannot be seen with so few."
+        )
+    return limits
+
+
+def _picture(
+    trained: Trained, shown: ShownViews, systems: Mapping[str, Predictions], exams: Sequence[str]
+) -> Section | None:
+    dataset = shown.dataset
+    drawn = {f"Attention {title}": each for title, each in systems.items() if each.attention}
+    if not drawn:
+        return None
+    drawn = dict(reversed(drawn.items()))  # as in the paper: without gaze supervision first
+    predicted = list(drawn.values())[-1].indices
+    chosen = _places(dataset, predicted.tolist(), exams) if exams else choose_exams(dataset, predicted)
+    rule = (
+        "The exams were asked for by name."
+        if exams
+        else "The first exams of each class, those with gaze before others: not a choice."
+    )
+    target = "positive" if len(dataset.classes) == 2 else "predicted"
+    panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)
+    return Section(
+        "Where the model looked",
+        attention_figure(panels, list(drawn), shown.words()),
+        "For each exam a row per view: the image, the gaze heat map over it, and attention maps over it.",
+        f"{rule} Attention explains the {target} class.",
+    )
+
+
+def _places(dataset: PreparedDataset, predicted: Sequence[int], exams: Sequence[str]) -> list[int]:
+    place = {dataset.exam_ids[i]: i for i in predicted}
+    unknown = [exam for exam in exams if exam not in place]
+    if unknown:
+        raise ConfigurationError(
+            f"--exam {unknown[0]}: no such exam in this part of the split; there are {', '.join(list(place)[:5])} …"
+        )
+    return [place[exam] for exam in exams]
+
+
+def _training(trained: Trained) -> Section:
+    return Section(
+        "Training",
+        training_figure(trained.run.read_metrics()),
+        "Loss terms and validation AUC by epoch.",
+        "Every loss term of the training part, unweighted; the epoch is selected by the validation AUC alone.",
+    )

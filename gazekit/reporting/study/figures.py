@@ -1,0 +1,115 @@
+"""Figures of a study: a ROC curve with its band for every system, and the differences in AUC to the reference."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gazekit.measures.curves import GRID, Floats, band, is_binary, roc
+from gazekit.measures.numbers import interval, probability
+from gazekit.measures.pooled import Pooled
+from gazekit.reporting.drawing.colours import INK, MUTED, SERIES
+from gazekit.study.result import Row, StudyResult
+
+_COLUMNS = 4
+_NAME = 26
+"""Characters of a system's name that fit above its panel in one line."""
+
+
+def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str, Figure]:
+    """File name → figure; only those for which there is something to draw."""
+    figures = {}
+    curves = {row.name: pooled[row.name] for row in result.rows if is_binary(pooled.get(row.name))}
+    if curves:
+        figures["roc"] = roc_grid(curves, {row.name: row for row in result.rows}, result.reference)
+    compared = [row for row in result.rows if row.comparison is not None]
+    if compared:
+        figures["differences"] = difference_figure(compared, result.reference)
+    return figures
+
+
+def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, Row], reference: str) -> Figure:
+    """A panel per system: its ROC curve with a pointwise 95 % band over patients, the reference behind it in grey.
+
+    Args:
+        curves: system → pooled predictions, two classes.
+        rows: system → its row, for the AUC.
+        reference: its curve is drawn in every panel, if it is there.
+    """
+    lines = -(-len(curves) // _COLUMNS)
+    columns = -(-len(curves) // lines)
+    said = {name: f"{name} (reference)" if name == reference else name for name in curves}
+    titles = {name: _lines(words) for name, words in said.items()}
+    high = 2.7 + 0.19 * max(map(len, titles.values()))
+    figure = Figure(figsize=(2.6 * columns + 0.3, high * lines + 0.5), dpi=150, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    behind = roc(curves[reference]) if reference in curves and len(curves) > 1 else None
+    for axes, (name, each) in zip(panels, curves.items(), strict=False):
+        _roc_panel(axes, each, None if name == reference else behind)
+        area = rows[name].metrics.get("auc")
+        words = f"AUC {interval(area.pooled if area else None)}"
+        axes.text(0.98, 0.05, words, ha="right", fontsize=8, color=INK)
+        axes.set_title("\n".join(titles[name]), fontsize=9.5, color=INK, loc="left")
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
+        axes.tick_params(labelbottom=True)  # also where the panel below it is empty
+    grey = "; grey: the reference" if behind is not None else ""
+    figure.suptitle(f"band: 95 % of resampled patients{grey}", fontsize=9, color=MUTED)
+    figure.supxlabel("False positive rate (1 − specificity)", fontsize=10, color=INK)
+    figure.supylabel("True positive rate (sensitivity)", fontsize=10, color=INK)
+    return figure
+
+
+def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
+    if behind is not None:
+        axes.plot([0, *GRID], [0, *behind], color=MUTED, linewidth=1.4)
+    low, high = band(roc, pooled)
+    axes.fill_between(GRID, low, high, color=SERIES[0], alpha=0.18, linewidth=0)
+    axes.plot([0, *GRID], [0, *roc(pooled)], color=SERIES[0], linewidth=2)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    _finish(axes)
+
+
+def difference_figure(rows: Sequence[Row], reference: str) -> Figure:
+    """AUC of each system minus that of the reference, with paired 95 % intervals over patients and Holm's p.
+
+    Args:
+        rows: that have been compared; the first is drawn at the top.
+        reference: that they have been compared with.
+    """
+    figure = Figure(figsize=(6.8, 1.2 + 0.42 * len(rows)), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    for height, row in enumerate(reversed(rows)):
+        assert row.comparison is not None
+        found = row.comparison.auc_difference
+        ends = [found.low, found.high]
+        axes.plot(ends, [height, height], color=SERIES[0], linewidth=2, solid_capstyle="round")
+        axes.plot(found.value, height, "o", color=SERIES[0], markersize=6)
+        p = probability(row.comparison.delong_holm)
+        axes.text(1.03, height, p, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK)
+    axes.text(
+        1.03, len(rows) - 0.35, "p (Holm)", transform=axes.get_yaxis_transform(), fontsize=9, color=MUTED
+    )
+    axes.set_yticks(range(len(rows)), ["\n".join(_lines(row.name)) for row in reversed(rows)])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel(f"AUC minus that of {reference}, with 95 % interval", color=INK)
+    _finish(axes)
+    return figure
+
+
+def _lines(name: str) -> list[str]:
+    """A name in lines that end between its words, as far as its words are short enough."""
+    found = re.findall(rf".{{1,{_NAME - 1}}}(?:[ _=,.-]|.$)|.{{1,{_NAME}}}", name)
+    return [line.rstrip(" ") for line in found]
+
+
+def _finish(axes: Axes) -> None:
+    axes.tick_params(colors=INK, labelsize=8.5, length=3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(MUTED)

@@ -1,0 +1,60 @@
+"""Write the result of a study into its directory: tables, figures and the numbers."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from matplotlib.figure import Figure
+
+from gazekit.disk.atomic import write_atomically
+from gazekit.measures.pooled import Pooled
+from gazekit.prepared.splits import indices_of
+from gazekit.reporting.drawing.attention import attention_panels, choose_exams
+from gazekit.reporting.drawing.attention_figure import attention_figure
+from gazekit.reporting.drawing.views import ShownViews
+from gazekit.reporting.page import rendered
+from gazekit.reporting.study.figures import study_figures
+from gazekit.reporting.study.formats import write_tables
+from gazekit.study.explaining import explain
+from gazekit.study.result import StudyResult
+from gazekit.study.study import Study
+
+
+def write_study(
+    study: Study,
+    result: StudyResult,
+    pooled: Mapping[str, Pooled],
+    device: torch.device,
+    warn: Callable[[str], None],
+) -> None:
+    """Write results.json, .md, .tex, .csv and the figures into the study directory.
+
+    Args:
+        study, result, pooled: what came out.
+        device: that the pictures of attention are computed on.
+        warn: told of a system whose attention cannot be drawn.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    folder = study.folder.path
+    write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
+    write_tables(folder, result)
+    figures = study_figures(result, pooled) | _attention(study, device, warn)
+    for name, figure in figures.items():
+        write_atomically(folder / f"{name}.png", rendered(figure, "png"))
+
+
+def _attention(study: Study, device: torch.device, warn: Callable[[str], None]) -> dict[str, Figure]:
+    """Attention of the systems side by side on the first exam of each class that the first fold tests."""
+    dataset = study.dataset
+    tested = indices_of(dataset, next(iter(study.splits.values())), "test")
+    exams = choose_exams(dataset, tested, per_class=1)
+    explained = explain(study, exams, device, report=warn)
+    if not explained:
+        return {}
+    shown = ShownViews(dataset)
+    panels = attention_panels(dataset, exams, explained, dataset.views, shown)
+    figure = attention_figure([replace(p, probability=None) for p in panels], list(explained), shown.words())
+    return {"attention": figure}

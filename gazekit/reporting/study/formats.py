@@ -1,0 +1,146 @@
+"""The table of a study as Markdown, LaTeX and CSV."""
+
+import csv
+import io
+import math
+import re
+from pathlib import Path
+
+from gazekit.disk.atomic import write_atomically
+from gazekit.disk.plain_text import to_cell
+from gazekit.reporting.study.table import Block, StudyTable, study_table
+from gazekit.study.result import Row, StudyResult
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": "$<$", ">": "$>$", "[": "{[}", "]": "{]}", "±": r"$\pm$", "×": r"$\times$", "−": "$-$"},
+    **{"–": "--", "…": r"\dots{}", "≥": r"$\geq$", "≤": r"$\leq$", "λ": r"$\lambda$", "μ": r"$\mu$"},
+}
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
+
+
+def write_tables(folder: Path, result: StudyResult) -> None:
+    """Write ``results.md``, ``results.tex`` and ``results.csv``. Raises StorageError."""
+    table = study_table(result)
+    write_atomically(folder / "results.md", markdown(table))
+    write_atomically(folder / "results.tex", latex(table))
+    write_atomically(folder / "results.csv", tidy_csv(result))
+
+
+def markdown(table: StudyTable) -> str:
+    """The whole table as GitHub's Markdown."""
+    parts = [f"# {_md(table.title)}"]
+    parts += [f"**Warning: {_md(warning)}**" for warning in table.warnings]
+    parts.append("\n".join(f"- {_md(line)}" for line in table.evidence))
+    parts += [_markdown_block(block) for block in table.blocks]
+    parts.append("\n".join(f"- {_md(line)}" for line in table.reading))
+    parts.append("\n".join(f"{number}. {_md(note)}" for number, note in enumerate(table.footnotes, start=1)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def latex(table: StudyTable) -> str:
+    """The whole table as LaTeX; it needs the package booktabs."""
+    head = [f"% {line}" for line in (table.title, *table.warnings, *table.evidence)]
+    notes = [f"Warning: {warning}" for warning in table.warnings]
+    notes += [f"({number}) {note}" for number, note in enumerate(table.footnotes, start=1)]
+    notes += [*table.reading, *table.evidence]
+    below = [r"\par\smallskip{\footnotesize", *(f"{_tex(note)}." + r"\par" for note in notes), "}"]
+    title = rf"\caption{{{_tex(table.title)}}}"
+    blocks = [line for block in table.blocks for line in _latex_block(block)]
+    lines = [*head, "% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", title]
+    return "\n".join([*lines, *blocks, *below, r"\end{table}"]) + "\n"
+
+
+def tidy_csv(result: StudyResult) -> str:
+    """One row per system with every number unrounded; what there is not is empty."""
+    rows = [_values(row, result) for row in result.rows]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: to_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    )
+    return text.getvalue()
+
+
+def _values(row: Row, result: StudyResult) -> dict[str, object]:
+    values: dict[str, object] = {
+        "system": row.name,
+        "preset": row.preset,
+        "changes": " ".join(row.changes),
+        "data": row.data or result.dataset,
+        "stand_in": row.stand_in,
+        "starts": "; ".join(row.starts),
+        "runs": row.runs,
+        "planned": row.planned,
+        "failures": "; ".join(f"{failure.run}: {failure.reason}" for failure in row.failures),
+        "parameters": row.parameters,
+        "step_ratio": row.step_ratio,
+    }
+    for name, estimate in row.metrics.items():
+        values |= {f"{name}_mean": estimate.mean, f"{name}_sd": estimate.sd}
+        if pooled := estimate.pooled:
+            values |= {f"{name}_pooled": pooled.value, f"{name}_low": pooled.low, f"{name}_high": pooled.high}
+    if compared := row.comparison:
+        difference = compared.auc_difference
+        values |= {
+            "compared_with": result.reference,
+            "compared_exams": compared.exams,
+            "auc_difference": difference.value,
+            "auc_difference_low": difference.low,
+            "auc_difference_high": difference.high,
+            "delong_p": compared.delong_p,
+            "delong_holm": compared.delong_holm,
+            "mcnemar_p": compared.mcnemar_p,
+            "mcnemar_holm": compared.mcnemar_holm,
+            "runs_auc_difference": compared.runs_difference,
+            "runs_p": compared.runs_p,
+            "runs_holm": compared.runs_holm,
+        }
+    if theirs := row.reported:
+        values |= {"reported_auc": theirs.auc, "reported_acc": theirs.acc, "reported_source": theirs.source}
+    values |= {
+        **{"study": result.title, "fingerprint": result.fingerprint, "protocol": result.protocol},
+        "recipe": " ".join(result.changes),
+        **{"exams": result.exams, "patients": result.patients, "leak": result.leak},
+        **{"device": result.evidence.device, "date": result.evidence.date},
+        "versions": " ".join(f"{name}={version}" for name, version in result.evidence.versions.items()),
+    }
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+
+
+def _markdown_block(block: Block) -> str:
+    lines = [f"## {_md(block.title)}", ""]
+    lines.append(" | ".join(["| System", *map(_md, block.columns)]) + " |")
+    lines.append("|---|" + "---:|" * len(block.columns))
+    for line in block.lines:
+        marks = f"<sup>{', '.join(map(str, line.marks))}</sup>" if line.marks else ""
+        lines.append(" | ".join([f"| {_md(line.name)}{marks}", *map(_md, line.cells)]) + " |")
+    return "\n".join(lines)
+
+
+def _latex_block(block: Block) -> list[str]:
+    def row(cells: list[str]) -> str:
+        return " & ".join(cells) + r" \\"
+
+    lines = [r"\par\medskip\textbf{" + _tex(block.title) + r"}\par\smallskip"]
+    lines += [r"\begin{tabular}{l" + "r" * len(block.columns) + "}", r"\toprule"]
+    lines += [row(["System", *map(_tex, block.columns)]), r"\midrule"]
+    for line in block.lines:
+        marks = rf"\textsuperscript{{{','.join(map(str, line.marks))}}}" if line.marks else ""
+        lines.append(row([_tex(line.name) + marks, *map(_tex, line.cells)]))
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _md(text: str) -> str:
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], " ".join(text.split()))
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,172 @@
+"""What the page of a study says: taken from its results and from the predictions of its runs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gazekit.disk.plain_text import visible
+from gazekit.errors import DataError
+from gazekit.measures.curves import is_binary
+from gazekit.measures.numbers import interval, three
+from gazekit.measures.pooled import Pooled
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.reporting.drawing.charts import calibration_figure, roc_figure
+from gazekit.reporting.drawing.training import training_figure
+from gazekit.reporting.page import Section
+from gazekit.reporting.study.figures import study_figures
+from gazekit.reporting.study.page import Picture, StudyPage, SystemPanel
+from gazekit.reporting.study.table import StudyTable, study_table
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import read_evaluation
+from gazekit.study.folder import StudyFolder
+from gazekit.study.pooling import RunRecord, pool, read_run
+from gazekit.study.result import StudyResult
+
+_FIGURES = {
+    "roc": ("ROC curves", "A ROC curve per system with its band, the reference behind it in grey."),
+    "differences": (
+        "Paired differences",
+        "AUC of each system minus that of the reference, with its interval; the table has the numbers.",
+    ),
+}
+"""Title and alternative text of each of ``study_figures``."""
+
+
+def study_page(folder: Path) -> StudyPage:
+    """Put the report of a study together. Raises DataError: the study has no results yet, or files are missing."""
+    study = StudyFolder(folder)
+    path = folder / "results.json"
+    if not os.path.lexists(path):
+        raise DataError(f"{path}: there is no such file; finish the study: gazekit benchmark --out {folder}")
+    result = StudyResult.read(path)
+    settings = study.settings()
+    unknown = [
+        row.name for row in result.rows if row.name not in {system.name for system in settings.systems}
+    ]
+    if unknown:
+        raise DataError(
+            f"{path}: rows: '{visible(unknown[0])}' is no system of this study; make the results again: "
+            f"gazekit benchmark --out {folder}"
+        )
+    dataset = PreparedDataset.open(settings.data)
+    runs = {row.name: _runs(folder, row.name) for row in result.rows}
+    pooled = {name: pool(dataset, list(records.values())) for name, records in runs.items() if records}
+    table = study_table(result)
+    figures = study_figures(result, pooled)
+    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
+    return StudyPage(
+        table=table,
+        summary=f"{len(result.rows)} systems, all tested on the same {result.exams} exams of "
+        f"{result.patients} patients ({classes}) by models that had not seen them. The reference "
+        f"is {result.reference}.",
+        figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
+        pictures=_pictures(folder),
+        panels=[
+            _panel(
+                result,
+                table,
+                row.name,
+                runs[row.name],
+                [*_curves(result, row.name, pooled), *_training(folder, row.name, runs[row.name])],
+            )
+            for row in result.rows
+        ],
+        facts={
+            "Study": {
+                "systems": [row.name for row in result.rows],
+                "protocol": result.protocol,
+                "folds": result.folds,
+                "repeats": result.repeats,
+                "seeds": result.seeds,
+                "date": result.evidence.date,
+                "device": result.evidence.device,
+                "minutes of all runs": f"{result.evidence.minutes:.1f}",
+            },
+            "Data": {
+                "prepared set": result.dataset,
+                "fingerprint": result.fingerprint[:16],
+                "exams": result.exams,
+                "patients": result.patients,
+            },
+            "Software": result.evidence.versions,
+        },
+    )
+
+
+def _pictures(folder: Path) -> list[Picture]:
+    """The attention of the systems side by side, if ``benchmark`` could draw it."""
+    path = folder / "attention.png"
+    if not os.path.lexists(path):
+        return []
+    return [
+        Picture(
+            "Where the systems look",
+            path,
+            "For each exam a row per view: the image, the gaze heat map over it, and each system's attention over it.",
+            "Attention of each system's first finished run of the first fold, on the first exam of each class that "
+            "this fold tests: not a choice. attention.png beside this page is finer.",
+        )
+    ]
+
+
+def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
+    """The finished runs of a system by name."""
+    found = sorted((folder / "runs" / system).glob("*/evaluation.json"))
+    return {
+        path.parent.name: read_run(path.parent) for path in found if read_evaluation(path)["split"] == "test"
+    }
+
+
+def _panel(
+    result: StudyResult,
+    table: StudyTable,
+    name: str,
+    runs: Mapping[str, RunRecord],
+    curves: Sequence[Section],
+) -> SystemPanel:
+    [row] = [row for row in result.rows if row.name == name]
+    [line] = [line for line in table.blocks[0].lines if line.name == name]
+    words = [f"{row.runs} of {row.planned} runs."]
+    if row.comparison is not None:
+        difference = interval(row.comparison.auc_difference, signed=True)
+        words.append(f"AUC minus that of {result.reference}: {difference}.")
+    words += [f"{note[:1].upper()}{note[1:]}." for note in (table.footnotes[mark - 1] for mark in line.marks)]
+    return SystemPanel(
+        name=f"{name} (reference)" if name == result.reference else name,
+        words=words,
+        curves=curves,
+        runs=[(run, three(record.metrics.get("auc"))) for run, record in runs.items()],
+    )
+
+
+def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> list[Section]:
+    """ROC curve and calibration of a system, the reference beside it."""
+    names = [each for each in dict.fromkeys((name, result.reference)) if is_binary(pooled.get(each))]
+    areas = {row.name: row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics}
+    if name not in names:
+        return []
+    both = {each: pooled[each] for each in names}
+    curves = roc_figure(both, {each: area for each, area in areas.items() if area is not None})
+    stated = {each: (p.probabilities[:, 1], p.labels == 1) for each, p in both.items()}
+    calibration = calibration_figure(stated, "Stated probability of the positive class")
+    return [
+        Section(f"ROC curve of {name}", curves, f"ROC curve of {name}, with the reference.", "ROC curve"),
+        Section(f"Calibration of {name}", calibration, f"Calibration of {name}.", "Calibration"),
+    ]
+
+
+def _training(folder: Path, name: str, runs: Mapping[str, RunRecord]) -> list[Section]:
+    """Loss terms and validation AUC of a system's finished runs."""
+    found = [RunDirectory(folder / "runs" / name / run).read_metrics() for run in runs]
+    trained = [metrics for metrics in found if metrics]
+    if not trained:
+        return []
+    count = f"{len(trained)} run{'' if len(trained) == 1 else 's'}"
+    return [
+        Section(
+            f"Training of {name}",
+            training_figure(*trained),
+            f"Loss terms and validation AUC of {name} by epoch, a line per run.",
+            f"Training, {count}",
+        )
+    ]

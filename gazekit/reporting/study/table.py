@@ -1,0 +1,183 @@
+"""The table of a study: what was found and what it rests on, as words ready to be written in any format."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
+from gazekit.measures.pooled import Comparison
+from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
+from gazekit.study.result import Row, StudyResult
+
+_FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
+_ATTENTION = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
+_PER_BLOCK = 3
+"""Columns of measures that leave room for names in 80 characters."""
+_Cells = Callable[[Row], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One system in one block: its name, the numbers of its footnotes, its cells."""
+
+    name: str
+    marks: tuple[int, ...]
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One table: a title, titles of the columns after the first, and a line for every system of the study."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTable:
+    """All that is to be said of a study.
+
+    Args:
+        title: of the study.
+        warnings: what makes the numbers doubtful.
+        evidence: what they rest on: data, protocol, device, versions.
+        blocks: the same systems in each, in the same order; each fits in 80 characters beside names of 15.
+        footnotes: the first has number 1.
+        reading: how the numbers are to be read.
+    """
+
+    title: str
+    warnings: tuple[str, ...]
+    evidence: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    footnotes: tuple[str, ...]
+    reading: tuple[str, ...]
+
+
+def study_table(result: StudyResult) -> StudyTable:
+    """Put the result of a study into words; every system has its line in every block, whatever became of it."""
+    footnotes: list[str] = []
+    marks = {row.name: _marks(row, result, footnotes) for row in result.rows}
+
+    def block(title: str, columns: Sequence[str], cells: _Cells) -> Block:
+        lines = [Line(row.name, marks[row.name], tuple(cells(row))) for row in result.rows]
+        return Block(title, tuple(columns), tuple(lines))
+
+    def measures(title: str, names: Sequence[str]) -> list[Block]:
+        there = [name for name in names if any(name in row.metrics for row in result.rows)]
+        number = -(-len(there) // _PER_BLOCK)
+        parts = [there[len(there) * i // number : len(there) * (i + 1) // number] for i in range(number)]
+        return [
+            block(
+                title if part is parts[0] else f"{title}, continued",
+                [MEASURES[name].title for name in part],
+                lambda row, part=part: [mean(row.metrics.get(name)) for name in part],  # type: ignore[misc]
+            )
+            for part in parts
+        ]
+
+    blocks = [
+        block("Classification", ("Runs", "AUC", "AUC, pooled [95 %]", "ACC"), _classification),
+        *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
+        *([_run_by_run(result, block)] if any(over_runs(row) for row in result.rows) else []),
+        *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
+        *measures("Further measures of the classification", _FURTHER),
+        *measures("Attention, on the gaze and the lesions of the test exams", _ATTENTION),
+        block("Cost", ("Parameters", "Step time"), _cost),
+    ]
+    return StudyTable(
+        title=result.title,
+        warnings=warnings(result),
+        evidence=evidence(result),
+        blocks=tuple(blocks),
+        footnotes=tuple(footnotes),
+        reading=(*reading(result), *result.notes),
+    )
+
+
+def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
+    def cells(row: Row) -> Sequence[str]:
+        if row.name == result.reference:
+            return ("reference", *[NONE] * 4)
+        return _comparison(row.comparison) if row.comparison else [NONE] * 5
+
+    columns = ("AUC difference [95 %]", "DeLong p", "Holm", "McNemar p", "Holm")
+    return block(f"Against {result.reference}, on the same exams", columns, cells)
+
+
+def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
+    def cells(row: Row) -> Sequence[str]:
+        found = row.comparison
+        if row.name == result.reference or found is None or found.runs_p is None:
+            return ("reference" if row.name == result.reference else NONE, *[NONE] * 2)
+        difference = three(found.runs_difference, signed=True)
+        return (difference, probability(found.runs_p), probability(found.runs_holm))
+
+    title = f"Against {result.reference}, run by run"
+    return block(title, ("Difference of the mean AUCs", "p over runs", "Holm"), cells)
+
+
+def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
+    def cells(row: Row) -> Sequence[str]:
+        theirs = row.reported
+        return (
+            mean(row.metrics.get("auc")),
+            three(theirs.auc if theirs else None),
+            mean(row.metrics.get("accuracy")),
+            three(theirs.acc if theirs else None),
+        )
+
+    title = f"Beside what publications report ({result.reported})"
+    return block(title, ("AUC, here", "AUC, reported", "ACC, here", "ACC, reported"), cells)
+
+
+def _classification(row: Row) -> Sequence[str]:
+    runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
+    area = row.metrics.get("auc")
+    return (runs, mean(area), interval(area.pooled if area else None), mean(row.metrics.get("accuracy")))
+
+
+def _comparison(found: Comparison) -> Sequence[str]:
+    p_values = (found.delong_p, found.delong_holm, found.mcnemar_p, found.mcnemar_holm)
+    return (interval(found.auc_difference, signed=True), *map(probability, p_values))
+
+
+def _cost(row: Row) -> Sequence[str]:
+    ratio = NONE if row.step_ratio is None else f"{row.step_ratio:.2f} ×"
+    return (parameters(row.parameters), ratio)
+
+
+def _marks(row: Row, result: StudyResult, footnotes: list[str]) -> tuple[int, ...]:
+    """Add what is to be said of a row to the footnotes; their numbers. Equal footnotes are written once."""
+    said = []
+    if row.stand_in:
+        said.append(f"stand-in: {row.stand_in}")
+    made = [f"with {', '.join(row.changes)}"] if row.changes else []
+    if row.preset.removesuffix(".toml") != row.name:
+        made.insert(0, f"preset {row.preset}")
+    if row.data:
+        made.append(f"trained and tested on {row.data}")
+    if made:
+        said.append(" ".join(made))
+    reasons: dict[str, list[str]] = {}
+    for failure in row.failures:
+        reasons.setdefault(failure.reason, []).append(failure.run)
+    said += [f"failed: {', '.join(runs)}: {reason}" for reason, runs in reasons.items()]
+    if row.starts:
+        said.append(f"its runs began with different weights: {'; '.join(row.starts)}")
+    others = {each.name: each.runs for each in result.rows}.get(result.reference)
+    if row.comparison and others is not None and row.runs != others:
+        said.append(
+            f"{row.runs} runs averaged, {others} of {result.reference}: more runs alone make a better average"
+        )
+    if row.comparison and row.comparison.exams != result.exams:
+        said.append(f"compared on {row.comparison.exams} of the {result.exams} exams")
+    area = row.metrics.get("auc")
+    if area and area.pooled and area.pooled.undefined:
+        drawn = area.pooled.undefined + area.pooled.resamples
+        said.append(f"AUC undefined in {area.pooled.undefined} of {drawn} resamples: too few patients")
+    if row.reported:
+        said.append(f"reported in {row.reported.source}")
+    footnotes += [note for note in said if note not in footnotes]
+    return tuple(footnotes.index(note) + 1 for note in said)

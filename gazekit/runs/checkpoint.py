@@ -1,0 +1,276 @@
+"""Checkpoints: atomic, verified, never executable, the previous one kept.
+
+``checkpoints/000120/`` holds ``weights.safetensors`` (model and objective), ``state.safetensors`` and ``state.json``
+(the tensors and the plain values of optimiser and counters) and ``manifest.json`` (size and sha256 of the others).
+The folder appears under its name only when it is complete. No file of it is a pickle.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from gazekit.disk.atomic import PARTIAL, check_folder, disk_errors, own_folder, sync_folder, write_through
+from gazekit.disk.own_files import Kind, check_size, opened, read_bytes, read_model
+from gazekit.disk.plain_text import visible
+from gazekit.errors import DataError
+from gazekit.runs import state_text
+
+SCHEMA: Final = "gazekit.checkpoint/2"
+SELECTED = "best"
+"""Folder of the selected weights, in that of the checkpoints."""
+_KEPT = 2
+_FILES = ("weights.safetensors", "state.safetensors", "state.json")
+_MANIFEST = "manifest.json"
+_LARGEST_TEXT = 4 * 2**20
+"""Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
+_LARGEST = 2**36
+"""Of the tensors of a model that is not known: 64 GiB."""
+_ROOM = 64 * 2**20
+AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
+"""What to do about a file that is not what it should be, as far as its own folder is known."""
+_TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
+_TENSORS = Kind("the tensors of a checkpoint", _LARGEST, AGAIN)
+
+
+class _FileFacts(pydantic.BaseModel):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(pydantic.BaseModel):
+    """``manifest.json``: size and checksum of the other files."""
+
+    schema_: Annotated[Literal["gazekit.checkpoint/2"], Field(alias="schema")] = SCHEMA
+    files: dict[str, _FileFacts]
+
+    @pydantic.field_validator("files")
+    @classmethod
+    def _are_those(cls, files: dict[str, _FileFacts]) -> dict[str, _FileFacts]:
+        if set(files) != set(_FILES):
+            raise ValueError(f"expected {', '.join(_FILES)}")
+        return files
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The model's tensors and the state needed to go on."""
+
+    weights: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
+    """Save the checkpoint of a step. Raises StorageError.
+
+    Args:
+        folder: of the checkpoints of a run.
+        step: names this one.
+        weights: tensors by name.
+        state: tensors and plain values in dicts, lists and tuples.
+    """
+    tensors, text = state_text.write(state)
+    files = {
+        "weights.safetensors": safetensors.torch.save(_for_disk(weights)),
+        "state.safetensors": safetensors.torch.save(_for_disk(tensors)),
+        "state.json": text.encode(),
+    }
+    facts = {
+        file: _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for file, content in files.items()
+    }
+    files[_MANIFEST] = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2).encode()
+    return _write(folder, f"{step:06d}", files)
+
+
+def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Write the folder ``folder/name`` so that it is there whole or not at all."""
+    target, temporary = folder / name, folder / f".{name}{PARTIAL}"
+    for own in _folders(folder):
+        own_folder(own)
+    with disk_errors(target, sum(map(len, files.values()))):
+        for left in folder.glob(f".*{PARTIAL}"):  # by a process that was killed while writing
+            shutil.rmtree(left, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            for file, content in files.items():
+                write_through(temporary / file, content)
+            sync_folder(temporary)
+            if target.exists():  # a resumed run comes by its last steps again
+                shutil.rmtree(target)
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(folder)
+    return target
+
+
+def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Args:
+        path: its folder.
+        module: that the weights are for; a file that is much larger than its training needs is not read.
+
+    Raises:
+        DataError: missing, torn, altered, or too large.
+    """
+    manifest, kinds = _checked(path, _ROOM + 4 * _bytes(module) if module else _LARGEST)
+    content = {name: read_bytes(path / name, kind) for name, kind in kinds.items()}
+    for name, data in content.items():
+        if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
+            raise _damaged(path / name)
+    try:
+        weights, tensors = (_tensors(path / name, content[name]) for name in _FILES[:2])
+        return Checkpoint(weights, state_text.read(content["state.json"].decode(), tensors))
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,  # a RecursionError too
+        safetensors.SafetensorError,
+    ) as error:
+        raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
+
+
+def verify(path: Path) -> None:
+    """Check the files of a checkpoint against its manifest; tensors are hashed and never held in memory.
+
+    Raises:
+        DataError: missing, torn, altered, or too large.
+    """
+    manifest, kinds = _checked(path, _LARGEST)
+    for name, kind in kinds.items():
+        with opened(path / name, kind) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != manifest.files[name].sha256:
+                raise _damaged(path / name)
+            if kind is not _TEXT:
+                file.seek(0)
+                _check_list(path / name, file.read(8))
+                _check_tensors(path / name)
+
+
+def _check_tensors(path: Path) -> None:
+    """Raise DataError if the list of tensors of a safetensors file does not fit the file."""
+    try:
+        with safetensors.safe_open(path, framework="pt"):
+            pass
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
+
+
+def _checked(path: Path, most: int) -> tuple[_Manifest, dict[str, Kind]]:
+    """The manifest and the kind of each file, once all have the sizes that the manifest names."""
+    manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
+    tensors = replace(_TENSORS, most=most)
+    kinds = {name: _TEXT if name.endswith("json") else tensors for name in _FILES}
+    for name, kind in kinds.items():
+        check_size(path / name, kind, manifest.files[name].bytes)
+    return manifest, kinds
+
+
+def _damaged(file: Path) -> DataError:
+    return DataError(f"{file}: does not match its checksum; the file is damaged")
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    """Read a safetensors file. Raises DataError: more tensors than a network has."""
+    _check_list(path, content[:8])
+    tensors: dict[str, Tensor] = safetensors.torch.load(content)
+    return tensors
+
+
+def _check_list(path: Path, begin: bytes) -> None:
+    """Raise DataError if a safetensors file lists more tensors than a network has."""
+    listed = int.from_bytes(begin, "little")
+    if listed > _LARGEST_TEXT:
+        raise DataError(f"{path}: its list of tensors has {listed} bytes, expected at most {_LARGEST_TEXT}")
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+def load_latest(
+    folder: Path, report: Callable[[str], None], *, module: torch.nn.Module | None = None
+) -> Checkpoint | None:
+    """The newest checkpoint that is whole; ``report`` is told of each damaged one. None if there is none."""
+    for path in reversed(steps_of(folder)):
+        try:
+            return load(path, module=module)
+        except DataError as error:
+            report(f"{error}; using the one before it")
+    return None
+
+
+def largest_weights(folder: Path) -> int:
+    """Bytes of the largest file of weights in a folder of checkpoints; 0 if there is none."""
+    files = [path / "weights.safetensors" for path in steps_of(folder)]
+    return max((file.lstat().st_size for file in files if file.is_file()), default=0)
+
+
+def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
+    """Load weights into a module. Raises DataError: they are those of another one."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(f"{where}: its checkpoint is of another model: {error}") from None
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, which a resumed run has not come to."""
+    for path in steps_of(folder):
+        if int(path.name) > step:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def forget_old(folder: Path, selected: Path) -> None:
+    """Remove all checkpoints but the last two, and the selected weights that neither of them knows as the best.
+
+    Args:
+        folder: of the checkpoints of a run.
+        selected: of the weights that were the best when they were saved. What is newer than the older checkpoint
+            stays, and the last from before: those that it has as the best.
+    """
+    for old in steps_of(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    oldest = int(steps_of(folder)[0].name)
+    for old in [path for path in steps_of(selected) if int(path.name) <= oldest][:-1]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _folders(folder: Path) -> tuple[Path, ...]:
+    """A folder of checkpoints; of the selected weights also the one that it lies in."""
+    return (folder.parent, folder) if folder.name == SELECTED else (folder,)
+
+
+def steps_of(folder: Path) -> list[Path]:
+    """The folders of the checkpoints, the oldest first. Raises DataError: a link leads to them."""
+    for own in _folders(folder):
+        check_folder(own)
+    found = (
+        (
+            path
+            for path in folder.iterdir()
+            if path.name.isdecimal() and path.is_dir() and not path.is_symlink()
+        )
+        if folder.is_dir()
+        else ()
+    )
+    return sorted(found, key=lambda path: int(path.name))

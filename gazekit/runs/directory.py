@@ -1,0 +1,235 @@
+"""The run directory: everything needed to trace, resume and use one training."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gazekit.disk.atomic import (
+    append_line,
+    disk_errors,
+    empty_folder,
+    forget_partial,
+    whole_name,
+    write_atomically,
+)
+from gazekit.disk.locking import LOCK, locked
+from gazekit.disk.plain_text import visible
+from gazekit.distributed.processes import rank
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.runs.checkpoint import SELECTED
+from gazekit.runs.files import (
+    SCHEMA,
+    RunFacts,
+    read_environment,
+    read_epochs,
+    read_evaluation,
+    read_facts,
+    read_plugins,
+)
+
+EVALUATED = ("test", "train", "val", "all")
+"""Parts that can be evaluated; the files of the first have the plain names."""
+_SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
+_OURS = {
+    *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
+    *("checkpoints", "report.html", "attention.png", "attention.svg"),
+    *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
+    *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
+    *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", LOCK),
+}
+"""What a run directory may hold; one that holds anything else is never removed."""
+_UNSURE = (
+    "whether another process is training this run cannot be told; remove its folder yourself, or choose "
+    "another --out"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of a run by name; see ``create`` and ``open``. Of processes that train together, process 0 writes."""
+
+    path: Path
+
+    @property
+    def preset(self) -> Path:
+        """The resolved preset."""
+        return self.path / "preset.toml"
+
+    @property
+    def split(self) -> Path:
+        """Which exam is in which part."""
+        return self.path / "split.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Step checkpoints, the newest and the one before."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoints of the best validation AUC."""
+        return self.checkpoints / SELECTED
+
+    @property
+    def predictions(self) -> Path:
+        """Probabilities per exam of the test part, written by evaluation."""
+        return self.path / "predictions.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics of the test part, written by evaluation."""
+        return self.path / "evaluation.json"
+
+    def evaluation_of(self, part: str, which: Literal["selected", "last"] = "selected") -> tuple[Path, Path]:
+        """Measures and predictions of a part, one of ``EVALUATED``, by the selected weights or the last ones."""
+        of = ("" if part == EVALUATED[0] else f"_{part}") + ("_last" if which == "last" else "")
+        return self.path / f"evaluation{of}.json", self.path / f"predictions{of}.csv"
+
+    @classmethod
+    @contextmanager
+    def created(
+        cls, path: Path, *, overwrite: bool = False, leftovers: bool = False
+    ) -> Iterator["RunDirectory"]:
+        """Make an empty run directory, in place of another one only if asked to, and keep it locked meanwhile.
+
+        Args:
+            path: of it.
+            overwrite: remove a run that is there.
+            leftovers: remove what is there if it is not yet a run, as a crash leaves it.
+
+        Raises:
+            ConfigurationError: the folder is not free, or another process makes or trains a run in it.
+            StorageError: the folder cannot be made or emptied.
+        """
+        run = cls(path)
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        there = any(file.name != LOCK for file in path.iterdir())
+        with run.lock(needed=_UNSURE if there else ""):
+            run._check_replaceable(overwrite=overwrite, leftovers=leftovers)
+            empty_folder(path, but=LOCK)
+            yield run
+
+    @classmethod
+    def check_free(cls, path: Path, *, overwrite: bool = False, leftovers: bool = False) -> None:
+        """Raise ConfigurationError if the folder holds a run that is not to be overwritten, or no run at all."""
+        run = cls(path)
+        if path.exists() and not path.is_dir():
+            raise ConfigurationError(f"{path}: is a file; choose another --out")
+        if path.exists() and not (overwrite or leftovers):
+            raise run._taken()
+        if path.exists():
+            with run.lock(needed=_UNSURE) if (path / LOCK).exists() else nullcontext():
+                run._check_replaceable(overwrite=overwrite, leftovers=leftovers)
+
+    def _check_replaceable(self, *, overwrite: bool, leftovers: bool) -> None:
+        there = [file.name for file in self.path.iterdir() if file.name != LOCK]
+        strangers = [name for name in there if whole_name(name) not in _OURS]
+        if there and not (overwrite or leftovers):
+            raise self._taken()
+        if strangers:
+            raise ConfigurationError(
+                f"{self.path}: holds {visible(strangers[0])}, which no run has; choose another --out, nothing was "
+                "removed"
+            )
+        if leftovers and not overwrite and "run.json" in there:
+            raise ConfigurationError(
+                f"{self.path}: another process has begun this run in the meantime; go on with --resume"
+            )
+
+    def _taken(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path}: exists already; go on with --resume, or begin again with --overwrite"
+        )
+
+    @contextmanager
+    def lock(self, *, needed: str = "") -> Iterator[None]:
+        """Keep others from training this run. Raises ConfigurationError as ``locked`` does: someone does already."""
+        if rank() > 0:
+            yield
+            return
+        busy = f"{self.path}: another process is training this run; wait for it or stop it"
+        with locked(self.path, busy=busy, needed=needed):
+            forget_partial(self.path, now=time.time())
+            yield
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """A run directory that was made before. Raises DataError."""
+        if not (path / "run.json").is_file():
+            raise DataError(f"{path}: not a run directory (it has no run.json); {_meant_for_a_run(path)}")
+        return cls(path)
+
+    def check_links(self) -> None:
+        """Raise DataError if a link stands in the place of preset or split, which a user may name through one."""
+        for file in (self.preset, self.split):
+            if file.is_symlink():
+                raise DataError(f"{file}: is a link; expected a file of the run; ask for the run again")
+
+    def write_facts(self, facts: RunFacts) -> None:
+        """Write ``run.json``, last of what a run is started with: without it there is no run."""
+        write_atomically(self.path / "run.json", json.dumps({"schema": SCHEMA, **asdict(facts)}, indent=2))
+
+    def facts(self) -> RunFacts:
+        """What ``run.json`` says. Raises DataError."""
+        return read_facts(self.path / "run.json")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run."""
+        write_atomically(self.path / name, text)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run."""
+        self.write_text(name, json.dumps(value, indent=2, default=str))
+
+    def environment(self) -> dict[str, Any]:
+        """What ``environment.json`` says. Raises DataError."""
+        return read_environment(self.path / "environment.json")
+
+    def plugins(self) -> list[dict[str, str]]:
+        """What ``plugins.json`` says. Raises DataError."""
+        return read_plugins(self.path / "plugins.json")
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """What ``evaluation.json`` says. Raises DataError."""
+        return read_evaluation(self.evaluation)
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add one epoch to ``metrics.jsonl``."""
+        if rank() == 0:
+            append_line(self.metrics, json.dumps(line))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All epochs so far; a line torn by a crash is left out. Raises DataError: another line is damaged."""
+        return read_epochs(self.metrics) if os.path.lexists(self.metrics) else []
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Forget lines after the first ``epochs``: a resumed run writes them again."""
+        if rank() == 0:
+            kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
+            write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def log(self, message: str) -> None:
+        """Add a line to ``log.txt``; line breaks in it are written as ``\\n``."""
+        if rank() == 0:
+            append_line(self.path / "log.txt", visible(message))
+
+
+def _meant_for_a_run(path: Path) -> str:
+    """What to give in place of a path that is no run."""
+    if (path / "dataset.json").is_file():
+        return "it is a prepared data set; give the run first, the data with --data"
+    below = sorted(run.parent for run in path.glob("*/run.json"))
+    if below:
+        return f"there {'is one' if len(below) == 1 else f'are {len(below)}'} in it, such as {below[-1]}"
+    return "expected the --out of gazekit train; gazekit runs list names those in runs/"

@@ -1,0 +1,96 @@
+"""The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv`` of its test part.
+
+Other parts and the last weights have files of their own, ``evaluation_val.json``, ``evaluation_last.json``: whoever
+reads a run or a study finds the selected weights on the test part in their place.
+"""
+
+import math
+from typing import Any
+
+from gazekit.measures.evaluate import Metrics, evaluate
+from gazekit.measures.former_names import with_former_names
+from gazekit.measures.threshold import separates_nothing
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import as_csv
+from gazekit.records.labels import positive_of
+from gazekit.runs.files import EVALUATION_SCHEMA as SCHEMA
+from gazekit.runs.files import Evaluation
+from gazekit.runs.trained import Trained
+
+__all__ = ["SCHEMA", "evaluate_run"]
+
+
+def evaluate_run(
+    trained: Trained, dataset: PreparedDataset, part: str, *, resamples: int = 2000
+) -> dict[str, Any]:
+    """Predict one part of a data set, compare with the truth, write both files; the content of the first is returned.
+
+    Args:
+        trained: the run.
+        dataset: what it was trained on, or other data with ``part = "all"``.
+        part: ``train``, ``val``, ``test`` or ``all``.
+        resamples: of the bootstrap over patients.
+    """
+    assert dataset.is_checked
+    predictions = trained.predict(dataset, part)
+    metrics = evaluate(dataset, predictions, resamples=resamples)
+    record = _record(trained, dataset, predictions, metrics, part)
+    measures, table = trained.run.evaluation_of(part, trained.weights.which)
+    trained.run.write_text(table.name, _predictions_csv(dataset, predictions))
+    trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))
+    return record
+
+
+def _record(
+    trained: Trained, dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, part: str
+) -> dict[str, Any]:
+    """Plain values; a bound that could not be had is null."""
+    labels = dataset.labels[predictions.indices]
+    binary = predictions.probabilities.shape[1] == 2
+    doubt = (
+        separates_nothing(
+            predictions.probabilities[:, 1], labels, dataset.classes, metrics["classification"].get("auc")
+        )
+        if binary
+        else ""
+    )
+    return {
+        "preset": trained.facts.preset,
+        "run": str(trained.run.path),
+        "epoch": trained.weights.epoch,
+        "weights": trained.weights.which,
+        "chosen": trained.weights.why,
+        "split": part,
+        "exams": len(predictions.indices),
+        "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
+        "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
+        "positive": positive_of(dataset.classes),
+        "interval": "95 %, bootstrap over patients",
+        "leak": trained.facts.leak,
+        "threshold": doubt,
+        "metrics": {
+            group: with_former_names(
+                {
+                    name: {"value": _number(i.value), "low": _number(i.low), "high": _number(i.high)}
+                    for name, i in measures.items()
+                }
+            )
+            for group, measures in metrics.items()
+        },
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _predictions_csv(dataset: PreparedDataset, predictions: Predictions) -> str:
+    labels = (dataset.classes[dataset.labels[exam]] for exam in predictions.indices)
+    columns = ["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)]
+    # nine digits: what a float32 needs to be read back as it was
+    rows = (
+        [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
+        for exam, label, row in zip(predictions.indices, labels, predictions.probabilities, strict=True)
+    )
+    return as_csv(columns, rows)

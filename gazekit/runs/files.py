@@ -1,0 +1,194 @@
+"""The files of a run, as they are written and as they are read: one model each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+from pydantic import Field
+
+from gazekit.disk.own_files import MIB, Kind, lines_of, parse_json, read_model, validated
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.index import rows_of
+from gazekit.prepared.settings import PreparationSettings
+
+SCHEMA = "gazekit.run/1"
+EVALUATION_SCHEMA: Final = "gazekit.evaluation/1"
+_AGAIN = "the run is damaged; ask for it again, or train it again"
+_EVALUATE = "write it again with gazekit evaluate"
+FACTS = Kind("the facts of a run", 4 * MIB, _AGAIN)
+METRICS = Kind("a line of JSON per epoch", 32 * MIB, _AGAIN)
+ENVIRONMENT = Kind("the software that a run was made with", MIB, _AGAIN)
+PLUGINS = Kind("the plugins that a run was made with", 4 * MIB, _AGAIN)
+EVALUATION = Kind("the measures of a run", 4 * MIB, _EVALUATE)
+PREDICTIONS = Kind("the probabilities of a run's exams", 64 * MIB, _EVALUATE)
+
+Text = Annotated[str, Field(max_length=100_000)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Whole = Annotated[int, Field(ge=0, lt=2**53)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What identifies a run beside its preset.
+
+    Args:
+        preset: the name it was asked for by; its values are in ``preset.toml``.
+        data: folder of the prepared data set.
+        fingerprint: of the prepared data set; a run is never mixed with other data.
+        classes: class names, in order of the labels.
+        preparation: settings that raw images go through before the model sees them.
+        seed: of initial weights, order, augmentation and dropout.
+        device: ``cpu`` or ``cuda``.
+        weights_origin: where each branch's initial weights came from.
+        modalities: of the DICOM files that it was trained on; empty where there was none.
+        leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
+    """
+
+    preset: Name
+    data: Text
+    fingerprint: Annotated[str, Field(min_length=12, max_length=200)]
+    classes: Annotated[tuple[Name, ...], Field(min_length=2)]
+    preparation: dict[str, Any]
+    seed: Whole
+    device: Annotated[str, Field(pattern="^(cpu|cuda)$")]
+    weights_origin: tuple[Text, ...] = ()
+    modalities: tuple[Name, ...] = ()
+    leak: str = ""
+    sides: tuple[Text, ...] | None = None
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+class Epoch(_Part):
+    """A line of ``metrics.jsonl``; every loss term has a key of its own beside these."""
+
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+    epoch: Whole
+    step: Whole
+    best_epoch: Whole
+    val_auc: float | None
+    val_loss: float | None = None
+    skipped_steps: Whole = 0
+
+
+class Environment(_Part):
+    """``environment.json``."""
+
+    python: Text
+    platform: Text
+    packages: dict[Name, Text]
+    cpu_threads: Whole
+    cuda: Text | None
+    gpu: Text | None
+    command: list[Text] = []
+
+
+class PluginRow(_Part):
+    """A row of ``plugins.json``."""
+
+    __pydantic_extra__: dict[str, Text] = Field(init=False)
+    package: Text
+    version: Text
+
+
+class Measure(_Part):
+    """A value with its interval; null where it could not be had."""
+
+    value: Real | None
+    low: Real | None
+    high: Real | None
+
+
+class Evaluation(_Part):
+    """``evaluation.json``, and ``evaluation_PART.json`` of the other parts."""
+
+    schema_: Annotated[Literal["gazekit.evaluation/1"], Field(alias="schema")] = EVALUATION_SCHEMA
+    preset: Name
+    run: Text
+    epoch: Whole | None = None
+    weights: Literal["selected", "last"] = "selected"
+    chosen: Text = ""
+    split: Literal["train", "val", "test", "all"]
+    exams: Whole
+    patients: Whole
+    classes: dict[Name, Whole]
+    positive: Text | None = None
+    interval: Text
+    leak: Text
+    threshold: Text = ""
+    metrics: dict[Name, dict[Name, Measure]]
+
+
+_EPOCH = pydantic.TypeAdapter(Epoch)
+_PLUGINS = pydantic.TypeAdapter(list[PluginRow])
+
+
+def read_facts(path: Path) -> RunFacts:
+    """Read ``run.json``. Raises DataError."""
+    values = read_model(path, FACTS, dict[str, Any])
+    schema = values.pop("schema", None)
+    if schema != SCHEMA:
+        raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_AGAIN}")
+    facts: RunFacts = validated(values, path, FACTS, RunFacts)
+    try:
+        PreparationSettings.from_json(facts.preparation)
+    except (ConfigurationError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: preparation: expected the settings of one ({error}); {_AGAIN}") from None
+    return facts
+
+
+def read_epochs(path: Path) -> list[dict[str, Any]]:
+    """Read ``metrics.jsonl``: all epochs so far; a last line torn by a crash is left out. Raises DataError."""
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(lines_of(path, METRICS), 1):
+        where = f"line {number}: "
+        try:
+            value = parse_json(line, path, METRICS, where=where)
+        except DataError:
+            if not line.endswith("\n"):
+                break
+            raise
+        validated(value, path, METRICS, _EPOCH, where=where)
+        found.append(value)
+    return found
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """Read ``environment.json``. Raises DataError."""
+    return _plain(read_model(path, ENVIRONMENT, Environment))
+
+
+def read_plugins(path: Path) -> list[dict[str, str]]:
+    """Read ``plugins.json``. Raises DataError."""
+    rows: list[PluginRow] = read_model(path, PLUGINS, _PLUGINS)
+    return [_plain(row) for row in rows]
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Read ``evaluation.json``. Raises DataError."""
+    return _plain(read_model(path, EVALUATION, Evaluation))
+
+
+def _plain(model: pydantic.BaseModel) -> dict[str, Any]:
+    return model.model_dump(by_alias=True)
+
+
+def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Read ``predictions.csv``: exam and its probability of each class. Raises DataError."""
+    for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
+        cells = [cell for name, cell in row.items() if name.startswith("p_")]
+        try:
+            chances = tuple(map(float, cells))
+        except ValueError:
+            chances = ()
+        if len(chances) < 2 or not all(0 <= chance <= 1 for chance in chances) or math.isnan(sum(chances)):
+            raise DataError(
+                f"{path}: row {number}: expected a probability of each class, at least two; {_EVALUATE}"
+            )
+        yield row["exam_id"], chances

@@ -1,0 +1,180 @@
+"""Choose the weights of a run: those that validation selects, or the last ones; say what the choice is worth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gazekit.errors import DataError
+from gazekit.presets.preset import Preset
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
+
+Select = Literal["auc", "loss", "last"]
+Which = Literal["selected", "last"]
+
+NOISE = 0.1
+"""Standard deviation of a guessing model's validation AUC above which the choice of an epoch is called noise (ours)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of a run's model.
+
+    Args:
+        tensors: by name, as ``model.state_dict()`` has them.
+        which: ``"selected"`` or ``"last"``, as asked for.
+        epoch: after which they were written.
+        why: why this epoch, in words.
+    """
+
+    tensors: Mapping[str, Tensor]
+    which: Which
+    epoch: int
+    why: str
+
+
+def is_better(select: Select, auc: float, loss: float, best_auc: float, best_loss: float) -> bool:
+    """Whether an epoch is chosen over the best one so far.
+
+    Args:
+        select: ``"auc"``: the higher validation AUC, of equal ones the lower validation loss; ``"loss"``: the lower
+            validation loss; ``"last"``: always.
+        auc, loss: of this epoch's validation.
+        best_auc, best_loss: of the best epoch so far; ``-inf`` and ``inf`` before the first.
+    """
+    if select == "last":
+        return True
+    if select == "loss":
+        return loss < best_loss
+    return (auc, -loss) > (best_auc, -best_loss)
+
+
+def read_weights(
+    run: RunDirectory,
+    preset: Preset,
+    module: torch.nn.Module,
+    which: Which,
+    *,
+    report: Callable[[str], None],
+) -> Weights:
+    """Read the weights of a run.
+
+    Args:
+        run: where they are.
+        preset: of the run; where ``training.select`` is ``"last"``, the selected weights are the last ones.
+        module: the model that they are for.
+        which: ``"selected"``, or ``"last"`` for those of the newest checkpoint, even one written within an epoch.
+        report: told of each damaged checkpoint that is passed over.
+
+    Raises:
+        DataError: no epoch has been validated yet, or the weights are gone or damaged.
+    """
+    if which == "last" or preset.training.select == "last":
+        return _last(run, module, which)
+    damaged: list[str] = []
+    best = checkpoint.load_latest(run.best, report=damaged.append, module=module)
+    if best is None:
+        raise DataError(_no_weights(run, damaged, or_last=True))
+    for said in damaged:
+        report(said)
+    [epoch] = _numbers(best.state, ("epoch",), run.best)
+    return Weights(
+        best.weights, which, epoch, why_selected(run.read_metrics(), epoch, preset.training.select)
+    )
+
+
+def check_whole(run: RunDirectory) -> None:
+    """Raise DataError if there are selected weights and all of them are damaged."""
+    damaged: list[str] = []
+    if checkpoint.load_latest(run.best, report=damaged.append) is None and damaged:
+        raise DataError(_no_weights(run, damaged, or_last=True))
+
+
+def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
+    damaged: list[str] = []
+    last = checkpoint.load_latest(run.checkpoints, report=damaged.append, module=module)
+    if last is None:
+        raise DataError(_no_weights(run, damaged))
+    state = last.state.get(
+        "state", {"step": 0, "epoch": 0, "batch": 0}
+    )  # of the initial weights there is none
+    step, epoch, batch = _numbers(state, ("step", "epoch", "batch"), run.checkpoints)
+    if step == 0:
+        raise DataError(_no_weights(run, damaged))
+    prefix = "model."
+    tensors = {
+        name.removeprefix(prefix): tensor for name, tensor in last.weights.items() if name.startswith(prefix)
+    }
+    why = "the last epoch" if batch == 0 else f"the newest checkpoint, {batch} batches after epoch {epoch}"
+    return Weights(tensors, which, epoch, why)
+
+
+def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:
+    """Counters of a checkpoint's state. Raises DataError: it has no such numbers."""
+    values = [state.get(name) if isinstance(state, Mapping) else None for name in names]
+    if not all(isinstance(value, int) and value >= 0 for value in values):
+        raise DataError(f"{where}: the state of a checkpoint has no {', '.join(names)}; train the run again")
+    return [int(value) for value in values if value is not None]
+
+
+def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = False) -> str:
+    if damaged:
+        said = damaged[-1].removesuffix("; using the one before it").removesuffix(f"; {checkpoint.AGAIN}")
+        whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
+        instead = f"gazekit evaluate {run.path} --weights last takes the last ones; or " if whole else ""
+        return f"{said}; and there is no other; {instead}train the run again"
+    if run.read_metrics():
+        return f"{run.path}: its weights were removed from checkpoints/; train it again, or copy them back"
+    return (
+        f"{run.path}: no epoch has been validated yet; train on with gazekit train --out {run.path} --resume"
+    )
+
+
+def why_selected(metrics: Sequence[Mapping[str, Any]], epoch: int, select: Select) -> str:
+    """Why an epoch was selected, in words, with the number of epochs that share its validation AUC."""
+    if select == "last":
+        return "the last epoch"
+    line = next((line for line in metrics if line.get("epoch") == epoch), {})
+    auc, loss = line.get("val_auc"), line.get("val_loss")
+    if auc is None or loss is None:
+        return "selected by validation"
+    if select == "loss":
+        return f"lowest validation loss, {loss:.3f}"
+    alike = sum(other.get("val_auc") == auc for other in metrics)
+    tie = f" of {alike} epochs, of these the lowest validation loss, {loss:.3f}" if alike > 1 else ""
+    return f"highest validation AUC, {auc:.3f}{tie}"
+
+
+def spread_of_guessing(labels: Sequence[int], classes: int) -> float:
+    """Standard deviation of the AUC of a model that guesses, ``sqrt((n₀ + n₁ + 1) / (12 n₀ n₁))``.
+
+    Of more than two classes the largest, each against the rest; infinite where a class has no exam.
+
+    Source: the variance of the Mann-Whitney statistic under the null hypothesis (Mann & Whitney 1947).
+    """
+    total = len(labels)
+    largest = 0.0
+    for each in range(classes) if classes > 2 else (1,):
+        own = sum(label == each for label in labels)
+        pairs = own * (total - own)
+        largest = max(largest, sqrt((total + 1) / (12 * pairs)) if pairs else inf)
+    return largest
+
+
+def doubt(labels: Sequence[int], classes: int, select: Select) -> str:
+    """A warning where so few exams validate that the choice between epochs is noise; else empty."""
+    spread = spread_of_guessing(labels, classes)
+    if select != "auc" or spread <= NOISE:
+        return ""
+    counts = ", ".join(str(sum(label == each for label in labels)) for each in range(classes))
+    return (
+        f"only {len(labels)} exams validate ({counts} per class): a model that guesses scatters there by "
+        f"{spread:.2f} in AUC (one standard deviation; below {NOISE:.2f} from about 35 exams on), so the epoch with "
+        "the highest AUC is largely chance; take the last epoch with --set training.select=last, or validate on more "
+        "exams with --set data.validation=0.3"
+    )

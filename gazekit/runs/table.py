@@ -1,0 +1,109 @@
+"""Runs side by side: what each was, how far it came, how good it is."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.presets.layers import flattened, read_tables
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in one row.
+
+    Args:
+        path: of the run directory.
+        facts: of the run; None if they cannot be read, and ``problem`` says why.
+        values: of its preset, ``table.key`` → value.
+        epochs: done, and planned.
+        best: validation AUC of the selected epoch, and that epoch; None before the first.
+        evaluation: content of ``evaluation.json``; None if it was not evaluated.
+        problem: why it cannot be read, else empty.
+    """
+
+    path: Path
+    facts: RunFacts | None
+    values: dict[str, Any]
+    epochs: tuple[int, int] = (0, 0)
+    best: tuple[float, int] | None = None
+    evaluation: dict[str, Any] | None = None
+    problem: str = ""
+
+    @property
+    def state(self) -> str:
+        """``finished``, or how far it came."""
+        done, planned = self.epochs
+        if self.problem:
+            return "not readable"
+        return "finished" if done >= planned else f"epoch {done} of {planned}"
+
+
+def find_runs(folders: Iterable[Path]) -> list[Path]:
+    """All run directories in or below some folders, by name. Raises DataError: no such folder, or no run in any."""
+    found: set[Path] = set()
+    folders = list(folders)
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; expected run directories of gazekit train")
+        found |= {file.parent for file in folder.rglob("run.json")}
+    if not found:
+        raise DataError(
+            f"{', '.join(map(str, folders))}: no run directory in it; gazekit train --out makes one"
+        )
+    return sorted(found)
+
+
+def summarise(path: Path) -> RunSummary:
+    """What the files of a run say; a damaged one is a summary with a problem. Raises DataError: no run directory."""
+    run = RunDirectory.open(path)
+    try:
+        run.check_links()
+        facts = run.facts()
+        values = flattened(read_tables(run.preset))
+        lines = run.read_metrics()
+        evaluation = run.read_evaluation() if os.path.lexists(run.evaluation) else None
+        done = lines[-1]["epoch"] if lines else 0
+        epoch = lines[-1]["best_epoch"] if lines else 0
+        best = next((line["val_auc"] for line in lines if line["epoch"] == epoch), None)
+        planned = _planned(run, values)
+    except (DataError, ConfigurationError) as error:
+        return RunSummary(path, None, {}, problem=str(error).splitlines()[0])
+    chosen = (best, epoch) if best is not None else None
+    return RunSummary(path, facts, values, (done, planned), chosen, evaluation)
+
+
+def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:
+    """Epochs that the preset asks for. Raises DataError: none."""
+    epochs = values.get("training.epochs")
+    if not isinstance(epochs, int):
+        raise DataError(f"{run.preset}: training.epochs: expected a whole number; ask for the run again")
+    return epochs
+
+
+def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
+    """What the runs do not have in common: preset values, seed, data, part evaluated → value per run."""
+    rows: dict[str, list[Any]] = {
+        "preset": [run.facts and run.facts.preset for run in runs],
+        "seed": [run.facts and run.facts.seed for run in runs],
+        "data": [run.facts and run.facts.fingerprint[:12] for run in runs],
+        "evaluated on": [run.evaluation and run.evaluation["split"] for run in runs],
+    }
+    keys = dict.fromkeys(
+        key for run in runs for key in run.values if not key.startswith(("description", "reported"))
+    )
+    rows |= {key: [run.values.get(key) for run in runs] for key in keys}
+    return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}
+
+
+def measures(runs: Sequence[RunSummary]) -> dict[str, list[dict[str, float | None] | None]]:
+    """``group.measure`` → value and interval per run, None where a run was not evaluated so."""
+    tables = [run.evaluation["metrics"] if run.evaluation else {} for run in runs]
+    names = dict.fromkeys(
+        (group, name) for table in tables for group, found in table.items() for name in found
+    )
+    return {f"{group}.{name}": [table.get(group, {}).get(name) for table in tables] for group, name in names}

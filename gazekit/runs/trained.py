@@ -1,0 +1,196 @@
+"""A finished run, opened for use: its model with the selected weights, and what it predicts."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.contracts.interfaces import AttentionMap
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.feed import prepared_exams
+from gazekit.modelling.build import build_attention_map
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.prediction.exams import ExamPrediction, Refusal, predict_loose
+from gazekit.prediction.loose_exams import TrainedOn, find_exams
+from gazekit.prediction.members import IDENTITY, Member, trained_transforms
+from gazekit.prediction.predictions import Predictions, predict
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import completed
+from gazekit.prepared.splits import indices_of
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import RunFacts
+from gazekit.runs.selection import Weights, Which
+from gazekit.runs.stored import check_same_data, data_folder, load_model, stored_preset, stored_split
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trained:
+    """A run opened for use; ``weights`` says which of its weights the model has, and why."""
+
+    run: RunDirectory
+    facts: RunFacts
+    preset: Preset
+    model: MultiViewClassifier
+    attention_map: AttentionMap | None
+    device: torch.device
+    weights: Weights
+    registry: Registry = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Trained({str(self.run.path)!r}, preset={self.facts.preset!r}, classes={self.facts.classes}, "
+            f"epoch={self.weights.epoch}, device={self.device.type!r})"
+        )
+
+    def predict(self, dataset: PreparedDataset, part: str) -> Predictions:
+        """Predict and explain one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
+        if part == "all":
+            indices = np.arange(len(dataset))
+        else:
+            check_same_data(self.run, self.facts, dataset, "to evaluate on other data add --split all")
+            indices = indices_of(dataset, stored_split(self.run, dataset), part)
+        if len(indices) == 0:
+            raise DataError(
+                f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
+            )
+        return self.predict_exams(dataset, indices)
+
+    def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
+        """Predict and explain the exams at these positions of a data set."""
+        exams = prepared_exams(
+            dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
+        )
+        return predict(
+            self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
+        )
+
+    def trained_on(self) -> TrainedOn:
+        """What the images of the training were, so that others can be prepared alike."""
+        facts = self.facts
+        return TrainedOn(self.preset.views, facts.preparation, facts.modalities, facts.sides)
+
+    def as_member(self, *, tta: bool = False) -> Member:
+        """This model as one of an ensemble; with ``tta`` it also answers under the transforms of its training."""
+        height, width = self.facts.preparation["size"]
+        augmentation = self.preset.training.augmentation
+        transforms = trained_transforms(augmentation, height / width) if tta else IDENTITY[None]
+        return Member(self.model, self.preset, self.attention_map, transforms)
+
+    def predict_images(
+        self, *paths: Path | str, bit_depth: int | None = None
+    ) -> list[ExamPrediction | Refusal]:
+        """Predict raw image files, folders or tables of them, prepared as the training data were; see ``find_exams``.
+
+        Data sources, DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
+        that cannot be predicted is a Refusal with the reason; what is left out or assumed is a warning. No gaze is
+        needed. ``bit_depth`` says how many bits images of 16 bits other than DICOM use; None takes that of the training
+        data.
+        """
+        grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
+        for remark in grouping.remarks(str):
+            warnings.warn(remark, stacklevel=2)
+        preparation = self.trained_on().settings(bit_depth)
+        explain = self.attention_map is not None
+        return list(
+            predict_loose(
+                [self.as_member()], preparation, grouping.exams, self.device, explain=explain, show_names=True
+            )
+        )
+
+
+def _warn(said: str) -> None:
+    warnings.warn(said, stacklevel=4)
+
+
+def open_trained(
+    path: Path,
+    registry: Registry,
+    device: torch.device,
+    *,
+    which: Which = "selected",
+    report: Callable[[str], None] = _warn,
+) -> Trained:
+    """Open a run with its selected or its last weights; nothing is written into it.
+
+    Args:
+        path: of the run directory.
+        registry: where the components come from.
+        device: of the model.
+        which: the selected weights or the last ones.
+        report: told of each damaged checkpoint that is passed over for the one before it.
+
+    Raises:
+        DataError: no run, or no such weights yet.
+    """
+    run = RunDirectory.open(path)
+    preset = stored_preset(run, registry)
+    model, weights = load_model(run, registry, device, which=which, report=report)
+    return Trained(
+        run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights, registry
+    )
+
+
+def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
+    """The data set given, or the one that the run was trained on. Raises DataError: other classes."""
+    dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
+    if tuple(dataset.classes) != trained.facts.classes:
+        raise DataError(
+            f"{dataset.root}: classes {', '.join(dataset.classes)}; the model of {trained.run.path} "
+            f"was trained on {', '.join(trained.facts.classes)}; {_to_have_equal_classes(dataset, trained)}"
+        )
+    if data is not None:
+        _check_preparation(trained, dataset)
+    return dataset
+
+
+def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
+    """What to do about data of other classes than a model's."""
+    classes = trained.facts.classes
+    if sorted(dataset.classes) == sorted(classes):
+        return (
+            f"prepare them again with --set 'positive={classes[-1]}'"
+            if len(classes) == 2
+            else ("prepare them again with the classes in this order")
+        )
+    return "label them with these classes and prepare them again"
+
+
+def check_alike(trained: Sequence[Trained]) -> None:
+    """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
+
+    def prepared(each: Trained) -> Mapping[str, Any]:
+        return completed(each.facts.preparation)
+
+    first = trained[0]
+    for other in trained[1:]:
+        for what, own, its in (
+            ("views", first.preset.views, other.preset.views),
+            ("classes", first.facts.classes, other.facts.classes),
+            *((key, prepared(first)[key], prepared(other)[key]) for key in _PREPARED_ALIKE),
+        ):
+            if own != its:
+                raise ConfigurationError(
+                    f"{other.run.path}: {what} {its}, and {first.run.path} has {own}; an ensemble needs them equal"
+                )
+
+
+_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "bit_depth", "mask_outside", "region")
+
+
+def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
+    """Raise DataError if other data were prepared in another way than what the model was trained on."""
+    here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
+    for key in ("size", "crop", "laterality", "mask_outside", "region"):
+        if here[key] != there[key]:
+            how = "cut to the breast by the rules of version" if key == "region" else f"prepared with {key}"
+            raise DataError(
+                f"{dataset.root}: {how} {here[key]}, the data of {trained.run.path} with {there[key]}; "
+                "prepare them alike"
+            )

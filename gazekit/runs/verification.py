@@ -1,0 +1,85 @@
+"""Whether a run directory is whole: every file is what it should be, and they are of one run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gazekit.errors import GazekitError
+from gazekit.prepared.splits import PARTS, read_split
+from gazekit.presets.layers import read_tables
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import EVALUATED, RunDirectory
+from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
+
+
+def faults_of(run: RunDirectory) -> list[str]:
+    """What is wrong with a run, a line each; empty if every file can be read, and checkpoints match their checksums.
+
+    Args:
+        run: its directory; nothing in it is changed, and no component that it names is loaded.
+    """
+    return list(_faults(run))
+
+
+def _faults(run: RunDirectory) -> Iterator[str]:
+    facts: list[RunFacts] = []
+    split: dict[str, str] = {}
+    checks: list[Callable[[], object]] = [
+        run.check_links,
+        lambda: facts.append(run.facts()),
+        lambda: read_tables(run.preset),
+        run.plugins,
+        run.environment,
+        run.read_metrics,
+        lambda: split.update(read_split(run.split)),
+    ]
+    for check in checks:
+        yield from _said(check)
+    wrong = sorted({part for part in split.values() if part not in PARTS})
+    if wrong:
+        yield f"{run.split}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
+    for part in EVALUATED:
+        yield from _evaluated(run, part, facts, split)
+    for folder in (run.checkpoints, run.best):
+        yield from _checkpoints(folder)
+
+
+def _said(check: Callable[[], object]) -> Iterator[str]:
+    try:
+        check()
+    except GazekitError as error:
+        yield str(error)
+
+
+def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[str, str]) -> Iterator[str]:
+    """Measures and probabilities of a part, if it was evaluated."""
+    measures, table = run.evaluation_of(part)
+    if _is_there(measures):
+        yield from _said(lambda: read_evaluation(measures))
+    if not _is_there(table):
+        return
+    found: dict[str, tuple[float, ...]] = {}
+    yield from _said(lambda: found.update(read_predictions(table)))
+    classes = len(facts[0].classes) if facts else 0
+    if found and classes and {len(chances) for chances in found.values()} != {classes}:
+        yield f"{table}: expected a probability for each of {classes} classes; write it again with gazekit evaluate"
+    expected = {exam for exam, its in split.items() if its == part}
+    if found and part != "all" and split and set(found) != expected:
+        yield (
+            f"{table}: has {len(found)} exams, the {part} part of split.csv {len(expected)} or others; write it again "
+            "with gazekit evaluate"
+        )
+
+
+def _checkpoints(folder: Path) -> Iterator[str]:
+    """Every checkpoint against its checksums, and that there is one."""
+    steps: list[Path] = []
+    failed = list(_said(lambda: steps.extend(checkpoint.steps_of(folder))))
+    yield from failed
+    if not steps and not failed:
+        yield f"{folder}: there is no checkpoint; ask for the run again, or train it again"
+    for path in steps:
+        yield from _said(lambda path=path: checkpoint.verify(path))  # type: ignore[misc]
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()

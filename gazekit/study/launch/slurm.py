@@ -1,0 +1,154 @@
+"""Carry out the runs of a study as jobs of a Slurm cluster, through submitit.
+
+Partition, account, time limit and whatever else a cluster wants come from the variables that sbatch reads itself
+(SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT, …). A job asks for OMP_NUM_THREADS cores, and for a GPU where the
+run wants one. The study directory must be visible on the nodes.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gazekit.disk.atomic import disk_errors, own_folder
+from gazekit.errors import ConfigurationError, Preempted
+from gazekit.registry.distribution import install_command
+from gazekit.study.grid import RunTask
+from gazekit.study.outcome import STOPPED, Outcome, in_one_line
+
+if TYPE_CHECKING:
+    from submitit import SlurmExecutor
+    from submitit.core.core import Job
+
+    Jobs = dict[RunTask, "Job[str | None]"]
+
+_CORES = "2"
+_LOOK_SECONDS = 2.0
+_PATIENCE_SECONDS = 300
+"""For cancelled jobs to write a checkpoint; Slurm's own KillWait is shorter."""
+_MOST_STOPS = 50
+"""A run that its time limit stops so often gets nowhere."""
+
+
+def on_slurm(
+    tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
+) -> Iterator[Outcome]:
+    """Carry out runs as jobs; see ``launch.launch``. One that its time limit or others stop is submitted again."""
+    executor = _executor(tasks, jobs, logs)
+    left = _submit(executor, tasks)
+    stops: Counter[RunTask] = Counter()
+    try:
+        while left:
+            if should_stop():
+                raise Preempted(f"stopped; {len(left)} runs are left")
+            for task, reason in _ended(left, executor.folder):
+                stops[task] += reason == STOPPED
+                if reason == STOPPED and stops[task] < _MOST_STOPS:
+                    left |= _submit(executor, [task])
+                else:
+                    del left[task]
+                    yield task, reason
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        _cancel(left)
+
+
+def carry_out_as_job(task: RunTask) -> str | None:
+    """On the node: carry out a run; why it is not finished, in one line, or None."""
+    from gazekit.study.running import carry_out
+    from gazekit.training.signals import stop_on_signals
+
+    with stop_on_signals() as signals:
+        signal.signal(signal.SIGUSR2, signals)  # what a job gets shortly before its time limit
+        try:
+            carry_out(task, should_stop=signals.asked)
+        except Preempted:
+            return STOPPED
+        except Exception as error:  # whatever a component raises costs its own run only
+            return in_one_line(error, task)
+    return None
+
+
+def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor":
+    try:
+        from submitit import SlurmExecutor
+    except ImportError:
+        raise ConfigurationError(
+            f"--launcher slurm needs submitit; install it with: {install_command('slurm')}"
+        ) from None
+    try:
+        executor = SlurmExecutor(_new_folder(logs))
+    except RuntimeError:
+        raise ConfigurationError(
+            "--launcher slurm: there is no srun here; start it on a node of the cluster"
+        ) from None
+    executor.update_parameters(
+        job_name="gazekit",
+        time=None,  # the partition's, or SBATCH_TIMELIMIT; submitit's own would be 5 minutes
+        cpus_per_task=int(os.environ.get("OMP_NUM_THREADS", _CORES)),
+        gpus_per_node=1 if any(task.device == "cuda" for task in tasks) else None,
+        array_parallelism=jobs,
+        additional_parameters={
+            "no-requeue": True
+        },  # we submit again ourselves; twice would train one run twice
+    )
+    return executor
+
+
+def _new_folder(logs: Path) -> Path:
+    """A new folder in that of the logs: results are pickles, and one that lay there before is not ours to open."""
+    folder = own_folder(own_folder(logs) / "slurm") / secrets.token_hex(4)
+    with disk_errors(folder):
+        folder.mkdir()
+    return folder
+
+
+def _submit(executor: "SlurmExecutor", tasks: Sequence[RunTask]) -> "Jobs":
+    from submitit.core.utils import FailedJobError
+
+    try:
+        return dict(zip(tasks, executor.map_array(carry_out_as_job, tasks), strict=True))
+    except FailedJobError as error:
+        raise ConfigurationError(f"sbatch refuses the job: {' '.join(str(error).split())}") from None
+
+
+def _ended(left: "Jobs", folder: Path) -> list[Outcome]:
+    """Runs whose job has left its result, or is gone without one."""
+    from submitit.core.utils import pickle_load
+
+    queued = _queued()  # first: a job that ends after this is still in it
+    files = {file.name for file in folder.iterdir()}  # a listing is fresh on network file systems too
+    ended: list[Outcome] = []
+    for task, job in left.items():
+        if job.paths.result_pickle.name in files:
+            outcome, result = pickle_load(job.paths.result_pickle)
+            ended.append((task, result if outcome == "success" else _last_line(str(result))))
+        elif queued is not None and job.job_id not in queued:
+            ended.append((task, f"its Slurm job {job.job_id} was lost: {_last_line(job.stderr() or '')}"))
+    return ended
+
+
+def _queued() -> set[str] | None:
+    """Jobs that Slurm still knows as pending, running or ending; None if it does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    return set(asked.stdout.split()) if asked.returncode == 0 else None
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "it said nothing")
+
+
+def _cancel(left: "Jobs") -> None:
+    """Cancel all jobs, and wait until those that run have written a checkpoint and ended."""
+    for job in left.values():
+        job.cancel(check=False)
+    until = time.monotonic() + _PATIENCE_SECONDS
+    ids = {job.job_id for job in left.values()}
+    while ids & (_queued() or set()) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)

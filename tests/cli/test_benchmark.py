@@ -1,0 +1,261 @@
+"""``gazekit benchmark`` as a user meets it: the grid, going on, what fails, what is refused, what is written."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from command_line import gazekit
+from tiny import SMALL
+
+from gazekit.prepared.splits import make_split, write_split
+from gazekit.runs.directory import RunDirectory
+
+FEW = [*SMALL, "training.batch_size=4", "training.epochs=1"]
+MAMMONET = ["fusion.maps.heads=2", "fusion.maps.head_dim=3", "gaze.alignment_loss.levels=2"]
+
+
+def study_toml(folder, dataset, *rows, head="folds = 2\nseeds = 2"):
+    """A study of tiny systems; a row is its preset and its own changes."""
+    tables = [f'[[system]]\npreset = "{preset}"\nset = {json.dumps(changes)}' for preset, changes in rows]
+    path = folder / "STUDY.toml"
+    text = f'title = "Two tiny ones"\ndata = "{dataset.root}"\n{head}\nset = {json.dumps(FEW)}\n'
+    path.write_text("\n".join([text, *tables]) + "\n")
+    return path
+
+
+ROWS = (("late_concat", []), ("mammonet_small", MAMMONET))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, dataset):
+    """A study of two systems, two folds and two seeds that was carried out, and what it printed."""
+    folder = tmp_path_factory.mktemp("study")
+    said = gazekit("benchmark", study_toml(folder, dataset, *ROWS), "--out", folder / "out")
+    return folder / "out", said
+
+
+def predictions(out):
+    return {path: path.stat().st_mtime_ns for path in sorted(out.glob("runs/*/*/predictions.csv"))}
+
+
+def test_every_system_is_trained_on_every_fold_with_every_seed(finished, dataset):
+    out, said = finished
+    assert "8 runs, 0 of them done" in said.stderr and "0 left: mammonet_small fold-2-seed-1" in said.stderr
+    names = {str(path.parent.relative_to(out / "runs")) for path in predictions(out)}
+    grid = {f"fold-{fold}-seed-{seed}" for fold in (1, 2) for seed in (0, 1)}
+    assert names == {f"{preset}/{name}" for preset, _ in ROWS for name in grid}
+    tested = []
+    for fold in (1, 2):
+        per_system = []
+        for preset, _ in ROWS:
+            with (out / "runs" / preset / f"fold-{fold}-seed-1" / "predictions.csv").open() as file:
+                per_system.append([row["exam_id"] for row in csv.DictReader(file)])
+        assert per_system[0] == per_system[1]
+        tested += per_system[0]
+    assert sorted(tested) == sorted(dataset.exam_ids)
+
+
+def test_the_table_and_its_files_say_the_same(finished):
+    out, said = finished
+    result = json.loads((out / "results.json").read_text())
+    assert result["schema"] == "gazekit.study/1"
+    assert [(row["name"], row["runs"], row["planned"]) for row in result["rows"]] == [
+        ("late_concat", 4, 4),
+        ("mammonet_small", 4, 4),
+    ]
+    auc = result["rows"][1]["metrics"]["auc"]
+    shown = f"{auc['mean']:.3f} ± {auc['sd']:.3f}"
+    assert shown in said.stdout and shown in (out / "results.md").read_text()
+    assert "2-fold cross-validation by patient" in said.stdout
+    last = "\n".join(said.stdout.splitlines()[-20:])  # in sight in a terminal of 24 lines
+    assert shown in last and "AUC difference" in last
+    assert result["rows"][1]["comparison"]["exams"] == 24 and result["rows"][0]["comparison"] is None
+    assert {path.name for path in out.glob("results.*")} == {
+        f"results.{s}" for s in ("json", "md", "csv", "tex")
+    }
+    for figure in ("roc.png", "differences.png", "attention.png"):
+        assert (out / figure).stat().st_size > 5000
+
+
+def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_again(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    before = predictions(out)
+    again = gazekit("benchmark", "--out", out, "--no-timing")
+    assert "8 runs, 8 of them done" in again.stderr and predictions(out) == before
+    lost = out / "runs" / "late_concat" / "fold-2-seed-0"
+    kept = (lost / "predictions.csv").read_bytes()
+    shutil.rmtree(lost)
+    so_far = gazekit("benchmark", "--out", out, "--no-timing", "--so-far", "--json")
+    rows = {row["name"]: row for row in json.loads(so_far.stdout)["rows"]}
+    assert [(row["runs"], row["planned"]) for row in rows.values()] == [(3, 4), (4, 4)]
+    assert not lost.exists()
+    assert "8 runs, 7 of them done" in gazekit("benchmark", "--out", out, "--no-timing").stderr
+    assert (lost / "predictions.csv").read_bytes() == kept
+    del before[lost / "predictions.csv"]
+    assert before.items() < predictions(out).items()
+
+
+def test_a_study_whose_weights_were_removed_keeps_its_table(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    (out / "attention.png").unlink()
+    shutil.rmtree(out / "runs" / "late_concat" / "fold-1-seed-0" / "checkpoints")
+    again = gazekit("benchmark", "--out", out, "--no-timing")
+    assert "8 runs, 8 of them done" in again.stderr
+    left_out = [line for line in again.stderr.splitlines() if "no attention of" in line]
+    assert len(left_out) == 1 and "no attention of late_concat:" in left_out[0]
+    assert (out / "attention.png").stat().st_size > 5000  # of the other system
+    for name in ("metrics", "comparison"):
+        before, after = (json.loads((place / "results.json").read_text()) for place in (finished[0], out))
+        assert [row[name] for row in before["rows"]] == [row[name] for row in after["rows"]]
+
+
+def test_a_row_is_added_and_what_would_mix_two_studies_is_refused(finished, dataset, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    more = ("benchmark", "--out", out, "--no-timing", "--json")
+    rows = json.loads(gazekit(*more, "--preset", "single_cc", "--paper", "inbreast").stdout)["rows"]
+    assert [(row["name"], row["runs"]) for row in rows] == [
+        ("late_concat", 4),
+        ("mammonet_small", 4),
+        ("single_cc", 4),
+    ]
+    assert all(row["reported"] is None for row in rows)  # the study's recipe is not that of the paper
+    refused = gazekit(*more, "--folds", 3, "--seeds", 1, code=2).stderr
+    assert "folds is 3, there 2" in refused and "seeds are 1, there 2 (they may only grow)" in refused
+    refused = gazekit(*more, "--paper", "cbis", code=2).stderr
+    assert "no preset of this study has figures of that name; there are cbis_ddsm, inbreast" in refused
+    both = gazekit("benchmark", study_toml(tmp_path, dataset, *ROWS), "--seeds", 3, code=2).stderr
+    assert "write seeds into it and leave out the options" in both
+
+
+def test_a_row_is_added_to_a_study_that_names_its_reference(finished, dataset, tmp_path):
+    folder = tmp_path / "study"
+    head = 'folds = 2\nseeds = 1\nreference = "late_concat"'
+    folder.mkdir()
+    gazekit(
+        "benchmark", study_toml(folder, dataset, ROWS[0], head=head), "--out", folder / "out", "--no-timing"
+    )
+    more = ("benchmark", "--out", folder / "out", "--no-timing", "--json")
+    result = json.loads(gazekit(*more, "--preset", "single_cc").stdout)
+    assert result["reference"] == "late_concat"
+    assert [row["name"] for row in result["rows"]] == ["late_concat", "single_cc"]
+    comparison = result["rows"][1]["comparison"]
+    assert 0 < comparison["runs_p"] <= comparison["runs_holm"] <= 1
+
+
+def test_a_system_keeps_the_data_it_began_with(finished, dataset, tmp_path):
+    """One that is moved is the same; one with other content is not."""
+    for name in ("first", "moved", "other"):
+        shutil.copytree(dataset.root, tmp_path / name)
+    manifest = tmp_path / "other" / "dataset.json"
+    manifest.write_text(manifest.read_text().replace(dataset.fingerprint, "f" * 64))
+
+    def carried_out(name, code=0):
+        text = study_toml(tmp_path, dataset, ROWS[0], head="folds = 2\nseeds = 1")
+        text.write_text(text.read_text() + f'\ndata = "{name}"\n')
+        return gazekit("benchmark", text, "--out", tmp_path / "out", "--no-timing", code=code).stderr
+
+    assert "2 runs, 0 of them done" in carried_out("first")
+    assert "2 runs, 2 of them done" in carried_out("moved")
+    refused = carried_out("other", code=2)
+    assert "system 'late_concat' has other data of its own than it began with (fff" in refused
+
+
+def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    run, before = out / "runs" / "late_concat" / "fold-1-seed-0", predictions(out)
+    gazekit("evaluate", run, "--split", "val")
+    assert (run / "evaluation_val.json").exists() and (run / "predictions_val.csv").exists()
+    assert predictions(out) == before
+    RunDirectory.check_free(run, overwrite=True)  # it is still a run and nothing else
+    assert "8 runs, 8 of them done" in gazekit("benchmark", "--out", out, "--no-timing").stderr
+
+
+def test_what_publications_report_stands_beside_untouched_presets_alone(dataset, tmp_path):
+    text = study_toml(tmp_path, dataset, ("mammonet", []), ("single_cc", ["training.epochs=3"]))
+    text.write_text(text.read_text().replace(f"set = {json.dumps(FEW)}\n", "", 1))
+    said = gazekit(
+        "benchmark",
+        text,
+        "--out",
+        tmp_path / "out",
+        "--so-far",
+        "--no-timing",
+        "--paper",
+        "inbreast",
+        "--json",
+    )
+    mammonet, changed = json.loads(said.stdout)["rows"]
+    assert mammonet["reported"]["auc"] == 0.889 and changed["reported"] is None
+    assert (mammonet["runs"], mammonet["planned"]) == (0, 4)
+
+
+def test_a_run_that_fails_has_its_reason_in_the_table_and_the_rest_is_finished(dataset, tmp_path):
+    """Two exams have no gaze, which the double model needs at inference too."""
+    study = study_toml(
+        tmp_path, dataset, ("late_concat", []), ("double_model", []), head="folds = 2\nseeds = 1"
+    )
+    said = gazekit("benchmark", study, "--out", tmp_path / "out", "--no-timing", code=1)
+    assert "double_model fold-1-seed-0 failed" in said.stderr and "Traceback" not in said.stderr
+    for text in (said.stdout, (tmp_path / "out" / "results.md").read_text()):
+        assert "has no gaze on view" in text and "Jiang et al. 2023" in text
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert [(row["name"], row["runs"]) for row in rows] == [("late_concat", 2), ("double_model", 0)]
+    so_far = gazekit("benchmark", "--out", tmp_path / "out", "--no-timing", "--so-far", "--json")
+    assert json.loads(so_far.stdout)["rows"] == rows
+
+
+def test_a_split_file_says_who_is_tested_and_a_wrong_one_is_refused(dataset, tmp_path):
+    split = make_split(dataset, seed=3, test=0.5)
+    write_split(tmp_path / "mine.csv", dataset, split)
+    head = 'folds = "mine.csv"\nseeds = 1'
+    study = study_toml(tmp_path, dataset, ("late_concat", []), head=head)
+    said = gazekit("benchmark", study, "--out", tmp_path / "out", "--no-timing")
+    assert "the split mine.csv" in said.stdout
+    with (tmp_path / "out/runs/late_concat/fold-1-seed-0/predictions.csv").open() as file:
+        tested = {row["exam_id"] for row in csv.DictReader(file)}
+    assert tested == {exam for exam, part in split.items() if part == "test"}
+
+    rows = (tmp_path / "mine.csv").read_text().splitlines()
+    (tmp_path / "mine.csv").write_text("\n".join(rows[:-1]) + "\n")
+    refused = gazekit("benchmark", study, "--out", tmp_path / "other", code=3).stderr
+    assert "the split lacks exam" in refused and not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_nothing_had_been(finished, dataset, tmp_path):
+    study, out = study_toml(tmp_path, dataset, *ROWS), tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "gazekit",
+        "benchmark",
+        study,
+        "--out",
+        out,
+        "--jobs",
+        "2",
+        "--no-timing",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while len(predictions(out)) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # its children see that it is gone, save and end
+    before = predictions(out)
+    assert 3 <= len(before) < 8
+    gazekit("benchmark", study, "--out", out, "--no-timing")
+    assert before.items() < predictions(out).items() and len(predictions(out)) == 8
+    for path in predictions(finished[0]):
+        assert (out / path.relative_to(finished[0])).read_bytes() == path.read_bytes()

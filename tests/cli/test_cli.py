@@ -1,0 +1,318 @@
+"""The command line as a user meets it: results, errors of one line, exit codes, nothing heavy for --help."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gazekit
+from rich.console import Console
+
+from gazekit.cli import console
+from gazekit.cli.train.progress import TrainingProgress
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.registry.registry import Registry
+from gazekit.training.loop import State
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    gazekit("train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, "--epochs", 2, *TINY)
+    return out
+
+
+def test_help_is_light_and_names_every_command() -> None:
+    code = (
+        "import sys; sys.argv = ['gazekit', '--help']\n"
+        "from gazekit.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'pydicom', 'timm', 'matplotlib', 'pydantic', 'torchmetrics'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    commands = (
+        "train",
+        "evaluate",
+        "predict",
+        "report",
+        "export",
+        "runs",
+        "doctor",
+        "data",
+        "gaze",
+        "plugins",
+    )
+    for command in commands:
+        assert command in finished.stdout
+
+
+def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    table = gazekit("evaluate", run).stdout
+    assert "auc" in table and "pointing game" in table and "95 % interval" in table
+    result = json.loads(gazekit("evaluate", run, "--split", "val", "--json").stdout)
+    assert result["schema"] == "gazekit.evaluation/1" and result["split"] == "val"
+    assert 0 <= result["metrics"]["classification"]["auc"]["value"] <= 1
+
+    pair = [raw_folder / "e003_cc.png", raw_folder / "e003_mlo.png"]
+    predicted = json.loads(gazekit("predict", run, *pair, "--json", "--overlays", tmp_path / "o").stdout)
+    (exam,) = predicted["exams"]
+    assert exam["exam"] == "e003"
+    assert sum(exam["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
+
+    page = Path(gazekit("report", run, "--without", run).stdout.strip())
+    assert page.read_text().startswith("<!") and (run / "attention.png").stat().st_size > 10_000
+
+
+def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_folder: Path) -> None:
+    gazekit("evaluate", run, "--split", "all")
+    rows = [line.split(",") for line in (run / "predictions_all.csv").read_text().splitlines()]
+    evaluated = {row[0]: float(row[-1]) for row in rows[1:]}
+    pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    predicted = json.loads(gazekit("predict", run, *pair, "--json").stdout)["exams"][0]
+    assert predicted["probabilities"]["malignant"] == pytest.approx(evaluated["e005"], abs=2e-5)
+
+
+def test_resume_and_overwrite(run: Path, dataset: PreparedDataset) -> None:
+    data = ["--data", dataset.root, "--out", run]
+    before = (run / "metrics.jsonl").read_bytes()
+    assert (
+        "exists already; go on with --resume" in gazekit("train", "--preset", "ga_net", *data, code=2).stderr
+    )
+    gazekit("train", "--out", run, "--resume")
+    assert (run / "metrics.jsonl").read_bytes() == before
+    other = gazekit("train", "mammonet_small", *data, "--batch-size", 5, "--resume", *TINY, code=2)
+    assert "these keys differ: training.batch_size" in other.stderr
+
+
+def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
+    run: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    data, out = ["--data", dataset.root], tmp_path / "run"
+    both = gazekit("train", "ga_net", "--preset", "mammonet", *data, code=2)
+    assert "two presets: ga_net and --preset mammonet" in both.stderr
+    made = gazekit(
+        "train", "mammonet_small", *data, "--out", out, "--epochs", 1, "--lr", 0.003, "--from", run, *TINY
+    )
+    assert "epoch 1 of 1 is selected: highest validation AUC" in made.stderr
+    facts = json.loads((out / "run.json").read_text())
+    assert facts["weights_origin"][0].startswith("run run, epoch ")
+    assert "learning_rate = 0.003" in (out / "preset.toml").read_text()
+    more = gazekit("train", "--out", out, "--resume", "--epochs", 2)
+    assert "goes on to epoch 2, begun with 1; the schedule one_cycle now spans 2 epochs" in more.stderr
+    assert [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    last = gazekit("evaluate", out, "--weights", "last", "--split", "val")
+    assert "weights of epoch 2: the last epoch" in last.stderr
+    assert (out / "evaluation_val_last.json").exists() and not (out / "evaluation_val.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--preset", "mamonet"], 2, "Did you mean 'mammonet'?"),
+        (["train"], 2, "--preset is needed"),
+        (["train", "--preset", "mammonet", "--data", "nowhere"], 3, "nowhere"),
+        (["train", "--preset", "mammonet", "--set", "training.epochs=no"], 2, "--set: training.epochs"),
+        (["train", "--preset", "mammonet", "--resume"], 2, "--resume needs the run directory"),
+        (["evaluate", "nowhere"], 3, "nowhere: not a run directory"),
+        (["plugins", "show", "fusion", "bfi"], 2, "Did you mean 'bfl'?"),
+        (["plugins", "show", "fusions", "bfl"], 2, "no kind 'fusions'"),
+        (
+            ["train", "mammonet", "--set", "fusion.vectors.use=cross_attention"],
+            2,
+            "--set: fusion.vectors.use: fusion 'cross_attention' joins maps, so it belongs at fusion.maps; "
+            "fusions of vectors are: bfl, concat",
+        ),
+        (
+            ["train", "mammonet", "--set", "fusion.maps.use=concat"],
+            2,
+            "fusion 'concat' joins vectors, so it belongs at fusion.vectors; fusions of maps are: cross_attention, "
+            "token_attention",
+        ),
+        (
+            ["train", "mammonet", "--set", "fusion.vectors.use=cross_atention"],
+            2,
+            "no fusion of vectors 'cross_atention'. There are: bfl, concat.",
+        ),
+        (["plugins", "show", "bfi"], 2, "no component 'bfi'. Did you mean 'bfl'?"),
+        (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
+        (["data", "prepare", "folder", "nowhere", "out"], 3, "nowhere"),
+        (["data", "prepare", "folder", "x", "out", "--size", "big"], 2, "--size big: expected"),
+        (
+            ["data", "prepare", "folder", "x", "out", "--set", "viewz=1"],
+            2,
+            "'viewz': no such option of Folder",
+        ),
+    ],
+)
+def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    finished = gazekit(*arguments, code=code, GAZEKIT_CACHE=str(tmp_path))
+    assert message in finished.stderr
+    assert finished.stderr.startswith("error: ")
+
+
+def test_lists_and_shows() -> None:
+    rows = json.loads(gazekit("plugins", "list", "--json").stdout)["components"]
+    assert {"kind", "level", "name", "package", "version", "location", "status"} == rows[0].keys()
+    assert {row["name"]: row["level"] for row in rows if row["kind"] == "fusion"} == {
+        **dict.fromkeys(("bfl", "concat"), "vectors"),
+        **dict.fromkeys(("cross_attention", "token_attention"), "maps"),
+        **dict.fromkeys(("stack", "gaze_overlay"), "images"),
+    }
+    shown = gazekit("plugins", "show", "fusion", "bfl").stdout
+    assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
+    assert gazekit("plugins", "show", "bfl").stdout == shown
+    presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
+    assert len(presets) == 14
+    text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
+    assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
+
+
+def test_in_a_terminal_of_80_columns_nothing_is_cut_or_broken_inside_a_word() -> None:
+
+    def shown(*command: object) -> str:
+        said = gazekit(*command, COLUMNS="80", FORCE_COLOR="1").stdout
+        return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+    for command in (["train"], ["benchmark"], ["predict"], ["data", "prepare"], ["gaze", "validate"]):
+        text = shown(*command, "--help")
+        assert "--help" in text and "…" not in text.replace("1, …", ""), command
+        assert "<bool>" not in text and " range>" not in text
+    listed = shown("plugins", "list").splitlines()
+    assert max(map(len, listed)) <= 80
+    assert any(
+        line.split()[0] == "cross_attention" and line.endswith("ok") for line in map(str.rstrip, listed)
+    )
+    whole = gazekit("plugins", "show", "bfl").stdout
+    folded = shown("plugins", "show", "bfl")
+    assert max(map(len, folded.splitlines())) <= 80 < max(map(len, whole.splitlines()))
+    assert folded.split() == whole.split()
+
+
+def test_brackets_in_help_are_shown() -> None:
+    assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
+
+
+def test_a_shell_completes_commands_and_presets() -> None:
+    def completed(words: str, position: int) -> list[str]:
+        asked = {"_GAZEKIT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+        return gazekit(**asked).stdout.split()
+
+    assert completed("gazekit tr", 1) == ["train"]
+    assert completed("gazekit train mammonet_s", 2) == ["mammonet_small"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_progress_of_a_training_is_whole_at_any_width(
+    width: int, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=width, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(console, "stderr", lambda: terminal)
+    losses = {"loss": 2.5, "classification": 0.7, "gaze": 2.1, "bfl": 2.7}
+    state = State(epoch=12, step=240, sums=losses, exams=1, auc=0.912, best_auc=0.934, best_epoch=9)
+    with TrainingProgress(registry.preset("mammonet_small"), "cpu") as progress:
+        progress.report(state, 20)
+    assert "loss 2.500" in shown.getvalue() and "val AUC 0.912, best 0.934" in shown.getvalue()
+    assert "…" not in shown.getvalue()
+    assert ("bfl 2.700" in shown.getvalue()) is (width == 200)
+
+
+def test_data_and_gaze_commands(raw_folder: Path, dataset: PreparedDataset, tmp_path: Path) -> None:
+    assert (
+        "exams" in gazekit("data", "prepare", "folder", raw_folder, tmp_path / "p", "--size", "16x24").stdout
+    )
+    assert PreparedDataset.open(tmp_path / "p").size == (16, 24)
+    gazekit("data", "split", dataset.root, tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text().startswith("exam_id,patient_id,label,split")
+    gazekit("data", "split", dataset.root, tmp_path / "folds", "--folds", 3)
+    assert len(list((tmp_path / "folds").iterdir())) == 3
+    picture = tmp_path / "heat.png"
+    shown = gazekit(
+        "gaze",
+        "heatmap",
+        raw_folder / "e000_cc.csv",
+        raw_folder / "e000_cc.png",
+        picture,
+        "--format",
+        "plain",
+    )
+    assert "fixations" in shown.stdout and picture.stat().st_size > 500
+
+
+def test_the_default_data_are_made_once_and_said(tmp_path: Path) -> None:
+    few = ["--set", "data.exams=40", "--set", "data.size=16", "--set", "data.dataset.image_height=64"]
+    arguments = ["train", "--preset", "mammonet_small", "--epochs", 1, *few, *TINY]
+    first = gazekit(*arguments, "--out", tmp_path / "a", GAZEKIT_CACHE=str(tmp_path / "cache"))
+    assert "no --data given: generating 40 exams of 'phantom'" in first.stderr
+    second = gazekit(*arguments, "--out", tmp_path / "b", GAZEKIT_CACHE=str(tmp_path / "cache"))
+    assert "generating" not in second.stderr and "no --data given: using 40 exams" in second.stderr
+    assert (tmp_path / "a" / "metrics.jsonl").read_bytes() == (tmp_path / "b" / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 75), ("SIGINT", 130)])
+def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
+    dataset: PreparedDataset, tmp_path: Path, signal: str, code: int
+) -> None:
+    import signal as signals
+    import time
+
+    out = tmp_path / "run"
+    arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, *TINY]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazekit", *map(str, arguments), "--epochs", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(getattr(signals, signal))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"go on with: gazekit train --out {out} --resume" in said
+    assert "Traceback" not in said
+
+
+def test_an_output_of_the_wrong_kind_is_one_line(
+    raw_folder: Path, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for arguments in (
+        ["data", "split", dataset.root, tmp_path / "folder"],
+        ["data", "prepare", "folder", raw_folder, tmp_path / "file"],
+        [
+            "gaze",
+            "heatmap",
+            raw_folder / "e000_cc.csv",
+            raw_folder / "e000_cc.png",
+            tmp_path / "folder",
+            "--format",
+            "plain",
+        ],
+    ):
+        said = gazekit(*arguments, code=74).stderr
+        *notes, error = said.splitlines()
+        assert error.startswith("error: ")
+        assert all("names no image; taken to be of" in line for line in notes)
+
+
+def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    stored = (copy / "preset.toml").read_text()
+    (copy / "preset.toml").write_text(stored.replace('use = "bfl"', 'use = "gated"'))
+    said = gazekit("evaluate", copy, code=2).stderr
+    assert "no fusion of vectors 'gated'" in said
+    assert "was made with gazekit" in said

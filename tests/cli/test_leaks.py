@@ -1,0 +1,59 @@
+"""A split that parts a patient: refused, or allowed and said in all that follows."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gazekit
+from made_data import make_folder, write_exams
+
+from gazekit.prepared.leaks import find_leak
+
+LEAK = "12 patients are on two sides of the split (p000, p001, p002, p003, p004 and 7 more)"
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set whose source puts one exam of every patient into the test part."""
+    raw = make_folder(tmp_path_factory.mktemp("leaking") / "raw")
+    with (raw / "exams.csv").open(newline="") as file:
+        rows = [row | {"split": ("train", "test")[i % 2]} for i, row in enumerate(csv.DictReader(file))]
+    write_exams(raw, rows)
+    gazekit("data", "prepare", "folder", raw, raw.parent / "prepared", "--size", 16, "--crop", "none")
+    return raw.parent / "prepared"
+
+
+def test_the_parts_of_a_patient_and_of_an_identical_image() -> None:
+    exams = [("a", "p", "train"), ("b", "p", "train"), ("c", "q", "test"), ("d", "q", "val"), ("e", "r", "")]
+    leak = find_leak(exams, [("a", "b"), ("a", "c"), ("c", "e")])
+    assert leak is not None and (leak.patients, leak.duplicates) == (("q",), (("a", "c"),))
+    assert str(leak) == (
+        "1 patient is on two sides of the split (q); 1 identical image is in exams on two sides (a = c)"
+    )
+    assert find_leak(exams[:3], [("a", "b")]) is None
+
+
+def test_a_leak_is_refused_by_split_and_train_and_mended_anew(leaking: Path, tmp_path: Path) -> None:
+    for command in (
+        ("data", "split", leaking, tmp_path / "s.csv"),
+        ("train", "--preset", "mammonet_small", "--data", leaking, "--out", tmp_path / "run", *TINY),
+    ):
+        error = gazekit(*command, code=3).stderr
+        assert LEAK in error and "--anew" in error and "--allow-leak" in error
+    assert list(tmp_path.iterdir()) == []
+    assert "leak" not in gazekit("data", "split", leaking, tmp_path / "s.csv", "--anew").stderr
+
+
+def test_an_allowed_leak_is_said_in_every_report(leaking: Path, tmp_path: Path) -> None:
+    out, split = tmp_path / "run", tmp_path / "s.csv"
+    warned = gazekit("data", "split", leaking, split, "--val", "0.3", "--allow-leak").stderr
+    assert "patients are on two sides" in warned
+    train = ("train", "--preset", "mammonet_small", "--data", leaking, "--split", split, "--out", out)
+    gazekit(*train, "--epochs", 1, *TINY, code=3)
+    assert LEAK in gazekit(*train, "--epochs", 1, *TINY, "--allow-leak").stderr
+    assert LEAK in gazekit("evaluate", out, "--resamples", 100).stderr
+    assert json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)["leak"] == LEAK
+    assert LEAK in json.loads((out / "evaluation.json").read_text())["leak"]
+    gazekit("report", out)
+    assert LEAK in (out / "report.html").read_text()

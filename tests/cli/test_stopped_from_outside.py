@@ -1,0 +1,128 @@
+"""A command that is asked to stop, or whose terminal closes, ends soon and with the code that is promised."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import TINY, gazekit
+from tiny import tiny
+
+from gazekit.errors import Preempted
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import make_split
+from gazekit.registry.registry import Registry
+from gazekit.training import loop
+from gazekit.training.run import continue_run, start_run
+
+LONG = ["--set", "training.epochs=100000", *TINY]
+
+
+def waiting(process: "subprocess.Popen[bytes]", there: Path, seconds: float = 240) -> None:
+    until = time.monotonic() + seconds
+    while not there.exists() and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.05)
+    assert there.exists(), "it did not begin"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_training_that_waits_for_a_process_that_never_comes_can_be_stopped(
+    dataset: PreparedDataset, tmp_path: Path, sent: int, code: int
+) -> None:
+    """The wait for the others is native code, in which Python runs no handler."""
+    environment = os.environ | {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    environment |= {"MASTER_PORT": str(20_000 + os.getpid() % 30_000)}
+    run = tmp_path / "run"
+    arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", run, *LONG]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazekit", *map(str, arguments)], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        waiting(process, run / "run.json")
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(sent)
+        assert process.wait(30) == code
+    finally:
+        process.kill()
+
+
+def test_a_training_whose_terminal_closes_writes_a_checkpoint_and_ends_with_75(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", run, *LONG]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what started the tests may ignore it, as nohup does
+        os.execv(sys.executable, [sys.executable, "-m", "gazekit", *map(str, arguments)])
+    until = time.monotonic() + 240
+    while not (run / "metrics.jsonl").exists() and time.monotonic() < until:
+        if select.select([terminal], [], [], 1)[0]:
+            os.read(terminal, 4096)
+    os.close(terminal)
+    until, ended = time.monotonic() + 60, (0, 0)
+    while ended[0] == 0 and time.monotonic() < until:
+        ended = os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.05)
+    if ended[0] == 0:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        pytest.fail("it went on without its terminal")
+    assert os.waitstatus_to_exitcode(ended[1]) == Preempted.exit_code
+    assert "stopped at step" in (run / "log.txt").read_text()
+
+
+def test_a_training_without_usable_weights_is_an_error(
+    registry: Registry, dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset, cpu = tiny(registry, "training.epochs=1"), torch.device("cpu")
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), seed=0, device=cpu)
+    predicted = loop.predict
+
+    def without_numbers(*arguments, **options):
+        found = predicted(*arguments, **options)
+        found.logits[:] = float("nan")
+        return found
+
+    monkeypatch.setattr(loop, "predict", without_numbers)
+    with pytest.raises(loop.GazekitError, match="no epoch of 1 had finite outputs"):
+        continue_run(run, registry, dataset, device=cpu)
+
+
+@pytest.mark.parametrize(
+    "item", ["training.learning_rate=inf", "loss.gaze_weight=nan", "fusion.vectors.dropout=inf"]
+)
+def test_numbers_that_are_not_finite_are_refused(dataset: PreparedDataset, tmp_path: Path, item: str) -> None:
+    common = ["--preset", "mammonet_small", "--data", dataset.root, "--out", tmp_path / "run", *TINY]
+    said = gazekit("train", *common, "--set", item, code=2).stderr
+    assert item.partition("=")[0] in said and "finite" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("widths", ["[200000, 8, 8, 8]", "[4, 6, 8, 2000000000]"])
+def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(
+    dataset: PreparedDataset, tmp_path: Path, widths: str
+) -> None:
+    common = ["--preset", "mammonet_small", "--data", dataset.root, "--out", tmp_path / "run", *TINY]
+    said = gazekit("train", *common, "--set", f"backbone.widths={widths}", code=2).stderr
+    assert "memory" in said and "backbone" in said
+
+
+def test_a_run_whose_preset_was_made_larger_than_its_weights_is_refused(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    preset = (run / "preset.toml").read_text()
+    assert "widths = [4, 6, 8, 10]" in preset
+    (run / "preset.toml").write_text(preset.replace("widths = [4, 6, 8, 10]", "widths = [4, 600, 800, 1000]"))
+    assert "of those stored with it" in gazekit("evaluate", run, code=2).stderr

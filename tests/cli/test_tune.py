@@ -1,0 +1,104 @@
+"""``gazekit tune``: a grid judged by validation AUC on inner folds, the test part closed."""
+
+import csv
+import json
+from statistics import fmean
+
+import pytest
+from command_line import gazekit
+from tiny import SMALL
+
+from gazekit.errors import ConfigurationError
+from gazekit.prepared.splits import make_split, write_split
+from gazekit.study.tuning import grid_points, point_name
+
+CHANGES = [
+    part for item in (*SMALL, "training.batch_size=4", "training.epochs=2") for part in ("--set", item)
+]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, dataset):
+    folder = tmp_path_factory.mktemp("tune")
+    write_split(folder / "split.csv", dataset, make_split(dataset, test=0.3))
+    command = (
+        "tune",
+        "--preset",
+        "ga_net",
+        "--data",
+        dataset.root,
+        "--split",
+        folder / "split.csv",
+        *CHANGES,
+    )
+    command += ("--grid", "loss.gaze_weight=0.5,5", "--folds", 2, "--out", folder / "out")
+    return folder, command, gazekit(*command, "--json")
+
+
+def parts_of(path):
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return {
+        part: {row["exam_id"] for row in rows if row["split"] == part} for part in ("train", "val", "test")
+    }
+
+
+def test_the_inner_folds_are_of_the_training_part_and_the_test_part_stays_closed(tuned):
+    folder, _, _ = tuned
+    outer = parts_of(folder / "split.csv")
+    inner = [parts_of(path) for path in sorted((folder / "out" / "splits").iterdir())]
+    assert len(inner) == 2 and all(parts["test"] == outer["test"] for parts in inner)
+    assert inner[0]["val"] | inner[1]["val"] == outer["train"] | outer["val"]
+    assert not inner[0]["val"] & inner[1]["val"]
+    assert len(list((folder / "out").glob("runs/*/*/metrics.jsonl"))) == 4
+    assert not list((folder / "out").glob("runs/*/*/predictions.csv"))
+
+
+def test_the_highest_mean_validation_auc_is_chosen(tuned):
+    folder, _, said = tuned
+    result = json.loads(said.stdout)
+    assert result == json.loads((folder / "out" / "tune.json").read_text())
+    assert result["schema"] == "gazekit.tune/1" and result["preset"] == "ga_net"
+    for candidate in result["candidates"]:
+        (change,) = candidate["changes"]
+        best = []
+        for fold in (1, 2):
+            run = folder / "out" / "runs" / point_name([change]) / f"inner-{fold}-seed-0"
+            best.append(
+                max(json.loads(line)["val_auc"] for line in (run / "metrics.jsonl").read_text().splitlines())
+            )
+        assert candidate["mean"] == pytest.approx(fmean(best)) and candidate["runs"] == 2
+    chosen = max(result["candidates"], key=lambda candidate: candidate["mean"])
+    assert result["chosen"] == chosen["changes"]
+
+
+def test_the_same_command_again_trains_nothing_and_prints_what_to_set(tuned):
+    _, command, said = tuned
+    again = gazekit(*command)
+    assert "4 runs, 4 of them done" in again.stderr
+    chosen = json.loads(said.stdout)["chosen"][0]
+    assert f"--set {chosen}" in again.stdout.splitlines()
+    assert "the highest mean flatters" in again.stderr
+
+
+def test_a_folder_of_another_kind_is_refused(tuned):
+    folder, _, _ = tuned
+    assert "kind is benchmark, there tune" in gazekit("benchmark", "--out", folder / "out", code=2).stderr
+
+
+def test_a_grid_is_every_combination_and_a_list_is_one_value():
+    assert grid_points(["a.b=1,2", "c=[4,6],[8]"]) == [
+        ("a.b=1", "c=[4,6]"),
+        ("a.b=1", "c=[8]"),
+        ("a.b=2", "c=[4,6]"),
+        ("a.b=2", "c=[8]"),
+    ]
+    assert (
+        point_name(("loss.gaze_weight=0.5", "fusion.vectors.hidden=[4,6]")) == "gaze_weight=0.5,hidden=_4,6_"
+    )
+
+
+@pytest.mark.parametrize("items", [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1", "a=2"]])
+def test_a_grid_that_says_nothing_or_something_twice_is_refused(items):
+    with pytest.raises(ConfigurationError, match="--grid"):
+        grid_points(items)

@@ -1,0 +1,309 @@
+"""A run or a study that somebody else has made: what is written, removed or started in it stays in it."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import TINY, gazekit
+from PIL import Image
+from tiny import tiny
+
+from gazekit.disk.atomic import (
+    append_line,
+    forget_partial,
+    new_folder,
+    opened_to_change,
+    whole_name,
+    write_atomically,
+)
+from gazekit.errors import ConfigurationError, DataError, StorageError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import make_split
+from gazekit.reporting.study.page import Picture
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.event_files import EventFiles
+from gazekit.study.folder import StudyFolder
+from gazekit.study.launch import slurm as launch_slurm
+from gazekit.training.run import start_run
+
+THEIRS = "# start-up file of a shell\n"
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A file outside of every run."""
+    file = tmp_path / "home" / ".bashrc"
+    file.parent.mkdir()
+    file.write_text(THEIRS)
+    return file
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def damaged_checkpoint(run: Path, schema: str) -> None:
+    """A second selected checkpoint, whose manifest says what ends up in messages."""
+    [good] = (run / "checkpoints" / "best").iterdir()
+    bad = shutil.copytree(good, good.with_name("999999"))
+    (bad / "manifest.json").write_text(json.dumps({"schema": schema, "files": {}}))
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["link", "second name"])
+def test_evaluating_a_strangers_run_writes_nothing_into_a_file_elsewhere(
+    run: Path, theirs: Path, link, raw_folder: Path
+) -> None:
+    damaged_checkpoint(run, "x\ntouch /tmp/theirs #")
+    (run / "log.txt").unlink()
+    link(run / "log.txt", theirs)
+    said = gazekit("evaluate", run, "--resamples", 100).stderr
+    assert "999999" in said and "using the one before it" in said
+    assert "\ntouch" not in said, "no line of its own"
+    gazekit("predict", run, raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png")
+    assert theirs.read_text() == THEIRS
+
+
+def test_a_line_is_not_added_through_a_link_and_not_to_a_pipe_or_a_device(
+    tmp_path: Path, theirs: Path
+) -> None:
+    (tmp_path / "link").symlink_to(theirs)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/full")
+    for name in ("link", "pipe", "device"):
+        with pytest.raises(StorageError, match=f"{name}: cannot write"):
+            append_line(tmp_path / name, "x")
+    (tmp_path / "name").hardlink_to(theirs)
+    append_line(tmp_path / "name", "x")
+    assert (tmp_path / "name").read_text() == f"{THEIRS}x\n" and theirs.read_text() == THEIRS
+
+
+@pytest.mark.parametrize("name", ["report.html", "predictions.csv", "evaluation.json", "attention.png"])
+def test_a_file_of_the_run_is_replaced_and_not_what_a_link_of_its_name_leads_to(
+    run: Path, theirs: Path, name: str
+) -> None:
+    for link in (run / name, run / f".{name}.partial"):
+        link.symlink_to(theirs)
+    write_atomically(run / name, b"ours")
+    assert (run / name).read_bytes() == b"ours" and not (run / name).is_symlink()
+    assert theirs.read_text() == THEIRS
+
+
+def test_the_log_has_a_line_per_message(run: Path) -> None:
+    before = (run / "log.txt").read_text()
+    RunDirectory(run).log("a\r\nb\x1b[2Jc\u202ed")
+    assert (run / "log.txt").read_text() == before + r"a\r\nb\x1b[2Jc\u202ed" + "\n"
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/best"])
+def test_checkpoints_elsewhere_are_neither_read_nor_removed(run: Path, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(run / name, elsewhere)
+    for step in (100000, 200000, 300000, 400000):
+        (elsewhere / str(step)).mkdir()
+    (run / name).symlink_to(elsewhere)
+    before = sorted(elsewhere.iterdir())
+    for command in (["train", "--out", run, "--resume"], ["evaluate", run]):
+        assert f"{run / name}: is a link" in gazekit(*command, code=3).stderr
+    assert sorted(elsewhere.iterdir()) == before
+    with pytest.raises(DataError, match="is a link"):
+        checkpoint.save_step(run / name, 1, {"w": torch.zeros(1)}, {})
+
+
+def test_a_run_that_is_overwritten_loses_its_links_and_nothing_behind_them(
+    run: Path, theirs: Path, dataset: PreparedDataset
+) -> None:
+    shutil.rmtree(run / "tensorboard", ignore_errors=True)
+    (run / "tensorboard").symlink_to(theirs.parent)
+    (run / "log.txt").unlink()
+    (run / "log.txt").symlink_to(theirs)
+    common = ["--data", dataset.root, "--out", run, "--epochs", 1, *TINY]
+    gazekit("train", "--preset", "mammonet_small", *common, "--overwrite")
+    assert theirs.read_text() == THEIRS and not (run / "tensorboard").exists()
+
+
+def test_event_files_are_not_written_into_another_folder(run: Path, theirs: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (run / "tensorboard").symlink_to(theirs.parent)
+    with pytest.raises(DataError, match="tensorboard: is a link"):
+        EventFiles(RunDirectory(run))
+    assert [file.name for file in theirs.parent.iterdir()] == [".bashrc"]
+
+
+def test_a_lock_that_is_a_link_is_refused(run: Path, theirs: Path) -> None:
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(theirs)
+    assert ".lock: is no regular file" in gazekit("train", "--out", run, "--resume", code=3).stderr
+    assert theirs.read_text() == THEIRS
+
+
+@pytest.mark.parametrize("name", ["runs", "splits", "systems"])
+def test_a_study_does_not_write_where_a_link_leads(
+    tmp_path: Path, dataset: PreparedDataset, name: str
+) -> None:
+    elsewhere, study = tmp_path / "elsewhere", tmp_path / "study"
+    elsewhere.mkdir()
+    few = ["--preset", "late_concat", "--data", dataset.root, "--folds", 2, "--seeds", 1, "--out", study]
+    gazekit("benchmark", *few, "--so-far", "--no-timing")
+    shutil.rmtree(study / name)
+    (study / name).symlink_to(elsewhere)
+    assert f"{name}: is a link" in gazekit("benchmark", "--out", study, "--so-far", code=3).stderr
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_loser_of_two_studies_leaves_the_winners_folder(tmp_path: Path) -> None:
+    """Both begin within a moment: the winner has its lock, but has not yet written what the study is."""
+    study = StudyFolder(tmp_path / "study")
+    with study.lock():
+        with pytest.raises(ConfigurationError, match="another process carries out"), study.lock():
+            raise AssertionError("two at once")
+        assert (study.path / ".lock").exists()
+        with pytest.raises(ConfigurationError, match="another process carries out"), study.lock():
+            raise AssertionError("two at once")
+    assert not study.path.exists(), "a study that could not begin leaves nothing"
+
+
+def begin(path: Path, root: Path, barrier, ended) -> None:
+    """In a process: make a new run, as ``train --resume`` does."""
+    import gazekit as package
+
+    registry = package.load_registry()
+    dataset = PreparedDataset.open(root)
+    barrier.wait()
+    try:
+        start_run(
+            *(path, tiny(registry), registry, dataset, make_split(dataset)),
+            seed=0,
+            device=torch.device("cpu"),
+            leftovers=True,
+        )
+    except ConfigurationError as error:
+        ended.put(str(error))
+    else:
+        ended.put("")
+
+
+def test_of_two_that_begin_one_run_at_once_one_does(tmp_path: Path, dataset: PreparedDataset) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, ended = context.Barrier(2), context.Queue()
+    both = [
+        context.Process(target=begin, args=(tmp_path / "run", dataset.root, barrier, ended)) for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    said = sorted(ended.get(timeout=120) for _ in both)
+    for process in both:
+        process.join()
+    assert said[0] == "" and "another process" in said[1]
+    assert RunDirectory.open(tmp_path / "run").facts().seed == 0
+
+
+def test_what_a_kill_left_half_written_is_cleared_away_later(tmp_path: Path) -> None:
+    old, new = tmp_path / ".run.json.0a1b2c3d.partial", tmp_path / ".run.json.ffffffff.partial"
+    for file in (old, new):
+        file.write_text("{")
+    os.utime(old, (0, 0))
+    (tmp_path / ".x.partial").symlink_to(old)
+    forget_partial(tmp_path, now=new.stat().st_mtime)
+    assert not old.exists() and new.exists() and (tmp_path / ".x.partial").is_symlink()
+    assert whole_name(old.name) == "run.json" and whole_name(".run.json.partial") == "run.json"
+    assert whole_name("run.json") == "run.json"
+
+
+def test_a_read_only_run_with_one_damaged_checkpoint_still_predicts(run: Path, raw_folder: Path) -> None:
+    """The log cannot be written to, here as it is a folder; for root there is no read-only file."""
+    damaged_checkpoint(run, "gazekit.checkpoint/1")
+    (run / "log.txt").unlink()
+    (run / "log.txt").mkdir()
+    said = gazekit("predict", run, raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png")
+    assert "999999" in said.stderr and "malignant" in said.stdout
+
+
+def test_a_phantom_is_not_drawn_where_a_link_leads(tmp_path: Path) -> None:
+    elsewhere, phantom = tmp_path / "elsewhere", tmp_path / "phantom"
+    elsewhere.mkdir()
+    gazekit("data", "phantom", phantom, "--exams", 1)
+    shutil.rmtree(phantom / "images")
+    (phantom / "images").symlink_to(elsewhere)
+    assert "images: is a link" in gazekit("data", "phantom", phantom, "--exams", 1, code=3).stderr
+    assert list(elsewhere.iterdir()) == []
+    (phantom / "phantom.json").unlink()
+    os.mkfifo(phantom / "phantom.json")
+    assert "phantom.json: is a pipe" in gazekit("data", "phantom", phantom, "--exams", 1, code=3).stderr
+
+
+def test_an_array_that_has_a_second_name_elsewhere_is_not_changed(tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "images.npy").hardlink_to(theirs)
+    with pytest.raises(OSError, match="second name"):
+        opened_to_change(tmp_path / "images.npy")
+    assert theirs.read_text() == THEIRS
+
+
+def test_a_picture_of_a_study_is_a_png_file_in_it(tmp_path: Path, theirs: Path) -> None:
+    private = tmp_path / "private.png"
+    Image.new("RGB", (4, 4)).save(private)
+    path = tmp_path / "attention.png"
+    picture = Picture("title", path, "alt", "text")
+    path.symlink_to(private)
+    with pytest.raises(DataError, match=r"attention\.png: is a link"):
+        picture.shown()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match=r"attention\.png: is a pipe"):
+        picture.shown()
+    path.unlink()
+    Image.new("1", (10_000, 5_000)).save(path)
+    with pytest.raises(DataError, match="10000 × 5000 pixels, expected at most 40000000"):
+        picture.shown()
+    Image.new("RGB", (4, 4)).save(path, format="JPEG")
+    with pytest.raises(DataError, match="not a readable picture"):
+        picture.shown()
+
+
+def test_results_of_jobs_are_read_from_a_folder_that_was_not_there(tmp_path: Path, theirs: Path) -> None:
+    """They are pickles: one that came with a study must never be opened."""
+    first, second = launch_slurm._new_folder(tmp_path / "logs"), launch_slurm._new_folder(tmp_path / "logs")
+    assert first != second and not list(first.iterdir())
+    shutil.rmtree(tmp_path / "logs" / "slurm")
+    (tmp_path / "logs" / "slurm").symlink_to(theirs.parent)
+    with pytest.raises(DataError, match="slurm: is a link"):
+        launch_slurm._new_folder(tmp_path / "logs")
+
+
+def test_what_a_killed_export_left_is_cleared_away_and_no_other_file(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "model.onnx") as left:
+        kept = shutil.copytree(left, left.with_name(".model.onnx.0a1b2c3d.partial"))
+    others = [tmp_path / ".model.onnx.partial-notes", tmp_path / ".other.0a1b2c3d.partial"]
+    for other in others:
+        other.mkdir()
+    for path in (kept, *others):
+        os.utime(path, (0, 0))
+    assert not left.exists() and whole_name(left.name) == "model.onnx"
+    forget_partial(tmp_path, now=time.time(), of="model.onnx")
+    assert not kept.exists() and all(other.exists() for other in others)
+
+
+def test_a_run_with_what_a_killed_export_left_can_be_begun_again(run: Path, dataset: PreparedDataset) -> None:
+    (run / ".model.onnx.0a1b2c3d.partial").mkdir()
+    common = ["--data", dataset.root, "--out", run, "--epochs", 1, *TINY]
+    gazekit("train", "--preset", "mammonet_small", *common, "--overwrite")
+    assert not (run / ".model.onnx.0a1b2c3d.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["preset.toml", "split.csv"])
+def test_no_file_of_a_run_leads_to_one_elsewhere(
+    run: Path, tmp_path: Path, raw_folder: Path, name: str
+) -> None:
+    """A stranger's run would else show what another file of the reader's holds."""
+    (run / name).rename(tmp_path / name)
+    (run / name).symlink_to(tmp_path / name)
+    images = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    for command in (["evaluate", run], ["predict", run, *images], ["runs", "verify", run]):
+        assert f"{name}: is a link" in gazekit(*command, code=3).stderr
+    assert f"{name}: is a link" in gazekit("runs", "list", run.parent).stderr

@@ -1,0 +1,358 @@
+"""Attention as DICOM: valid by an independent validator, in the place where it was, silent about the patient."""
+
+import json
+import re
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from command_line import gazekit
+from made_mammography import view_sequence, write_mammogram
+from pydicom.datadict import DicomDictionary
+
+from gazekit.records.geometry import Geometry
+from gazekit.reporting.drawing.placement import Placement
+
+highdicom = pytest.importorskip("highdicom")
+PATIENT = {
+    "PatientName": "Doe^Jane",
+    "PatientID": "P-77",
+    "PatientBirthDate": "19500101",
+    "PatientSex": "F",
+    "StudyDate": "20200102",
+    "StudyTime": "101112",
+    "AccessionNumber": "ACC-9",
+    "StudyID": "S-1",
+    "ReferringPhysicianName": "Roe^Richard",
+}
+
+
+@pytest.fixture(autouse=True)
+def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting worker processes takes seconds; test_cli keeps them."""
+    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+
+
+@pytest.fixture(scope="module")
+def mammograms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("mammograms")
+    return [
+        write_mammogram(
+            folder / view,
+            side="R",
+            seed=number,
+            ImageLaterality="R",
+            PatientOrientation=["P", "L"] if view == "CC" else ["P", "FL"],
+            ViewCodeSequence=view_sequence(view),
+            ImagerPixelSpacing=[0.07, 0.07],
+            StudyInstanceUID="1.2.3",
+            SeriesInstanceUID=f"1.2.3.{number}",
+            Modality="MG",
+            **PATIENT,
+        )
+        for number, view in enumerate(("CC", "MLO"))
+    ]
+
+
+def write(run: Path, mammograms: list[Path], out: Path, *options: str) -> dict[str, pydicom.Dataset]:
+    gazekit("predict", run, *mammograms, "--dicom-out", out, *options)
+    found = {path.name: pydicom.dcmread(path) for path in sorted(out.iterdir())}
+    parts = [*(f"{v}_{kind}" for v in ("cc", "mlo") for kind in ("capture", "segmentation")), "report"]
+    assert sorted(name.split("_", 1)[1] for name in found) == [f"{part}.dcm" for part in parts]
+    return {name.split("_", 1)[1].removesuffix(".dcm"): dataset for name, dataset in found.items()}
+
+
+def test_objects_refer_to_their_image_and_say_nothing_of_the_patient_unless_asked(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path
+) -> None:
+    sources = {"cc": pydicom.dcmread(mammograms[0]), "mlo": pydicom.dcmread(mammograms[1])}
+    for copied in (False, True):
+        options = ["--copy-patient"] if copied else []
+        for name, made in write(tiny_run, mammograms, tmp_path / str(copied), *options).items():
+            source = sources.get(name.split("_")[0], sources["cc"])
+            assert made.StudyInstanceUID == source.StudyInstanceUID
+            assert made.SeriesInstanceUID != source.SeriesInstanceUID
+            assert source.SOPInstanceUID in referenced(made)
+            for field, value in PATIENT.items():
+                assert str(made.get(field) or "") == (value if copied else ""), field
+    for path in (tmp_path / "False").iterdir():
+        text = path.read_bytes()
+        assert not [value for value in PATIENT.values() if len(value) > 1 and value.encode() in text]
+
+
+def test_the_segmentation_has_the_pixels_of_the_image_and_the_capture_its_looks(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path
+) -> None:
+    made = write(tiny_run, mammograms, tmp_path / "d")
+    segmentation, capture = made["cc_segmentation"], made["cc_capture"]
+    assert (
+        segmentation.SegmentationType == "FRACTIONAL"
+        and segmentation.SegmentationFractionalType == "PROBABILITY"
+    )
+    values = np.squeeze(segmentation.pixel_array)
+    source = pydicom.dcmread(mammograms[0])
+    assert (
+        values.shape == (source.Rows, source.Columns) and values.max() == segmentation.MaximumFractionalValue
+    )
+    picture = capture.pixel_array.astype(int)
+    assert picture.shape == (*values.shape, 3)
+    coloured = np.ptp(picture, axis=2) > 0
+    assert coloured[values > 100].mean() > 0.95, "what is attended to is coloured"
+    assert not coloured[values == 0].any(), "the rest is grey"
+
+
+def referenced(dataset: pydicom.Dataset) -> set[str]:
+    """All instances that an object refers to."""
+    return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}
+
+
+def content(dataset: pydicom.Dataset) -> dict[str, object]:
+    """Meaning of a concept → its value, of all items of a structured report."""
+    found: dict[str, object] = {}
+
+    def walk(item: pydicom.Dataset) -> None:
+        name = item.ConceptNameCodeSequence[0].CodeMeaning if "ConceptNameCodeSequence" in item else ""
+        if item.ValueType == "NUM":
+            found[name] = float(item.MeasuredValueSequence[0].NumericValue)
+        elif item.ValueType == "CODE":
+            found[name] = item.ConceptCodeSequence[0].CodeMeaning
+        elif item.ValueType == "TEXT":
+            found[name] = item.TextValue
+        for child in item.get("ContentSequence", ()):
+            walk(child)
+
+    walk(dataset)
+    return found
+
+
+def test_the_report_holds_the_probabilities_that_predict_prints(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path
+) -> None:
+    report = write(tiny_run, mammograms, tmp_path / "d")["report"]
+    [exam] = json.loads(gazekit("predict", tiny_run, *mammograms, "--json").stdout)["exams"]
+    said = content(report)
+    for name, probability in exam["probabilities"].items():
+        assert said[f"Probability of {name}"] == pytest.approx(probability, abs=2e-6)
+    assert said["Class of the highest probability"] == exam["predicted"]
+    assert said["Intended use"] == "Research only, not for diagnosis"
+    assert said["Algorithm Name"] == "gazekit mammonet_small"
+    read = highdicom.sr.srread(tmp_path / "d" / next(p.name for p in (tmp_path / "d").glob("*_report.dcm")))
+    assert read.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    [group] = read.content.get_image_measurement_groups()
+    assert [m.value for m in group.get_measurements()] == list(
+        pytest.approx(list(exam["probabilities"].values()), abs=2e-6).expected
+    )
+    images = {str(pydicom.dcmread(path).SOPInstanceUID) for path in mammograms}
+    assert referenced(report) == images
+
+
+def test_a_caption_is_burnt_in_below_the_picture_on_request(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path
+) -> None:
+    bare = write(tiny_run, mammograms, tmp_path / "bare")["cc_capture"]
+    burnt = write(tiny_run, mammograms, tmp_path / "burnt", "--burn-in")["cc_capture"]
+    height, width = bare.pixel_array.shape[:2]
+    picture = burnt.pixel_array
+    left = (picture.shape[1] - width) // 2
+    assert (picture[:height, left : left + width] == bare.pixel_array).all(), "the picture stays as it is"
+    assert picture.shape[0] > height and (picture[height:] > 200).any(), "words stand below"
+    assert burnt.PixelSpacing == bare.PixelSpacing == [0.07, 0.07] and burnt.BurnedInAnnotation == "NO"
+
+
+FAULTS: dict[str, dict[str, object]] = {
+    "a date that is none": {"StudyDate": "2020-01-01"},
+    "a birth date and a time that are none": {"PatientBirthDate": "SENTINEL", "StudyTime": "SENTINEL"},
+    "a name of one component": {"PatientName": "SENTINEL"},
+    "a name that is too long": {"PatientName": "SENTINEL" * 20},
+    "an id that is too long": {"PatientID": "SENTINEL" * 20},
+    "a name in Greek": {"PatientName": "Παπαδοπούλου^Άννα", "SpecificCharacterSet": "ISO_IR 126"},
+    "a sex, a side and a spacing that are none": {
+        **{"PatientSex": "SENTINEL", "Laterality": "SENTINEL", "ImagerPixelSpacing": [0, 0]},
+    },
+    "one spacing": {"ImagerPixelSpacing": [0.07]},
+    "no orientation": {"PatientOrientation": None},
+    "the view in place of an orientation": {"PatientOrientation": "CC"},
+    "two patients' ids": {"PatientID": ["SENTINEL1", "SENTINEL2"]},
+    "no frame, no type": {"FrameOfReferenceUID": "SENTINEL", "ImageType": None},
+}
+
+
+LOST: dict[str, list[str]] = {
+    "a date that is none": ["StudyDate"],
+    "a birth date and a time that are none": ["PatientBirthDate", "StudyTime"],
+    "a name that is too long": ["PatientName"],
+    "an id that is too long": ["PatientID"],
+    "a sex, a side and a spacing that are none": ["Laterality", "ImagerPixelSpacing", "PatientSex"],
+    "one spacing": ["ImagerPixelSpacing"],
+    "the view in place of an orientation": ["PatientOrientation"],
+    "two patients' ids": ["PatientID"],
+    "no frame, no type": ["FrameOfReferenceUID"],
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--copy-patient"]])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_odd_header_gets_its_objects_and_no_value_of_it_is_printed(
+    tiny_run: Path, tmp_path: Path, fault: str, options: list[str]
+) -> None:
+    files = pair(tmp_path / "odd", **FAULTS[fault])
+    finished = gazekit("predict", tiny_run, *files, "--dicom-out", tmp_path / "d", *options)
+    written = [pydicom.dcmread(path) for path in (tmp_path / "d").iterdir()]
+    assert len(written) == 5, finished.stderr
+    if shutil.which("dciodvfy"):
+        for path in (tmp_path / "d").iterdir():
+            assert not errors(path), path.name
+    for value in ("SENTINEL", "2020-01-01", "Doe", "P-77", "Παπ"):
+        assert value not in finished.stdout + finished.stderr
+    lost = [name for name in LOST.get(fault, ()) if options or name not in PATIENT]
+    said = f"of views cc, mlo written without {', '.join(lost)}: DICOM forbids the header's value"
+    assert finished.stderr.count("written without") == bool(lost), "once, not for each view"
+    assert (said in finished.stderr) == bool(lost)
+    if "Greek" in fault and options:
+        assert {str(each.PatientName) for each in written} == {"Παπαδοπούλου^Άννα"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"SeriesInstanceUID": None}, "the DICOM header has no valid SeriesInstanceUID"),
+        ({"StudyInstanceUID": "SENTINEL"}, "the DICOM header has no valid StudyInstanceUID"),
+        ({"SOPInstanceUID": "SENTINEL"}, "the DICOM header has no valid SOPInstanceUID"),
+    ],
+)
+def test_an_exam_that_nothing_can_refer_to_gets_a_line_and_the_others_their_objects(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path, tags: dict[str, object], reason: str
+) -> None:
+    bad = pair(tmp_path / "bad", PatientID="SENTINEL", **tags)
+    files = [*bad, *mammograms]
+    finished = gazekit("predict", tiny_run, *files, "--dicom-out", tmp_path / "d", "--json", code=3)
+    assert [exam["status"] for exam in json.loads(finished.stdout)["exams"]] == ["predicted"] * 2
+    lines = finished.stderr.splitlines()
+    for view in ("cc", "mlo"):
+        [line] = [line for line in lines if f"no DICOM objects of view {view}: {reason}" in line]
+        assert "nothing can refer to the image" in line
+    assert "1 of 2 exams predicted, but not all of their files written" in finished.stderr
+    assert len(list((tmp_path / "d").iterdir())) == 5
+    assert "SENTINEL" not in finished.stderr
+
+
+TEXTS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+KEPT = {
+    *("SpecificCharacterSet", "Modality", "PhotometricInterpretation", "ImageLaterality", "Laterality"),
+    *(
+        "ViewPosition",
+        "PatientOrientation",
+        "ImageType",
+        "PatientSex",
+        "VOILUTFunction",
+        "PresentationLUTShape",
+    ),
+    *("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle"),
+}
+"""What says how the image is read, or is no part of the data set proper."""
+
+
+def every_text() -> dict[str, str]:
+    """A sentinel in every text attribute that pydicom's dictionary knows; 16 characters fit each type."""
+    return {
+        keyword: f"SENTINEL{tag:08X}"
+        for tag, (vr, multiplicity, _, retired, keyword) in DicomDictionary.items()
+        if vr in TEXTS and keyword and keyword not in KEPT and 0x0008 <= tag >> 16 <= 0x0040
+    }
+
+
+@pytest.mark.parametrize("options", [[], ["--copy-patient"], ["--burn-in"]])
+def test_no_text_of_a_header_gets_out_but_what_is_to_be_copied_into_the_objects(
+    tiny_run: Path, tmp_path: Path, options: list[str]
+) -> None:
+    texts = every_text()
+    assert len(texts) > 500
+    files = pair(tmp_path / "SENTINELFOLDER", **texts)
+    out = tmp_path / "d"
+    finished = gazekit("predict", tiny_run, *files, "--dicom-out", out, "--overlays", out, *options)
+    assert "SENTINEL" not in finished.stdout + finished.stderr
+    written = list(out.iterdir())
+    assert len(written) == 5 + 2
+    copied = {"PatientName", "PatientID", "StudyID", "AccessionNumber", "ReferringPhysicianName"}
+    expected = {texts[name] for name in copied} if "--copy-patient" in options else set()
+    for path in written:
+        found = {
+            each.decode() for each in re.findall(rb"SENTINEL[0-9A-F]{8}|SENTINELFOLDER", path.read_bytes())
+        }
+        assert found == (expected if path.suffix == ".dcm" else set()), path.name
+
+
+def pair(folder: Path, **tags: object) -> list[Path]:
+    """CC and MLO of one breast; values that DICOM forbids are written as they are."""
+    values = {
+        "ImageLaterality": "R",
+        "PatientOrientation": ["P", "L"],
+        "ImagerPixelSpacing": [0.07, 0.07],
+        "StudyInstanceUID": "1.2.4",
+        "Modality": "MG",
+        **PATIENT,
+    }
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.IGNORE)
+        patch.setattr(pydicom.config.settings, "writing_validation_mode", pydicom.config.IGNORE)
+        return [
+            write_mammogram(
+                folder / f"{view}.dcm",
+                side="R",
+                seed=number,
+                **{"ViewCodeSequence": view_sequence(view), "SeriesInstanceUID": f"1.2.4.{number}"}
+                | values
+                | tags,
+            )
+            for number, view in enumerate(("CC", "MLO"))
+        ]
+
+
+def errors(path: Path) -> list[str]:
+    """What an independent validator finds wrong."""
+    finished = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+    return [line for line in (finished.stdout + finished.stderr).splitlines() if "Error" in line]
+
+
+def test_attention_lands_where_it_came_from() -> None:
+    attention = np.zeros((8, 8), dtype=np.float32)
+    attention[2, 5] = 1
+    geometry = Geometry.fit((10, 20, 90, 120), (64, 64), flip=True, keep_left=True)
+    placed = Placement.on_original(geometry, (130, 100), (130, 100)).map(attention)
+    row, column = np.unravel_index(placed.argmax(), placed.shape)
+    x, y = geometry.inverse(np.array([5.5 * 8]), np.array([2.5 * 8]))
+    assert abs(column + 0.5 - x[0]) <= 1 and abs(row + 0.5 - y[0]) <= 1
+    outside = np.ones(placed.shape, dtype=bool)
+    outside[20:120, 10:90] = False
+    assert not placed[outside].any()
+    everywhere = Placement.on_original(geometry, (130, 100), (65, 50)).map(np.ones((8, 8)))
+    np.testing.assert_allclose(everywhere[10:60, 5:45], 1)
+
+
+@pytest.mark.skipif(
+    not shutil.which("dciodvfy"), reason="dciodvfy (Debian package dicom3tools) is not installed"
+)
+@pytest.mark.parametrize("options", [[], ["--copy-patient", "--burn-in"]])
+def test_an_independent_validator_finds_no_error(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path, options: list[str]
+) -> None:
+    write(tiny_run, mammograms, tmp_path / "d", *options)
+    for path in (tmp_path / "d").iterdir():
+        assert not errors(path), path.name
+        finished = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+        kinds = {"segmentation": "Segmentation", "capture": "SCImage", "report": "ComprehensiveSR"}
+        kind = kinds[path.stem.rsplit("_", 1)[1]]
+        assert kind in finished.stderr + finished.stdout
+
+
+def test_a_file_without_identifiers_and_a_missing_extra_are_said(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "gazekit.exporting.dicom.secondary_capture", None)
+    finished = gazekit("predict", tiny_run, *mammograms, "--dicom-out", tmp_path / "d", code=2)
+    assert "pip install 'highdicom" in finished.stderr

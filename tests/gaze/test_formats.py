@@ -1,0 +1,129 @@
+"""Which format a gaze file has: one that fits, or a line that says why not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gazekit
+from gazekit.errors import DataError
+from gazekit.gaze.formats import AnyFormat, format_of, gaze_files
+from gazekit.records.recording import Recording
+
+
+@dataclass
+class Suffix:
+    """Fits what ends in its suffix."""
+
+    suffix: str
+
+    def fits(self, path):
+        return path.suffix == self.suffix
+
+    def read(self, path):
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: empty")
+        yield Recording(path, np.array([1.0]), np.array([2.0]), image=self.suffix)
+
+
+READERS = {"first": Suffix(".a"), "second": Suffix(".b")}
+
+
+def folder(tmp_path: Path, *names: str) -> Path:
+    for name in names:
+        path = tmp_path / "gaze" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("time,x,y\n")
+    return tmp_path / "gaze"
+
+
+def test_each_file_of_a_folder_gets_its_format_and_others_are_listed(tmp_path):
+    found, others = gaze_files(folder(tmp_path, "2.b", "deep/1.a", "notes.txt", ".hidden.a"), READERS)
+    assert [(each.path.name, each.format) for each in found] == [("2.b", "second"), ("1.a", "first")]
+    assert [path.name for path in others] == ["notes.txt"]
+    assert [recording.image for each in found for recording in each.read()] == [".b", ".a"]
+
+
+def test_a_single_file_is_sniffed_among_several_formats_and_believed_with_one(tmp_path):
+    source = folder(tmp_path, "1.b")
+    ((one,), _) = gaze_files(source / "1.b", READERS)
+    assert one.format == "second"
+    ((named,), _) = gaze_files(source / "1.b", {"first": READERS["first"]})
+    assert named.format == "first"
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "message"),
+    [
+        (
+            ["1.c"],
+            "1.c",
+            "1.c: not a gaze recording; 1.c begins with 'time, x, y'; the formats are first, second",
+        ),
+        (
+            ["1.c", "2.c"],
+            "",
+            "gaze: none of its 2 files is a gaze recording; 1.c begins with 'time, x, y'",
+        ),
+        ([".a"], "", "there is no file in this folder"),
+        (["1.a"], "2.a", "2.a: there is no file that can be read"),
+    ],
+)
+def test_nothing_that_fits_is_one_line_with_the_formats_and_the_columns(tmp_path, names, target, message):
+    source = folder(tmp_path, *names) / target
+    with pytest.raises(DataError) as caught:
+        gaze_files(source, READERS)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_formats_that_fit_are_an_error_that_names_both(tmp_path):
+    source = folder(tmp_path, "1.a")
+    twice = READERS | {"third": Suffix(".a")}
+    with pytest.raises(DataError, match=r"1\.a: fits the formats first and third; choose one with --format"):
+        gaze_files(source, twice)
+    with pytest.raises(DataError, match="fits the formats"):
+        format_of(source / "1.a", twice)
+
+
+def test_bytes_that_are_no_text_are_said_and_not_shown(tmp_path):
+    path = tmp_path / "image.dcm"
+    path.write_bytes(bytes(128) + b"DICM\x1b[31m")
+    with pytest.raises(DataError, match=r"image\.dcm does not begin with text"):
+        format_of(path, READERS)
+    path.write_bytes(b"\x1b[31mred")
+    with pytest.raises(DataError, match=r"image\.dcm does not begin with text"):
+        format_of(path, READERS)
+
+
+def test_any_format_is_a_reader(tmp_path):
+    source = folder(tmp_path, "1.b", "1.c")
+    reader = AnyFormat(READERS)
+    assert reader.fits(source / "1.b")
+    assert not reader.fits(source / "1.c")
+    assert [recording.image for recording in reader.read(source / "1.b")] == [".b"]
+    with pytest.raises(DataError, match="not a gaze recording"):
+        reader.read(source / "1.c")
+
+
+def test_every_registered_reader_keeps_to_its_own_file(tmp_path, registry):
+    readers = {each.name: each.value() for each in registry.components("gaze_reader")}
+    for name, text in {
+        "plain": "exam_id,view,t_ms,x,y\nA,cc,0,1,2\n",
+        "miceye": "C:\\images\\a.png;1;[[3, 4], [5, 6]];[];(0, 0)\n",
+    }.items():
+        path = tmp_path / f"{name}.csv"
+        path.write_text(text)
+        assert format_of(path, readers) == name
+
+
+def test_a_reader_that_cannot_tell_its_files_is_a_broken_plugin(distribution):
+    code = (
+        "import gazekit\nclass Half:\n    def read(self, path):\n        yield\n"
+        "@gazekit.hookimpl\ndef gazekit_gaze_readers():\n    return {'half': Half}"
+    )
+    distribution("half", "0.1", code)
+    loaded = gazekit.load_registry()
+    assert "half" not in [each.name for each in loaded.components("gaze_reader")]
+    assert any("Half has no method 'fits'" in str(failure) for failure in loaded.failures)

@@ -1,0 +1,166 @@
+"""Joining recordings to exams: what matches, what is left over, and that nothing is guessed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gazekit.errors import DataError
+from gazekit.gaze.image_names import looking_at, named_by, read_names
+from gazekit.gaze.matching import join
+from gazekit.records.exam import Exam
+from gazekit.records.recording import Recording
+
+
+def exam(exam_id, **images):
+    return Exam(exam_id, "P1", "0", {view: Path(image) for view, image in images.items()})
+
+
+def recording(**about):
+    return Recording(Path("gaze.csv"), np.array([1.0]), np.array([2.0]), **about)
+
+
+EXAMS = [exam("A", cc="img/a_cc.dcm", mlo="img/a_mlo.dcm"), exam("B", cc="img/b_cc.dcm"), exam("C")]
+
+
+def test_exam_and_view_join_and_the_rest_is_reported_on_both_sides():
+    first, second = recording(exam_id="A", view="cc"), recording(exam_id="A", view="cc")
+    stranger, wrong_view = recording(exam_id="Z", view="cc"), recording(exam_id="B", view="mlo")
+    joined = join([first, stranger, second, wrong_view], EXAMS)
+    assert list(joined.matched) == [("A", "cc")]
+    assert [one is other for one, other in zip(joined.matched["A", "cc"], (first, second), strict=True)]
+    assert joined.matched["A", "cc"][0] is first
+    assert joined.matched["A", "cc"][1] is second
+    assert len(joined.unmatched_recordings) == 2
+    assert joined.unmatched_recordings[0] is stranger
+    assert joined.unmatched_recordings[1] is wrong_view
+    assert joined.exams_without == [("A", "mlo"), ("B", "cc")]
+
+
+@pytest.mark.parametrize(
+    "image", ["a_mlo.dcm", "a_mlo.png", "a_mlo", "A_MLO.PNG", "D:\\study\\new\\a_mlo.png", "study/a_mlo.jpg"]
+)
+def test_image_names_join_with_any_folder_suffix_and_case(image):
+    assert list(join([recording(image=image)], EXAMS).matched) == [("A", "mlo")]
+
+
+def test_dots_inside_an_image_name_are_not_a_suffix():
+    exams = [exam("A", cc="1.2.840.7.dcm"), exam("B", cc="1.2.840.8.dcm")]
+    assert list(join([recording(image="1.2.840.8")], exams).matched) == [("B", "cc")]
+
+
+def test_the_whole_name_goes_before_the_name_without_suffix():
+    exams = [exam("A", cc="left/1.png"), exam("B", cc="right/1.dcm")]
+    assert list(join([recording(image="1.dcm")], exams).matched) == [("B", "cc")]
+
+
+def test_exam_and_view_go_before_the_image_name():
+    found = join([recording(exam_id="B", view="cc", image="a_cc.png")], EXAMS)
+    assert list(found.matched) == [("B", "cc")]
+
+
+def test_an_image_name_that_fits_two_exams_is_an_error():
+    exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
+    with pytest.raises(DataError, match="fits 2 images, such as exam A view cc and exam B view cc"):
+        join([recording(image="1-1.png")], exams)
+
+
+def test_nothing_matching_shows_an_example_of_each_side():
+    with pytest.raises(DataError) as caught:
+        join([recording(exam_id="a", view="CC"), recording(exam_id="b", view="CC")], EXAMS)
+    message = str(caught.value)
+    assert "none of the 2 gaze recordings matches any of the 3 exams" in message
+    assert "exam a, view CC" in message
+    assert "A (cc = a_cc.dcm, mlo = a_mlo.dcm)" in message
+
+
+@pytest.mark.parametrize(("recordings", "exams", "message"), [(0, 3, "no gaze recording"), (1, 0, "no exam")])
+def test_one_side_empty_is_an_error(recordings, exams, message):
+    with pytest.raises(DataError, match=message):
+        join([recording(exam_id="A", view="cc")] * recordings, EXAMS[:exams])
+
+
+def named(file, **about):
+    return Recording(Path(file), np.array([1.0]), np.array([2.0]), **about)
+
+
+@pytest.mark.parametrize("file", ["a_mlo.csv", "sub/A_MLO.TSV", "a_mlo.dcm.csv", "a_mlo"])
+def test_a_recording_that_names_nothing_is_called_like_its_image(file):
+    assert list(join([named(file)], EXAMS).matched) == [("A", "mlo")]
+
+
+def test_a_recording_that_names_something_is_not_judged_by_its_file():
+    joined = join(
+        [named("a_mlo.csv", image="other.png"), named("a_cc.csv", exam_id="Z"), named("b_cc.csv")], EXAMS
+    )
+    assert list(joined.matched) == [("B", "cc")]
+    assert len(joined.unmatched_recordings) == 2
+
+
+def test_an_exam_alone_is_enough_where_it_has_one_image():
+    joined = join([recording(exam_id="B"), recording(exam_id="A")], EXAMS)
+    assert list(joined.matched) == [("B", "cc")]
+    assert [one.exam_id for one in joined.unmatched_recordings] == ["A"]
+
+
+def test_a_file_name_that_fits_two_images_is_an_error():
+    exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
+    with pytest.raises(DataError, match=r"1-1\.csv: the image name fits 2 images"):
+        join([named("1-1.csv")], exams)
+
+
+def test_a_folder_that_holds_one_image_alone_names_it():
+    exams = [exam("A", cc="root/P_1_LEFT_CC/study/1-1.dcm"), exam("B", cc="root/P_2_LEFT_CC/study/1-1.dcm")]
+    joined = join([named("P_2_left_cc.csv"), recording(image="P_1_LEFT_CC.png"), named("root.csv")], exams)
+    assert [key[0] for key in joined.matched] == ["B", "A"]
+    assert [one.source.name for one in joined.unmatched_recordings] == ["root.csv"]
+
+
+def test_a_table_of_names_says_which_image_is_meant(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("name;exam_id;view\nSlide 1.PNG;A;mlo\nsession7;B;cc\n")
+    slide, file, other = recording(image="slide 1.png"), named("x/SESSION7.csv"), named("a_cc.csv")
+    joined = join(named_by([slide, file, other], read_names(path)), EXAMS)
+    assert list(joined.matched) == [("A", "mlo"), ("B", "cc"), ("A", "cc")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,exam_id\na,A\n", "no column view"),
+        ("name,exam_id,view\n", "no rows below the header"),
+        ("name,exam_id,view\na,,cc\n", "row 2: exam_id is empty"),
+        ("name,exam_id,view\na,A,cc\nA,B,cc\n", "row 3: name 'A' comes again"),
+    ],
+)
+def test_a_table_of_names_with_a_fault_is_one_line(tmp_path, text, message):
+    path = tmp_path / "names.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_names(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".dcm", ""])
+def test_the_last_part_of_a_uid_is_no_suffix(suffix):
+    """``1.2.840.5.7`` is not an export of ``1.2.840.5``; an image may be called by its UID alone."""
+    exams = [exam("A", cc=f"1.2.840.5{suffix}"), exam("B", cc=f"1.2.840.7{suffix}")]
+    stranger, known = recording(image="1.2.840.5.7"), recording(image="1.2.840.5")
+    joined = join([stranger, known], exams)
+    assert joined.unmatched_recordings == [stranger]
+    assert joined.matched == {("A", "cc"): [known]}
+    export = recording(image="1.2.840.7.png")
+    assert list(join([export], exams).matched) == [("B", "cc")]
+
+
+def test_an_image_is_looked_at_by_what_names_it_whole_or_without_its_suffix():
+    whole, bare = recording(image="a.cc.7"), recording(image="D:\\x\\A.CC")
+    unnamed, other = recording(), recording(image="b.png")
+    assert looking_at([whole, bare, unnamed, other], Path("a.cc.png")) == [bare]
+    assert looking_at(
+        [recording(image="a_cc.png"), known := recording(image="a_cc.dcm")], Path("a_cc.dcm")
+    ) == [known]
+    assert looking_at([unnamed, other], Path("c.png")) == [unnamed]
+    assert looking_at([unnamed, other], Path("c.png"), called="b.png") == [other]
+    for some in ([other], [unnamed, whole]):
+        with pytest.raises(DataError, match=r"gaze.csv: no recording of c\.png, .* --image-name"):
+            looking_at(some, Path("c.png"), called=None if some == [other] else "c.png")

@@ -1,0 +1,77 @@
+"""Exams written as small files, and prepared."""
+
+import numpy as np
+from PIL import Image
+
+from gazekit.preparing.prepare import prepare
+from gazekit.records.exam import Exam
+from gazekit.records.lesions import MaskFile
+from gazekit.records.recording import Recording
+
+X, Y = 61.3, 88.7
+"""Where the lesion lies and where the reader looks, in raw pixels."""
+
+
+class Listed:
+    """A data source that is a list."""
+
+    def __init__(self, exams, classes=("0", "1")):
+        self.listed, self.classes = exams, classes
+
+    def exams(self, root):
+        yield from self.listed
+
+
+class Reader:
+    """A gaze format of one line ``x,y[,exam_id]`` per fixation."""
+
+    def read(self, path):
+        for line in path.read_text().splitlines():
+            x, y, *exam = line.split(",")
+            at = np.array([0.0])
+            yield Recording(
+                path, np.array([float(x)]), np.array([float(y)]), at, at + 300, exam[0] if exam else None
+            )
+
+
+def breast(seed, shape=(160, 120)):
+    """A half ellipse with its chest wall on the left and a bright lesion, 12 bits."""
+    rows, columns = np.indices(shape) + 0.5
+    inside = (columns / 90) ** 2 + ((rows - 85) / 60) ** 2 <= 1
+    lesion = (columns - X) ** 2 + (rows - Y) ** 2 <= 6**2
+    tissue = np.random.default_rng(seed).integers(1000, 1800, shape)
+    return np.where(lesion, 4095, np.where(inside, tissue, 0)).astype(np.uint16), lesion
+
+
+def write_exams(root, count=6, views=("cc", "mlo"), laterality="L"):
+    """Exams of which every one has gaze on cc and a mask on each view; two exams per patient."""
+    root.mkdir(exist_ok=True)
+    exams = []
+    for i in range(count):
+        images, masks = {}, {}
+        for j, view in enumerate(views):
+            pixels, lesion = breast(10 * i + j)
+            images[view], mask = root / f"{i}_{view}.png", root / f"{i}_{view}_mask.png"
+            masks[view] = (MaskFile(mask),)
+            Image.fromarray(pixels).save(images[view])
+            Image.fromarray(lesion.astype(np.uint8) * 255).save(mask)
+        gaze = {views[0]: root / f"{i}.gaze"}
+        gaze[views[0]].write_text(f"{X},{Y}\n")
+        exams.append(
+            Exam(
+                f"e{i}",
+                f"p{i // 2}",
+                str(i % 2),
+                images,
+                gaze,
+                masks,
+                "reader",
+                dict.fromkeys(views, laterality),
+            )
+        )
+    return exams
+
+
+def run(exams, root, out, classes=("0", "1"), **options):
+    options = {"size": (48, 40), "jobs": 1, "gaze_reader": lambda name: Reader()} | options
+    return prepare(Listed(exams, classes), root, out, **options)

@@ -1,0 +1,65 @@
+"""Precision-recall curves and calibration against slow counts; ROC curves and bands are in test_study_figures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_study import made_pooled
+from scipy import stats
+
+from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall
+from gazekit.measures.metrics import calibration_error
+
+
+def slow_precision(pooled, recall, weights):
+    """Of the highest threshold whose recall is not below the wanted one."""
+    score, positive = pooled.probabilities[:, 1], pooled.labels == 1
+    for threshold in sorted(set(score), reverse=True):
+        called = score >= threshold
+        hits, all_called = weights[called & positive].sum(), weights[called].sum()
+        if all_called > 0 and hits / weights[positive].sum() >= recall - 1e-9:
+            return hits / all_called
+    raise AssertionError
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_precision_is_that_of_the_first_threshold_that_reaches_the_recall(seed, digits):
+    pooled = made_pooled(seed, exams=30, digits=digits)
+    for weights in (np.ones(30), np.random.default_rng(seed).integers(0, 3, 30).astype(float)):
+        expected = [slow_precision(pooled, recall, weights) for recall in GRID]
+        assert precision_recall(pooled, weights) == pytest.approx(expected)
+
+
+def test_the_band_of_precision_holds_the_curve_and_grows_with_fewer_patients():
+    pooled = made_pooled(0, exams=120)
+    low, high = band(precision_recall, pooled)
+    curve = precision_recall(pooled)
+    assert ((low <= curve + 1e-9) & (curve <= high + 1e-9)).all()
+    few_low, few_high = band(precision_recall, made_pooled(0, exams=30))
+    assert (few_high - few_low).mean() > 1.5 * (high - low).mean()
+
+
+def test_bins_hold_every_exam_and_their_gaps_are_the_calibration_error():
+    rng = np.random.default_rng(1)
+    stated, positive = np.r_[rng.random(150), 0.0, 0.3, 1.0], rng.random(153) < 0.4
+    bins = calibration(stated, positive)
+    assert sum(each.exams for each in bins) == 153
+    gaps = sum(each.exams * abs(each.observed - each.stated) for each in bins) / 153
+    assert gaps == pytest.approx(calibration_error(stated, positive, np.ones((1, 153)))[0])
+
+
+def test_the_interval_of_a_bin_is_wilsons():
+    [found] = calibration(np.full(10, 0.42), np.arange(10) < 7)
+    z = stats.norm.ppf(0.975)
+    centre, half = (0.7 + z**2 / 20) / (1 + z**2 / 10), z / (1 + z**2 / 10) * np.sqrt(0.021 + z**2 / 400)
+    assert (found.exams, found.stated, found.observed) == (10, pytest.approx(0.42), 0.7)
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
+
+
+def test_one_class_or_three_have_no_curve():
+    pooled = made_pooled(0)
+    assert is_binary(pooled)
+    assert not is_binary(None)
+    assert not is_binary(replace(pooled, labels=np.ones(60, dtype=int)))
+    assert not is_binary(replace(pooled, probabilities=np.full((60, 3), 1 / 3)))

@@ -1,0 +1,87 @@
+"""Each statistic without each patient in one pass is what it is when computed without that patient; and in time."""
+
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy import stats
+
+from gazekit.measures import metrics
+from gazekit.measures.intervals import _one_by_one, mean_interval, patient_bootstrap
+
+
+def made(seed, exams, patients, classes, digits):
+    """Probabilities with ties, labels of at least two classes, a patient of each exam, every patient with one."""
+    rng = np.random.default_rng(seed)
+    chances = np.round(rng.dirichlet(np.ones(classes), size=exams), digits)
+    chances /= chances.sum(axis=1, keepdims=True)
+    labels = rng.integers(0, classes, size=exams)
+    labels[:2] = 0, 1
+    patient = np.concatenate([np.arange(patients), rng.integers(0, patients, size=exams - patients)])
+    return chances, labels, rng.permutation(patient)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=some.integers(0, 10**6),
+    exams=some.integers(4, 60),
+    share=some.floats(0.05, 1),
+    classes=some.integers(2, 4),
+    digits=some.sampled_from([1, 2, 8]),
+)
+def test_every_metric_without_each_patient(seed, exams, share, classes, digits):
+    chances, labels, patient = made(seed, exams, max(2, int(share * exams)), classes, digits)
+    for name, statistic in metrics._statistics(chances, labels).items():
+        with np.errstate(all="ignore"):
+            slowly = _one_by_one(statistic.of, patient)
+        at_once = statistic.leaving_out(patient)
+        np.testing.assert_allclose(at_once, slowly, atol=1e-12, rtol=0, err_msg=name)
+
+
+@pytest.mark.parametrize("exams_each", [1, 3])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_intervals_are_scipys_own(exams_each, classes):
+    chances, labels, _ = made(1, 60, 60, classes, 3)
+    patients = np.arange(60) // exams_each
+    names = [f"{patient:03d}" for patient in patients]
+    found = metrics.classification_metrics(chances, labels, names, seed=5, resamples=300)
+    for name, statistic in metrics._statistics(chances, labels).items():
+        counted = partial(counts_of, of=statistic.of, patients=patients)
+        theirs = stats.bootstrap(
+            (np.arange(patients.max() + 1),),
+            counted,
+            n_resamples=300,
+            method="BCa",
+            vectorized=True,
+            rng=np.random.default_rng(5),
+        ).confidence_interval
+        assert found[name].method == "BCa"
+        assert (found[name].low, found[name].high) == pytest.approx((theirs.low, theirs.high), abs=1e-12), (
+            name
+        )
+
+
+def counts_of(drawn, axis, of, patients):
+    rows = drawn.reshape(-1, drawn.shape[-1])
+    weights = np.stack([np.bincount(row, minlength=patients.max() + 1) for row in rows]).astype(float)
+    return of(weights[:, patients]).reshape(drawn.shape[:-1])
+
+
+def seconds(exams):
+    chances, labels, patient = made(0, exams, exams, 2, 8)
+    names = [f"{each}" for each in patient]
+    begin = time.process_time()
+    for statistic in metrics._statistics(chances, labels).values():
+        patient_bootstrap(statistic.of, names, resamples=20, leaving_out=statistic.leaving_out)
+    mean_interval(chances[:, 1], names, resamples=20)
+    return time.process_time() - begin
+
+
+def test_ten_times_the_exams_take_about_ten_times_as_long():
+    """The square would be a hundred times: with so few resamples it would be nearly all that is done."""
+    seconds(500)
+    few, many = (min(seconds(exams) for _ in range(2)) for exams in (2000, 20_000))
+    assert many < 30 * few, (few, many)

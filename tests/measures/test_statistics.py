@@ -1,0 +1,131 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gazekit.errors import DataError
+from gazekit.measures.intervals import mean_interval, patient_bootstrap
+
+
+def names(count, exams_each=1):
+    return [f"patient {i // exams_each}" for i in range(count)]
+
+
+def test_mean_interval_of_single_exams_is_scipys_bca_interval():
+    values = np.random.default_rng(1).gamma(2.0, size=40)
+    ours = mean_interval(values, names(40), seed=3, resamples=500)
+    in_our_order = values[
+        np.argsort(names(40))
+    ]  # patients are sorted by name, so these draw the same resamples
+    theirs = stats.bootstrap(
+        (in_our_order,), np.mean, n_resamples=500, method="BCa", rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert ours.method == "BCa"
+    assert ours.value == pytest.approx(values.mean(), abs=1e-12)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_copying_every_exam_within_its_patient_adds_no_certainty():
+    values = np.random.default_rng(2).normal(size=30)
+    once = mean_interval(values, names(30))
+    thrice = mean_interval(np.repeat(values, 3), names(90, exams_each=3))
+    assert (thrice.value, thrice.low, thrice.high) == pytest.approx(
+        (once.value, once.low, once.high), abs=1e-12
+    )
+    as_if_independent = mean_interval(np.repeat(values, 3), names(90))
+    assert as_if_independent.high - as_if_independent.low < 0.7 * (once.high - once.low)
+
+
+def test_a_resample_draws_whole_patients_with_replacement():
+    patients = ["a", "b", "b", "c", "c", "c"]
+    seen = []
+
+    def exams(weights):
+        seen.append(weights)
+        return weights.sum(axis=1)
+
+    patient_bootstrap(exams, patients, resamples=300)
+    weights = max(seen, key=len)  # the resamples; the rest are the point estimate and the jackknife
+    assert weights.shape == (300, 6)
+    assert (weights[:, 1] == weights[:, 2]).all()
+    assert (weights[:, 3] == weights[:, 4]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert set(np.unique(weights)) == {0, 1, 2, 3}
+
+
+def test_resamples_without_the_statistic_are_left_out_and_counted():
+    drawn = []
+
+    def needs_first_patient(weights):
+        values = np.where(weights[:, 0] > 0, weights @ np.arange(6.0) / weights.sum(axis=1), np.nan)
+        drawn.append(values)
+        return values
+
+    interval = patient_bootstrap(needs_first_patient, names(6), resamples=400)
+    distribution = max(drawn, key=len)
+    defined = distribution[~np.isnan(distribution)]
+    assert interval.undefined == 400 - len(defined)
+    assert interval.undefined / 400 == pytest.approx((5 / 6) ** 6, abs=0.08)
+    assert interval.resamples == len(defined)
+    assert interval.method == "percentile"
+    tail = stats.norm.cdf(-math.sqrt(6 / 5) * stats.t.ppf(0.975, 5))  # Hesterberg 2015 for six patients
+    assert tail == pytest.approx(0.0024, abs=5e-5)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(defined, [tail, 1 - tail])))
+
+
+def test_an_interval_that_shall_not_be_bca_is_the_percentile_interval_widened_as_students_t():
+    """Of a mean with many resamples it comes close to the textbook's t interval."""
+    values = np.random.default_rng(4).normal(size=20)
+
+    def mean(weights):
+        return weights @ values / weights.sum(axis=1)
+
+    ours = patient_bootstrap(mean, names(20), resamples=40_000, bounded=False)
+    textbook = stats.t.interval(0.95, 19, values.mean(), stats.sem(values))
+    assert (ours.method, ours.undefined) == ("percentile", 0)
+    assert (ours.low, ours.high) == pytest.approx(textbook, abs=0.03 * (textbook[1] - textbook[0]))
+
+
+def test_a_statistic_that_exists_in_no_resample_has_no_interval():
+    interval = patient_bootstrap(lambda w: np.full(len(w), np.nan), names(5), resamples=50)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+    assert (interval.resamples, interval.undefined) == (0, 50)
+
+
+def test_no_variance_gives_an_interval_of_no_width():
+    interval = mean_interval([0.25] * 8, names(8), resamples=50)
+    assert (interval.value, interval.low, interval.high) == (0.25, 0.25, 0.25)
+
+
+def test_same_seed_same_interval_and_another_seed_another():
+    values = np.random.default_rng(0).normal(size=25)
+    first, again, other = (mean_interval(values, names(25), seed=s, resamples=200) for s in (7, 7, 8))
+    assert first == again
+    assert (first.low, first.high) != (other.low, other.high)
+
+
+def test_a_higher_level_gives_a_wider_interval():
+    values = np.random.default_rng(0).normal(size=25)
+
+    def mean(weights):
+        return weights @ values / weights.sum(axis=1)
+
+    narrow, wide = (patient_bootstrap(mean, names(25), resamples=500, level=v) for v in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_batches_do_not_change_the_interval(monkeypatch):
+    values = np.random.default_rng(0).normal(size=25)
+    whole = mean_interval(values, names(25), resamples=200)
+    monkeypatch.setattr("gazekit.measures.intervals._CELLS_PER_BATCH", 25 * 7)
+    batched = mean_interval(values, names(25), resamples=200)
+    assert (batched.low, batched.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
+
+
+def test_one_patient_and_a_value_that_is_no_number_are_refused():
+    with pytest.raises(DataError, match="at least two patients, found 1"):
+        mean_interval([0.1, 0.2], ["a", "a"])
+    with pytest.raises(DataError, match="row 1 is nan"):
+        mean_interval([0.1, math.nan], ["a", "b"])

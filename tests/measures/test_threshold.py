@@ -1,0 +1,94 @@
+"""A threshold that calls every exam one class is said, with what to do about it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import gazekit
+
+from gazekit.measures.intervals import Interval
+from gazekit.measures.threshold import on_one_side, separates_nothing, with_advice
+
+CLASSES = ("benign", "malignant")
+LABELS = np.array([0, 0, 0, 1, 1, 1])
+
+
+def test_all_called_one_class_in_the_right_order_is_a_fault_of_calibration():
+    said = separates_nothing(
+        np.array([0.1, 0.12, 0.2, 0.3, 0.4, 0.45]), LABELS, CLASSES, Interval(1.0, 0.9, 1.0)
+    )
+    assert said == (
+        "the threshold 0.5 separates nothing: all 6 exams are called benign, and 3 are benign and 3 malignant "
+        "(P(malignant) from 0.100 to 0.450); their order is better than chance (AUC 1.000), but the probabilities are "
+        "not calibrated"
+    )
+    assert with_advice(said, "my/run") == (
+        f"{said}; choose one on the validation part (gazekit report my/run --threshold val), or compare probabilities"
+    )
+
+
+def test_all_called_one_class_in_no_order_is_no_matter_of_a_threshold():
+    said = separates_nothing(
+        np.array([0.8, 0.7, 0.6, 0.8, 0.7, 0.6]), LABELS, CLASSES, Interval(0.5, 0.1, 0.9)
+    )
+    assert "all 6 exams are called malignant" in said
+    assert said.endswith(
+        "nor is their order shown to be better than chance (AUC 0.500): train longer, or on more exams"
+    )
+
+
+def test_few_calls_are_next_to_nothing_where_another_threshold_would_do():
+    chances = np.r_[np.linspace(0.1, 0.2, 20), np.linspace(0.3, 0.4, 19), 0.6]
+    said = separates_nothing(chances, np.repeat([0, 1], 20), CLASSES, Interval(1.0, 0.9, 1.0))
+    assert "separates next to nothing: 1 of 40 exams are called malignant" in said
+
+
+@pytest.mark.parametrize(
+    ("chances", "labels"),
+    [
+        ([0.1, 0.2, 0.6, 0.4, 0.7, 0.8], LABELS),  # it separates
+        ([0.4, 0.45, 0.6, 0.4, 0.45, 0.6], LABELS),  # no other threshold would do better
+        ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], np.zeros(6, dtype=int)),  # rightly called one class
+    ],
+)
+def test_a_threshold_that_separates_or_cannot_be_judged_is_not_blamed(chances, labels):
+    assert separates_nothing(np.array(chances), labels, CLASSES) == ""
+
+
+def test_without_labels_only_many_exams_on_one_side_are_odd():
+    said = on_one_side(np.full(10, 0.4), CLASSES)
+    assert "all 10 exams are called benign" in said and "report run --threshold val" in with_advice(
+        said, "run"
+    )
+    assert "all 12 exams are called malignant" in on_one_side(np.full(12, 0.6), CLASSES)
+    assert on_one_side(np.full(9, 0.4), CLASSES) == ""
+    assert on_one_side(np.r_[np.full(10, 0.4), 0.6], CLASSES) == ""
+
+
+def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+    def probabilities(logits):
+        shifted = 1 / (1 + np.exp(-np.asarray(logits[:, 0]) / 100 + 3))
+        import torch
+
+        return torch.tensor(np.stack([1 - shifted, shifted], axis=1), dtype=torch.float32)
+
+    monkeypatch.setattr("gazekit.prediction.predictions.probabilities", probabilities)
+    finished = gazekit("evaluate", run, "--resamples", 100)
+    assert "warning: the threshold 0.5 separates nothing: all" in finished.stderr
+    assert (f"gazekit report {run} --threshold val" in finished.stderr) or ("train longer" in finished.stderr)
+    assert json.loads((run / "evaluation.json").read_text())["threshold"].startswith(
+        "the threshold 0.5 separates"
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    pair = [raw_folder / f"e003_{view}.png" for view in ("cc", "mlo")]
+    said = gazekit("predict", run, *pair).stderr
+    assert "warning: run, as evaluated on its test part: the threshold 0.5 separates nothing" in said
+    assert "separates" not in gazekit("predict", tiny_run, *pair).stderr, (
+        "one exam says nothing of a threshold"
+    )

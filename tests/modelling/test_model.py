@@ -1,0 +1,117 @@
+"""The model shell: every combination of fusions, views and classes; explanation without the backbone's graph."""
+
+import itertools
+
+import pytest
+import torch
+from tiny import random_batch, tiny
+
+from gazekit.errors import ConfigurationError
+from gazekit.modelling.build import build_attention_map, build_model
+from gazekit.modelling.model import explained_class, probabilities
+from gazekit.registry.registry import Registry
+
+
+@pytest.mark.parametrize(
+    ("views", "classes", "maps", "vectors", "shared"),
+    list(
+        itertools.product(
+            [("cc",), ("cc", "mlo"), ("l_cc", "l_mlo", "r_cc", "r_mlo")],
+            [2, 3],
+            ["none", "cross_attention"],
+            ["concat", "bfl"],
+            [True, False],
+        )
+    ),
+)
+def test_any_views_classes_and_fusions(
+    registry: Registry, views: tuple[str, ...], classes: int, maps: str, vectors: str, shared: bool
+) -> None:
+    overrides = [
+        f"views={list(views)}",
+        f"fusion.vectors.use={vectors}",
+        f"model.share_backbone={str(shared).lower()}",
+        "gaze=none",
+    ]
+    preset = tiny(registry, *overrides, *(["fusion.maps=none"] if maps == "none" else []))
+    model = build_model(preset, registry, classes=classes)
+    assert len(model.backbones) == (1 if shared else len(views))
+    batch = random_batch(views, classes=classes)
+    output = model(batch.images)
+    assert output.logits.shape == (4, 1 if classes == 2 else classes)
+    assert list(output.features) == list(output.pooled) == list(output.vectors) == list(views)
+    for view in views:
+        torch.testing.assert_close(output.pooled[view], output.features[view].mean(dim=(2, 3)))
+        assert output.vectors[view].shape == (4, 7)
+    output.logits.sum().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None and "reconstruct" not in name]
+    assert [name for name in silent if name.startswith(("backbones", "projections", "head"))] == []
+
+
+def test_views_meet_only_where_a_fusion_lets_them(registry: Registry) -> None:
+    batch = random_batch(("cc", "mlo"))
+    other = random_batch(("cc", "mlo"), seed=1)
+    changed = {"cc": batch.images["cc"], "mlo": other.images["mlo"]}
+    apart = build_model(tiny(registry, "fusion.maps=none"), registry, classes=2).eval()
+    torch.testing.assert_close(apart.encode(changed)["cc"], apart.encode(batch.images)["cc"])
+    joined = build_model(tiny(registry), registry, classes=2).eval()
+    assert not torch.allclose(joined.encode(changed)["cc"], joined.encode(batch.images)["cc"], atol=1e-4)
+
+
+def test_shared_branches_are_one_function(registry: Registry) -> None:
+    preset = tiny(registry, "model.share_backbone=true", "fusion.maps=none")
+    model = build_model(preset, registry, classes=2).eval()
+    image = random_batch(("cc",)).images["cc"]
+    maps = model.encode({"cc": image, "mlo": image})
+    assert torch.equal(maps["cc"], maps["mlo"])
+
+
+def test_a_single_view_is_pooled_and_linear(registry: Registry) -> None:
+    preset = registry.preset("single_cc", overrides=["backbone=small_resnet"])
+    model = build_model(preset, registry, classes=2)
+    output = model(random_batch(("cc",)).images)
+    torch.testing.assert_close(output.logits, model.head(output.pooled["cc"]))
+
+
+def test_explaining_gives_the_maps_of_the_full_graph_and_leaves_no_gradient(registry: Registry) -> None:
+    preset = tiny(registry)
+    model, attention = build_model(preset, registry, classes=2).eval(), build_attention_map(preset, registry)
+    assert attention is not None
+    batch = random_batch(preset.views)
+    output, maps = model.explain(batch.images, attention)
+    full = model(batch.images)
+    expected = attention(full, explained_class(full.logits))
+    torch.testing.assert_close(output.logits, full.logits)
+    for view in preset.views:
+        torch.testing.assert_close(maps[view], expected[view].detach())
+        assert not maps[view].requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_score_probabilities_and_classes() -> None:
+    from gazekit.contracts.types import Output
+
+    def output(logits: list[list[float]]) -> Output:
+        return Output(torch.tensor(logits), {}, {}, {}, torch.empty(0))
+
+    binary = output([[2.0], [-1.0]])
+    assert binary.score(torch.tensor([1, 0])).tolist() == [2.0, 1.0]
+    assert explained_class(binary.logits).tolist() == [1, 1]
+    torch.testing.assert_close(probabilities(binary.logits)[:, 1], torch.tensor([2.0, -1.0]).sigmoid())
+    classes = output([[0.0, 1.0, 3.0]])
+    assert explained_class(classes.logits).tolist() == [2]
+    assert classes.score(torch.tensor([1])).tolist() == [1.0]
+    torch.testing.assert_close(probabilities(classes.logits).sum(), torch.tensor(1.0))
+
+
+def test_components_that_do_not_fit(registry: Registry) -> None:
+    with pytest.raises(
+        ConfigurationError, match="map_fusion_after = 9, but backbone 'small_resnet' has 4 stages"
+    ):
+        build_model(tiny(registry, "model.map_fusion_after=9"), registry, classes=2)
+
+
+@pytest.mark.parametrize("name", ["l.cc", "type", ""])
+def test_a_name_that_cannot_name_a_view(registry: Registry, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"views: '{name}' cannot name a view"):
+        build_model(tiny(registry, f'views=["{name}", "mlo"]'), registry, classes=2)

@@ -1,0 +1,106 @@
+"""Bad exams and bad tables: what preparation says of them and what it does."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_preparation import run
+from PIL import Image
+from test_prepare import exams, root
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.dataset import PreparedDataset
+
+__all__ = ["exams", "root"]  # fixtures
+
+
+def other_image(exam, path):
+    return replace(exam, images={**exam.images, "cc": path})
+
+
+def truncated(exam):
+    path = exam.images["cc"]
+    path.write_bytes(path.read_bytes()[:200])
+    return exam
+
+
+def small_mask(exam):
+    Image.fromarray(np.ones((9, 9), dtype=np.uint8)).save(exam.masks["cc"][0].path)
+    return exam
+
+
+def other_gaze(exam, line):
+    exam.gaze["cc"].write_text(line)
+    return exam
+
+
+FAULTS = {
+    "missing view": (lambda e: replace(e, images={"cc": e.images["cc"]}), "missing view mlo"),
+    "missing file": (
+        lambda e: other_image(e, e.images["cc"].with_name("no.png")),
+        "no.png: there is no such",
+    ),
+    "truncated": (truncated, "0_cc.png: the image is damaged"),
+    "outside": (lambda e: other_image(e, e.images["cc"].parent / ".." / "x.png"), "leads out"),
+    "mask size": (small_mask, "9 x 9 pixels, its image 160 x 120"),
+    "missing gaze": (
+        lambda e: replace(e, gaze={"cc": e.images["cc"].with_name("no.gaze")}),
+        "no such gaze file",
+    ),
+    "gaze of another": (
+        lambda e: other_gaze(e, "5,5,x"),
+        "no recording of exam e0, view cc; it has 0.gaze .exam x",
+    ),
+    "gaze outside": (lambda e: other_gaze(e, "-500,20"), "outside the image"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fault):
+    damage, expected = FAULTS[fault]
+    exams = [damage(exams[0]), *exams[1:]]
+    summary = run(exams, root, tmp_path / "out", image_names=True)
+    (rejected,) = summary.rejects
+    assert rejected[0] == "e0"
+    assert re.search(expected, rejected[1])
+    assert PreparedDataset.open(tmp_path / "out").exam_ids == ("e1", "e2", "e3", "e4", "e5")
+    for path in (tmp_path / "out").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
+    with pytest.raises(DataError, match=f"exam e0: .*{expected}"):
+        run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True)
+    (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).rejects
+    assert not re.search(r"\w\.(png|gaze)\b", nameless[1]), nameless[1]
+    assert not any(PreparedDataset.open(tmp_path / "nameless").image_names[0].values())
+
+
+def test_a_set_without_any_usable_exam_or_any_gaze_is_an_error(root, exams, tmp_path):
+    gone = [replace(exam, images={}) for exam in exams]
+    with pytest.raises(DataError, match="all 6 exams were rejected; the first, e0: missing view"):
+        run(gone, root, tmp_path / "out", views=["cc", "mlo"])
+    for exam in exams[:2]:
+        exam.gaze["cc"].unlink()
+    without = [*exams[:2], *(replace(exam, gaze={}) for exam in exams[2:])]
+    with pytest.raises(DataError, match="no prepared exam has gaze"):
+        run(without, root, tmp_path / "other")
+
+
+def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
+    def fails(message, changed, error=DataError, **options):
+        with pytest.raises(error, match=message):
+            run(changed, options.pop("root", root), tmp_path / "out", **options)
+
+    fails("no exams", [])
+    fails("no such folder", exams, root=root / "absent")
+    fails("exam e0 comes twice", [*exams, exams[0]])
+    fails("exam e1: label '1' is none of the classes a, 0", exams, classes=("a", "0"))
+    fails("one class only: all 6", [replace(exam, label="x") for exam in exams], classes=None)
+    fails("1 of 6 exams name a split", [replace(exams[0], split="train"), *exams[1:]])
+    fails("size", exams, ConfigurationError, size=(4, 40))
+    fails("crop", exams, ConfigurationError, crop="lungs")
+    fails("each once", exams, ConfigurationError, views=["cc", "cc"])
+    fails("jobs", exams, ConfigurationError, jobs=-1)
+    (tmp_path / "out" / "thesis.txt").write_text("precious")
+    for name in ("dataset.json", "journal.jsonl"):
+        (tmp_path / "out" / name).unlink(missing_ok=True)
+    fails("holds other files", exams)

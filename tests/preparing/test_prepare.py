@@ -1,0 +1,301 @@
+"""Preparation: geometry end to end, resuming, rejects, privacy, full disks."""
+
+import errno
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_preparation import X, Y, breast, run, write_exams
+from PIL import Image
+
+from gazekit.errors import DataError, StorageError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.preparing.growing_array import GrowingArray
+from gazekit.records.exam import Exam
+from gazekit.records.recording import Recording
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def exams(root):
+    return write_exams(root)
+
+
+def contents(out):
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.mark.parametrize("crop", ["breast", "none"])
+@pytest.mark.parametrize("laterality", ["auto", "off"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_known_pixel_is_found_again_in_image_mask_gaze_and_fixation(
+    root, tmp_path, crop, laterality, dtype
+):
+    """Click a raw pixel: crop, flip and resize keep it within one prepared pixel, and back within one raw."""
+    exams = write_exams(root, 2, laterality="R")
+    run(exams, root, tmp_path / "out", crop=crop, laterality=laterality, dtype=dtype)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    geometry = dataset.geometry[0]["cc"]
+    assert geometry.flip == (laterality == "auto")
+    clicked = geometry.apply(X, Y)
+    rows, columns = np.indices(dataset.size) + 0.5
+
+    def centre(image):
+        return (image * columns).sum() / image.sum(), (image * rows).sum() / image.sum()
+
+    full = np.iinfo(dtype).max
+    bright = dataset.images[0, 0] > 0.8 * full
+    mask, gaze = dataset.masks[0, 0], dataset.gaze[0, 0]
+    peak = np.unravel_index(gaze.argmax(), gaze.shape)
+    found = dataset.fixations(0, "cc")[0]
+    np.testing.assert_allclose(centre(bright), clicked, atol=1)
+    np.testing.assert_allclose(centre(mask), clicked, atol=0.5)
+    np.testing.assert_allclose((peak[1] + 0.5, peak[0] + 0.5), clicked, atol=0.71)
+    np.testing.assert_allclose((found.x[0], found.y[0]), clicked, atol=1e-9)
+    np.testing.assert_allclose(geometry.inverse(found.x[0], found.y[0]), (X, Y), atol=1e-6)
+    assert (gaze.max(), set(np.unique(mask))) == (full, {0, 255})
+
+
+def test_a_right_breast_becomes_its_mirror_image(root, tmp_path):
+    """The mirrored image marked R prepares to the same arrays as the image marked L."""
+    exams = write_exams(root, 2)
+    pixels, _ = breast(0)
+    Image.fromarray(np.ascontiguousarray(pixels[:, ::-1])).save(exams[1].images["cc"])
+    Image.fromarray(pixels).save(exams[0].images["cc"])
+    exams = [replace(exam, gaze={}, masks={}) for exam in exams]
+    run([exams[0], replace(exams[1], laterality={"cc": "R"})], root, tmp_path / "out", views=["cc"])
+    images = PreparedDataset.open(tmp_path / "out").images
+    np.testing.assert_array_equal(images[0], images[1])
+    assert (images[0, 0, :, 0] > 0).sum() > 20  # the chest wall is at the left edge, without padding
+
+
+def test_the_heat_map_is_the_mean_of_the_readers_maps(root, exams, tmp_path):
+    exams[0].gaze["cc"].write_text(f"{X},{Y}\n{X - 30},{Y + 10}\n{X - 30},{Y + 10}\n")
+    run(exams, root, tmp_path / "out", dtype="uint16")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    geometry = dataset.geometry[0]["cc"]
+    sigma = 30 / 800 * 160 * geometry.scale
+    expected = np.zeros(dataset.size)
+    rows, columns = np.indices(dataset.size) + 0.5
+    for x, y in [(X, Y), (X - 30, Y + 10), (X - 30, Y + 10)]:
+        at = geometry.apply(x, y)
+        one = np.exp(-((columns - at[0]) ** 2 + (rows - at[1]) ** 2) / (2 * sigma**2))
+        expected += one / one.max()
+    np.testing.assert_allclose(dataset.gaze[0, 0] / 65535, expected / expected.max(), atol=2e-5)
+    assert len(dataset.fixations(0, "cc")) == 3
+
+
+def test_no_gaze_is_a_state_and_an_empty_mask_is_none(root, exams, tmp_path):
+    Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(exams[1].masks["mlo"][0].path)
+    summary = run([replace(exams[0], gaze={}, gaze_reader=None), *exams[1:]], root, tmp_path / "out")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.has_gaze.tolist() == [[False, False], *[[True, False]] * 5]
+    assert dataset.has_mask[1].tolist() == [True, False]
+    assert not dataset.gaze[~dataset.has_gaze].any()
+    assert dataset.fixations(0, "cc") == ()
+    assert (summary.with_gaze, summary.with_mask) == ({"cc": 5, "mlo": 0}, {"cc": 6, "mlo": 5})
+    assert (summary.exams, summary.classes) == (6, {"0": 3, "1": 3})
+
+
+def test_workers_change_nothing(root, exams, tmp_path):
+    """Every byte is the same with one process and with two."""
+    done = []
+    run(exams, root, tmp_path / "one")
+    run(exams, root, tmp_path / "two", jobs=2, progress=lambda *at: done.append(at))
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert done == [(i + 1, 6) for i in range(6)]
+
+
+@pytest.mark.parametrize("torn", ["nothing", "journal line", "array row", "lost row"])
+def test_an_interrupted_preparation_goes_on_and_ends_the_same(root, exams, tmp_path, torn):
+    run(exams, root, tmp_path / "whole")
+    out = tmp_path / "out"
+
+    def interrupt(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(exams, root, out, progress=interrupt)
+    with pytest.raises(DataError, match="incomplete"):
+        PreparedDataset.open(out)
+    if torn == "journal line":
+        with (out / "journal.jsonl").open("a") as file:
+            file.write('{"exam_id": "e3", "pat')
+    if torn == "array row":
+        with (out / "images.npy").open("ab") as file:
+            file.write(b"torn")
+    if torn == "lost row":
+        os.truncate(out / "gaze.npy", (out / "gaze.npy").stat().st_size - 1)
+    done = []
+    run(exams, root, out, progress=lambda *at: done.append(at[0]))
+    assert done == ([3, 4, 5, 6] if torn == "lost row" else [4, 5, 6])
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_killed_process_can_be_resumed(root, exams, tmp_path):
+    script = f"""
+import os, signal, sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1] / "helpers")!r}]
+from pathlib import Path
+from made_preparation import run
+root = Path({str(root)!r})
+def kill(done, total):
+    if done == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+import pickle
+exams = pickle.loads(Path({str(tmp_path / "exams.pickle")!r}).read_bytes())
+run(exams, root, Path({str(tmp_path / "out")!r}), progress=kill)
+"""
+    (tmp_path / "exams.pickle").write_bytes(pickle.dumps(exams))
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run(exams, root, tmp_path / "out")
+    run(exams, root, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_finished_preparation_is_left_alone_and_another_refused(root, exams, tmp_path):
+    out = tmp_path / "out"
+    first = run(exams, root, out)
+    before = contents(out)
+    again = run(exams, root, out, jobs=2, progress=lambda *at: pytest.fail("prepared again"))
+    assert again == replace(first, work=None)
+    assert (first.work.exams, first.work.files) == (6, 30)
+    files = {path for e in exams for path in (*e.images.values(), *e.gaze.values())}
+    masks = {mask.path for e in exams for (mask,) in e.masks.values()}
+    assert first.work.read_bytes == sum(path.stat().st_size for path in files | masks)
+    with pytest.raises(DataError, match=r'size is \[48, 40\] there, \[32, 32\] now; crop is "breast"'):
+        run(exams, root, out, size=(32, 32), crop="none")
+    Image.fromarray(breast(99)[0]).save(exams[2].images["cc"])
+    with pytest.raises(DataError, match=r"files of the source have changed.*--overwrite"):
+        run(exams, root, out)
+    assert contents(out) == before
+    run(exams, root, out, size=(32, 32), overwrite=True)
+    assert PreparedDataset.open(out).images.shape == (6, 2, 32, 32)
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place(root, exams, tmp_path):
+    run(exams, root, tmp_path / "a")
+    other = write_exams(tmp_path / "elsewhere")
+    run(other, tmp_path / "elsewhere", tmp_path / "b")
+    fingerprint = PreparedDataset.open(tmp_path / "a").fingerprint
+    assert PreparedDataset.open(tmp_path / "b").fingerprint == fingerprint
+    other[3].gaze["cc"].write_text(f"{X + 5},{Y}\n")
+    run(other, tmp_path / "elsewhere", tmp_path / "b", overwrite=True)
+    assert PreparedDataset.open(tmp_path / "b").fingerprint != fingerprint
+
+
+def test_labels_found_are_sorted_as_numbers(root, exams, tmp_path):
+    exams = [replace(exam, label=label) for exam, label in zip(exams, ["10", "9", "2"] * 2, strict=True)]
+    run(exams, root, tmp_path / "out", classes=None)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.classes == ("2", "9", "10")
+    assert dataset.labels.tolist() == [2, 1, 0] * 2
+
+
+def test_identical_images_under_two_ids_are_reported(root, exams, tmp_path):
+    for view, source in (("cc", exams[1].images["cc"]), ("mlo", exams[4].images["cc"])):
+        exams[3].images[view].write_bytes(source.read_bytes())
+    summary = run(
+        [*exams[:3], replace(exams[3], laterality={"cc": "R", "mlo": "R"}), *exams[4:]],
+        root,
+        tmp_path / "out",
+    )
+    assert set(summary.duplicates) == {("e1", "e3"), ("e3", "e4")}
+    assert PreparedDataset.open(tmp_path / "out").duplicates == summary.duplicates
+
+
+def test_external_recordings_join_by_image_name(root, exams, tmp_path):
+    at = np.array([0.0])
+    found = [
+        Recording(tmp_path / "g.csv", at + X, at + Y, at, at + 300, image=f"C:\\screens\\{name}.jpg")
+        for name in ("2_mlo", "unknown")
+    ]
+    summary = run(exams, root, tmp_path / "out", recordings=found)
+    assert (summary.with_gaze, summary.unmatched_recordings) == ({"cc": 0, "mlo": 1}, 1)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert np.argwhere(dataset.has_gaze).tolist() == [[2, 1]]
+    with pytest.raises(DataError, match="none of the 1 gaze recordings matches"):
+        run(exams, root, tmp_path / "none", recordings=found[1:])
+
+
+@pytest.mark.parametrize(
+    "other", [{"duration_ms": np.array([900.0])}, {"t_ms": np.array([5.0])}, {"pixels_per_degree": 3.0}]
+)
+def test_external_recordings_that_differ_in_more_than_their_places_are_others(root, exams, tmp_path, other):
+    at = np.array([0.0])
+    found = Recording(tmp_path / "g.csv", at + X, at + Y, at, at + 300, image="2_mlo.png")
+    run(exams, root, tmp_path / "out", recordings=[found])
+    run(exams, root, tmp_path / "out", recordings=[replace(found)])
+    with pytest.raises(DataError, match="holds another preparation: the files of the source have changed"):
+        run(exams, root, tmp_path / "out", recordings=[replace(found, **other)])
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_and_the_rest_is_kept(root, exams, tmp_path, monkeypatch, code):
+    write, rows = GrowingArray._write, []
+
+    def full(self, content):
+        rows.append(len(content))
+        if len(rows) > 18:
+            raise OSError(code, os.strerror(code))
+        write(self, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GrowingArray, "_write", full)
+        with pytest.raises(StorageError, match=r"(images|gaze|masks)\.npy: cannot write: .*free some space"):
+            run(exams, root, tmp_path / "out")
+    assert not (tmp_path / "out" / "dataset.json").exists()
+    run(exams, root, tmp_path / "out")
+    run(exams, root, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_patients_of_dicom_files_stay_out_of_everything_written(root, tmp_path):
+    from made_dicom import write
+
+    exams = []
+    for i in range(4):
+        path = root / f"{i}.dcm"
+        root.mkdir(exist_ok=True)
+        write(path, breast(i)[0], ImageLaterality="R", PatientID="SECRET-ID", ImagerPixelSpacing=[0.1, 0.1])
+        exams.append(Exam(f"e{i}", f"p{i}", str(i % 2), {"cc": path}))
+    bad = root / "3.dcm"
+    bad.write_bytes(bad.read_bytes()[:-500])
+    summary = run(exams, root, tmp_path / "out")
+    truncated = "the pixel data is truncated: 37900 of 38400 bytes; copy the file again"
+    assert summary.rejects == (("e3", f"the image of view cc: {truncated}"),)
+    assert run(exams, root, tmp_path / "named", image_names=True, jobs=0).rejects == (
+        ("e3", f"3.dcm: {truncated}"),
+    )
+    assert all(geometry["cc"].flip for geometry in PreparedDataset.open(tmp_path / "out").geometry)
+    for name, content in contents(tmp_path / "out").items():
+        assert b"SECRET" not in content.upper(), name
+        assert b"19500101" not in content, name
+
+
+def test_the_manifest_says_what_was_done(root, exams, tmp_path):
+    run(exams, root, tmp_path / "out", laterality="off")
+    manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert manifest["preparation"]["views"] == ["cc", "mlo"]
+    assert manifest["preparation"]["laterality"] == "off"
+    assert manifest["preparation"]["fixations"]["sigma_degrees"] == 1.0
+    assert manifest["counts"]["exams"] == 6
+
+
+def test_preparing_does_not_import_torch():
+    """Workers would each pay seconds and hundreds of megabytes for it."""
+    code = "import sys, gazekit.preparing.prepare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,169 @@
+"""Presets: layers and their order, all errors at once, origins, and a file that reads back."""
+
+from pathlib import Path
+
+import pytest
+
+from gazekit.errors import ConfigurationError
+from gazekit.registry.registry import Registry
+
+PRESETS = [
+    "cross_view", "cross_view_bfl", "cross_view_ra", "ga_net", "late_concat",
+    "mammonet", "mammonet_small", "single_cc", "single_mlo",
+]  # fmt: skip
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_the_papers_values(registry: Registry) -> None:
+    preset = registry.preset("mammonet")
+    assert preset.views == ("cc", "mlo")
+    assert preset.backbone.use == "timm" and preset.backbone.options["model"] == "resnet18"
+    assert (preset.loss.gaze_weight, preset.loss.auxiliary_weight) == (0.5, 0.2)
+    assert (preset.training.epochs, preset.training.learning_rate, preset.training.optimizer) == (
+        300,
+        1e-4,
+        "adam",
+    )
+    assert preset.fusion.maps and preset.fusion.maps.options["heads"] == 12
+    assert preset.gaze and preset.gaze.alignment_loss.options["order"] == "pyramid_first"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_resolved_preset_reads_back_to_itself(registry: Registry, tmp_path: Path, name: str) -> None:
+    preset = registry.preset(name)
+    again = registry.preset(str(write(tmp_path / "preset.toml", preset.to_toml())))
+    assert again.model_dump() == preset.model_dump()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_value_of_our_presets_says_where_it_comes_from(registry: Registry, name: str) -> None:
+    sources = registry.preset(name).sources.items()
+    silent = [key for key, leaf in sources if not leaf.comment and key[0] != "reported"]
+    assert set(silent) <= {("description",), ("quick",)}
+
+
+def test_the_ladder_of_the_ablation(registry: Registry) -> None:
+    def parts(name: str) -> tuple[object, ...]:
+        preset = registry.preset(name)
+        fusion = preset.fusion
+        return (
+            preset.views,
+            fusion.maps and fusion.maps.use,
+            fusion.vectors and fusion.vectors.use,
+            preset.gaze and preset.gaze.alignment_loss.use,
+        )
+
+    both = ("cc", "mlo")
+    assert {name: parts(name) for name in PRESETS if name != "mammonet_small"} == {
+        "single_cc": (("cc",), None, None, None),
+        "single_mlo": (("mlo",), None, None, None),
+        "late_concat": (both, None, "concat", None),
+        "cross_view": (both, "cross_attention", "concat", None),
+        "cross_view_bfl": (both, "cross_attention", "bfl", None),
+        "cross_view_ra": (both, "cross_attention", "concat", "pyramid"),
+        "ga_net": (both, None, "concat", "mse"),
+        "mammonet": (both, "cross_attention", "bfl", "pyramid"),
+    }
+
+
+def test_layers_win_in_order(registry: Registry, tmp_path: Path) -> None:
+    config = write(tmp_path / "mine.toml", "[training]\nepochs = 7\nbatch_size = 4\nlearning_rate = 0.5")
+    preset = registry.preset(
+        "mammonet",
+        config=config,
+        environment={
+            "GAZEKIT_TRAINING__EPOCHS": "8",
+            "GAZEKIT_CACHE": "x",
+            "GAZEKIT_TRAINING__BATCH_SIZE": "5",
+        },
+        overrides=["training.epochs=9"],
+    )
+    training = preset.training
+    assert (training.epochs, training.batch_size, training.learning_rate, training.optimizer) == (
+        9,
+        5,
+        0.5,
+        "adam",
+    )
+    origins = {key[-1]: leaf.origin for key, leaf in preset.sources.items() if key[0] == "training"}
+    assert origins["epochs"] == "--set" and origins["learning_rate"] == "mine.toml"
+    assert (
+        origins["batch_size"] == "$GAZEKIT_TRAINING__BATCH_SIZE" and origins["optimizer"] == "mammonet.toml"
+    )
+
+
+def test_another_component_drops_the_options_of_the_one_below(registry: Registry) -> None:
+    preset = registry.preset("mammonet", overrides=["fusion.vectors.use=concat"])
+    assert preset.fusion.vectors and preset.fusion.vectors.use == "concat"
+    assert preset.fusion.vectors.options["hidden"] == ()
+    kept = registry.preset("mammonet", overrides=["fusion.vectors.anchor=view"]).fusion.vectors
+    assert kept and kept.options["anchor"] == "view" and kept.options["hidden"] == (256,)
+    short = registry.preset("mammonet", overrides=["fusion.vectors=concat", "fusion.vectors.hidden=[8]"])
+    assert short.fusion.vectors and short.fusion.vectors.options["hidden"] == (8,)
+
+
+def test_none_takes_a_part_out_and_a_table_brings_it_back(registry: Registry) -> None:
+    assert registry.preset("mammonet", overrides=["gaze=none"]).gaze is None
+    back = registry.preset("late_concat", overrides=["gaze.alignment_loss=mse"])
+    assert back.gaze and back.gaze.alignment_loss.use == "mse"
+
+
+def test_all_errors_at_once_with_file_and_key(registry: Registry, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "wrong.toml",
+        'extends = "mammonet"\n[training]\nepochs = 0\nepoch = 3\n'
+        '[fusion.vectors]\nuse = "blf"\n[fusion.maps]\nheadz = 3\n',
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        registry.preset(str(file))
+    lines = str(caught.value).splitlines()
+    assert "has 4 problem(s)" in lines[0] and len(lines) == 5
+    text = "\n".join(lines)
+    assert "wrong.toml: training.epochs" in text and "wrong.toml: training.epoch: no such key" in text
+    assert "wrong.toml: fusion.vectors.use: no fusion of vectors 'blf'. Did you mean 'bfl'?" in text
+    assert "wrong.toml: fusion.maps.headz: no such option of CrossAttention" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("views = [", "not readable as TOML"),
+        ('extends = "mammonet_small"', "extends another preset itself"),
+        ('extends = "mamonet"', "Did you mean 'mammonet'?"),
+        ('views = ["cc", "mlo"]\nbackbone = "small_resnet"', "2 views need a fusion of vectors or of images"),
+        (
+            'views = ["cc", "cc"]\nbackbone = "small_resnet"\nfusion.vectors = "concat"',
+            "a view is named twice",
+        ),
+        ('backbone = "small_resnet"', "views: is needed"),
+        (
+            'views = ["cc"]\nbackbone = "small_resnet"\ngaze.alignment_loss = "mse"',
+            "attention_map: is needed for gaze supervision",
+        ),
+    ],
+)
+def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry.preset(str(write(tmp_path / "mine.toml", text)))
+    assert message in str(caught.value)
+    assert "mine.toml" in str(caught.value) or "There are:" in str(caught.value)
+
+
+def test_missing_file_and_bad_override(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nothing\.toml: there is no such file"):
+        registry.preset(str(tmp_path / "nothing.toml"))
+    with pytest.raises(ConfigurationError, match=r"--set epochs: expected key\.path=value"):
+        registry.preset("mammonet", overrides=["epochs"])
+
+
+def test_a_publication_s_figures_belong_to_one_preset_only(registry: Registry, tmp_path: Path) -> None:
+    figures = registry.preset("mammonet").reported["inbreast"]
+    assert (figures.auc, figures.acc) == (0.889, 0.849)
+    assert "Table 1" in figures.source
+    (tmp_path / "variant.toml").write_text('extends = "mammonet"\n[loss]\ngaze_weight = 0.1\n')
+    assert registry.preset(str(tmp_path / "variant.toml")).reported == {}
+    assert registry.preset("mammonet_small").reported == {}

@@ -1,0 +1,338 @@
+"""DICOM files to images: real files, and small ones written here with every grey-scale tag."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_dicom import linear, write
+from pydicom import Dataset, Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from gazekit.errors import DataError
+from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.image import read_image
+from gazekit.reading.image_size import image_size
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "dicom"
+real = pytest.mark.skipif(not REAL.exists(), reason="the real files are not here")
+
+
+@pytest.fixture
+def ramp():
+    return np.arange(4096, dtype=np.uint16).reshape(64, 64)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "image.dcm"
+
+
+def linear_exact(x, centre, width):
+    return min(max((x - centre) / width + 0.5, 0.0), 1.0)
+
+
+def sigmoid(x, centre, width):
+    return 1 / (1 + np.exp(-4 * (x - centre) / width))
+
+
+@pytest.mark.parametrize(
+    ("function", "oracle"),
+    [(None, linear), ("LINEAR", linear), ("LINEAR_EXACT", linear_exact), ("SIGMOID", sigmoid)],
+)
+@pytest.mark.parametrize("rescale", [(1, 0), (2, -100)])
+def test_window_is_the_standards_formula_on_modality_values(path, ramp, function, oracle, rescale):
+    tags = {"VOILUTFunction": function} if function else {}
+    slope, intercept = rescale
+    write(
+        path, ramp, WindowCenter=900, WindowWidth=700, RescaleSlope=slope, RescaleIntercept=intercept, **tags
+    )
+    pixels = read_dicom(path).pixels
+    expected = [oracle(slope * float(x) + intercept, 900, 700) for x in ramp.ravel()]
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels.ravel(), expected, atol=1e-6)
+
+
+def test_the_first_of_several_windows_is_used(path, ramp):
+    one = read_dicom(write(path, ramp, WindowCenter=900, WindowWidth=700)).pixels
+    several = read_dicom(write(path, ramp, WindowCenter=[900, 2000], WindowWidth=[700, 50])).pixels
+    np.testing.assert_array_equal(one, several)
+
+
+def test_a_negative_rescale_slope_inverts_before_the_window(path, ramp):
+    write(path, ramp, WindowCenter=-900, WindowWidth=700, RescaleSlope=-1, RescaleIntercept=0)
+    expected = [linear(-float(x), -900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_voi_lut_sequence_goes_before_the_window(path, ramp):
+    item = Dataset()
+    curve = (np.linspace(0, 1, 256) ** 2 * 1023).astype(np.uint16)
+    item.add_new("LUTDescriptor", "US", [256, 100, 10])
+    item.add_new("LUTData", "US", curve.tolist())
+    write(path, ramp, VOILUTSequence=Sequence([item]), WindowCenter=2000, WindowWidth=10)
+    expected = [curve[min(max(int(x) - 100, 0), 255)] / 1023 for x in ramp.ravel()]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 900, "WindowWidth": 700}])
+def test_monochrome1_is_the_inverse_of_monochrome2(path, ramp, window):
+    plain = read_dicom(write(path, ramp, **window)).pixels
+    inverse = read_dicom(write(path, ramp, PhotometricInterpretation="MONOCHROME1", **window)).pixels
+    np.testing.assert_allclose(inverse, 1 - plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_background_and_no_part_of_the_range(path, photometric):
+    stored = np.array([[-2000, -2000, 100], [200, 300, 400]], dtype=np.int16)
+    write(path, stored, PixelPaddingValue=-2000, PhotometricInterpretation=photometric)
+    rising = np.array([0, 1 / 3, 2 / 3, 1])
+    grey = rising if photometric == "MONOCHROME2" else 1 - rising
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), [0, 0, *grey], atol=1e-6)
+
+
+def test_padding_range_covers_both_ends(path):
+    stored = np.array([[0, 5, 10, 100, 200]], dtype=np.uint16)
+    write(path, stored, PixelPaddingValue=10, PixelPaddingRangeLimit=0)
+    np.testing.assert_allclose(read_dicom(path).pixels, [[0, 0, 0, 0, 1]], atol=1e-6)
+
+
+def test_a_constant_image_is_black_and_finite(path):
+    assert (read_dicom(write(path, np.full((4, 5), 7, dtype=np.uint16))).pixels == 0).all()
+
+
+def test_tags_that_preparation_needs(path, ramp):
+    image = read_dicom(write(path, ramp, ImageLaterality="R", ImagerPixelSpacing=[0.07, 0.08]))
+    assert (image.laterality, image.pixel_spacing_mm) == ("R", (0.07, 0.08))
+    plain = read_dicom(write(path, ramp))
+    assert (plain.laterality, plain.pixel_spacing_mm) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"drop": ["PixelData"]}, "no pixel data"),
+        ({"drop": ["Rows"]}, "lacks Rows"),
+        ({"NumberOfFrames": 3}, "3 frames"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}, "colour"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"WindowCenter": 10, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "VOILUTFunction is CUBIC"),
+        ({"BitsAllocated": 32}, "32 bits per pixel; expected 1, 8 or 16"),
+        ({"BitsStored": 17}, "BitsStored is 17; expected 1 to 16"),
+        ({"Rows": 1000}, "truncated: 8192 of 128000 bytes"),
+    ],
+)
+def test_what_is_not_one_grey_image_is_one_clear_line(path, ramp, tags, expected):
+    write(path, ramp, **tags)
+    with pytest.raises(DataError, match=expected) as caught:
+        read_dicom(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Secret" not in str(caught.value)
+    assert "1950" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "no such image file"),
+        (b"", "not a DICOM"),
+        (b"hello" * 99, "not a DICOM"),
+        (bytes(128) + b"DICM", "no pixel data"),
+    ],
+)
+def test_other_files_are_one_clear_line(path, content, expected):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=expected):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_anywhere_is_an_error(path, ramp, share):
+    content = write(path, ramp).read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError):
+        read_dicom(path)
+
+
+@real
+@pytest.mark.parametrize(
+    ("compressed", "plain"),
+    [
+        ("693_J2KR.dcm", "693_UNCR.dcm"),
+        ("MR2_J2KR.dcm", "MR2_UNCR.dcm"),
+        ("MR_small_RLE.dcm", "MR_small.dcm"),
+        ("MR_small_bigendian.dcm", "MR_small.dcm"),
+        ("MR_small_implicit.dcm", "MR_small.dcm"),
+        ("MR_small_jp2klossless.dcm", "MR_small.dcm"),
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+    ],
+)
+def test_lossless_syntaxes_give_the_pixels_of_the_plain_file(compressed, plain):
+    one, other = read_dicom(REAL / compressed).pixels, read_dicom(REAL / plain).pixels
+    np.testing.assert_array_equal(one, other)
+    assert one.std() > 0.01
+
+
+@real
+def test_lossy_jpeg2000_is_close_to_lossless():
+    lossy, lossless = read_dicom(REAL / "RG3_J2KI.dcm").pixels, read_dicom(REAL / "RG3_J2KR.dcm").pixels
+    assert np.abs(lossy - lossless).mean() < 0.01
+
+
+@real
+def test_a_real_monochrome1_radiograph_has_its_rays_dark():
+    """RG3 is MONOCHROME1 with a linear window over 10 bits: grey is the inverse of the stored value."""
+    import pydicom
+
+    dataset = pydicom.dcmread(REAL / "RG3_J2KR.dcm")
+    stored = dataset.pixel_array.astype(float)
+    centre, width = float(dataset.WindowCenter), float(dataset.WindowWidth)
+    expected = 1 - np.clip((stored - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+    image = read_dicom(REAL / "RG3_J2KR.dcm")
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-5)
+    assert image.laterality == "R"
+
+
+@real
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MR_truncated.dcm", "truncated: 8130 of 8192 bytes"),
+        ("SC_rgb_jpeg_gdcm.dcm", "colour"),
+    ],
+)
+def test_real_oddities_are_one_clear_line(name, expected):
+    with pytest.raises(DataError, match=expected):
+        read_dicom(REAL / name)
+
+
+EMPTY = {
+    **{"VOILUTFunction": "", "RescaleSlope": "", "RescaleIntercept": "", "PixelPaddingValue": None},
+    **{"PixelPaddingRangeLimit": None, "NumberOfFrames": "", "HighBit": None, "PixelSpacing": []},
+    **{"ImagerPixelSpacing": [], "ImageLaterality": "", "ViewPosition": "", "Modality": ""},
+    **{"VOILUTSequence": [], "ModalityLUTSequence": [Dataset()], "ViewCodeSequence": [Dataset()]},
+    **{"WindowCenter": "", "WindowWidth": "", "WindowCenterWidthExplanation": ""},
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 900, "WindowWidth": 700}])
+def test_an_empty_attribute_is_an_absent_one(path, ramp, name, window):
+    window = {} if name in ("WindowCenter", "WindowWidth") else window
+    absent = read_dicom(write(path, ramp, **window)).pixels
+    value = EMPTY[name]
+    tags = window | {name: Sequence(value) if name.endswith("Sequence") else value}
+    np.testing.assert_array_equal(read_dicom(write(path, ramp, **tags)).pixels, absent)
+
+
+def test_tables_without_entries_are_absent(path, ramp):
+    window = {"WindowCenter": 900, "WindowWidth": 700}
+    absent = read_dicom(write(path, ramp, **window)).pixels
+    bare, half = Dataset(), Dataset()
+    bare.add_new("LUTExplanation", "LO", "NORMAL")
+    half.add_new("LUTDescriptor", "US", [16, 0, 16])
+    half.add_new("LUTData", "US", None)
+    for name in ("VOILUTSequence", "ModalityLUTSequence"):
+        write(path, ramp, **window, **{name: Sequence([bare, half])})
+        np.testing.assert_array_equal(read_dicom(path).pixels, absent)
+
+
+@pytest.mark.parametrize("width", [0, -5, 0.5])
+def test_a_window_without_width_gives_way_to_the_next_or_to_the_range(path, ramp, width):
+    alone = read_dicom(write(path, ramp, WindowCenter=10, WindowWidth=width)).pixels
+    np.testing.assert_allclose(alone, ramp / 4095, atol=1e-6)
+    first = read_dicom(write(path, ramp, WindowCenter=[10, 900], WindowWidth=[width, 700])).pixels
+    expected = [linear(float(x), 900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(first.ravel(), expected, atol=1e-6)
+
+
+def test_a_narrow_window_counts_where_its_function_allows_it(path, ramp):
+    write(path, ramp, WindowCenter=900, WindowWidth=0.5, VOILUTFunction="LINEAR_EXACT")
+    expected = np.where(ramp == 900, 0.5, ramp > 900)
+    np.testing.assert_array_equal(read_dicom(path).pixels, expected)
+    np.testing.assert_array_equal(read_dicom(write(path, ramp), (900.0, 0.5)).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("tags", "slope", "intercept"),
+    [({"RescaleIntercept": -1000}, 1, -1000), ({"RescaleSlope": 2}, 2, 0), ({"RescaleSlope": 0}, 1, 0)],
+)
+def test_half_a_rescale_is_completed(path, ramp, tags, slope, intercept):
+    write(path, ramp, WindowCenter=900, WindowWidth=700, **tags)
+    expected = [linear(slope * float(x) + intercept, 900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+def test_a_slope_that_is_no_number_is_one_clear_line(path, ramp):
+    content = write(path, ramp, RescaleSlope=123).read_bytes()
+    assert content.count(b"123.0 ") == 1
+    path.write_bytes(content.replace(b"123.0 ", b"nan   "))
+    with pytest.raises(DataError, match="slope, intercept or window is not finite"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.113619.5.2", "1.2.3.4.5", "1.2.840.10008.1.2.4.52"])
+def test_a_private_or_retired_transfer_syntax_has_no_decoder(path, ramp, syntax):
+    write(path, ramp)
+    content = path.read_bytes()
+    old = ExplicitVRLittleEndian.encode()
+    at = content.index(old)
+    old += b"\0" * (len(old) % 2)
+    new = syntax.encode() + b"\0" * (len(syntax) % 2)
+    length = int.from_bytes(content[140:144], "little") + len(new) - len(old)
+    content = content[: at - 2] + len(new).to_bytes(2, "little") + new + content[at + len(old) :]
+    path.write_bytes(content[:140] + length.to_bytes(4, "little") + content[144:])
+    with pytest.raises(DataError, match="no decoder for its transfer syntax") as caught:
+        read_dicom(path)
+    assert "damaged" not in str(caught.value)
+
+
+VALUES = {  # type, least and greatest of the stored values; mean grey
+    "693_J2KI.dcm": ("int16", -2971, 2836, 0.1738944),
+    "693_J2KR.dcm": ("int16", -2000, 2492, 0.1574388),
+    "693_UNCR.dcm": ("int16", -2000, 2492, 0.1574388),
+    "CT_small.dcm": ("int16", 128, 2191, 0.3766004),
+    "JLSL_16_15_1_1F.dcm": ("int16", -16384, 16383, 0.3766099),
+    "JPEG-LL.dcm": ("int16", 0, 278, 0.0493503),
+    "JPEG2000.dcm": ("int16", -30, 245, 0.1580297),
+    "JPGLosslessP14SV1_1s_1f_8b.dcm": ("uint8", 0, 255, 0.0681490),
+    "MR2_J2KR.dcm": ("uint16", 0, 595, 0.1417239),
+    "MR2_UNCR.dcm": ("uint16", 0, 595, 0.1417239),
+    "MR_small.dcm": ("int16", 127, 2145, 0.4433779),
+    "MR_small_RLE.dcm": ("int16", 127, 2145, 0.4433779),
+    "MR_small_bigendian.dcm": ("int16", 127, 2145, 0.4433779),
+    "MR_small_implicit.dcm": ("int16", 127, 2145, 0.4433779),
+    "MR_small_jp2klossless.dcm": ("int16", 127, 2145, 0.4433779),
+    "MR_small_jpeg_ls_lossless.dcm": ("int16", 127, 2145, 0.4433779),
+    "RG3_J2KI.dcm": ("uint16", 0, 1023, 0.6960791),
+    "RG3_J2KR.dcm": ("uint16", 0, 1023, 0.6960786),
+    "no_meta.dcm": ("int16", 128, 2191, 0.3766004),  # CT_small.dcm without its file meta
+}
+REASONS = {
+    "JPEG-lossy.dcm": "no decoder for 12-bit lossy JPEG",
+    "JPGExtended.dcm": "no decoder for 12-bit lossy JPEG",
+    "MR_truncated.dcm": "truncated: 8130 of 8192 bytes",
+    "SC_rgb_jpeg_gdcm.dcm": "in colour",
+}
+
+
+@real
+def test_every_real_file_is_read_right_or_refused_for_its_reason():
+    assert {path.name for path in REAL.glob("*.dcm")} == {*VALUES, *REASONS}
+    for name, (dtype, least, most, grey) in VALUES.items():
+        image = read_dicom(REAL / name)
+        found = image.stored.dtype.name, int(image.stored.min()), int(image.stored.max())
+        assert (name, *found, image.warnings) == (name, dtype, least, most, ())
+        assert image.pixels.mean(dtype=np.float64) == pytest.approx(grey, abs=2e-6), name
+        assert image_size(REAL / name) == image.pixels.shape
+    for name, reason in REASONS.items():
+        with pytest.raises(DataError, match=reason):
+            read_dicom(REAL / name)
+
+
+@real
+def test_a_data_set_without_preamble_and_meta_is_the_image_it_was():
+    np.testing.assert_array_equal(
+        read_image(REAL / "no_meta.dcm").stored, read_image(REAL / "CT_small.dcm").stored
+    )

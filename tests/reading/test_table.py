@@ -1,0 +1,98 @@
+"""Text tables as they come: encodings, separators, decimal commas, and faults with file and row."""
+
+import math
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gazekit.errors import DataError
+from gazekit.reading.table import first_columns, open_table
+
+
+def write(folder, text, encoding="utf-8"):
+    path = folder / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_every_way_to_write_a_table_reads_alike(tmp_path, encoding, separator, end):
+    number = "1.5" if separator == "," else "1,5"
+    lines = [["name ", "x"], [" Jörg", number], [], ["Å", ""]]
+    path = write(tmp_path, "".join(separator.join(cells) + end for cells in lines), encoding)
+    table = open_table(path, ["x"])
+    assert table.columns == ("name", "x") == first_columns(path)
+    first, second = table.rows()
+    assert (first["name"], first.number("x")) == ("Jörg", 1.5)
+    assert second["name"] == "Å" and math.isnan(second.number("x", may_be_lost=True))
+    assert first.where == f"{path} row 2" and second.where == f"{path} row 4"
+
+
+def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
+    (row,) = open_table(write(tmp_path, 'a,b\r\n"x/1.dcm\n",2\r\n')).rows()
+    assert row["a"] == "x/1.dcm" and row["b"] == "2"
+    (row,) = open_table(write(tmp_path, 'a\tb\n5" screen\t2\n')).rows()
+    assert row["a"] == '5" screen'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the first row is empty"),
+        ("\n\n", "the first row is empty"),
+        ("a,b,a\n1,2,3\n", "column 'a' comes twice"),
+        ("a,c\n1,2\n", "no column b; the file has a, c"),
+        ("a,b\n1,2\n1\n", "row 3: 1 cells; expected 2"),
+        ("a,b\n1,2,3\n", "row 2: 3 cells; expected 2"),
+        ('a,b\n1,2\n"1,2\n3,4\n', "row .*: not a row of a text table"),
+        ("a,b\n1," + "9" * 200_000 + "\n", "row .*: not a row of a text table"),
+        ("a" * 70_000, "the first line is longer"),
+        (b"\x89PNG\r\n\0\0", "holds bytes that are no text"),
+        (b"\xff\xfea\0,\0b\0\n\0\0\xd8", "not valid utf-16"),
+        (b"\xef\xbb\xbfa,b\n\xff,1\n", "not valid utf-8-sig"),
+        ("a,b\n1,two\n", "row 2: b is 'two'; expected a number"),
+        ("a,b\n1,inf\n", "row 2: b is 'inf'; expected a number"),
+        ("a,b\n1,1_0\n", "row 2: b is '1_0'; expected a number"),
+        ("a,b\n1,\n", "row 2: b is ''; expected a number"),
+        ("a,b\n,1\n", "row 2: a is empty"),
+        ("a;b\nx;1.000,5\n", "row 2: b is '1.000,5'; expected a number"),
+    ],
+)
+def test_faults_name_file_and_row(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(DataError, match=message) as caught:
+        [(row.word("a"), row.number("b")) for row in open_table(path, ["a", "b"]).rows()]
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_an_error_or_fits_nothing(tmp_path):
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(DataError, match="cannot be read"):
+            open_table(path)
+        assert first_columns(path) == ()
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_else(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "bytes.csv"
+    path.write_bytes(content)
+    first_columns(path)
+    with suppress(DataError):
+        table = open_table(path)
+        for row in table.rows():
+            assert len(row.cells) == len(table.columns)
+            assert not math.isinf(row.number(table.columns[0], may_be_lost=True))
+
+
+def test_what_is_not_asked_for_may_come_twice_and_row_names_have_no_column(tmp_path):
+    (row,) = open_table(write(tmp_path, "a,b,c,c\n1,2,3,4\n"), ["a"]).rows()
+    assert (row.number("a"), row.number("b")) == (1, 2)
+    with pytest.raises(DataError, match="row 2: column 'c' comes twice; expected it once"):
+        row.word("c")
+    for text in ('"a"\t"b"\n"x"\t1\t2\n"y"\t3\t4\n', "a\tb\n1\t1\t2\n2\t3\t4\n", "a,b\n1,2,\n3,4,\n"):
+        rows = list(open_table(write(tmp_path, text), ["a", "b"]).rows())
+        assert [(row.number("a"), row.number("b")) for row in rows] == [(1, 2), (3, 4)]

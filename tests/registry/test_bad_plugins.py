@@ -1,0 +1,295 @@
+"""Plugins that are broken, each in its way: unused they cost a warning, used an error that names who brought them."""
+
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import gazekit_components
+import pluggy
+import pytest
+from command_line import TINY, gazekit
+from conftest import MakeDistribution
+
+import gazekit as package
+from gazekit.contracts import hookspecs
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.registry.component import Provenance
+from gazekit.registry.discovery import add_plugin
+from gazekit.registry.registry import Registry
+
+FUSION = """
+import torch, gazekit
+from gazekit.contracts.interfaces import ImageFusion, VectorFusion
+
+class Bad(VectorFusion):
+    '''The mean of a linear layer.'''
+    def __init__(self, views, channels, *, width: int = 4):
+        super().__init__()
+        self.out_features = width
+        self.linear = torch.nn.Linear(channels, width)
+
+    def forward(self, vectors):
+        return sum(map(self.linear, vectors.values()))
+
+@gazekit.hookimpl
+def gazekit_fusions():
+    return {"bad": Bad}
+"""
+RESULT = "return sum(map(self.linear, vectors.values()))"
+LOADED_BUT_WRONG = {
+    "wrong shape": (
+        FUSION.replace("self.out_features = width", "self.out_features = width + 1"),
+        r"fusion 'bad' of bad 0.3 promises fused of shape [2, 5]; came: [2, 4]",
+    ),
+    "wrong dtype": (
+        FUSION.replace(RESULT, RESULT + ".double()"),
+        "in the dtype of its inputs, torch.float32",
+    ),
+    "NaN": (FUSION.replace(RESULT, RESULT + " / 0 * 0"), "promises finite fused; came: NaN or infinity"),
+    "mutates its inputs": (
+        FUSION.replace(RESULT, "return sum(self.linear(v.mul_(2)) for v in vectors.values())"),
+        "fusion 'bad' of bad 0.3 promises to leave its inputs as they are",
+    ),
+    "no graph": (FUSION.replace(RESULT, RESULT + ".detach()"), "differentiable results"),
+    "raises in training at step 5": (
+        FUSION.replace("def forward", "steps = 0\n    def forward").replace(
+            RESULT,
+            "Bad.steps += self.training\n        if Bad.steps == 5: raise RuntimeError('out of luck')\n        "
+            + RESULT,
+        ),
+        "plugin 'bad' of bad 0.3: bad_module.py:15: RuntimeError: out of luck",
+    ),
+    "raises when made": (
+        FUSION.replace("super().__init__()", "super().__init__(); 1 / 0"),
+        "plugin 'bad' of bad 0.3: bad_module.py:8: ZeroDivisionError",
+    ),
+    "needs gaze and does not say so": (
+        FUSION.replace("(VectorFusion)", "(ImageFusion)")
+        .replace("self.out_features = width", "self.views, self.in_channels = tuple(views), channels")
+        .replace("forward(self, vectors)", "forward(self, images, gaze)")
+        .replace(RESULT, "return {view: image + gaze[view][:, None] for view, image in images.items()}"),
+        "plugin 'bad' of bad 0.3: bad_module.py:13: TypeError: 'NoneType' object is not subscriptable",
+    ),
+}
+REFUSED = {
+    "ImportError": ("from torch import nothing_of_this_name", "ImportError: cannot import name"),
+    "SyntaxError": ("def broken(:", "SyntaxError"),
+    "SystemExit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "an end without a word": (
+        "import os\nos._exit(0)",
+        "RuntimeError: calls os._exit(0), which would end gazekit",
+    ),
+    "the same by its name": ("from os import _exit\n_exit(0)", "RuntimeError: calls os._exit(0)"),
+    "exception of its own": ("class Odd(BaseException): pass\nraise Odd('no')", "Odd: no"),
+    "needs a missing package": (
+        "import a_package_that_is_missing",
+        "No module named 'a_package_that_is_missing'",
+    ),
+    "wrong hook signature": (
+        FUSION.replace("gazekit_fusions()", "gazekit_fusions(registry)"),
+        "gazekit_fusions(registry)",
+    ),
+    "misspelt hook": (FUSION.replace("gazekit_fusions", "gazekit_fusion"), "did you mean 'gazekit_fusions'?"),
+    "no hook": (
+        FUSION.replace("@gazekit.hookimpl\ndef gazekit_fusions", "def fusions"),
+        "no hook in 'bad_module'",
+    ),
+    "not a Module": (
+        FUSION.replace("(VectorFusion)", "").replace("super().__init__()", "pass"),
+        "does not derive from",
+    ),
+    "no forward": (FUSION.replace("def forward", "def forwards"), "Bad does not define forward"),
+    "options without defaults": (
+        FUSION.replace("width: int = 4", "width: int"),
+        "needs a type and a default",
+    ),
+    "positional options": (
+        FUSION.replace("*, width", "width"),
+        "takes the positional (views, channels, width)",
+    ),
+    "wrong forward": (
+        FUSION.replace("forward(self, vectors)", "forward(self, vectors, mask)"),
+        "Bad.forward(self, vectors, mask) is called with (vectors): missing a required argument: 'mask'",
+    ),
+    "option that a preset needs": (
+        FUSION.replace("width: int = 4", "width: int = 4, use: str = ''"),
+        "option 'use' of Bad: in a preset 'use' names the component",
+    ),
+    "default of another type": (
+        FUSION.replace("width: int = 4", "width: int = 'four'"),
+        "option 'width' of Bad: its default does not fit its type: Input should be a valid integer",
+    ),
+    "hook returns a list": (FUSION.replace('{"bad": Bad}', "[Bad]"), "expected a mapping of names, got ["),
+    "name with spaces": (FUSION.replace('"bad"', '"too bad"'), "'too bad' cannot be a name"),
+    "newer hooks": (
+        FUSION + "\nGAZEKIT_HOOKS = 99\n",
+        f"it needs version 99 of the hooks; gazekit {package.__version__} has version 1; upgrade gazekit",
+    ),
+    "older hooks": (FUSION + "\nGAZEKIT_HOOKS = 0\n", "it needs version 0 of the hooks"),
+}
+
+
+@pytest.mark.parametrize(("code", "cause"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_loaded_is_a_warning_unused_and_an_error_used(
+    distribution: MakeDistribution, code: str, cause: str
+) -> None:
+    distribution("bad", "0.3", code)
+    unused = gazekit("plugins", "list", "--kind", "fusion")
+    (warning,) = unused.stderr.splitlines()
+    assert warning.startswith("warning: plugin 'bad' of bad 0.3: ") and cause in warning
+    assert "bad 0.3" in unused.stdout and "failed: " in unused.stdout and "concat" in unused.stdout
+    used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
+    (error,) = used.stderr.splitlines()
+    assert error.startswith("error: no fusion of vectors 'bad'") and "of bad 0.3" in error and cause in error
+
+
+@pytest.mark.parametrize(("code", "cause"), LOADED_BUT_WRONG.values(), ids=LOADED_BUT_WRONG)
+def test_what_fails_in_use_is_named(
+    distribution: MakeDistribution, dataset: PreparedDataset, tmp_path: Path, code: str, cause: str
+) -> None:
+    distribution("bad", "0.3", code)
+    assert gazekit("plugins", "list", "--kind", "fusion").stderr == ""
+    slot = "images" if "ImageFusion)" in code else "vectors"
+    arguments = ["--data", dataset.root, "--out", tmp_path / "run", "--epochs", 3, *TINY]
+    used = gazekit(
+        "train", "--preset", "mammonet_small", *arguments, "--set", f"fusion.{slot}.use=bad", code=1
+    )
+    error = next(line for line in used.stderr.splitlines() if line.startswith("error: "))
+    assert cause in error and "bad 0.3" in error and "Traceback" not in used.stderr
+
+
+def test_a_hang_at_import_and_in_a_hook_is_cut_off(distribution: MakeDistribution) -> None:
+    hang = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception:\n        pass\n"
+    distribution("hangs", "0.1", hang)
+    distribution("lingers", "0.2", FUSION.replace('return {"bad": Bad}', hang.replace("\n", "\n    ")))
+    said = gazekit("plugins", "list", "--kind", "fusion", GAZEKIT_PLUGIN_TIMEOUT="1.5")
+    assert "warning: plugin 'hangs' of hangs 0.1: entry point 'hangs_module': TookTooLong" in said.stderr
+    assert "warning: plugin 'lingers' of lingers 0.2: hook gazekit_fusions: TookTooLong" in said.stderr
+    assert "concat" in said.stdout
+    used = gazekit(
+        *("presets", "show", "mammonet", "--set", "fusion.vectors.use=hangs"),
+        code=1,
+        GAZEKIT_PLUGIN_TIMEOUT="1.5",
+    )
+    assert "error: " in used.stderr and "of hangs 0.1" in used.stderr and "TookTooLong" in used.stderr
+    quick = gazekit("plugins", "list", GAZEKIT_DISABLE="hangs,lingers", GAZEKIT_PLUGIN_TIMEOUT="1e9")
+    assert quick.stderr == "" and "disabled" in quick.stdout
+
+
+def test_a_slow_machine_costs_none_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> object:
+        time.sleep(0.3)
+        return gazekit_components
+
+    monkeypatch.setenv("GAZEKIT_PLUGIN_TIMEOUT", "0.1")
+    for distribution, failures in (("gazekit-multiview", 0), ("of_a_stranger", 1)):
+        registry = Registry(package.load_registry(disable=["*", "gazekit-multiview"]).manager)
+        add_plugin(registry, Provenance("slow", distribution, "1.0"), slow, where="a test")
+        assert len(registry.failures) == failures, registry.failures
+
+
+def test_native_code_that_hangs_ends_the_process(tmp_path: Path) -> None:
+    code = (
+        "import ctypes\nfrom gazekit.registry.time_limit import time_limit\n"
+        "lock = (ctypes.c_char * 64)()\nc = ctypes.PyDLL(None)\n"  # PyDLL: Python cannot run meanwhile
+        "with time_limit(0.5):\n    c.pthread_mutex_lock(lock)\n    c.pthread_mutex_lock(lock)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1 and "Timeout" in ended.stderr and "line 7" in ended.stderr
+
+
+def test_two_versions_installed(distribution: MakeDistribution, tmp_path: Path) -> None:
+    distribution("bad", "0.3", FUSION)
+    distribution("bad", "0.4", FUSION)
+    said = gazekit("plugins", "list", "--kind", "fusion")
+    assert "several versions are installed: 0." in said.stderr and f"0.4 in {tmp_path}" in said.stderr
+    used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
+    assert "distribution 'bad': several versions are installed" in used.stderr
+
+
+def test_a_name_offered_twice(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", FUSION)
+    distribution("worse", "0.4", FUSION)
+    unused = gazekit("plugins", "list", "--kind", "fusion")
+    assert unused.stdout.count("offered twice") == 2
+    assert unused.stderr.startswith("warning: fusion 'bad' is offered by bad 0.3 and worse 0.4; neither wins")
+    used = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", code=1)
+    assert "is offered by bad 0.3 and worse 0.4; neither wins" in used.stderr
+    good = gazekit(
+        "presets", "show", "mammonet", "--set", "fusion.vectors.use=bad", GAZEKIT_DISABLE="Worse, nothing"
+    )
+    assert good.stderr == ""
+
+
+def test_a_name_of_ours_offered_again(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", FUSION.replace('"bad"', '"concat"'))
+    shown = ["presets", "show", "late_concat"]
+    said = gazekit(*shown, code=1).stderr
+    assert f"fusion 'concat' is offered by bad 0.3 and gazekit-multiview {package.__version__}" in said
+    assert said.count("neither wins") == 1 and "GAZEKIT_DISABLE=bad" in said
+    gazekit(*shown, GAZEKIT_DISABLE="bad")
+
+
+def test_what_is_left_out_is_said_where_it_is_missed(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", FUSION)
+    used = ["presets", "show", "mammonet", "--set", "fusion.vectors.use=bad"]
+    for said in (gazekit(*used, GAZEKIT_DISABLE="bad", code=2), gazekit("--no-plugins", *used, code=2)):
+        assert "no fusion of vectors 'bad'" in said.stderr
+        assert "Left out by --no-plugins or GAZEKIT_DISABLE: bad 0.3." in said.stderr
+
+
+def test_documentation_is_of_a_package_that_is_there(distribution: MakeDistribution) -> None:
+    distribution("not-bad", "0.3", FUSION)
+    assert "### bad" in gazekit("plugins", "docs", "--package", "not_bad", "--kind", "fusion").stdout
+    said = gazekit("plugins", "docs", "--package", "nope", code=2).stderr
+    assert "no package 'nope' with plugins; there are: gazekit-multiview, not-bad" in said
+
+
+def test_no_plugins_leaves_ours(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", "raise SystemExit(3)")
+    for arguments in (["--no-plugins", "plugins", "list"], ["plugins", "list", "--no-plugins"]):
+        said = gazekit(*arguments)
+        assert said.stderr == "" and "concat" in said.stdout and "disabled" in said.stdout
+    assert "No such option" not in gazekit("--no-plugins", "data", "--help").stderr
+
+
+def test_a_typo_beside_a_broken_plugin_stays_a_typo(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", "raise SystemExit(3)")
+    said = gazekit("presets", "show", "mammonet", "--set", "fusion.vectors.use=conact", code=2)
+    assert "Did you mean 'concat'?" in said.stderr
+
+
+def test_what_a_plugin_prints_does_not_reach_the_results(distribution: MakeDistribution) -> None:
+    distribution("bad", "0.3", "print('hello from the import')\n" + FUSION)
+    said = gazekit("plugins", "list", "--json")
+    assert said.stdout.startswith("{") and "hello from the import" in said.stderr
+
+
+def test_a_hook_that_will_go_warns_and_works(
+    distribution: MakeDistribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gazekit_fusions() -> None:
+        """Deprecated."""
+
+    marker = pluggy.HookspecMarker("gazekit")
+    deprecated = marker(warn_on_impl=FutureWarning("gazekit_fusions goes in version 2 of the hooks"))
+    monkeypatch.setattr(hookspecs, "gazekit_fusions", deprecated(gazekit_fusions))
+    distribution("bad", "0.3", FUSION)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        registry = package.load_registry()
+    said = [str(each.message) for each in caught]
+    assert "plugin 'bad' of bad 0.3: gazekit_fusions goes in version 2 of the hooks" in said
+    assert registry.component("fusion", "bad").provenance.version == "0.3"
+
+
+def test_metadata_that_cannot_be_read_hide_nothing(distribution: MakeDistribution, tmp_path: Path) -> None:
+    distribution("bad", "0.3", FUSION)
+    broken = tmp_path / "half_removed-1.0.dist-info"
+    broken.mkdir()
+    (broken / "entry_points.txt").write_bytes(b"[gazekit]\nhalf = half\n\xff\xfe")
+    assert package.load_registry().component("fusion", "bad").provenance.version == "0.3"

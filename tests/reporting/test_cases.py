@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from gazekit.measures.gaze_agreement import correlation
+from gazekit.measures.localisation import energy_inside
+from gazekit.prediction.predictions import Predictions
+from gazekit.reporting.run.cases import called_class, make_cases
+
+
+@pytest.fixture
+def predictions(dataset):
+    rng = np.random.default_rng(0)
+    number = len(dataset)
+    chances = rng.random(number).astype(np.float32)
+    chances[0] = 1.0
+    return Predictions(
+        indices=np.arange(number)[::-1].copy(),
+        logits=rng.normal(size=(number, 1)).astype(np.float32),
+        probabilities=np.stack([1 - chances, chances], axis=1),
+        attention={view: rng.normal(size=(number, 3, 3)).astype(np.float32) for view in dataset.views},
+    )
+
+
+def cases_of(dataset, *systems, **changes):
+    options = {"threshold": 0.5, "most": 100, "budget": 10**7} | changes
+    return make_cases(dataset, systems, dataset.views, **options)
+
+
+def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions):
+    cases = cases_of(dataset, predictions)
+    assert [case.exam_id for case in cases] == list(reversed(dataset.exam_ids))
+    for row, case in enumerate(cases):
+        exam = predictions.indices[row]
+        truth = dataset.labels[exam]
+        assert case.label == truth
+        assert case.error == pytest.approx(1 - predictions.probabilities[row, truth])
+        heats = {v: dataset.gaze[exam, c] for c, v in enumerate(dataset.views) if dataset.has_gaze[exam, c]}
+        agreements = [correlation(predictions.attention[view][row], heat) for view, heat in heats.items()]
+        assert case.agreement == (pytest.approx(np.mean(agreements)) if agreements else None)
+        for column, view in enumerate(case.views):
+            assert (view.gaze is not None) == dataset.has_gaze[exam, column]
+            inside = energy_inside(predictions.attention[view.name][row], dataset.masks[exam, column] > 0)
+            assert view.numbers[0].inside == pytest.approx(inside)
+            assert view.readers == dataset.readers(int(exam), view.name)
+            assert view.fixations == sum(len(each.x) for each in dataset.fixations(int(exam), view.name))
+
+
+def test_without_gaze_there_is_no_agreement_and_no_scanpath(dataset, predictions):
+    silent = [
+        c
+        for c in cases_of(dataset, predictions)
+        if not dataset.has_gaze[dataset.exam_ids.index(c.exam_id)].any()
+    ]
+    assert len(silent) == 2
+    for case in silent:
+        assert case.agreement is None
+        assert all(view.gaze is None and view.scanpaths == () and view.fixations == 0 for view in case.views)
+
+
+def test_uncertainty_is_one_at_a_coin_toss_and_zero_when_sure(dataset, predictions):
+    predictions.probabilities[:2] = [[0.5, 0.5], [0.0, 1.0]]
+    first, second, *_ = cases_of(dataset, predictions)
+    assert (first.uncertainty, second.uncertainty) == (pytest.approx(1), 0.0)
+
+
+def test_the_call_follows_the_threshold_of_two_classes_and_else_the_likeliest():
+    chances = np.array([[0.7, 0.3], [0.4, 0.6]])
+    assert called_class(chances, 0.5).tolist() == [0, 1]
+    assert called_class(chances, 0.2).tolist() == [1, 1]
+    assert called_class(np.array([[0.3, 0.4, 0.3]]), 0.99).tolist() == [1]
+
+
+def test_a_system_without_attention_keeps_its_place(dataset, predictions):
+    blind = Predictions(predictions.indices, predictions.logits, predictions.probabilities, {})
+    [case] = cases_of(dataset, blind, predictions, most=1)
+    for view in case.views:
+        assert view.attention[0] is None and view.numbers[0] is None
+        assert view.attention[1] is not None
+    assert case.agreement is None  # it is the first system's
+    assert len(case.probabilities) == 2
+
+
+def test_images_become_smaller_until_they_fit_the_budget():
+    from gazekit.reporting.drawing.layers import image_uri
+    from gazekit.reporting.run.cases import _fitting_side
+
+    images = np.random.default_rng(0).random((4, 2, 512, 400))
+    budget = sum(len(image_uri(image, 320)) for exam in images for image in exam)
+    assert _fitting_side(images, 4, round(1.02 * budget)) == 320
+    assert _fitting_side(images, 8, round(2.04 * budget)) == 320, "a sample stands for all"
+    assert _fitting_side(images, 4, 10**9) == 512
+    assert _fitting_side(images, 4, 10) == 128  # the smallest that says anything

@@ -1,0 +1,262 @@
+"""The table of a study: every system and number, what makes them doubtful, and the formats it is written in."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from made_study import LOST, made_result, made_rows
+
+from gazekit.measures.numbers import mean, parameters, probability, three
+from gazekit.measures.pooled import Estimate
+from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
+from gazekit.reporting.study.table import study_table
+from gazekit.study.result import Row, StudyResult
+
+
+def lines(result, title):
+    """Name → cells of the block whose title begins so."""
+    [block] = [block for block in study_table(result).blocks if block.title.startswith(title)]
+    return {line.name: line.cells for line in block.lines}
+
+
+def notes(result, system):
+    """The footnotes of a system."""
+    table = study_table(result)
+    [line] = [line for line in table.blocks[0].lines if line.name == system]
+    return [table.footnotes[mark - 1] for mark in line.marks]
+
+
+def test_every_system_is_in_every_block_in_the_order_of_the_study():
+    table = study_table(made_result())
+    assert len(table.blocks) == 7
+    for block in table.blocks:
+        assert [line.name for line in block.lines] == ["mammonet", "better", "two_channel", "ga_net"]
+        assert {len(line.cells) for line in block.lines} == {len(block.columns)}
+
+
+def test_mean_spread_interval_and_runs():
+    found = lines(made_result(), "Classification")
+    assert found["mammonet"] == ("6", "0.812 ± 0.031", "0.821 [0.751, 0.881]", "0.750 ± 0.020")
+    assert found["two_channel"] == ("5 of 6", "0.700", "0.710 [0.600, 0.800]", "–")
+    assert found["ga_net"] == ("0 of 6", "–", "–", "–")
+
+
+def test_differences_and_p_values_against_the_reference():
+    found = lines(made_result(), "Against mammonet, on the same exams")
+    assert found["mammonet"] == ("reference", "–", "–", "–", "–")
+    assert found["better"] == ("+0.089 [+0.020, +0.150]", "0.004", "0.008", "0.200", "0.400")
+    assert found["two_channel"] == ("−0.120 [−0.200, 0.000]", "< 0.001", "< 0.001", "1.000", "1.000")
+    assert found["ga_net"] == ("–",) * 5
+    found = lines(made_result(), "Against mammonet, run by run")
+    assert found["mammonet"] == ("reference", "–", "–")
+    assert found["better"] == ("+0.088", "0.010", "0.020")
+    assert found["two_channel"] == ("–",) * 3
+
+
+def test_costs_and_what_publications_report():
+    result = made_result()
+    assert lines(result, "Cost") == {
+        "mammonet": ("23,456,789", "1.00 ×"),
+        "better": ("999,999", "1.08 ×"),
+        "two_channel": ("11", "0.50 ×"),
+        "ga_net": ("–", "–"),
+    }
+    found = lines(result, "Beside what publications report (inbreast)")
+    assert found["mammonet"] == ("0.812 ± 0.031", "0.859", "0.750 ± 0.020", "–")
+    assert found["better"][1::2] == ("–", "–")
+
+
+def test_a_row_says_what_it_stands_for_how_it_was_changed_and_what_failed():
+    result = made_result()
+    assert notes(result, "better") == ["preset mammonet with loss.gaze_weight=0.5"]
+    assert notes(result, "two_channel") == [
+        "stand-in: Xian & others published no code",
+        "failed: fold-2-seed-1: out of memory",
+        "5 runs averaged, 6 of mammonet: more runs alone make a better average",
+        "compared on 90 of the 100 exams",
+        "AUC undefined in 10 of 2000 resamples: too few patients",
+    ]
+    assert notes(result, "ga_net") == [f"failed: fold-1-seed-0, fold-2-seed-0: {LOST}"]
+    assert notes(result, "mammonet") == ["reported in Table 1 of the paper"]
+
+
+def test_runs_that_began_differently_are_pointed_out():
+    reference, better, *_ = made_rows()
+    mixed = replace(better, starts=("timm resnet18", "random"))
+    result = made_result(rows=(reference, mixed))
+    assert "its runs began with different weights: timm resnet18; random" in notes(result, "better")
+
+
+def test_equal_footnotes_are_written_once():
+    reference, _, partly, _ = made_rows()
+    twin = replace(partly, name="twin", preset="twin")
+    result = made_result(rows=(reference, partly, twin))
+    assert notes(result, "twin") == notes(result, "two_channel")
+    assert len(study_table(result).footnotes) == 6
+
+
+def test_the_evidence_names_data_protocol_device_versions_and_work():
+    data, protocol, made = study_table(made_result()).evidence
+    assert "prepared_224 (fingerprint 0123456789ab)" in data
+    assert "100 exams of 60 patients (70 benign, 30 malignant)" in data
+    assert "stratified folds, by patient; 2 folds × 3 seeds per system" in protocol
+    recipe = study_table(made_result(changes=("training.epochs=40", "training.amp=bf16"))).evidence[2]
+    assert recipe == "on top of every preset: training.epochs=40, training.amp=bf16"
+    assert "2026-11-24 on CPU, 2 threads; torch 2.13.0; 12.3 minutes" in made
+
+
+def test_a_leak_is_said_first_in_every_format():
+    result = made_result(leak="patient 7 & 8 on two sides")
+    table = study_table(result)
+    assert table.warnings == (
+        "the split leaks, these numbers flatter the models: patient 7 & 8 on two sides",
+    )
+    assert markdown(table).index("patient 7 & 8") < markdown(table).index("## ")
+    assert r"patient 7 \& 8" in latex(table)
+    assert "patient 7 & 8" in tidy_csv(result)
+
+
+def test_systems_that_guess_are_not_compared_without_a_warning():
+    """With many exams two useless systems can differ significantly: one leans to the truth by chance, one from it."""
+
+    def guessing(row, low):
+        area = row.metrics["auc"]
+        return replace(row, metrics={"auc": replace(area, pooled=replace(area.pooled, low=low))})
+
+    reference, better, _, never = made_rows()
+    [warning] = study_table(
+        made_result(rows=(guessing(reference, 0.5), guessing(better, 0.41), never))
+    ).warnings
+    assert "no system is shown to be better than guessing" in warning
+    assert not study_table(made_result(rows=(guessing(reference, 0.5), better, never))).warnings
+    assert not study_table(made_result(rows=(never,))).warnings
+
+
+def test_how_to_read_it_depends_on_what_is_there():
+    def reading(**changes):
+        return " ".join(study_table(made_result(**changes)).reading)
+
+    assert "corrected for 2 comparisons" in reading()
+    assert "other splits and protocols" in reading()
+    rows = made_rows()
+    assert "DeLong" not in reading(rows=rows[:1])
+    assert "corrected for 1 comparison;" in reading(rows=rows[:2])
+    assert "step time" not in reading(rows=rows[3:])
+    assert "p over runs" in reading() and "p over runs" not in reading(rows=(rows[0], rows[2]))
+    assert "nothing that publications report (inbreast) is shown" in reading(rows=rows[1:])
+    assert "report" not in reading(reported="", rows=tuple(replace(row, reported=None) for row in rows))
+    assert "beside" in reading(notes=("what stands beside",))
+
+
+def test_measures_are_shared_out_over_blocks_that_fit_a_terminal():
+    names = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
+    reference = replace(made_rows()[0], metrics={name: Estimate(0.5, 0.1, 3) for name in names})
+    blocks = [
+        b for b in study_table(made_result(rows=(reference,))).blocks if b.title.startswith("Attention")
+    ]
+    assert [b.title[-9:] == "continued" for b in blocks] == [False, True]
+    columns = [column for block in blocks for column in block.columns]
+    assert columns == ["NSS", "Correlation", "Shuffled AUC", "Pointing game", "Energy inside", "Best IoU"]
+
+
+def test_markdown_is_tables_of_equal_width_and_its_text_is_not_markup():
+    text = markdown(study_table(made_result()))
+    assert text.startswith("# A comparison \\| of 50 % & more\n")
+    tables = [
+        list(rows) for rows in re.findall(r"((?:^\|.*\n)+)", text, re.M) for rows in [rows.splitlines()]
+    ]
+    assert len(tables) == 7
+    for rows in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+        assert len(rows) == 2 + 4
+    assert "| two_channel<sup>3, 4, 5, 6, 7</sup> |" in text
+    assert "is \\<lost\\>" in text
+    assert "\n3. stand-in: Xian & others published no code\n" in text
+
+
+def test_latex_escapes_every_character_that_means_something_there():
+    nasty = r"a\b & 50 % $x$ #1 {y} ~z ^w λ<μ [1] −2"
+    text = latex(study_table(made_result(title=nasty)))
+    expected = (
+        r"\caption{a\textbackslash{}b \& 50 \% \$x\$ \#1 \{y\} \textasciitilde{}z \textasciicircum{}w "
+        r"$\lambda$$<$$\mu$ {[}1{]} $-$2}"
+    )
+    assert expected in text
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert body.isascii()
+    assert body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 7
+    assert (
+        r"two\_channel\textsuperscript{3,4,5,6,7} & 5 of 6 & 0.700 & 0.710 {[}0.600, 0.800{]} & -- \\" in body
+    )
+    assert body.count("{") == body.count("}")
+
+
+def test_csv_keeps_every_number_unrounded_and_what_there_is_not_is_empty():
+    reference, better, partly, never = csv.DictReader(io.StringIO(tidy_csv(made_result())))
+    assert float(reference["auc_mean"]) == 0.81234
+    assert (reference["reported_auc"], reference["reported_acc"]) == ("0.859", "")
+    assert [float(better[key]) for key in ("delong_p", "delong_holm", "mcnemar_holm")] == [0.004, 0.008, 0.4]
+    assert (better["compared_with"], better["changes"]) == ("mammonet", "loss.gaze_weight=0.5")
+    assert (partly["auc_sd"], partly["auc_low"], partly["stand_in"]) == (
+        "",
+        "0.6",
+        "Xian & others published no code",
+    )
+    assert never["failures"] == f"fold-1-seed-0: {LOST}; fold-2-seed-0: {LOST}"
+    assert (never["runs"], never["planned"], never["auc_mean"]) == ("0", "6", "")
+    for row in (reference, better, partly, never):
+        assert (row["device"], row["versions"]) == ("CPU, 2 threads", "torch=2.13.0 timm=1.0")
+        assert (row["exams"], row["fingerprint"]) == ("100", "0123456789abcdef")
+
+
+def test_a_bound_that_could_not_be_had_is_a_dash_and_an_empty_cell():
+    reference = made_rows()[0]
+    area = reference.metrics["auc"]
+    lost = replace(area, pooled=replace(area.pooled, low=float("nan"), high=float("nan")))
+    result = made_result(rows=(replace(reference, metrics={"auc": lost}),))
+    assert lines(result, "Classification")["mammonet"][2] == "0.821 [–, –]"
+    [row] = csv.DictReader(io.StringIO(tidy_csv(result)))
+    assert row["auc_low"] == ""
+
+
+def test_the_files_are_those_texts(tmp_path):
+    result = made_result()
+    write_tables(tmp_path, result)
+    assert (tmp_path / "results.md").read_text() == markdown(study_table(result))
+    assert (tmp_path / "results.tex").read_text() == latex(study_table(result))
+    assert (tmp_path / "results.csv").read_text() == tidy_csv(result)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "signed"),
+    [
+        (0.12349, "0.123", "+0.123"),
+        (-0.5, "−0.500", "−0.500"),
+        (-0.0001, "0.000", "0.000"),
+        (0.0, "0.000", "0.000"),
+    ],
+)
+def test_numbers_have_three_decimals_and_nothing_has_no_sign(value, plain, signed):
+    assert (three(value), three(value, signed=True)) == (plain, signed)
+
+
+def test_numbers_that_there_are_not():
+    assert (three(None), three(float("nan")), mean(None), probability(None), parameters(None)) == ("–",) * 5
+    assert (probability(0.001), probability(0.00099)) == ("0.001", "< 0.001")
+    assert (parameters(999_999), parameters(1_000_000)) == ("999,999", "1,000,000")
+
+
+def test_results_are_read_under_the_measures_former_names_and_written_under_both(tmp_path):
+    row = Row("a", "a", runs=1, planned=1, metrics={"correlation": Estimate(0.5, None, 1)})
+    written = made_result(rows=(row,), reference="a").to_json()
+    [metrics] = [each["metrics"] for each in written["rows"]]
+    assert metrics["cc"] == metrics["correlation"]
+    old = json.loads(json.dumps(written))
+    del old["rows"][0]["metrics"]["correlation"]
+    for values in (written, old):
+        (tmp_path / "results.json").write_text(json.dumps(values))
+        assert StudyResult.read(tmp_path / "results.json").rows[0].metrics == row.metrics

@@ -1,0 +1,89 @@
+"""Tables over run directories, and event files that hold the lines of metrics.jsonl."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gazekit
+
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.registry.registry import Registry
+from gazekit.runs.stored import preset_conflicts
+
+
+@pytest.fixture
+def folder(tiny_run: Path, tmp_path: Path) -> Path:
+    """Two runs, one of them never evaluated and stopped after its first epoch of nine."""
+    first = shutil.copytree(tiny_run, tmp_path / "runs" / "first")
+    gazekit("evaluate", first, "--resamples", 100)
+    second = shutil.copytree(tiny_run, tmp_path / "runs" / "study" / "second")
+    preset = (second / "preset.toml").read_text()
+    (second / "preset.toml").write_text(preset.replace("\nepochs = 1 ", "\nepochs = 9 "))
+    return tmp_path / "runs"
+
+
+def test_a_list_shows_state_and_measures(folder: Path) -> None:
+    first, second = json.loads(gazekit("runs", "list", folder, "--json").stdout)["runs"]
+    assert (first["state"], second["state"]) == ("finished", "epoch 1 of 9")
+    assert first["evaluation"]["metrics"]["classification"]["auc"]["value"] is not None
+    assert second["evaluation"] is None and first["preset"] == "mammonet_small"
+    table = gazekit("runs", "list", folder).stdout
+    assert str(folder / "first") in table and "epoch 1 of 9" in table
+
+
+def test_a_damaged_run_does_not_hide_the_others(folder: Path) -> None:
+    (folder / "first" / "run.json").write_text("{")
+    finished = gazekit("runs", "list", folder)
+    assert "not readable" in finished.stdout and "epoch 1 of 9" in finished.stdout
+    assert "first" in finished.stderr
+    assert (
+        "run.json: is not JSON"
+        in gazekit("runs", "compare", folder / "first", folder / "study" / "second", code=3).stderr
+    )
+
+
+def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:
+    paths = [folder / "first", folder / "study" / "second"]
+    found = json.loads(gazekit("runs", "compare", *paths, "--json").stdout)
+    assert found["differences"] == {"training.epochs": [1, 9], "evaluated on": ["test", None]}
+    auc = found["measures"]["classification.auc"]
+    assert auc[0] == found["runs"][0]["evaluation"]["metrics"]["classification"]["auc"] and auc[1] is None
+    table = gazekit("runs", "compare", *paths).stdout
+    assert "training.epochs" in table and "gaze agreement: nss" in table and "batch_size" not in table
+
+
+def test_nothing_to_list_or_compare_is_said(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no run directory in it" in gazekit("runs", "list", tmp_path / "empty", code=3).stderr
+    assert "no such folder" in gazekit("runs", "list", tmp_path / "nowhere", code=3).stderr
+    assert "give two or more" in gazekit("runs", "compare", folder / "first", code=2).stderr
+
+
+def test_event_files_hold_the_metrics_and_a_resumed_run_no_line_twice(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = tmp_path / "run"
+    common = ["--data", dataset.root, "--out", run, "--tensorboard", *TINY, "--epochs", 2]
+    gazekit("train", "--preset", "mammonet_small", *common)
+    with (run / "metrics.jsonl").open(
+        "a"
+    ) as file:  # of an epoch after the last checkpoint, when it was killed
+        file.write(json.dumps({"epoch": 3, "step": 99, "best_epoch": 3, "loss": 1.0, "val_auc": 1.0}) + "\n")
+    gazekit("train", "--out", run, "--resume", "--tensorboard")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    events = accumulator.EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == lines[0].keys() - {"epoch", "step"}
+    for name in ("loss", "val_auc"):
+        shown = [(event.step, event.value) for event in events.Scalars(name)]
+        assert shown == [(line["epoch"], pytest.approx(line[name], rel=1e-6)) for line in lines]
+
+
+def test_words_about_a_preset_make_no_other_run_of_it(registry: Registry) -> None:
+    preset = registry.preset("phresnet")
+    said_anew = preset.model_copy(update={"description": "the same, in other words", "reported": {}})
+    assert preset_conflicts(preset, said_anew) == []
+    other = registry.preset("phresnet", overrides=["training.epochs=3"])
+    assert preset_conflicts(preset, other) == ["training.epochs"]

@@ -1,0 +1,54 @@
+"""Negative controls of the benchmarks: they break one thing and leave the rest."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import gazekit
+from made_data import make_folder
+
+from gazekit.prepared.dataset import PreparedDataset
+
+CONTROLS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "controls.py"))
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory):
+    raw = make_folder(tmp_path_factory.mktemp("controls") / "raw", exams=12, without_gaze=0)
+    gazekit("data", "prepare", "folder", raw, raw.parent / "prepared", "--size", 16, "--crop", "none")
+    return PreparedDataset.open(raw.parent / "prepared")
+
+
+def control(dataset, tmp_path, name, split=None):
+    CONTROLS["make_control"](dataset.root, tmp_path / name, name, split or {})
+    made = PreparedDataset.open(tmp_path / name)
+    assert made.fingerprint != dataset.fingerprint
+    assert made.exam_ids == dataset.exam_ids and made.labels.tolist() == dataset.labels.tolist()
+    return made
+
+
+def test_shuffled_gaze_belongs_to_another_exam(looked_at, tmp_path):
+    made = control(looked_at, tmp_path, "gaze_shuffled")
+    np.testing.assert_array_equal(made.images, looked_at.images)
+    source = [next(j for j in range(12) if (made.gaze[i] == looked_at.gaze[j]).all()) for i in range(12)]
+    assert sorted(source) == list(range(12)) and all(i != j for i, j in enumerate(source))
+    (mine,), (theirs,) = made.fixations(0, "cc"), looked_at.fixations(source[0], "cc")
+    np.testing.assert_array_equal(mine.x, theirs.x)
+
+
+def test_shifted_gaze_is_elsewhere(looked_at, tmp_path):
+    made = control(looked_at, tmp_path, "gaze_shifted")
+    np.testing.assert_array_equal(made.gaze[:, :, 5, 5], looked_at.gaze[:, :, 0, 0])
+    assert made.gaze.sum() == looked_at.gaze.sum()
+    (mine,), (theirs,) = made.fixations(0, "cc"), looked_at.fixations(0, "cc")
+    np.testing.assert_allclose(mine.x, (theirs.x + 5) % 16)
+    np.testing.assert_allclose(mine.y, (theirs.y + 5) % 16)
+
+
+def test_mispaired_views_keep_the_label_and_the_first_view(looked_at, tmp_path):
+    made = control(looked_at, tmp_path, "views_mispaired")
+    np.testing.assert_array_equal(made.images[:, 0], looked_at.images[:, 0])
+    for i in range(12):
+        source = next(j for j in range(12) if (made.images[i, 1] == looked_at.images[j, 1]).all())
+        assert source != i and looked_at.labels[source] == looked_at.labels[i]

@@ -1,0 +1,525 @@
+"""Every registered component keeps the contract of its kind, and each promise can be broken."""
+
+import random
+import unittest
+from typing import Any
+
+import gazekit_baselines
+import gazekit_components
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gazekit.contracts.interfaces import AlignmentLoss, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.contracts.types import Output, Views
+from gazekit.errors import ConfigurationError
+from gazekit.registry.registry import Registry
+from gazekit.testing import check_component, contract
+
+SMALL: dict[str, list[dict[str, Any]]] = {
+    "timm": [{"model": "resnet10t", "pretrained": False}],
+    "small_resnet": [{"widths": (4, 6, 8, 10)}],
+    "concat": [{}, {"hidden": (5, 4), "activation": "relu", "dropout": 0.5}],
+    "bfl": [{"hidden": (5,)}, {"hidden": (), "anchor": "view", "dropout": 0.5}],
+    "cross_attention": [
+        {"heads": 2, "head_dim": 4, "norm": norm, "dropout": 0.3} for norm in ("map", "layer", "instance")
+    ],
+    "token_attention": [{"tokens": 3, "layers": 2, "heads": 2, "head_dim": 4, "dropout": 0.3}],
+    "phresnet": [{"width": 4}, {"width": 4, "n": 1}],
+    "stack": [{}],
+    "gaze_overlay": [{"strength": 0.5}],
+    "cam": [{}],
+    "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
+    "mse": [{}],
+    "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
+}
+TABLES = {
+    "backbone": gazekit_components.gazekit_backbones() | gazekit_baselines.gazekit_backbones(),
+    "fusion": gazekit_components.gazekit_fusions() | gazekit_baselines.gazekit_fusions(),
+    "attention_map": gazekit_components.gazekit_attention_maps(),
+    "alignment_loss": gazekit_components.gazekit_alignment_losses(),
+}
+CASES = [
+    pytest.param(kind, cls, options, id=f"{name}-{index}")
+    for kind, table in TABLES.items()
+    for name, cls in table.items()
+    for index, options in enumerate(SMALL[name])
+]
+
+
+@pytest.mark.parametrize(("kind", "cls", "options"), CASES)
+def test_every_component_keeps_its_contract(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
+    check_component(kind, cls, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile itself
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")  # of a pure function
+@pytest.mark.parametrize(("kind", "cls", "options"), CASES)
+def test_every_module_can_be_compiled(kind: str, cls: type[Any], options: dict[str, Any]) -> None:
+    tests = contract(kind, cls, **options)
+    costly = [name for name in tests.promises() if name not in tests.promises(all_of_them=False)]
+    for name in costly:
+        getattr(tests(), name)()
+
+
+@pytest.mark.parametrize("kind", ["dataset", "gaze_reader"])
+def test_every_source_and_reader_documents_its_options(kind: str, registry: Registry) -> None:
+    for component in registry.components(kind):
+        contract(kind, component.value)().test_signature()
+
+
+class _Backbone(Backbone):
+    """A sound backbone of two stages."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.channels = (2, 3)
+        self.stages = nn.ModuleList([nn.Conv2d(in_channels, 2, 3, stride=2), nn.Conv2d(2, 3, 3)])
+
+
+class UndeclaredStage(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.channels = (2,)
+
+
+class WrongChannels(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.channels = (2, 4)
+
+
+class GrowingGrid(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.stages[1] = nn.ConvTranspose2d(2, 3, 3)
+
+
+class UnusedParameter(_Backbone):
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.forgotten = nn.Linear(1, 1)
+
+
+class _Fusion(VectorFusion):
+    """A sound fusion: the mean of a linear layer of each view."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__()
+        self.out_features = 4
+        self.linear = nn.Linear(channels, 4)
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused: Tensor = sum(map(self.linear, vectors.values())) / len(vectors)
+        return fused
+
+
+class Undocumented(_Fusion):
+    """It has an option and does not say so."""
+
+    def __init__(self, views: tuple[str, ...], channels: int, *, temperature: float = 1.0) -> None:
+        super().__init__(views, channels)
+
+
+class PositionalOption(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int, width: int = 4) -> None:
+        super().__init__(views, channels)
+
+
+class WholeNumbers(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors).long()
+
+
+class SinglePrecisionOnly(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward({view: vector.float() for view, vector in vectors.items()}).float()
+
+    def double(self) -> "SinglePrecisionOnly":
+        return self
+
+
+class NoHalfPrecision(_Fusion):
+    """65504 is the largest float16; bfloat16 overflows only beyond 3e38, which the square of 1e20 is."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused if fused.dtype != torch.bfloat16 else fused / 0
+
+
+class WrongGradient(_Fusion):
+    """A gradient of something else than what it computes."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused * 2 - fused.detach()
+
+
+class OnTheProcessor(_Fusion):
+    """Makes a tensor without saying on which device."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + torch.arange(4.0)
+
+
+class Remembers(_Fusion):
+    """Adds what it saw last."""
+
+    last = 0.0
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors) + self.last
+        self.last = float(fused.detach().mean()) if not fused.is_meta else 0.0
+        return fused
+
+
+class OtherRandomNumbers(_Fusion):
+    """Draws its noise in training from Python's generator."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + (random.random() if self.training else 0)
+
+
+class KnowsItsViews(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.sign = -1 if "cc" in views else 1
+
+    def forward(self, vectors: Views) -> Tensor:
+        return self.sign * super().forward(vectors)
+
+
+class SortsItsViews(_Fusion):
+    """The views have the order of the alphabet, whatever the preset says."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        ordered = [vectors[view] for view in sorted(vectors)]
+        return super().forward(vectors) + self.linear(ordered[0])
+
+
+class TakesItsInputsAway(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        vectors.clear()
+        return fused
+
+
+class UsesParametersSometimes(_Fusion):
+    """From the second training step on a parameter takes no part."""
+
+    steps = 0
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.rare = nn.Parameter(torch.zeros(4))
+
+    def forward(self, vectors: Views) -> Tensor:
+        self.steps += self.training
+        fused = super().forward(vectors)
+        return fused + self.rare if self.steps < 2 else fused
+
+
+class WrongWidth(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.out_features = 5
+
+
+class MixesExams(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) - super().forward(vectors).mean(dim=0)
+
+
+class DependsOnOrder(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors).cumsum(dim=0)
+
+
+class RandomInEval(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return nn.functional.dropout(super().forward(vectors), 0.5, training=True)
+
+
+class ChangesItsInput(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward({view: vector.mul_(2) for view, vector in vectors.items()})
+
+
+class StateOutsideTheStateDict(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.shift = float(torch.randn(()))
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + self.shift
+
+
+class RemembersTraining(_Fusion):
+    """Switching to training and back changes what it computes."""
+
+    spells = 0
+
+    def train(self, mode: bool = True) -> "RemembersTraining":
+        self.spells += mode
+        super().train(mode)
+        return self
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) * (1 + self.spells)
+
+
+class InfiniteGradient(_Fusion):
+    """sqrt has an infinite slope at 0."""
+
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) + (self.linear.bias * 0).abs().sqrt()
+
+
+class NotFinite(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        return super().forward(vectors) / 0
+
+
+class VectorLoss(_Fusion):
+    def auxiliary_losses(self, vectors: Views, fused: Tensor) -> dict[str, Tensor]:
+        return {"unreduced": fused.mean(dim=1)}
+
+
+class LosesAView(MapFusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__()
+
+    def forward(self, maps: Views) -> Views:
+        return dict(list(maps.items())[:1])
+
+
+class ShrinksMaps(LosesAView):
+    def forward(self, maps: Views) -> Views:
+        return {view: each[..., ::2] for view, each in maps.items()}
+
+
+class UndeclaredView(ImageFusion):
+    def __init__(self, views: tuple[str, ...], in_channels: int) -> None:
+        super().__init__()
+        self.views, self.in_channels = ("stack",), in_channels
+
+    def forward(self, images: Views, gaze: Views | None) -> Views:
+        return dict(images)
+
+
+class _Map:
+    """A sound attention map: the mean over channels."""
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: maps.mean(dim=1) for view, maps in output.features.items()}
+
+
+class DetachedMap(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: each.detach() for view, each in super().__call__(output, target).items()}
+
+
+class SortedMaps(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        maps = super().__call__(output, target)
+        first = min(maps)
+        return {view: each * (2 if view == first else 1) for view, each in maps.items()}
+
+
+class FreesTheGraph(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        torch.autograd.grad(output.logits.square().sum(), list(output.pooled.values()))
+        return super().__call__(output, target)
+
+
+class ResizesMap(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        return {view: each[:, ::2] for view, each in super().__call__(output, target).items()}
+
+
+class _Loss(AlignmentLoss):
+    """A sound loss on a gaze heat map brought to the grid of the attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        resized = nn.functional.interpolate(gaze[:, None], attention.shape[1:], mode="bilinear")[:, 0]
+        return (attention - resized).square().mean(dim=(1, 2))
+
+
+class Reduces(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention, gaze).mean()
+
+
+class LikesDistance(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return -super().forward(attention, gaze)
+
+
+class UpsetByConstants(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        spread = (attention - attention.mean(dim=(1, 2), keepdim=True)).norm(dim=(1, 2), keepdim=True)
+        return super().forward(attention / spread, gaze)
+
+
+class UpsetByMissingGaze(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention, gaze / gaze.amax(dim=(1, 2), keepdim=True))
+
+
+class IgnoresAttention(_Loss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention * 0, gaze)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [("backbone", _Backbone), ("fusion", _Fusion), ("attention_map", _Map), ("alignment_loss", _Loss)],
+)
+def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
+    check_component(kind, cls)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "promised"),
+    [
+        ("backbone", UndeclaredStage, "one entry of channels per stage"),
+        ("backbone", WrongChannels, r"maps \[1, 4, …\] from stage 2; came: \[1, 3"),
+        ("backbone", GrowingGrid, "stage 2 no larger than before"),
+        ("backbone", UnusedParameter, "a gradient for forgotten.weight; came: none"),
+        ("fusion", Undocumented, r"docstring per option; came: \['temperature'\]"),
+        ("fusion", WholeNumbers, "fused of floating dtype; came: torch.int64"),
+        ("fusion", SinglePrecisionOnly, "float64 results from float64"),
+        ("fusion", NoHalfPrecision, "under autocast finite fused"),
+        ("fusion", WrongGradient, "the gradients of what it computes"),
+        ("fusion", OnTheProcessor, "to work on device 'meta'"),
+        ("fusion", Remembers, "called twice"),
+        ("fusion", OtherRandomNumbers, "the same results from the same seed"),
+        ("fusion", KnowsItsViews, "whatever the views are called"),
+        ("fusion", SortsItsViews, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
+        ("fusion", UsesParametersSometimes, "every parameter to take part in every step"),
+        ("fusion", TakesItsInputsAway, r"leave its inputs as they are; came: \[\]"),
+        ("fusion", WrongWidth, r"fused of shape \[1, 5\]; came: \[1, 4\]"),
+        ("fusion", MixesExams, "for an exam alone"),
+        ("fusion", DependsOnOrder, "the order of the exams"),
+        ("fusion", RandomInEval, "called twice"),
+        ("fusion", ChangesItsInput, "leave its inputs"),
+        ("fusion", StateOutsideTheStateDict, "state dict"),
+        ("fusion", RemembersTraining, r"before and after train\(\)"),
+        ("fusion", InfiniteGradient, "a finite gradient for linear.bias"),
+        ("fusion", NotFinite, "finite fused"),
+        ("fusion", VectorLoss, r"unreduced of shape \[\]"),
+        ("fusion", LosesAView, r"results for \['cc', 'mlo'\]; came: \['cc'\]"),
+        ("fusion", ShrinksMaps, r"only of shape \[1, 6, 8, 6\]"),
+        ("fusion", UndeclaredView, r"results for \['stack'\]"),
+        ("attention_map", DetachedMap, "differentiable"),
+        ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
+        ("attention_map", FreesTheGraph, "a graph of the logits"),
+        ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
+        ("alignment_loss", Reduces, r"loss of shape \[1\]"),
+        ("alignment_loss", LikesDistance, "a smaller loss"),
+        ("alignment_loss", UpsetByConstants, "finite loss; came: NaN or infinity"),
+        ("alignment_loss", UpsetByMissingGaze, "finite loss; came: NaN"),
+        ("alignment_loss", IgnoresAttention, "a gradient for attention; came: zeros"),
+    ],
+)
+def test_each_promise_can_be_broken(kind: str, cls: type[Any], promised: str) -> None:
+    with pytest.raises(AssertionError, match=rf"{cls.__name__} promises .*{promised}"):
+        check_component(kind, cls)
+
+
+class CallsAutocast(_Loss):
+    """Asks for autocast by the device's name, which ``meta`` does not know."""
+
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        with torch.autocast(attention.device.type, enabled=False):
+            return super().forward(attention.to(torch.promote_types(attention.dtype, torch.float32)), gaze)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "unchecked"),
+    [
+        ("alignment_loss", CallsAutocast, {"test_devices": "'meta' has no autocast"}),
+        ("alignment_loss", _Loss, {}),
+        ("attention_map", _Map, {}),
+        ("fusion", _Fusion, {}),
+        ("backbone", _Backbone, {}),
+    ],
+)
+def test_what_cannot_be_checked_is_not_said_to_be_kept(
+    kind: str, cls: type[Any], unchecked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tests = contract(kind, cls)
+    expected = dict(unchecked)
+    if kind == "alignment_loss":
+        expected |= dict.fromkeys(
+            ("test_gradient_of_parameters", "test_several_processes"), "it has no parameters"
+        )
+    found = {}
+    for name in tests.promises(all_of_them=False):
+        try:
+            getattr(tests(), name)()
+        except unittest.SkipTest as reason:
+            found[name] = str(reason)
+    assert found.keys() == expected.keys()
+    assert all(expected[name] in reason for name, reason in found.items())
+
+
+def test_each_of_our_own_is_tried_on_another_device() -> None:
+    for kind, cls, options in (case.values for case in CASES):
+        try:
+            contract(kind, cls, **options)().test_devices()
+        except unittest.SkipTest as reason:
+            pytest.fail(f"{cls.__name__}: {reason}")
+
+
+class WrongGradientOfTwoViews(_Fusion):
+    """No parameters with one view, as a cross-attention has none; with more a gradient that is not finite."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.out_features = channels
+        self.linear = nn.Linear(channels, channels) if len(views) > 1 else nn.Identity()
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        return fused + (self.linear.bias * 0).abs().sqrt() if len(vectors) > 1 else fused
+
+
+def test_a_case_without_parameters_hides_no_other() -> None:
+    with pytest.raises(AssertionError, match=r"a finite gradient for linear\.bias"):
+        contract("fusion", WrongGradientOfTwoViews)().test_gradient_of_parameters()
+
+
+def test_a_gradient_that_is_cut_is_not_checked() -> None:
+    tests = contract("fusion", WrongGradient)
+    tests.stops_gradients = True
+    with pytest.raises(unittest.SkipTest, match="cut on purpose"):
+        tests().test_gradients()
+    tests().test_double_precision()
+
+
+def test_an_option_without_a_default_is_no_schema() -> None:
+    class NoDefault(_Fusion):
+        def __init__(self, views: tuple[str, ...], channels: int, *, width: int) -> None:
+            super().__init__(views, channels)
+
+    with pytest.raises(ConfigurationError, match="width"):
+        check_component("fusion", NoDefault, width=3)
+
+
+def test_a_kind_without_a_contract_is_named() -> None:
+    with pytest.raises(AssertionError, match="no contract for kind 'optimiser'; there are backbone"):
+        check_component("optimiser", _Loss)
+
+
+def test_random_numbers_of_the_caller_are_untouched() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    check_component("fusion", _Fusion)
+    assert torch.equal(torch.rand(2), expected)
