@@ -92,10 +92,10 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
             yield from _tables(table_model, path, documented)
 
 
-def _model_of(annotation: Any) -> type[settings.Table] | None:
+def _model_of(annotation: Any) -> type[settings.PresetTable] | None:
     """The table that a field holds, if it holds one."""
     for each in (annotation, *get_args(annotation)):
-        if isinstance(each, type) and issubclass(each, settings.Table):
+        if isinstance(each, type) and issubclass(each, settings.PresetTable):
             return each
     return None
 

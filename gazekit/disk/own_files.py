@@ -32,7 +32,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """A kind of file.
 
     Args:
@@ -55,7 +55,7 @@ class Kind:
 
 
 @contextmanager
-def opened(path: Path, kind: Kind) -> Iterator[BufferedReader]:
+def opened(path: Path, kind: FileKind) -> Iterator[BufferedReader]:
     """Open a file to read it.
 
     Raises:
@@ -68,7 +68,7 @@ def opened(path: Path, kind: Kind) -> Iterator[BufferedReader]:
         raise unreadable(path, kind, error) from None
 
 
-def _open(path: Path, kind: Kind) -> BufferedReader:
+def _open(path: Path, kind: FileKind) -> BufferedReader:
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     if not kind.linked:
@@ -85,7 +85,7 @@ def _open(path: Path, kind: Kind) -> BufferedReader:
     )
 
 
-def unreadable(path: Path, kind: Kind, error: OSError) -> DataError:
+def unreadable(path: Path, kind: FileKind, error: OSError) -> DataError:
     """The error in words, with what was expected."""
     if error.errno == errno.ENOENT:
         return DataError(_wrong(path, kind, "there is no such file"))
@@ -98,7 +98,7 @@ def unreadable(path: Path, kind: Kind, error: OSError) -> DataError:
     return DataError(_wrong(path, kind, f"cannot be read ({error.strerror or type(error).__name__})"))
 
 
-def _wrong(path: Path, kind: Kind, found: str) -> str:
+def _wrong(path: Path, kind: FileKind, found: str) -> str:
     return f"{path}: {found}; expected {kind.what}; {kind.remedy}"
 
 
@@ -107,7 +107,7 @@ def _sort(mode: int) -> str:
     return named.get(stat.S_IFMT(mode), "a device")
 
 
-def read_bytes(path: Path, kind: Kind) -> bytes:
+def read_bytes(path: Path, kind: FileKind) -> bytes:
     """The content of a file. Raises DataError."""
     with opened(path, kind) as file:
         return file.read(size_of(file))
@@ -118,7 +118,7 @@ def size_of(file: BufferedReader) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def check_size(path: Path, kind: Kind, expected: int) -> None:
+def check_size(path: Path, kind: FileKind, expected: int) -> None:
     """Raise DataError unless a file has so many bytes; none of them is read."""
     with opened(path, kind) as file:
         found = size_of(file)
@@ -126,19 +126,19 @@ def check_size(path: Path, kind: Kind, expected: int) -> None:
         raise DataError(f"{path}: has {found} bytes, expected {expected}; {kind.remedy}")
 
 
-def read_text(path: Path, kind: Kind) -> str:
+def read_text(path: Path, kind: FileKind) -> str:
     """The content of a text file in UTF-8. Raises DataError."""
     return _decoded(read_bytes(path, kind), path, kind)
 
 
-def _decoded(content: bytes, path: Path, kind: Kind) -> str:
+def _decoded(content: bytes, path: Path, kind: FileKind) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(_wrong(path, kind, f"is no text in UTF-8 (byte {error.start})")) from None
 
 
-def lines_of(path: Path, kind: Kind) -> Iterator[str]:
+def lines_of(path: Path, kind: FileKind) -> Iterator[str]:
     """The lines of a text file with their ends, one after another. Raises DataError: a line is too long, too."""
     with opened(path, kind) as file:
         first = True
@@ -153,7 +153,7 @@ def lines_of(path: Path, kind: Kind) -> Iterator[str]:
             first = False
 
 
-def parse_json(text: str | bytes, path: Path, kind: Kind, *, where: str = "") -> Any:
+def parse_json(text: str | bytes, path: Path, kind: FileKind, *, where: str = "") -> Any:
     """JSON of a bounded depth. Raises DataError.
 
     Args:
@@ -183,18 +183,23 @@ def parse_json(text: str | bytes, path: Path, kind: Kind, *, where: str = "") ->
     raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep"))
 
 
-def read_json(path: Path, kind: Kind) -> Any:
+def read_json(path: Path, kind: FileKind) -> Any:
     """The value of a JSON file. Raises DataError."""
     return parse_json(read_bytes(path, kind), path, kind)
 
 
-def read_model(path: Path, kind: Kind, model: type[Model] | pydantic.TypeAdapter[Model]) -> Model:
+def read_model(path: Path, kind: FileKind, model: type[Model] | pydantic.TypeAdapter[Model]) -> Model:
     """A JSON file as its model. Raises DataError that names file and field."""
     return validated(read_json(path, kind), path, kind, model)
 
 
 def validated(
-    value: Any, path: Path, kind: Kind, model: type[Model] | pydantic.TypeAdapter[Model], *, where: str = ""
+    value: Any,
+    path: Path,
+    kind: FileKind,
+    model: type[Model] | pydantic.TypeAdapter[Model],
+    *,
+    where: str = "",
 ) -> Model:
     """Plain values as their model. Raises DataError that names file and field.
 

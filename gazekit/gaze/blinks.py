@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from gazekit.records.arrays import Floats
 
 ROUNDING_MS = 1e-6
 """By how much sums of times in ms may be off."""

@@ -11,7 +11,8 @@ DOI 10.1145/355017.355028. Olsen, The Tobii I-VT fixation filter, Tobii Technolo
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.gaze.blinks import ROUNDING_MS, Floats, gaps, too_far_apart
+from gazekit.gaze.blinks import ROUNDING_MS, gaps, too_far_apart
+from gazekit.records.arrays import Floats
 
 Runs = NDArray[np.int64]
 

@@ -22,7 +22,7 @@ Written = tuple[Key, str, int, Recording]
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedGaze:
     """A plain gaze table and what could not be put into it.
 
     Args:
@@ -40,7 +40,7 @@ class Exported:
 
 def export(
     joined: Joined, size_of: Callable[[Key], Size], settings: FixationSettings, *, as_fixations: bool
-) -> Exported:
+) -> ExportedGaze:
     """Write joined recordings as ``exam_id,view,t_ms,x,y``, or as fixations with ``start_ms,duration_ms``.
 
     Further columns are there where needed: ``reader``, who looked (counted from 1 where the recordings do not say);
@@ -76,7 +76,7 @@ def export(
     if not written:
         raise DataError(left_out[0])
     text, rows = _table(written)
-    return Exported(text, rows, written[0][3].duration_ms is not None, left_out)
+    return ExportedGaze(text, rows, written[0][3].duration_ms is not None, left_out)
 
 
 def _readings(recordings: list[Recording]) -> list[tuple[str, int, Recording]]:

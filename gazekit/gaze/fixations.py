@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
 from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
+from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

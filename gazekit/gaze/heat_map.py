@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings
+from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
-
-Floats = NDArray[np.float64]
 
 REACH = 3.0
 """Sigmas within which a fixation outside the image still counts as looking at it."""

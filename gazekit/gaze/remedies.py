@@ -8,7 +8,7 @@ from gazekit.disk.regular_file import require_regular_file
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class UnreadableForm:
     """A kind of file, by how it begins or what its name ends with.
 
     Args:
@@ -26,31 +26,33 @@ class Kind:
 
 _AS_TABLE = "write its rows as a table in text form, such as CSV"
 KINDS = (
-    Kind("compressed by gzip", "unpack it first (gunzip)", (b"\x1f\x8b",)),
-    Kind(
+    UnreadableForm("compressed by gzip", "unpack it first (gunzip)", (b"\x1f\x8b",)),
+    UnreadableForm(
         "a spreadsheet", "save its sheet as CSV or tab-separated text", (), (".xlsx", ".xlsm", ".xls", ".ods")
     ),
-    Kind(
+    UnreadableForm(
         "an archive",
         "unpack it first",
         (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!"),
         (".zip", ".7z", ".rar", ".tar"),
     ),
-    Kind(
+    UnreadableForm(
         "an EyeLink recording (EDF)",
         "convert it to ASC with SR Research's edf2asc, in its default way",
         (b"SR_RESEARCH",),
         (".edf",),
     ),
-    Kind("MATLAB's", f"in MATLAB, {_AS_TABLE} (writetable)", (b"MATLAB 5.0", b"\x89HDF"), (".mat",)),
-    Kind(
+    UnreadableForm(
+        "MATLAB's", f"in MATLAB, {_AS_TABLE} (writetable)", (b"MATLAB 5.0", b"\x89HDF"), (".mat",)
+    ),
+    UnreadableForm(
         "in a binary table format",
         _AS_TABLE,
         (b"PAR1", b"ARROW1", b"FEA1"),
         (".parquet", ".feather", ".h5", ".hdf5", ".pkl", ".npy", ".npz"),
     ),
 )
-_JSON = Kind("JSON", f"{_AS_TABLE} (pandas.read_json(FILE, lines=True).to_csv for JSON lines)")
+_JSON = UnreadableForm("JSON", f"{_AS_TABLE} (pandas.read_json(FILE, lines=True).to_csv for JSON lines)")
 _LOOKED_AT = 4096
 
 

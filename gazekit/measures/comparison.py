@@ -13,8 +13,9 @@ import numpy as np
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import Floats, Integers, Interval, patient_bootstrap
+from gazekit.measures.intervals import Interval, patient_bootstrap
 from gazekit.measures.metrics import auc
+from gazekit.records.arrays import Floats, Integers
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from scipy import stats
 
 from gazekit.measures.metrics import CALIBRATION_BINS
 from gazekit.measures.pooled import Pooled
-
-Floats = NDArray[np.float64]
+from gazekit.records.arrays import Floats
 
 GRID: Floats = np.linspace(0, 1, 101)
 """False positive rates of a ROC curve, recalls of a precision-recall curve."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, Floats, resize_bilinear
+from gazekit.measures.resizing import Array, resize_bilinear
+from gazekit.records.arrays import Floats
 
 _EPSILON = float(np.finfo(np.float64).eps)  # as in the benchmark's own code
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Booleans = NDArray[np.bool_]
+from gazekit.records.arrays import Booleans, Floats, Integers
+
 LeavingOut = Callable[[Integers], Floats]
 
 

@@ -5,12 +5,10 @@ that the lesion covers: what a point drawn at random would score.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, Floats, resize_bilinear
-
-Booleans = NDArray[np.bool_]
+from gazekit.measures.resizing import Array, resize_bilinear
+from gazekit.records.arrays import Booleans, Floats
 
 
 def pointing_game(attention: Array, mask: Array) -> float:

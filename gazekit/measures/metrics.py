@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import Floats, Integers, Interval, WeightedStatistic, patient_bootstrap
+from gazekit.measures.intervals import Interval, WeightedStatistic, patient_bootstrap
 from gazekit.measures.leaving_out import (
     LeavingOut,
     auc_without,
@@ -18,8 +18,7 @@ from gazekit.measures.leaving_out import (
     calibration_error_without,
     mean_without,
 )
-
-Booleans = NDArray[np.bool_]
+from gazekit.records.arrays import Booleans, Floats, Integers
 
 CALIBRATION_BINS = 10
 """Equal-width bins of the calibration error; ours: test parts of this field hold about a hundred exams."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import Floats
+from gazekit.records.arrays import Floats
 
 
 def permute_runs(

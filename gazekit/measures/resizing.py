@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.records.arrays import Floats
 
-Floats = NDArray[np.float64]
 Array = NDArray[np.generic]
 """Numbers of any type, as they come from models and prepared data sets."""
 

@@ -18,7 +18,7 @@ from gazekit.modelling.model import MultiViewClassifier, probabilities
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
 
-Floats = NDArray[np.float32]
+Singles = NDArray[np.float32]
 IDENTITY = np.eye(2, 3, dtype=np.float32)
 
 
@@ -36,7 +36,7 @@ class Member:
     model: MultiViewClassifier
     preset: Preset
     attention_map: AttentionMap | None
-    transforms: Floats
+    transforms: Singles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +48,11 @@ class Answers:
         attention: view → ``[n, h, w]``, the mean of the answers' maps; empty if not asked for.
     """
 
-    probabilities: Floats
-    attention: dict[str, Floats]
+    probabilities: Singles
+    attention: dict[str, Singles]
 
 
-def trained_transforms(settings: AugmentationSettings, aspect: float) -> Floats:
+def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles:
     """The transforms of a test-time augmentation, none but what the training drew from.
 
     The flips that the training used, in all combinations, the unchanged image first; then the image turned by half of
@@ -118,7 +118,7 @@ def ask(
     return Answers(joined, _average([each for each in maps if each]))
 
 
-_Question = tuple[Member, ResidentExams, Floats]
+_Question = tuple[Member, ResidentExams, Singles]
 
 
 def _questions(
@@ -133,8 +133,8 @@ def _questions(
 
 
 def _answer(
-    member: Member, exams: ResidentExams, transform: Floats, *, explain: bool, target: Tensor | None = None
-) -> tuple[Floats, Views]:
+    member: Member, exams: ResidentExams, transform: Singles, *, explain: bool, target: Tensor | None = None
+) -> tuple[Singles, Views]:
     """Probabilities ``[n, classes]`` and the maps ``[n, h, w]`` of the views, turned back."""
     rows = np.arange(len(exams))
     moved = not np.array_equal(transform, IDENTITY)
@@ -154,11 +154,11 @@ def _answer(
     return probabilities(output.logits.detach()).cpu().numpy(), maps
 
 
-def _inverse(transform: Floats) -> Floats:
+def _inverse(transform: Singles) -> Singles:
     return np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2].astype(np.float32)
 
 
-def _average(answers: Sequence[Views]) -> dict[str, Floats]:
+def _average(answers: Sequence[Views]) -> dict[str, Singles]:
     """The mean map per view, ``[n, h, w]``, on the finest grid among them."""
     if not answers:
         return {}

@@ -1,9 +1,8 @@
 """How sure a prediction is: entropy of the mean, and spread of the answers that it is the mean of."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from gazekit.records.arrays import Floats
 
 
 def predictive_entropy(probabilities: Floats) -> Floats:

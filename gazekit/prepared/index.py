@@ -12,13 +12,13 @@ import pydantic
 from pydantic import Field
 
 from gazekit.disk.atomic import write_atomically
-from gazekit.disk.own_files import MIB, Kind, lines_of, validated
+from gazekit.disk.own_files import MIB, FileKind, lines_of, validated
 from gazekit.disk.plain_text import from_cell, to_cell, visible
 from gazekit.errors import DataError
 from gazekit.records.exam import Finding
 from gazekit.records.geometry import Geometry
 
-TABLE = Kind(
+TABLE = FileKind(
     "a table of a prepared data set",
     4096 * MIB,
     "the prepared data set is damaged; copy it again, or prepare it again with --overwrite",
@@ -189,7 +189,7 @@ _SHOWN_COLUMNS = 30
 
 
 def read_table(
-    path: Path, columns: Sequence[str], kind: Kind, *, most: int | None = None
+    path: Path, columns: Sequence[str], kind: FileKind, *, most: int | None = None
 ) -> list[dict[str, str]]:
     """Read a CSV file that must have certain columns.
 
@@ -210,7 +210,7 @@ def read_table(
     return found
 
 
-def rows_of(path: Path, columns: Sequence[str], kind: Kind) -> Iterator[dict[str, str]]:
+def rows_of(path: Path, columns: Sequence[str], kind: FileKind) -> Iterator[dict[str, str]]:
     """The rows of a CSV file, one after another; see ``read_table``."""
     reader = csv.reader(lines_of(path, kind))
     try:

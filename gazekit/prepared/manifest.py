@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import Field
 
-from gazekit.disk.own_files import MIB, Kind, read_json, validated
+from gazekit.disk.own_files import MIB, FileKind, read_json, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.settings import PreparationSettings
 
@@ -22,7 +22,7 @@ _WITHOUT_CHECKSUMS = 3
 NAMED = "image_names"
 """Key of the settings, there where the files' names were kept."""
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
-KIND = Kind("the manifest of a prepared data set", 8 * MIB, AGAIN)
+KIND = FileKind("the manifest of a prepared data set", 8 * MIB, AGAIN)
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

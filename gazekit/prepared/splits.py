@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.disk.own_files import MIB, Kind, opened
+from gazekit.disk.own_files import MIB, FileKind, opened
 from gazekit.disk.plain_text import from_cell
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
@@ -19,7 +19,7 @@ from gazekit.reading.table import open_table
 PARTS = ("train", "val", "test")
 COLUMNS = ("exam_id", "patient_id", "label", "split")
 _OTHER_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
-KIND = Kind(
+KIND = FileKind(
     "a table of which exam is in which part", 16 * MIB, "write it again with gazekit data split", linked=True
 )
 Split = dict[str, str]

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from gazekit.disk.own_files import Kind, opened
+from gazekit.disk.own_files import FileKind, opened
 from gazekit.errors import DataError
 
 ARRAYS = ("images", "gaze", "masks")
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
-_KIND = Kind("an array of a prepared data set", 2**62, AGAIN)
+_KIND = FileKind("an array of a prepared data set", 2**62, AGAIN)
 _LONGEST_HEADER = 2**12
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from gazekit.disk.atomic import write_atomically
-from gazekit.disk.own_files import Kind, check_size, opened
+from gazekit.disk.own_files import FileKind, check_size, opened
 from gazekit.errors import DataError
 from gazekit.prepared.index import FINDINGS, FIXATIONS, INDEX, REJECTS
 from gazekit.prepared.manifest import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REJECTS)
 """What there is beside the manifest."""
-_KIND = Kind("a file of a prepared data set", 2**62, AGAIN)
+_KIND = FileKind("a file of a prepared data set", 2**62, AGAIN)
 
 
 def facts_of(path: Path) -> FileFacts:

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from gazekit.records.arrays import Grey, Mask
 from gazekit.records.geometry import Geometry
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
-Grey = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 MARGIN = 0.02
 """Margin around the breast as a fraction of the image's longer side (ours)."""

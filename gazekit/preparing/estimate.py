@@ -47,7 +47,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class WorkEstimate:
     """What a preparation will take.
 
     Args:
@@ -73,14 +73,14 @@ class Estimate:
         )
 
 
-def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) -> Estimate:
+def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) -> WorkEstimate:
     """What preparing some exams will take, from the sizes of their files and the heads of the first images."""
     files = list(_files(exams))
     sizes = list(islice(_image_sizes(exams), _LOOKED_AT))
     pixels = max((height * width for height, width in sizes), default=0)
     per_image = 2 * np.dtype(settings.dtype).itemsize + 1  # image, heat map, mask
     height, width = settings.size
-    return Estimate(
+    return WorkEstimate(
         files=len(files),
         read_bytes=sum(path.stat().st_size for path in files),
         disk_bytes=len(exams) * len(settings.views) * height * width * per_image,
@@ -89,7 +89,7 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
     )
 
 
-def check_disk(out: Path, needed: Estimate) -> None:
+def check_disk(out: Path, needed: WorkEstimate) -> None:
     """Raise a StorageError when the disk has no room for the arrays."""
     free = shutil.disk_usage(out).free
     if free < needed.disk_bytes:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from gazekit.errors import DataError
@@ -13,11 +12,10 @@ from gazekit.gaze.heat_map import sigma_pixels
 from gazekit.gaze.quality import RecordingCheck, check_recording, share_inside
 from gazekit.preparing.breast import breast_box
 from gazekit.reading.image import read_image
-from gazekit.reading.lesion_masks import Mask, lesion_mask
+from gazekit.reading.lesion_masks import lesion_mask
+from gazekit.records.arrays import Grey, Mask
 from gazekit.records.lesions import Lesion
 from gazekit.records.recording import Recording
-
-Grey = NDArray[np.float32]
 
 SIDES = (512, 1024)
 """Least and most pixels of the longer side of a drawing: large enough to see, small enough to draw quickly."""

@@ -14,7 +14,7 @@ import numpy as np
 import pydantic
 
 from gazekit.disk.atomic import disk_errors, write_atomically
-from gazekit.disk.own_files import MIB, Kind, lines_of, parse_json, validated
+from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, validated
 from gazekit.errors import DataError
 from gazekit.prepared.manifest import MANIFEST, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL
@@ -24,7 +24,7 @@ from gazekit.prepared.verification import row_digests
 from gazekit.preparing.growing_array import GrowingArray
 from gazekit.preparing.one_exam import PreparedExam, Reject
 
-_KIND = Kind(
+_KIND = FileKind(
     "the journal of a preparation",
     4096 * MIB,
     "begin the preparation again with --overwrite",

@@ -19,14 +19,13 @@ from gazekit.prepared.index import SPACING_COLUMNS
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.breast import Region, find_region, whole_image
 from gazekit.reading.image import read_image
-from gazekit.reading.lesion_masks import Mask, lesion_mask
+from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
+from gazekit.records.arrays import Grey, Mask
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
 from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
 from gazekit.records.recording import Recording
-
-Grey = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartCounts:
     """A part of the split that the source gives, or the whole.
 
     Args:
@@ -71,8 +71,8 @@ class Validation:
         faults: None when the images were not read.
     """
 
-    whole: Part
-    parts: dict[str, Part]
+    whole: PartCounts
+    parts: dict[str, PartCounts]
     datasets: dict[str, int]
     sides: dict[str, int]
     positive: str | None
@@ -183,9 +183,9 @@ def tally(
     )
 
 
-def _part(exams: Sequence[Exam], classes: Sequence[str]) -> Part:
+def _part(exams: Sequence[Exam], classes: Sequence[str]) -> PartCounts:
     labels = Counter(exam.label for exam in exams)
-    return Part(
+    return PartCounts(
         exams=len(exams),
         patients=len({exam.patient_id for exam in exams}),
         views=dict(Counter(" + ".join(exam.images) for exam in exams).most_common()),

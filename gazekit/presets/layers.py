@@ -11,7 +11,7 @@ import tomlkit
 import tomlkit.exceptions
 from tomlkit.container import Container
 
-from gazekit.disk.own_files import Kind, read_text
+from gazekit.disk.own_files import FileKind, read_text
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
 
@@ -27,7 +27,7 @@ COMPONENT_KEYS: dict[Key, str] = {
 }
 """Where a preset names a component, and of which kind."""
 
-PRESET = Kind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
+PRESET = FileKind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
 """A file of settings; the largest of ours has 3 kB, resolved 6."""
 _OWN = {"reported"}
 """Tables that are true of one preset and not of what is built on top of it."""

@@ -28,9 +28,9 @@ from gazekit.presets.tables import (
     GazeSettings,
     LossSettings,
     ModelSettings,
+    PresetTable,
     ReportedSettings,
     Slot,
-    Table,
     TrainingSettings,
     absent,
 )
@@ -49,7 +49,7 @@ CheckComponent = Callable[[Key, str, Mapping[str, Any]], tuple[dict[str, Any], l
 """From the key of a component, its name and its options to the options with their defaults, and what is wrong."""
 
 
-class Preset(Table):
+class Preset(PresetTable):
     """A system, complete enough to be trained; see ``registry.preset``."""
 
     description: str = ""
@@ -186,7 +186,7 @@ def _keys(table: type[pydantic.BaseModel], above: str = "") -> Iterator[str]:
 
 
 def _is_table(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Table)
+    return isinstance(annotation, type) and issubclass(annotation, PresetTable)
 
 
 def _where(merged: Layer, key: Key) -> str:

@@ -11,7 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Table(pydantic.BaseModel):
+class PresetTable(pydantic.BaseModel):
     """A table of a preset; unknown keys are errors."""
 
     model_config = pydantic.ConfigDict(
@@ -39,7 +39,7 @@ def absent(value: Any) -> Any:
 Slot = Annotated[ComponentChoice | None, pydantic.BeforeValidator(absent)]
 
 
-class DataSettings(Table):
+class DataSettings(PresetTable):
     """What the model sees."""
 
     dataset: Slot = None
@@ -60,7 +60,7 @@ class DataSettings(Table):
     """Of the random order of the patients."""
 
 
-class ModelSettings(Table):
+class ModelSettings(PresetTable):
     """How the model shell joins the components."""
 
     share_backbone: bool = False
@@ -71,7 +71,7 @@ class ModelSettings(Table):
     """The stage after which the feature maps meet, counted from 1."""
 
 
-class FusionSettings(Table):
+class FusionSettings(PresetTable):
     """Where views meet: at the images, the feature maps, the vectors."""
 
     images: Slot = None
@@ -79,7 +79,7 @@ class FusionSettings(Table):
     vectors: Slot = None
 
 
-class GazeSettings(Table):
+class GazeSettings(PresetTable):
     """How gaze supervises the attention of the model."""
 
     alignment_loss: ComponentChoice
@@ -90,7 +90,7 @@ class GazeSettings(Table):
     """
 
 
-class LossSettings(Table):
+class LossSettings(PresetTable):
     """Weights of the terms."""
 
     gaze_weight: NonNegative = 0.5
@@ -101,7 +101,7 @@ class LossSettings(Table):
     """``balanced``: inverse to the frequency in the training split (binary: pos_weight = n_neg / n_pos)."""
 
 
-class AugmentationSettings(Table):
+class AugmentationSettings(PresetTable):
     """One random affine map per exam and view, the same for image and heat map."""
 
     rotation: NonNegative = 15.0
@@ -118,7 +118,7 @@ class AugmentationSettings(Table):
     """Draw one map per exam instead of one per view."""
 
 
-class ReportedSettings(Table):
+class ReportedSettings(PresetTable):
     """What a publication reports for this system, on its own data, split and protocol."""
 
     auc: Share | None = None
@@ -127,7 +127,7 @@ class ReportedSettings(Table):
     """Where it says so."""
 
 
-class TrainingSettings(Table):
+class TrainingSettings(PresetTable):
     """How the model is trained."""
 
     epochs: Count = 300

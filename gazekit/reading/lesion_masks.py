@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from gazekit.errors import DataError
 from gazekit.reading.image import read_image
+from gazekit.records.arrays import Mask
 from gazekit.records.lesions import Lesion, MaskFile, Outline
-
-Mask = NDArray[np.bool_]
-
 
 _LOSSY = (".jpg", ".jpeg")
 """Compressed with loss: a mask in such a file has grey around its border, so half of white is the limit."""

@@ -8,9 +8,8 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.records.arrays import Floats
 from gazekit.records.resampling import resampling_matrix
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

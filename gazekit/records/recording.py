@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
 from gazekit.errors import DataError
+from gazekit.records.arrays import Floats
 from gazekit.records.placement import Placement, window
-
-Floats = NDArray[np.float64]
 
 Size = Annotated[FiniteFloat, Field(gt=0)]
 Shown = tuple[FiniteFloat, FiniteFloat, Size, Size]

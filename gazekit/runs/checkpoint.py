@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gazekit.disk.atomic import PARTIAL, check_folder, disk_errors, own_folder, sync_folder, write_through
-from gazekit.disk.own_files import Kind, check_size, opened, read_bytes, read_model
+from gazekit.disk.own_files import FileKind, check_size, opened, read_bytes, read_model
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.runs import state_text
@@ -39,8 +39,8 @@ _LARGEST = 2**36
 _ROOM = 64 * 2**20
 AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
 """What to do about a file that is not what it should be, as far as its own folder is known."""
-_TEXT = Kind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
-_TENSORS = Kind("the tensors of a checkpoint", _LARGEST, AGAIN)
+_TEXT = FileKind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
+_TENSORS = FileKind("the tensors of a checkpoint", _LARGEST, AGAIN)
 
 
 class _FileFacts(pydantic.BaseModel):
@@ -175,7 +175,7 @@ def _check_tensors(path: Path) -> None:
         raise DataError(f"{path}: not a readable checkpoint: {visible(str(error))}") from None
 
 
-def _checked(path: Path, most: int) -> tuple[_Manifest, dict[str, Kind]]:
+def _checked(path: Path, most: int) -> tuple[_Manifest, dict[str, FileKind]]:
     """The manifest and the kind of each file, once all have the sizes that the manifest names."""
     manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
     tensors = replace(_TENSORS, most=most)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import Field
 
-from gazekit.disk.own_files import MIB, Kind, lines_of, parse_json, read_model, validated
+from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, read_model, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.index import rows_of
 from gazekit.prepared.settings import PreparationSettings
@@ -18,12 +18,12 @@ SCHEMA = "gazekit.run/1"
 EVALUATION_SCHEMA: Final = "gazekit.evaluation/1"
 _AGAIN = "the run is damaged; ask for it again, or train it again"
 _EVALUATE = "write it again with gazekit evaluate"
-FACTS = Kind("the facts of a run", 4 * MIB, _AGAIN)
-METRICS = Kind("a line of JSON per epoch", 32 * MIB, _AGAIN)
-ENVIRONMENT = Kind("the software that a run was made with", MIB, _AGAIN)
-PLUGINS = Kind("the plugins that a run was made with", 4 * MIB, _AGAIN)
-EVALUATION = Kind("the measures of a run", 4 * MIB, _EVALUATE)
-PREDICTIONS = Kind("the probabilities of a run's exams", 64 * MIB, _EVALUATE)
+FACTS = FileKind("the facts of a run", 4 * MIB, _AGAIN)
+METRICS = FileKind("a line of JSON per epoch", 32 * MIB, _AGAIN)
+ENVIRONMENT = FileKind("the software that a run was made with", MIB, _AGAIN)
+PLUGINS = FileKind("the plugins that a run was made with", 4 * MIB, _AGAIN)
+EVALUATION = FileKind("the measures of a run", 4 * MIB, _EVALUATE)
+PREDICTIONS = FileKind("the probabilities of a run's exams", 64 * MIB, _EVALUATE)
 
 Text = Annotated[str, Field(max_length=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -97,7 +97,7 @@ class PluginRow(_Part):
     version: Text
 
 
-class Measure(_Part):
+class StoredMeasure(_Part):
     """A value with its interval; null where it could not be had."""
 
     value: Real | None
@@ -122,7 +122,7 @@ class Evaluation(_Part):
     interval: Text
     leak: Text
     threshold: Text = ""
-    metrics: dict[Name, dict[Name, Measure]]
+    metrics: dict[Name, dict[Name, StoredMeasure]]
 
 
 _EPOCH = pydantic.TypeAdapter(Epoch)

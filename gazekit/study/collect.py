@@ -15,7 +15,7 @@ from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.grid import RunTask
 from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, read_run
-from gazekit.study.result import Failure, Reported, Row, StudyResult
+from gazekit.study.result import FailedRun, Reported, StudyResult, SystemRow
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
 
@@ -38,7 +38,7 @@ def collect(
         the result, and the pooled predictions of every row with a finished run.
     """
     settings, dataset = study.settings, study.dataset
-    rows: dict[str, Row] = {}
+    rows: dict[str, SystemRow] = {}
     pooled: dict[str, Pooled] = {}
     found: dict[str, list[RunRecord]] = {}
     for system in settings.systems:
@@ -80,13 +80,15 @@ def collect(
     return result, pooled
 
 
-def _row(study: Study, system: SystemSettings, runs: Sequence[Path], failures: Failures, paper: str) -> Row:
+def _row(
+    study: Study, system: SystemSettings, runs: Sequence[Path], failures: Failures, paper: str
+) -> SystemRow:
     preset = study.presets[system.name]
     figures = preset.reported.get(paper)
     if figures and preset_conflicts(study.registry.preset(system.preset).named(system.name), preset):
         figures = None  # something was changed: theirs are of another system
     starts = {", ".join(run.facts().weights_origin): None for run in map(RunDirectory.open, runs)}
-    return Row(
+    return SystemRow(
         name=system.name,
         preset=system.preset.rsplit("/", 1)[-1],
         runs=0,
@@ -94,7 +96,9 @@ def _row(study: Study, system: SystemSettings, runs: Sequence[Path], failures: F
         changes=system.changes,
         stand_in=preset.stand_in,
         starts=tuple(starts) if len(starts) > 1 else (),
-        failures=tuple(Failure(t.name, reason) for t, reason in failures.items() if t.system == system.name),
+        failures=tuple(
+            FailedRun(t.name, reason) for t, reason in failures.items() if t.system == system.name
+        ),
         parameters=count_parameters(preset, study.registry, len(study.dataset.classes)),
         reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
         data=system.data.name if system.data else "",

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from gazekit.disk.atomic import disk_errors, own_folder, write_atomically
 from gazekit.disk.locking import LOCK, locked
-from gazekit.disk.own_files import MIB, Kind, read_model, validated
+from gazekit.disk.own_files import MIB, FileKind, read_model, validated
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
@@ -28,7 +28,7 @@ from gazekit.study.settings import StudySettings, SystemSettings, parse_study
 
 SCHEMA: Final = "gazekit.study-folder/1"
 StudyKind = Literal["benchmark", "tune"]
-_KIND = Kind(
+_KIND = FileKind(
     "the facts of a study", 8 * MIB, "the study is damaged; ask for it again, or choose another --out"
 )
 

@@ -8,20 +8,20 @@ from typing import Annotated, Any
 
 import pydantic
 
-from gazekit.disk.own_files import MIB, Kind, read_model, validated
+from gazekit.disk.own_files import MIB, FileKind, read_model, validated
 from gazekit.errors import DataError
 from gazekit.measures.former_names import by_current_name, with_former_names
 from gazekit.measures.pooled import Comparison, Estimate, Pooled
 
 SCHEMA = "gazekit.study/1"
-_KIND = Kind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
+_KIND = FileKind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
 
 
 Named = Annotated[dict[str, Estimate], pydantic.BeforeValidator(by_current_name)]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedRun:
     """A run that could not be finished, ``fold-1-seed-0``, and why in one line."""
 
     run: str
@@ -38,7 +38,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SystemRow:
     """One system.
 
     Args:
@@ -63,7 +63,7 @@ class Row:
     planned: int
     changes: tuple[str, ...] = ()
     stand_in: str = ""
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[FailedRun, ...] = ()
     starts: tuple[str, ...] = ()
     metrics: Named = field(default_factory=dict)
     comparison: Comparison | None = None
@@ -114,7 +114,7 @@ class StudyResult:
     repeats: int
     seeds: int
     reference: str
-    rows: tuple[Row, ...]
+    rows: tuple[SystemRow, ...]
     evidence: Evidence
     changes: tuple[str, ...] = ()
     leak: str = ""

@@ -10,13 +10,13 @@ import pydantic
 from pydantic import Field
 
 from gazekit.disk.home_folder import with_home, without_home
-from gazekit.disk.own_files import MIB, Kind, read_text
+from gazekit.disk.own_files import MIB, FileKind, read_text
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 
-_KIND = Kind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
+_KIND = FileKind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
 _NAME = r"^\w[\w.=+,-]*$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Items = tuple[str, ...]

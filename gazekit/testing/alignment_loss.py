@@ -9,7 +9,7 @@ from gazekit.contracts.types import Views
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import (
     EXAMS,
-    Case,
+    ContractCase,
     check_finite,
     check_gradients,
     check_shapes,
@@ -26,10 +26,10 @@ class AlignmentLossContract(ModuleContract):
     inputs_matter = True
     constants = ("gaze",)
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContractCase]:
         """Attention coarser than the heat map."""
         for exams in (1, EXAMS):
-            yield Case(
+            yield ContractCase(
                 self.make,
                 {
                     "attention": random_tensor(exams, 6, 5, seed=1),

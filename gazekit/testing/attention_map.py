@@ -11,7 +11,7 @@ from gazekit.contracts.types import Output, Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
 from gazekit.testing.fusion import CHANNELS, ODD_NAMES, VIEWS, numbered
-from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
+from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
 
 
 class AttentionMapContract(FunctionContract):
@@ -20,7 +20,7 @@ class AttentionMapContract(FunctionContract):
     kind = "attention_map"
     inputs_matter = True
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContractCase]:
         """One to four views, one and three logits, behind a linear head."""
         for views, outputs, exams in (
             (VIEWS[0], 1, 1),
@@ -28,13 +28,13 @@ class AttentionMapContract(FunctionContract):
         ):
             yield self.case(views, outputs, exams)
 
-    def typical(self) -> Case:
+    def typical(self) -> ContractCase:
         """Two views, three logits."""
         return self.case(VIEWS[1], 3)
 
-    def case(self, views: Sequence[str], outputs: int, exams: int = EXAMS) -> Case:
+    def case(self, views: Sequence[str], outputs: int, exams: int = EXAMS) -> ContractCase:
         """A case with these views and so many logits."""
-        return Case(
+        return ContractCase(
             partial(self._with_head, outputs, len(views)),
             {view: random_tensor(exams, CHANNELS, 5, 4, seed=seed) for seed, view in enumerate(views)},
             f"views {', '.join(views)}; {exams} exams; {outputs} logits",
@@ -55,7 +55,7 @@ class AttentionMapContract(FunctionContract):
         return maps
 
     @for_each_case()
-    def test_view_names(self, case: Case, component: Any) -> None:
+    def test_view_names(self, case: ContractCase, component: Any) -> None:
         """The same maps whatever the views are called: by odd names, and by their own in the other order."""
         expected = numbered(self.call(component, case.inputs))
         for names in (ODD_NAMES[: len(case.inputs)], tuple(reversed(case.inputs))):

@@ -6,7 +6,7 @@ from typing import Any
 
 from gazekit.contracts.types import Views
 from gazekit.testing.module_contract import ModuleContract
-from gazekit.testing.promises import EXAMS, Case, promise, random_tensor
+from gazekit.testing.promises import EXAMS, ContractCase, promise, random_tensor
 
 
 class BackboneContract(ModuleContract):
@@ -17,10 +17,10 @@ class BackboneContract(ModuleContract):
     size = 64
     """Height and width of the images it is tried on."""
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContractCase]:
         """Images of one and two channels."""
         for channels, exams in ((1, 1), (1, EXAMS), (2, EXAMS)):
-            yield Case(
+            yield ContractCase(
                 partial(self.make, channels),
                 {"image": random_tensor(exams, channels, self.size, self.size)},
                 f"{exams} images of {channels} channels, {self.size} × {self.size} px",

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from gazekit.testing.promises import Case, naming
+from gazekit.testing.promises import ContractCase, naming
 from gazekit.testing.surroundings import same_random_numbers
 
-Check = Callable[[Any, Case, Any], None]
+Check = Callable[[Any, ContractCase, Any], None]
 """(contract, case, component built for it)."""
 
 

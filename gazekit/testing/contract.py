@@ -15,7 +15,7 @@ from gazekit.registry.component import CONTEXT
 from gazekit.registry.signature import check_signature, options_of
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.promises import (
-    Case,
+    ContractCase,
     check_equal,
     check_finite,
     check_gradients,
@@ -80,11 +80,11 @@ class FunctionContract(Contract):
     stops_gradients: ClassVar[bool] = False
     """True where a gradient is cut on purpose, so that it is not that of the function."""
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContractCase]:
         """What it is tried on, the smallest first."""
         raise NotImplementedError
 
-    def typical(self) -> Case:
+    def typical(self) -> ContractCase:
         """The one on which a costly promise is tried: the first of several exams."""
         return next(case for case in self.cases() if case.exams > 1)
 
@@ -103,12 +103,12 @@ class FunctionContract(Contract):
         return results
 
     @for_each_case()
-    def test_results(self, case: Case, component: Any) -> None:
+    def test_results(self, case: ContractCase, component: Any) -> None:
         """Finite results of the right names, shapes and dtype for each number of views; inputs left as they are."""
         check_finite(self.component, "finite ", self.call(component, case.inputs))
 
     @for_each_case()
-    def test_no_hidden_state(self, case: Case, component: Any) -> None:
+    def test_no_hidden_state(self, case: ContractCase, component: Any) -> None:
         """The same results when called twice, whatever it was called with between."""
         results = self.call(component, case.inputs)
         self.call(component, {name: 2 * tensor for name, tensor in case.inputs.items()})
@@ -117,7 +117,7 @@ class FunctionContract(Contract):
         )
 
     @for_each_case()
-    def test_exams_apart(self, case: Case, component: Any) -> None:
+    def test_exams_apart(self, case: ContractCase, component: Any) -> None:
         """Results that follow the order of the exams, and the same for an exam alone as among others."""
         results = self.call(component, case.inputs)
         turned = {name: tensor.flip(0) for name, tensor in case.inputs.items()}
@@ -129,14 +129,14 @@ class FunctionContract(Contract):
         check_equal(self.component, "the same result for an exam alone as among others", first, alone)
 
     @for_each_case()
-    def test_gradient_of_inputs(self, case: Case, component: Any) -> None:
+    def test_gradient_of_inputs(self, case: ContractCase, component: Any) -> None:
         """A finite gradient for every input."""
         leaves = leaves_of(case.inputs, constants=self.constants)
         results = self.run(component, leaves)
         check_gradients(self.component, results, leaves, may_vanish=not self.inputs_matter)
 
     @for_each_case(training=True)
-    def test_mixed_precision(self, case: Case, component: Any) -> None:
+    def test_mixed_precision(self, case: ContractCase, component: Any) -> None:
         """Finite results and gradients from bfloat16 inputs under autocast, with parameters in float32."""
         leaves = leaves_of(case.inputs, torch.bfloat16, constants=self.constants)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -145,7 +145,7 @@ class FunctionContract(Contract):
         check_gradients(self.component, results, leaves, may_vanish=True)
 
     @for_each_case(one=True)
-    def test_double_precision(self, case: Case, component: Any) -> None:
+    def test_double_precision(self, case: ContractCase, component: Any) -> None:
         """Float64 results from float64."""
         component = _doubled(component)
         results = self.run(component, leaves_of(case.inputs, torch.float64, constants=self.constants))
@@ -153,7 +153,7 @@ class FunctionContract(Contract):
         promise(self.component, "float64 results from float64", not kinds, kinds)
 
     @for_each_case(one=True)
-    def test_gradients(self, case: Case, component: Any) -> None:
+    def test_gradients(self, case: ContractCase, component: Any) -> None:
         """Gradients of its inputs that are those of finite differences, in float64 (gradcheck)."""
         if self.stops_gradients:
             raise unittest.SkipTest("a gradient is cut on purpose: stops_gradients = True")
@@ -172,7 +172,7 @@ class FunctionContract(Contract):
             promise(self.component, promised, False, str(error).partition("\n")[0])
 
     @for_each_case()
-    def test_devices(self, case: Case, component: Any) -> None:
+    def test_devices(self, case: ContractCase, component: Any) -> None:
         """Works on another device, with results there: a GPU, or where there is none 'meta', by shapes alone."""
         device = other_device()
         moved = component.to(device) if isinstance(component, nn.Module) else component

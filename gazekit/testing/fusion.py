@@ -10,7 +10,7 @@ from gazekit.contracts.interfaces import ImageFusion, VectorFusion
 from gazekit.contracts.types import Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.module_contract import ModuleContract
-from gazekit.testing.promises import EXAMS, Case, check_equal, check_shapes, promise, random_tensor
+from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
 
 CHANNELS = 6
 VIEWS = (("only",), ("cc", "mlo"), ("front", "left", "right"), ("l_cc", "l_mlo", "r_cc", "r_mlo"))
@@ -22,23 +22,25 @@ class FusionContract(ModuleContract):
 
     kind = "fusion"
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContractCase]:
         """One to four views."""
         yield self.case(VIEWS[0], exams=1)
         for views in VIEWS:
             yield self.case(views)
 
-    def typical(self) -> Case:
+    def typical(self) -> ContractCase:
         """Two views."""
         return self.case(VIEWS[1])
 
-    def case(self, views: Sequence[str], *, exams: int = EXAMS) -> Case:
+    def case(self, views: Sequence[str], *, exams: int = EXAMS) -> ContractCase:
         """A case with these views."""
         grid = self.grid()
         inputs = {view: random_tensor(exams, CHANNELS, *grid, seed=seed) for seed, view in enumerate(views)}
         build = partial(self.make, tuple(views), CHANNELS)
         size = f" on {' × '.join(map(str, grid))}" if grid else ""
-        return Case(build, inputs, f"views {', '.join(views)}; {exams} exams; {CHANNELS} channels{size}")
+        return ContractCase(
+            build, inputs, f"views {', '.join(views)}; {exams} exams; {CHANNELS} channels{size}"
+        )
 
     def grid(self) -> tuple[int, ...]:
         """Height and width of what is fused; nothing for vectors."""
@@ -67,7 +69,7 @@ class FusionContract(ModuleContract):
         return {"fused": vector, **losses}
 
     @for_each_case()
-    def test_view_names(self, case: Case, component: Any) -> None:
+    def test_view_names(self, case: ContractCase, component: Any) -> None:
         """The same results whatever the views are called: by odd names, and by their own in the other order."""
         expected = numbered(self.call(component, case.inputs))
         for names in (ODD_NAMES[: len(case.inputs)], tuple(reversed(case.inputs))):

@@ -12,7 +12,14 @@ from torch import nn
 from gazekit.contracts.types import Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
-from gazekit.testing.promises import Case, check_equal, check_gradients, leaves_of, promise, weighted_sum
+from gazekit.testing.promises import (
+    ContractCase,
+    check_equal,
+    check_gradients,
+    leaves_of,
+    promise,
+    weighted_sum,
+)
 from gazekit.testing.surroundings import one_process
 
 
@@ -20,21 +27,21 @@ class ModuleContract(FunctionContract):
     """Of a ``torch.nn.Module``."""
 
     @for_each_case(training=True)
-    def test_gradient_of_parameters(self, case: Case, module: Any) -> None:
+    def test_gradient_of_parameters(self, case: ContractCase, module: Any) -> None:
         """In training a finite gradient for every parameter."""
         parameters = _parameters(module)
         # behind a scale that starts at zero, a gradient may be zero at first
         check_gradients(self.component, self.call(module, case.inputs), parameters, may_vanish=True)
 
     @for_each_case()
-    def test_train_and_eval(self, case: Case, module: Any) -> None:
+    def test_train_and_eval(self, case: ContractCase, module: Any) -> None:
         """The same results in eval before and after train()."""
         results = self.call(module, case.inputs)
         again = self.call(module.train().eval(), case.inputs)
         check_equal(self.component, "the same results in eval before and after train()", results, again)
 
     @for_each_case()
-    def test_state_dict(self, case: Case, module: Any) -> None:
+    def test_state_dict(self, case: ContractCase, module: Any) -> None:
         """A state dict of tensors that holds all that its results depend on."""
         twin = case.build().eval()
         others = {name: value for name, value in module.state_dict().items() if not torch.is_tensor(value)}
@@ -48,7 +55,7 @@ class ModuleContract(FunctionContract):
         )
 
     @for_each_case(training=True)
-    def test_seed(self, case: Case, module: Any) -> None:
+    def test_seed(self, case: ContractCase, module: Any) -> None:
         """The same weights and the same training results after the same torch.manual_seed, to the bit."""
         runs = []
         states = random.getstate(), np.random.get_state()
@@ -67,7 +74,7 @@ class ModuleContract(FunctionContract):
         check_equal(self.component, "the same results from the same seed", results, again, exact=True)
 
     @for_each_case(training=True, one=True)
-    def test_several_processes(self, case: Case, module: Any) -> None:
+    def test_several_processes(self, case: ContractCase, module: Any) -> None:
         """Every parameter takes part in each of three training steps (DistributedDataParallel, one process)."""
         _parameters(module)
         with one_process() as ready:
@@ -82,7 +89,7 @@ class ModuleContract(FunctionContract):
                 promise(self.component, promised, False, str(error).partition(".")[0])
 
     @for_each_case(one=True, costly=True)
-    def test_compiled(self, case: Case, module: Any) -> None:
+    def test_compiled(self, case: ContractCase, module: Any) -> None:
         """The same results and gradients under torch.compile (traced by it, no code generated: aot_eager)."""
         torch.compiler.reset()
         compiled = torch.compile(_Called(module, self.run), backend="aot_eager", dynamic=False)

@@ -14,7 +14,7 @@ EXAMS = 3
 
 
 @dataclass(frozen=True)
-class Case:
+class ContractCase:
     """Inputs on which a promise is tried, with how to build the component for them.
 
     Args:
@@ -34,7 +34,7 @@ class Case:
 
 
 @contextmanager
-def naming(case: Case) -> Iterator[None]:
+def naming(case: ContractCase) -> Iterator[None]:
     """Note the case on whatever is raised; cases are tried from the smallest, so it is the smallest that fails."""
     try:
         yield

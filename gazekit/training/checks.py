@@ -20,7 +20,7 @@ from gazekit.records.labels import in_order
 from gazekit.registry.isolation import culprit_of
 from gazekit.registry.registry import Registry
 from gazekit.runs.selection import doubt
-from gazekit.training.trial import Trial
+from gazekit.training.trial import TrialBatch
 
 Split = Mapping[str, str]
 Size = tuple[int, int]
@@ -48,7 +48,7 @@ def try_one_batch(
     few = training[: min(_smallest_batch(preset, len(training)), 2)]
     exams = prepared_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
     batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
-    trial = Trial(preset, registry)
+    trial = TrialBatch(preset, registry)
     trial.watch(copy)
     try:
         output = copy(batch.images, batch.gaze)

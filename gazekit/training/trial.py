@@ -19,7 +19,7 @@ Shape = Sequence[int | None]
 """Expected sizes; None where any will do."""
 
 
-class Trial:
+class TrialBatch:
     """Checks of the components that a preset names; each raises PluginError with component, package and version."""
 
     def __init__(self, preset: Preset, registry: Registry) -> None:

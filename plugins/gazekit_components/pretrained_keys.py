@@ -36,7 +36,7 @@ _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NetworkPart:
     """Where a tensor of a network of timm is: in which block of which stage, if in any.
 
     Args:
@@ -57,7 +57,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class KeyLayout:
     """How one library names the tensors of its networks.
 
     Args:
@@ -68,7 +68,7 @@ class Layout:
     """
 
     name: str
-    published: Callable[[Part], str]
+    published: Callable[[NetworkPart], str]
     source: str
     same_padding: bool = False
 
@@ -87,7 +87,7 @@ class Match:
     tensors: Mapping[str, Tensor]
     how: str
     left_out: Mapping[str, tuple[str, ...]]
-    layout: Layout | None = None
+    layout: KeyLayout | None = None
 
 
 class Mismatch(ValueError):
@@ -222,7 +222,7 @@ def _prefixes(found: Mapping[str, Tensor]) -> list[str]:
 class _Reading:
     """One way to read a file: a layout and a prefix, and the name that each key of the network then has."""
 
-    layout: Layout
+    layout: KeyLayout
     prefix: str
     names: Mapping[str, str]
 
@@ -230,7 +230,7 @@ class _Reading:
         return f"{self.layout.name} after '{self.prefix}'" if self.prefix else self.layout.name
 
 
-def _parts(keys: Sequence[str]) -> dict[str, Part]:
+def _parts(keys: Sequence[str]) -> dict[str, NetworkPart]:
     """Where each tensor of a network of timm is."""
     blocks = {key: match for key in keys if (match := re.match(r"blocks\.(\d+)\.(\d+)\.(.+)\.(\w+)$", key))}
     places = sorted({(int(match[1]), int(match[2])) for match in blocks.values()})
@@ -239,18 +239,20 @@ def _parts(keys: Sequence[str]) -> dict[str, Part]:
     for key in keys:
         match = blocks.get(key)
         if match is None:
-            parts[key] = Part(key)
+            parts[key] = NetworkPart(key)
         else:
             place = (int(match[1]), int(match[2]))
-            parts[key] = Part(key, places.index(place), place, match[3], match[4], place not in expanding)
+            parts[key] = NetworkPart(
+                key, places.index(place), place, match[3], match[4], place not in expanding
+            )
     return parts
 
 
-def _as_timm(part: Part) -> str:
+def _as_timm(part: NetworkPart) -> str:
     return part.key
 
 
-def _patterns(rules: Mapping[str, str]) -> Callable[[Part], str]:
+def _patterns(rules: Mapping[str, str]) -> Callable[[NetworkPart], str]:
     """Replace each pattern in timm's key, one rule after the other."""
     return lambda part: _replaced(part.key, rules)
 
@@ -279,7 +281,7 @@ class _MobileBlocks:
     inverted: str
     outside: Mapping[str, str]
 
-    def __call__(self, part: Part) -> str:
+    def __call__(self, part: NetworkPart) -> str:
         if part.block is None:
             return _replaced(part.key, self.outside)
         names = self._separable if part.separable else self._inverted
@@ -338,36 +340,36 @@ def _convnext_rules() -> Iterator[tuple[str, str]]:
 
 
 LAYOUTS = (
-    Layout(
+    KeyLayout(
         "timm, or torchvision's ResNet and DenseNet",  # also torchxrayvision's, and MONAI's ResNet in two dimensions
         _as_timm,
         "timm 1.0.31; torchvision 0.28 models/resnet.py, densenet.py; torchxrayvision 1.5.7 models.py (DenseNet, "
         "ResNet.model); MONAI 1.6.1 networks/nets/resnet.py",
     ),
-    Layout(
+    KeyLayout(
         "torchvision's first DenseNets",
         _patterns({r"(denselayer\d+\.(?:norm|conv))(\d)\.": r"\1.\2."}),
         "torchvision 0.28 models/densenet.py, _load_state_dict",
     ),
-    Layout(
+    KeyLayout(
         "MONAI's DenseNet",
         _patterns({r"(denselayer\d+)\.": r"\1.layers.", r"^classifier\.": "class_layers.out."}),
         "MONAI 1.6.1 networks/nets/densenet.py, _DenseLayer",
     ),
-    Layout(
+    KeyLayout(
         "efficientnet_pytorch",  # and Mammo-CLIP's copy of it
         _efficientnet("_blocks.{number}."),
         "efficientnet_pytorch 0.7.1 and efficientnet_lite_pytorch 0.1.0 model.py; "
         "github.com/batmanlab/Mammo-CLIP breastclip/model/modules/efficientnet_custom.py",
         same_padding=True,
     ),
-    Layout(
+    KeyLayout(
         "MONAI's EfficientNetBN",
         _efficientnet("_blocks.{stage}.{number}."),
         "MONAI 1.6.1 networks/nets/efficientnet.py, EfficientNet",
         same_padding=True,
     ),
-    Layout(
+    KeyLayout(
         "torchvision's EfficientNet",
         _MobileBlocks(
             "features.{after}.{index}.block.",
@@ -383,7 +385,7 @@ LAYOUTS = (
         ),
         "torchvision 0.28 models/efficientnet.py, MBConv",
     ),
-    Layout(
+    KeyLayout(
         "torchvision's MobileNetV2",
         _MobileBlocks(
             "features.{from_one}.conv.",
@@ -399,7 +401,7 @@ LAYOUTS = (
         ),
         "torchvision 0.28 models/mobilenetv2.py, InvertedResidual",
     ),
-    Layout(
+    KeyLayout(
         "torchvision's ConvNeXt", _patterns(dict(_convnext_rules())), "torchvision 0.28 models/convnext.py"
     ),
 )

@@ -49,7 +49,7 @@ class Mammogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
+class BreastGrouping:
     """How mammograms become exams.
 
     Args:
@@ -73,7 +73,7 @@ class _LeftOut(Exception):
     """Why mammograms make no exam."""
 
 
-def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iterator[Exam | Finding]:
+def group(mammograms: Iterable[Mammogram | Finding], grouping: BreastGrouping) -> Iterator[Exam | Finding]:
     """Yield the exams in the order in which they first appear, and a finding for all that is not as expected.
 
     The label is that of the worst image which the tables name. An image file that is not there is a finding, and the
@@ -94,7 +94,7 @@ def group(mammograms: Iterable[Mammogram | Finding], grouping: Grouping) -> Iter
         yield from _exam("_".join(part for part in parts if part), images, grouping)
 
 
-def _exam(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iterator[Exam | Finding]:
+def _exam(exam_id: str, images: Sequence[Mammogram], grouping: BreastGrouping) -> Iterator[Exam | Finding]:
     missing = [each for each in images if not each.path.is_file()]
     yield from (Finding("missing", each.name or each.path.name, NOT_THERE) for each in missing)
     try:
@@ -116,7 +116,7 @@ def _exam(exam_id: str, images: Sequence[Mammogram], grouping: Grouping) -> Iter
 
 
 def _views(
-    images: Sequence[Mammogram], missing: Sequence[Mammogram], grouping: Grouping
+    images: Sequence[Mammogram], missing: Sequence[Mammogram], grouping: BreastGrouping
 ) -> dict[str, Mammogram]:
     """One image per view, one that is there if possible; views in alphabetical order. Raises: _LeftOut."""
     fault = next((each.fault for each in images if each.fault), None)
@@ -133,7 +133,7 @@ def _views(
     return {view: choice[-1 if grouping.repeated == "last" else 0] for view, choice in there.items()}
 
 
-def _label(images: Sequence[Mammogram], grouping: Grouping) -> tuple[str, bool]:
+def _label(images: Sequence[Mammogram], grouping: BreastGrouping) -> tuple[str, bool]:
     """The class, and whether the views of a breast disagree on it. Raises: _LeftOut."""
     graded = [(each.side, each.grade) for each in images if each.grade is not None]
     if not graded or (len(graded) < len(images) and grouping.unlabelled == "drop"):

@@ -15,7 +15,7 @@ from gazekit.reading.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
-from gazekit_datasets.breasts import Grouping, Mammogram, Repeated, Unit, Unlabelled, group
+from gazekit_datasets.breasts import BreastGrouping, Mammogram, Repeated, Unit, Unlabelled, group
 from gazekit_datasets.mammogram_header import identify_mammogram, read_header
 
 COLUMNS = ("ID1", "LeftRight", "classification")
@@ -58,7 +58,7 @@ class CMMD:
         repeated: Repeated = "last",
         table: str | None = None,
     ) -> None:
-        self.grouping = Grouping(CLASSES.__getitem__, unit, repeated=repeated, unlabelled=unlabelled)
+        self.grouping = BreastGrouping(CLASSES.__getitem__, unit, repeated=repeated, unlabelled=unlabelled)
         self.table = table
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:

@@ -6,12 +6,11 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row
+from gazekit.records.arrays import Floats
 
-Floats = NDArray[np.float64]
 Values = tuple[float, ...]
 """Time in ms first, then whatever the format has; NaN where it was lost."""
 

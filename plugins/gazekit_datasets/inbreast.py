@@ -14,8 +14,8 @@ from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.birads import BiradsLabels, Category3, Labels
-from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
-from gazekit_datasets.osirix import Region, read_regions
+from gazekit_datasets.breasts import BreastGrouping, Disagreement, Mammogram, Repeated, Unit, group
+from gazekit_datasets.osirix import OsirixRegion, read_regions
 
 RELEASE, TABLE, IMAGES, ANNOTATIONS = "INbreast Release 1.0", "INbreast.csv", "AllDICOMs", "AllXML"
 COLUMNS = ("Laterality", "View", "Acquisition date", "File Name", "Bi-Rads")
@@ -77,7 +77,9 @@ class INbreast:
                 f"annotations: no kind {unknown[0]!r}; expected some of {', '.join(KINDS)}"
             )
         self.birads = BiradsLabels(CATEGORIES, labels, birads3)
-        self.grouping = Grouping(self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name)
+        self.grouping = BreastGrouping(
+            self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name
+        )
         self.annotations = annotations
         self.classes = self.birads.classes
 
@@ -123,7 +125,7 @@ class INbreast:
             yield Finding("disagrees", name, "side or view is another in the file name: image not used")
             return
         annotation = home / ANNOTATIONS / f"{number}.xml"
-        regions: tuple[Region, ...] = ()
+        regions: tuple[OsirixRegion, ...] = ()
         fault = ""
         if annotation.exists():
             try:
@@ -147,7 +149,7 @@ class INbreast:
             fault=fault,
         )
 
-    def _is_wanted(self, region: Region) -> bool:
+    def _is_wanted(self, region: OsirixRegion) -> bool:
         return self.annotations is None or _kind(region.name) in self.annotations
 
 
@@ -156,7 +158,7 @@ def _kind(name: str) -> str | None:
     return SPELLINGS.get(word) or next((kind for kind in KINDS if kind.casefold() == word), None)
 
 
-def _remarks(regions: Iterable[Region], file: str) -> Iterator[Finding]:
+def _remarks(regions: Iterable[OsirixRegion], file: str) -> Iterator[Finding]:
     """What is to be said about the names of regions."""
     for name in sorted({region.name for region in regions}):
         kind = _kind(name)

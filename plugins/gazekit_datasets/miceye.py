@@ -8,11 +8,11 @@ from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
+from gazekit.records.arrays import Floats
 from gazekit.records.placement import shown_image
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import LARGEST
@@ -29,8 +29,6 @@ SMALLEST_SCALE = 1e-3
 
 _SESSION = re.compile(r"(.+?)[\s_-]*\d{4}(?:-\d{1,2}){4}")
 """``{name}{year-month-day-hour-minute}``, the name of a log; the name is the reader's."""
-
-Floats = NDArray[np.float64]
 
 
 class MicEye:

@@ -20,7 +20,7 @@ _POINT = re.compile(rf"\({_NUMBER},{_NUMBER}\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class OsirixRegion:
     """A region of interest.
 
     Args:
@@ -32,7 +32,7 @@ class Region:
     outline: Outline
 
 
-def read_regions(path: Path) -> tuple[Region, ...]:
+def read_regions(path: Path) -> tuple[OsirixRegion, ...]:
     """The regions of one image, none where the list is empty.
 
     Raises:
@@ -86,7 +86,7 @@ def _check_piece(text: str) -> None:
         raise ValueError(f"a piece of {len(text)} letters")
 
 
-def _region(region: Any, where: str) -> Region:
+def _region(region: Any, where: str) -> OsirixRegion:
     if not isinstance(region, dict) or not isinstance(region.get("Point_px"), list):
         raise DataError(f"{where} has no points; expected Point_px")
     texts, count = region["Point_px"], region.get("NumberOfPoints")
@@ -94,7 +94,7 @@ def _region(region: Any, where: str) -> Region:
         raise DataError(f"{where} has {len(texts)} points; expected {str(count)[:20]} (NumberOfPoints)")
     if not texts:
         raise DataError(f"{where} has no points; expected one or more")
-    return Region(str(region.get("Name", "")).strip(), Outline(tuple(_points(texts, where))))
+    return OsirixRegion(str(region.get("Name", "")).strip(), Outline(tuple(_points(texts, where))))
 
 
 def _points(texts: list[Any], where: str) -> Iterator[tuple[float, float]]:

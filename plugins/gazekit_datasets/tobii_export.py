@@ -10,8 +10,9 @@ import numpy as np
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.reading.table import Row
+from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
-from gazekit_datasets.gaze_rows import Floats, believable
+from gazekit_datasets.gaze_rows import believable
 
 
 @dataclass(frozen=True, slots=True)

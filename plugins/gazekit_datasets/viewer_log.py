@@ -10,8 +10,8 @@ from pydantic import Field
 from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
 from gazekit.reading.table import first_columns
+from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
-from gazekit_datasets.gaze_rows import Floats
 from gazekit_datasets.tobii_sdk import Size, TobiiSDK
 from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, open_table
+from gazekit.records.arrays import Floats, Integers
 from gazekit.records.placement import shown_image, window
 from gazekit_datasets.gaze_rows import Values, samples
 
@@ -21,9 +21,6 @@ NOTHING = "-1"
 ZOOM = (1e-3, 1e3)
 """Screen pixels per image pixel that a viewer can show."""
 MOST_BOXES = 16
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

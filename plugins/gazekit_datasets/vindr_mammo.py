@@ -16,7 +16,7 @@ from gazekit.reading.table import Row, open_table
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 from gazekit_datasets.birads import BiradsLabels, Category3
-from gazekit_datasets.breasts import Disagreement, Grouping, Mammogram, Repeated, Unit, group
+from gazekit_datasets.breasts import BreastGrouping, Disagreement, Mammogram, Repeated, Unit, group
 from gazekit_datasets.mammogram_header import identify_mammogram
 
 TABLE, FINDINGS, IMAGES = "breast-level_annotations.csv", "finding_annotations.csv", "images"
@@ -55,7 +55,9 @@ class VinDrMammo:
         repeated: Repeated = "last",
     ) -> None:
         self.birads = BiradsLabels(("1", "2", "3", "4", "5"), labels, birads3)
-        self.grouping = Grouping(self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name)
+        self.grouping = BreastGrouping(
+            self.birads.label, unit, disagreement, repeated, grade_name=self.birads.name
+        )
         self.classes = self.birads.classes
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:

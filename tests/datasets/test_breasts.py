@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gazekit_datasets.breasts import Grouping, Mammogram, group
+from gazekit_datasets.breasts import BreastGrouping, Mammogram, group
 
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
@@ -27,7 +27,7 @@ def image(tmp_path):
 
 
 def grouped(mammograms, **options):
-    every = list(group(mammograms, Grouping(CLASSES.__getitem__, **options)))
+    every = list(group(mammograms, BreastGrouping(CLASSES.__getitem__, **options)))
     findings = [(each.kind, each.about, each.what) for each in every if isinstance(each, Finding)]
     return [each for each in every if isinstance(each, Exam)], findings
 
@@ -80,7 +80,7 @@ def test_views_of_a_breast_that_disagree(image):
 
 def test_grades_of_one_class_do_not_disagree(image):
     rows = [image("p L cc 1"), image("p L mlo 2")]
-    one_class = Grouping(lambda grade: "same", disagreement="drop")
+    one_class = BreastGrouping(lambda grade: "same", disagreement="drop")
     (exam,) = group(rows, one_class)
     assert exam.label == "same"
 

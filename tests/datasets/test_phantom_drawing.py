@@ -9,10 +9,12 @@ from gazekit_datasets.phantom.geometry import PROJECTION, image_shape, inside, s
 from gazekit_datasets.phantom.lesions import _chord
 from gazekit_datasets.phantom.parenchyma import power_law
 from gazekit_datasets.phantom.render import render
-from gazekit_datasets.phantom.scene import VIEWS, Floats, Outline, View, generator
+from gazekit_datasets.phantom.scene import VIEWS, BreastOutline, View, generator
 from gazekit_datasets.phantom.strokes import draw_dots, draw_lines
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from gazekit.records.arrays import Floats
 
 DEFAULT = Phantom().settings
 SHAPE = image_shape(256)
@@ -92,7 +94,7 @@ def test_an_ellipsoid_projects_as_its_points_do(view: View) -> None:
 
 
 def test_skin_distance_is_exact_for_a_line_of_sight_and_its_sign_is_the_outline() -> None:
-    outline = Outline(depth=0.5, nipple=0.5, above=0.4, below=0.4)
+    outline = BreastOutline(depth=0.5, nipple=0.5, above=0.4, below=0.4)
     y, x = (np.indices((400, 320)) + 0.5) / 400
     distance = skin_distance(x, y, outline)
     at_nipple = distance[200, :]

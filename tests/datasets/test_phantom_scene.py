@@ -11,11 +11,13 @@ from gazekit_datasets.phantom.drawing import draw_scene
 from gazekit_datasets.phantom.geometry import image_shape, in_pectoral, inside, project
 from gazekit_datasets.phantom.lesions import draw_finding
 from gazekit_datasets.phantom.render import render
-from gazekit_datasets.phantom.scene import VIEWS, Finding, Floats, Scene, Settings, View, generator
+from gazekit_datasets.phantom.scene import VIEWS, Scene, SceneFinding, Settings, View, generator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
+
+from gazekit.records.arrays import Floats
 
 SCENES = 300
 DEFAULT = Phantom().settings
@@ -141,7 +143,7 @@ def test_distance_behind_the_nipple_agrees_between_the_written_masks(tmp_path: P
 
 
 def drawn(view: View, *, malignant: bool, kind: Literal["mass", "calcifications"]) -> Floats:
-    finding = Finding("lesion", kind, malignant, (0.25, 0.02, 0.05), 0.15, 0.3, VIEWS, 42)
+    finding = SceneFinding("lesion", kind, malignant, (0.25, 0.02, 0.05), 0.15, 0.3, VIEWS, 42)
     outline = draw_scene(DEFAULT, 0, 0).outlines[view]
     return draw_finding(finding, view, outline, image_shape(1024)).brightness
 

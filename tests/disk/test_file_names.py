@@ -13,7 +13,7 @@ from made_data import write_exams
 
 from gazekit.cli import console
 from gazekit.disk.file_names import file_name
-from gazekit.disk.own_files import Kind
+from gazekit.disk.own_files import FileKind
 from gazekit.disk.plain_text import from_cell, has_controls, to_cell, visible
 from gazekit.errors import DataError
 from gazekit.prepared.index import as_csv, rows_of
@@ -121,7 +121,7 @@ def test_a_table_of_ours_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(as_csv(["exam_id", "x"], ([each, 1.5] for each in ids)))
     assert not [line for line in path.read_text().splitlines() if line.startswith(("=", "@", "-x", '"='))]
-    rows = rows_of(path, ("exam_id",), Kind("a table", 10_000, "write it again"))
+    rows = rows_of(path, ("exam_id",), FileKind("a table", 10_000, "write it again"))
     assert [row["exam_id"] for row in rows] == ids
 
 
@@ -185,7 +185,7 @@ def test_a_message_is_never_longer_than_a_page(tmp_path: Path, capsys: pytest.Ca
     path = tmp_path / "table.csv"
     path.write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"no column exam_id; the file has \[{40}; write it again") as error:
-        list(rows_of(path, ("exam_id",), Kind("a table", 10**6, "write it again")))
+        list(rows_of(path, ("exam_id",), FileKind("a table", 10**6, "write it again")))
     assert len(str(error.value)) < 1000
     console.stderr.cache_clear()
     console.fail("x" * 10**6)

@@ -24,7 +24,7 @@ from gazekit.disk.atomic import (
 from gazekit.errors import ConfigurationError, DataError, StorageError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
-from gazekit.reporting.study.page import Picture
+from gazekit.reporting.study.page import StudyPicture
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.event_files import EventFiles
@@ -249,7 +249,7 @@ def test_a_picture_of_a_study_is_a_png_file_in_it(tmp_path: Path, theirs: Path) 
     private = tmp_path / "private.png"
     Image.new("RGB", (4, 4)).save(private)
     path = tmp_path / "attention.png"
-    picture = Picture("title", path, "alt", "text")
+    picture = StudyPicture("title", path, "alt", "text")
     path.symlink_to(private)
     with pytest.raises(DataError, match=r"attention\.png: is a link"):
         picture.shown()

@@ -15,7 +15,7 @@ from made_mammography import view_sequence, write_mammogram
 from pydicom.datadict import DicomDictionary
 
 from gazekit.records.geometry import Geometry
-from gazekit.reporting.drawing.placement import Placement
+from gazekit.reporting.drawing.placement import ShownPlacement
 
 highdicom = pytest.importorskip("highdicom")
 PATIENT = {
@@ -323,14 +323,14 @@ def test_attention_lands_where_it_came_from() -> None:
     attention = np.zeros((8, 8), dtype=np.float32)
     attention[2, 5] = 1
     geometry = Geometry.fit((10, 20, 90, 120), (64, 64), flip=True, keep_left=True)
-    placed = Placement.on_original(geometry, (130, 100), (130, 100)).map(attention)
+    placed = ShownPlacement.on_original(geometry, (130, 100), (130, 100)).map(attention)
     row, column = np.unravel_index(placed.argmax(), placed.shape)
     x, y = geometry.inverse(np.array([5.5 * 8]), np.array([2.5 * 8]))
     assert abs(column + 0.5 - x[0]) <= 1 and abs(row + 0.5 - y[0]) <= 1
     outside = np.ones(placed.shape, dtype=bool)
     outside[20:120, 10:90] = False
     assert not placed[outside].any()
-    everywhere = Placement.on_original(geometry, (130, 100), (65, 50)).map(np.ones((8, 8)))
+    everywhere = ShownPlacement.on_original(geometry, (130, 100), (65, 50)).map(np.ones((8, 8)))
     np.testing.assert_allclose(everywhere[10:60, 5:45], 1)
 
 

@@ -4,13 +4,13 @@ import numpy as np
 
 from gazekit.measures.intervals import Interval
 from gazekit.measures.pooled import Comparison, Estimate, Pooled
-from gazekit.study.result import Evidence, Failure, Reported, Row, StudyResult
+from gazekit.study.result import Evidence, FailedRun, Reported, StudyResult, SystemRow
 
 LOST = "2 exams: 100 % of gaze_x is <lost>"
 
 
 def made_rows():
-    reference = Row(
+    reference = SystemRow(
         "mammonet",
         "mammonet",
         runs=6,
@@ -25,7 +25,7 @@ def made_rows():
         step_ratio=1.0,
         reported=Reported(0.859, None, "Table 1 of the paper"),
     )
-    better = Row(
+    better = SystemRow(
         "better",
         "mammonet",
         runs=6,
@@ -38,13 +38,13 @@ def made_rows():
         parameters=999_999,
         step_ratio=1.085,
     )
-    partly = Row(
+    partly = SystemRow(
         "two_channel",
         "two_channel",
         runs=5,
         planned=6,
         stand_in="Xian & others published no code",
-        failures=(Failure("fold-2-seed-1", "out of memory"),),
+        failures=(FailedRun("fold-2-seed-1", "out of memory"),),
         metrics={"auc": Estimate(0.7, None, 1, Interval(0.71, 0.6, 0.8, "percentile", 1990, 10))},
         comparison=Comparison(
             90, Interval(-0.12, -0.2, -0.0004, "percentile", 2000), 0.0004, 1.0, 0.0008, 1.0
@@ -52,12 +52,12 @@ def made_rows():
         parameters=11,
         step_ratio=0.5,
     )
-    never = Row(
+    never = SystemRow(
         "ga_net",
         "ga_net",
         runs=0,
         planned=6,
-        failures=tuple(Failure(f"fold-{fold}-seed-0", LOST) for fold in (1, 2)),
+        failures=tuple(FailedRun(f"fold-{fold}-seed-0", LOST) for fold in (1, 2)),
     )
     return reference, better, partly, never
 

@@ -29,7 +29,7 @@ from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import Confusion
 from gazekit.reporting.run.page import write_run_page
 from gazekit.reporting.run.report import IMAGE_BYTES
-from gazekit.reporting.study.page import Picture, StudyPage, SystemPanel, write_study_page
+from gazekit.reporting.study.page import StudyPage, StudyPicture, SystemPanel, write_study_page
 from gazekit.reporting.study.table import study_table
 
 
@@ -346,7 +346,7 @@ def test_every_measure_of_the_evaluation_is_explained():
 
 def test_a_study_shows_the_picture_of_its_systems_attention(tmp_path):
     Image.new("RGB", (40, 30), "red").save(tmp_path / "attention.png")
-    picture = Picture("Where the systems look", tmp_path / "attention.png", "maps", "Not a choice.")
+    picture = StudyPicture("Where the systems look", tmp_path / "attention.png", "maps", "Not a choice.")
     contents = StudyPage(study_table(made_result()), "Four systems.", [], [], {"Study": {}}, [picture])
     write_study_page(tmp_path / "study.html", contents)
     page = Reader(tmp_path / "study.html")

@@ -18,7 +18,7 @@ from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.captioned import Caption, captioned
 from gazekit.reporting.drawing.colours import ATTENTION
-from gazekit.reporting.drawing.placement import Placement
+from gazekit.reporting.drawing.placement import ShownPlacement
 from gazekit.reporting.drawing.shown import show_original, show_prepared, view_words
 
 GEOMETRIES = st.builds(
@@ -35,7 +35,7 @@ GEOMETRIES = st.builds(
 def test_prepared_points_come_back_to_where_the_original_has_them(geometry, zoom, x, y):
     raw = (140, 130)
     shape = (round(140 * zoom), round(130 * zoom))
-    placed = Placement.on_original(geometry, raw, shape)
+    placed = ShownPlacement.on_original(geometry, raw, shape)
     across, down = placed.points(*geometry.apply(np.array([x]), np.array([y])))
     assert across[0] == pytest.approx(x * shape[1] / raw[1], abs=1e-6)
     assert down[0] == pytest.approx(y * shape[0] / raw[0], abs=1e-6)
@@ -45,14 +45,14 @@ def test_prepared_points_come_back_to_where_the_original_has_them(geometry, zoom
 @given(st.integers(0, 10**6), st.booleans(), st.integers(1, 4))
 def test_on_the_prepared_image_a_map_is_the_bilinear_one_turned_back(seed, flip, zoom):
     values = np.random.default_rng(seed).normal(size=(3, 5))
-    placed = Placement.on_prepared((12, 20), flip=flip, zoom=zoom).map(values)
+    placed = ShownPlacement.on_prepared((12, 20), flip=flip, zoom=zoom).map(values)
     expected = resize_bilinear(values, (12 * zoom, 20 * zoom))
     np.testing.assert_allclose(placed, expected[:, ::-1] if flip else expected, atol=1e-12)
 
 
 def test_a_map_that_is_not_finite_is_refused():
     with pytest.raises(DataError, match="values that are not finite"):
-        Placement.on_prepared((4, 4), flip=False).map(np.array([[np.nan]]))
+        ShownPlacement.on_prepared((4, 4), flip=False).map(np.array([[np.nan]]))
 
 
 def raw_image(height, width, **about):

@@ -14,7 +14,7 @@ from gazekit.measures.metrics import auc
 from gazekit.measures.pooled import Pooled
 from gazekit.reporting.drawing.colours import MUTED, SERIES
 from gazekit.reporting.study.figures import difference_figure, roc_grid, study_figures
-from gazekit.study.result import Row
+from gazekit.study.result import SystemRow
 
 RATES = np.linspace(0, 1, 101)
 
@@ -166,7 +166,7 @@ def test_no_words_lie_over_others_or_outside(systems):
     names = ["a_name_that_is_far_too_long_to_fit_above_its_panel", *(f"cross_view_{i}" for i in range(11))]
     curves = {name: made_pooled(i, exams=20) for i, name in enumerate(names[:systems])}
     rows = {name: replace(made_rows()[0], name=name) for name in curves}
-    compared = [Row(name, name, 1, 1, comparison=made_rows()[1].comparison) for name in curves]
+    compared = [SystemRow(name, name, 1, 1, comparison=made_rows()[1].comparison) for name in curves]
     for figure in (roc_grid(curves, rows, names[0]), difference_figure(compared, names[0])):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()

@@ -13,7 +13,7 @@ from gazekit.measures.numbers import mean, parameters, probability, three
 from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
-from gazekit.study.result import Row, StudyResult
+from gazekit.study.result import StudyResult, SystemRow
 
 
 def lines(result, title):
@@ -251,7 +251,7 @@ def test_numbers_that_there_are_not():
 
 
 def test_results_are_read_under_the_measures_former_names_and_written_under_both(tmp_path):
-    row = Row("a", "a", runs=1, planned=1, metrics={"correlation": Estimate(0.5, None, 1)})
+    row = SystemRow("a", "a", runs=1, planned=1, metrics={"correlation": Estimate(0.5, None, 1)})
     written = made_result(rows=(row,), reference="a").to_json()
     [metrics] = [each["metrics"] for each in written["rows"]]
     assert metrics["cc"] == metrics["correlation"]

@@ -11,7 +11,7 @@ from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze.options import reader_lookup, readers_and_settings
 
 if TYPE_CHECKING:
-    from gazekit.preparing.validation import Part, Validation
+    from gazekit.preparing.validation import PartCounts, Validation
 
 Crop = Annotated[Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")]
 MaskOutside = Annotated[
@@ -116,7 +116,7 @@ def _print(validation: "Validation", title: str) -> None:
         console.warn("no image is there: these are the counts of the tables alone")
 
 
-def _counts(columns: "dict[str, Part]") -> Iterator[tuple[object, ...]]:
+def _counts(columns: "dict[str, PartCounts]") -> Iterator[tuple[object, ...]]:
     parts = list(columns.values())
     yield ("exams", *(part.exams for part in parts))
     yield ("patients", *(part.patients for part in parts))

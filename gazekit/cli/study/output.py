@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gazekit.cli import console
 
 if TYPE_CHECKING:
-    from gazekit.reporting.study.table import Block
+    from gazekit.reporting.study.table import TableBlock
     from gazekit.study.result import StudyResult
 
 _MAIN = 2
@@ -37,7 +37,7 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
     console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")
 
 
-def _print_blocks(blocks: Sequence["Block"]) -> None:
+def _print_blocks(blocks: Sequence["TableBlock"]) -> None:
     for block in blocks:
         rows = [(_marked(line.name, line.marks), *line.cells) for line in block.lines]
         console.stdout().print()

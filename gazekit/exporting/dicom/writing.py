@@ -170,13 +170,13 @@ def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_vi
         return {}
     from gazekit.exporting.dicom.secondary_capture import secondary_capture
     from gazekit.exporting.dicom.segmentation import segmentation
-    from gazekit.reporting.drawing.placement import Placement
+    from gazekit.reporting.drawing.placement import ShownPlacement
 
     raw = read_image(source.image, parse_window(source.window))
     shape = (raw.pixels.shape[0], raw.pixels.shape[1])
     label = f"{NAME} attention for {found.explained}, {RESEARCH_ONLY}"
     picture, per_pixel = _picture(raw, source, found, captioned_view)
-    attention = Placement.on_original(source.geometry, shape, shape).map(source.attention)
+    attention = ShownPlacement.on_original(source.geometry, shape, shape).map(source.attention)
     return {
         "capture": secondary_capture(picture, header, per_pixel=per_pixel, description=label),
         "segmentation": segmentation(_unit(attention), header, model=found.model, label=label),

@@ -14,8 +14,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import printable
 from gazekit.reading.window import FIRST, Choice, Offer, offers, pick
-
-Floats = NDArray[np.float64]
+from gazekit.records.arrays import Floats
 
 _WINDOWED_BY = (
     "PhotometricInterpretation",

@@ -5,7 +5,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, Floats, resize_bilinear
+from gazekit.measures.resizing import Array, resize_bilinear
+from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import ATTENTION
 
 _OPACITY = 0.8  # of the map's maximum; the image must show through everywhere

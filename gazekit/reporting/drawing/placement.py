@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, Floats
+from gazekit.measures.resizing import Array
+from gazekit.records.arrays import Floats
 from gazekit.records.geometry import Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class ShownPlacement:
     """Where prepared pixels lie on a picture: turned back where they were turned, enlarged, moved.
 
     ``x' = left + scale_x · x``, or ``left - scale_x · x`` where flipped, and ``y' = top + scale_y · y``, both in
@@ -38,7 +39,7 @@ class Placement:
     crop: tuple[float, float, float, float]
 
     @classmethod
-    def on_original(cls, geometry: Geometry, raw: tuple[int, int], shape: tuple[int, int]) -> Placement:
+    def on_original(cls, geometry: Geometry, raw: tuple[int, int], shape: tuple[int, int]) -> ShownPlacement:
         """On the whole original, or a copy of it in another size.
 
         Args:
@@ -67,7 +68,7 @@ class Placement:
         )
 
     @classmethod
-    def on_prepared(cls, prepared: tuple[int, int], *, flip: bool, zoom: int = 1) -> Placement:
+    def on_prepared(cls, prepared: tuple[int, int], *, flip: bool, zoom: int = 1) -> ShownPlacement:
         """On the prepared image itself, enlarged by a whole number and turned back where it was flipped."""
         height, width = prepared[0] * zoom, prepared[1] * zoom
         left = float(width if flip else 0)

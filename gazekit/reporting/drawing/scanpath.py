@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from gazekit.gaze.heat_map import heat_map
 from gazekit.preparing.image_check import Drawing
+from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import INK, OUTLINE
 from gazekit.reporting.drawing.numbering import Places
 from gazekit.reporting.drawing.overlay import overlay
-
-Floats = NDArray[np.float64]
 
 _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the picture's longer side."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
-from gazekit.reporting.drawing.placement import Placement
+from gazekit.reporting.drawing.placement import ShownPlacement
 
 LONGEST_SIDE = 2048
 """Pixels of a picture's longer side at most, unless asked otherwise: a mammogram has four to six thousand."""
@@ -31,7 +31,7 @@ class ShownView:
     """
 
     image: NDArray[np.float32]
-    placement: Placement
+    placement: ShownPlacement
     side: str
     original: bool
     mm_per_pixel: float | None = None
@@ -64,7 +64,7 @@ def show_original(
     spacing = raw.pixel_spacing_mm
     return ShownView(
         image=_resized(raw.pixels, shape),
-        placement=Placement.on_original(geometry, (height, width), shape),
+        placement=ShownPlacement.on_original(geometry, (height, width), shape),
         side=side or raw.laterality or ("R" if geometry.flip else ""),
         original=True,
         mm_per_pixel=spacing[1] * width / shape[1] if spacing else None,
@@ -93,7 +93,7 @@ def show_prepared(
     turned = image[:, ::-1] if geometry.flip else image
     return ShownView(
         image=_resized(np.ascontiguousarray(turned, dtype=np.float32), (height * zoom, width * zoom)),
-        placement=Placement.on_prepared((height, width), flip=geometry.flip, zoom=zoom),
+        placement=ShownPlacement.on_prepared((height, width), flip=geometry.flip, zoom=zoom),
         side=side or ("R" if geometry.flip else ""),
         original=False,
         mm_per_pixel=spacing_mm / geometry.scale / zoom if spacing_mm else None,

@@ -15,7 +15,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.drawing.captioned import scale_bar
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import Scanpath, image_uri, map_uri, outline, scanpaths
-from gazekit.reporting.drawing.placement import Placement
+from gazekit.reporting.drawing.placement import ShownPlacement
 from gazekit.reporting.drawing.shown import view_words
 from gazekit.reporting.drawing.views import ShownViews
 
@@ -231,7 +231,7 @@ def _view(
     )
 
 
-def _moved(found: Fixations, place: Placement) -> Fixations:
+def _moved(found: Fixations, place: ShownPlacement) -> Fixations:
     """Fixations in pixels of the picture."""
     x, y = place.points(found.x, found.y)
     return replace(found, x=x, y=y)

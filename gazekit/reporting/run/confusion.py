@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.measures.intervals import Floats, Interval, patient_bootstrap
+from gazekit.measures.intervals import Interval, patient_bootstrap
 from gazekit.measures.pooled import Pooled
+from gazekit.records.arrays import Floats
 from gazekit.reporting.run.cases import called_class
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazekit.measures.curves import GRID, Floats, band, is_binary, roc
+from gazekit.measures.curves import GRID, band, is_binary, roc
 from gazekit.measures.numbers import interval, probability
 from gazekit.measures.pooled import Pooled
+from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import INK, MUTED, SERIES
-from gazekit.study.result import Row, StudyResult
+from gazekit.study.result import StudyResult, SystemRow
 
 _COLUMNS = 4
 _NAME = 26
@@ -29,7 +30,7 @@ def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str
     return figures
 
 
-def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, Row], reference: str) -> Figure:
+def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, SystemRow], reference: str) -> Figure:
     """A panel per system: its ROC curve with a pointwise 95 % band over patients, the reference behind it in grey.
 
     Args:
@@ -73,7 +74,7 @@ def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
     _finish(axes)
 
 
-def difference_figure(rows: Sequence[Row], reference: str) -> Figure:
+def difference_figure(rows: Sequence[SystemRow], reference: str) -> Figure:
     """AUC of each system minus that of the reference, with paired 95 % intervals over patients and Holm's p.
 
     Args:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.plain_text import to_cell
-from gazekit.reporting.study.table import Block, StudyTable, study_table
-from gazekit.study.result import Row, StudyResult
+from gazekit.reporting.study.table import StudyTable, TableBlock, study_table
+from gazekit.study.result import StudyResult, SystemRow
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -66,7 +66,7 @@ def tidy_csv(result: StudyResult) -> str:
     return text.getvalue()
 
 
-def _values(row: Row, result: StudyResult) -> dict[str, object]:
+def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
     values: dict[str, object] = {
         "system": row.name,
         "preset": row.preset,
@@ -115,7 +115,7 @@ def _values(row: Row, result: StudyResult) -> dict[str, object]:
     }
 
 
-def _markdown_block(block: Block) -> str:
+def _markdown_block(block: TableBlock) -> str:
     lines = [f"## {_md(block.title)}", ""]
     lines.append(" | ".join(["| System", *map(_md, block.columns)]) + " |")
     lines.append("|---|" + "---:|" * len(block.columns))
@@ -125,7 +125,7 @@ def _markdown_block(block: Block) -> str:
     return "\n".join(lines)
 
 
-def _latex_block(block: Block) -> list[str]:
+def _latex_block(block: TableBlock) -> list[str]:
     def row(cells: list[str]) -> str:
         return " & ".join(cells) + r" \\"
 

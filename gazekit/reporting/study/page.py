@@ -7,13 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from gazekit.disk.own_files import MIB, Kind, read_bytes
+from gazekit.disk.own_files import MIB, FileKind, read_bytes
 from gazekit.errors import DataError
 from gazekit.reporting.drawing.layers import webp
 from gazekit.reporting.page import LIMITS, Section, plain, write_html
 from gazekit.reporting.study.table import StudyTable
 
-_KIND = Kind("a PNG picture of a study", 64 * MIB, "remove it, or write it again with gazekit benchmark")
+_KIND = FileKind("a PNG picture of a study", 64 * MIB, "remove it, or write it again with gazekit benchmark")
 _MOST_PIXELS = 40_000_000
 
 
@@ -35,7 +35,7 @@ class SystemPanel:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StudyPicture:
     """A picture that the study has already.
 
     Args:
@@ -88,7 +88,7 @@ class StudyPage:
     figures: Sequence[Section]
     panels: Sequence[SystemPanel]
     facts: Mapping[str, Mapping[str, object]]
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[StudyPicture] = ()
 
 
 def write_study_page(path: Path, page: StudyPage) -> None:

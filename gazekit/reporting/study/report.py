@@ -14,7 +14,7 @@ from gazekit.reporting.drawing.charts import calibration_figure, roc_figure
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.page import Section
 from gazekit.reporting.study.figures import study_figures
-from gazekit.reporting.study.page import Picture, StudyPage, SystemPanel
+from gazekit.reporting.study.page import StudyPage, StudyPicture, SystemPanel
 from gazekit.reporting.study.table import StudyTable, study_table
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import read_evaluation
@@ -93,13 +93,13 @@ def study_page(folder: Path) -> StudyPage:
     )
 
 
-def _pictures(folder: Path) -> list[Picture]:
+def _pictures(folder: Path) -> list[StudyPicture]:
     """The attention of the systems side by side, if ``benchmark`` could draw it."""
     path = folder / "attention.png"
     if not os.path.lexists(path):
         return []
     return [
-        Picture(
+        StudyPicture(
             "Where the systems look",
             path,
             "For each exam a row per view: the image, the gaze heat map over it, and each system's attention over it.",

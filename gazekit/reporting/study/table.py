@@ -7,17 +7,17 @@ from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
 from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
-from gazekit.study.result import Row, StudyResult
+from gazekit.study.result import StudyResult, SystemRow
 
 _FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
 _ATTENTION = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
 _PER_BLOCK = 3
 """Columns of measures that leave room for names in 80 characters."""
-_Cells = Callable[[Row], Sequence[str]]
+_Cells = Callable[[SystemRow], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """One system in one block: its name, the numbers of its footnotes, its cells."""
 
     name: str
@@ -26,12 +26,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TableBlock:
     """One table: a title, titles of the columns after the first, and a line for every system of the study."""
 
     title: str
     columns: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class StudyTable:
     title: str
     warnings: tuple[str, ...]
     evidence: tuple[str, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[TableBlock, ...]
     footnotes: tuple[str, ...]
     reading: tuple[str, ...]
 
@@ -60,11 +60,11 @@ def study_table(result: StudyResult) -> StudyTable:
     footnotes: list[str] = []
     marks = {row.name: _marks(row, result, footnotes) for row in result.rows}
 
-    def block(title: str, columns: Sequence[str], cells: _Cells) -> Block:
-        lines = [Line(row.name, marks[row.name], tuple(cells(row))) for row in result.rows]
-        return Block(title, tuple(columns), tuple(lines))
+    def block(title: str, columns: Sequence[str], cells: _Cells) -> TableBlock:
+        lines = [TableLine(row.name, marks[row.name], tuple(cells(row))) for row in result.rows]
+        return TableBlock(title, tuple(columns), tuple(lines))
 
-    def measures(title: str, names: Sequence[str]) -> list[Block]:
+    def measures(title: str, names: Sequence[str]) -> list[TableBlock]:
         there = [name for name in names if any(name in row.metrics for row in result.rows)]
         number = -(-len(there) // _PER_BLOCK)
         parts = [there[len(there) * i // number : len(there) * (i + 1) // number] for i in range(number)]
@@ -96,8 +96,8 @@ def study_table(result: StudyResult) -> StudyTable:
     )
 
 
-def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
-    def cells(row: Row) -> Sequence[str]:
+def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+    def cells(row: SystemRow) -> Sequence[str]:
         if row.name == result.reference:
             return ("reference", *[NONE] * 4)
         return _comparison(row.comparison) if row.comparison else [NONE] * 5
@@ -106,8 +106,8 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
     return block(f"Against {result.reference}, on the same exams", columns, cells)
 
 
-def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
-    def cells(row: Row) -> Sequence[str]:
+def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+    def cells(row: SystemRow) -> Sequence[str]:
         found = row.comparison
         if row.name == result.reference or found is None or found.runs_p is None:
             return ("reference" if row.name == result.reference else NONE, *[NONE] * 2)
@@ -118,8 +118,8 @@ def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells
     return block(title, ("Difference of the mean AUCs", "p over runs", "Holm"), cells)
 
 
-def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], Block]) -> Block:
-    def cells(row: Row) -> Sequence[str]:
+def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+    def cells(row: SystemRow) -> Sequence[str]:
         theirs = row.reported
         return (
             mean(row.metrics.get("auc")),
@@ -132,7 +132,7 @@ def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells],
     return block(title, ("AUC, here", "AUC, reported", "ACC, here", "ACC, reported"), cells)
 
 
-def _classification(row: Row) -> Sequence[str]:
+def _classification(row: SystemRow) -> Sequence[str]:
     runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
     area = row.metrics.get("auc")
     return (runs, mean(area), interval(area.pooled if area else None), mean(row.metrics.get("accuracy")))
@@ -143,12 +143,12 @@ def _comparison(found: Comparison) -> Sequence[str]:
     return (interval(found.auc_difference, signed=True), *map(probability, p_values))
 
 
-def _cost(row: Row) -> Sequence[str]:
+def _cost(row: SystemRow) -> Sequence[str]:
     ratio = NONE if row.step_ratio is None else f"{row.step_ratio:.2f} ×"
     return (parameters(row.parameters), ratio)
 
 
-def _marks(row: Row, result: StudyResult, footnotes: list[str]) -> tuple[int, ...]:
+def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[int, ...]:
     """Add what is to be said of a row to the footnotes; their numbers. Equal footnotes are written once."""
     said = []
     if row.stand_in:

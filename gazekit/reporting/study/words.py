@@ -1,6 +1,6 @@
 """What is said around the tables of a study: warnings, evidence, how to read them."""
 
-from gazekit.study.result import Row, StudyResult
+from gazekit.study.result import StudyResult, SystemRow
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
 """In the table; ``results.json`` has all."""
@@ -71,6 +71,6 @@ def reading(result: StudyResult) -> tuple[str, ...]:
     return tuple(said)
 
 
-def over_runs(row: Row) -> bool:
+def over_runs(row: SystemRow) -> bool:
     """Whether a row has a test over the runs."""
     return row.comparison is not None and row.comparison.runs_p is not None

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gazekit.errors import ConfigurationError
 from gazekit.records.exam import Exam, Finding
-from gazekit_datasets.breasts import Grouping, group
+from gazekit_datasets.breasts import BreastGrouping, group
 from gazekit_datasets.cbis_ddsm.files import Files, find_files
 from gazekit_datasets.cbis_ddsm.identity import identify_cbis_ddsm
 from gazekit_datasets.cbis_ddsm.mammograms import Reading, mammograms
@@ -59,7 +59,7 @@ class CbisDdsm:
             else:
                 abnormalities.append(each)
         found = mammograms(root, files, abnormalities, self.reading)
-        yield from group(found, Grouping(label=lambda grade: self.classes[grade]))
+        yield from group(found, BreastGrouping(label=lambda grade: self.classes[grade]))
 
     def _read(self, root: Path, files: Files) -> Iterator[Abnormality | Finding]:
         for (kind, part), published in ROWS.items():

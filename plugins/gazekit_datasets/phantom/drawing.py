@@ -5,14 +5,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.records.arrays import Floats
 from gazekit_datasets.phantom.geometry import in_pectoral, inside, project
 from gazekit_datasets.phantom.scene import (
     VIEWS,
-    Finding,
-    Floats,
-    Outline,
+    BreastOutline,
     Role,
     Scene,
+    SceneFinding,
     Settings,
     View,
     generator,
@@ -60,14 +60,14 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
     )
 
 
-def _outlines(rng: np.random.Generator) -> dict[View, Outline]:
+def _outlines(rng: np.random.Generator) -> dict[View, BreastOutline]:
     depth = rng.uniform(0.40, 0.56)
     half = rng.uniform(0.34, 0.42)
     nipple = rng.uniform(0.47, 0.53)
     low = rng.uniform(0.56, 0.64)
     return {
-        "cc": Outline(depth, nipple, half, half * rng.uniform(0.92, 1.08)),
-        "mlo": Outline(
+        "cc": BreastOutline(depth, nipple, half, half * rng.uniform(0.92, 1.08)),
+        "mlo": BreastOutline(
             depth * rng.uniform(0.98, 1.06),
             low,
             low * rng.uniform(1.08, 1.25),
@@ -81,10 +81,10 @@ def _findings(
     settings: Settings,
     rng: np.random.Generator,
     malignant: bool,
-    outlines: dict[View, Outline],
+    outlines: dict[View, BreastOutline],
     *,
     with_look_alike: bool,
-) -> tuple[Finding, ...]:
+) -> tuple[SceneFinding, ...]:
     """The lesion, one look-alike of the other kind in one view, and densities without meaning.
 
     A look-alike that is left out was drawn all the same, so that the rest of the scene stays as it is.
@@ -93,14 +93,16 @@ def _findings(
         "calcifications" if rng.random() < settings.calcifications else "mass"
     )
     level = settings.contrast * (1.15 - 0.3 * settings.difficulty)
-    found: list[Finding] = []
+    found: list[SceneFinding] = []
 
     def add(role: Role, looks_malignant: bool, strength: float, views: tuple[View, ...]) -> None:
         diameter = float(rng.uniform(*settings.lesion_size)) * (1.0 if kind == "mass" else CLUSTER_SIZE)
         contrast = float(level * strength * rng.uniform(0.85, 1.15))
         position = _free_position(rng, outlines, diameter, views, found)
         shape_seed = int(rng.integers(2**31))
-        found.append(Finding(role, kind, looks_malignant, position, diameter, contrast, views, shape_seed))
+        found.append(
+            SceneFinding(role, kind, looks_malignant, position, diameter, contrast, views, shape_seed)
+        )
 
     add("lesion", malignant, LESION_CONTRAST, VIEWS)
     superposed = VIEWS[int(rng.random() < 0.5)]
@@ -112,10 +114,10 @@ def _findings(
 
 def _free_position(
     rng: np.random.Generator,
-    outlines: dict[View, Outline],
+    outlines: dict[View, BreastOutline],
     diameter: float,
     views: tuple[View, ...],
-    others: list[Finding],
+    others: list[SceneFinding],
 ) -> tuple[float, float, float]:
     """A place inside the breast in both views, off the pectoral muscle, clear of what is there already.
 
@@ -136,7 +138,7 @@ def _free_position(
     return behind, lateral, cranial
 
 
-def _fits(positions: Floats, view: View, outline: Outline, diameter: float) -> NDArray[np.bool_]:
+def _fits(positions: Floats, view: View, outline: BreastOutline, diameter: float) -> NDArray[np.bool_]:
     x, y = project(positions, view, outline).T
     return np.asarray(
         (inside(x, y, outline) * min(outline.depth, outline.above, outline.below) > MARGIN * diameter)

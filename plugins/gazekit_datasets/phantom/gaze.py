@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.records.arrays import Floats
 from gazekit_datasets.phantom.geometry import inside, project
-from gazekit_datasets.phantom.scene import Floats, Scene, View
+from gazekit_datasets.phantom.scene import Scene, View
 
 RATE_HZ = 60.0
 SCATTER = 0.018

@@ -8,7 +8,8 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from gazekit_datasets.phantom.scene import Floats, Outline, View
+from gazekit.records.arrays import Floats
+from gazekit_datasets.phantom.scene import BreastOutline, View
 
 ASPECT = 0.8
 """Image width over height, as of a 24 x 29 cm detector."""
@@ -31,12 +32,12 @@ def image_shape(height: int) -> tuple[int, int]:
     return height, round(ASPECT * height)
 
 
-def project(position: tuple[float, float, float] | Floats, view: View, outline: Outline) -> Floats:
+def project(position: tuple[float, float, float] | Floats, view: View, outline: BreastOutline) -> Floats:
     """Positions ``[..., 3]`` to (x, y) ``[..., 2]``, in fractions of the image height."""
     return np.asarray(np.asarray(position) @ PROJECTION[view].T + np.array([outline.depth, outline.nipple]))
 
 
-def inside(x: Floats, y: Floats, outline: Outline) -> Floats:
+def inside(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
     """How far inside the outline a point is: 1 at the nipple's level on the chest wall, 0 at the skin.
 
     ``1 - (|x / depth|^p + |(y - nipple) / half|^p)^(1/p)`` with half = above or below; negative outside.
@@ -47,7 +48,7 @@ def inside(x: Floats, y: Floats, outline: Outline) -> Floats:
     return np.asarray(1.0 - radius)
 
 
-def skin_distance(x: Floats, y: Floats, outline: Outline) -> Floats:
+def skin_distance(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
     """Distance to the skin, positive inside, by the first-order estimate F / |grad F|; exact at the skin."""
     value = inside(x, y, outline)
     step = float(x[0, 1] - x[0, 0])
@@ -55,7 +56,7 @@ def skin_distance(x: Floats, y: Floats, outline: Outline) -> Floats:
     return np.asarray(value / np.maximum(np.hypot(along_x, along_y), 0.5))
 
 
-def in_pectoral(x: Floats, y: Floats, outline: Outline) -> Floats:
+def in_pectoral(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
     """Signed depth in the pectoral muscle, positive inside; a triangle at the upper chest wall, slightly convex."""
     if outline.pectoral is None:
         return np.full(np.broadcast_shapes(np.shape(x), np.shape(y)), -1.0)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from gazekit.records.arrays import Floats
 from gazekit_datasets.phantom.geometry import PROJECTION, project
-from gazekit_datasets.phantom.scene import Finding, Floats, Outline, View
+from gazekit_datasets.phantom.scene import BreastOutline, SceneFinding, View
 from gazekit_datasets.phantom.strokes import draw_dots, draw_lines
 
 REACH = 1.8
@@ -30,7 +31,7 @@ class Patch:
     mask: NDArray[np.bool_]
 
 
-def draw_finding(finding: Finding, view: View, outline: Outline, shape: tuple[int, int]) -> Patch:
+def draw_finding(finding: SceneFinding, view: View, outline: BreastOutline, shape: tuple[int, int]) -> Patch:
     """Project a finding into a view of a left breast and draw it.
 
     Args:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from gazekit_datasets.phantom.scene import Floats, Outline
+from gazekit.records.arrays import Floats
+from gazekit_datasets.phantom.scene import BreastOutline
 
 BETA = 3.0
 OUTER_SCALE = 0.4
@@ -39,7 +40,7 @@ def power_law(
     return np.asarray(field[:height, :width] / field.std(), dtype=np.float32)
 
 
-def towards_nipple(field: NDArray[np.float32], outline: Outline) -> NDArray[np.float32]:
+def towards_nipple(field: NDArray[np.float32], outline: BreastOutline) -> NDArray[np.float32]:
     """Bend a field ``[H, W]`` so that its horizontal structures run together at the nipple, as ducts do."""
     height, width = field.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -49,7 +50,7 @@ def towards_nipple(field: NDArray[np.float32], outline: Outline) -> NDArray[np.f
     return np.asarray(ndimage.map_coordinates(field, [source, x], order=1, mode="reflect"))
 
 
-def glandular_share(x: Floats, y: Floats, outline: Outline, density: float, texture: Floats) -> Floats:
+def glandular_share(x: Floats, y: Floats, outline: BreastOutline, density: float, texture: Floats) -> Floats:
     """Share of glandular tissue in [0, 1]: a fan behind the nipple, its border frayed by the texture.
 
     Args:
@@ -64,7 +65,7 @@ def glandular_share(x: Floats, y: Floats, outline: Outline, density: float, text
     return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (envelope + density - 1.0 + 0.33 * texture))))
 
 
-def fibres(shape: tuple[int, int], rng: np.random.Generator, outline: Outline) -> NDArray[np.float32]:
+def fibres(shape: tuple[int, int], rng: np.random.Generator, outline: BreastOutline) -> NDArray[np.float32]:
     """Thin bright strands ``[H, W]`` in [0, 1], where a bent texture crosses zero: ligaments and ducts."""
     strands = np.zeros(shape, dtype=np.float32)
     for _ in range(2):

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.records.arrays import Floats
 from gazekit_datasets.phantom.geometry import FIELD_MM, in_pectoral, project, skin_distance
 from gazekit_datasets.phantom.lesions import draw_finding
 from gazekit_datasets.phantom.parenchyma import fibres, glandular_share, power_law, towards_nipple
-from gazekit_datasets.phantom.scene import Floats, Outline, Scene, View
+from gazekit_datasets.phantom.scene import BreastOutline, Scene, View
 from gazekit_datasets.phantom.strokes import draw_lines
 
 FAT = 0.24
@@ -62,7 +63,7 @@ def _grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 def _tissue(
-    scene: Scene, outline: Outline, x: Floats, y: Floats, difficulty: float, rng: np.random.Generator
+    scene: Scene, outline: BreastOutline, x: Floats, y: Floats, difficulty: float, rng: np.random.Generator
 ) -> Floats:
     """Fat, glandular tissue, fibres and the pectoral muscle ``[H, W]``."""
     shape = (x.shape[0], x.shape[1])
@@ -97,7 +98,7 @@ def _vessels(scene: Scene, view: View, shape: tuple[int, int]) -> Floats:
 
 
 def _develop(
-    image: Floats, x: Floats, y: Floats, outline: Outline, rng: np.random.Generator
+    image: Floats, x: Floats, y: Floats, outline: BreastOutline, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Compressed thickness, skin line, nipple, quantum noise, and black air."""
     depth = skin_distance(x, y, outline)
@@ -112,7 +113,7 @@ def _develop(
     return np.where(tissue, np.clip(bright, 1e-3, 1.0), 0.0).astype(np.float32)
 
 
-def _nipple(x: Floats, y: Floats, outline: Outline) -> Floats:
+def _nipple(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
     """A small bump that stands out of the skin ``[H, W]`` in [0, 1]."""
     form = ((x - outline.depth + 0.004) / 0.020) ** 2 + ((y - outline.nipple) / 0.024) ** 2
     return np.asarray(np.clip(1.0 - form, 0.0, 1.0) ** 0.7)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
 View = Literal["cc", "mlo"]
 Role = Literal["lesion", "look_alike", "density"]
 
@@ -34,7 +32,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class BreastOutline:
     """The compressed breast in one view, and the pectoral muscle if it is in the picture.
 
     Args:
@@ -52,7 +50,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SceneFinding:
     """Something that a reader may look at.
 
     Args:
@@ -98,8 +96,8 @@ class Scene:
     laterality: Literal["L", "R"]
     malignant: bool
     density: float
-    outlines: dict[View, Outline]
-    findings: tuple[Finding, ...]
+    outlines: dict[View, BreastOutline]
+    findings: tuple[SceneFinding, ...]
     bits: int
     inverted: bool
     has_gaze: bool
@@ -110,7 +108,7 @@ class Scene:
         return CLASSES[self.malignant]
 
     @property
-    def lesion(self) -> Finding:
+    def lesion(self) -> SceneFinding:
         """The finding that decides the label."""
         return self.findings[0]
 

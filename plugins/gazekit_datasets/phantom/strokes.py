@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from gazekit_datasets.phantom.scene import Floats
+from gazekit.records.arrays import Floats
 
 FINEST = 0.55
 """Smallest standard deviation in pixels that a grid can hold; finer things are drawn this wide and fainter."""

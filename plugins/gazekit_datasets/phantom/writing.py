@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from gazekit.disk.atomic import own_folder, write_atomically
-from gazekit.disk.own_files import Kind, read_text
+from gazekit.disk.own_files import FileKind, read_text
 from gazekit.errors import DataError, StorageError
 from gazekit.reading.parallel import available_cores, ordered_map
 from gazekit_datasets.phantom.drawing import draw_scene
@@ -21,7 +21,7 @@ DESCRIPTION = "phantom.json"
 TABLE = "exams.csv"
 VERSION = 1
 """Of the drawing code: raised whenever the same seed no longer gives the same bytes."""
-_KIND = Kind("the description of a phantom", 2**16, "choose another folder or delete this one")
+_KIND = FileKind("the description of a phantom", 2**16, "choose another folder or delete this one")
 WORTH_A_POOL = 2e6
 """Pixels below which starting other processes costs more than it saves."""
 

@@ -8,7 +8,7 @@ from gazekit.reading.table import first_columns, open_table
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze
 from gazekit_datasets.tobii_export import find_column, placed, presentations
-from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, Layout
+from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, ExportLayout
 from gazekit_datasets.tobii_pro_lab.scales import Scales
 
 
@@ -49,7 +49,7 @@ class TobiiProLab:
             DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
         """
         table, events = open_table(path), self.events == "fixations"
-        layout = Layout.of(path, table.columns, fixations=events)
+        layout = ExportLayout.of(path, table.columns, fixations=events)
         scales = Scales.of(table, layout)
         looks = ((row, scales.look(row, layout)) for row in table.rows() if layout.is_sample(row))
         found = 0

@@ -33,7 +33,7 @@ class FixationColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ExportLayout:
     """Which column of an export holds what; empty names are columns that it has not.
 
     Args:
@@ -57,7 +57,7 @@ class Layout:
     fixation: FixationColumns | None
 
     @classmethod
-    def of(cls, path: Path, columns: Sequence[str], *, fixations: bool) -> "Layout":
+    def of(cls, path: Path, columns: Sequence[str], *, fixations: bool) -> "ExportLayout":
         """Find the columns. Raises: DataError when one that is needed is missing."""
 
         def find(name: str, *units: str) -> str:

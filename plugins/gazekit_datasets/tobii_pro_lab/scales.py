@@ -13,7 +13,7 @@ from gazekit.reading.table import Row, Table
 from gazekit_datasets.gaze_rows import place
 from gazekit_datasets.tobii_export import Column, Look, is_usable
 from gazekit_datasets.tobii_geometry import LOOKED_AT, pixels_per_degree
-from gazekit_datasets.tobii_pro_lab.layout import Layout
+from gazekit_datasets.tobii_pro_lab.layout import ExportLayout
 
 USABLE = ("valid", "1")
 MICROSECONDS = ("µs", "μs", "us")
@@ -36,7 +36,7 @@ class Scales:
     degree: float | None
 
     @classmethod
-    def of(cls, table: Table, layout: Layout) -> "Scales":
+    def of(cls, table: Table, layout: ExportLayout) -> "Scales":
         """Look at the first rows of the eye tracker. Raises: DataError."""
         with closing(table.rows()) as rows:
             first = list(islice(filter(layout.is_sample, rows), LOOKED_AT))
@@ -52,7 +52,7 @@ class Scales:
             degree=pixels_per_degree(first, layout.eye, *layout.eye[:1] * 2) if all(layout.eye) else None,
         )
 
-    def look(self, row: Row, layout: Layout) -> Look:
+    def look(self, row: Row, layout: ExportLayout) -> Look:
         """What a row of the eye tracker says. Raises: DataError."""
         usable = is_usable(row, layout.validity, USABLE)
         return Look(
@@ -64,7 +64,7 @@ class Scales:
             fixation=self._fixation(row, layout),
         )
 
-    def _fixation(self, row: Row, layout: Layout) -> tuple[str, float, float, float] | None:
+    def _fixation(self, row: Row, layout: ExportLayout) -> tuple[str, float, float, float] | None:
         if layout.fixation is None or not layout.is_fixation(row):
             return None
         x, y = place(row, *layout.fixation.point)
