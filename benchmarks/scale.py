@@ -2,8 +2,7 @@
 
     python benchmarks/scale.py --sizes 224 512 --batches 4 8 --turns 3
 
-Each cell is timed and measured one after the other, on a CPU in a process of its own; the estimate is what
-`gazekit train` says.
+Each cell is timed and measured one after the other, on a CPU in a process of its own.
 """
 
 import json
@@ -15,10 +14,6 @@ from typing import Any
 import torch
 from evidence import Timed, arguments, peak_on_gpu, publish, resident_peak, take_turns
 from systems import make_step, noise, preset_of
-
-import gazekit
-from gazekit.modelling.build import build_model, build_objective
-from gazekit.training.memory import estimate_memory
 
 SYSTEM = "all (Mammo-Net)"
 
@@ -63,7 +58,6 @@ def on_gpu(size: int, batch: int, asked: Namespace) -> dict[str, Any]:
 
 
 def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> dict[str, Any]:
-    registry = gazekit.load_registry()
     changes = [f"training.batch_size={batch}", *changes]
     preset = preset_of(SYSTEM, *changes)
     timed: dict[str, Timed] = {}
@@ -79,8 +73,6 @@ def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> 
     else:
         work()
         peak = resident_peak() - before
-    model, objective = build_model(preset, registry, classes=2), build_objective(preset, registry)
-    estimate = estimate_memory(model, objective, preset.views, (size, size), preset.training)
     step = timed["step"]
     return {
         "size": size,
@@ -90,7 +82,6 @@ def cell(size: int, batch: int, turns: int, device: str, changes: list[str]) -> 
         "wall_per_exam": step.wall / batch,
         "cpu": step.cpu,
         "peak_MB": round(peak / 1e6),
-        "estimate_MB": round((estimate.model + estimate.activations) / 1e6),
     }
 
 

@@ -29,7 +29,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import Which
 from gazekit.runs.stored import check_resume, extend, stored_preset
-from gazekit.runs.trained import Trained, check_alike, open_data, open_trained
+from gazekit.runs.trained import Trained, check_ensemble, open_data, open_trained
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run, start_run
 
@@ -316,7 +316,7 @@ def predict(
     """
     several = [run] if isinstance(run, Trained | Path | str) else list(run)
     trained = [_opened(each, device=device) for each in several]
-    check_alike(trained)
+    check_ensemble(trained)
     first = trained[0]
     grouping = find_exams([Path(path) for path in images], first.trained_on(), first.registry)
     for remark in grouping.remarks(str):

@@ -121,6 +121,15 @@ def test_no_room_that_a_preparation_needs_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in [*CORE, *(path for package in PLUGINS for path in package.rglob("*.py"))]:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: files for name, files in places.items() if len(files) > 1}
+
+
 def test_a_plugin_imports_no_sibling() -> None:
     names = {package.name for package in PLUGINS}
     assert names

@@ -162,7 +162,7 @@ def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
     return "label them with these classes and prepare them again"
 
 
-def check_alike(trained: Sequence[Trained]) -> None:
+def check_ensemble(trained: Sequence[Trained]) -> None:
     """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
 
     def prepared(each: Trained) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ from gazekit.runs.stored import (
 from gazekit.training.checks import check_gaze, check_parts, check_processes, doubts, try_one_batch
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
-from gazekit.training.memory import describe_memory, estimate_memory
+from gazekit.training.memory import describe_memory, peak_memory
 
 Split = Mapping[str, str]
 
@@ -135,7 +135,7 @@ def continue_run(
         dataset: the one it was started on.
         device: other than the one it was started on; the result is then equal up to rounding only.
         should_stop, report: see ``training.loop.train``.
-        note: told how much memory it will take, before it begins.
+        note: told how much memory the first step took.
         warn: told when the training diverges.
 
     Raises:
@@ -150,7 +150,6 @@ def continue_run(
     check_size(preset, registry, classes=len(facts.classes))
     model = build_model(preset, registry, classes=len(facts.classes))
     objective = _objective(preset, registry, dataset, split)
-    memory = estimate_memory(model, objective, preset.views, dataset.size, preset.training)
 
     def part(name: str, *, with_gaze: bool) -> Exams:
         indices = indices_of(dataset, split, name)
@@ -172,9 +171,16 @@ def continue_run(
             part("val", with_gaze=False),
             dataset.exam_ids,
         )
-        estimate = describe_memory(memory, [parts.training, parts.validation], preset.training)
-        run.log(estimate)
-        note(estimate)
+        told = False
+
+        def after_step(state: State, batches: int) -> None:
+            nonlocal told
+            if not told:
+                told, taken = True, describe_memory(peak_memory(device), [parts.training, parts.validation])
+                run.log(taken)
+                note(taken)
+            report(state, batches)
+
         return train(
             model,
             objective,
@@ -183,7 +189,7 @@ def continue_run(
             run,
             seed=facts.seed,
             should_stop=should_stop,
-            report=report,
+            report=after_step,
             warn=warn,
         )
 

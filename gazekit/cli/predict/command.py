@@ -189,10 +189,10 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
 def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
     """Open the runs. Raises ConfigurationError: not trained alike, or no attention map to draw."""
     from gazekit.errors import ConfigurationError
-    from gazekit.runs.trained import check_alike, open_trained
+    from gazekit.runs.trained import check_ensemble, open_trained
 
     trained = [open_trained(path, console.registry(), device, report=console.warn) for path in runs]
-    check_alike(trained)
+    check_ensemble(trained)
     if explained and not any(each.attention_map for each in trained):
         raise ConfigurationError(
             f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays"

@@ -53,11 +53,6 @@ def heading(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def intervalinterval_words(interval: Interval) -> dict[str, str]:
-    """Value, interval and what there is to remark of it."""
-    return interval_words(interval)
-
-
 def _row(name: str, intervals: Sequence[Interval | None]) -> dict[str, Any]:
     measure = MEASURES.get(name, Measure(name.replace("_", " "), "", scale=None))
     drawable = measure.scale and all(i is not None and math.isfinite(i.low) for i in intervals)
