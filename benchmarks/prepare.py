@@ -28,7 +28,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from gazekit.preparing.prepare import prepare
 from gazekit.reading.dicom.file import open_dicom
-from gazekit.reading.dicom.image import decoded
+from gazekit.reading.dicom.pixels import decoded
 from gazekit.records.exam import Exam
 
 TARGET = 1.3
@@ -105,7 +105,7 @@ def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int
         prepare(Files(), source, folder / f"{syntax}-{next(number)}", jobs=0)
 
     def prepared_as_before() -> None:
-        with patch("gazekit.reading.dicom.image.decoded", decoded_as_before):
+        with patch("gazekit.reading.dicom.pixels.decoded", decoded_as_before):
             prepared()
 
     timed = take_turns(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gazekit.modelling.build import build_model as build_model
     from gazekit.modelling.build import build_objective as build_objective
     from gazekit.prepared.dataset import PreparedDataset as PreparedDataset
-    from gazekit.preparing.default import default_data as default_data
+    from gazekit.preparing.default_data import default_data as default_data
     from gazekit.registry.discovery import load_registry as load_registry
     from gazekit.runs.trained import Trained as Trained
 
@@ -42,7 +42,7 @@ _PUBLIC = {
     "benchmark": "gazekit.api",
     "build_model": "gazekit.modelling.build",
     "build_objective": "gazekit.modelling.build",
-    "default_data": "gazekit.preparing.default",
+    "default_data": "gazekit.preparing.default_data",
     "evaluate": "gazekit.api",
     "export": "gazekit.api",
     "hookimpl": "gazekit.contracts.hookspecs",

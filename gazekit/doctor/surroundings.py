@@ -14,7 +14,7 @@ from gazekit.doctor.software import (
     check_torchvision,
     check_versions,
 )
-from gazekit.preparing.default import cache_folder
+from gazekit.preparing.default_data import cache_folder
 from gazekit.reading.parallel import available_cores
 from gazekit.registry.registry import Registry
 

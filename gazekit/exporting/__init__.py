@@ -1,5 +1,5 @@
 """A trained model as a file that other programs run: ONNX, or a torch export."""
 
-from gazekit.exporting.exported import SUFFIXES, Exported, export_onnx, export_torch
+from gazekit.exporting.program_files import SUFFIXES, Exported, export_onnx, export_torch
 
 __all__ = ["SUFFIXES", "Exported", "export_onnx", "export_torch"]

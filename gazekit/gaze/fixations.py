@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
-from gazekit.gaze.detection import Runs, dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import Runs, dispersion_runs, velocity_runs
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
 

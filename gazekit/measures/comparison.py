@@ -13,8 +13,8 @@ import numpy as np
 from scipy import stats
 
 from gazekit.errors import DataError
+from gazekit.measures.classification import auc
 from gazekit.measures.intervals import Interval, patient_bootstrap
-from gazekit.measures.metrics import auc
 from gazekit.records.arrays import Floats, Integers
 
 

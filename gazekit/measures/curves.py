@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gazekit.measures.metrics import CALIBRATION_BINS
+from gazekit.measures.classification import CALIBRATION_BINS
 from gazekit.measures.pooled import Pooled
 from gazekit.records.arrays import Floats
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_counts, gaze_agreement
 from gazekit.measures.intervals import Interval, mean_interval
 from gazekit.measures.localisation import localisation
-from gazekit.measures.metrics import classification_metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.prediction.grouping import Grouping, LooseExam, only_special
+from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special
 from gazekit.prediction.image_look import look_at
 from gazekit.reading.found_files import FoundFiles, is_too_long
 from gazekit.reading.spreadsheet import open_rows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Stored
 from gazekit.feeding.feed import check_gaze_of_all, check_views
-from gazekit.prediction.grouping import LooseExam
+from gazekit.prediction.file_grouping import LooseExam
 from gazekit.prediction.members import Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset

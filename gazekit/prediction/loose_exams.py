@@ -7,7 +7,7 @@ from typing import Any
 
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
-from gazekit.prediction.grouping import Grouping, group_images
+from gazekit.prediction.file_grouping import Grouping, group_images
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.reading.content import is_dicom
 from gazekit.reading.view_names import ViewNames

@@ -25,7 +25,7 @@ from gazekit.prepared.verification import FILES, check_file, facts_of, row_diges
 from gazekit.preparing.estimate import Work, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header
 from gazekit.preparing.one_exam import PreparedExam, Reject
-from gazekit.preparing.outside import check_inside, outside
+from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, without_names
 from gazekit.preparing.source import (
     choose_views,

@@ -16,7 +16,7 @@ from gazekit.gaze.image_names import last_part, without_suffix
 from gazekit.gaze.matching import Joined, join
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.one_exam import Reject, Task
-from gazekit.preparing.outside import outside
+from gazekit.preparing.outside_files import outside
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.records.lesions import MaskFile

@@ -10,7 +10,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.leaks import find_leak
 from gazekit.prepared.settings import Crop
 from gazekit.prepared.splits import PARTS
-from gazekit.preparing.outside import check_inside
+from gazekit.preparing.outside_files import check_inside
 from gazekit.preparing.source import classes_of, list_exams
 from gazekit.preparing.survey import Faults, find_faults
 from gazekit.reading.window import FIRST

@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from gazekit.errors import DataError
 from gazekit.reading.content import is_dicom, opened
-from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.limits import check_pixels
 from gazekit.reading.window import FIRST, RANGE, Choice
 from gazekit.records.raw_image import RawImage

@@ -8,8 +8,8 @@ import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
+from gazekit.measures.classification import classification_metrics
 from gazekit.measures.former_names import by_current_name
-from gazekit.measures.metrics import classification_metrics
 from gazekit.measures.permutation import permute_runs
 from gazekit.measures.pooled import Estimate, Pooled
 from gazekit.prepared.dataset import PreparedDataset

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gazekit.distributed.batches import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.distributed.processes import count, rank
+from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.feeding.batches import Exams, epoch_batches
-from gazekit.measures.metrics import area_under_roc
+from gazekit.measures.classification import area_under_roc
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
 from gazekit.prediction.predictions import predict

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from gazekit.distributed.batches import check_alike
 from gazekit.distributed.processes import rank
+from gazekit.distributed.sharing import check_alike
 from gazekit.errors import DataError
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.runs import checkpoint

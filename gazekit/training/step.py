@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Batch, Views
-from gazekit.distributed.batches import sum_gradients
 from gazekit.distributed.processes import count, rank, total
+from gazekit.distributed.sharing import sum_gradients
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Losses, Objective
 from gazekit.modelling.recompute import frozen_buffers

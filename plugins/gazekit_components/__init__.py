@@ -52,8 +52,8 @@ def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
 @hookimpl
 def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
     """GA-Net's mean squared error and Mammo-Net's pyramid loss."""
-    from gazekit_components.mse import MeanSquaredError
-    from gazekit_components.pyramid import Pyramid
+    from gazekit_components.mse_loss import MeanSquaredError
+    from gazekit_components.pyramid_loss import Pyramid
 
     return {"mse": MeanSquaredError, "pyramid": Pyramid}
 

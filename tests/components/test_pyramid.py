@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gazekit_components.pyramid import Pyramid
+from gazekit_components.pyramid_loss import Pyramid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

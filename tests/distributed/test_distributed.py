@@ -18,7 +18,9 @@ from torch.nn import functional
 
 import gazekit
 from gazekit.contracts.types import Batch
-from gazekit.distributed.batches import (
+from gazekit.distributed.processes import count, gathered, rank, share, total
+from gazekit.distributed.rendezvous import agree
+from gazekit.distributed.sharing import (
     any_of_all,
     check_alike,
     from_writer,
@@ -26,8 +28,6 @@ from gazekit.distributed.batches import (
     sum_gradients,
     synchronise_batch_norm,
 )
-from gazekit.distributed.meeting import agree
-from gazekit.distributed.processes import count, gathered, rank, share, total
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import epoch_batches
 from gazekit.feeding.feed import prepared_exams
@@ -222,7 +222,7 @@ def test_what_cannot_be_shared_is_refused_by_all(tmp_path: Path) -> None:
 
 
 def test_one_process_normalises_as_torch_does() -> None:
-    from gazekit.distributed.batches import global_batch_norm
+    from gazekit.distributed.sharing import global_batch_norm
 
     values = torch.randn(6, 4, 5, 3).to(memory_format=torch.channels_last).requires_grad_()
     weight, bias = torch.rand(4, requires_grad=True), torch.rand(4, requires_grad=True)

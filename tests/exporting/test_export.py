@@ -14,8 +14,8 @@ from PIL import Image
 from tiny import tiny
 
 from gazekit.errors import ConfigurationError
-from gazekit.exporting.exported import onnx_program
-from gazekit.exporting.graph import DeployedModel
+from gazekit.exporting.deployed_model import DeployedModel
+from gazekit.exporting.program_files import onnx_program
 from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.reading.image import read_image
 from gazekit.registry.registry import Registry

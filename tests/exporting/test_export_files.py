@@ -13,7 +13,7 @@ from command_line import TINY
 from PIL import Image
 
 from gazekit.errors import StorageError
-from gazekit.exporting import exported
+from gazekit.exporting import program_files as exported
 from gazekit.registry.registry import Registry
 from gazekit.runs.trained import open_trained
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
-from gazekit.gaze.detection import dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import dispersion_runs, velocity_runs
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 from gazekit.records.recording import Recording
 

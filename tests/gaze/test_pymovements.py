@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gazekit.gaze.detection import dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import dispersion_runs, velocity_runs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

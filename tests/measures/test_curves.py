@@ -7,8 +7,8 @@ import pytest
 from made_study import made_pooled
 from scipy import stats
 
+from gazekit.measures.classification import calibration_error
 from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall
-from gazekit.measures.metrics import calibration_error
 
 
 def slow_precision(pooled, recall, weights):

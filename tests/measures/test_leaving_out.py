@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from gazekit.measures import metrics
+from gazekit.measures import classification as metrics
 from gazekit.measures.intervals import _one_by_one, mean_interval, patient_bootstrap
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gazekit.measures.classification import auc
 from gazekit.measures.comparison import auc_difference, delong, holm, mcnemar
 from gazekit.measures.intervals import patient_bootstrap
-from gazekit.measures.metrics import auc
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from pydicom import Sequence as DicomSequence
 import gazekit
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import read_exam_table
-from gazekit.prediction.grouping import (
+from gazekit.prediction.file_grouping import (
     NO_PATIENT,
     NO_STUDY,
     SEVERAL_STUDIES,

@@ -10,7 +10,7 @@ from made_data import make_folder
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.preparing.outside import check_inside, outside
+from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.prepare import prepare
 from gazekit.preparing.source import list_exams
 from gazekit.preparing.validation import validate

@@ -20,7 +20,7 @@ from pydicom.uid import (
 from test_image_mutations import dicom, picture
 
 from gazekit.errors import DataError
-from gazekit.prediction.grouping import group_images
+from gazekit.prediction.file_grouping import group_images
 from gazekit.reading.content import has_image_suffix, is_dicom
 from gazekit.reading.dicom.header import read_image_header
 from gazekit.reading.image import read_image

@@ -9,7 +9,7 @@ from pydicom import Dataset, Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from gazekit.errors import DataError
-from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.image import read_image
 from gazekit.reading.image_size import image_size
 

@@ -9,7 +9,7 @@ from command_line import gazekit
 from made_dicom import write
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.dicom.pixels import read_dicom
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from made_dicom import linear, write
 from pydicom.dataset import Dataset
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.reading.dicom.image import read_dicom
+from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.image import read_image
 from gazekit.reading.window import parse_window
 

@@ -14,7 +14,7 @@ from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
-from gazekit.prediction.grouping import group_images
+from gazekit.prediction.file_grouping import group_images
 from gazekit.prediction.loose_exams import identity_rules
 from gazekit.reading.identity import is_placeholder
 from gazekit.records.identity import ImageIdentity

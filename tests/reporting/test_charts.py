@@ -5,9 +5,9 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.errors import DataError
+from gazekit.measures.classification import auc, average_precision
 from gazekit.measures.curves import band, precision_recall, roc
 from gazekit.measures.intervals import Interval
-from gazekit.measures.metrics import auc, average_precision
 from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
 from gazekit.reporting.drawing.training import training_figure
 

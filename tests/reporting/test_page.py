@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from gazekit.errors import DataError
 from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_counts, gaze_agreement
 from gazekit.measures.intervals import Interval
 from gazekit.measures.localisation import localisation
-from gazekit.measures.metrics import classification_metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.attention_figure import attention_figure

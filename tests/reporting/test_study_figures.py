@@ -8,9 +8,9 @@ import pytest
 from made_study import made_pooled, made_result, made_rows
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from gazekit.measures.classification import auc
 from gazekit.measures.curves import band, roc
 from gazekit.measures.intervals import Interval
-from gazekit.measures.metrics import auc
 from gazekit.measures.pooled import Pooled
 from gazekit.reporting.drawing.colours import MUTED, SERIES
 from gazekit.reporting.study.figures import difference_figure, roc_grid, study_figures

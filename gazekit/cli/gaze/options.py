@@ -183,7 +183,7 @@ def exams_of(
 ) -> "list[Exam]":
     """The exams of a raw data set, without those whose files lie outside it. Raises: DataError, ConfigurationError."""
     from gazekit.cli.data.source import data_source
-    from gazekit.preparing.outside import check_inside, outside
+    from gazekit.preparing.outside_files import check_inside, outside
     from gazekit.preparing.source import list_exams
 
     exams, _ = list_exams(data_source(dataset, items)[0], source)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from gazekit.prediction.exams import ExamPrediction, Refusal
-    from gazekit.prediction.grouping import LooseExam
+    from gazekit.prediction.file_grouping import LooseExam
     from gazekit.prediction.members import Member
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.runs.trained import Trained
@@ -88,7 +88,7 @@ def predict(
     """
     from gazekit.errors import DataError
     from gazekit.prediction.exams import ExamPrediction
-    from gazekit.prediction.grouping import about_exams
+    from gazekit.prediction.file_grouping import about_exams
     from gazekit.training.signals import ended_by_sigterm
 
     runs, inputs = _runs(run, ensemble or [], images)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gazekit.prediction.exams import ExamPrediction
-    from gazekit.prediction.grouping import LooseExam
+    from gazekit.prediction.file_grouping import LooseExam
     from gazekit.reporting.drawing.shown import ShownView
     from gazekit.runs.trained import Trained
 

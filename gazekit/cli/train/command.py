@@ -94,7 +94,7 @@ def train(
 
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
-    from gazekit.distributed.launcher import is_writer
+    from gazekit.distributed.torchrun import is_writer
     from gazekit.presets.layers import override_layer
     from gazekit.training.signals import stop_on_signals
 
@@ -142,14 +142,14 @@ def train(
 
 def _joined(device: str) -> AbstractContextManager[None]:
     """This process together with the others that torchrun has started."""
-    from gazekit.distributed.batches import joined
+    from gazekit.distributed.sharing import joined
 
     return joined(choose_device(device))
 
 
 def _same_for_all(run: "RunDirectory | None") -> "RunDirectory":
     """The run directory of process 0."""
-    from gazekit.distributed.batches import from_writer
+    from gazekit.distributed.sharing import from_writer
     from gazekit.runs.directory import RunDirectory
 
     return RunDirectory.open(Path(from_writer(str(run.path) if run else "")))

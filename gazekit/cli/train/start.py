@@ -27,7 +27,7 @@ def begin(
     initial: Path | None,
 ) -> "RunDirectory":
     """The run that the options ask for, new or to go on with."""
-    from gazekit.distributed import launcher
+    from gazekit.distributed import torchrun as launcher
     from gazekit.errors import ConfigurationError
     from gazekit.training.run import start_run
 
@@ -127,7 +127,7 @@ def open_data(path: Path) -> "PreparedDataset":
 
 
 def _default_data(preset: "Preset", registry: "Registry") -> Path:
-    from gazekit.preparing.default import default_data
+    from gazekit.preparing.default_data import default_data
 
     with console.progress("making the default data") as report:
         return default_data(preset, registry, note=console.note, progress=report)

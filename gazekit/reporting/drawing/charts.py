@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.measures.classification import CALIBRATION_BINS
 from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall, roc
 from gazekit.measures.intervals import Interval
-from gazekit.measures.metrics import CALIBRATION_BINS
 from gazekit.measures.numbers import interval as interval_words
 from gazekit.measures.pooled import Pooled
 from gazekit.records.arrays import Floats

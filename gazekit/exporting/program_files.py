@@ -20,7 +20,7 @@ from torch import Tensor
 import gazekit
 from gazekit.disk.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
 from gazekit.errors import ConfigurationError, GazekitError
-from gazekit.exporting.graph import DeployedModel
+from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.prepared.settings import completed
 from gazekit.registry.distribution import install_command
 from gazekit.runs.trained import Trained

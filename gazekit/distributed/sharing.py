@@ -21,9 +21,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from gazekit.distributed.launcher import launched
-from gazekit.distributed.meeting import fresh_store
 from gazekit.distributed.processes import PeerLostError, count, rank, total
+from gazekit.distributed.rendezvous import fresh_store
+from gazekit.distributed.torchrun import launched
 from gazekit.errors import ConfigurationError, DataError
 
 _PATIENCE = timedelta(minutes=30)
