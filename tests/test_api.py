@@ -45,7 +45,7 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
         *("report", "train", "tune"),
     ]
     assert gazekit.__all__ == names
-    for module in ("reporting.run.files", "exporting.exported", "measures.evaluate", "api"):
+    for module in ("reporting.run.files", "exporting.program_files", "measures.evaluate", "api"):
         import_module(f"gazekit.{module}")  # no package takes the place of a function of its name
     assert all(callable(getattr(gazekit, name)) for name in names if name != "__version__")
     assert all(getattr(gazekit, name) is not None for name in names)

@@ -213,7 +213,7 @@ def test_telemetry_is_off_before_onnxruntime_is_imported() -> None:
     code = (
         "import os, sys\n"
         "os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
-        "from gazekit.exporting import exported\n"
+        "from gazekit.exporting import program_files as exported\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
