@@ -1,1 +1,1 @@
-"""What a plugin may import and what stays stable: tensors, interfaces, hooks."""
+"""The stable surface for plugins: tensors, interfaces, hooks."""

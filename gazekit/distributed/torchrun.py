@@ -1,4 +1,4 @@
-"""What ``torchrun``, or whatever sets its variables, says of the processes that it has started."""
+"""Read the variables that ``torchrun`` sets for the processes it starts."""
 
 import os
 

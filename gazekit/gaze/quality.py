@@ -1,4 +1,4 @@
-"""What a recording is worth, in numbers, and what looks wrong with it, in words."""
+"""Quality measures and warnings for a recording."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What each measure is called and what it means, in plain words, for people who read a report."""
+"""Titles and plain explanations of the measures, for readers of a report."""
 
 from dataclasses import dataclass
 

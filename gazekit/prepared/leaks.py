@@ -1,4 +1,4 @@
-"""What a split must not do: put a patient, or an identical image, on two sides."""
+"""Leaks of a split: a patient, or an identical image, in two parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What to say of a path that is no prepared data set: what it is, and the command that makes one of it."""
+"""Explain why a path is not a prepared data set, and name the command that makes one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a preparation does to every exam."""
+"""The settings of a preparation."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a preparation will take, before it starts, and what it took."""
+"""Estimate the cost of a preparation, and report it afterwards."""
 
 import shutil
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Words in the place of file names, which may hold the names of patients."""
+"""Redact file names: they may contain patient names."""
 
 import os
 import re

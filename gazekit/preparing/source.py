@@ -1,4 +1,4 @@
-"""What a preparation reads: exams, their classes, a fingerprint of their files, their gaze recordings."""
+"""The input of a preparation: exams, classes, a fingerprint of their files, gaze recordings."""
 
 import hashlib
 import json

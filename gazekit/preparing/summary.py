@@ -1,4 +1,4 @@
-"""What a preparation made, read from what it wrote."""
+"""Summarise a finished preparation from the files it wrote."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

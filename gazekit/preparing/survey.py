@@ -1,4 +1,4 @@
-"""What reading every image of a raw data set brings to light, without preparing it."""
+"""Read every image of a raw data set and report its faults, without preparing it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a raw data set holds and what is wrong with it, found without preparing it."""
+"""Count the contents of a raw data set and report its faults, without preparing it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence

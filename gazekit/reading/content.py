@@ -1,4 +1,4 @@
-"""What an image file holds: its bytes, unpacked where gzip has packed them, and whether they are DICOM."""
+"""The content of an image file: its bytes, unpacked from gzip if necessary, and whether they are DICOM."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What the name of an image file, and those of its folders, say: the view, the side, and the exam in the rest."""
+"""View, side and exam from the names of an image file and its folders."""
 
 import re
 from collections.abc import Collection

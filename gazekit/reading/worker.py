@@ -1,4 +1,4 @@
-"""What a worker process does before its first task: end with its parent, take no more memory than it may."""
+"""Set up a worker process: end with its parent, stay within its memory limit."""
 
 import multiprocessing
 import os

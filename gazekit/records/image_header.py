@@ -1,4 +1,4 @@
-"""What the header of an image says of it."""
+"""The fields of a DICOM header that identify and describe an image."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The software and hardware that a run was made with."""
 
 import platform
 import sys

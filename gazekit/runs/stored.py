@@ -1,4 +1,4 @@
-"""What a run directory holds, opened: preset, model, data."""
+"""Open the contents of a run directory: preset, model, data, split."""
 
 from collections.abc import Callable
 from pathlib import Path

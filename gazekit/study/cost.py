@@ -1,4 +1,4 @@
-"""What a system costs: its parameters, and the time of a training step as a ratio to that of the reference."""
+"""The cost of a system: parameters, and the time of a training step relative to the reference."""
 
 import statistics
 import time

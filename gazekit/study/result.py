@@ -1,4 +1,4 @@
-"""What a study found, as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
+"""The result of a study as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a study compares, on which data: STUDY.toml → validated settings."""
+"""The settings of a study: STUDY.toml → systems, data, folds and seeds, validated."""
 
 import tomllib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What every component promises: a contract is a class whose tests are the promises, one each."""
+"""The base of all contracts: a contract is a class whose tests are promises, one each."""
 
 import inspect
 import re

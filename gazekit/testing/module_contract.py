@@ -1,4 +1,4 @@
-"""What every component promises that is a ``torch.nn.Module``."""
+"""The contract of every component that is a ``torch.nn.Module``."""
 
 import random
 import unittest

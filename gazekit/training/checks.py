@@ -1,4 +1,4 @@
-"""What is checked before a run begins, so that nothing is left behind by one that cannot work."""
+"""Checks before a run begins, so that a run that cannot work leaves nothing behind."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy

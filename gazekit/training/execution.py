@@ -61,7 +61,7 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
 
 
 def ways_to_save(settings: TrainingSettings) -> str:
-    """What to try where memory does not suffice, the best first."""
+    """Ways to save memory, most effective first."""
     parts = settings.accumulate
     advice = []
     if parts < settings.batch_size:

@@ -1,4 +1,4 @@
-"""What a run leaves behind to go on from; of processes that train together process 0 writes, and all read."""
+"""Save and restore the state of a training; in a group of processes, process 0 writes and all read."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _SHARE = 0.1
 
 
 class Pace:
-    """Says when a checkpoint is due: behind every epoch, but all in all they take a tenth of the time at most.
+    """A checkpoint is due after each epoch, as long as checkpoints take at most a tenth of the run.
 
     A large model's takes longer to write than an epoch of few exams takes on a GPU. The selected weights, which are
     written whenever they are better, do not count.

@@ -1,4 +1,4 @@
-"""What the components of a model give back, looked at once before a run begins."""
+"""Check the outputs of a model's components on one batch before a run begins."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

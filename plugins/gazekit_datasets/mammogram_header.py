@@ -1,4 +1,4 @@
-"""What the header of a DICOM mammogram says of its patient, side and view; pixels are not read."""
+"""Patient, side and view from the header of a DICOM mammogram; pixels are not read."""
 
 import re
 from collections.abc import Iterator

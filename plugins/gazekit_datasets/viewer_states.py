@@ -1,4 +1,4 @@
-"""What a viewer showed where and when, by its log."""
+"""The log of a viewer as states: which image it showed where, and when."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What joining recordings to exams left over on both sides, for the user's eyes."""
+"""Report the recordings and exams that were not matched."""
 
 from typing import TYPE_CHECKING
 

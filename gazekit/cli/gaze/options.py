@@ -1,4 +1,4 @@
-"""What the commands that read gaze have in common: the format, its options, the settings of the fixations."""
+"""Options shared by the commands that read gaze: format, its options, fixation settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

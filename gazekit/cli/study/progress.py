@@ -1,4 +1,4 @@
-"""What a study shows while its runs are carried out, wherever they are: it looks into their run directories."""
+"""Show the progress of a study from its run directories, wherever its runs are carried out."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a training shows while it runs."""
+"""Show the progress of a training."""
 
 import time
 from types import TracebackType

@@ -1,4 +1,4 @@
-"""What the header of a DICOM file says of an image: whose it is, of which visit, of what kind; no pixel is read."""
+"""Read a DICOM header without its pixels: patient, visit, view, kind of image."""
 
 import re
 from collections.abc import Iterable

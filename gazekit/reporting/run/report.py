@@ -1,4 +1,4 @@
-"""What the page of a run says: taken from its directory, its predictions and its data."""
+"""Collect the contents of a run's page from its directory, predictions and data."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

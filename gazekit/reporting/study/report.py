@@ -1,4 +1,4 @@
-"""What the page of a study says: taken from its results and from the predictions of its runs."""
+"""Collect the contents of a study's page from its results and the predictions of its runs."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is said around the tables of a study: warnings, evidence, how to read them."""
+"""The text around the tables of a study: warnings, evidence, how to read them."""
 
 from gazekit.study.result import StudyResult, SystemRow
 

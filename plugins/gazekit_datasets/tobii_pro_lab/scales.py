@@ -1,4 +1,4 @@
-"""What the numbers of a Pro Lab export mean: units of time, and pixels per degree."""
+"""Units of a Pro Lab export: time, and pixels per degree."""
 
 import math
 from collections.abc import Sequence
