@@ -54,7 +54,7 @@ def heading(name: str) -> str:
 
 
 def _row(name: str, intervals: Sequence[Interval | None]) -> dict[str, Any]:
-    measure = MEASURES.get(name, Measure(name.replace("_", " "), "", scale=None))
+    measure = MEASURES.get(name, Measure("classification", name.replace("_", " "), "", scale=None))
     drawable = measure.scale and all(i is not None and math.isfinite(i.low) for i in intervals)
     return {
         "title": measure.title,

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.catalogue import MEASURES, Group
 from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
 from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
 from gazekit.study.result import StudyResult, SystemRow
 
-_FURTHER = ("balanced_accuracy", "average_precision", "brier", "calibration_error")
-_ATTENTION = ("nss", "correlation", "shuffled_auc", "pointing_game", "energy_inside", "best_iou")
+_FIRST = ("auc", "accuracy")
+"""In a block of their own."""
 _PER_BLOCK = 3
 """Columns of measures that leave room for names in 80 characters."""
 _Cells = Callable[[SystemRow], Sequence[str]]
@@ -64,8 +64,13 @@ def study_table(result: StudyResult) -> StudyTable:
         lines = [TableLine(row.name, marks[row.name], tuple(cells(row))) for row in result.rows]
         return TableBlock(title, tuple(columns), tuple(lines))
 
-    def measures(title: str, names: Sequence[str]) -> list[TableBlock]:
-        there = [name for name in names if any(name in row.metrics for row in result.rows)]
+    def measures(title: str, *groups: Group) -> list[TableBlock]:
+        there = [
+            name
+            for name, measure in MEASURES.items()
+            if measure.group in groups and measure.in_studies and name not in _FIRST
+            if any(name in row.metrics for row in result.rows)
+        ]
         number = -(-len(there) // _PER_BLOCK)
         parts = [there[len(there) * i // number : len(there) * (i + 1) // number] for i in range(number)]
         return [
@@ -82,8 +87,10 @@ def study_table(result: StudyResult) -> StudyTable:
         *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
         *([_run_by_run(result, block)] if any(over_runs(row) for row in result.rows) else []),
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
-        *measures("Further measures of the classification", _FURTHER),
-        *measures("Attention, on the gaze and the lesions of the test exams", _ATTENTION),
+        *measures("Further measures of the classification", "classification"),
+        *measures(
+            "Attention, on the gaze and the lesions of the test exams", "gaze_agreement", "localisation"
+        ),
         block("Cost", ("Parameters", "Step time"), _cost),
     ]
     return StudyTable(
