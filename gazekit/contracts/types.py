@@ -4,7 +4,9 @@ Letters: ``B`` exams in a batch, ``C`` channels, ``h w`` a feature map, ``H W`` 
 ``D_v`` features of one view's vector, ``D`` fused features, ``K`` logits (1 = binary, else classes).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,24 @@ class Batch:
     labels: Tensor
     gaze: Views
     has_gaze: Views
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch of what a function makes of each tensor: a slice of exams, a copy, another device."""
+        made: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            made[field.name] = (
+                {view: function(tensor) for view, tensor in value.items()}
+                if isinstance(value, dict)
+                else function(value)
+            )
+        return Batch(**made)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor, field by field."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            yield from value.values() if isinstance(value, dict) else (value,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class CapturedStep:
         """Learn from a batch; see ``TrainingStep``. What is returned is overwritten by the next step."""
         if self.refused:
             return self.step(batch)
-        shapes = tuple(tensor.shape for tensor in _tensors(batch))
+        shapes = tuple(tensor.shape for tensor in batch.tensors())
         before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
         if before <= _EAGER:
             return self._eager(batch, watch=before == _EAGER)
@@ -97,22 +97,13 @@ class _Recorded:
     """The step for batches of one shape."""
 
     def __init__(self, step: TrainingStep, batch: Batch, pool: Any) -> None:
-        self.batch = Batch(
-            images={view: images.clone() for view, images in batch.images.items()},
-            labels=batch.labels.clone(),
-            gaze={view: maps.clone() for view, maps in batch.gaze.items()},
-            has_gaze={view: flags.clone() for view, flags in batch.has_gaze.items()},
-        )
+        self.batch = batch.map(Tensor.clone)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
             self.result = step(self.batch)
 
     def __call__(self, batch: Batch) -> Taken:
-        for held, tensor in zip(_tensors(self.batch), _tensors(batch), strict=True):
+        for held, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
             held.copy_(tensor)
         self.graph.replay()
         return self.result
-
-
-def _tensors(batch: Batch) -> list[Tensor]:
-    return [*batch.images.values(), batch.labels, *batch.gaze.values(), *batch.has_gaze.values()]

@@ -140,12 +140,7 @@ def _fewest(exams: int) -> int:
 def _piece(batch: Batch, rows: NDArray[np.int64]) -> Batch:
     """Some exams of a batch that follow each other; no copy."""
     where = slice(int(rows[0]), int(rows[-1]) + 1)
-    return Batch(
-        images={view: images[where] for view, images in batch.images.items()},
-        labels=batch.labels[where],
-        gaze={view: maps[where] for view, maps in batch.gaze.items()},
-        has_gaze={view: flags[where] for view, flags in batch.has_gaze.items()},
-    )
+    return batch.map(lambda tensor: tensor[where])
 
 
 class _Statistics:
