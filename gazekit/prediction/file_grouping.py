@@ -145,8 +145,14 @@ def group_images(
     sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {})
     files = dict(sorted(_files(paths)))
     if not files:
+        table = next((file for path in paths if path.is_dir() for file in sorted(path.glob("exams.*"))), None)
         raise DataError(
             f"no image among the paths given; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
+            + (
+                f"; to predict the rows of a table, give it: gazekit predict RUN FOLDER/{table.name}"
+                if table
+                else ""
+            )
         )
     looked_at = [_look(path, folder, sorting) for path, folder in files.items()]
     readable = [image for image in looked_at if image and not image.damage]
