@@ -204,7 +204,7 @@ def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 × neither header nor name says one of the views cc, mlo"):
         grouped([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no image among the paths given(?!.*table)"):
+    with pytest.raises(DataError, match=r"no image among the paths given(?!.*table)"):
         grouped([tmp_path / "empty"], VIEWS)
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "exams.csv").touch()
