@@ -3,6 +3,7 @@
 import random
 import unittest
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,14 @@ class ModuleContract(FunctionContract):
             if not ready:
                 raise unittest.SkipTest("already inside a process group")
             parallel = nn.parallel.DistributedDataParallel(_Called(module, self.run))
-            try:
+
+            def three_steps() -> None:
                 for _ in range(3):
                     weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()  # type: ignore[no-untyped-call]
+
+            try:
+                with ThreadPoolExecutor(1) as thread:  # see ``one_process``
+                    thread.submit(three_steps).result()
             except RuntimeError as error:
                 promised = "every parameter to take part in every step (DistributedDataParallel)"
                 promise(self.component, promised, False, str(error).partition(".")[0])
