@@ -6,6 +6,7 @@ are summed. Process 0 alone writes.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +27,7 @@ from gazekit.distributed.rendezvous import fresh_store
 from gazekit.distributed.torchrun import launched
 from gazekit.errors import ConfigurationError, DataError
 
+_MOMENT = 0.05
 _PATIENCE = timedelta(minutes=30)
 """For the slowest process to get to the same place: process 0 makes default data and writes checkpoints."""
 _BUCKET = 8_000_000
@@ -62,6 +64,9 @@ def joined(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        time.sleep(
+            _MOMENT
+        )  # who destroys the group holds the interpreter, which gloo may need for its last work
         dist.destroy_process_group()
 
 
