@@ -10,7 +10,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from _extension.components import own
 from _extension.markdown import block, code, contents, page, plain, table
-from gazekit.presets import tables as settings
+from gazekit.presets import tables
 from gazekit.presets.preset import Preset
 from gazekit.registry.component import Component
 from gazekit.registry.registry import Registry
@@ -92,10 +92,10 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
             yield from _tables(table_model, path, documented)
 
 
-def _model_of(annotation: Any) -> type[settings.PresetTable] | None:
+def _model_of(annotation: Any) -> type[tables.PresetTable] | None:
     """The table that a field holds, if it holds one."""
     for each in (annotation, *get_args(annotation)):
-        if isinstance(each, type) and issubclass(each, settings.PresetTable):
+        if isinstance(each, type) and issubclass(each, tables.PresetTable):
             return each
     return None
 
@@ -109,7 +109,7 @@ def _type(annotation: Any) -> str:
         return " | ".join(_type(each) for each in arguments if each is not type(None))
     if origin is tuple:
         return f"tuple[{', '.join('...' if each is ... else _type(each) for each in arguments)}]"
-    if annotation is settings.ComponentChoice:
+    if annotation is tables.ComponentChoice:
         return "component"
     return inspect.formatannotation(annotation).replace("typing.", "")
 

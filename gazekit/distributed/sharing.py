@@ -28,6 +28,7 @@ from gazekit.distributed.torchrun import launched
 from gazekit.errors import ConfigurationError, DataError
 
 _MOMENT = 0.05
+"""Seconds that the threads of a group get before its end."""
 _PATIENCE = timedelta(minutes=30)
 """For the slowest process to get to the same place: process 0 makes default data and writes checkpoints."""
 _BUCKET = 8_000_000
@@ -64,10 +65,17 @@ def joined(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
-        time.sleep(
-            _MOMENT
-        )  # who destroys the group holds the interpreter, which gloo may need for its last work
-        dist.destroy_process_group()
+        leave_group()
+
+
+def leave_group() -> None:
+    """End the process group, after a moment in which its threads can finish.
+
+    Ending it holds the interpreter and waits for the threads, and they may need the interpreter to drop their last
+    work: without the moment torch 2.13 hangs now and then.
+    """
+    time.sleep(_MOMENT)
+    dist.destroy_process_group()
 
 
 def from_writer(text: str) -> str:

@@ -127,7 +127,7 @@ def faults_of(root: Path) -> Verified:
 
 
 def row_digests(*arrays: NDArray[Any]) -> Iterator[str]:
-    """The digest of each exam's rows of the arrays, as ``exam_preparation`` takes it."""
+    """The digest of each exam's rows of the arrays, as ``preparing.one_exam`` takes it."""
     for rows in zip(*arrays, strict=True):
         digest = hashlib.sha256()
         for row in rows:

@@ -49,7 +49,7 @@ class SystemRow:
         runs: finished; ``planned``: asked for.
         failures: of the others, those that failed.
         starts: where the runs' initial weights came from, if not all from the same.
-        metrics: measure (a key of ``report.measures.MEASURES``) → estimate; empty if no run was finished.
+        metrics: measure (a key of ``measures.catalogue.MEASURES``) → estimate; empty if no run was finished.
         comparison: against the reference; None for the reference itself and where nothing can be compared.
         parameters: trainable numbers of the model.
         step_ratio: median time of a training step over that of the reference; None if not measured.

@@ -1,13 +1,12 @@
 """Surroundings in which promises are tried: seeds, devices, process groups; each leaves none behind."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 
-_MOMENT = 0.05
+from gazekit.distributed.sharing import leave_group
 
 
 @contextmanager
@@ -27,9 +26,7 @@ def other_device() -> str:
 def one_process() -> Iterator[bool]:
     """A process group of this process alone; yields whether there is one (not inside another group).
 
-    Gloo's threads may need the interpreter to let go of the last work; who destroys the group holds it and waits for
-    them. So they get a moment first, and work should be started in a thread of its own, whose state holds no Python
-    objects (torch 2.13 stops for good otherwise, now and then).
+    Start work in it from a thread of its own, whose state holds no Python objects; ``leave_group`` says why.
     """
     if not dist.is_available() or dist.is_initialized():
         yield False
@@ -39,5 +36,4 @@ def one_process() -> Iterator[bool]:
     try:
         yield True
     finally:
-        time.sleep(_MOMENT)
-        dist.destroy_process_group()
+        leave_group()

@@ -27,14 +27,14 @@ def begin(
     initial: Path | None,
 ) -> "RunDirectory":
     """The run that the options ask for, new or to go on with."""
-    from gazekit.distributed import torchrun as launcher
+    from gazekit.distributed import torchrun
     from gazekit.errors import ConfigurationError
     from gazekit.training.run import start_run
 
     registry = console.registry()
-    if launcher.may_restart() and out is None:
+    if torchrun.may_restart() and out is None:
         raise ConfigurationError("a training that may be started again needs a run directory: --out RUN")
-    if launcher.restarted():
+    if torchrun.restarted():
         resume, overwrite = True, False
     if resume and out is None:
         raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
