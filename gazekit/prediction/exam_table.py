@@ -30,10 +30,9 @@ def is_table(path: Path) -> bool:
 def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> Grouping:
     """Read a table of exams in its order, keyed by its ids.
 
-    It has a column ``exam_id`` and one per view with paths relative to the table, found as :class:`FoundFiles` does; it
-    may have ``patient_id`` and
-    ``laterality``. Further columns, such as the label, are not read. Sides that no column gives are found as those of
-    loose images are, and images that are none of the usual ones of their view are assumed to be meant.
+    The table has a column ``exam_id`` and one per view, with paths relative to the table, found as :class:`FoundFiles`
+    does; it may have ``patient_id`` and ``laterality``. Other columns, such as the label, are not read. A side
+    without a column is found as for loose images. Special images, such as spot compressions, are assumed to be meant.
 
     Args:
         path: a table in text form, or a workbook (its first sheet).
