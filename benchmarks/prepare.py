@@ -21,7 +21,7 @@ import numpy as np
 import pydicom
 import torch
 from evidence import arguments, publish, take_turns
-from gazekit_datasets.phantom import Phantom
+from gazekit_datasets.mammography.phantom import Phantom
 from numpy.typing import NDArray
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 @hookimpl
 def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
     """Public mammography sets, any folder of images with a table, and the in-silico phantom."""
-    from gazekit_datasets.cbis_ddsm import CbisDdsm
-    from gazekit_datasets.cmmd import CMMD
     from gazekit_datasets.folder import Folder
-    from gazekit_datasets.inbreast import INbreast
-    from gazekit_datasets.phantom import Phantom
-    from gazekit_datasets.vindr_mammo import VinDrMammo
+    from gazekit_datasets.mammography.cbis_ddsm import CbisDdsm
+    from gazekit_datasets.mammography.cmmd import CMMD
+    from gazekit_datasets.mammography.inbreast import INbreast
+    from gazekit_datasets.mammography.phantom import Phantom
+    from gazekit_datasets.mammography.vindr_mammo import VinDrMammo
 
     return {
         "cbis_ddsm": CbisDdsm,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from damages import REFUSED, SURVIVED, Damage
 from gaze_formats import no_hang
-from gazekit_datasets.phantom import Phantom
+from gazekit_datasets.mammography.phantom import Phantom
 from made_cbis import LESIONS, write_images, write_tables
 from made_data import make_folder
 from made_mammography import (

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from gazekit_datasets.phantom import Phantom
+from gazekit_datasets.mammography.phantom import Phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage

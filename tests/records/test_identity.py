@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from gazekit_datasets.cbis_ddsm.identity import identify_cbis_ddsm
-from gazekit_datasets.inbreast import INbreast
-from gazekit_datasets.mammogram_header import MODIFIER_CODES, VIEW_CODES, identify_mammogram
+from gazekit_datasets.mammography.cbis_ddsm.identity import identify_cbis_ddsm
+from gazekit_datasets.mammography.inbreast import INbreast
+from gazekit_datasets.mammography.mammogram_header import MODIFIER_CODES, VIEW_CODES, identify_mammogram
 from made_cbis import LESIONS, write_images
 from made_mammography import make_inbreast
 from pydicom.sr._cid_dict import cid_concepts

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.geometry import FIELD_MM, in_pectoral, project, skin_distance
-from gazekit_datasets.phantom.lesions import draw_finding
-from gazekit_datasets.phantom.parenchyma import fibres, glandular_share, power_law, towards_nipple
-from gazekit_datasets.phantom.scene import BreastOutline, Scene, View
-from gazekit_datasets.phantom.strokes import draw_lines
+from gazekit_datasets.mammography.phantom.geometry import FIELD_MM, in_pectoral, project, skin_distance
+from gazekit_datasets.mammography.phantom.lesions import draw_finding
+from gazekit_datasets.mammography.phantom.parenchyma import fibres, glandular_share, power_law, towards_nipple
+from gazekit_datasets.mammography.phantom.scene import BreastOutline, Scene, View
+from gazekit_datasets.mammography.phantom.strokes import draw_lines
 
 FAT = 0.24
 GLAND = 0.40

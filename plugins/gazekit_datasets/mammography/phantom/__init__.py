@@ -12,9 +12,9 @@ from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
 from gazekit.registry.signature import validate
 from gazekit_datasets.folder import Folder
-from gazekit_datasets.phantom.dicom import SERIES
-from gazekit_datasets.phantom.scene import CLASSES, VIEWS, Settings
-from gazekit_datasets.phantom.writing import DESCRIPTION, TABLE, generate
+from gazekit_datasets.mammography.phantom.dicom import SERIES
+from gazekit_datasets.mammography.phantom.scene import CLASSES, VIEWS, Settings
+from gazekit_datasets.mammography.phantom.writing import DESCRIPTION, TABLE, generate
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size = Annotated[float, Field(ge=0.03, le=0.2)]

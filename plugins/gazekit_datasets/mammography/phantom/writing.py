@@ -13,9 +13,9 @@ from gazekit.disk.atomic import own_folder, write_atomically
 from gazekit.disk.own_files import FileKind, read_text
 from gazekit.errors import DataError, StorageError
 from gazekit.reading.parallel import available_cores, ordered_map
-from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
-from gazekit_datasets.phantom.scene import Settings
+from gazekit_datasets.mammography.phantom.drawing import draw_scene
+from gazekit_datasets.mammography.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
+from gazekit_datasets.mammography.phantom.scene import Settings
 
 DESCRIPTION = "phantom.json"
 TABLE = "exams.csv"

@@ -15,9 +15,16 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, open_table
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
-from gazekit_datasets.birads import BiradsLabels, Category3
-from gazekit_datasets.breasts import BreastGrouping, Disagreement, Mammogram, Repeated, Unit, group
-from gazekit_datasets.mammogram_header import identify_mammogram
+from gazekit_datasets.mammography.birads import BiradsLabels, Category3
+from gazekit_datasets.mammography.breasts import (
+    BreastGrouping,
+    Disagreement,
+    Mammogram,
+    Repeated,
+    Unit,
+    group,
+)
+from gazekit_datasets.mammography.mammogram_header import identify_mammogram
 
 TABLE, FINDINGS, IMAGES = "breast-level_annotations.csv", "finding_annotations.csv", "images"
 BOX = ("xmin", "ymin", "xmax", "ymax")

@@ -10,10 +10,10 @@ from gazekit.errors import DataError
 from gazekit.reading.image_size import image_size
 from gazekit.records.exam import Finding
 from gazekit.records.lesions import MaskFile
-from gazekit_datasets.breasts import Mammogram
-from gazekit_datasets.cbis_ddsm.files import Files
-from gazekit_datasets.cbis_ddsm.masks import find_mask
-from gazekit_datasets.cbis_ddsm.tables import Abnormality
+from gazekit_datasets.mammography.breasts import Mammogram
+from gazekit_datasets.mammography.cbis_ddsm.files import Files
+from gazekit_datasets.mammography.cbis_ddsm.masks import find_mask
+from gazekit_datasets.mammography.cbis_ddsm.tables import Abnormality
 
 K = TypeVar("K")
 

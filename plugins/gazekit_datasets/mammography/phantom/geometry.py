@@ -9,7 +9,7 @@ from math import cos, radians, sin
 import numpy as np
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.scene import BreastOutline, View
+from gazekit_datasets.mammography.phantom.scene import BreastOutline, View
 
 ASPECT = 0.8
 """Image width over height, as of a 24 x 29 cm detector."""

@@ -15,8 +15,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from gazekit_datasets.phantom.geometry import FIELD_MM
-from gazekit_datasets.phantom.scene import Scene, View
+from gazekit_datasets.mammography.phantom.geometry import FIELD_MM
+from gazekit_datasets.mammography.phantom.scene import Scene, View
 
 SERIES = "in-silico phantom, no patient"
 """Description of its series, by which its files are known."""

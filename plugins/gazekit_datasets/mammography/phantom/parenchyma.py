@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.scene import BreastOutline
+from gazekit_datasets.mammography.phantom.scene import BreastOutline
 
 BETA = 3.0
 OUTER_SCALE = 0.4

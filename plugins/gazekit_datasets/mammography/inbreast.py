@@ -13,8 +13,15 @@ from gazekit.reading.table import Row, open_table
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
-from gazekit_datasets.birads import BiradsLabels, Category3, Labels
-from gazekit_datasets.breasts import BreastGrouping, Disagreement, Mammogram, Repeated, Unit, group
+from gazekit_datasets.mammography.birads import BiradsLabels, Category3, Labels
+from gazekit_datasets.mammography.breasts import (
+    BreastGrouping,
+    Disagreement,
+    Mammogram,
+    Repeated,
+    Unit,
+    group,
+)
 from gazekit_datasets.osirix import OsirixRegion, read_regions
 
 RELEASE, TABLE, IMAGES, ANNOTATIONS = "INbreast Release 1.0", "INbreast.csv", "AllDICOMs", "AllXML"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.geometry import inside, project
-from gazekit_datasets.phantom.scene import Scene, View
+from gazekit_datasets.mammography.phantom.geometry import inside, project
+from gazekit_datasets.mammography.phantom.scene import Scene, View
 
 RATE_HZ = 60.0
 SCATTER = 0.018

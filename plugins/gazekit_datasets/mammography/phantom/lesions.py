@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.geometry import PROJECTION, project
-from gazekit_datasets.phantom.scene import BreastOutline, SceneFinding, View
-from gazekit_datasets.phantom.strokes import draw_dots, draw_lines
+from gazekit_datasets.mammography.phantom.geometry import PROJECTION, project
+from gazekit_datasets.mammography.phantom.scene import BreastOutline, SceneFinding, View
+from gazekit_datasets.mammography.phantom.strokes import draw_dots, draw_lines
 
 REACH = 1.8
 """Half the width of the drawn patch, in core diameters; the longest spicule ends within it."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.records.arrays import Floats
-from gazekit_datasets.phantom.geometry import in_pectoral, inside, project
-from gazekit_datasets.phantom.scene import (
+from gazekit_datasets.mammography.phantom.geometry import in_pectoral, inside, project
+from gazekit_datasets.mammography.phantom.scene import (
     VIEWS,
     BreastOutline,
     Role,

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gazekit.disk.atomic import write_atomically
-from gazekit_datasets.phantom.dicom import dicom_bytes
-from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.gaze import Samples, record_gaze
-from gazekit_datasets.phantom.geometry import image_shape
-from gazekit_datasets.phantom.render import render
-from gazekit_datasets.phantom.scene import VIEWS, Scene, Settings, View, generator
+from gazekit_datasets.mammography.phantom.dicom import dicom_bytes
+from gazekit_datasets.mammography.phantom.drawing import draw_scene
+from gazekit_datasets.mammography.phantom.gaze import Samples, record_gaze
+from gazekit_datasets.mammography.phantom.geometry import image_shape
+from gazekit_datasets.mammography.phantom.render import render
+from gazekit_datasets.mammography.phantom.scene import VIEWS, Scene, Settings, View, generator
 
 FOLDERS = ("images", "gaze", "masks")
 COLUMNS = ("exam_id", "patient_id", "label", "cc", "mlo", "cc_gaze", "mlo_gaze", "cc_mask", "mlo_mask")

@@ -4,8 +4,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from gazekit_datasets.cmmd import CMMD
-from gazekit_datasets.mammogram_header import MammogramHeader, read_header
+from gazekit_datasets.mammography.cmmd import CMMD
+from gazekit_datasets.mammography.mammogram_header import MammogramHeader, read_header
 from made_mammography import (
     CMMD_HEADER,
     CMMD_ROWS,

@@ -10,7 +10,7 @@ from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
 from gazekit.reading.table import open_table
 from gazekit.records.exam import Finding
-from gazekit_datasets.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
+from gazekit_datasets.mammography.cbis_ddsm.tables import UID, Kind, Part, Series, table_name
 
 _SUFFIXES = (".dcm", ".jpg", ".jpeg", ".png")
 _METADATA = "metadata.csv"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from gazekit_datasets.inbreast import INbreast
+from gazekit_datasets.mammography.inbreast import INbreast
 from made_mammography import (
     ANNA,
     BERTA,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.vindr_mammo import VinDrMammo
+from gazekit_datasets.mammography.vindr_mammo import VinDrMammo
 from made_mammography import make_vindr_mammo, vindr_images
 
 from gazekit.errors import ConfigurationError, DataError

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from gazekit_datasets.phantom import Phantom
-from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.gaze import record_gaze
-from gazekit_datasets.phantom.geometry import PROJECTION, image_shape, inside, skin_distance
-from gazekit_datasets.phantom.lesions import _chord
-from gazekit_datasets.phantom.parenchyma import power_law
-from gazekit_datasets.phantom.render import render
-from gazekit_datasets.phantom.scene import VIEWS, BreastOutline, View, generator
-from gazekit_datasets.phantom.strokes import draw_dots, draw_lines
+from gazekit_datasets.mammography.phantom import Phantom
+from gazekit_datasets.mammography.phantom.drawing import draw_scene
+from gazekit_datasets.mammography.phantom.gaze import record_gaze
+from gazekit_datasets.mammography.phantom.geometry import PROJECTION, image_shape, inside, skin_distance
+from gazekit_datasets.mammography.phantom.lesions import _chord
+from gazekit_datasets.mammography.phantom.parenchyma import power_law
+from gazekit_datasets.mammography.phantom.render import render
+from gazekit_datasets.mammography.phantom.scene import VIEWS, BreastOutline, View, generator
+from gazekit_datasets.mammography.phantom.strokes import draw_dots, draw_lines
 from numpy.typing import NDArray
 from scipy import ndimage
 

@@ -15,8 +15,8 @@ from gazekit.reading.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
-from gazekit_datasets.breasts import BreastGrouping, Mammogram, Repeated, Unit, Unlabelled, group
-from gazekit_datasets.mammogram_header import identify_mammogram, read_header
+from gazekit_datasets.mammography.breasts import BreastGrouping, Mammogram, Repeated, Unit, Unlabelled, group
+from gazekit_datasets.mammography.mammogram_header import identify_mammogram, read_header
 
 COLUMNS = ("ID1", "LeftRight", "classification")
 CLASSES = ("benign", "malignant")

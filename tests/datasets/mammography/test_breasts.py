@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gazekit_datasets.breasts import BreastGrouping, Mammogram, group
+from gazekit_datasets.mammography.breasts import BreastGrouping, Mammogram, group
 
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline

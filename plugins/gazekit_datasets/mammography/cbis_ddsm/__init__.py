@@ -6,11 +6,11 @@ from typing import Literal
 
 from gazekit.errors import ConfigurationError
 from gazekit.records.exam import Exam, Finding
-from gazekit_datasets.breasts import BreastGrouping, group
-from gazekit_datasets.cbis_ddsm.files import Files, find_files
-from gazekit_datasets.cbis_ddsm.identity import identify_cbis_ddsm
-from gazekit_datasets.cbis_ddsm.mammograms import Reading, mammograms
-from gazekit_datasets.cbis_ddsm.tables import ROWS, Abnormality, read_table
+from gazekit_datasets.mammography.breasts import BreastGrouping, group
+from gazekit_datasets.mammography.cbis_ddsm.files import Files, find_files
+from gazekit_datasets.mammography.cbis_ddsm.identity import identify_cbis_ddsm
+from gazekit_datasets.mammography.cbis_ddsm.mammograms import Reading, mammograms
+from gazekit_datasets.mammography.cbis_ddsm.tables import ROWS, Abnormality, read_table
 
 
 class CbisDdsm:

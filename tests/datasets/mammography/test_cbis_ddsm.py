@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazekit_datasets.cbis_ddsm import CbisDdsm
+from gazekit_datasets.mammography.cbis_ddsm import CbisDdsm
 from made_cbis import BOX, LESIONS, Lesion, uid, write_images, write_tables
 from made_mammography import write_mammogram
 
@@ -17,7 +17,7 @@ from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import MaskFile
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "cbis_ddsm_csv"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "cbis_ddsm_csv"
 needs_real_tables = pytest.mark.skipif(not REAL.is_dir(), reason="needs the real case descriptions")
 LAYOUTS = ("new", "old", "jpeg")
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from gazekit_datasets.phantom import Phantom
-from gazekit_datasets.phantom.drawing import draw_scene
-from gazekit_datasets.phantom.geometry import image_shape, in_pectoral, inside, project
-from gazekit_datasets.phantom.lesions import draw_finding
-from gazekit_datasets.phantom.render import render
-from gazekit_datasets.phantom.scene import VIEWS, Scene, SceneFinding, Settings, View, generator
+from gazekit_datasets.mammography.phantom import Phantom
+from gazekit_datasets.mammography.phantom.drawing import draw_scene
+from gazekit_datasets.mammography.phantom.geometry import image_shape, in_pectoral, inside, project
+from gazekit_datasets.mammography.phantom.lesions import draw_finding
+from gazekit_datasets.mammography.phantom.render import render
+from gazekit_datasets.mammography.phantom.scene import VIEWS, Scene, SceneFinding, Settings, View, generator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
