@@ -1,1 +1,1 @@
-"""Files as gazekit writes and reads them: whole or not at all, regular, bounded, locked."""
+"""Read and write files safely: whole or not at all, regular, of bounded size, locked."""

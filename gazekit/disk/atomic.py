@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all, and that never go where a link leads.
+"""Write files whole or not at all, and never through a link.
 
-A folder of ours may come from others. So nothing in it is written through a link: a new file has a name that nobody
-could know, comes into being under it, and then replaces what has its name, link or file; what is appended to is a
-regular file with no second name; a folder inside is a folder and no link.
+A gazekit folder may have come from someone else, so nothing in it is written through a link. A new file is written
+under a random name and then replaces whatever has its final name, link or file. Only a regular file without a second
+name is appended to. A subfolder must be a real folder, not a link.
 """
 
 import errno
@@ -20,7 +20,7 @@ from typing import BinaryIO
 from gazekit.errors import DataError, StorageError
 
 PARTIAL = ".partial"
-"""Suffix of what is being written; a name without it is whole."""
+"""Suffix of a file still being written; a file without it is complete."""
 _DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),  # full, too large, failing
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ETXTBSY),  # not ours to write
@@ -34,12 +34,12 @@ _DISK = {
     ),  # no place for a file
 }
 _STALE = 3600
-"""Seconds after which what was being written is taken for what a kill has left."""
+"""Seconds after which a partial file counts as left over from a killed process."""
 
 
 @contextmanager
 def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
-    """Turn a failing disk into one line that names the path, and the bytes if they are known. Raises StorageError."""
+    """Turn a disk error into a StorageError: one line with the path, the cause and, if known, the size."""
     try:
         yield
     except OSError as error:
@@ -53,7 +53,7 @@ def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
 
 
 def _free(path: Path, error: OSError) -> str:
-    """How much is left, where that is what is wrong."""
+    """Describe the space left, if the disk is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         with suppress(OSError):
             folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -70,9 +70,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Yield a new name in the folder of a file; what is written under it takes the file's place in the end.
+    """Yield a temporary name next to a file; on success the new file replaces the old one.
 
-    Whatever fails within, nothing is left under the new name and the file stays as it was.
+    If the block fails, the temporary file is removed and the old file is unchanged.
     """
     temporary = _partial(path)
     try:
@@ -87,7 +87,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside a file, for what will take its place; in the end the folder is gone."""
+    """Yield a temporary folder next to a file, for its replacement; remove the folder at the end."""
     folder = _partial(path)
     folder.mkdir()
     try:
@@ -97,12 +97,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _partial(path: Path) -> Path:
-    """A name beside a file that nobody could know, and that says what it is part of."""
+    """Return a random name next to a file that shows which file it belongs to."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write a new file down to the disk. Raises OSError: there is something of that name, a link included."""
+    """Write a new file and sync it to the disk. Raises OSError: the name exists, if only as a link."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -110,7 +110,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, down to the disk. Raises StorageError: not possible, or it is no regular file."""
+    """Append a line to a file and sync it to the disk. Raises StorageError: not possible, or not a regular file."""
     data = f"{line}\n".encode("utf-8", "backslashreplace")
     with disk_errors(path, len(data)), _opened_at_end(path) as file:
         file.write(data)
@@ -119,7 +119,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _opened_at_end(path: Path) -> BinaryIO:
-    """Open a regular file to append to it; one that has a second name somewhere is copied first."""
+    """Open a regular file for appending; if it has a second name (a hard link), copy it first."""
     file = os.fdopen(_descriptor(path, os.O_WRONLY | os.O_APPEND), "ab")
     if os.fstat(file.fileno()).st_nlink == 1:
         return file
@@ -129,10 +129,10 @@ def _opened_at_end(path: Path) -> BinaryIO:
 
 
 def opened_to_change(path: Path) -> io.FileIO:
-    """Open a regular file, made if there is none, to read and to write it.
+    """Open a regular file for reading and writing; create it if it does not exist.
 
     Raises:
-        OSError: it is another thing, or has a second name somewhere.
+        OSError: it is not a regular file, or has a second name (a hard link).
     """
     file = io.FileIO(_descriptor(path, os.O_RDWR), "r+")
     if os.fstat(file.fileno()).st_nlink == 1:
@@ -144,7 +144,7 @@ def opened_to_change(path: Path) -> io.FileIO:
 
 
 def _descriptor(path: Path, flags: int) -> int:
-    """Open without following a link, and without waiting for the other end of a pipe."""
+    """Open without following a link and without waiting for the other end of a pipe."""
     flags |= os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags, 0o666)
@@ -155,11 +155,11 @@ def _descriptor(path: Path, flags: int) -> int:
 
 
 def own_folder(path: Path) -> Path:
-    """Make a folder inside one of ours, or check the one that is there.
+    """Create a subfolder in a gazekit folder, or check the existing one.
 
     Raises:
-        DataError: it is a link or no folder: what is written or removed in it would be so elsewhere.
-        StorageError: it cannot be made.
+        DataError: it is a link or not a folder; writing or removing there would change something elsewhere.
+        StorageError: it cannot be created.
     """
     with disk_errors(path), suppress(FileExistsError):
         path.mkdir(parents=True)
@@ -168,16 +168,16 @@ def own_folder(path: Path) -> Path:
 
 
 def check_folder(path: Path) -> None:
-    """Raise DataError if a folder inside one of ours is a link or no folder; one that is not there is fine."""
+    """Raise DataError if a subfolder of a gazekit folder is a link or not a folder; it may be missing."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise DataError(
-            f"{path}: is {'a link' if path.is_symlink() else 'no folder'}; expected a folder, which gazekit makes "
+            f"{path}: is {'a link' if path.is_symlink() else 'not a folder'}; expected a folder, which gazekit makes "
             "itself; nothing in it was changed; remove it"
         )
 
 
 def empty_folder(folder: Path, *, but: str) -> None:
-    """Remove everything from a folder but one name; links are removed and not followed. Raises StorageError."""
+    """Remove everything from a folder except one name; never follow links. Raises StorageError."""
     with disk_errors(folder):
         for path in folder.iterdir():
             if path.name == but:
@@ -189,12 +189,12 @@ def empty_folder(folder: Path, *, but: str) -> None:
 
 
 def forget_partial(folder: Path, *, now: float, of: str = "") -> None:
-    """Remove what processes that were killed an hour ago or earlier were writing.
+    """Remove partial files left by processes that were killed at least an hour ago.
 
     Args:
-        folder: that they were writing into.
+        folder: where the partial files are.
         now: seconds since the epoch.
-        of: the name of the file that was being written; empty: any, in a folder of ours.
+        of: remove only partial files of this name; empty: of any name, for folders made by gazekit.
     """
     for path in folder.glob(f".{glob.escape(of)}*{PARTIAL}"):
         if of and whole_name(path.name) != of:
@@ -210,7 +210,7 @@ def forget_partial(folder: Path, *, now: float, of: str = "") -> None:
 
 
 def whole_name(name: str) -> str:
-    """The name that a file will have, of one that is being written: ``.run.json.0a1b2c3d.partial`` → ``run.json``."""
+    """Return the final name of a partial file: ``run.json.0a1b2c3d.partial`` → ``run.json``."""
     if not name.endswith(PARTIAL):
         return name
     plain = name.removeprefix(".").removesuffix(PARTIAL)
@@ -219,13 +219,13 @@ def whole_name(name: str) -> str:
 
 
 def sync_file(path: Path) -> None:
-    """Bring what was written into a file down to the disk."""
+    """Sync a file to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside the folder durable."""
+    """Sync a folder, so that a rename in it survives a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

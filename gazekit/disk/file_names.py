@@ -1,4 +1,4 @@
-"""Names of files made from ids, which come from tables and file names of others."""
+"""Make file names from ids, which come from tables and file names of others."""
 
 import hashlib
 import re
@@ -10,14 +10,14 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def file_name(*parts: str) -> str:
-    """Make a name that stays inside its folder, and that no other parts get.
+    """Make a file name that stays inside its folder and differs for different parts.
 
     The parts are joined by ``_``. Letters, digits and ``. = + , @ - _`` stay; a name with anything else, or one that is
-    long, becomes what can be kept of it and 16 digits of its SHA-256: ``../../a`` gives ``_.._a~`` and the digits. So
-    does one that could be of other parts: ``a``, ``b_c`` and ``a_b``, ``c``. The suffix of the file is yours to add.
+    long, keeps its allowed characters and gains 16 digits of its SHA-256: ``../../a`` gives ``_.._a~`` and the digits.
+    So does an ambiguous name: ``a``, ``b_c`` and ``a_b``, ``c`` would collide. The caller adds the suffix of the file.
 
     Args:
-        parts: an id, or several that together say what the file is about.
+        parts: one id, or several that together identify the content of the file.
     """
     text = "_".join(parts)
     if any("_" in part for part in parts[1:]):
@@ -29,7 +29,7 @@ def file_name(*parts: str) -> str:
 
 
 def _digested(text: str, whole: str) -> str:
-    """What can be kept of a text, and a digest of all that it is about."""
+    """Return the allowed characters of a text, and a digest of all its parts."""
     digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     kept = re.sub(r"[^\w.=+,@-]", "_", text).lstrip(".")
     return f"{kept.encode()[: _LONGEST - 20].decode(errors='ignore')}~{digest}"

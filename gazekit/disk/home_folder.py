@@ -1,11 +1,11 @@
-"""Paths that are written into files which people pass on: their home folder, which has their name, is ``~``."""
+"""Replace the home folder by ``~`` in paths that are passed on: it contains the user's name."""
 
 import os
 from pathlib import Path
 
 
 def without_home(path: Path | str) -> str:
-    """Write ``~`` in the place of the home folder at the beginning of a path; anything else stays as it is."""
+    """Replace the home folder at the start of a path by ``~``; leave any other path as it is."""
     text, home = os.fspath(path), str(Path("~").expanduser()).rstrip("/\\")
     below = text.removeprefix(home)
     return f"~{below}" if home and below != text and below[:1] in ("", "/", "\\") else text

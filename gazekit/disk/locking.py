@@ -1,4 +1,4 @@
-"""One process at a time in a folder, as far as its file system has locks."""
+"""Let one process at a time work in a folder, where the file system supports locks."""
 
 import errno
 import os
@@ -13,31 +13,33 @@ from gazekit.disk.atomic import disk_errors
 from gazekit.errors import ConfigurationError, DataError
 
 LOCK = ".lock"
-"""Name of the file that is locked; empty."""
+"""Name of the (empty) file that is locked."""
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
-"""Answers of a file system that cannot lock: NFS without its lock service, some FUSE and cluster file systems."""
+"""Errors of a file system without locks: NFS without its lock service, some FUSE and cluster file systems."""
 
 
 @contextmanager
 def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
-    """Hold the lock of a folder, ``FOLDER/.lock``, while the block runs; never wait for it.
+    """Hold the lock of a folder, ``FOLDER/.lock``, while the block runs; do not wait for it.
 
-    Where the file system has no locks, a warning names the file and the cause, and the block runs unguarded.
+    If the file system has no locks, a warning names the file and the cause, and the block runs without a lock.
 
     Args:
-        folder: that is there.
+        folder: an existing folder.
         busy: the error when another process holds the lock.
-        needed: the error, after file and cause, where there are no locks and going on without one could destroy
-            another process's work; empty where it could not.
+        needed: the end of the error message (after file and cause) if running without a lock could destroy another
+            process's work; empty if it could not.
 
     Raises:
-        ConfigurationError: another process holds the lock, or it is needed and cannot be had.
-        DataError: there is a link, a pipe or a folder of that name.
+        ConfigurationError: another process holds the lock, or the lock is needed and the file system has none.
+        DataError: a link, a pipe or a folder has that name.
         StorageError: the disk is full or read-only.
     """
     path = folder / LOCK
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise DataError(f"{path}: is no regular file; expected the empty file that gazekit makes; remove it")
+        raise DataError(
+            f"{path}: is not a regular file; expected the empty file that gazekit makes; remove it"
+        )
     lock = FileLock(path, timeout=0, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         with disk_errors(path):
@@ -51,7 +53,8 @@ def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
         if needed:
             raise ConfigurationError(f"{cause}; {needed}") from None
         warnings.warn(
-            f"{cause}; going on without: take care that no other process works in this folder", stacklevel=3
+            f"{cause}; continuing without a lock: make sure that no other process works in this folder",
+            stacklevel=3,
         )
         yield
         return

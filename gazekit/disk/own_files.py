@@ -1,8 +1,8 @@
-"""Files that gazekit wrote, read as if a stranger had: a run that was sent, a prepared set from a flaky share.
+"""Read gazekit's files as if a stranger had written them: a run may be sent, a share may be flaky.
 
-Every one of them is a regular file and no link, is opened without waiting, has at most so many bytes as its kind can
-have, is no deeper nested than what was written, and says what its model says. Whatever is not so is one line that names
-the file, the field, what was expected and what to do.
+Each file must be a regular file and not a link, within the size and nesting depth of its kind, and valid for its model.
+It is opened without waiting. Any fault becomes a one-line error that names the file, the field, what was expected and
+what to do.
 """
 
 import errno
@@ -24,25 +24,25 @@ from gazekit.errors import DataError
 Model = TypeVar("Model")
 MIB = 2**20
 DEPTH = 24
-"""Lists and tables within each other that a JSON file may have; the deepest of ours has 8."""
+"""Maximum nesting depth of a JSON file; gazekit's deepest has 8."""
 VALUES = 200_000
-"""In all lists and tables of a JSON file; one of ours with 1,000 classes has 80,000."""
+"""Maximum number of values in a JSON file; a gazekit file with 1,000 classes has 80,000."""
 _LINE = MIB
 _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of file.
+    """A kind of file, with its limits.
 
     Args:
-        what: in words: "the facts of a run".
-        most: bytes that one can have, generously.
+        what: description for messages: "the facts of a run".
+        most: maximum size in bytes, generous.
         remedy: what to do about a damaged one: "prepare the data set again".
-        linked: whether a link may lead to it: the file was named by the user and not found in a folder of ours.
-        deepest: lists and tables within each other, of a JSON file.
-        line: bytes that a line can have, of a file that is read line by line.
-        values: in lists and tables, those of inner ones too, of a JSON file.
+        linked: whether it may be reached through a link: true for a file that the user named.
+        deepest: maximum nesting depth of a JSON file.
+        line: maximum bytes in a line, for a file that is read line by line.
+        values: maximum number of values in a JSON file, nested ones included.
     """
 
     what: str
@@ -56,10 +56,10 @@ class FileKind:
 
 @contextmanager
 def opened(path: Path, kind: FileKind) -> Iterator[BufferedReader]:
-    """Open a file to read it.
+    """Open a file for reading.
 
     Raises:
-        DataError: it is not there, no regular file, too large, or the disk does not give it.
+        DataError: it is missing, not a regular file, too large or unreadable.
     """
     try:
         with _open(path, kind) as file:
@@ -86,13 +86,11 @@ def _open(path: Path, kind: FileKind) -> BufferedReader:
 
 
 def unreadable(path: Path, kind: FileKind, error: OSError) -> DataError:
-    """The error in words, with what was expected."""
+    """Describe an error, with what was expected."""
     if error.errno == errno.ENOENT:
         return DataError(_wrong(path, kind, "there is no such file"))
     if error.errno == errno.ELOOP:
-        return DataError(
-            _wrong(path, kind, "is a link" if path.is_symlink() else "lies behind a loop of links")
-        )
+        return DataError(_wrong(path, kind, "is a link" if path.is_symlink() else "is in a loop of links"))
     if error.errno in (errno.ENXIO, errno.ENODEV):
         return DataError(_wrong(path, kind, "is a device or a socket"))
     return DataError(_wrong(path, kind, f"cannot be read ({error.strerror or type(error).__name__})"))
@@ -108,18 +106,18 @@ def _sort(mode: int) -> str:
 
 
 def read_bytes(path: Path, kind: FileKind) -> bytes:
-    """The content of a file. Raises DataError."""
+    """Read the bytes of a file. Raises DataError."""
     with opened(path, kind) as file:
         return file.read(size_of(file))
 
 
 def size_of(file: BufferedReader) -> int:
-    """Bytes of an open file."""
+    """Return the size of an open file in bytes."""
     return os.fstat(file.fileno()).st_size
 
 
 def check_size(path: Path, kind: FileKind, expected: int) -> None:
-    """Raise DataError unless a file has so many bytes; none of them is read."""
+    """Raise DataError unless a file has the expected size; read none of it."""
     with opened(path, kind) as file:
         found = size_of(file)
     if found != expected:
@@ -127,7 +125,7 @@ def check_size(path: Path, kind: FileKind, expected: int) -> None:
 
 
 def read_text(path: Path, kind: FileKind) -> str:
-    """The content of a text file in UTF-8. Raises DataError."""
+    """Read a UTF-8 text file. Raises DataError."""
     return _decoded(read_bytes(path, kind), path, kind)
 
 
@@ -135,11 +133,11 @@ def _decoded(content: bytes, path: Path, kind: FileKind) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(_wrong(path, kind, f"is no text in UTF-8 (byte {error.start})")) from None
+        raise DataError(_wrong(path, kind, f"is not UTF-8 text (byte {error.start})")) from None
 
 
 def lines_of(path: Path, kind: FileKind) -> Iterator[str]:
-    """The lines of a text file with their ends, one after another. Raises DataError: a line is too long, too."""
+    """Yield the lines of a text file, line ends included. Raises DataError, also if a line is too long."""
     with opened(path, kind) as file:
         first = True
         while line := file.readline(kind.line + 1):
@@ -149,12 +147,12 @@ def lines_of(path: Path, kind: FileKind) -> Iterator[str]:
             try:
                 yield line.decode("utf-8") if text is None else text
             except UnicodeDecodeError:
-                raise DataError(_wrong(path, kind, "is no text in UTF-8")) from None
+                raise DataError(_wrong(path, kind, "is not UTF-8 text")) from None
             first = False
 
 
 def parse_json(text: str | bytes, path: Path, kind: FileKind, *, where: str = "") -> Any:
-    """JSON of a bounded depth. Raises DataError.
+    """Parse JSON of bounded depth and size. Raises DataError.
 
     Args:
         text: of the file, or of a part of it.
@@ -178,18 +176,18 @@ def parse_json(text: str | bytes, path: Path, kind: FileKind, *, where: str = ""
         if not layer:
             return value
         count += len(layer)
-        if count > kind.values:  # were each of them wrong, to say so would take gigabytes
+        if count > kind.values:  # if every value were wrong, the message would take gigabytes
             raise DataError(_wrong(path, kind, f"{where}holds more than {kind.values} values"))
     raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep"))
 
 
 def read_json(path: Path, kind: FileKind) -> Any:
-    """The value of a JSON file. Raises DataError."""
+    """Read a JSON file. Raises DataError."""
     return parse_json(read_bytes(path, kind), path, kind)
 
 
 def read_model(path: Path, kind: FileKind, model: type[Model] | pydantic.TypeAdapter[Model]) -> Model:
-    """A JSON file as its model. Raises DataError that names file and field."""
+    """Read a JSON file into its model. Raises DataError that names file and field."""
     return validated(read_json(path, kind), path, kind, model)
 
 
@@ -201,7 +199,7 @@ def validated(
     *,
     where: str = "",
 ) -> Model:
-    """Plain values as their model. Raises DataError that names file and field.
+    """Validate plain values against a model. Raises DataError that names file and field.
 
     Args:
         value: from JSON, TOML or a table.
@@ -220,7 +218,7 @@ def validated(
 
 
 def _fields(error: pydantic.ValidationError) -> str:
-    """The first fields that are wrong, each with what was expected."""
+    """Name the first wrong fields, each with what was expected."""
     items = error.errors(include_url=False, include_context=False)
     said = [f"{_field(item['loc'])}{_expected(item)}" for item in items[:2]]
     more = f" and {len(items) - 2} more" if len(items) > 2 else ""

@@ -1,4 +1,4 @@
-"""Text from outside, made harmless for a terminal, a log or a spreadsheet."""
+"""Make text from outside harmless for a terminal, a log or a spreadsheet."""
 
 import re
 
@@ -10,17 +10,17 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Replace every character that steers a terminal, or hides, by its escape: ``\x1b``, ``\n``, ``\u202e``.
+    r"""Escape every character that controls a terminal or hides text: ``\x1b``, ``\n``, ``\u202e``.
 
     Args:
-        text: any; half surrogates, which file names in other encodings become, are replaced too.
-        keep: control characters that stay, such as ``"\n\t"``.
+        text: any text; lone surrogates, which come from file names in other encodings, are escaped too.
+        keep: control characters to leave as they are, such as ``"\n\t"``.
     """
     return _CONTROL.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 
 def has_controls(text: str) -> bool:
-    """Whether ``visible`` would change a text."""
+    """Whether a text contains characters that ``visible`` escapes."""
     return _CONTROL.search(text) is not None
 
 
@@ -29,10 +29,10 @@ def _escape(character: str) -> str:
 
 
 def to_cell(text: str) -> str:
-    """Escape what a spreadsheet would carry out: ``=1+1`` becomes ``'=1+1``; numbers stay as they are."""
+    """Escape a cell that a spreadsheet would run as a formula: ``=1+1`` becomes ``'=1+1``; keep numbers."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def from_cell(text: str) -> str:
-    """Undo ``to_cell``; a text that was never escaped stays as it is."""
+    """Undo ``to_cell``; leave a text that was never escaped as it is."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -1,4 +1,4 @@
-"""Files that end: neither folders nor pipes nor devices."""
+"""Check that a path is a regular file: not a folder, a pipe or a device."""
 
 import errno
 import stat
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def require_regular_file(path: Path) -> None:
-    """Call before opening what a user names: opening a pipe waits until somebody writes to it, maybe forever.
+    """Check a path from the user before opening it: opening a pipe may wait forever.
 
     Raises:
-        OSError: not there, or something else than a file.
+        OSError: missing, or not a regular file.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "Not a regular file", str(path))

@@ -1,4 +1,4 @@
-"""Names that were probably meant by one that does not exist."""
+"""Suggest the name that was probably meant by an unknown one."""
 
 import difflib
 import json
@@ -7,16 +7,16 @@ from typing import Any
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a wrong one stands for, if there is one.
+    """Return the known name closest to a wrong one, if there is one.
 
-    Dotted names are compared whole, then by their last part: ``epochs`` and ``training.epoch`` stand for
+    Dotted names are compared whole, then by their last part: ``epochs`` and ``training.epoch`` match
     ``training.epochs``, ``training.lr`` for ``training.learning_rate``.
     """
     return next(_candidates(name, list(known)), None)
 
 
 def _candidates(name: str, known: Sequence[str]) -> Iterator[str]:
-    """Known names that may be meant, the likeliest first."""
+    """Return the known names that may be meant, most likely first."""
     table, _, last = name.rpartition(".")
     if not last:
         return
@@ -33,13 +33,13 @@ def _candidates(name: str, known: Sequence[str]) -> Iterator[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'epochs'?``, or nothing."""
+    """Return ``; did you mean 'epochs'?``, or an empty text."""
     found = meant(name, known)
     return f"; did you mean '{found}'?" if found else ""
 
 
 def wrong_value(name: str, problem: Mapping[str, Any]) -> str:
-    """What pydantic found wrong with a value; a list that was written with bare commas is shown as it should be."""
+    """Describe what pydantic found wrong with a value; show how to write a list given with bare commas."""
     value = problem["input"]
     if problem["type"] in ("tuple_type", "list_type") and isinstance(value, str):
         written = json.dumps([part.strip() for part in value.split(",")], ensure_ascii=False)
@@ -48,7 +48,7 @@ def wrong_value(name: str, problem: Mapping[str, Any]) -> str:
 
 
 def _is_short_for(short: str, name: str) -> bool:
-    """``lr`` and ``learn_rate`` for ``learning_rate``: the beginnings of its words, one after the other."""
+    """Whether a name is short for another: ``lr`` and ``learn_rate`` for ``learning_rate``."""
     rest = short.lower().replace("_", "").replace("-", "")
     for word in name.lower().split("_"):
         taken = 0

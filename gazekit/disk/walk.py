@@ -1,4 +1,4 @@
-"""Walking folders as people keep them: links followed, the litter of file managers and archives left alone."""
+"""Walk folders as users keep them: follow links, skip the litter of file managers and archives."""
 
 import os
 from collections import deque
@@ -11,18 +11,18 @@ _LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$re
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder holds nothing of the user's: hidden (``.DS_Store``, ``._scan.png``), or a system's."""
+    """Whether a file or folder holds no user data: hidden (``.DS_Store``, ``._scan.png``) or made by the system."""
     return name.startswith(".") or name.casefold() in _LITTER
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and of all folders below it, in the order of their names.
+    """Yield the files of a folder and of all folders below it, sorted by name.
 
-    Links are followed. Each folder is entered once, however many links lead to it or around in a circle, by its own
-    path if it has one here. Litter is passed over below ``folder``, whose own name does not matter.
+    Links are followed. Each folder is entered once, even if several links or a circle of links lead to it, by its real
+    path if that is below ``folder``. Litter below ``folder`` is skipped; the name of ``folder`` itself does not matter.
 
     Raises:
-        DataError: a folder that cannot be listed.
+        DataError: a folder cannot be listed.
     """
     waiting, entered = deque([folder]), set[str]()
     while waiting:
@@ -33,7 +33,7 @@ def files_below(folder: Path) -> Iterator[Path]:
                 continue
             entered.add(real)
             folders[:] = sorted(name for name in folders if not is_litter(name))
-            # os.walk names links to folders but does not enter them; they wait, so that a folder's own path comes first
+            # os.walk does not enter links to folders; they wait here, so that a folder's real path comes first
             waiting.extend(Path(place, name) for name in folders if Path(place, name).is_symlink())
             paths = (Path(place, name) for name in sorted(names) if not is_litter(name))
             yield from (path for path in paths if path.is_file())
@@ -41,5 +41,5 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def _refuse(error: OSError) -> None:
     raise DataError(
-        f"{error.filename}: the folder cannot be listed ({error.strerror}); expected one that may be read"
+        f"{error.filename}: the folder cannot be listed ({error.strerror}); expected a readable folder"
     )

@@ -1,1 +1,1 @@
-"""Recordings to fixations: formats, detection, matching with images, quality, heat maps. Imports no torch."""
+"""Turn recordings into fixations: formats, detection, matching with images, quality, heat maps. Imports no torch."""

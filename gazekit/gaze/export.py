@@ -1,4 +1,4 @@
-"""Recordings of any format as one plain table in pixels of the original images."""
+"""Export recordings of any format as one plain table in pixels of the original images."""
 
 import csv
 import math
@@ -18,18 +18,18 @@ from gazekit.gaze.readers import reader_names
 from gazekit.records.recording import Recording
 
 Written = tuple[Key, str, int, Recording]
-"""Image, reader, number of the sitting, and what was recorded, in pixels of the image."""
+"""Image, reader, number of the sitting, and the recording in pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedGaze:
-    """A plain gaze table and what could not be put into it.
+    """A plain gaze table, and the recordings left out of it.
 
     Args:
         text: the table as CSV.
-        rows: below its header.
-        holds_fixations: whether they are fixations or samples.
-        left_out: a sentence per recording that is not in it.
+        rows: number of rows below the header.
+        holds_fixations: whether the rows are fixations rather than samples.
+        left_out: a sentence per recording left out.
     """
 
     text: str
@@ -43,20 +43,19 @@ def export(
 ) -> ExportedGaze:
     """Write joined recordings as ``exam_id,view,t_ms,x,y``, or as fixations with ``start_ms,duration_ms``.
 
-    Further columns are there where needed: ``reader``, who looked (counted from 1 where the recordings do not say);
-    ``sitting``, which parts the recordings of one reader on one image; ``pixels_per_degree`` and ``stretch``, the
-    geometry. Samples that may have been clamped to the border are written as lost, unless the settings
-    keep them.
+    Further columns are added if needed: ``reader`` (counted from 1 if the recordings do not name readers);
+    ``sitting``, which separates recordings of one reader on one image; ``pixels_per_degree`` and ``stretch``, the
+    geometry. Samples that may have been clamped to the border are written as lost unless the settings keep them.
 
     Args:
         joined: recordings by exam and view.
         size_of: (exam_id, view) → height and width of the original image.
-        settings: how fixations are found.
+        settings: of the fixation detection.
         as_fixations: write the fixations of recordings that hold samples.
 
     Raises:
-        ConfigurationError: samples and fixations in one table.
-        DataError: no recording can be written; the first one's reason.
+        ConfigurationError: the table would mix samples and fixations.
+        DataError: no recording can be written; gives the reason for the first.
     """
     every = [(each_key, *each) for each_key, some in joined.matched.items() for each in _readings(some)]
     held = [each.duration_ms is not None for _, _, _, each in every]
@@ -80,7 +79,7 @@ def export(
 
 
 def _readings(recordings: list[Recording]) -> list[tuple[str, int, Recording]]:
-    """Reader, number of the sitting from 1, and recording, for the recordings of one image."""
+    """Yield reader, number of the sitting from 1, and recording, for the recordings of one image."""
     names = reader_names(recordings)
     return [
         (name, names[: position + 1].count(name), each)
@@ -89,7 +88,7 @@ def _readings(recordings: list[Recording]) -> list[tuple[str, int, Recording]]:
 
 
 def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_fixations: bool) -> Recording:
-    """The recording in pixels of its image; what may not be used is lost."""
+    """Convert a recording to pixels of its image; unusable samples become lost."""
     height, width = size
     placed = recording.in_image_pixels(height, width)
     if as_fixations:
@@ -103,7 +102,7 @@ def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_
 
 
 def _table(written: list[Written]) -> tuple[str, int]:
-    """The table as text and its number of rows."""
+    """Return the table as text and its number of rows."""
     needed = {
         "reader": any(reader != "1" or each.reader is not None for _, reader, _, each in written),
         "sitting": any(sitting > 1 for _, _, sitting, _ in written),
@@ -140,5 +139,5 @@ def _columns(key: Key, reader: str, sitting: int, recording: Recording) -> dict[
 
 
 def _cells(values: NDArray[np.float64]) -> list[str]:
-    """Numbers such that reading gives the very same ones; a lost one is empty."""
+    """Write numbers that read back exactly; a lost value is empty."""
     return ["" if math.isnan(value) else repr(value) for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""From gaze samples to runs that are fixations: by velocity (I-VT) or by dispersion (I-DT).
+"""Group gaze samples into fixations: by velocity (I-VT) or by dispersion (I-DT).
 
 Both take the samples that are not lost and return runs ``[n, 2]``: the index of a run's first sample and the
 index after its last. ``period`` is the time one sample stands for, so a run lasts
@@ -29,17 +29,17 @@ def velocity_runs(
     window_ms: float,
     merge_distance: float,
 ) -> Runs:
-    """Runs of samples whose velocity stays at or below the threshold (I-VT).
+    """Find runs of samples whose velocity stays at or below the threshold (I-VT).
 
-    Two neighbours belong together when ``|p_b - p_a| / (t_b - t_a) <= threshold``, where a and b are the first
-    and the last sample no further than half of ``window_ms`` from the middle between them. Where that leaves
-    only the two neighbours, the samples beside them are taken, too, if all four lie within twice the window:
-    one step at 90 to 150 Hz is so short that noise alone moves that fast. Rarer samples, and those of a window
-    of 0, are compared with their neighbours. A longer gap of lost samples than ``maximum_gap_ms`` parts them
-    whatever the velocity, and no window reaches across it; a shorter one is bridged by a straight line. One
-    noisy sample parts a fixation in two, so runs of at least two samples are merged again where they are no
-    further apart than ``merge_distance`` and ``maximum_gap_ms``. Window and merging are Olsen's (2012), not in
-    the definition; the wider window is ours. Runs shorter than ``minimum_ms`` are dropped last.
+    Two neighbours belong together if ``|p_b - p_a| / (t_b - t_a) <= threshold``, where a and b are the first
+    and the last sample within half of ``window_ms`` of the midpoint between them. If that leaves only the two
+    neighbours, the samples next to them are included if all four lie within twice the window: one step at 90 to
+    150 Hz is so short that noise alone moves that fast. At lower rates, or with a window of 0, neighbours are
+    compared directly. A gap of lost samples longer than ``maximum_gap_ms`` separates them whatever the velocity, and
+    no window crosses it; a shorter gap is bridged by a straight line. One noisy sample splits a fixation, so runs of
+    at least two samples are merged again if they are no further apart than ``merge_distance`` and
+    ``maximum_gap_ms``. Window and merging are Olsen's (2012), not part of the original definition; the wider window
+    is ours. Runs shorter than ``minimum_ms`` are dropped last.
 
     Args:
         x, y: ``[N]`` pixels.
@@ -70,14 +70,16 @@ def velocity_runs(
 def _windows(
     t_ms: Floats, parted: NDArray[np.bool_], window_ms: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last sample of the window around every two neighbours, ``[N - 1]`` each."""
+    """Return the first and last sample of the window around each pair of neighbours, ``[N - 1]`` each."""
     before = np.arange(len(t_ms) - 1)
     middle = (t_ms[:-1] + t_ms[1:]) / 2
     reach = window_ms / 2 + ROUNDING_MS
     first = np.minimum(np.searchsorted(t_ms, middle - reach, side="left"), before)
     last = np.maximum(np.searchsorted(t_ms, middle + reach, side="right") - 1, before + 1)
     whole = _runs(~parted)
-    inside = whole[np.searchsorted(whole[:, 1], before, side="right")]  # the stretch without gap around them
+    inside = whole[
+        np.searchsorted(whole[:, 1], before, side="right")
+    ]  # the stretch without a gap around them
     first, last = (
         np.maximum(first, inside[:, 0]),
         np.maximum(np.minimum(last, inside[:, 1] - 1), before + 1),
@@ -98,7 +100,7 @@ def _merged(
     period_ms: float,
     distance: float,
 ) -> Runs:
-    """Runs of two or more samples, neighbours that are near in time and place made one with what lies between."""
+    """Merge neighbouring runs of two or more samples that are near in time and place."""
     merged: list[list[int]] = []
     sums = np.cumsum([[0.0, *(x - x[0])], [0.0, *(y - y[0])]], axis=1) if len(x) else np.zeros((2, 1))
 
@@ -129,7 +131,7 @@ def dispersion_runs(
     maximum_gap_ms: float,
     period_ms: float,
 ) -> Runs:
-    """Runs of samples that stay together for long enough (I-DT).
+    """Find runs of samples that stay together long enough (I-DT).
 
     A window of ``minimum_ms`` slides until its dispersion ``(max x - min x) + (max y - min y)`` is at or
     below the threshold, then grows as long as that holds. No window spans a gap of lost samples longer than
@@ -159,7 +161,7 @@ def dispersion_runs(
 
 
 def _together(x: Floats, y: Floats, threshold: float, least: int) -> int:
-    """How many samples from the first on stay together; looks at twice as many each time, not at all at once."""
+    """Count the samples from the first that stay together, doubling the number looked at each time."""
     size = least
     while True:
         size = min(2 * size, len(x))
@@ -169,14 +171,14 @@ def _together(x: Floats, y: Floats, threshold: float, least: int) -> int:
 
 
 def _spread(x: Floats, y: Floats) -> Floats:
-    """Dispersion of the first 1, 2, … N samples; it never falls, so a threshold can be searched in it."""
+    """Return the dispersion of the first 1, 2, … N samples; it never falls, so a threshold can be searched."""
     wide = np.maximum.accumulate(x) - np.minimum.accumulate(x)
     high = np.maximum.accumulate(y) - np.minimum.accumulate(y)
     return np.asarray(wide + high)
 
 
 def _runs(together: NDArray[np.bool_]) -> Runs:
-    """Runs of samples that are linked to their neighbour; ``together`` is ``[N - 1]``."""
+    """Return runs of linked neighbours; ``together`` is ``[N - 1]``."""
     starts = np.flatnonzero(np.concatenate(([True], ~together)))
     stops = np.append(starts[1:], len(together) + 1)
     return np.stack([starts, stops], axis=1)  # [n, 2]

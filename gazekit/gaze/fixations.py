@@ -1,4 +1,4 @@
-"""From a recording to its fixations."""
+"""Turn a recording into fixations."""
 
 from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
@@ -16,15 +16,15 @@ from gazekit.records.recording import Recording
 
 @dataclass(frozen=True, slots=True)
 class FixationSettings:
-    """How samples become fixations and fixations a heat map; plain values only.
+    """Settings for finding fixations and drawing them as a heat map; plain values only.
 
     Args:
         method: ``"ivt"`` (velocity) or ``"idt"`` (dispersion).
         velocity_threshold: I-VT, degrees per second, > 0. 30: the usual value of trackers' own filters
             (Olsen, The Tobii I-VT fixation filter, 2012).
-        velocity_window_ms: I-VT, time over which a velocity is taken, ms, >= 0. 20 (Olsen 2012): the noise of two
-            neighbours alone moves that fast. Where it holds one step, three are taken if they last no longer than
-            twice the window (75 Hz and more); at lower rates, and with 0, it is the step between neighbours.
+        velocity_window_ms: I-VT, time over which a velocity is measured, ms, >= 0. 20 (Olsen 2012): between two
+            neighbours noise alone moves that fast. If the window holds one step, three are used if they last no
+            longer than twice the window (75 Hz and more); at lower rates, and with 0, one step is used.
         merge_degrees: I-VT, fixations no further apart than this and maximum_gap_ms are one, degrees, >= 0;
             0 merges nothing. 0.5 (Olsen 2012): without it, 0.2 degrees of noise at 60 Hz lose 40 % of the
             fixation time.
@@ -33,17 +33,17 @@ class FixationSettings:
         minimum_duration_ms: shorter fixations are dropped, ms, >= 0. 100: the lower end of their 100 to 200.
         maximum_gap_ms: longest gap of lost samples inside a fixation, ms, >= 0. 75: shorter than a blink
             (Olsen 2012).
-        blink_margin_ms: samples wholly this near to a longer gap are dropped, for the lid moves the pupil's
-            centre, ms, >= 0. 15: EyeLink's parser gives blinks 12 to 14 ms on each side (measured). Samples
+        blink_margin_ms: samples that lie wholly this near to a longer gap are dropped, because the lid moves the
+            pupil's centre, ms, >= 0. 15: EyeLink's parser gives blinks 12 to 14 ms on each side (measured). Samples
             at 60 Hz are longer and stay.
         sigma_degrees: width of a fixation's Gaussian in a heat map, degrees, > 0. 1: about the fovea.
-        pixels_per_degree: original pixels per degree, > 0, of recordings without geometry; None takes 30/800 of
-            the image height. With 1 every threshold is in pixels, the velocity in pixels per second.
-        keep_suspect: count samples that the recorder may have clamped to the image border. False: ours, for
-            clamped samples pile up in places that nobody looked at.
+        pixels_per_degree: original pixels per degree, > 0, for recordings without geometry; None takes 30/800 of
+            the image height. With 1 all thresholds are in pixels, the velocity in pixels per second.
+        keep_suspect: count samples that the recorder may have clamped to the image border. False (ours): clamped
+            samples pile up in places that nobody looked at.
 
     Raises:
-        ConfigurationError: a value out of its range.
+        ConfigurationError: a value is out of range.
     """
 
     method: Literal["ivt", "idt"] = "ivt"
@@ -87,12 +87,12 @@ class FixationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Fixations:
-    """Fixations on one image, in the order in which they happened.
+    """Fixations on one image, in chronological order.
 
     Args:
         x, y: ``[n]`` centroids in pixels of the original image.
-        onset_ms: ``[n]``; NaN where the recording has no time.
-        duration_ms: ``[n]``; 1 each where the recording has no time, so that every sample weighs alike.
+        onset_ms: ``[n]``; NaN if the recording has no time.
+        duration_ms: ``[n]``; 1 each if the recording has no time, so that all samples have equal weight.
     """
 
     x: Floats
@@ -114,15 +114,15 @@ def fixations_of(
     settings: FixationSettings,
     image_width: float | None = None,
 ) -> Fixations:
-    """The fixations of a recording, in pixels of the original image.
+    """Find the fixations of a recording, in pixels of the original image.
 
-    Rows that are fixations already pass through without the lost ones; samples without timestamps become one
-    fixation of weight 1 each, for without time there is no velocity and no duration.
+    Rows that are fixations already are kept, lost ones excepted. Samples without timestamps become one fixation of
+    weight 1 each: without time there is no velocity and no duration.
 
     Args:
         recording: samples or fixations on one image.
-        image_height, image_width: size of the original image in pixels; with the width, samples beside the
-            image or clamped to its right border are found too.
+        image_height, image_width: size of the original image in pixels; the width also detects samples beside the
+            image or clamped to its right border.
         settings: thresholds in degrees and ms.
 
     Raises:
@@ -158,7 +158,7 @@ def fixations_of(
 
 
 def _rows(recording: Recording) -> Fixations:
-    """Every row as a fixation of its own, lost ones included."""
+    """Return each row as one fixation, lost ones included."""
     unknown, alike = np.full(len(recording.x), np.nan), np.ones(len(recording.x))
     return Fixations(
         recording.x,
@@ -206,7 +206,7 @@ def _detect(samples: Fixations, degree: float, period: float, settings: Fixation
 
 
 def _centroids(samples: Fixations, runs: Runs, period: float) -> Fixations:
-    """One fixation per run: the mean of its samples, from the first one's onset to the last one's end."""
+    """Return one fixation per run: the mean of its samples, from the first onset to the last end."""
     first, last = runs[:, 0], runs[:, 1] - 1
     count = runs[:, 1] - runs[:, 0]
     before = [np.concatenate(([0.0], np.cumsum(values))) for values in (samples.x, samples.y)]

@@ -1,4 +1,4 @@
-"""Which format a gaze file has, found by its content."""
+"""Detect the format of a gaze file by its content."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
 
 AUTO = "auto"
-"""In the place of a format's name: the one that fits."""
+"""Used as the name of a format: detect it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GazeFile:
-    """A gaze file and what reads it."""
+    """A gaze file and its reader."""
 
     path: Path
     format: str
     reader: "GazeReader"
 
     def read(self) -> list[Recording]:
-        """All its recordings. Raises: DataError with file and row."""
+        """Read all recordings of the file. Raises: DataError with file and row."""
         return list(self.reader.read(self.path))
 
 
 @dataclass(frozen=True, slots=True)
 class AnyFormat:
-    """A gaze reader that finds out the format of each file.
+    """A gaze reader that detects the format of each file.
 
     Args:
         readers: name of a format → its reader.
@@ -52,17 +52,17 @@ class AnyFormat:
 
 
 def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:
-    """The gaze files of a folder and below, sorted, and the files that no format fits.
+    """List the gaze files of a folder and its subfolders, sorted, and the files that fit no format.
 
-    Hidden files and the litter of file managers are not looked at. A single file is taken as it is when there is one
-    reader only: its reader then says what is wrong with it.
+    Hidden files and the litter of file managers are skipped. A single file with a single reader is not checked here, so
+    that the reader can say what is wrong with it.
 
     Args:
         source: a gaze file, or a folder.
         readers: name of a format → its reader.
 
     Raises:
-        DataError: nothing there, no file that a format fits, or a file that several fit.
+        DataError: no file, no file of a known format, or a file that fits several formats.
     """
     if not source.is_dir():
         only = next(iter(readers)) if len(readers) == 1 else format_of(source, readers)
@@ -83,7 +83,7 @@ def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[
 
 
 def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
-    """The name of the one format that fits a file. Raises: DataError when none or several fit."""
+    """Return the name of the one format that fits a file. Raises: DataError if none or several fit."""
     if not path.is_file() or not os.access(path, os.R_OK):
         raise DataError(
             f"{path}: there is no file that can be read; expected a gaze recording, or a folder of them"

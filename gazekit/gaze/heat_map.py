@@ -1,4 +1,4 @@
-"""From fixations to a gaze heat map."""
+"""Turn fixations into a gaze heat map."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +9,20 @@ from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
 
 REACH = 3.0
-"""Sigmas within which a fixation outside the image still counts as looking at it."""
+"""Distance in sigmas at which a fixation outside the image still counts."""
 NARROWEST = 0.05
 """Smallest sigma in pixels of the map."""
 _AT_ONCE = 4096
-"""Points per matrix product, which bounds the memory that a long recording takes."""
+"""Points per matrix product, which limits the memory for a long recording."""
 
 
 def sigma_pixels(
     recording: Recording, image_height: float, image_width: float, settings: FixationSettings
 ) -> tuple[float, float]:
-    """Standard deviations of a fixation's Gaussian in pixels of the original image, across and down.
+    """Return the standard deviations of a fixation's Gaussian in original pixels, across and down.
 
-    ``settings.sigma_degrees`` times the pixels per degree of the recording; where it has no geometry, those of
-    the settings, else 30/800 of ``image_height`` (pixels). The two differ where the image was shown stretched.
+    ``settings.sigma_degrees`` times the pixels per degree of the recording; if it has no geometry, those of the
+    settings, else 30/800 of ``image_height`` (pixels). The two differ if the image was shown stretched.
     """
     down = settings.sigma_degrees * recording.degree(image_height, settings.pixels_per_degree)
     return down * recording.stretch_on(image_height, image_width), down
@@ -31,10 +31,10 @@ def sigma_pixels(
 def heat_map(
     x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: float | tuple[float, float]
 ) -> NDArray[np.float32]:
-    """One Gaussian per point, weighted, summed and divided by the largest value: ``[H, W]`` in [0, 1].
+    """Sum one weighted Gaussian per point and divide by the maximum: ``[H, W]`` in [0, 1].
 
     ``R(i, j) = Σ_k w_k exp(-((j + ½ - x_k)² + (i + ½ - y_k)²) / 2σ²) / max R``, evaluated exactly: the
-    Gaussian separates, so the sum is one matrix product. Points outside the map contribute their tail.
+    Gaussian is separable, so the sum is one matrix product. Points outside the map contribute their tail.
 
     Args:
         x, y: ``[n]`` pixels of the map, (0, 0) its outer corner.
@@ -44,7 +44,7 @@ def heat_map(
             one down.
 
     Raises:
-        ConfigurationError: sigma below that.
+        ConfigurationError: sigma is too small.
         DataError: no point with a weight lies on the map or within 3 sigma of it.
     """
     height, width = shape
@@ -72,6 +72,6 @@ def heat_map(
 
 
 def _gaussian(centre: Floats, size: int, sigma: float) -> Floats:
-    """``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[n, size]``."""
+    """Evaluate ``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[n, size]``."""
     distance = np.arange(size) + 0.5 - centre[:, None]
     return np.asarray(np.exp(-0.5 * np.square(distance / sigma)))

@@ -1,4 +1,4 @@
-"""Which image is meant by the names that recordings use."""
+"""Resolve the image names used in recordings."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,24 +12,24 @@ from gazekit.records.recording import Recording
 
 COLUMNS = ("name", "exam_id", "view")
 READER = "reader"
-"""A further column of the table, where files do not say who looked."""
+"""Optional column of the table, for files that do not name the reader."""
 
 _SUFFIX = re.compile(r"\.(?=[0-9]{0,3}[a-z])[a-z0-9]{1,8}$", re.IGNORECASE)
 
 
 def without_suffix(name: str) -> str:
-    """A file's name without its suffix, which has a letter: of ``1.2.840.7``, a UID, the last part is none."""
+    """Strip the suffix of a file's name; a suffix has a letter, so ``1.2.840.7``, a UID, has none."""
     return _SUFFIX.sub("", name) or name
 
 
 def last_part(name: str) -> str:
-    """The name of a path's file, in small letters, whichever system wrote the path."""
-    return PureWindowsPath(name).name.casefold()  # splits at / and at \
+    """Return the last part of a path in lower case, whichever system wrote the path."""
+    return PureWindowsPath(name).name.casefold()  # splits at both / and \
 
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """The image that a name stands for, and who looked at it; None where the table leaves that open."""
+    """The image that a name stands for, and the reader if the table gives one."""
 
     exam_id: str
     view: str
@@ -37,15 +37,15 @@ class Meant:
 
 
 def read_names(path: Path) -> dict[str, Meant]:
-    """Read ``name,exam_id,view``: the name of a recording's image or file, and the image that it stands for.
+    """Read a table ``name,exam_id,view``: the name of a recording's image or file, and the image it stands for.
 
-    A column ``reader`` may say who looked.
+    An optional column ``reader`` names who looked.
 
     Returns:
-        The name in small letters → the image.
+        The name in lower case → the image.
 
     Raises:
-        DataError: not readable, a column missing, an empty cell, a name that comes twice (with row).
+        DataError: not readable, a missing column, an empty cell, or a repeated name (with row).
     """
     names: dict[str, Meant] = {}
     table = open_table(path, COLUMNS)
@@ -61,25 +61,25 @@ def read_names(path: Path) -> dict[str, Meant]:
 
 
 def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:
-    """The recordings with the exam and view that the table gives their image, else their file; others as they are.
+    """Set exam and view as the table gives them for the image name, else for the file; leave others as they are.
 
-    A name counts whole, or without its suffix; case does not matter.
+    A name matches whole or without its suffix, ignoring case.
     """
     return [_named(recording, names) for recording in recordings]
 
 
 def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
-    """The recordings that name an image file, else those whose exam and view it is called by, else the nameless ones.
+    """Return the recordings that name an image, else those with its exam and view, else the nameless ones.
 
-    The whole name counts first, then the name without its suffix; case and folders do not matter.
+    The whole name is compared first, then the name without its suffix, ignoring case and folders.
 
     Args:
         recordings: of any images.
         image: the file.
-        called: what recordings call it, where that is not its name.
+        called: its name in the recordings, if that differs from the file name.
 
     Raises:
-        DataError: all of the recordings name other images, or those that name none are of several exams or views.
+        DataError: all recordings name other images, or those that name none are of several exams or views.
     """
     wanted = last_part(called or image.name)
     alike = {wanted, without_suffix(wanted)}
@@ -103,7 +103,7 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
 
 
 def is_called_by(image: Path, recording: Recording) -> bool:
-    """Whether the exam of a recording, and its view if it has one, are words of an image's name or its folder's."""
+    """Whether a recording's exam, and its view if it has one, are words in the name of an image or its folder."""
     if recording.exam_id is None:
         return False
     words = [*split_words(image.absolute().parent.name), *split_words(without_suffix(image.name))]
@@ -117,7 +117,7 @@ def is_called_by(image: Path, recording: Recording) -> bool:
 
 
 def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
-    """Raise DataError unless recordings without the name of an image can be of one and the same."""
+    """Raise DataError unless recordings without an image name can be of one and the same image."""
     about = list(dict.fromkeys((each.exam_id, each.view) for each in recordings))
     if len(about) > 1:
         names = ", ".join(" ".join(filter(None, pair)) or "no name" for pair in about[:3])

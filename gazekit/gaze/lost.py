@@ -1,4 +1,4 @@
-"""Places that stand for lost samples: told by the user, or suspected."""
+"""Treat certain places as lost samples: those given by the user; point out suspects."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
 
 Place = tuple[float, float]
-"""x and y as the recording has them."""
+"""x and y as in the recording."""
 
 SHARE, FEWEST = 0.05, 5
-"""Share and number of the rows from which on one place is no chance: the same fraction of a pixel, again and again."""
+"""Share and number of rows from which one repeated place, exact to a fraction of a pixel, is not chance."""
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A place that comes again and again, and the share of the rows with a place that lie there."""
+    """A repeated place, and its share of the rows that have a place."""
 
     x: float
     y: float
     share: float
 
     def __str__(self) -> str:
-        """Say it to the user, with the option that says which place means lost."""
+        """Describe the place to the user, with the option that marks it as lost."""
         place = f"{self.x:g}, {self.y:g}"
         return (
             f"{100 * self.share:.0f} % of the samples lie at the very same place, ({place}); if it means lost, "
@@ -38,7 +38,7 @@ class Repeated:
 
 
 def repeated_place(recording: Recording) -> Repeated | None:
-    """The commonest place where it has 5 % of the rows or more; None for rows that are all at one place."""
+    """Return the commonest place if it has 5 % of the rows or more; None if all rows are at one place."""
     there = np.isfinite(recording.x) & np.isfinite(recording.y)
     places, counts = np.unique(recording.x[there] + 1j * recording.y[there], return_counts=True)
     if len(places) < 2:
@@ -51,7 +51,7 @@ def repeated_place(recording: Recording) -> Repeated | None:
 
 
 def doubts_of_reading(recordings: Iterable[Recording]) -> dict[str, list[str]]:
-    """Sentence → the recordings of which it holds: how they were read, and places that come again and again."""
+    """Map each remark on how recordings were read, repeated places included, to the recordings concerned."""
     found: dict[str, list[str]] = {}
     for recording in recordings:
         repeated = repeated_place(recording)
@@ -62,11 +62,11 @@ def doubts_of_reading(recordings: Iterable[Recording]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class WithLost:
-    """A gaze format in whose recordings some places mean that the sample was lost.
+    """A gaze format in which some places mean a lost sample.
 
     Args:
-        format: what reads the files.
-        places: in the pixels that the recordings are in when they are read.
+        format: reads the files.
+        places: in the pixel units of the recordings as read.
     """
 
     format: "GazeReader"
@@ -77,7 +77,7 @@ class WithLost:
         return self.format.fits(path)
 
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield the recordings, those places lost. Raises: DataError."""
+        """Yield the recordings, with those places marked as lost. Raises: DataError."""
         for recording in self.format.read(path):
             x, y = recording.x, recording.y
             for across, down in self.places:

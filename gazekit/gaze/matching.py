@@ -1,4 +1,4 @@
-"""Which recording belongs to which view of which exam."""
+"""Match recordings with the views of exams."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ Names = Mapping[str, set[Key]]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Recordings joined to exams, and what is left over on both sides.
+    """Recordings joined to exams, and the leftovers on both sides.
 
     Args:
-        matched: (exam_id, view) → its recordings, in the order in which they came.
+        matched: (exam_id, view) → its recordings, in their original order.
         unmatched_recordings: recordings that belong to no exam.
         exams_without: (exam_id, view) of every image without a recording.
     """
@@ -32,15 +32,15 @@ class Joined:
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
-    An exam_id without a view is enough where the exam has one image. An image name is compared whole first
-    (``a_cc.png``), then without its suffix, for gaze is often recorded on an export of the image that is
-    trained on (``a_cc.dcm``), then with the folders that hold this image alone (``P_00001_LEFT_CC/…/1-1.dcm``);
-    case does not matter. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing
-    is called like its image: ``a_cc.csv``, or ``a_cc.dcm.csv``.
+    An exam_id without a view is enough if the exam has one image. An image name is compared whole first
+    (``a_cc.png``), then without its suffix, because gaze is often recorded on an export of the training image
+    (``a_cc.dcm``), then with the folders that hold only this image (``P_00001_LEFT_CC/…/1-1.dcm``); case is
+    ignored. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing is matched by its
+    file name: ``a_cc.csv`` or ``a_cc.dcm.csv``.
 
     Args:
-        recordings: what was recorded.
-        exams: what can be looked at; only views that have an image count.
+        recordings: any recordings.
+        exams: the exams; only views that have an image count.
 
     Raises:
         DataError: nothing matches, or an image name fits several images.
@@ -69,7 +69,7 @@ def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | 
 
 
 def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
-    """Image file name, name without suffix, and name of a folder above, → the images called so."""
+    """Map image file name, name without suffix, and names of folders above, to the images so named."""
     names, stems, folders = (defaultdict[str, set[Key]](set) for _ in range(3))
     for exam in exams:
         for view, image in exam.images.items():

@@ -1,4 +1,4 @@
-"""The options by which recordings are read: the formats with their options, and the settings of the fixations."""
+"""Parse the options for reading recordings: formats with their options, and fixation settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     Readers = Mapping[str, GazeReader]
 
 _FIXATIONS = "fixations."
-"""How the options of the fixation detection begin."""
+"""Prefix of the fixation settings."""
 _LOST = "lost"
-"""The option of every format that says which places stand for lost samples."""
+"""Option of every format: the places that mean a lost sample."""
 
 
 def readers_and_settings(
     registry: Registry, name: str, options: Mapping[str, Any]
 ) -> "tuple[Readers, FixationSettings]":
-    """The gaze readers for a ``--format``, with their options, and the settings of the fixations.
+    """Return the gaze readers for a ``--format``, with their options, and the fixation settings.
 
-    With ``auto`` every format is there, and an option goes to all formats that have it. ``lost`` is an option of all.
+    ``auto`` returns every format, and passes an option to all formats that have it. All formats have ``lost``.
 
     Raises:
-        ConfigurationError: no such format, option or setting, or a value out of its range.
+        ConfigurationError: no such format, option or setting, or a value out of range.
     """
     detection = {
         key.removeprefix(_FIXATIONS): value for key, value in options.items() if key.startswith(_FIXATIONS)
@@ -49,9 +49,9 @@ def readers_and_settings(
 
 
 def reading_options(name: str, options: Mapping[str, Any], wanted: Sequence[str] = ()) -> dict[str, Any]:
-    """What of a ``--format``, its options and the readers asked for is not the default, in JSON values.
+    """Return the non-default values of ``--format``, its options and the readers, as JSON values.
 
-    Two preparations in which this differs read other gaze from the same files.
+    If these differ, two preparations read different gaze from the same files.
     """
     chosen = {key: value for key, value in options.items() if not key.startswith(_FIXATIONS)}
     if _LOST in chosen:
@@ -61,7 +61,7 @@ def reading_options(name: str, options: Mapping[str, Any], wanted: Sequence[str]
 
 
 def _places(value: Any) -> tuple[Place, ...]:
-    """``[x, y]``, several of them, or one number for both. Raises: ConfigurationError."""
+    """Parse ``[x, y]``, several of them, or one number for both. Raises: ConfigurationError."""
     several = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
     pairs = [[each, each] if isinstance(each, int | float) else each for each in several if each != []]
     numbers = (int, float)
@@ -74,7 +74,7 @@ def _places(value: Any) -> tuple[Place, ...]:
 
 
 def reader_lookup(registry: Registry, readers: "Readers") -> "Callable[[str], GazeReader]":
-    """From the format that an exam names for its gaze files to a reader; ``auto`` is any of ``readers``."""
+    """Return a look-up from the gaze format of an exam to a reader; ``auto`` is any of ``readers``."""
 
     def look_up(name: str) -> "GazeReader":
         if name == AUTO:

@@ -15,27 +15,27 @@ Size = tuple[int, int]
 """Height and width of the original image in pixels."""
 
 _BORDER = 1.0
-"""Pixels from the edge of the image within which a sample lies on its border."""
+"""Distance in pixels from the image edge within which a sample is on the border."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingCheck:
-    """The numbers of one recording; None where the recording, or the lack of its image, leaves them open.
+    """The quality measures of a recording; None if the recording, or a missing image, leaves them open.
 
     Args:
         rows: samples, or fixations where the file holds those.
-        seconds: from the first row to the last one's end.
-        rate_hz: samples per second, from the mean interval, gaps left out.
-        interval_spread_ms: half of the intervals between samples differ by no more than this.
+        seconds: from the first row to the end of the last.
+        rate_hz: samples per second, from the mean interval without gaps.
+        interval_spread_ms: spread of the middle half of the intervals between samples.
         lost: share of the rows without a place.
-        border: share of the other rows that lie on the border of the image, or were clamped to it.
-        outside: share of the other rows that lie outside the image.
-        fixations: how many are found.
-        median_duration_ms: of the fixations found.
+        border: share of the other rows on the border of the image or clamped to it.
+        outside: share of the other rows outside the image.
+        fixations: number of fixations found.
+        median_duration_ms: median duration of the fixations found.
         breast: share of the fixation time inside the breast.
         lesion: share of the fixation time inside the lesion masks.
         breast_area, lesion_area: share of the image that these cover: what chance would give.
-        fault: why no fixation can be had.
+        fault: why no fixation is found.
         repeated: a place that comes so often that it may stand for lost samples.
     """
 
@@ -59,12 +59,12 @@ class RecordingCheck:
 def check_recording(
     recording: Recording, *, size: Size | None, settings: FixationSettings
 ) -> tuple[RecordingCheck, Fixations | None]:
-    """The numbers of a recording and its fixations, in pixels of the image (without one: of the recording).
+    """Measure a recording and its fixations, in pixels of the image (without an image: of the recording).
 
     Args:
         recording: samples or fixations.
         size: height and width of the image looked at; None when it is unknown.
-        settings: how fixations are found.
+        settings: of the fixation detection.
     """
     check = _time(recording)
     fixations = None
@@ -85,10 +85,10 @@ def check_recording(
 
 
 def without_image(recording: Recording, settings: FixationSettings) -> tuple[Recording, float]:
-    """A recording in its own pixels, those of the screen or of the image as displayed, and a height for its degrees.
+    """Return a recording in its native pixels (of the screen or the displayed image) and a height for its degrees.
 
     Raises:
-        DataError: nothing says how many of these pixels are one degree of visual angle.
+        DataError: nothing tells how many of these pixels are one degree of visual angle.
     """
     own = replace(recording, on_screen=False, centre=None, display_height=None, display_width=None)
     if recording.display_height is not None:
@@ -96,7 +96,7 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
     needs_degrees = recording.t_ms is not None and recording.duration_ms is None
     if not needs_degrees or recording.pixels_per_degree or settings.pixels_per_degree:
         usable = recording.y[np.isfinite(recording.y)]
-        return own, float(usable.max(initial=0)) + 1  # so high that every sample lies inside
+        return own, float(usable.max(initial=0)) + 1  # high enough that every sample lies inside
     raise DataError(
         f"{recording}: neither the recording nor an image says how long one degree of visual angle is; give the image, "
         "or --set fixations.pixels_per_degree (1: thresholds in pixels)"
@@ -104,7 +104,7 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
 
 
 def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
-    """Share of the fixation time whose centroid lies in a mask ``[H, W]`` of the image."""
+    """Return the share of fixation time whose centroid lies in a mask ``[H, W]`` of the image."""
     height, width = mask.shape
     x, y = np.floor(fixations.x), np.floor(fixations.y)
     on_image = (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -115,7 +115,7 @@ def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
 
 
 def doubts_about(check: RecordingCheck) -> list[str]:
-    """Its fault and what else looks wrong with a recording, in sentences that do not name it."""
+    """List the faults and warnings of a recording, in sentences that do not name it."""
     rate, breast = check.rate_hz, check.breast
     repeated = [] if check.repeated is None else [str(check.repeated)]
     doubts = {
@@ -152,7 +152,7 @@ def _time(recording: Recording) -> RecordingCheck:
 
 
 def _place(check: RecordingCheck, placed: Recording, size: Size) -> RecordingCheck:
-    """With the shares on the border and outside; ``placed`` is in pixels of the original image."""
+    """Complete the check with the shares on the border and outside; ``placed`` is in pixels of the original image."""
     usable = np.isfinite(placed.x) & np.isfinite(placed.y)
     if not usable.any():
         return check

@@ -1,4 +1,4 @@
-"""Who looked: the names of readers, and the choice among them."""
+"""Name the readers of recordings and choose among them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def reader_names(recordings: Sequence[Recording]) -> list[str]:
-    """The reader of each recording of one image; those whom the files do not name are counted from 1."""
+    """Name the reader of each recording of one image; unnamed readers are counted from 1."""
     taken = {each.reader for each in recordings}
     numbers = (str(number) for number in count(1) if str(number) not in taken)
     return [each.reader if each.reader is not None else next(numbers) for each in recordings]
 
 
 def of_readers(recordings: Iterable[Recording], wanted: Sequence[str]) -> list[Recording]:
-    """The recordings of the readers asked for; all of them when none is.
+    """Return the recordings of the chosen readers, or all recordings if none is chosen.
 
     Raises:
-        DataError: there is no recording of one of them.
+        DataError: a reader has no recording.
     """
     every = list(recordings)
     if not wanted:
@@ -40,10 +40,10 @@ def of_readers(recordings: Iterable[Recording], wanted: Sequence[str]) -> list[R
 
 @dataclass(frozen=True, slots=True)
 class OfReaders:
-    """A gaze format of which only some readers' recordings are taken; a file without any of them has none.
+    """A gaze format limited to the recordings of some readers; a file without them yields nothing.
 
     Args:
-        format: what reads the files.
+        format: reads the files.
         wanted: names of the readers.
     """
 
@@ -55,5 +55,5 @@ class OfReaders:
         return self.format.fits(path)
 
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield the recordings of the readers asked for. Raises: DataError."""
+        """Yield the recordings of the chosen readers. Raises: DataError."""
         return (each for each in self.format.read(path) if each.reader in self.wanted)

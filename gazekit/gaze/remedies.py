@@ -1,4 +1,4 @@
-"""Files that hold gaze in a form that no reader reads: how to make one of it that some reader does."""
+"""Explain how to convert gaze files that no reader reads."""
 
 import json
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from gazekit.disk.regular_file import require_regular_file
 
 @dataclass(frozen=True, slots=True)
 class UnreadableForm:
-    """A kind of file, by how it begins or what its name ends with.
+    """A kind of unreadable file, recognised by its first bytes or its name.
 
     Args:
-        name: for messages.
-        remedy: what to do with it.
+        name: description for messages.
+        remedy: how to convert it.
         starts: first bytes, any of them.
-        suffixes: ends of the name in small letters, any of them.
+        suffixes: ends of the name in lower case, any of them.
     """
 
     name: str
@@ -57,7 +57,7 @@ _LOOKED_AT = 4096
 
 
 def remedy_of(path: Path) -> str | None:
-    """A sentence with the file, its kind and what to do; None for a file of no such kind, or none that can be read."""
+    """Return a sentence with file, kind and remedy; None for any other or unreadable file."""
     try:
         require_regular_file(path)
         with path.open("rb") as file:
@@ -77,7 +77,7 @@ def remedy_of(path: Path) -> str | None:
 
 
 def _is_json(start: bytes) -> bool:
-    """Whether a file begins with an object, or with a list of them. Lists of numbers are other formats' own."""
+    """Whether a file begins with an object or a list of objects. Lists of numbers are other formats."""
     text = start.decode("utf-8-sig", errors="replace").lstrip().removeprefix("[").lstrip()
     if not text.startswith("{"):
         return False

@@ -1,1 +1,1 @@
-"""Files to images and tables. Imports no torch."""
+"""Read files into images and tables. Imports no torch."""

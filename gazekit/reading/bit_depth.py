@@ -1,7 +1,7 @@
-"""How many bits the whole numbers of a data set use, where their files do not say it.
+"""Find the bit depth of a data set whose files do not state it.
 
-A file of 16 bits may hold values of 12, and its brightest pixel does not tell: guessed image by image, the scale would
-differ between two images of one data set. So it is one for all, the least that holds every image.
+A 16-bit file may hold 12-bit values, and the brightest pixel of one image does not tell which. Guessed per image, the
+scale would differ within a data set. So all images share one depth: the smallest that holds every image.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from gazekit.reading.parallel import LIMITS, ordered_map
 
 
 def find_depth(paths: Sequence[Path], jobs: int) -> int | None:
-    """The least depth that holds every image; None where no image needs one (DICOM, 8 bits, real numbers).
+    """Find the smallest depth that holds every image; None if no image needs one (DICOM, 8 bits, real numbers).
 
-    Images that may need one are decoded in child processes, up to the first that needs all 16 bits; the heads of the
-    others are read. An image that cannot be read does not count: the preparation will say why.
+    Only the heads are read of images that cannot need a depth. The others are decoded in child processes, up to the
+    first that needs all 16 bits. Unreadable images are skipped here; the preparation reports them.
 
     Args:
-        paths: image files of any format, there or not.
-        jobs: child processes; 0 works in this one.
+        paths: image files of any format, which may be missing.
+        jobs: child processes; 0 works in this process.
     """
     deep = [path for path in paths if _may_need_depth(path)]
     found = None
@@ -40,7 +40,7 @@ def find_depth(paths: Sequence[Path], jobs: int) -> int | None:
 
 
 def largest_value(path: Path) -> int | None:
-    """The largest value of an image whose file does not say its depth; None for any other, and for a damaged one."""
+    """Return the largest value of an image without a stated depth; None for any other or a damaged one."""
     try:
         picture = read_picture(path)
     except DataError:
@@ -49,7 +49,7 @@ def largest_value(path: Path) -> int | None:
 
 
 def _may_need_depth(path: Path) -> bool:
-    """By the head of its file."""
+    """Whether an image may need a depth, judged by the head of its file."""
     try:
         if is_dicom(path):
             return False

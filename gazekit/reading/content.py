@@ -1,4 +1,4 @@
-"""The content of an image file: its bytes, unpacked from gzip if necessary, and whether they are DICOM."""
+"""Open the content of an image file, unpacked from gzip, and tell whether it is DICOM."""
 
 import struct
 import zlib
@@ -20,29 +20,29 @@ PREFIX_AT = 128
 PREAMBLE = bytes(PREFIX_AT) + PREFIX
 DICOM_SUFFIXES = (".dcm", ".dicom")
 SUFFIXES = (*DICOM_SUFFIXES, ".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg", ".pgm")
-"""Of image files; each also with ``.gz`` after it."""
+"""Suffixes of image files; each may be followed by ``.gz``."""
 
 _GZIP = b"\x1f\x8b"
 _PADDING = b"\0 "
 _VRS = frozenset(vr.value.encode() for vr in VR)
 _FIRST_GROUPS = (0x0002, 0x0008)
-"""A file begins with its file meta information, or where that was cut off with the group that identifies it."""
+"""Groups that a file may begin with: its file meta information or, if that was cut off, the identifying group."""
 _LONGEST_FIRST = 1024
-"""Bytes of the first element of a data set at most (ours): it holds a length, a character set or an identifier."""
+"""Maximum bytes of a data set's first element (ours): a length, a character set or an identifier."""
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a file is called as an image is: ``a.dcm``, ``a.PNG``, ``a.dcm.gz``."""
+    """Whether a file has the suffix of an image: ``a.dcm``, ``a.PNG``, ``a.dcm.gz``."""
     return name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def is_dicom_index(path: Path) -> bool:
-    """Whether a file is called as the index of a medium is, which is DICOM and no image."""
+    """Whether a file is named like the index of a medium, which is DICOM but not an image."""
     return path.name.upper().partition(".")[0] == "DICOMDIR"
 
 
 def is_dicom(path: Path) -> bool:
-    """By its prefix, by the elements it begins with, or else its name. Raises: DataError."""
+    """Whether a file is DICOM: by its prefix, its first elements, or else its name. Raises: DataError."""
     head = _head(path)
     named = path.name.lower().removesuffix(".gz").endswith(DICOM_SUFFIXES)
     return head[PREFIX_AT:] == PREFIX or _headless_at(head) is not None or named
@@ -50,23 +50,23 @@ def is_dicom(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The content of a file, unpacked if need be, its growth bounded. Raises: DataError."""
+    """Open a file, unpacked if necessary, with a limit on the unpacked size. Raises: DataError."""
     with _file(path) as file:
         check_bytes(path, path.stat().st_size)
         if not _is_packed(file):
             yield file
             return
         with _unpacking(path):
-            content = GzipFile(fileobj=file).read(MOST_BYTES + 1)  # a few kilobytes may inflate to gigabytes
+            content = GzipFile(fileobj=file).read(MOST_BYTES + 1)  # a few kilobytes can inflate to gigabytes
         check_bytes(path, len(content))
         yield BytesIO(content)
 
 
 def with_preamble(content: BinaryIO) -> BinaryIO | None:
-    """DICOM content as a file begins, from its start; None when it is not DICOM.
+    """Return DICOM content as a complete file, from its start; None if it is not DICOM.
 
-    A program that cuts off the preamble, or the file meta information with it, leaves a data set. It is recognised by
-    its first element; a padding byte of the last value cut off may stand before it.
+    Some programs cut off the preamble, or the file meta information too. The data set that is left is recognised by its
+    first element; a padding byte of the last value that was cut off may precede it.
     """
     head = content.read(PREFIX_AT + len(PREFIX))
     content.seek(0)
@@ -77,7 +77,7 @@ def with_preamble(content: BinaryIO) -> BinaryIO | None:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes, unpacked if need be."""
+    """Read the first bytes, unpacked if necessary."""
     length = PREFIX_AT + len(PREFIX)
     with _file(path) as file, _unpacking(path):
         return GzipFile(fileobj=file).read(length) if _is_packed(file) else file.read(length)
@@ -110,13 +110,13 @@ def _unpacking(path: Path) -> Iterator[None]:
 
 
 def _headless_at(head: bytes) -> int | None:
-    """Where a data set without a preamble begins; None when the content is anything else."""
+    """Find the start of a data set without a preamble; None if the content is anything else."""
     starts = (0, 1) if head[:1] and head[:1] in _PADDING else (0,)
     return next((start for start in starts if _is_first_element(head[start : start + 12])), None)
 
 
 def _is_first_element(head: bytes) -> bool:
-    """Whether these bytes are tag, value representation (which may be implicit) and length of a first element."""
+    """Whether these bytes are the tag, value representation (maybe implicit) and length of a first element."""
     if len(head) < 12:
         return False
     for order in "<>":

@@ -1,4 +1,4 @@
-"""Files as a table names them, found as the disk spells them."""
+"""Find the files named in a table under the spelling on the disk."""
 
 import os
 import unicodedata
@@ -13,12 +13,12 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 1000
 
 
 class FoundFiles:
-    """Finds files by the paths of a table, though case, or composed and decomposed accents, differ on the disk.
+    """Find files by the paths in a table, even if case or the composition of accents differs on the disk.
 
-    A name that is not there stands for the only one that differs from it in nothing else.
+    A missing name matches a file if it is the only one that differs in nothing else.
 
     Args:
-        root: the folder that paths are relative to.
+        root: the folder to which paths are relative.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,8 +27,8 @@ class FoundFiles:
         self._respelled: Counter[str] = Counter()
 
     def path(self, cell: str) -> Path:
-        """The path of a cell: of the file that is there, else as it is written."""
-        given = self.root / cell.replace("\\", "/")  # tables written on Windows
+        """Return the path of an existing file for a cell, else the path as written."""
+        given = self.root / cell.replace("\\", "/")  # the table was written on Windows
         if given.exists():
             return given
         found = self._respell(given)
@@ -38,11 +38,11 @@ class FoundFiles:
         return found
 
     def is_file(self, cell: str) -> bool:
-        """Whether a cell names a file that is there."""
+        """Whether a cell names an existing file."""
         return not is_too_long(cell) and self.path(cell).is_file()
 
     def with_suffix(self, cell: str) -> str | None:
-        """The name of the only image that is called as a cell says, but for its suffix."""
+        """Return the name of the only image that matches a cell except for the suffix."""
         if is_too_long(cell):
             return None
         given = self.root / cell.replace("\\", "/")
@@ -51,7 +51,7 @@ class FoundFiles:
         return found[0] if len(found) == 1 else None
 
     def findings(self) -> Iterator[Finding]:
-        """What was found under another spelling."""
+        """Report the files found under another spelling."""
         for suffix, count in self._respelled.items():
             yield Finding(
                 "note",
@@ -60,7 +60,7 @@ class FoundFiles:
             )
 
     def _respell(self, given: Path) -> Path | None:
-        """The only file whose path differs from one in case and accents alone."""
+        """Return the only file whose path differs in case and accents alone."""
         below = given.is_relative_to(self.root)
         place = self.root if below else Path(given.anchor)
         for part in given.relative_to(place).parts:
@@ -76,14 +76,14 @@ class FoundFiles:
             try:
                 for path in folder.iterdir():
                     names.setdefault(_folded(path.name), []).append(path.name)
-            except OSError:  # whoever reads the file says why
+            except OSError:  # the reader of the file reports the cause
                 names = {}
             self._names[folder] = names
         return self._names[folder]
 
 
 def is_too_long(cell: str) -> bool:
-    """Whether file systems have no such names; asking them for one is an error of theirs."""
+    """Whether a name is too long for file systems; looking it up would raise their error."""
     parts = cell.replace("\\", "/").split("/")
     return len(cell) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
 

@@ -1,4 +1,4 @@
-"""Whose image a file is, of which visit, side and view: what a data source knows of its own files, else the header."""
+"""Identify an image (patient, visit, side, view) by the rule of its data source, else by its header."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from gazekit.records.identity import IdentityRule, ImageIdentity
 from gazekit.records.image_header import ImageHeader
 
 FOR_PROCESSING = "FOR PROCESSING"
-"""Of an image that was not made to be looked at. Source: DICOM PS3.3 C.8.11.1.1.1."""
+"""Intent of an image that is not for viewing. Source: DICOM PS3.3 C.8.11.1.1.1."""
 PLACEHOLDERS = frozenset(
     {
         *("anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymus", "deidentified", "removed"),
@@ -18,23 +18,23 @@ PLACEHOLDERS = frozenset(
         *("unnamed", "noname", "no name"),
     }
 )
-"""What stands in the place of a patient's id once it was taken out: the same for all patients."""
+"""Placeholders for a removed patient id, the same for all patients."""
 
 
 class Disagreement(Exception):
-    """Two data sources say two things about one image; the text names both."""
+    """Two data sources disagree about an image; the message names both."""
 
 
 def identify(header: ImageHeader | None, path: Path, rules: Mapping[str, IdentityRule]) -> ImageIdentity:
-    """What the rules of the data sources say of a file, else its header.
+    """Identify a file by the rules of the data sources, else by its header.
 
     Args:
         header: of a DICOM file; None for any other.
         path: of the file.
-        rules: by the name of the data source.
+        rules: name of the data source → its rule.
 
     Raises:
-        Disagreement: two rules answer, and not alike.
+        Disagreement: two rules give different answers.
     """
     merged: dict[str, object] = {}
     source: dict[str, str] = {}
@@ -50,7 +50,7 @@ def identify(header: ImageHeader | None, path: Path, rules: Mapping[str, Identit
 
 
 def is_placeholder(patient: str) -> bool:
-    """Whether a patient's id says nothing: empty, signs and noughts only, or words for having been taken out."""
+    """Whether a patient's id is a placeholder: empty, only punctuation and zeros, or words for removed."""
     word = re.sub(r"[\W_]+", " ", patient).strip().casefold()
     return set(word) <= {"0", "x", " "} or word in PLACEHOLDERS or PLACEHOLDERS.issuperset(word.split())
 
@@ -63,7 +63,7 @@ def _said(identity: ImageIdentity | None) -> dict[str, object]:
 
 
 def _by_header(header: ImageHeader | None) -> ImageIdentity | None:
-    """What any DICOM header says, whatever the field."""
+    """Identify an image by any DICOM header, whatever the field."""
     if header is None:
         return None
     special = ""

@@ -1,4 +1,4 @@
-"""Image files of any supported format to images in [0, 1]."""
+"""Read image files of any supported format into images in [0, 1]."""
 
 import warnings
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ _PHOTOMETRIC, _BITS = 262, 258
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """The values in a file that is not DICOM.
+    """The values in a non-DICOM image file.
 
     Args:
         values: ``[H, W]``.
-        is_inverted: 0 is white.
-        states_full_scale: the file says which value is white, and the values are scaled so that it is 65535.
+        is_inverted: whether 0 is white.
+        states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
     """
 
     values: NDArray[Any]
@@ -42,7 +42,7 @@ class Picture:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether these are whole numbers of which the type does not say how many bits are used."""
+        """Whether the values are whole numbers of unknown bit depth."""
         return (
             self.values.dtype.kind in "iu"
             and self.values.itemsize > 1
@@ -53,17 +53,17 @@ class Picture:
 
 
 def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> RawImage:
-    """Read one grey image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content; packed by gzip, too.
+    """Read one grey image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content, also gzipped.
 
-    Whole numbers of more than 8 bits are scaled by the depth of the data and not of the type, as files called 16 bit
-    hold 12-bit values as often as not: divided by ``2^depth - 1``. Truth values and real numbers within [0, 1] stay;
-    other numbers are mapped from their range.
+    Whole numbers of more than 8 bits are divided by ``2^depth - 1``, with the depth of the data rather than the type:
+    many 16-bit files hold 12-bit values. Booleans and real numbers within [0, 1] are kept. Other numbers are mapped
+    from their range.
 
     Args:
         path: the file.
-        window: of a DICOM file, which of its windows; of any other, its range or a (centre, width).
-        depth: bits of the full scale in the data set that a file other than DICOM belongs to; None guesses the least of
-            8, 10, 12, 14 and 16 that holds the largest value of this image, which will differ from image to image.
+        window: for a DICOM file, one of its windows; for any other, its range or a (centre, width).
+        depth: bits of the full scale in the data set of a non-DICOM file. None takes the smallest of 8, 10, 12, 14 and
+            16 that holds the largest value of this image, so it may differ between images.
 
     Raises:
         DataError: the file is missing, damaged, of another format, not one grey image, larger than any image
@@ -81,9 +81,9 @@ def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> 
 
 
 def read_picture(path: Path) -> Picture:
-    """The values in a file that is not DICOM. Raises: DataError, as :func:`read_image` does."""
+    """Read the values of a non-DICOM image. Raises: DataError, as :func:`read_image` does."""
     with opened(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of readers, on oddities that do not matter or end in an error
+        warnings.simplefilter("ignore")  # readers warn of oddities that do not matter or end in an error
         start = file.read(len(npy.MAGIC_PREFIX))
         file.seek(0)
         if start == npy.MAGIC_PREFIX:
@@ -92,7 +92,7 @@ def read_picture(path: Path) -> Picture:
 
 
 def least_depth(largest: int) -> int:
-    """The least number of bits in use that holds a value below 65536."""
+    """Return the smallest bit depth in use that holds a value below 65536."""
     return next(bits for bits in BIT_DEPTHS if largest < 2**bits)
 
 
@@ -105,13 +105,13 @@ def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:
         values: NDArray[Any] = np.load(file, allow_pickle=False)
     except DataError:
         raise
-    except Exception:  # of the expression that a header is
+    except Exception:  # the header is a Python expression; parsing may raise anything
         raise DataError(f"{path}: the NPY file is damaged or holds objects; save a plain array") from None
     return values
 
 
 def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
-    """The shape in the header of an NPY file, which may claim any: it is compared with the size of the file."""
+    """Return the shape in the header of an NPY file, after checking it against the size of the file."""
     headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     shape, _, dtype = headers[npy.read_magic(file)](file)
     start = file.tell()
@@ -151,7 +151,7 @@ def _read_picture(file: BinaryIO, start: bytes, path: Path) -> Picture:
 
 
 def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:
-    """Of several channels Pillow reads the upper 8 bits of 16."""
+    """Raise DataError if Pillow would read only 8 of 16 bits: it does so for several channels."""
     if picture.mode in ("1", "L", "P", "F") or picture.mode.startswith("I"):
         return
     tags = getattr(picture, "tag_v2", {})
@@ -168,13 +168,13 @@ def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:
 
 
 def _white(picture: ImageFile) -> int:
-    """The value that is white in a PGM or PPM file; 0 where Pillow needs not know it."""
+    """Return the value of white in a PGM or PPM file; 0 if Pillow does not need it."""
     coding = _coding(picture)
     return int(coding[1]) if isinstance(coding, tuple) and len(coding) == 2 else 0
 
 
 def _coding(picture: ImageFile) -> object:
-    """How the pixels are coded, which Pillow forgets when it has decoded them."""
+    """Return how the pixels are encoded, which Pillow forgets after decoding."""
     return picture.tile[0][3] if picture.tile else ""
 
 
@@ -221,7 +221,7 @@ def _scale(picture: Picture, window: Choice, depth: int | None, path: Path) -> N
 def _full_scale(
     picture: Picture, low: float, high: float, depth: int | None, path: Path
 ) -> tuple[float, float]:
-    """The values that become 0 and 1, from the least and the greatest in the image."""
+    """Return the values that become 0 and 1, from the least and the greatest in the image."""
     values = picture.values
     if values.dtype.kind in "bf":
         return (0, 1) if low >= 0 and high <= 1 else (low, high)

@@ -1,4 +1,4 @@
-"""The size of an image without its pixels, from the head of its file."""
+"""Read the size of an image from the head of its file, without decoding pixels."""
 
 import warnings
 from pathlib import Path
@@ -13,17 +13,19 @@ from gazekit.reading.image import FORMATS
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels of a DICOM, PNG, TIFF, JPEG or NPY file, told apart by content.
+    """Return height and width in pixels of a DICOM, PNG, TIFF, JPEG or NPY file, told apart by content.
 
     Args:
-        path: the file; that its pixels can be read is not checked.
+        path: the file; its pixels are not checked.
 
     Raises:
-        DataError: the file is missing, or its head says no size.
+        DataError: the file is missing, or its head gives no size.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's concern the decoding of large images
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow warns about decoding large images; nothing is decoded here
             size = _of_dicom(path) if is_dicom(path) else _of_picture(path)
     except DataError:
         raise

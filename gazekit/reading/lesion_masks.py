@@ -1,4 +1,4 @@
-"""Lesion masks drawn from image files and outlines."""
+"""Draw lesion masks from image files and outlines."""
 
 from collections.abc import Iterable
 
@@ -11,18 +11,18 @@ from gazekit.records.arrays import Mask
 from gazekit.records.lesions import Lesion, MaskFile, Outline
 
 _LOSSY = (".jpg", ".jpeg")
-"""Compressed with loss: a mask in such a file has grey around its border, so half of white is the limit."""
+"""Lossy formats: a mask in them has grey around its border, so the threshold is half of white."""
 
 
 def lesion_mask(lesions: Iterable[Lesion], shape: tuple[int, int]) -> Mask:
-    """All lesions of a view as one mask ``[H, W]``; a lesion smaller than a pixel marks the pixel it lies in.
+    """Draw all lesions of a view as one mask ``[H, W]``; a lesion smaller than a pixel marks the pixel it lies in.
 
     Args:
         lesions: files and outlines.
         shape: (H, W) of the original image.
 
     Raises:
-        DataError: a file that cannot be read, or of another size than the image.
+        DataError: a file cannot be read, or has another size than the image.
     """
     mask = np.zeros(shape, dtype=bool)
     for lesion in lesions:
@@ -45,7 +45,7 @@ def _from_file(lesion: MaskFile, shape: tuple[int, int]) -> Mask:
 
 
 def _outlined(lesion: Outline, shape: tuple[int, int]) -> Mask:
-    """Pixels whose centre lies inside by the even-odd rule."""
+    """Return the pixels whose centre lies inside, by the even-odd rule."""
     height, width = shape
     start = np.asarray(lesion.points, dtype=np.float64).reshape(-1, 2)  # [n, (x, y)]
     end = np.roll(start, -1, axis=0)
@@ -54,7 +54,7 @@ def _outlined(lesion: Outline, shape: tuple[int, int]) -> Mask:
     row, edge = np.nonzero((start[:, 1] > centres) != (end[:, 1] > centres))
     (x1, y1), (x2, y2) = start[edge].T, end[edge].T
     crossing = x1 + (centres[row, 0] - y1) * (x2 - x1) / (y2 - y1)
-    # a pixel is inside when an odd number of crossings lies to its right
+    # a pixel is inside if an odd number of crossings lies to its right
     left_of = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
     crossings = np.zeros((bottom - top, width + 1), dtype=np.int32)
     np.add.at(crossings, (row, left_of), 1)

@@ -1,4 +1,4 @@
-"""How large an image may be: what claims to be larger is refused before anything is decoded."""
+"""Limit the size of images: refuse one that claims more before decoding anything."""
 
 from math import prod
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from gazekit.errors import DataError
 
 MOST_PIXELS = 150_000_000
-"""Ten times the largest mammogram (4084 x 3328), and under the limit of Pillow (ours)."""
+"""Maximum pixels (ours): ten times the largest mammogram (4084 x 3328), below Pillow's limit."""
 MOST_BYTES = 2 * MOST_PIXELS + 2**26
-"""Of a file, and of a deflated one when inflated: so many pixels of 16 bits and 64 MiB of whatever else."""
+"""Maximum bytes of a file, after inflating: ``MOST_PIXELS`` pixels of 16 bits and 64 MiB for the rest."""
 
 
 def check_pixels(path: Path, *shape: int) -> None:
-    """Raise a DataError when an image of this shape is none, or larger than any of this field."""
+    """Raise a DataError if an array of this shape is not an image, or too large."""
     if min(shape, default=0) < 1 or prod(shape) > MOST_PIXELS:
         raise DataError(
             f"{path}: claims {' x '.join(map(str, shape))} pixels; expected one image of at most "
@@ -21,7 +21,7 @@ def check_pixels(path: Path, *shape: int) -> None:
 
 
 def check_bytes(path: Path, size: int) -> None:
-    """Raise a DataError when a file is larger than the largest image."""
+    """Raise a DataError if a file is larger than the largest image."""
     if size > MOST_BYTES:
         raise DataError(
             f"{path}: larger than {MOST_BYTES // 2**20} MiB; expected one image; it is damaged, or holds more"

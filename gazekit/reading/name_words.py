@@ -1,4 +1,4 @@
-"""View, side and exam from the names of an image file and its folders."""
+"""Find view, side and exam in the names of an image file and its folders."""
 
 import re
 from collections.abc import Collection
@@ -12,15 +12,15 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """What a file's name says.
+    """The parts of an image file's name.
 
     Args:
         path: the file.
-        folders: names of its folders, from the one in which the search began.
-        view: a name of the preset's; empty where neither the file nor a folder names one.
+        folders: names of its folders, from the one where the search began.
+        view: one of the preset's views; empty if neither the file nor a folder names one.
         side: ``"L"`` or ``"R"``, else empty.
-        exam: equal for files that differ in their view only; folders and the rest of the name.
-        rest: of the file's name, without its view; empty where nothing is left, the whole where it names none.
+        exam: folders and the rest of the name; equal for files that differ only in the view.
+        rest: the file's name without its view; may be empty.
     """
 
     path: Path
@@ -32,18 +32,18 @@ class NamedFile:
 
 
 def stem(path: Path) -> str:
-    """The name without its suffix, and without that of a compressed file."""
+    """Return the name without its suffix, ``.gz`` included."""
     return Path(path.name.removesuffix(".gz")).stem
 
 
 def read_name(path: Path, folder: Path, views: ViewNames, understood: Collection[str] = ()) -> NamedFile:
-    """Read the name of a file, then those of its folders from the nearest up.
+    """Parse the name of a file, then those of its folders from the nearest up.
 
     Args:
         path: the file.
-        folder: above the file; its own name and those above it say nothing of the image.
-        views: that there may be.
-        understood: words, in small letters, that say something else about the image and name no exam.
+        folder: where the search began; its name and those above it are ignored.
+        views: the possible views.
+        understood: lower-case words that describe the image otherwise and do not name the exam.
     """
     below = path.parent.relative_to(folder).parts
     names = [stem(path), *reversed(below)]
@@ -64,7 +64,7 @@ def read_name(path: Path, folder: Path, views: ViewNames, understood: Collection
 
 
 def _sided(names: list[str], views: ViewNames, side: str) -> str:
-    """A view that names its side, where the side stands in the name of a folder and the view in another name."""
+    """Match a view that includes its side, if a folder names the side and another name the view."""
     if not views.sided or not side:
         return ""
     found = (views.find(_words(name), side).view for name in names)
@@ -76,7 +76,7 @@ def _words(name: str) -> list[str]:
 
 
 def _read(name: str, views: ViewNames, understood: Collection[str]) -> tuple[Spoken, str]:
-    """What a name says, and the name without the words that say it."""
+    """Parse one name; return the findings and the name without the words found."""
     places = [match for match in _WORD.finditer(name) if match[0].lower() not in understood]
     found = views.find([match[0].lower() for match in places])
     kept = [match for position, match in enumerate(places) if position not in found.words]
@@ -91,6 +91,6 @@ def _read(name: str, views: ViewNames, understood: Collection[str]) -> tuple[Spo
 
 
 def _joint(gap: str) -> str:
-    """What stays between two parts of a name, where words were taken out."""
+    """Join the two parts of a name around removed words."""
     separators = gap.replace("\0", "")
     return separators[0] if separators else "_"

@@ -1,4 +1,4 @@
-"""A map over worker processes that keeps the order, bounds what is in flight, and outlives its workers."""
+"""Map over worker processes: keep the order, limit the tasks in flight, survive dead workers."""
 
 import os
 import signal
@@ -22,18 +22,18 @@ R = TypeVar("R")
 _Pending: TypeAlias = deque[tuple[T, "ProcessFuture[R]"]]
 
 _PER_WORKER = 4
-"""Tasks in flight per worker: enough that none waits for a slow one, little enough for the memory."""
+"""Tasks in flight per worker: enough that no worker waits for a slow task, few enough to fit in memory."""
 _POOLS = 3
-"""Started one after another for the sake of one task, before that is an error."""
+"""Pools started in a row for one task before it is an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one task may take.
+    """Time and memory limits of one task.
 
     Args:
-        seconds: of time, after which its process is killed.
-        mebibytes: of address space beyond what an idle worker has, where the platform can limit it (Linux).
+        seconds: after which its process is killed.
+        mebibytes: address space beyond that of an idle worker, if the platform can limit it (Linux).
     """
 
     seconds: float | None = None
@@ -41,8 +41,8 @@ class Limits:
 
 
 LIMITS = Limits(seconds=300, mebibytes=4096)
-"""For reading images. The largest mammogram (4084 x 3328, JPEG 2000) takes 0.9 s and 0.6 GiB of address space
-(measured); the rest is for slow disks, old machines and exams of several views."""
+"""Limits for reading images. The largest mammogram (4084 x 3328, JPEG 2000) takes 0.9 s and 0.6 GiB of address space
+(measured); the margin is for slow disks, old machines and exams of several views."""
 
 
 def ordered_map(
@@ -55,16 +55,15 @@ def ordered_map(
 ) -> Generator[R, None, None]:
     """Yield ``function(task)`` in the order of the tasks.
 
-    Workers are spawned afresh, end with this process, and leave the keyboard's interrupt to it. One that dies
-    or exceeds a limit costs its own task only and is replaced.
+    Workers are spawned, end with this process, and leave keyboard interrupts to it. A worker that dies or exceeds a
+    limit loses only its task and is replaced.
 
     Args:
-        function: what a worker does; it and the tasks must be picklable. What it raises is raised here.
-        tasks: taken as results are.
-        jobs: worker processes; 0 works in this one, without limits.
-        limits: of each task.
-        lost: from a task that took its worker along, and the reason, to what is yielded in its place;
-            without it that is an error.
+        function: runs in a worker; it and the tasks must be picklable. Its exceptions are raised here.
+        tasks: drawn one by one as results are consumed.
+        jobs: worker processes; 0 works in this process, without limits.
+        limits: for each task.
+        lost: (task whose worker died, reason) → value to yield instead; without it a dead worker is an error.
 
     Raises:
         DataError: a worker died, or none can be started.
@@ -91,7 +90,7 @@ def ordered_map(
 
 
 class _Workers(Generic[T, R]):
-    """A pool of processes that can be started anew: a worker that dies at a bad moment breaks all of pebble's pool."""
+    """A pool of processes that can be restarted: a worker that dies at a bad moment breaks a whole pebble pool."""
 
     def __init__(self, function: Callable[[T], R], jobs: int, limits: Limits) -> None:
         self.function, self.jobs, self.limits = function, jobs, limits
@@ -111,7 +110,7 @@ class _Workers(Generic[T, R]):
         try:
             with _interrupts_held():  # the first call starts the workers
                 return self.pool.schedule(self.function, (task,), timeout=self.limits.seconds)
-        except RuntimeError as error:  # what pebble says when it broke before this call
+        except RuntimeError as error:  # pebble raises this if it broke before this call
             broken: ProcessFuture[R] = ProcessFuture()
             broken.set_exception(BrokenProcessPool(str(error)))
             return broken
@@ -122,9 +121,9 @@ class _Workers(Generic[T, R]):
 
 
 class _KeepingContext(SpawnContext):
-    """Starts workers afresh, and keeps their locks as long as it lives.
+    """Spawn workers, and keep their locks until this context is dropped.
 
-    Pebble gives them up before it stops the workers; one that is still starting then would die with a traceback.
+    Pebble drops the locks before it stops the workers; one that is still starting would die with a traceback.
     """
 
     def __init__(self) -> None:
@@ -137,7 +136,7 @@ class _KeepingContext(SpawnContext):
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -145,7 +144,7 @@ def available_cores() -> int:
 def _next(
     pending: "_Pending[T, R]", workers: _Workers[T, R], limits: Limits, lost: Callable[[T, str], R] | None
 ) -> R:
-    """The result of the first pending task; what a broken pool has lost is done again by a new one, a few times."""
+    """Return the result of the first pending task; restart a broken pool and repeat its tasks, a few times."""
     for _ in range(_POOLS):
         task, future = pending[0]
         try:
@@ -184,7 +183,7 @@ def _result(task: T, future: "ProcessFuture[R]", limits: Limits, lost: Callable[
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Whatever starts within never sees the keyboard's interrupt, not even before it can say so itself."""
+    """Start processes that never receive keyboard interrupts, not even before they can ignore them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""Tables as Excel workbooks (``.xlsx``) or as text, through the same rows."""
+"""Read tables from Excel workbooks (``.xlsx``) or text files as the same rows."""
 
 import warnings
 import zipfile
@@ -10,18 +10,18 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, open_table, rename_advice
 
 MAXIMUM_BYTES = 8 * 2**20
-"""A workbook that unpacks to more is refused; a table of some thousand cases unpacks to less than one MiB."""
+"""Maximum unpacked size of a workbook; a table of some thousand cases takes less than one MiB."""
 MAXIMUM_COLUMNS = 64
-"""More are refused: a few bytes of a workbook can claim sixteen thousand cells per row."""
+"""Maximum number of columns: a few bytes of a workbook can claim sixteen thousand cells per row."""
 _EXCEL_ROWS = 2**20
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """The rows of a text table, or of the first sheet of a workbook: values only, no formula is computed.
+    """Yield the rows of a text table or of a workbook's first sheet: values only, no formula is computed.
 
     Args:
-        path: a workbook if it ends in ``.xlsx``.
-        needed: columns that must be there.
+        path: the file; a workbook if the name ends in ``.xlsx``.
+        needed: required columns.
 
     Raises:
         DataError: with file and row.
@@ -30,7 +30,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
 
 
 def open_rows(path: Path, needed: Sequence[str] = ()) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """The names of the columns and the rows below them; see :func:`read_rows`."""
+    """Return the column names and the rows below them; see :func:`read_rows`."""
     if path.suffix.lower() != ".xlsx":
         table = open_table(path, needed)
         return table.columns, table.rows()
@@ -67,11 +67,14 @@ def _check_size(path: Path) -> None:
 
 
 def _sheet(path: Path) -> list[tuple[int, list[str]]]:
-    """Number and cells of the rows of the first sheet that are not empty."""
+    """Yield number and cells of the non-empty rows of the first sheet."""
     from openpyxl import load_workbook
 
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:  # openpyxl leaves its own open when it fails
+        with (
+            warnings.catch_warnings(),
+            path.open("rb") as file,
+        ):  # openpyxl leaves the file open when it fails
             warnings.simplefilter("ignore")  # about styles and extensions
             with closing(load_workbook(file, read_only=True, data_only=True)) as book:
                 sheet = book.worksheets[0]
@@ -87,7 +90,7 @@ def _sheet(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _text(cell: object) -> str:
-    """A cell as a text table would have it."""
+    """Return a cell as a text table would contain it."""
     if cell is None:
         return ""
     return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()

@@ -1,8 +1,8 @@
-"""Text tables as instruments, spreadsheets and hospitals write them: row by row, in bounded memory.
+"""Read text tables as written by instruments, spreadsheets and hospitals, row by row, in bounded memory.
 
-The encoding (UTF-8 or UTF-16 with or without a mark, else Windows-1252), the separator (tab, semicolon or comma) and
-decimal commas are found from the file, the separator also from a first line ``sep=;`` as Excel writes it; whatever
-cannot be read is an error that names file and row.
+The encoding (UTF-8 or UTF-16 with or without a byte order mark, else Windows-1252), the separator (tab, semicolon or
+comma) and decimal commas are detected, the separator also from a first line ``sep=;`` as Excel writes it. Errors name
+file and row.
 """
 
 import codecs
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SEPARATORS = ("\t", ";", ",")
 _SEPARATOR_NAMES = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
 TWICE = -1
-"""The position of a column that comes more than once: no cell of it can be asked for."""
+"""Position of a column that occurs more than once; its cells cannot be read."""
 _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -36,7 +36,7 @@ _MISSING = frozenset(
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or holds one of the words for that (``NA``, ``nan``, ``None``, ``-`` …), case aside."""
+    """Whether a cell is empty or a word for missing (``NA``, ``nan``, ``None``, ``-`` …), ignoring case."""
     return cell.strip().lower() in _MISSING
 
 
@@ -46,7 +46,7 @@ class Row:
 
     Args:
         where: file and number of the row's last line (the first line of the file is 1), for messages.
-        cells: as they stand in the file.
+        cells: as in the file.
         positions: column → position in ``cells``, or ``TWICE``.
         decimal_comma: whether ``1,5`` is one and a half.
     """
@@ -57,21 +57,21 @@ class Row:
     decimal_comma: bool
 
     def __getitem__(self, column: str) -> str:
-        """A cell without blanks around it. Raises: DataError when the column comes twice."""
+        """Return a cell, stripped. Raises: DataError if the column occurs twice."""
         position = self.positions[column]
         if position == TWICE:
             raise DataError(f"{self.where}: column {column[:40]!r} comes twice; expected it once")
         return self.cells[position].strip()
 
     def word(self, column: str) -> str:
-        """A cell that must not be empty. Raises: DataError."""
+        """Return a cell that must not be empty. Raises: DataError."""
         word = self[column]
         if not word:
             raise DataError(f"{self.where}: {column} is empty; expected a value in every row")
         return word
 
     def number(self, column: str, *, may_be_lost: bool = False) -> float:
-        """A finite number; NaN where it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
+        """Parse a finite number; NaN if it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
         cell = self[column]
         if may_be_lost and is_missing(cell):
             return math.nan
@@ -91,11 +91,11 @@ class Table:
 
     Args:
         path: the file.
-        columns: names without blanks around them, in order; "" for row names that the header leaves out.
-        encoding, separator: as found.
-        above: lines above the names of the columns.
-        quoted: whether quotes around cells are no part of them; of a table with tabs, only if those of the header are.
-        unnamed: 1 where each row begins with a name for which the header has no column, as R writes them.
+        columns: stripped names, in order; "" for row names that the header omits.
+        encoding, separator: as detected.
+        above: number of lines above the header.
+        quoted: whether quotes around cells are removed; with tabs, only if the header cells are quoted.
+        unnamed: 1 if each row begins with a name for which the header has no column, as R writes it.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class Table:
     unnamed: int = 0
 
     def rows(self) -> Generator[Row, None, None]:
-        """The rows below the header, empty ones left out. Raises: DataError with file and row."""
+        """Yield the non-empty rows below the header. Raises: DataError with file and row."""
         positions = {name: position for position, name in enumerate(self.columns)}
         positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
         named = len(self.columns) - self.unnamed
@@ -124,7 +124,7 @@ class Table:
                         continue
                     where = f"{self.path} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
-                        cells.pop()  # a separator at the end of the rows, and none at that of the header
+                        cells.pop()  # a separator at the end of the rows but not of the header
                     if len(cells) != len(self.columns):
                         raise DataError(
                             f"{where}: {len(cells)} cells; expected {named} like the first row; a cell "
@@ -137,16 +137,16 @@ class Table:
 
 
 def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> Table:
-    """Find out how a table is written and check its columns.
+    """Detect how a table is written and check its columns.
 
     Args:
         path: a text file whose first row names the columns.
-        needed: columns that must be there.
-        advice: what to do about a missing one; empty: rename the column that was meant.
+        needed: required columns.
+        advice: what to do about a missing column; empty suggests which column to rename.
 
     Raises:
-        DataError: no such file, not text, no header, a column missing or there twice. Others may come twice; their
-            cells cannot be asked for.
+        DataError: no such file, not text, no header, a required column missing or there twice. Other columns may occur
+            twice; their cells cannot be read.
     """
     try:
         require_regular_file(path)
@@ -171,7 +171,7 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
 
 
 def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
-    """Which column to rename to a missing one, as far as one is spelled alike; else what the first row must hold."""
+    """Say which column to rename to a missing one if one is spelled alike, else what the first row must hold."""
     spelled = {name.casefold(): name for name in columns}
     for name in missing:
         near = difflib.get_close_matches(name.casefold(), spelled, n=1)
@@ -181,20 +181,20 @@ def rename_advice(missing: Sequence[str], columns: Iterable[str]) -> str:
 
 
 def _has_row_names(table: Table) -> bool:
-    """Whether rows have one cell more than the header, and the first ones begin with a name in quotes, or 1 and 2."""
+    """Whether rows have one cell more than the header and begin with a quoted name, or with 1 and 2."""
     try:
         with table.path.open(encoding=table.encoding, newline="") as file:
             lines = list(islice(_lines(file, table.path), table.above + 3))[table.above + 1 :]
         first = list(_reader(lines, table.separator, quoted=table.quoted))
     except (OSError, csv.Error, UnicodeError, DataError):
-        return False  # said with its row when the rows are read
+        return False  # reported with its row when the rows are read
     if not first or any(len(cells) != len(table.columns) + 1 or not cells[-1] for cells in first):
         return False
     return lines[0].startswith('"') or [cells[0].strip() for cells in first] == ["1", "2"]
 
 
 def first_columns(path: Path) -> tuple[str, ...]:
-    """The cells of a file's first line, for telling formats apart; empty when it is no text or not there."""
+    """Return the cells of a file's first line, to tell formats apart; empty if it is missing or not text."""
     try:
         require_regular_file(path)
         with path.open("rb") as file:
@@ -207,7 +207,7 @@ def first_columns(path: Path) -> tuple[str, ...]:
 
 
 def _encoding(path: Path) -> str:
-    """The encoding of a whole file, found in one pass over it. Raises: DataError when it is no text."""
+    """Detect the encoding of a whole file in one pass. Raises: DataError if it is not text."""
     with path.open("rb") as file:
         marked = _marked(file.read(4))
         file.seek(0)
@@ -224,9 +224,9 @@ def _encoding(path: Path) -> str:
 
 
 def _marked(start: bytes) -> str | None:
-    """The encoding that the first bytes of a file give away."""
+    """Detect the encoding from the first bytes of a file."""
     if start[1:2] == b"\0" and start[:1] != b"\0":
-        return "utf-16-le"  # without a mark: the upper byte of an English letter
+        return "utf-16-le"  # no byte order mark: the upper byte of an English letter
     return next((name for mark, name in _MARKS if start.startswith(mark)), None)
 
 
@@ -239,7 +239,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = 
 
 
 def _head(path: Path, encoding: str) -> tuple[str, str, int]:
-    """The line of names, the separator and the lines above. Raises: DataError when it is no text or endless."""
+    """Return header line, separator and number of lines above. Raises: DataError if it is not text or too long."""
     with path.open(encoding=encoding, newline="") as file:
         try:
             lines = [file.readline(_HEAD), file.readline(_HEAD)]
@@ -254,13 +254,13 @@ def _head(path: Path, encoding: str) -> tuple[str, str, int]:
 
 
 def _header_of(first: str, second: str) -> tuple[str, str, int]:
-    """Of the first two lines the one with the names of the columns, the separator, and how many lines are above it."""
+    """Return the header among the first two lines, the separator, and the number of lines above it."""
     said = _SEPARATOR_LINE.fullmatch(first.removeprefix("\ufeff"))
     return (second, said[1], 1) if said else (first, _separator(first), 0)
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    """The lines of a file, none so long that it fills the memory. Raises: DataError."""
+    """Yield the lines of a file, each limited in length. Raises: DataError."""
     for number, line in enumerate(iter(lambda: file.readline(_BLOCK), ""), 1):
         if len(line) == _BLOCK:
             raise DataError(f"{path} row {number}: longer than {_BLOCK} characters; expected a table")
@@ -276,12 +276,12 @@ def _columns(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _separator(line: str) -> str:
-    """The separator that the header has most of; a tab wins over the others, for names may hold those."""
+    """Return the most frequent separator of the header; a tab wins over the others, which names may contain."""
     return "\t" if "\t" in line else max(SEPARATORS, key=line.count)
 
 
 def _is_quoted(line: str, separator: str) -> bool:
-    """Whether quotes are read as such: with tabs, where all names are quoted, for cells may hold single quotes (5")."""
+    """Whether quotes enclose cells: with tabs only if all names are quoted, as cells may hold single quotes (5")."""
     names = [name.strip() for name in line.rstrip("\r\n").split("\t")]
     return separator != "\t" or all(name[:1] == name[-1:] == '"' and len(name) > 1 for name in names if name)
 

@@ -1,11 +1,11 @@
-"""The views of a preset, found again in headers, file names and column names."""
+"""Recognise the views of a preset in headers, file names and column names."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 SIDES = {"l": "L", "left": "L", "r": "R", "right": "R"}
-"""Words for a side, in small letters."""
+"""Words for a side, in lower case."""
 _LONG = ("left", "right")
 
 Words = tuple[str, ...]
@@ -13,12 +13,12 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a text says of a view.
+    """The view and side that a text names.
 
     Args:
-        view: the preset's name of it; empty where the text names none, or several.
-        side: ``"L"`` or ``"R"``; empty where the text names none, or both.
-        words: positions of the words that name the view, with its side where the preset's name has one.
+        view: name in the preset; empty if the text names none or several.
+        side: ``"L"`` or ``"R"``; empty if the text names none or both.
+        words: positions of the words that name the view, and its side if the preset's name includes one.
     """
 
     view: str = ""
@@ -27,17 +27,17 @@ class Spoken:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in small letters: letters and digits, everything else between them."""
+    """Split a text into lower-case words of letters and digits."""
     return [word for word in re.split(r"[\W_]+", text.lower()) if word]
 
 
 @dataclass(frozen=True)
 class ViewNames:
-    """The views of a preset by the words in them; a view may name its side (``L-CC``, ``cc_right``, ``lmlo``)."""
+    """Recognise a preset's views by their words; a view may include its side (``L-CC``, ``cc_right``, ``lmlo``)."""
 
     views: tuple[str, ...]
     bare: dict[str, tuple[Words, str]] = field(init=False, repr=False)
-    """View → its words without the side, and the side."""
+    """View → (words without the side, side)."""
 
     def __post_init__(self) -> None:
         joined = {"".join(split_words(view)) for view in self.views}
@@ -45,15 +45,15 @@ class ViewNames:
 
     @property
     def sided(self) -> bool:
-        """Whether the views name sides, so that an exam has both."""
+        """Whether the views include sides, so that an exam has both."""
         return all(side for _, side in self.bare.values())
 
     def side_of(self, view: str) -> str:
-        """The side in a view's own name, else empty."""
+        """Return the side in a view's name, else an empty text."""
         return self.bare[view][1]
 
     def match(self, view: str, side: str = "") -> str:
-        """The preset's name of a view that a header or a data source names; empty if it is none of them."""
+        """Return the preset's name for a view in a header or data source; empty if it is none of the preset's."""
         words = tuple(split_words(view))
         exact = next((name for name in self.views if tuple(split_words(name)) == words), "")
         if exact or not words:
@@ -64,9 +64,9 @@ class ViewNames:
         return next((name for name, known in self.bare.items() if known == (words, side)), "")
 
     def find(self, words: Sequence[str], side: str = "") -> Spoken:
-        """What the words of a text say; ``side`` is known otherwise, for views that name theirs.
+        """Find view and side in a text; ``side``, known from elsewhere, completes views that include one.
 
-        ``l`` and ``r`` count beside the view only, ``left`` and ``right`` anywhere; ``lcc`` is both in one word.
+        ``l`` and ``r`` count only next to the view, ``left`` and ``right`` anywhere; ``lcc`` names both in one word.
         """
         far = {SIDES[word] for word in words if word in _LONG}
         found: dict[str, frozenset[int]] = {}
@@ -81,7 +81,9 @@ class ViewNames:
         if len(found) != 1:
             return Spoken(side=_only(sides))
         ((view, at),) = found.items()
-        if {words[position] for position in at} <= set(SIDES):  # a view called left is no side of an image
+        if {words[position] for position in at} <= set(
+            SIDES
+        ):  # a view called left is not the side of an image
             return Spoken(view, words=at)
         return Spoken(view, _only(sides), at)
 
@@ -101,7 +103,7 @@ def _bare(view: str, joined: set[str]) -> tuple[Words, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a view stands among words; ``beside`` is the position of a side's letter or word next to it."""
+    """The place of a view among words; ``beside`` is the position of a side's letter or word next to it."""
 
     words: frozenset[int]
     side: str = ""
@@ -109,7 +111,7 @@ class _Place:
 
 
 def _places(words: Sequence[str], bare: Words) -> Iterator[_Place]:
-    """Where a view stands, with the side that is beside it or in the same word."""
+    """Find the places of a view, with a side next to it or in the same word."""
     length = len(bare)
     for at in range(len(words) - length + 1):
         if tuple(words[at : at + length]) == bare:
@@ -122,7 +124,7 @@ def _places(words: Sequence[str], bare: Words) -> Iterator[_Place]:
 
 
 def _spoken_side(words: Sequence[str], place: _Place) -> frozenset[int]:
-    """The positions of the words that name the side."""
+    """Return the positions of the words that name the side."""
     if place.side:
         return frozenset() if place.beside is None else frozenset({place.beside})
     return frozenset(at for at, word in enumerate(words) if word in _LONG)

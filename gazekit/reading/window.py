@@ -1,4 +1,4 @@
-"""Which part of its range an image is shown by: the choice of a user against what a DICOM file offers."""
+"""Choose the grey window of an image: match the user's choice with the windows in a DICOM file."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Offer:
     Args:
         kind: a table of the VOI LUT sequence, or a pair of centre and width.
         index: among those of its kind.
-        name: its explanation in the file; may be empty.
+        name: explanation in the file; may be empty.
     """
 
     kind: Literal["table", "window"]
@@ -31,10 +31,10 @@ class Offer:
 
 
 def parse_window(text: str) -> Choice:
-    """``first``, ``range``, ``2``, ``CENTER,WIDTH`` or a name as a choice.
+    """Parse a choice: ``first``, ``range``, ``2``, ``CENTER,WIDTH`` or a name.
 
     Raises:
-        ConfigurationError: none of these.
+        ConfigurationError: the text is none of these.
     """
     pair = re.fullmatch(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", text)
     if pair and float(pair[2]) > 0:
@@ -50,9 +50,9 @@ def parse_window(text: str) -> Choice:
 
 
 def offers(dataset: Any) -> list[Offer]:
-    """The VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
+    """List the VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
 
-    A window without a centre or a width is none; nor is one narrower than 1 by the function LINEAR.
+    A window without a centre or a width is skipped, as is one narrower than 1 with the function LINEAR.
     """
     tables = [
         Offer("table", i, str(item.get("LUTExplanation") or ""))
@@ -70,10 +70,10 @@ def offers(dataset: Any) -> list[Offer]:
 
 
 def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
-    """What is chosen of the offers; None is the range of the image, as for ``first`` where nothing is offered.
+    """Pick the chosen offer; None is the range of the image, also for ``first`` if the file offers nothing.
 
     Raises:
-        DataError: the file lacks it; the error lists what there is.
+        DataError: the file lacks it; the error lists the choices.
     """
     if choice == RANGE or (choice == FIRST and not offered):
         return None
@@ -92,7 +92,7 @@ def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
 
 
 def _listed(dataset: Any, keyword: str) -> list[Any]:
-    """The values of an element that may be absent, empty, single or several."""
+    """Return the values of an element that may be absent, empty, single or multiple."""
     value = dataset.get(keyword)
     if value is None or value == "":
         return []

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def start_worker(function: Callable[..., Any], mebibytes: int | None) -> None:  # noqa: ARG001
-    """In the worker; ``function`` is here so that what it imports is not counted to the first task."""
+    """Prepare a worker; takes ``function`` so that its imports are not counted to the first task."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if mebibytes is not None:
         _limit_memory(mebibytes * 2**20)

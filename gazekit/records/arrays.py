@@ -1,4 +1,4 @@
-"""Short names for NumPy arrays by the type of their values; shapes stand in the docstrings."""
+"""Short names for NumPy arrays by value type; docstrings give the shapes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +7,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 Grey = NDArray[np.float32]
-"""Of an image, in [0, 1]."""
+"""Pixels of an image, in [0, 1]."""
 Mask = NDArray[np.bool_]
-"""Of an image."""
+"""A mask of an image."""

@@ -1,4 +1,4 @@
-"""The exam record: what a data source says of one exam before any pixel is read."""
+"""One exam as a data source describes it, before any pixel is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from pathlib import Path
 from gazekit.records.lesions import Lesion
 
 NOT_THERE = "image file not there"
-"""What a finding says of an image that the tables name and the folder lacks."""
+"""Text of a finding about an image that is in the tables but not in the folder."""
 DOUBT = "doubtful"
-"""Kind of a finding of the preparation: what was found in an image is not plausible."""
+"""Kind of a finding: the region found in an image is not plausible."""
 ODD = "odd"
-"""Kind of a finding of the preparation: the header of an image does not fit its pixels."""
+"""Kind of a finding: the header of an image does not match its pixels."""
 GAZE = "gaze"
-"""Kind of a finding of the preparation: a gaze recording looks wrong."""
+"""Kind of a finding: a gaze recording looks wrong."""
 KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, "note")
-"""Kinds of findings, the gravest first."""
+"""Kinds of findings, most serious first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class Exam:
 
     Args:
         exam_id: unique in its data set.
-        patient_id: exams of one patient never fall on two sides of a split.
-        label: the class name, as the source writes it (``"0"``, ``"malignant"`` …).
-        images: view → image file, whether it is there or not; a view that the tables do not name is absent.
+        patient_id: exams of one patient always share a part of a split.
+        label: class name as in the source (``"0"``, ``"malignant"`` …).
+        images: view → image file, which may be missing; a view that the tables do not name is absent.
         gaze: view → raw gaze file, read by ``gaze_reader``; a view without gaze is absent.
-        masks: view → its lesions, all of which make one mask; absent where nothing was annotated.
+        masks: view → its lesions, drawn into one mask; a view without annotations is absent.
         gaze_reader: name of the gaze reader for ``gaze``; None when there is none.
-        laterality: view → ``"L"`` or ``"R"``; absent when the image file must say so (or it does not matter).
-        split: ``"train"``, ``"val"``, ``"test"`` where the source fixes it, else None.
-        dataset: part of the source that the exam comes from, where there are several; splits are stratified by it.
+        laterality: view → ``"L"`` or ``"R"``; absent when the image file gives it (or it does not matter).
+        split: ``"train"``, ``"val"`` or ``"test"`` if the source fixes it, else None.
+        dataset: sub-collection of the source, if it has several; splits are stratified by it.
     """
 
     exam_id: str
@@ -49,15 +49,15 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a source noticed that a user should know: nothing is left out silently.
+    """A remark of a data source to the user, so that nothing is left out silently.
 
     Args:
         kind: ``"dropped"`` (left out, by a rule), ``"missing"`` (named but not there), ``"disagrees"`` (two places
-            say two things, and how that was settled), ``"odd"`` (an image whose header does not fit its pixels),
+            differ, and how that was settled), ``"odd"`` (an image whose header does not match its pixels),
             ``"doubtful"`` (an image whose region is not plausible), ``"gaze"`` (a recording that looks wrong),
             ``"note"`` (anything else).
         about: the exam, image or file, without a folder.
-        what: a sentence that is the same for all findings of its sort, so that they can be counted.
+        what: a sentence, the same for all findings of one sort, so that they can be counted.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The way of a pixel from the raw image to the prepared one and back."""
+"""Map pixels of the raw image to the prepared one and back."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Geometry:
         flip: bool = False,
         keep_left: bool = False,
     ) -> Geometry:
-        """The largest scale at which a crop fits into the prepared size.
+        """Return the geometry with the largest scale at which a crop fits into the prepared size.
 
         Args:
             box: left, top, right, bottom in raw pixels.
             size: (height, width) of the prepared image.
             flip: exchange left and right.
-            keep_left: leave no padding on the left, where the chest wall is; else padding is shared.
+            keep_left: put no padding on the left, where the chest wall is; else pad both sides alike.
         """
         left, top, right, bottom = box
         height, width = size
@@ -64,13 +64,13 @@ class Geometry:
         return cls(left, top, right, bottom, flip, scale, max(beside, 0), max(above, 0), width, height)
 
     def apply(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Raw to prepared pixels."""
+        """Map raw to prepared pixels."""
         across = self.right - np.asarray(x) if self.flip else np.asarray(x) - self.left
         down = np.asarray(y) - self.top
         return self.scale * across + self.offset_x, self.scale * down + self.offset_y
 
     def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Prepared to raw pixels."""
+        """Map prepared to raw pixels."""
         across = (np.asarray(x) - self.offset_x) / self.scale
         down = (np.asarray(y) - self.offset_y) / self.scale
         return self.right - across if self.flip else self.left + across, self.top + down
@@ -78,7 +78,7 @@ class Geometry:
     def warp(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resize a raw image ``[h, w]`` to ``[height, width]`` without aliasing; padding is 0.
 
-        Shrinking weighs by a triangle as wide as two prepared pixels, enlarging is bilinear.
+        Shrinking weights by a triangle two prepared pixels wide; enlarging is bilinear.
         """
         scale = self.scale
         rows = resampling_matrix(
@@ -94,12 +94,12 @@ class Geometry:
         return np.ascontiguousarray((columns @ (rows @ image).T).T)  # [height, width]
 
     def to_numbers(self) -> dict[str, float]:
-        """The fields as plain numbers, for tables and JSON."""
+        """Return the fields as plain numbers, for tables and JSON."""
         return {name: value + 0 for name, value in asdict(self).items()}
 
     @classmethod
     def from_numbers(cls, numbers: dict[str, float] | dict[str, str]) -> Geometry:
-        """The inverse of :meth:`to_numbers`; numbers may be text, other keys are ignored."""
+        """Invert :meth:`to_numbers`; numbers may be text, other keys are ignored."""
         kinds = {field.name: float if field.name == "scale" else int for field in fields(cls)}
         values = {name: kind(numbers[name]) for name, kind in kinds.items()}
         return cls(**values | {"flip": bool(values["flip"])})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whose image a file is, of which visit, side and view."""
+"""Identify an image: patient, visit, side and view."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from gazekit.records.image_header import ImageHeader
 
 @dataclass(frozen=True, slots=True)
 class ImageIdentity:
-    """What is known of an image; a text is empty where nothing is known.
+    """The identity of an image; a text is empty if unknown.
 
     Args:
-        patient: the patient's id; one that is the same for many patients must be left empty.
-        visit: the same for all images of one visit, such as the day of the study.
-        study: what tells visits of one day apart, such as the study's unique identifier.
+        patient: the patient's id; leave it empty if many patients share it.
+        visit: equal for all images of one visit, such as the day of the study.
+        study: distinguishes visits of one day, such as the study's unique identifier.
         side: ``"L"`` or ``"R"``.
-        view: as the field calls it; compared with the names of a preset's views, case aside.
-        special: words for what makes it another image than the usual one of its view (``"magnification"``); empty for
-            the usual one, which is preferred.
+        view: the name used in the field; compared with the preset's views, ignoring case.
+        special: why it is not the usual image of its view (``"magnification"``); empty for the usual one, which is
+            preferred.
         unfit: why it cannot be an image of an exam at all (``"a lesion mask"``).
-        pseudonym: a name of the patient that is public and may be shown, as in a published data set.
-        name_words: words of the file's name, in small letters, that say something about the image; the rest of the
-            name tells exams apart.
+        pseudonym: a public name of the patient that may be shown, as in a published data set.
+        name_words: lower-case words of the file name that describe the image; the rest of the name distinguishes
+            exams.
     """
 
     patient: str = ""
@@ -37,4 +37,4 @@ class ImageIdentity:
 
 
 IdentityRule = Callable[[ImageHeader | None, Path], ImageIdentity | None]
-"""What a data source knows of a file, by its header (None unless it is DICOM) and path; None of a stranger."""
+"""A data source's rule: (DICOM header or None, path) → identity, or None for a file that is not its own."""

@@ -13,29 +13,29 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a DICOM header says of an image; a text is empty where it says nothing.
+    """The identifying and descriptive fields of a DICOM header; a text is empty if the header lacks it.
 
     Args:
-        patient: the patient's id, as it stands there.
+        patient: the patient's id, as written.
         study: unique identifier of the study.
         study_id: the study's short name.
         date: of the study.
         side: ``"L"`` or ``"R"``.
-        view_position: as it stands there.
-        view_codes, modifier_codes: the coded view, and what modifies it.
+        view_position: as written.
+        view_codes, modifier_codes: the coded view and its modifiers.
         modality: ``"MG"`` for mammograms.
         series_description, study_description, protocol, body_part, paddle: free texts.
         orientation: of the patient, by rows and columns.
         image_type: such as ``("ORIGINAL", "PRIMARY")``.
         intent: ``"FOR PRESENTATION"`` or ``"FOR PROCESSING"``.
         sop_class: unique identifier of the kind of object.
-        rows, columns: of the image in pixels; 0 where the object has none.
-        samples: per pixel; more than one is colour.
+        rows, columns: size of the image in pixels; 0 if the object has none.
+        samples: per pixel; more than one means colour.
         bits: allocated per sample.
         frames: images in the file.
-        is_partial: the image shows a part of what its view shows.
-        magnification: factor by which the image was magnified when it was taken; 0 where nothing is said.
-        naming: values that say, or lead to, who the patient is.
+        is_partial: the image shows only part of its view.
+        magnification: factor by which the image was magnified when it was taken; 0 if unknown.
+        naming: values that identify the patient, or help to.
     """
 
     patient: str = ""

@@ -1,4 +1,4 @@
-"""Class names: spellings that mean one class, the positive class, and what looks like a mistake in them."""
+"""Class names: unify spellings, find the positive class, point out likely mistakes."""
 
 import difflib
 import re
@@ -10,30 +10,30 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.records.exam import Exam, Finding
 
 FEWEST = 3
-"""Patients that a class needs to be trained, validated and tested on."""
+"""Fewest patients of a class: one each to train, validate and test on."""
 _GRADE = re.compile(r"\w*\d\w*|\b\w\b")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _NEGATIVE = re.compile(
     r"(normal|benign|negative|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-|bi-?rads ?1)"
     r"|(no|non|not|without)[ _-]\w.*|non(cancer|malign)\w*"
 )
-"""Words for the absence of what is looked for."""
+"""Words for the absence of a finding."""
 _NAMED = 5
 _NEAR = 0.8
 
 
 def same_class(label: str) -> str:
-    """What the spellings of one class have in common: case, blanks and the zeros of a number aside."""
+    """Return a key that is equal for all spellings of one class: it ignores case, blanks and leading zeros."""
     word = " ".join(label.casefold().split())
     return f"{float(word):g}" if _NUMBER.fullmatch(word) and len(word) < 16 else word
 
 
 def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[list[Exam], list[Finding]]:
-    """Give labels that mean one class one spelling: the source's, else the most frequent; each change is a finding.
+    """Give all labels of one class the same spelling, the source's or the most frequent; report each change.
 
     Args:
-        exams: with labels as the tables write them.
-        classes: of the source; None takes the labels found.
+        exams: with the labels as in the tables.
+        classes: class names of the source; None takes the labels found.
     """
     chosen: dict[str, str] = {}
     if classes is None:
@@ -58,14 +58,14 @@ def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[l
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Class names by value if they are numbers, else by letters; of two, the later is the positive one."""
+    """Sort class names by value if they are numbers, else by letters; of two, the last is positive."""
     found = set(labels)
     numeric = all(_NUMBER.fullmatch(label) for label in found)
     return tuple(sorted(found, key=lambda label: (float(label), label)) if numeric else sorted(found))
 
 
 def check_label(label: str, classes: Sequence[str], where: str) -> None:
-    """Raise a DataError that names the class that was meant, if a label is none of the classes."""
+    """Raise a DataError if a label is none of the classes; suggest the class that was meant."""
     if same_class(label) not in map(same_class, classes):
         raise DataError(
             f"{where}: label {label[:60]!r} is none of the classes {', '.join(classes)}{_did_you_mean(label, classes)}"
@@ -73,7 +73,7 @@ def check_label(label: str, classes: Sequence[str], where: str) -> None:
 
 
 def with_positive(classes: Sequence[str], positive: str) -> tuple[str, ...]:
-    """Two classes with the one that was asked for last. Raises: ConfigurationError."""
+    """Put the chosen positive class last of two. Raises: ConfigurationError."""
     names = [name for name in classes if same_class(name) == same_class(positive)]
     if not names:
         raise ConfigurationError(
@@ -90,12 +90,12 @@ def with_positive(classes: Sequence[str], positive: str) -> tuple[str, ...]:
 
 
 def positive_of(classes: Sequence[str]) -> str | None:
-    """The positive class of two; None where there are more."""
+    """Return the positive class of two; None if there are more."""
     return classes[1] if len(classes) == 2 else None
 
 
 def describe(classes: Sequence[str]) -> str:
-    """How many classes there are, and which is the positive one, as a line."""
+    """Describe in one line how many classes there are and which is positive."""
     if len(classes) == 2:
         return f"2 classes: '{classes[1]}' is positive, '{classes[0]}' negative"
     names = ", ".join(f"'{name}'" for name in classes[:10]) + (", …" if len(classes) > 10 else "")
@@ -105,12 +105,12 @@ def describe(classes: Sequence[str]) -> str:
 def doubts(
     classes: Sequence[str], labels: Iterable[str], patients: Iterable[str], *, chosen: bool = False
 ) -> list[str]:
-    """What looks like a mistake in the classes, a sentence each.
+    """List likely mistakes in the classes, one sentence each.
 
     Args:
         classes: in order.
         labels, patients: of each exam.
-        chosen: the positive class was asked for by name.
+        chosen: whether the user named the positive class.
     """
     exams: Counter[str] = Counter()
     owners: dict[str, set[str]] = defaultdict(set)
@@ -142,12 +142,12 @@ def doubts(
 
 
 def sounds_negative(name: str) -> bool:
-    """Whether a class name is a word for the absence of what is looked for."""
+    """Whether a class name means the absence of a finding."""
     return _NEGATIVE.fullmatch(same_class(name)) is not None
 
 
 def near_misses(exams: Mapping[str, int]) -> dict[str, str]:
-    """Rare labels that are spelled much like one at least five times as frequent → that label.
+    """Map rare labels to a label with nearly the same spelling that is at least five times as frequent.
 
     Args:
         exams: label → exams that have it.
@@ -161,7 +161,7 @@ def near_misses(exams: Mapping[str, int]) -> dict[str, str]:
 
 
 def nearest(label: str, classes: Iterable[str]) -> str | None:
-    """The class that is spelled most alike, if one is."""
+    """Return the class with the closest spelling, if one is close."""
     near = [name for name in classes if name != label and _are_near(label, name)]
     return max(near, key=lambda name: _similarity(label, name), default=None)
 
@@ -172,7 +172,7 @@ def _did_you_mean(label: str, classes: Sequence[str]) -> str:
 
 
 def _are_near(label: str, name: str) -> bool:
-    """Spelled alike, and not one with a prefix more (``abnormal``) or of another grade (``BI-RADS 4a``)."""
+    """Whether two spellings are close; not if one adds a prefix (``abnormal``) or a grade (``BI-RADS 4a``)."""
     a, b = same_class(label), same_class(name)
     grades_differ = _GRADE.findall(a) != _GRADE.findall(b)
     return not grades_differ and not a.endswith(b) and not b.endswith(a) and _similarity(a, b) >= _NEAR

@@ -1,4 +1,4 @@
-"""Lesion masks as data sets hold them: image files and outlines, several per view."""
+"""Lesions as data sets store them: mask files and outlines, several per view."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """An image file that is not 0 in the lesion (in a JPEG: more than half of white).
+    """An image file whose pixels are non-zero in the lesion (in a JPEG: brighter than half of white).
 
     Args:
         path: the file.
-        resize: stretch a mask of another size to its image; otherwise that is an error.
+        resize: stretch a mask of another size to its image; otherwise another size is an error.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""From the screen to the image: an offset and a scale per step, composed."""
+"""Map screen coordinates to image pixels, step by step: each step is an offset and a scale."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Number = float | Floats
 class Placement:
     """One step between two pixel grids: ``x' = scale_x x + offset_x``, ``y' = scale_y y + offset_y``.
 
-    Every value is a number, or an array ``[N]`` with one value per sample where the reader zoomed or panned
-    during the recording.
+    Each value is a number, or an array ``[N]`` with one value per sample if the reader zoomed or panned during the
+    recording.
 
     Args:
         scale_x, scale_y: new units per old unit, > 0.
-        offset_x, offset_y: where the old origin lies, in new units.
+        offset_x, offset_y: position of the old origin, in new units.
     """
 
     scale_x: Number = 1.0
@@ -29,11 +29,11 @@ class Placement:
     offset_y: Number = 0.0
 
     def apply(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Carry points ``[N]`` over to the new grid."""
+        """Map points ``[N]`` to the new grid."""
         return np.asarray(self.scale_x * x + self.offset_x), np.asarray(self.scale_y * y + self.offset_y)
 
     def then(self, after: Placement) -> Placement:
-        """The step that does this one first and ``after`` second."""
+        """Return the step that applies this one first and ``after`` second."""
         return Placement(
             after.scale_x * self.scale_x,
             after.scale_y * self.scale_y,
@@ -42,29 +42,29 @@ class Placement:
         )
 
     def inverse(self) -> Placement:
-        """The step back."""
+        """Return the inverse step."""
         return Placement(
             1 / self.scale_x, 1 / self.scale_y, -self.offset_x / self.scale_x, -self.offset_y / self.scale_y
         )
 
 
 def screen(width: float, height: float) -> Placement:
-    """From fractions of the display area, (0, 0) top left, to pixels of a screen ``width`` × ``height``."""
+    """Map fractions of the display area, (0, 0) top left, to pixels of a screen ``width`` × ``height``."""
     return Placement(scale_x=width, scale_y=height)
 
 
 def window(left: Number, top: Number) -> Placement:
-    """From screen pixels to pixels of a viewport whose outer corner lies at (``left``, ``top``)."""
+    """Map screen pixels to pixels of a viewport whose outer corner is at (``left``, ``top``)."""
     return Placement(offset_x=-left, offset_y=-top)
 
 
 def shown_image(left: Number, top: Number, zoom: Number, zoom_y: Number | None = None) -> Placement:
-    """From viewport pixels to image pixels: ``(x - left) / zoom``.
+    """Map viewport pixels to image pixels: ``(x - left) / zoom``.
 
     Args:
         left, top: outer corner of the image in the viewport, in viewport pixels (negative when panned out).
         zoom: viewport pixels per image pixel, > 0.
-        zoom_y: the same down the image where it differs; None = as ``zoom``.
+        zoom_y: vertical zoom if it differs; None = ``zoom``.
     """
     down = zoom if zoom_y is None else zoom_y
     return Placement(1 / zoom, 1 / down, -left / zoom, -top / down)

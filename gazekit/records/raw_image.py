@@ -1,4 +1,4 @@
-"""An image as it was read from its file, before any crop or resize."""
+"""An image as read from its file, before any crop or resize."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class RawImage:
     Args:
         stored: ``[H, W]`` the values in the file.
         pixels: ``[H, W]`` float32 in [0, 1], dark background.
-        laterality: ``"L"`` or ``"R"`` where the file says so, else None.
+        laterality: ``"L"`` or ``"R"`` if the file gives it, else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
-        modality: as a DICOM file says (``"MG"``), else empty.
-        warnings: what is odd about the file and how it was read, a sentence each without its subject, the image.
-        guessed_depth: bits of the full scale, where they were guessed from the brightest pixel; None elsewhere.
+        modality: from a DICOM file (``"MG"``), else empty.
+        warnings: oddities of the file and how it was read; sentences without their subject, the image.
+        guessed_depth: bits of the full scale if guessed from the brightest pixel, else None.
     """
 
     stored: NDArray[Any]
@@ -31,7 +31,7 @@ class RawImage:
     guessed_depth: int | None = None
 
     def digest(self) -> str:
-        """A hash of the stored values: the same for one image in two formats, compressions or depths of type."""
+        """Hash the stored values; the hash is the same for one image in two formats, compressions or integer types."""
         values = self.stored
         if values.dtype.itemsize == 1:
             values = values.astype(np.int16)

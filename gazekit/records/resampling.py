@@ -1,4 +1,4 @@
-"""Resampling one axis of an image as a sparse matrix, whose products with the image are all there is to do."""
+"""Resample one axis of an image by a sparse matrix."""
 
 from math import ceil
 
@@ -9,19 +9,19 @@ from scipy import sparse
 def resampling_matrix(
     start: int, stop: int, length: int, *, scale: float, offset: int, size: int, flip: bool = False
 ) -> sparse.csr_array:
-    """Weights ``[size, length]`` by which an axis of a prepared image is made of one of the raw image.
+    """Return the weights ``[size, length]`` that make a prepared axis from a raw one.
 
-    A prepared pixel is a mean of raw ones, weighed by a triangle around its centre that is as wide as two
-    prepared pixels when the image shrinks and as two raw ones when it grows (bilinear). The last prepared
-    pixel may reach past the crop by a part of itself: there it sees background. What lies beside the crop is 0.
+    A prepared pixel is a mean of raw ones, weighted by a triangle around its centre: two prepared pixels wide when
+    the image shrinks, two raw pixels wide when it grows (bilinear). The last prepared pixel may reach past the
+    crop; there it sees background. Pixels outside the crop are 0.
 
     Args:
         start, stop: the crop, in pixels of the raw axis.
-        length: of the raw axis.
+        length: pixels of the raw axis.
         scale: prepared pixels per raw pixel.
-        offset: prepared pixels before the crop.
-        size: of the prepared axis.
-        flip: the crop runs backwards.
+        offset: padding before the crop, in prepared pixels.
+        size: pixels of the prepared axis.
+        flip: reverse the crop.
     """
     inside = min(ceil((stop - start) * scale - 1e-6), size - offset)
     reach = max(1 / scale, 1.0)

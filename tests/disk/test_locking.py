@@ -40,8 +40,8 @@ def test_without_locks_a_run_and_a_study_go_on_and_file_and_cause_are_named(
         assert done
         [said] = {str(each.message) for each in caught}
         assert said == (
-            f"{folder}/.lock: this file system has no locks ({cause}); going on without: take care that no other "
-            "process works in this folder"
+            f"{folder}/.lock: this file system has no locks ({cause}); continuing without a lock: make sure "
+            "that no other process works in this folder"
         )
 
 

@@ -139,7 +139,7 @@ def test_event_files_are_not_written_into_another_folder(run: Path, theirs: Path
 def test_a_lock_that_is_a_link_is_refused(run: Path, theirs: Path) -> None:
     (run / ".lock").unlink(missing_ok=True)
     (run / ".lock").symlink_to(theirs)
-    assert ".lock: is no regular file" in gazekit("train", "--out", run, "--resume", code=3).stderr
+    assert ".lock: is not a regular file" in gazekit("train", "--out", run, "--resume", code=3).stderr
     assert theirs.read_text() == THEIRS
 
 

@@ -1,1 +1,1 @@
-"""DICOM files to images."""
+"""Read DICOM files into images."""

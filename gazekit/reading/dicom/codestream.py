@@ -1,8 +1,8 @@
-"""The size that a compressed image claims in its own header, which need not be the one in the DICOM tags.
+"""Read the size that a compressed image claims in its own header, which may differ from the DICOM tags.
 
-A decoder allocates by this header, so it is compared with the tags before one is called. Only a codestream that the
-transfer syntax names is looked for, and only where a frame begins: in ten megabytes of any other data every marker
-comes up by chance.
+A decoder allocates memory by this header, so it is compared with the tags before decoding. Only the codestream of the
+transfer syntax is looked for, and only at the start of a frame: in ten megabytes of other data every marker occurs by
+chance.
 """
 
 from itertools import pairwise
@@ -43,11 +43,11 @@ _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 
 def claimed_size(frame: bytes, transfer_syntax: str) -> Size | None:
-    """The size in the header of a JPEG, JPEG-LS or JPEG 2000 frame; None where the frame makes no such claim.
+    """Return the size in the header of a JPEG, JPEG-LS or JPEG 2000 frame; None if it states none.
 
     Args:
         frame: the first frame, or its beginning.
-        transfer_syntax: unique identifier; of one without a header of its own (RLE, uncompressed) the answer is None.
+        transfer_syntax: unique identifier; the result is None for one without an image header (RLE, uncompressed).
 
     Source: ITU-T T.81 B.2.2 (SOF), T.800 A.5.1 (SIZ) and I.4 (the boxes of a JP2 file).
     """
@@ -61,10 +61,10 @@ def claimed_size(frame: bytes, transfer_syntax: str) -> Size | None:
 
 
 def _after_boxes(frame: bytes) -> int:
-    """Where the codestream of a JP2 file begins, from box to box; the end where there is none.
+    """Find the codestream of a JP2 file by walking its boxes; the end of the data if there is none.
 
-    A box has its length (with these eight bytes), its type and its content; the length 1 stands for one of eight
-    bytes after the type, and 0 for all that follows.
+    A box consists of its length (these eight bytes included), its type and its content. Length 1 means that an
+    eight-byte length follows the type; length 0 means the rest of the file.
     """
     at = 0
     while at + 8 <= len(frame):
@@ -80,7 +80,7 @@ def _after_boxes(frame: bytes) -> int:
 
 
 def _of_siz(segment: bytes) -> Size | None:
-    """After the marker: length and profile, then the far corner of the grid and the near one, tiles, components."""
+    """Read a SIZ segment: length, profile, far and near corner of the grid, tiles, components."""
     if len(segment) < 40:
         return None
     right, bottom, left, top = (int.from_bytes(segment[i : i + 4]) for i in range(6, 22, 4))
@@ -88,14 +88,14 @@ def _of_siz(segment: bytes) -> Size | None:
 
 
 def _of_frame(codestream: bytes) -> Size | None:
-    """From segment to segment up to the start of frame: length, precision, height, width, components."""
+    """Walk the segments up to the start of frame: length, precision, height, width, components."""
     at = 2
     while at + 10 <= len(codestream) and codestream[at] == 0xFF:
         marker = codestream[at + 1]
         if marker in _FRAME_MARKERS:
             height, width = (int.from_bytes(codestream[at + i : at + j]) for i, j in pairwise((5, 7, 9)))
-            is_said = height > 0 and width > 0  # 0: a later segment says it
+            is_said = height > 0 and width > 0  # 0: a later segment states it
             return (height, width, codestream[at + 9]) if is_said else None
-        # a filling byte stands alone, a segment is as long as it says
+        # a fill byte stands alone; a segment states its length
         at += 1 if marker == 0xFF else 2 + int.from_bytes(codestream[at + 2 : at + 4])
     return None

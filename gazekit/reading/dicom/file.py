@@ -1,4 +1,4 @@
-"""Opening DICOM files that may be damaged or hostile: one grey image, of a size that can be, or a clear error."""
+"""Open DICOM files that may be damaged or hostile: one grey image of a plausible size, or a clear error."""
 
 import warnings
 import zlib
@@ -46,14 +46,14 @@ _UNCOMPRESSED = {
     (False, True): ExplicitVRLittleEndian,
     (False, False): ExplicitVRBigEndian,
 }
-"""Transfer syntax by whether value representations are implicit and bytes little-endian."""
+"""(implicit value representation, little-endian) → transfer syntax."""
 
 
 def open_dicom(path: Path) -> Any:
-    """Read the tags and the undecoded pixel data of one grey image; patients' names and dates are skipped.
+    """Read the tags and undecoded pixel data of one grey image; skip patients' names and dates.
 
     Raises:
-        DataError: the file is missing, damaged, not DICOM, not one grey image, or larger than any image.
+        DataError: the file is missing, damaged, not DICOM, not one grey image, or too large.
     """
     with damage(path, "cannot be read as DICOM"):
         dataset = _read(path, (*_IMAGE, *_GREY, *_ABOUT, *_PIXELS, *_OVERLAY_BITS))
@@ -64,25 +64,25 @@ def open_dicom(path: Path) -> Any:
 
 
 def overlay_bits(dataset: Any) -> int:
-    """The bits of a pixel's cell that its header gives to overlays, as a mask."""
+    """Return a mask of the bits in a pixel cell that the header assigns to overlays."""
     positions = (int(dataset[tag].value) for tag in _OVERLAY_BITS if tag in dataset)
-    return sum({1 << at for at in positions if 0 < at < 16})  # 0: the overlay is data of its own
+    return sum({1 << at for at in positions if 0 < at < 16})  # 0: the overlay is stored separately
 
 
 def open_tags(path: Path, tags: Sequence[str]) -> Any:
-    """These tags of a DICOM file and no others. Raises: DataError."""
+    """Read only these tags of a DICOM file. Raises: DataError."""
     with damage(path, "cannot be read as DICOM"):
         return _read(path, tags)
 
 
 def printable(value: object) -> str:
-    """A value of a file that may be damaged, fit for a message of one line."""
+    """Shorten a value of a possibly damaged file to fit into a one-line message."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(value))[:60]
 
 
 @contextmanager
 def damage(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes pydicom or a decoder raise into a DataError that names no patient."""
+    """Turn any exception of pydicom or a decoder into a DataError that names no patient."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings may quote patients' names
         try:
@@ -122,8 +122,8 @@ def _read(path: Path, tags: Sequence[str | BaseTag]) -> Any:
 
 
 def _inflated(path: Path, file: BinaryIO, meta: Any) -> BytesIO:
-    """A deflated file as a plain one, its growth bounded: a few kilobytes may inflate to gigabytes."""
-    # the prefix, the element that holds the length of the file meta information, and that information
+    """Inflate a deflated file, with a limit: a few kilobytes can inflate to gigabytes."""
+    # the prefix, the element with the length of the file meta information, and that information
     file.seek(len(PREAMBLE) + 12 + meta.FileMetaInformationGroupLength)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     content = inflate.decompress(file.read(), MOST_BYTES + 1)
@@ -141,7 +141,7 @@ def _inflated(path: Path, file: BinaryIO, meta: Any) -> BytesIO:
 
 
 def _drop_empty(dataset: Dataset) -> None:
-    """Delete the elements that have no value, and in sequences the items left without any: empty is absent."""
+    """Delete elements without a value, and sequence items that are left empty: empty means absent."""
     for element in list(dataset):
         if element.VR == "SQ":
             for item in element.value or ():
@@ -152,7 +152,7 @@ def _drop_empty(dataset: Dataset) -> None:
 
 
 def _complete_grey_scale(dataset: Dataset) -> None:
-    """Leave out tables without entries, and give a slope or an intercept that stands alone the other one."""
+    """Drop empty tables; complete a slope without an intercept and an intercept without a slope."""
     for name in ("ModalityLUTSequence", "VOILUTSequence"):
         if name in dataset:
             tables = [item for item in dataset[name].value if "LUTDescriptor" in item and "LUTData" in item]
@@ -160,7 +160,7 @@ def _complete_grey_scale(dataset: Dataset) -> None:
             if not tables:
                 del dataset[name]
     if "RescaleSlope" in dataset or "RescaleIntercept" in dataset:
-        dataset.RescaleSlope = dataset.get("RescaleSlope") or 1  # 0 would make every image one grey
+        dataset.RescaleSlope = dataset.get("RescaleSlope") or 1  # 0 would make every pixel the same grey
         dataset.RescaleIntercept = dataset.get("RescaleIntercept", 0)
 
 

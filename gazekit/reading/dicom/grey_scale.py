@@ -1,7 +1,7 @@
-"""The grey scale of a DICOM image: from stored values to what a display shows.
+"""Map the stored values of a DICOM image to the grey that a display shows.
 
-An image has at most 65536 stored values, so the look-up tables are applied to those once and not to every
-pixel: the rest is one indexing.
+An image has at most 65536 distinct values, so the look-up tables are applied once to those; the pixels are then
+indexed.
 """
 
 from typing import Any
@@ -25,26 +25,25 @@ _WINDOWED_BY = (
     "RescaleIntercept",
     "VOILUTFunction",
 )
-"""What the formula of a window reads beside centre and width."""
+"""Tags that the formula of a window needs besides centre and width."""
 _ROWS = 64
-"""Rows looked up at once: numpy widens the index, which in the cache costs half."""
+"""Rows per look-up: numpy widens the index, which costs half as much if it stays in the cache."""
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-"""VOI LUT functions, the first where none is named. Source: DICOM PS3.3 C.11.2.1.3."""
+"""VOI LUT functions, the default first. Source: DICOM PS3.3 C.11.2.1.3."""
 
 
 def grey_scale(
     dataset: Any, stored: NDArray[Any], padding: tuple[int, int] | None, window: Choice = FIRST
 ) -> NDArray[np.float32]:
-    """The grey in [0, 1] of every stored value from the least to the greatest in the image.
+    """Return the grey in [0, 1] of every stored value from the least to the greatest in the image.
 
-    Modality LUT, then VOI LUT (as chosen; first is the LUT sequence, else the first window by its VOI LUT
-    function, else the range of the image without its padding), then 1 - grey for MONOCHROME1; padding is 0
-    in the end.
+    Apply the Modality LUT, then the VOI LUT (as chosen; ``first`` is the LUT sequence, else the first window by its
+    VOI LUT function, else the range of the image without padding), then 1 - grey for MONOCHROME1. Padding becomes 0.
 
     Args:
         dataset: a pydicom data set of one grey image.
         stored: ``[H, W]`` integers.
-        padding: the least and the greatest stored value that is no part of the image; None where there is none.
+        padding: the least and the greatest padding value; None if there is no padding.
         window: which VOI LUT.
 
     Raises:
@@ -74,11 +73,11 @@ def grey_scale(
 
 
 def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.float32]:
-    """The grey of every pixel ``[H, W]``, from a table of the values from the least to the greatest in the image."""
+    """Look up the grey of every pixel ``[H, W]`` in a table of the values from least to greatest."""
     unsigned = stored.view(f"u{stored.itemsize}")
     lowest = int(stored.min())
     every = np.zeros(2 ** (8 * stored.itemsize), dtype=np.float32)
-    every[np.arange(lowest, lowest + len(table)) % len(every)] = table  # where two's complement puts them
+    every[np.arange(lowest, lowest + len(table)) % len(every)] = table  # as in two's complement
     grey = np.empty(stored.shape, dtype=np.float32)
     for top in range(0, len(stored), _ROWS):
         rows = slice(top, top + _ROWS)
@@ -98,7 +97,7 @@ def _by_offer(dataset: Any, modality: Floats, offer: Offer) -> Floats:
 
 
 def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
-    """A table of the VOI LUT sequence, its own least and greatest entry becoming 0 and 1."""
+    """Apply a table of the VOI LUT sequence; its least and greatest entry become 0 and 1."""
     entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
     every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset, index).astype(np.float64)
     grey = apply_voi(np.rint(modality).astype(np.int64), dataset, index).astype(np.float64)
@@ -106,7 +105,7 @@ def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
 
 
 def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
-    """LINEAR, LINEAR_EXACT or SIGMOID, by the output that it has far below and far above the window."""
+    """Apply LINEAR, LINEAR_EXACT or SIGMOID, scaled by its outputs far below and far above the window."""
     function = str(dataset.get("VOILUTFunction", FUNCTIONS[0])).upper()
     if function not in FUNCTIONS:
         raise DataError(
@@ -117,14 +116,14 @@ def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
 
 
 def _with_window(dataset: Any, window: tuple[float, float]) -> Dataset:
-    """The tags of a file with another centre and width."""
+    """Return the tags of a file with another centre and width."""
     other = Dataset()
     for keyword in _WINDOWED_BY:
         if keyword in dataset:
             other.add(dataset[keyword])
     other.WindowCenter, other.WindowWidth = window
     if window[1] < 1:
-        other.VOILUTFunction = "LINEAR_EXACT"  # LINEAR has no narrower window
+        other.VOILUTFunction = "LINEAR_EXACT"  # LINEAR allows no narrower window
     return other
 
 
@@ -135,5 +134,5 @@ def _by_range(modality: Floats, used: NDArray[np.bool_]) -> Floats:
 
 
 def _between(values: Floats, low: float, high: float) -> Floats:
-    """Values with ``low`` moved to 0 and ``high`` to 1; all 0 when the two are equal."""
+    """Map ``low`` to 0 and ``high`` to 1; return all 0 if the two are equal."""
     return np.zeros_like(values) if high == low else (values - low) / (high - low)

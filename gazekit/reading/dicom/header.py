@@ -23,7 +23,7 @@ _TEXTS = {
     "intent": "PresentationIntentType",
     "sop_class": "SOPClassUID",
 }
-"""Field → the attribute whose text it holds."""
+"""Field → DICOM attribute."""
 _LISTS = {"orientation": "PatientOrientation", "image_type": "ImageType"}
 _NUMBERS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames", "PartialView")
 _MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
@@ -34,7 +34,7 @@ _NAMING = (
     *("PatientBirthDate", "AccessionNumber", "ReferringPhysicianName"),
     *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
 )
-"""Attributes that say, or lead to, who the patient is."""
+"""Attributes that identify the patient, or help to."""
 
 
 def read_image_header(path: Path) -> ImageHeader:
@@ -67,19 +67,19 @@ def _text(dataset: Any, name: str) -> str:
 
 
 def _values(dataset: Any, name: str) -> list[str]:
-    """The values of an attribute that may have several."""
+    """Return the values of an attribute that may have several."""
     value = dataset.get(name)
     several: Iterable[Any] = (value,) if value is None or isinstance(value, str) else value
     return [text for text in (str(each or "").strip() for each in several) if text]
 
 
 def _codes(dataset: Any, name: str) -> list[Code]:
-    """The codes of a sequence. In older files the modifiers are items of the view's own item."""
+    """Return the codes of a sequence. In older files the modifiers are items of the view's own item."""
     return [Code(_text(item, "CodeValue"), _text(item, "CodeMeaning")) for item in dataset.get(name) or ()]
 
 
 def _naming(dataset: Any) -> Iterable[str]:
-    """Values that name a patient, and the parts of those that are names of persons."""
+    """Return values that name a patient, and the parts of personal names."""
     for name in _NAMING:
         value = dataset.get(name)
         for text in _values(dataset, name) if not hasattr(value, "components") else [str(value)]:

@@ -1,4 +1,4 @@
-"""DICOM files to images: Modality LUT, VOI LUT, then the inversion of MONOCHROME1."""
+"""Read DICOM files into images: Modality LUT, VOI LUT, then inversion of MONOCHROME1."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +35,8 @@ _DECODERS = (
     | dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
     | dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow")
 )
-"""The decoder of a transfer syntax among those that pydicom knows: the fastest that gazekit always has (measured, see
-``docs/pixels.md``); any other only where it fails."""
+"""Transfer syntax → pydicom's decoder: the fastest that gazekit always installs (measured, see
+``docs/pixels.md``); others are tried only if it fails."""
 
 
 def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
@@ -44,7 +44,7 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
 
     Args:
         path: a DICOM file of any transfer syntax for which a decoder is installed.
-        window: which of its windows and VOI LUTs.
+        window: the window or VOI LUT to apply.
 
     Raises:
         DataError: the file is missing, damaged, not DICOM, not one grey image, larger than any image of the
@@ -69,7 +69,7 @@ def _text(dataset: Any, name: str) -> str:
 
 
 def _decode(dataset: Any, path: Path) -> Stored:
-    """The stored values, integers of 8 or 16 bits."""
+    """Decode the stored values, integers of 8 or 16 bits."""
     syntax = dataset.file_meta.TransferSyntaxUID
     _check_decoder(dataset, path)
     with damage(path, f"the pixel data ({_name(syntax)}) cannot be decoded"):
@@ -89,17 +89,17 @@ def _decode(dataset: Any, path: Path) -> Stored:
 
 
 def decoded(dataset: Any) -> NDArray[Any]:
-    """Decode the pixel data ``[H, W]``, by the decoders of this list, so that no value depends on what is installed."""
+    """Decode the pixel data ``[H, W]``; a fixed list of decoders makes values independent of the installation."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     if RLELossless == decoder.UID:
         kind = "i" if dataset.PixelRepresentation else "u"
         dtype = f"<{kind}{dataset.BitsAllocated // 8}"
         cells = decode_rle(_first_frame(dataset), dataset.Rows, dataset.Columns, dtype)
     else:
-        options = {"correct_unused_bits": False}  # cut off by pydicom whatever they are
+        options = {"correct_unused_bits": False}  # pydicom cuts them off regardless
         try:
             cells, _ = decoder.as_array(dataset, decoding_plugin=_DECODERS.get(decoder.UID, ""), **options)
-        except RuntimeError:  # of the one decoder
+        except RuntimeError:  # of that decoder
             cells, _ = decoder.as_array(dataset, **options)
     return np.ascontiguousarray(cells, dtype=cells.dtype.newbyteorder("="))
 
@@ -109,7 +109,7 @@ def _first_frame(dataset: Any) -> bytes:
 
 
 def _check_decoder(dataset: Any, path: Path) -> None:
-    """Refuse what no decoder is there for."""
+    """Raise DataError if no decoder is installed for the transfer syntax."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
         raise DataError(
@@ -125,7 +125,7 @@ def _check_decoder(dataset: Any, path: Path) -> None:
 
 
 def _check_codestream(dataset: Any, path: Path) -> None:
-    """Refuse an image that claims another size than the tags."""
+    """Raise DataError if the compressed image claims another size than the tags."""
     claimed = claimed_size(_first_frame(dataset), dataset.file_meta.TransferSyntaxUID)
     tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
     if claimed is not None and claimed != tags:
@@ -143,7 +143,7 @@ def _has_decoder(syntax: Any) -> bool:
 
 
 def _name(syntax: Any) -> str:
-    """As the standard calls it; a private one has a number only."""
+    """Name a transfer syntax as the standard does; a private one has only a number."""
     return f"the private {printable(syntax)}" if syntax.is_private else printable(syntax.name)
 
 

@@ -1,7 +1,7 @@
-"""RLE frames of DICOM to values, with the segments decoded by ``pylibjpeg-rle``.
+"""Decode RLE frames of DICOM; ``pylibjpeg-rle`` decodes the segments.
 
-The frame decoder of that package panics, which no program catches quietly, where a damaged segment holds more than
-the image; here the rest of such a segment is cut off, and one that holds less is an error.
+The frame decoder of that package panics if a damaged segment holds more than the image, and a panic cannot be caught
+quietly. Here such a segment is cut off, and one that holds too little is an error.
 """
 
 from typing import Any
@@ -12,16 +12,16 @@ from rle.rle import decode_segment
 
 _HEADER = 64
 _LONGEST = 3
-"""Bytes of a segment per byte that it decodes to, at most: runs of one take 2."""
+"""Maximum bytes of a segment per decoded byte: a run of one takes 2."""
 
 
 def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> NDArray[Any]:
     """Decode one frame of one sample per pixel to ``[rows, columns]``.
 
     Args:
-        frame: 16 numbers of 32 bits (how many segments, where each begins), then the segments: the values' most
-            significant bytes first.
-        dtype: of the values, such as ``"<u2"``.
+        frame: 16 numbers of 32 bits (the number of segments and their offsets), then the segments, most significant
+            bytes first.
+        dtype: type of the values, such as ``"<u2"``.
 
     Raises:
         ValueError: the frame is damaged.

@@ -1,7 +1,7 @@
-"""The values of a DICOM image: which bits of each pixel's cell they are.
+"""Extract the values of a DICOM image from the bits of its pixel cells.
 
-A cell has BitsAllocated bits, and the value BitsStored of them, the highest of which is HighBit. Old files keep
-overlays in the rest; a careless program writes more bits than it states.
+A cell has BitsAllocated bits. The value has BitsStored of them, the highest of which is HighBit. Old files keep
+overlays in the other bits; a careless program writes more bits than it states.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gazekit.reading.dicom.file import overlay_bits
 Values = NDArray[Any]
 
 _FAR_SMOOTHER = 0.5
-"""Steps of an image read against the standard, as a part of those of the standard's reading (ours)."""
+"""Limit (ours) on the steps between pixels, as a fraction of the standard reading's, to read against the standard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,8 +24,8 @@ class Stored:
 
     Args:
         values: ``[H, W]``.
-        padding: the least and the greatest value that is no part of the image; None where there is none.
-        warning: on bits that the header does not explain, a sentence without its subject, the image; else empty.
+        padding: the least and the greatest padding value; None if there is no padding.
+        warning: about bits that the header does not explain, a sentence without its subject, the image; else empty.
     """
 
     values: Values
@@ -34,16 +34,16 @@ class Stored:
 
 
 def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
-    """Take the value out of each cell, and padding as the pixels are represented.
+    """Extract the value from each cell, and the padding in the same representation as the pixels.
 
-    Bits above the value go, as the standard says. Where no overlay is declared there and the image falls apart without
-    them, BitsStored is too small, and they stay. Either comes with a warning.
+    Bits above the value are dropped, as the standard says. If no overlay is declared there and the image falls apart
+    without them, BitsStored is too small and they are kept. Either case gives a warning.
 
     Args:
         cells: ``[H, W]`` integers of BitsAllocated bits, as decoded.
         dataset: tags of the image.
-        has_high_bit: the cells are as the file stores them, so that HighBit says where the value lies; a codec of
-            the JPEG family gives the value alone.
+        has_high_bit: whether the cells are as stored, so that HighBit applies; codecs of the JPEG family return the
+            value alone.
 
     Source: DICOM PS3.5 8.1.1 and 8.1.2; PS3.3 C.7.5.1.1.2.
     """
@@ -58,7 +58,7 @@ def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
     changed = values != cells  # [H, W]
     if padding is not None:
         changed &= (cells < padding[0]) | (cells > padding[1])
-    if not changed.any():  # padding may lie beyond the values
+    if not changed.any():  # padding may lie outside the range of the values
         return Stored(cells, padding)
     above = int(np.bitwise_or.reduce(cells[changed].view(f"u{cells.itemsize}"))) >> bits << bits
     is_overlay = above and above & ~overlay_bits(dataset) == 0
@@ -72,7 +72,7 @@ def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
 
 
 def _shift(dataset: Any, bits: int) -> int:
-    """Bits below the value; 0 where HighBit is absent or impossible."""
+    """Return the number of bits below the value; 0 if HighBit is absent or impossible."""
     high = dataset.get("HighBit")
     is_possible = high is not None and bits - 1 <= high < dataset.BitsAllocated
     return int(high) - bits + 1 if is_possible else 0
@@ -86,7 +86,7 @@ def _fits(cells: Values, bits: int, is_signed: bool) -> bool:
 
 
 def _extract(cells: Values, shift: int, bits: int, is_signed: bool) -> Values:
-    """Move the value to the top of the cell and down again, which drops all else and spreads the sign."""
+    """Shift the value to the top of the cell and back down, which drops other bits and extends the sign."""
     width = 8 * cells.itemsize
     top = cells.view(f"u{cells.itemsize}") << (width - bits - shift)
     kind = "i" if is_signed else "u"
@@ -94,14 +94,14 @@ def _extract(cells: Values, shift: int, bits: int, is_signed: bool) -> Values:
 
 
 def _padding(dataset: Any, bits: int, is_signed: bool) -> tuple[int, int] | None:
-    """In order, and read as the pixels are: among signed ones files hold it as unsigned (VR US), too."""
+    """Return the padding in order, signed like the pixels: files with signed pixels may store it unsigned (VR US)."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
         return None
     limit = dataset.get("PixelPaddingRangeLimit", first)
     ends = [int(end) % 2**dataset.BitsAllocated for end in (first, limit)]
     if is_signed:
-        # the sign fills the whole cell, or the value alone
+        # the sign fills the whole cell or only the value
         widths = [bits if end < 2**bits else int(dataset.BitsAllocated) for end in ends]
         ends = [
             end - 2**width if end >= 2 ** (width - 1) else end
@@ -120,7 +120,7 @@ def _extract_ends(
 
 
 def _step_between(values: Values, changed: NDArray[np.bool_]) -> float:
-    """Sum of the steps from the pixels that a reading changes to their neighbours that it does not."""
+    """Sum the steps from the pixels that a reading changes to neighbours that it does not change."""
     wide = values.astype(np.int32)
     return float(
         sum((np.abs(np.diff(wide, axis=axis)) * np.diff(changed, axis=axis)).sum() for axis in (0, 1))
