@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from gazekit.preparing.prepare import prepare
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.prepare import Procedure, prepare
+from gazekit.preparing.source import RawData
 from gazekit.reading.dicom.file import open_dicom
 from gazekit.reading.dicom.pixels import decoded
 from gazekit.records.exam import Exam
@@ -102,7 +104,12 @@ def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int
     files, number = sorted(source.iterdir()), count()
 
     def prepared() -> None:
-        prepare(Files(), source, folder / f"{syntax}-{next(number)}", jobs=0)
+        prepare(
+            RawData(Files(), source),
+            folder / f"{syntax}-{next(number)}",
+            PreparationSettings(),
+            Procedure(jobs=0),
+        )
 
     def prepared_as_before() -> None:
         with patch("gazekit.reading.dicom.pixels.decoded", decoded_as_before):

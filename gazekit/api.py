@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -20,8 +21,11 @@ from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_op
 from gazekit.prediction.exams import ExamPrediction, Refusal, predict_loose
 from gazekit.prediction.loose_exams import find_exams
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import inner_folds, make_split, read_split
+from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
+from gazekit.preparing.source import RawData
 from gazekit.presets.preset import Preset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
@@ -252,8 +256,8 @@ def prepare(
         allow_outside: folders outside ``source`` below which it may name files too.
         registry: where the components come from; None finds all plugins.
         note: told what is read and what looks wrong, in one line each.
-        settings: ``crop``, ``views``, ``positive``, ``overwrite``, ``progress`` and the others of
-            :func:`gazekit.preparing.prepare.prepare`.
+        settings: ``positive``, and those of :class:`gazekit.prepared.settings.PreparationSettings` (``crop``, ``views``
+            …) and of :class:`gazekit.preparing.prepare.Procedure` (``jobs``, ``overwrite``, ``progress`` …).
 
     Raises:
         DataError: no usable exam, no gaze that matches, another preparation in ``out``.
@@ -267,19 +271,23 @@ def prepare(
         if others:
             note(f"warning: {len(others)} files in {gaze} are no gaze recordings and are skipped")
         recordings = [recording for file in files for recording in file.read()]
-    summary = prepare_data(
+    given = {name: value for name, value in settings.items() if value is not None}
+    raw = RawData(
         registry.create("dataset", kind, **(options or {})),
         Path(source),
-        Path(out),
-        size=(size, size) if isinstance(size, int) else size,
-        gaze_reader=reader_lookup(registry, readers),
-        recordings=recordings,
-        fixations=fixations,
-        gaze_options=reading_options(gaze_format, gaze_options or {}),
+        positive=given.pop("positive", None),
         allow_outside=tuple(map(Path, allow_outside)),
-        note=note,
-        warn=_warner(note),
-        **settings,
+        gaze_reader=reader_lookup(registry, readers),
+        gaze_options=reading_options(gaze_format, gaze_options or {}),
+        recordings=recordings,
+    )
+    of_work = {field.name: given.pop(field.name) for field in fields(Procedure) if field.name in given}
+    sides = (size, size) if isinstance(size, int) else size
+    summary = prepare_data(
+        raw,
+        Path(out),
+        PreparationSettings(size=sides, fixations=fixations, **given),
+        Procedure(note=note, warn=_warner(note), **of_work),
     )
     for each in summary.doubtful:
         note(f"warning: exam {each.about}: {each.what}")

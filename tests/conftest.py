@@ -9,10 +9,10 @@ import torch
 from command_line import TINY
 from command_line import gazekit as run_gazekit
 from made_data import make_folder
+from made_preparation import prepare
 
 import gazekit
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
 from gazekit.registry.registry import Registry
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other

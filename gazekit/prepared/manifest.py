@@ -175,7 +175,7 @@ def _check(manifest: Manifest, path: Path) -> None:
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not (isinstance(classes, list) and named and len(set(classes)) == len(classes) > 1):
         raise DataError(f"{path}: preparation.classes: expected two names or more, each once; {AGAIN}")
-    if not all(isinstance(view, str) for view in views):
+    if not views or not all(isinstance(view, str) for view in views):
         raise DataError(f"{path}: preparation.views: expected names; {AGAIN}")
     if manifest.version == SCHEMA and not manifest.files:
         raise DataError(f"{path}: files: expected size and checksum of each file; {AGAIN}")

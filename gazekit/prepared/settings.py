@@ -27,7 +27,7 @@ class PreparationSettings:
     """Settings of a preparation; plain values only.
 
     Args:
-        views: the views an exam must have, in order.
+        views: the views an exam must have, in order; before a preparation none stands for all views of the source.
         size: (height, width) of the prepared images in pixels.
         crop: ``"breast"`` cuts to the breast, ``"none"`` keeps the whole image.
         laterality: ``"auto"`` flips right breasts so that the chest wall is on the left; ``"off"`` never.
@@ -44,7 +44,7 @@ class PreparationSettings:
         ConfigurationError: a value out of its range.
     """
 
-    views: tuple[str, ...]
+    views: tuple[str, ...] = ()
     size: tuple[int, int] = (224, 224)
     crop: Crop = "breast"
     laterality: LateralityRule = "auto"
@@ -56,8 +56,8 @@ class PreparationSettings:
     region: int = REGION
 
     def __post_init__(self) -> None:
-        if not self.views or len(set(self.views)) != len(self.views):
-            raise ConfigurationError(f"preparation: views are {self.views}; expected at least one, each once")
+        if len(set(self.views)) != len(self.views):
+            raise ConfigurationError(f"preparation: views are {self.views}; expected each once")
         if len(self.size) != 2 or min(self.size) < 8:
             raise ConfigurationError(
                 f"preparation: size is {self.size}; expected (height, width), each at least 8 pixels"

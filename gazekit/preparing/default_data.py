@@ -11,7 +11,9 @@ import platformdirs
 from gazekit import __version__
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.manifest import SCHEMA
-from gazekit.preparing.prepare import prepare
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.prepare import Procedure, prepare
+from gazekit.preparing.source import RawData
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 
@@ -56,12 +58,10 @@ def default_data(
         note(f"no --data given: generating {settings.exams} exams of '{choice.use}' once, in {folder}")
         source.generate(folder / "raw", exams=settings.exams, seed=0, progress=progress)
         prepare(
-            source,
-            folder / "raw",
+            RawData(source, folder / "raw", gaze_reader=lambda name: registry.create("gaze_reader", name)),
             prepared,
-            size=(settings.size, settings.size),
-            gaze_reader=lambda name: registry.create("gaze_reader", name),
-            progress=progress,
+            PreparationSettings(size=(settings.size, settings.size)),
+            Procedure(progress=progress),
         )
     note(f"no --data given: using {settings.exams} exams of '{choice.use}', synthetic, in {prepared}")
     return prepared

@@ -1,17 +1,16 @@
 """From raw files to a prepared data set: once, in parallel, resumable."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gazekit.disk.atomic import PARTIAL, disk_errors, forget_partial, write_atomically
 from gazekit.disk.locking import LOCK, locked
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.matching import Joined
 from gazekit.prepared.index import (
     write_findings,
@@ -19,7 +18,7 @@ from gazekit.prepared.index import (
 )
 from gazekit.prepared.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL as NAME
-from gazekit.prepared.settings import Crop, LateralityRule, PixelType, PreparationSettings
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import stored_array
 from gazekit.prepared.verification import FILES, check_file, facts_of, row_digests
 from gazekit.preparing.estimate import Work, check_disk, estimate
@@ -28,6 +27,7 @@ from gazekit.preparing.one_exam import PreparedExam, Reject
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, without_names
 from gazekit.preparing.source import (
+    RawData,
     choose_views,
     classes_of,
     fingerprint,
@@ -42,143 +42,152 @@ from gazekit.reading.parallel import available_cores
 from gazekit.reading.window import FIRST
 from gazekit.records.exam import Exam
 from gazekit.records.labels import describe, doubts
-from gazekit.records.recording import Recording
-
-if TYPE_CHECKING:
-    from gazekit.contracts.interfaces import DataSource, GazeReader
 
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
 _OURS = (MANIFEST, NAME, *FILES)
 
 
-def prepare(
-    source: "DataSource",
-    root: Path,
-    out: Path,
-    *,
-    views: Sequence[str] | None = None,
-    size: tuple[int, int] = (224, 224),
-    crop: Crop = "breast",
-    laterality: LateralityRule = "auto",
-    window: str = FIRST,
-    dtype: PixelType = "uint8",
-    bit_depth: int | None = None,
-    mask_outside: bool | None = None,
-    jobs: int | None = None,
-    on_bad_exam: Literal["skip", "error"] = "skip",
-    gaze_reader: "Callable[[str], GazeReader] | None" = None,
-    recordings: Sequence[Recording] | None = None,
-    fixations: FixationSettings | None = None,
-    gaze_options: Mapping[str, Any] | None = None,
-    image_names: bool = False,
-    positive: str | None = None,
-    allow_outside: Sequence[Path] = (),
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    note: Callable[[str], None] | None = None,
-    warn: Callable[[str], None] | None = None,
-) -> Summary:
-    """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
+def _silent(*_said: object) -> None:
+    """Say nothing."""
 
-    A killed preparation goes on where it stopped when called again with the same settings; a finished one
-    is left as it is. The result does not depend on ``jobs``.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Procedure:
+    """How a preparation is carried out; none of it changes a pixel.
 
     Args:
-        source, root: which exams there are below the folder of the raw data set.
-        out: folder of the prepared one.
-        views: views that an exam must have, in order; None takes all views of the source.
-        size, crop, laterality, window, dtype, mask_outside, fixations: see :class:`PreparationSettings`.
-        bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None takes the
-            least that holds every image, for which such files are read once more.
         jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
             the whole preparation along.
         on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
-        gaze_reader: looks a gaze reader up by the name that an exam gives.
-        recordings: joined by exam and view or by image name, in place of the exams' own.
-        gaze_options: with which options ``gaze_reader`` reads the exams' own gaze files, in JSON values: a folder
-            prepared with others holds another preparation.
         image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
             ``rejects.csv``; otherwise only exams, patients and views are named.
-        positive: which of two classes is the positive one; None takes the source's order.
-        allow_outside: folders outside ``root`` below which the source may name files too.
-        overwrite: discard another preparation in ``out``.
+        overwrite: discard another preparation in the folder.
         progress: called with (exams done, exams).
         note: told, before anything is read, which classes there are and what it will take.
         warn: told, before anything is read, what looks like a mistake in the classes and which exams are left out.
 
+    Raises:
+        ConfigurationError: a negative number of jobs.
+    """
+
+    jobs: int | None = None
+    on_bad_exam: Literal["skip", "error"] = "skip"
+    image_names: bool = False
+    overwrite: bool = False
+    progress: Callable[[int, int], None] = _silent
+    note: Callable[[str], None] = _silent
+    warn: Callable[[str], None] = _silent
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 0:
+            raise ConfigurationError(f"preparation: jobs is {self.jobs}; expected at least 0")
+
+    def workers(self, exams: int) -> int:
+        """Worker processes for so many exams."""
+        return min(available_cores() if self.jobs is None else self.jobs, exams)
+
+
+def prepare(
+    raw: RawData,
+    out: Path,
+    settings: PreparationSettings,
+    procedure: Procedure = Procedure(),
+) -> Summary:
+    """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
+
+    A killed preparation resumes when called again with the same settings; a finished one is left as it is. The
+    result does not depend on the number of jobs.
+
+    Args:
+        raw: the data set.
+        out: folder of the prepared one.
+        settings: of the pixels. Without views it takes all views of the source. Without a bit depth it takes the least
+            that holds every image of more than 8 bits in files other than DICOM, and reads such files once more.
+        procedure: how to carry it out.
+
     Raises: DataError (no usable exam, no gaze matched, one class, another preparation), ConfigurationError,
     StorageError.
     """
-    root, out = Path(root), Path(out)
-    exams, findings = list_exams(source, root)
-    classes = classes_of(source, exams, positive)
-    refused, told = check_inside(exams, root, allow_outside)
-    chosen = choose_views(exams, root, views)
-    settings = PreparationSettings(
-        *(chosen, size, crop, laterality, window, dtype, fixations or FixationSettings()),
-        bit_depth=bit_depth,
-        mask_outside=mask_outside,
-    )
-    files = fingerprint(exams, recordings, root)
+    exams, findings = list_exams(raw.source, raw.root)
+    classes = classes_of(raw.source, exams, raw.positive)
+    refused, told = check_inside(exams, raw.root, raw.allow_outside)
+    settings = replace(settings, views=choose_views(exams, raw.root, settings.views))
+    files = fingerprint(exams, raw.recordings, raw.root)
     _claim(out)
-    if note is not None:
-        note(describe(classes))
+    procedure.note(describe(classes))
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
-    if warn is not None:
-        for line in (*doubts(classes, labels, patients, chosen=positive is not None), told):
-            if line:
-                warn(line)
+    for line in (*doubts(classes, labels, patients, chosen=raw.positive is not None), told):
+        if line:
+            procedure.warn(line)
     with locked(out, busy=f"{out}: another process is preparing this data set; wait for it or stop it"):
         forget_partial(out, now=time())
-        if overwrite:
+        if procedure.overwrite:
             _discard(out)
-        if bit_depth is None and window == FIRST:
-            usable = [exam for exam in exams if not any(outside(exam, root, allow_outside))]
-            images = (exam.images[view] for exam in usable for view in chosen if view in exam.images)
-            depth = _depth(out, files, images, _jobs(jobs, len(exams)))
-            settings = replace(settings, bit_depth=depth)
-            if depth is not None and note is not None:
-                note(
-                    f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
-                    "--bit-depth sets another number"
-                )
+        if settings.bit_depth is None and settings.window == FIRST:
+            settings = replace(settings, bit_depth=_depth(out, files, exams, raw, settings, procedure))
         header = settings.to_json() | {"classes": list(classes), "source": files}
-        header |= {NAMED: True} if image_names else {}
+        header |= {NAMED: True} if procedure.image_names else {}
         header |= {OUTSIDE: refused} if refused else {}
-        if gaze_options and recordings is None and any(exam.gaze for exam in exams):
-            header["gaze_options"] = json.loads(json.dumps(gaze_options, default=str))
-        if _is_damaged(out, header, note):
+        if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
+            header["gaze_options"] = json.loads(json.dumps(raw.gaze_options, default=str))
+        if _is_damaged(out, header, procedure.note):
             _discard(out)
         if (out / MANIFEST).exists():
             return summarise(out)
-        joined, workers = join_recordings(recordings, exams), _jobs(jobs, len(exams))
+        joined = join_recordings(raw.recordings, exams)
         with closing(Journal(out, header, settings)) as journal:
-            rest = exams[len(journal.entries) :]
-            needed = estimate(rest, settings, workers)
-            check_disk(out, needed)
-            if note is not None:
-                note(str(needed))
-            start = perf_counter()
-            tasks = tasks_of(rest, root, settings, gaze_reader, joined, allow_outside)
-            with closing(prepare_all(tasks, workers)) as results:
-                named = results if image_names else _without_names(results, rest, root)
-                _record(journal, named, len(exams), on_bad_exam, progress)
-            work = Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
+            work = _work_off(journal, exams, raw, settings, joined, procedure)
         write_findings(out, [*findings, *findings_of(journal.entries)])
         _finish(out, header, journal, exams, joined)
         return summarise(out, work)
 
 
-def _depth(out: Path, files: str, images: Iterable[Path], jobs: int) -> int | None:
+def _work_off(
+    journal: Journal,
+    exams: Sequence[Exam],
+    raw: RawData,
+    settings: PreparationSettings,
+    joined: Joined | None,
+    procedure: Procedure,
+) -> Work:
+    """Prepare the exams that the journal does not have yet."""
+    rest, workers = exams[len(journal.entries) :], procedure.workers(len(exams))
+    needed = estimate(rest, settings, workers)
+    check_disk(journal.path.parent, needed)
+    procedure.note(str(needed))
+    start = perf_counter()
+    with closing(prepare_all(tasks_of(rest, raw, settings, joined), workers)) as results:
+        named = results if procedure.image_names else _without_names(results, rest, raw.root)
+        _record(journal, named, len(exams), procedure)
+    return Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
+
+
+def _depth(
+    out: Path,
+    files: str,
+    exams: Iterable[Exam],
+    raw: RawData,
+    settings: PreparationSettings,
+    procedure: Procedure,
+) -> int | None:
     """The bit depth of the whole data set: that of an earlier call on the same files, or else found in them."""
     earlier = read_header(out)
     if earlier.get("source") == files and earlier.get("bit_depth") is not None:
-        return int(earlier["bit_depth"])
-    return find_depth([path for path in images if path.is_file()], jobs)
+        depth: int | None = int(earlier["bit_depth"])
+    else:
+        exams = [exam for exam in exams if not any(outside(exam, raw.root, raw.allow_outside))]
+        images = [exam.images[view] for exam in exams for view in settings.views if view in exam.images]
+        depth = find_depth([path for path in images if path.is_file()], procedure.workers(len(exams)))
+    if depth is not None:
+        procedure.note(
+            f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
+            "--bit-depth sets another number"
+        )
+    return depth
 
 
-def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None] | None) -> bool:
+def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -> bool:
     """Whether ``out`` is prepared, but its files are not those of its manifest any more.
 
     Raises: DataError when it is prepared otherwise, or its manifest cannot be read.
@@ -191,8 +200,7 @@ def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None] |
         for name in FILES:
             check_file(out, name, manifest)
     except DataError as error:
-        if note is not None:
-            note(f"{error}; preparing it again")
+        note(f"{error}; preparing it again")
         return True
     return False
 
@@ -241,12 +249,6 @@ def _discard(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def _jobs(jobs: int | None, exams: int) -> int:
-    if jobs is not None and jobs < 0:
-        raise ConfigurationError(f"preparation: jobs is {jobs}; expected at least 0")
-    return min(available_cores() if jobs is None else jobs, exams)
-
-
 def _without_names(
     results: Iterable[PreparedExam | Reject], exams: Iterable[Exam], root: Path
 ) -> Iterator[PreparedExam | Reject]:
@@ -263,15 +265,13 @@ def _record(
     journal: Journal,
     results: Iterable[PreparedExam | Reject],
     total: int,
-    on_bad_exam: str,
-    progress: Callable[[int, int], None] | None,
+    procedure: Procedure,
 ) -> None:
     for result in results:
-        if isinstance(result, Reject) and on_bad_exam == "error":
+        if isinstance(result, Reject) and procedure.on_bad_exam == "error":
             raise DataError(f"exam {result.exam_id}: {result.reason}")
         journal.append(result)
-        if progress is not None:
-            progress(len(journal.entries), total)
+        procedure.progress(len(journal.entries), total)
     rejected = [entry for entry in journal.entries if "reject" in entry]  # of an earlier, interrupted call
-    if rejected and on_bad_exam == "error":
+    if rejected and procedure.on_bad_exam == "error":
         raise DataError(f"exam {rejected[0]['exam_id']}: {rejected[0]['reject']}")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,30 @@ if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource, GazeReader
 
 Recordings = tuple[Recording, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawData:
+    """A raw data set, and how to read it.
+
+    Args:
+        source: says which exams there are below ``root``.
+        root: the folder of the data set.
+        positive: the positive class of two; None takes the source's order.
+        allow_outside: folders outside ``root`` below which the source may name files too.
+        gaze_reader: looks a gaze reader up by the name that an exam gives.
+        gaze_options: the options with which ``gaze_reader`` reads the exams' own gaze files, in JSON values: a folder
+            prepared with others holds another preparation.
+        recordings: joined by exam and view or by image name, in place of the exams' own.
+    """
+
+    source: "DataSource"
+    root: Path
+    positive: str | None = None
+    allow_outside: Sequence[Path] = ()
+    gaze_reader: "Callable[[str], GazeReader] | None" = None
+    gaze_options: Mapping[str, Any] | None = None
+    recordings: Sequence[Recording] | None = None
 
 
 def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
@@ -102,10 +126,12 @@ def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(view for exam in fullest for view in exam.images))
 
 
-def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The views that are asked for, else all. Raises: DataError, at once, when one is a view of no exam."""
+def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The views that are asked for, else all. Raises: DataError, at once: a view of no exam, or no view at all."""
     there = views_of(exams)
-    for view in wanted or ():
+    if not wanted and not there:
+        raise DataError(f"{root}: no exam names an image; expected one per view")
+    for view in wanted:
         if there and view not in there:
             raise DataError(
                 f"{root}: no exam has a view '{view}'{did_you_mean(view, there)}; there are {', '.join(there)}"
@@ -164,40 +190,39 @@ def _outlines(exam: Exam) -> list[Any]:
 
 
 def tasks_of(
-    exams: Sequence[Exam],
-    root: Path,
-    settings: PreparationSettings,
-    gaze_reader: "Callable[[str], GazeReader] | None",
-    joined: Joined | None,
-    allow_outside: Sequence[Path] = (),
+    exams: Sequence[Exam], raw: RawData, settings: PreparationSettings, joined: Joined | None = None
 ) -> Iterator[Task | Reject]:
     """A task per exam with its recordings read, or its reject; gaze files that exams share are read once.
 
-    Files outside ``root`` are refused unless they are below a folder of ``allow_outside``.
+    Args:
+        exams: of the data set.
+        raw: where they are; files outside its folder are refused unless they are below one that it allows.
+        settings: of the preparation.
+        joined: external recordings, in place of the exams' own.
     """
 
     @lru_cache(maxsize=8)
     def read(name: str, path: Path) -> Recordings:
-        if gaze_reader is None:
+        if raw.gaze_reader is None:
             raise ConfigurationError(
-                f"{root}: the exams have gaze ({name}); expected a way to look up readers"
+                f"{raw.root}: the exams have gaze ({name}); expected a way to look up readers"
             )
         if not path.is_file():
             raise DataError(f"{path}: there is no such gaze file; check the table of exams")
-        return tuple(gaze_reader(name).read(path))
+        return tuple(raw.gaze_reader(name).read(path))
 
     for exam in exams:
         try:
-            _check_files(exam, root, settings.views, allow_outside)
+            _check_files(exam, raw, settings.views)
             views = [view for view in settings.views if view in exam.images]
             if joined is None:
                 recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
             else:
                 recordings = {v: tuple(joined.matched.get((exam.exam_id, v), ())) for v in views}
         except DataError as error:
-            yield Reject(exam.exam_id, str(error).replace(f"{root}/", ""))
+            yield Reject(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
         else:
-            yield Task(exam, recordings, settings, root)
+            yield Task(exam, recordings, settings, raw.root)
 
 
 def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:
@@ -207,14 +232,14 @@ def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam
     return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
 
 
-def _check_files(exam: Exam, root: Path, views: Sequence[str], allow_outside: Sequence[Path]) -> None:
+def _check_files(exam: Exam, raw: RawData, views: Sequence[str]) -> None:
     missing = [view for view in views if view not in exam.images]
     if missing:
         there = ", ".join(exam.images) or "none"
         raise DataError(
             f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
         )
-    for path in outside(exam, root, allow_outside):
+    for path in outside(exam, raw.root, raw.allow_outside):
         raise DataError(
             f"the path of {path.name} leads out of the data set; expected one below its folder, or below a folder "
             "allowed with --allow-outside"

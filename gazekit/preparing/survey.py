@@ -5,20 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from gazekit.prepared.settings import Crop, PreparationSettings
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.one_exam import Reject, Task
-from gazekit.preparing.source import tasks_of, views_of
+from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.image import BIT_DEPTHS
 from gazekit.reading.parallel import available_cores
-from gazekit.reading.window import FIRST
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
-
-if TYPE_CHECKING:
-    from gazekit.contracts.interfaces import GazeReader
 
 T = TypeVar("T")
 _SIZE = (64, 64)
@@ -46,24 +41,19 @@ class Faults:
 
 def find_faults(
     exams: Sequence[Exam],
-    root: Path,
-    jobs: int | None,
-    gaze_reader: "Callable[[str], GazeReader] | None",
-    progress: Callable[[int, int], None],
+    raw: RawData,
+    settings: PreparationSettings,
     *,
-    crop: Crop = "breast",
-    window: str = FIRST,
-    bit_depth: int | None = None,
-    allow_outside: Sequence[Path] = (),
+    jobs: int | None,
+    progress: Callable[[int, int], None],
 ) -> Faults:
     """Read every image that is there, with its masks and gaze, as a preparation does.
 
     Args:
-        exams, root: of a source.
+        exams, raw: of a data set.
+        settings: of the preparation to come, apart from views and size; without a bit depth any value fits.
         jobs: worker processes; None takes one per core.
-        gaze_reader: looks a gaze reader up by the name that an exam gives.
         progress: called with (images done, images).
-        crop, window, bit_depth, allow_outside: as of the preparation; without a depth any value fits.
     """
     views = views_of(exams)  # view by view, so that a gaze file that exams share is read once for each
     images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
@@ -72,10 +62,8 @@ def find_faults(
     unusable: list[tuple[str, str, str]] = []
     noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     owners: dict[str, list[str]] = defaultdict(list)
-    settings = PreparationSettings(
-        views, _SIZE, crop, window=window, bit_depth=BIT_DEPTHS[-1] if bit_depth is None else bit_depth
-    )
-    tasks = _tasks(images, root, settings, gaze_reader, allow_outside)
+    depth = BIT_DEPTHS[-1] if settings.bit_depth is None else settings.bit_depth
+    tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth))
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
             if isinstance(result, Reject):
@@ -91,11 +79,7 @@ def find_faults(
 
 
 def _tasks(
-    images: Iterable[tuple[Exam, str]],
-    root: Path,
-    settings: PreparationSettings,
-    gaze_reader: "Callable[[str], GazeReader] | None",
-    allow_outside: Sequence[Path],
+    images: Iterable[tuple[Exam, str]], raw: RawData, settings: PreparationSettings
 ) -> Iterator[Task | Reject]:
     for view, of_view in groupby(images, key=lambda image: image[1]):
         alone = [
@@ -107,7 +91,7 @@ def _tasks(
             )
             for exam, _ in of_view
         ]
-        yield from tasks_of(alone, root, replace(settings, views=(view,)), gaze_reader, None, allow_outside)
+        yield from tasks_of(alone, raw, replace(settings, views=(view,)))
 
 
 def _only(values: Mapping[str, T], view: str) -> dict[str, T]:

@@ -3,22 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazekit.errors import DataError
 from gazekit.prepared.leaks import find_leak
-from gazekit.prepared.settings import Crop
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import PARTS
 from gazekit.preparing.outside_files import check_inside
-from gazekit.preparing.source import classes_of, list_exams
+from gazekit.preparing.source import RawData, classes_of, list_exams
 from gazekit.preparing.survey import Faults, find_faults
-from gazekit.reading.window import FIRST
 from gazekit.records.exam import KINDS, NOT_THERE, Exam, Finding
 from gazekit.records.labels import doubts, in_order, positive_of
-
-if TYPE_CHECKING:
-    from gazekit.contracts.interfaces import DataSource, GazeReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,56 +82,41 @@ class Validation:
 
 
 def validate(
-    source: "DataSource",
-    root: Path,
+    raw: RawData,
+    settings: PreparationSettings,
     *,
     read_images: bool = True,
-    crop: Crop = "breast",
-    window: str = FIRST,
-    bit_depth: int | None = None,
     jobs: int | None = None,
-    gaze_reader: "Callable[[str], GazeReader] | None" = None,
-    positive: str | None = None,
-    allow_outside: Sequence[Path] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Validation:
     """Read a data set as a preparation does, and keep only what there is to say.
 
     Args:
-        source, root: which exams there are below the folder of the raw data set.
+        raw: the data set.
+        settings: of the preparation to come: what it would refuse may depend on them.
         read_images: read every image with its masks and gaze too, not only the tables.
-        crop, window, bit_depth: of the preparation that is to come: what it would refuse may depend on them.
         jobs: worker processes; None takes one per core.
-        gaze_reader: looks a gaze reader up by the name that an exam gives.
-        positive: which of two classes is the positive one; None takes the source's order.
-        allow_outside: folders outside ``root`` below which the source may name files too.
         progress: called with (images done, images).
 
     Raises:
         DataError: no exam, or a faulty table.
         ConfigurationError: no such positive class.
     """
-    exams, findings = list_exams(source, root)
+    exams, findings = list_exams(raw.source, raw.root)
     some_outside = all_outside = refused = ""
     try:
-        _, some_outside = check_inside(exams, root, allow_outside)
+        _, some_outside = check_inside(exams, raw.root, raw.allow_outside)
     except DataError as error:
         all_outside = str(error)
     try:
-        classes = classes_of(source, exams, positive)
+        classes = classes_of(raw.source, exams, raw.positive)
     except DataError as error:
         classes, refused = in_order(exam.label for exam in exams), str(error)
-    validation = tally(exams, findings, classes, all_outside or refused, chosen=positive is not None)
+    validation = tally(exams, findings, classes, all_outside or refused, chosen=raw.positive is not None)
     validation = replace(validation, doubts=(*validation.doubts, *filter(None, [some_outside])))
     if not read_images or all_outside:
         return validation
-    faults = find_faults(
-        *(exams, root, jobs, gaze_reader, progress),
-        crop=crop,
-        window=window,
-        bit_depth=bit_depth,
-        allow_outside=allow_outside,
-    )
+    faults = find_faults(exams, raw, settings, jobs=jobs, progress=progress)
     return replace(validation, faults=faults)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from command_line import gazekit
 from made_data import make_folder, write_exams
+from made_preparation import validate
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.preparing.validation import tally, validate
+from gazekit.preparing.validation import tally
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 

@@ -16,10 +16,10 @@ from made_mammography import (
     make_vindr_mammo,
     write_cmmd_table,
 )
+from made_preparation import validate
 
 import gazekit
 from gazekit.errors import DataError
-from gazekit.preparing.validation import validate
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.exam import KINDS, Exam, Finding
 from gazekit.records.lesions import Outline

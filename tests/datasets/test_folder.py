@@ -7,11 +7,11 @@ import numpy as np
 import openpyxl
 import pytest
 from gazekit_datasets.folder import Folder
+from made_preparation import prepare
 from PIL import Image
 
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
 from gazekit.records.exam import Finding
 from gazekit.records.lesions import MaskFile
 

@@ -1,9 +1,15 @@
 """Exams written as small files, and prepared."""
 
+from dataclasses import fields
+
 import numpy as np
 from PIL import Image
 
-from gazekit.preparing.prepare import prepare
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.prepare import Procedure
+from gazekit.preparing.prepare import prepare as prepare_data
+from gazekit.preparing.source import RawData
+from gazekit.preparing.validation import validate as validate_data
 from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
 from gazekit.records.recording import Recording
@@ -70,6 +76,29 @@ def write_exams(root, count=6, views=("cc", "mlo"), laterality="L"):
             )
         )
     return exams
+
+
+def prepare(source, root, out, **options):
+    """Prepare with the fields of the raw data, the settings and the procedure by name."""
+    raw, settings, procedure = (
+        {field.name: options.pop(field.name) for field in fields(kind) if field.name in options}
+        for kind in (RawData, PreparationSettings, Procedure)
+    )
+    assert not options
+    if views := settings.get("views"):
+        settings["views"] = tuple(views)
+    return prepare_data(
+        RawData(source, root, **raw), out, PreparationSettings(**settings), Procedure(**procedure)
+    )
+
+
+def validate(source, root, *, read_images=True, jobs=None, progress=lambda _done, _total: None, **options):
+    """Validate likewise."""
+    raw = {field.name: options.pop(field.name) for field in fields(RawData) if field.name in options}
+    settings = PreparationSettings(**options)
+    return validate_data(
+        RawData(source, root, **raw), settings, read_images=read_images, jobs=jobs, progress=progress
+    )
 
 
 def run(exams, root, out, classes=("0", "1"), **options):

@@ -7,13 +7,12 @@ import pytest
 from command_line import gazekit
 from gazekit_datasets.folder import Folder
 from made_data import make_folder
+from made_preparation import prepare, validate
 from PIL import Image
 
 from gazekit.errors import DataError
 from gazekit.preparing.outside_files import check_inside, outside
-from gazekit.preparing.prepare import prepare
 from gazekit.preparing.source import list_exams
-from gazekit.preparing.validation import validate
 
 
 @pytest.fixture

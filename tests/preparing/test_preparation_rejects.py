@@ -100,6 +100,7 @@ def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
     fails("crop", exams, ConfigurationError, crop="lungs")
     fails("each once", exams, ConfigurationError, views=["cc", "cc"])
     fails("jobs", exams, ConfigurationError, jobs=-1)
+    (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "thesis.txt").write_text("precious")
     for name in ("dataset.json", "journal.jsonl"):
         (tmp_path / "out" / name).unlink(missing_ok=True)

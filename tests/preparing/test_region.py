@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from command_line import gazekit
 from made_data import write_exams
+from made_preparation import prepare
 from PIL import Image
 
 from gazekit.errors import DataError
@@ -17,7 +18,6 @@ from gazekit.prepared.index import read_findings
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.prepare import prepare
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 

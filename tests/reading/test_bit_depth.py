@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command_line import gazekit
 from made_dicom import write
-from made_preparation import Listed
+from made_preparation import Listed, prepare
 from PIL import Image
 from predicting import pair, predicted
 
@@ -16,7 +16,6 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.not_prepared import JOURNAL as NAME
 from gazekit.preparing.journal import Journal
 from gazekit.preparing.one_exam import Reject, Task, prepare_exam
-from gazekit.preparing.prepare import prepare
 from gazekit.reading import bit_depth
 from gazekit.reading.bit_depth import find_depth
 from gazekit.records.exam import Exam

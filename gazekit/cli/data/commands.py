@@ -83,38 +83,37 @@ def prepare(
 
     A killed preparation goes on where it stopped when called again.
     """
+    from gazekit.prepared.settings import PreparationSettings
+    from gazekit.preparing.prepare import Procedure
     from gazekit.preparing.prepare import prepare as prepare_data
+    from gazekit.preparing.source import RawData
 
     kind, positive = data_source(dataset, overrides)
     readers, detection = readers_and_settings(gaze_format, gaze_settings)
     recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
+    raw = RawData(
+        kind,
+        source,
+        positive=positive,
+        allow_outside=allow_outside or (),
+        gaze_reader=reader_lookup(only_readers(readers, reader)),
+        gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
+        recordings=recordings,
+    )
+    settings = PreparationSettings(
+        views=tuple(view.strip() for view in (views or "").split(",") if view.strip()),
+        size=_size(size),
+        crop=crop,
+        laterality=laterality,
+        window=window,
+        dtype=dtype,
+        fixations=detection,
+        bit_depth=bit_depth,
+        mask_outside=mask_outside,
+    )
     with console.progress("preparing") as report:
-        summary = prepare_data(
-            kind,
-            source,
-            out,
-            views=[view.strip() for view in views.split(",") if view.strip()] if views else None,
-            size=_size(size),
-            crop=crop,
-            laterality=laterality,
-            window=window,
-            dtype=dtype,
-            bit_depth=bit_depth,
-            mask_outside=mask_outside,
-            jobs=jobs,
-            on_bad_exam=on_bad_exam,
-            gaze_reader=reader_lookup(only_readers(readers, reader)),
-            recordings=recordings,
-            fixations=detection,
-            gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
-            image_names=image_names,
-            positive=positive,
-            allow_outside=allow_outside or (),
-            overwrite=overwrite,
-            progress=report,
-            note=console.note,
-            warn=console.warn,
-        )
+        procedure = Procedure(jobs, on_bad_exam, image_names, overwrite, report, console.note, console.warn)
+        summary = prepare_data(raw, out, settings, procedure)
     _print(summary, recordings=None if recordings is None else len(recordings))
 
 

@@ -65,24 +65,16 @@ def validate(
     """
     from dataclasses import asdict
 
+    from gazekit.prepared.settings import PreparationSettings
+    from gazekit.preparing.source import RawData
     from gazekit.preparing.validation import validate as validate_data
 
     kind, positive = data_source(dataset, overrides)
     readers, _ = readers_and_settings("auto", None)
+    raw = RawData(kind, source, positive, allow_outside or (), gaze_reader=reader_lookup(readers))
+    settings = PreparationSettings(crop=crop, window=window, bit_depth=bit_depth)
     with console.progress("reading images") as report:
-        validation = validate_data(
-            kind,
-            source,
-            read_images=not tables_only,
-            crop=crop,
-            window=window,
-            bit_depth=bit_depth,
-            jobs=jobs,
-            gaze_reader=reader_lookup(readers),
-            positive=positive,
-            allow_outside=allow_outside or (),
-            progress=report,
-        )
+        validation = validate_data(raw, settings, read_images=not tables_only, jobs=jobs, progress=report)
     if as_json:
         console.print_json(
             "gazekit.validation/1", {"dataset": dataset, "source": str(source), **asdict(validation)}

@@ -8,11 +8,10 @@ import pytest
 from gazekit_datasets.mammography.cbis_ddsm import CbisDdsm
 from made_cbis import BOX, LESIONS, Lesion, uid, write_images, write_tables
 from made_mammography import write_mammogram
+from made_preparation import prepare, validate
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
-from gazekit.preparing.validation import validate
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import MaskFile

@@ -14,12 +14,12 @@ from made_mammography import (
     write_cmmd_table,
     write_mammogram,
 )
+from made_preparation import prepare
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
 from gazekit.reading import spreadsheet
 from gazekit.records.exam import Exam, Finding
 

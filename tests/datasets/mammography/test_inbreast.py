@@ -14,10 +14,10 @@ from made_mammography import (
     write_inbreast_table,
     write_regions,
 )
+from made_preparation import prepare
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
 from gazekit.records.exam import Exam, Finding
 
 

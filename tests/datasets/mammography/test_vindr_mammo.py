@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from gazekit_datasets.mammography.vindr_mammo import VinDrMammo
 from made_mammography import make_vindr_mammo, vindr_images
+from made_preparation import prepare
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.preparing.prepare import prepare
 from gazekit.records.exam import Exam, Finding
 
 FIRST, SECOND, THIRD = ("0" * 31 + number for number in "123")
