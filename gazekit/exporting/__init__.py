@@ -1,4 +1,4 @@
-"""A trained model as a file that other programs run: ONNX, or a torch export."""
+"""Export a trained model as a file for other programs: ONNX, or a torch export."""
 
 from gazekit.exporting.program_files import SUFFIXES, Exported, export_onnx, export_torch
 

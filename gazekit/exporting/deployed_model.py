@@ -1,8 +1,8 @@
-"""A model and its attention as one forward-only graph.
+"""Combine a model and its attention in one forward-only graph.
 
-An attention map differentiates the head of the model, and neither ONNX nor ``torch.export`` holds gradients. So the
-head with its gradient is traced first (``make_fx`` follows the operations of autograd too) into operations of which
-none is a gradient any more; what is then exported calls that graph behind the branches.
+An attention map differentiates the head of the model, but neither ONNX nor ``torch.export`` supports gradients. So the
+head and its gradient are first traced (``make_fx`` follows the operations of autograd too) into plain operations; the
+exported model calls that graph after the branches.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ _TRACED_BATCH = 2
 
 
 class DeployedModel(nn.Module):
-    """Images in [0, 1] to logits and attention maps, without anything of gazekit at run time.
+    """Map images in [0, 1] to logits and attention maps, without gazekit at run time.
 
     Args:
         model: in evaluation mode, on the CPU.
-        attention_map: to explain the positive class with (of several: the most probable); None = logits only.
+        attention_map: explains the positive class (of several: the most probable); None = logits only.
         preset: names the views and the normalisation.
         size: (height, width) of the images in pixels.
 
@@ -60,13 +60,13 @@ class DeployedModel(nn.Module):
         self.head = _trace(head, features)
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
-        """Per view ``[B, 1, H, W]`` in [0, 1], in preset order; gives what ``outputs`` names."""
+        """Map one ``[B, 1, H, W]`` in [0, 1] per view, in preset order, to the tensors named in ``outputs``."""
         return cast(tuple[Tensor, ...], tuple(self.head(*self._encode(images))))
 
     def examples(
         self, size: tuple[int, int], exams: int = _TRACED_BATCH, seed: int = 0
     ) -> tuple[Tensor, ...]:
-        """Random images of the right shape."""
+        """Make random images of the right shape."""
         generator = torch.Generator().manual_seed(seed)
         return tuple(torch.rand(exams, 1, *size, generator=generator) for _ in self.views)
 
@@ -80,14 +80,14 @@ class DeployedModel(nn.Module):
 def _explained_views(
     model: MultiViewClassifier, attention_map: AttentionMap | None, preset: Preset
 ) -> list[str]:
-    """The views of the images that branches see themselves, as everywhere: an image fusion may make others."""
+    """Return the views that the branches see, which an image fusion may have changed."""
     return [view for view in preset.views if view in model.views] if attention_map else []
 
 
 def _head(
     model: MultiViewClassifier, attention_map: AttentionMap | None, views: tuple[str, ...]
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """From the last feature maps to logits ``[B, K]`` and maps ``[B, h, w]``."""
+    """Map the last feature maps to logits ``[B, K]`` and maps ``[B, h, w]``."""
 
     def head(*features: Tensor) -> tuple[Tensor, ...]:
         with torch.enable_grad():
@@ -105,7 +105,7 @@ def _trace(head: Callable[..., tuple[Tensor, ...]], features: tuple[Tensor, ...]
     traced: nn.Module = make_fx(
         head,
         decomposition_table=dict(core_aten_decompositions()),
-        tracing_mode="symbolic",  # so that the number of exams stays open
+        tracing_mode="symbolic",  # keeps the number of exams dynamic
         _allow_non_fake_inputs=True,  # the weights of the head
     )(*features)
     return traced

@@ -1,4 +1,4 @@
-"""Writing an exported model, once it is shown to agree with the original."""
+"""Write an exported model after checking that it agrees with the original."""
 
 import io
 import json
@@ -27,23 +27,23 @@ from gazekit.runs.trained import Trained
 
 SCHEMA = "gazekit.exported/1"
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
-"""Of the files of each format."""
+"""Suffix of each format's files."""
 TOLERANCE = 1e-4
-"""Largest difference of any output from the original model."""
+"""Largest allowed difference of any output from the original model."""
 _BATCHES = (1, 3)
-"""Numbers of exams that are compared."""
+"""Batch sizes that are compared."""
 
 Run = Callable[[Sequence[NDArray[np.float32]]], Sequence[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written.
+    """An exported file.
 
     Args:
-        path: of it.
-        outputs: names, in order.
-        difference: largest one from the original model that was seen, over all outputs.
+        path: path of the file.
+        outputs: names of the outputs, in order.
+        difference: largest difference from the original model, over all outputs.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class Exported:
 
 
 def export_onnx(trained: Trained, path: Path) -> Exported:
-    """Write an ONNX file: one input per view, ``logits`` and ``attention_VIEW`` out, any number of exams.
+    """Write an ONNX file: one input per view, outputs ``logits`` and ``attention_VIEW``, any number of exams.
 
-    What a program must know of the images is in its metadata, under ``gazekit``.
+    Its metadata, under ``gazekit``, tell how to prepare images.
 
     Raises:
         ConfigurationError: the model reads gaze at inference, or onnx, onnxscript or onnxruntime is missing.
@@ -84,7 +84,7 @@ def export_torch(trained: Trained, path: Path) -> Exported:
     deployed = _deployed(trained)
     program = torch_program(deployed, _size(trained))
     description = json.dumps(_description(trained, deployed))
-    content = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    content = io.BytesIO()  # torch's own writer aborts the process if the disk is full
     torch.export.save(program, content, extra_files={"gazekit.json": description})
     with _written(path) as temporary:
         write_through(temporary, content.getvalue())
@@ -100,9 +100,9 @@ def export_torch(trained: Trained, path: Path) -> Exported:
 
 @contextmanager
 def _written(path: Path) -> Iterator[Path]:
-    """Yield a path of the same name in a new folder beside; what is there in the end takes its place.
+    """Yield a path of the same name in a new folder next to the file; the result replaces the file in the end.
 
-    Whatever fails, nothing of it is left, and a file of that name stays as it was.
+    If the block fails, nothing is left and an existing file is unchanged.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,8 +118,8 @@ def _written(path: Path) -> Iterator[Path]:
 
 
 def _onnxruntime() -> ModuleType:
-    """Import onnxruntime with what it sends to its maker switched off. Raises ConfigurationError: it is missing."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, at the import
+    """Import onnxruntime with its telemetry switched off. Raises ConfigurationError: it is missing."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, at import
     try:
         import onnx  # noqa: F401
         import onnxruntime
@@ -132,19 +132,19 @@ def _onnxruntime() -> ModuleType:
 
 
 def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
-    """The program for any number of exams."""
+    """Export the program for any number of exams."""
     shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.views),)
     program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # where on this machine the code of each operation lies
+            node.meta.pop("stack_trace", None)  # source paths of this machine
     return program
 
 
 def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.ONNXProgram:
-    """The same as ONNX, with names."""
+    """Convert the program to ONNX, with names."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")  # the exporter's warnings about itself
         made = torch.onnx.export(
             torch_program(deployed, size),
             deployed.examples(size),
@@ -159,7 +159,7 @@ def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.O
 
 
 def _forget_places(made: torch.onnx.ONNXProgram) -> None:
-    """Remove where on this machine the code of each operation lies, which the exporter notes for debugging."""
+    """Remove the source paths of this machine, which the exporter records for debugging."""
     graphs = [made.model.graph, *(function.graph for function in made.model.functions.values())]
     for graph in graphs:
         graph.metadata_props.clear()
@@ -181,7 +181,7 @@ def _size(trained: Trained) -> tuple[int, int]:
 
 
 def _difference(trained: Trained, deployed: DeployedModel, path: Path, run: Run) -> float:
-    """The largest difference of any output from the original. Raises GazekitError: it is too large."""
+    """Return the largest difference of any output from the original. Raises GazekitError: it is too large."""
     difference = 0.0
     for exams in _BATCHES:
         images = deployed.examples(_size(trained), exams, seed=exams)
@@ -200,7 +200,7 @@ def _difference(trained: Trained, deployed: DeployedModel, path: Path, run: Run)
 def _original(
     trained: Trained, deployed: DeployedModel, images: Sequence[Tensor]
 ) -> list[NDArray[np.float32]]:
-    """The outputs of the model as gazekit itself runs it."""
+    """Return the outputs of the model as gazekit runs it."""
     preset, model = trained.preset, trained.model
     normalised = {
         view: (image - preset.data.mean) / preset.data.std
@@ -215,7 +215,7 @@ def _original(
 
 
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
-    """What a program must know to use the file."""
+    """Describe how to use the file, for other programs."""
     facts = trained.facts
     keys = ("size", "dtype", "bit_depth", "crop", "mask_outside", "region", "laterality", "window")
     preparation = completed(trained.trained_on().settings().to_json())

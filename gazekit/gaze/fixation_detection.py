@@ -77,9 +77,8 @@ def _windows(
     first = np.minimum(np.searchsorted(t_ms, middle - reach, side="left"), before)
     last = np.maximum(np.searchsorted(t_ms, middle + reach, side="right") - 1, before + 1)
     whole = _runs(~parted)
-    inside = whole[
-        np.searchsorted(whole[:, 1], before, side="right")
-    ]  # the stretch without a gap around them
+    # the stretch without a gap around them
+    inside = whole[np.searchsorted(whole[:, 1], before, side="right")]
     first, last = (
         np.maximum(first, inside[:, 0]),
         np.maximum(np.minimum(last, inside[:, 1] - 1), before + 1),

@@ -1,1 +1,1 @@
-"""Every measure, its name, and what can be said of its uncertainty."""
+"""Measures of a model, each with its name and uncertainty."""

@@ -1,4 +1,4 @@
-"""Every measure by name: its group, title, plain explanation and scale. A new measure is a function and a line here."""
+"""Catalogue of all measures: group, title, meaning and scale. To add one, write a function and add a line here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,15 +8,15 @@ Group = Literal["classification", "gaze_agreement", "localisation"]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure in words.
+    """Description of a measure.
 
     Args:
-        group: of an evaluation.
-        title: its name.
-        meaning: one phrase, with what is better.
-        scale: lowest and highest possible value; None where there is no bound on a side.
-        chance: what guessing scores; None where that depends on the data.
-        in_studies: whether the table of a study has a column of it.
+        group: group in an evaluation.
+        title: name for tables.
+        meaning: one phrase, including which direction is better.
+        scale: lowest and highest possible value; None if unbounded on that side.
+        chance: score of guessing; None if it depends on the data.
+        in_studies: whether the table of a study has a column for it.
     """
 
     group: Group

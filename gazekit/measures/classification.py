@@ -1,4 +1,4 @@
-"""How well probabilities agree with the truth; metrics take exam weights, so a bootstrap is one call."""
+"""Measures of classification; metrics take exam weights, so a bootstrap is one call."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from gazekit.measures.leaving_out import (
 from gazekit.records.arrays import Booleans, Floats, Integers
 
 CALIBRATION_BINS = 10
-"""Equal-width bins of the calibration error; ours: test parts of this field hold about a hundred exams."""
+"""Number of equal-width bins of the calibration error (ours): test parts in this field hold about a hundred exams."""
 
 
 def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
-    """Area under the ROC curve, ``P(score⁺ > score⁻) + ½ P(score⁺ = score⁻)``.
+    """Compute the area under the ROC curve, ``P(score⁺ > score⁻) + ½ P(score⁺ = score⁻)``.
 
     Args:
         positive: ``[N]``.
@@ -33,7 +33,7 @@ def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
         weights: ``[R, N]``, not negative.
 
     Returns:
-        ``[R]``, NaN where a row weighs one class only.
+        ``[R]``, NaN if a row gives weight to one class only.
     """
     hits, misses = _by_threshold(positive, scores, weights)  # [R, T], lowest score first
     below = np.cumsum(misses, axis=1) - misses
@@ -41,9 +41,9 @@ def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
 
 
 def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
-    """Average precision, ``Σ (R_t - R_t-1) P_t`` over the distinct scores as thresholds, highest first.
+    """Compute average precision, ``Σ (R_t - R_t-1) P_t`` over the distinct scores as thresholds, highest first.
 
-    Args and Returns as in `auc`; NaN where a row weighs no positive.
+    Args and Returns as in `auc`; NaN if a row gives no weight to positives.
     """
     hits, misses = (part[:, ::-1] for part in _by_threshold(positive, scores, weights))  # highest first
     found = np.cumsum(hits, axis=1)
@@ -53,7 +53,7 @@ def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Fl
 
 
 def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> Floats:
-    """Mean over the classes in ``labels`` of the share of their exams that is correct; ``[R]``."""
+    """Average over the classes in ``labels`` the share of their exams called correctly; ``[R]``."""
     recalls = []
     for label in np.unique(labels):
         of_class = weights[:, labels == label]
@@ -62,7 +62,7 @@ def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> F
 
 
 def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Floats:
-    """Expected calibration error, ``Σ_bins |Σ w (hit - confidence)| / Σ w``; ``[R]``.
+    """Compute the expected calibration error, ``Σ_bins |Σ w (hit - confidence)| / Σ w``; ``[R]``.
 
     Source: Guo et al. 2017, arXiv:1706.04599, with `CALIBRATION_BINS` equal-width bins.
     """
@@ -79,13 +79,13 @@ def classification_metrics(
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, Interval]:
-    """Every metric of a classification, each with its 95 % interval over patients.
+    """Compute every classification metric with its 95 % interval over patients.
 
     Two classes: column 1 is the positive class; ``accuracy`` calls positive above 0.5; ``brier`` is the mean
     of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
     one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over
-    classes; ``calibration_error`` bins the probability of the called class. A resample that lacks one of
-    the classes present has no AUC: it is left out and counted in ``Interval.undefined``.
+    classes; ``calibration_error`` bins the probability of the called class. A resample without one of the
+    classes present has no AUC: it is skipped and counted in ``Interval.undefined``.
 
     Args:
         probabilities: ``[N, C]``, C ≥ 2, rows sum to 1; never logits.
@@ -98,7 +98,7 @@ def classification_metrics(
         ``auc``, ``accuracy``, ``balanced_accuracy``, ``average_precision``, ``brier``, ``calibration_error``.
 
     Raises:
-        DataError: one class only, fewer than two patients, or arrays that do not fit together.
+        DataError: one class only, fewer than two patients, or arrays of different lengths.
     """
     statistics = _statistics(probabilities, labels)
     if len(patients) != len(labels):
@@ -113,14 +113,14 @@ def classification_metrics(
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A metric of exams with weights, and without each patient in turn."""
+    """A metric of weighted exams, also computed without each patient in turn."""
 
     of: WeightedStatistic
     leaving_out: LeavingOut
 
 
 def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:
-    """The ``auc`` of `classification_metrics` without its interval; same Args and Raises."""
+    """Compute only the ``auc`` of `classification_metrics`, without its interval; same Args and Raises."""
     return float(_statistics(probabilities, labels)["auc"].of(np.ones((1, len(labels))))[0])
 
 
@@ -189,7 +189,7 @@ def _bins(confidence: Floats) -> Integers:
 
 
 def _by_threshold(positive: Booleans, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weight of positives and of negatives at each distinct score, lowest first: two ``[R, T]``."""
+    """Return the weight of positives and negatives at each distinct score, lowest first: two ``[R, T]``."""
     order = np.argsort(scores, kind="stable")
     ascending = scores[order]
     starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])

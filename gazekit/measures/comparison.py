@@ -1,8 +1,8 @@
-"""Two systems compared on the same exams: AUC by DeLong, accuracy by McNemar, many of them by Holm.
+"""Compare two systems on the same exams: AUC by DeLong, accuracy by McNemar; correct many comparisons by Holm.
 
-The tests know two designs. Without ``patients`` every exam counts as independent, as in the classical papers. With
-``patients`` the patient is the independent unit and exams of one patient may agree as they like; where every patient
-has one exam both give the same numbers.
+The tests support two designs. Without ``patients`` exams count as independent, as in the classical papers. With
+``patients`` the patient is the independent unit, and exams of one patient may be correlated. If every patient has one
+exam, both give the same numbers.
 """
 
 import math
@@ -20,7 +20,7 @@ from gazekit.records.arrays import Floats, Integers
 
 @dataclass(frozen=True, slots=True)
 class DeLong:
-    """Two correlated AUCs compared: ``difference = auc_a - auc_b``, ``z`` its score, ``p`` two-sided."""
+    """Comparison of two correlated AUCs: ``difference = auc_a - auc_b``, ``z`` its score, ``p`` two-sided."""
 
     auc_a: float
     auc_b: float
@@ -31,7 +31,7 @@ class DeLong:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Two accuracies compared: exams that only one system called correctly, ``p`` exact and two-sided."""
+    """Comparison of two accuracies: exams that only one system called correctly; ``p`` exact and two-sided."""
 
     only_a: int
     only_b: int
@@ -47,17 +47,17 @@ def delong(
     """Compare two AUCs measured on the same exams by DeLong's test.
 
     ``z = (auc_a - auc_b) / sqrt(var)``, var from the structural components of the Mann-Whitney statistic, summed
-    within patients as Obuchowski does where ``patients`` are given. Equal scores give z = 0 and p = 1; a
-    difference without any variance gives an infinite z and p = 0.
+    within patients as in Obuchowski if ``patients`` are given. Equal scores give z = 0 and p = 1; a difference
+    without any variance gives an infinite z and p = 0.
 
     Args:
         labels: truth 0 or 1, ``[N]``.
         scores_a, scores_b: any monotone scores of the two systems, ``[N]``.
-        patients: patient of each exam, ``[N]``; without them exams count as independent, and a test on
-            patients with several exams finds differences that are not there.
+        patients: patient of each exam, ``[N]``; without them exams count as independent, and if patients have several
+            exams, the test finds differences that do not exist.
 
     Raises:
-        DataError: a class with fewer than two exams (patients), or lengths that differ.
+        DataError: a class with fewer than two exams (patients), or different lengths.
 
     Source: DeLong et al. 1988, doi:10.2307/2531595; by ranks as Sun & Xu 2014, doi:10.1109/LSP.2014.2337313;
         clusters: Obuchowski 1997, doi:10.2307/2533958.
@@ -103,7 +103,7 @@ def auc_difference(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """``auc_a - auc_b`` with its 95 % interval over patients: each resample is scored by both systems.
+    """Compute ``auc_a - auc_b`` with its 95 % interval over patients: each resample scores both systems.
 
     Args:
         labels, scores_a, scores_b, patients: as in `delong`.
@@ -129,16 +129,16 @@ def mcnemar(
     """Compare two accuracies measured on the same exams by McNemar's exact test.
 
     If the systems are equally good, every patient's (exam's) difference in correct calls is as likely as its
-    negative. ``p`` is the chance that random signs give a total at least as far from 0: for single exams the
-    binomial test of the discordant pairs. It is exact, so it errs on the side of no difference: with few
-    discordant exams far fewer than 5 % of true null comparisons fall below 0.05.
+    negative. ``p`` is the chance that random signs give a total at least as far from 0: for single exams this is
+    the binomial test of the discordant pairs. The exact test is conservative: with few discordant exams far fewer
+    than 5 % of true null comparisons fall below 0.05.
 
     Args:
         correct_a, correct_b: whether each system called the exam correctly, ``[N]``.
         patients: patient of each exam, ``[N]``; without them exams count as independent.
 
     Raises:
-        DataError: lengths that differ.
+        DataError: different lengths.
 
     Source: McNemar 1947, doi:10.1007/BF02295996.
     """
@@ -160,7 +160,7 @@ def mcnemar(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number, so that the chance of any false finding stays at the level.
+    """Adjust p-values for their number, so that the chance of any false positive stays at the level.
 
     The i-th smallest of m becomes ``max_{j ≤ i} min(1, (m - j + 1) p_j)``. The order of the input is kept.
 
@@ -180,7 +180,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _numbered(patients: Sequence[str] | None, exams: int) -> Integers:
-    """The independent unit of each exam, ``[N]``: its patient, or itself."""
+    """Number the independent unit of each exam, ``[N]``: its patient, or the exam itself."""
     if patients is None:
         return np.arange(exams)
     if len(patients) != exams:
@@ -189,7 +189,7 @@ def _numbered(patients: Sequence[str] | None, exams: int) -> Integers:
 
 
 def _patient_means(contrast: Floats, patient: Integers, patients: int) -> Floats:
-    """Each patient's share ``[P]`` in the deviation of a class's mean contrast from itself."""
+    """Return each patient's share ``[P]`` of the deviation of a class's mean contrast."""
     deviation = contrast - contrast.mean()
     return np.bincount(patient, weights=deviation, minlength=patients) / len(contrast)
 

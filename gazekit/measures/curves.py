@@ -1,4 +1,4 @@
-"""Curves of a binary classification on a common grid, with bands over patients, and its calibration."""
+"""ROC, precision-recall and calibration curves of a binary classification, with bands over patients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from gazekit.measures.pooled import Pooled
 from gazekit.records.arrays import Floats
 
 GRID: Floats = np.linspace(0, 1, 101)
-"""False positive rates of a ROC curve, recalls of a precision-recall curve."""
+"""Common grid: false positive rates of a ROC curve, recalls of a precision-recall curve."""
 _RESAMPLES = 400
 
 
 def is_binary(pooled: Pooled | None) -> bool:
-    """Whether there are two classes, both among the exams: the others have no curve."""
+    """Whether there are two classes and exams of both; otherwise there is no curve."""
     return pooled is not None and pooled.probabilities.shape[1] == 2 and len(set(pooled.labels.tolist())) == 2
 
 
 def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
-    """True positive rate at the false positive rates of ``GRID``; ties are straight lines.
+    """Return the true positive rate at the false positive rates of ``GRID``; ties are straight lines.
 
     Args:
-        pooled: of two classes, both there.
-        weights: of the exams, ``[N]``; all count once by default. Both classes must have some.
+        pooled: predictions of two classes, with exams of both.
+        weights: weights of the exams, ``[N]``, 1 by default. Both classes need some weight.
     """
     hits, alarms = _counts(pooled, weights)
     rates = [np.concatenate(([0.0], counts / counts[-1])) for counts in (alarms, hits)]
@@ -35,13 +35,13 @@ def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
 
 
 def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:
-    """Precision at the recalls of ``GRID``: that of the first threshold, from above, that reaches the recall.
+    """Return the precision at the recalls of ``GRID``, at the highest threshold that reaches the recall.
 
     The area under these steps is the average precision. Args as in `roc`.
     """
     hits, alarms = _counts(pooled, weights)
     reached = np.searchsorted(hits / hits[-1], GRID - 1e-9)
-    # a threshold that calls nothing of weight has no precision; recall 0 takes that of the first one that has
+    # a threshold without weight has no precision; recall 0 takes the first one that exists
     first = int(np.argmax(hits + alarms > 0))
     at = np.maximum(reached, first)
     return np.asarray(hits[at] / (hits + alarms)[at])
@@ -50,7 +50,7 @@ def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:
 def band(
     curve: Callable[[Pooled, Floats | None], Floats], pooled: Pooled, seed: int = 0
 ) -> tuple[Floats, Floats]:
-    """Pointwise 2.5 % and 97.5 % of the curves of resampled patients."""
+    """Return the pointwise 2.5 % and 97.5 % quantiles of the curves of resampled patients."""
     _, patient = np.unique(pooled.patient_ids, return_inverse=True)
     number = int(patient.max()) + 1
     generator = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def band(
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Exams of like probability: how many, their mean probability, the share that is positive, its 95 % interval."""
+    """Exams of similar probability: number, mean probability, share of positives, its 95 % interval."""
 
     exams: int
     stated: float
@@ -75,10 +75,10 @@ class Bin:
 
 
 def calibration(probabilities: Floats, positive: NDArray[np.bool_]) -> list[Bin]:
-    """The bins of the calibration error that hold exams, lowest first, with Wilson's intervals.
+    """Return the non-empty bins of the calibration error, lowest first, with Wilson's intervals.
 
     Args:
-        probabilities: stated, ``[N]``.
+        probabilities: predicted probabilities, ``[N]``.
         positive: whether it came true, ``[N]``.
     """
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
@@ -94,7 +94,7 @@ def calibration(probabilities: Floats, positive: NDArray[np.bool_]) -> list[Bin]
 
 
 def _counts(pooled: Pooled, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Weight of the positives and of the negatives called at each distinct score as threshold, highest first."""
+    """Return the weight of positives and negatives called at each distinct score as threshold, highest first."""
     score, positive = pooled.probabilities[:, 1], pooled.labels == 1
     weight = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")

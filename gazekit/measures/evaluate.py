@@ -1,4 +1,4 @@
-"""One evaluation: classification, agreement of attention with gaze, localisation, each with its interval."""
+"""Evaluate predictions: classification, agreement of attention with gaze, localisation, each with its interval."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ def evaluate(
     """Compare predictions with labels, gaze and lesion masks.
 
     Args:
-        dataset: what was predicted.
+        dataset: the exams that were predicted.
         predictions: with attention maps if gaze agreement and localisation are wanted.
         seed, resamples: of the bootstrap over patients.
 
     Returns:
-        ``classification`` and, where there are maps to compare with, ``gaze_agreement`` and ``localisation``:
+        ``classification`` and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``:
         measure → mean over exams (an exam's views averaged) with its 95 % interval.
     """
     indices = predictions.indices
@@ -65,14 +65,14 @@ def evaluate(
 
 
 def _all_counts(exams: Mapping[int, NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.int64]:
-    """Fixations of all exams on each pixel, ``[H, W]``."""
+    """Count the fixations of all exams on each pixel, ``[H, W]``."""
     if not exams:
         return np.zeros(size, dtype=np.int64)
     return fixation_counts(np.concatenate(list(exams.values())), size)
 
 
 def _fixations_by_view(dataset: PreparedDataset, predictions: Predictions) -> dict[str, dict[int, Any]]:
-    """View → exam → ``[F, 2]`` in prepared pixels, inside the image, of all exams that were predicted."""
+    """Map view → exam → ``[F, 2]``, the fixations inside the image in prepared pixels, for all predicted exams."""
     height, width = dataset.size
     found: dict[str, dict[int, Any]] = {view: {} for view in predictions.attention}
     for view, exam in itertools.product(predictions.attention, predictions.indices.tolist()):
@@ -92,7 +92,7 @@ def _means(
     seed: int,
     resamples: int,
 ) -> dict[str, Interval]:
-    """Each measure averaged over the views of an exam that have it, then over exams; two patients at least."""
+    """Average each measure over an exam's views, then over exams; at least two patients are needed."""
     per_measure: dict[str, list[tuple[float, str]]] = {}
     for row, exam in enumerate(predictions.indices):
         views = [measure(int(exam), view, maps[row]) for view, maps in predictions.attention.items()]

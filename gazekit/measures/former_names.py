@@ -1,6 +1,6 @@
-"""Names that measures had in an earlier release: written beside the new ones for one release, and read for good.
+"""Former names of measures: written next to the new ones for one release, and always readable.
 
-``cc`` was the correlation of attention and gaze; to whoever reads mammograms it is the craniocaudal view.
+``cc`` was the correlation of attention and gaze; in mammography it is the craniocaudal view.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ FORMER = {"cc": "correlation"}
 
 
 def with_former_names(measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Measures by name, each that had another name under that one too, right after."""
+    """Add each measure's former name, if it has one, right after its name."""
     former = {name: old for old, name in FORMER.items()}
     pairs = ((key, value) for name, value in measures.items() for key in (name, former.get(name)) if key)
     return dict(pairs)
 
 
 def by_current_name(measures: Mapping[str, Value]) -> dict[str, Value]:
-    """Measures of a file under the names of today, each once."""
+    """Rename the measures of a file to their current names, each once."""
     return {FORMER.get(name, name): value for name, value in measures.items()}

@@ -1,8 +1,8 @@
-"""How far attention looks where the reader looked: the measures of the saliency field.
+"""Measure how well attention agrees with gaze, with the measures of the saliency field.
 
-Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All six do not change under
-a → s·a + b with s > 0: what alignment losses leave open is not judged. A constant map scores chance: NSS 0,
-correlation 0, AUC 0.5, and KL and SIM those of the uniform distribution.
+Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All six measures are invariant under
+a → s·a + b with s > 0, which alignment losses leave open. A constant map scores chance: NSS 0, correlation 0,
+AUC 0.5, and KL and SIM those of the uniform distribution.
 
 Source: Bylinskii et al. 2019, doi:10.1109/TPAMI.2018.2815601.
 """
@@ -18,11 +18,11 @@ _EPSILON = float(np.finfo(np.float64).eps)  # as in the benchmark's own code
 
 
 def nss(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
-    """Normalised scanpath saliency: mean over fixations of ``(a - mean) / sd``; chance 0.
+    """Compute the normalised scanpath saliency: mean over fixations of ``(a - mean) / sd``; chance 0.
 
     Args:
         attention: ``[h, w]``.
-        fixations: ``[F, 2]``, x and y in continuous pixels of the grid; those outside are left out.
+        fixations: ``[F, 2]``, x and y in continuous pixels of the grid; those outside are ignored.
         shape: ``(H, W)`` of the grid.
 
     Raises:
@@ -34,10 +34,10 @@ def nss(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
 
 
 def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
-    """Area under the ROC curve of fixated against all other pixels, thresholds at the fixated values.
+    """Compute the area under the ROC curve of fixated against all other pixels, thresholds at the fixated values.
 
-    Trapezoids between those thresholds, so few fixations raise it a little above the area under the full curve;
-    ties share one threshold where the benchmark's code jitters them. Args and Raises as in `nss`.
+    It uses trapezoids between those thresholds, so few fixations raise it a little above the area under the full
+    curve. Ties share one threshold; the benchmark's code jitters them. Args and Raises as in `nss`.
     """
     values = resize_bilinear(attention, shape)
     fixated = np.zeros(shape, dtype=bool)
@@ -52,10 +52,10 @@ def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> floa
 
 
 def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple[int, int]) -> float:
-    """Probability that a fixated value exceeds one at the fixations of *other* images, ties counting half.
+    """Compute the probability that a fixated value exceeds one at fixations of *other* images; ties count half.
 
-    A map that only knows that readers look at the middle scores 0.5. All ``others`` are used, so that there is
-    nothing random in it: the limit of the benchmark's random splits.
+    A map that only encodes that readers look at the middle scores 0.5. All ``others`` are used, so the result is
+    deterministic: the limit of the benchmark's random splits.
 
     Args:
         attention, fixations, shape: as in `nss`.
@@ -68,7 +68,7 @@ def shuffled_auc(attention: Array, fixations: Array, others: Array, shape: tuple
 
 
 def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[np.int64]) -> float:
-    """`shuffled_auc`, however many other images there are: of their fixations only the pixels are looked at.
+    """Compute `shuffled_auc` from counts; the cost does not depend on the number of other images.
 
     Args:
         attention, fixations: as in `nss`.
@@ -88,26 +88,26 @@ def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[n
 
 
 def fixation_counts(fixations: Array, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """How many fixations fall on each pixel, ``[H, W]``; see `nss` for Args and Raises."""
+    """Count the fixations on each pixel, ``[H, W]``; see `nss` for Args and Raises."""
     counts = np.zeros(shape, dtype=np.int64)
     np.add.at(counts, _pixels(fixations, shape), 1)
     return counts
 
 
 def correlation(attention: Array, gaze: Array) -> float:
-    """Pearson's correlation of attention ``[h, w]`` and gaze heat map ``[H, W]``; 0 where one is constant."""
+    """Compute Pearson's correlation of attention ``[h, w]`` and gaze heat map ``[H, W]``; 0 if one is constant."""
     values, heat = _pair(attention, gaze)
     return float((_standardised(values) * _standardised(heat)).mean())
 
 
 def kl_divergence(attention: Array, gaze: Array) -> float:
-    """``Σ q log(ε + q / (ε + p))``: what is lost by taking attention p for gaze q; 0 is best, no upper bound."""
+    """Compute ``Σ q log(ε + q / (ε + p))``: information lost by taking attention p for gaze q; 0 is best."""
     p, q = (_distribution(values) for values in _pair(attention, gaze))
     return float((q * np.log(_EPSILON + q / (_EPSILON + p))).sum())
 
 
 def similarity(attention: Array, gaze: Array) -> float:
-    """``Σ min(p, q)``, the overlap of attention and gaze as distributions, in [0, 1]."""
+    """Compute ``Σ min(p, q)``, the overlap of attention and gaze as distributions, in [0, 1]."""
     p, q = (_distribution(values) for values in _pair(attention, gaze))
     return float(np.minimum(p, q).sum())
 
@@ -118,7 +118,7 @@ def gaze_agreement(
     fixations: Array | None = None,
     others: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
-    """All measures that the given data allow, for one view of one exam.
+    """Compute all measures that the given data allow, for one view of one exam.
 
     Args:
         attention: ``[h, w]``.
@@ -142,7 +142,7 @@ def gaze_agreement(
 
 
 def _pixels(fixations: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the pixels that the fixations inside the grid fall on."""
+    """Return rows and columns of the pixels with fixations inside the grid."""
     points = np.asarray(fixations, dtype=np.float64).reshape(-1, 2)
     inside = (points >= 0).all(axis=1) & (points < (shape[1], shape[0])).all(axis=1)  # NaN is outside
     if not inside.any():
@@ -165,7 +165,7 @@ def _pair(attention: Array, gaze: Array) -> tuple[Floats, Floats]:
 
 
 def _standardised(values: Floats) -> Floats:
-    """Zero mean and unit standard deviation; a constant map becomes 0."""
+    """Scale a map to zero mean and unit standard deviation; a constant map becomes 0."""
     if np.ptp(values) == 0:
         return np.zeros_like(values)
     centred = values - values.mean()
@@ -173,7 +173,7 @@ def _standardised(values: Floats) -> Floats:
 
 
 def _distribution(values: Floats) -> Floats:
-    """Scaled to [0, 1] and then to sum 1; a constant map becomes uniform."""
+    """Scale a map to [0, 1] and then to sum 1; a constant map becomes uniform."""
     span = np.ptp(values)
     if span == 0:
         return np.full_like(values, 1 / values.size)

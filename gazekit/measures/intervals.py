@@ -1,4 +1,4 @@
-"""Uncertainty of an evaluation: intervals over patients."""
+"""Confidence intervals over patients."""
 
 import math
 import warnings
@@ -16,7 +16,7 @@ from gazekit.records.arrays import Floats, Integers
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
 
-_CELLS_PER_BATCH = 50_000  # weights held at once: they stay in the cache, which takes half the time
+_CELLS_PER_BATCH = 50_000  # weights held at once: they fit in the cache, which halves the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Interval:
     """An estimate with its confidence interval.
 
     Args:
-        value: the estimate on the data as they are.
+        value: the estimate on the data.
         low, high: bounds of the interval; NaN when too few resamples were defined.
         method: ``"BCa"`` or ``"percentile"``.
-        resamples: how many resamples define the interval.
-        undefined: how many were drawn but left out, because the statistic does not exist there.
+        resamples: number of resamples that define the interval.
+        undefined: number of resamples skipped because the statistic does not exist on them.
     """
 
     value: float
@@ -49,21 +49,22 @@ def patient_bootstrap(
     bounded: bool = True,
     leaving_out: LeavingOut | None = None,
 ) -> Interval:
-    """Interval of a statistic by resampling patients, so that exams of one patient stay together.
+    """Estimate the interval of a statistic by resampling patients, so that exams of one patient stay together.
 
-    The interval is BCa where that is wanted, every resample is defined and BCa exists; else the percentile
-    interval of the resamples where the statistic is defined (not NaN), widened for few patients.
+    The interval is BCa if ``bounded``, if the statistic is defined on every resample and if BCa exists; else the
+    percentile interval of the resamples where the statistic is defined (not NaN), widened for few patients.
 
     Args:
         statistic: exam weights ``[R, N]`` to values ``[R]``, NaN where undefined.
         patients: patient of each exam, ``[N]``.
-        seed: the same seed draws the same resamples of patients.
-        resamples: how many, at least 1.
+        seed: equal seeds draw equal resamples of patients.
+        resamples: number of resamples, at least 1.
         level: confidence level in (0, 1).
-        bounded: whether the statistic has a bound that it may come near, as an AUC has: its resamples lean away
-            from it, which BCa corrects. A difference of two leans nowhere; there the correction is noise and
-            costs coverage (docs/statistics.md has the numbers), so False asks for the percentile interval.
-        leaving_out: the statistic without each patient, all at once; without it that takes the square of their number.
+        bounded: whether the statistic may come near a bound, as an AUC may: its resamples are then skewed, which BCa
+            corrects. A difference of two is not skewed; there the correction is noise and costs coverage
+            (docs/statistics.md has the numbers), so False chooses the percentile interval.
+        leaving_out: computes the statistic without each patient in one pass; without it the time grows with the square
+            of the number of patients.
 
     Raises:
         DataError: fewer than two patients.
@@ -92,7 +93,8 @@ def patient_bootstrap(
         rng=np.random.default_rng(seed),
     )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # scipy warns of what is handled here: no variance, not defined
+        # scipy warns of cases that are handled here: no variance, not defined
+        warnings.simplefilter("ignore")
         distribution = bootstrap(n_resamples=resamples, method="percentile").bootstrap_distribution
         if bounded and np.isfinite(distribution).all():
             others = leaving_out or partial(_one_by_one, statistic)
@@ -103,13 +105,13 @@ def patient_bootstrap(
 
 
 def _bca(value: float, distribution: Floats, without: Floats, level: float) -> tuple[float, float]:
-    """The bias-corrected and accelerated interval; NaN where it does not exist.
+    """Compute the bias-corrected and accelerated interval; NaN if it does not exist.
 
     Args:
         value: the statistic.
-        distribution: it on resamples, ``[R]``.
-        without: it without each patient, ``[P]``.
-        level: of confidence.
+        distribution: the statistic on resamples, ``[R]``.
+        without: the statistic without each patient, ``[P]``.
+        level: confidence level.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 14.3; Eq. 15.36 for the acceleration.
     """
@@ -127,7 +129,7 @@ def _bca(value: float, distribution: Floats, without: Floats, level: float) -> t
 
 
 def _one_by_one(statistic: WeightedStatistic, patient_of_exam: Integers) -> Floats:
-    """A statistic without each patient, computed as often as there are patients."""
+    """Compute a statistic without each patient, one call per patient."""
     patients = int(patient_of_exam.max()) + 1
     rows = max(1, _CELLS_PER_BATCH // len(patient_of_exam))
     parts = [
@@ -140,16 +142,16 @@ def _one_by_one(statistic: WeightedStatistic, patient_of_exam: Integers) -> Floa
 
 
 def _widened(level: float, patients: int) -> float:
-    """The level whose normal interval is as wide as the t interval of so many patients at the asked level.
+    """Return the level whose normal interval is as wide as the t interval of this many patients at the given level.
 
-    Resamples spread by √((n - 1) / n) too little, and their quantiles know nothing of Student's t.
+    The spread of resamples is too small by √((n - 1) / n), and their quantiles ignore Student's t.
     """
     reach = math.sqrt(patients / (patients - 1)) * stats.t.ppf((1 + level) / 2, patients - 1)
     return float(1 - 2 * stats.norm.sf(reach))
 
 
 def _counts(drawn: Integers, patients: int) -> Floats:
-    """How often each patient was drawn: indices ``[R, P']`` to counts ``[R, P]``."""
+    """Count how often each patient was drawn: indices ``[R, P']`` to counts ``[R, P]``."""
     flat = drawn + patients * np.arange(len(drawn))[:, None]
     return np.bincount(flat.ravel(), minlength=len(drawn) * patients).reshape(-1, patients).astype(np.float64)
 
@@ -166,7 +168,7 @@ def _percentile_of_defined(value: float, distribution: Floats, level: float) -> 
 def mean_interval(
     values: Sequence[float] | Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
 ) -> Interval:
-    """Mean over exams of one finite number per exam, with its 95 % interval over patients.
+    """Average one finite number per exam, with a 95 % interval over patients.
 
     Raises:
         DataError: fewer than two patients, or a value that is not finite.

@@ -1,8 +1,8 @@
-"""Statistics with each patient left out in turn, all of them in one pass over the exams.
+"""Compute statistics with each patient left out in turn, in one pass over the exams.
 
-BCa intervals need a statistic as often as there are patients. Computed one by one that takes the square of their
-number; here each patient's exams are taken out of sums that are there already. Every function takes the patient of each
-exam ``[N]``, numbered from 0, and returns ``[P]``, NaN where the statistic does not exist without that patient.
+BCa intervals need the statistic once per patient. Computed one by one, the time grows with the square of the number of
+patients; here each patient's exams are subtracted from existing sums. Every function takes the patient of each exam
+``[N]``, numbered from 0, and returns ``[P]``, NaN if the statistic does not exist without that patient.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ LeavingOut = Callable[[Integers], Floats]
 
 
 def mean_without(values: NDArray[np.generic], patient: Integers) -> Floats:
-    """``Σ v / N`` without each patient."""
+    """Compute ``Σ v / N`` without each patient."""
     numbers = values.astype(np.float64)
     return ratio(numbers.sum() - _sums(patient, numbers), len(numbers) - _sums(patient))
 
 
 def balanced_accuracy_without(labels: Integers, correct: Booleans, patient: Integers) -> Floats:
-    """Mean over the classes of the share of their exams that is correct, without each patient."""
+    """Average over the classes the share of exams called correctly, without each patient."""
     patients = patient.max() + 1
     recalls = []
     for label in np.unique(labels):
@@ -35,13 +35,13 @@ def balanced_accuracy_without(labels: Integers, correct: Booleans, patient: Inte
 
 
 def calibration_error_without(gaps: Floats, bins: Integers, count: int, patient: Integers) -> Floats:
-    """``Σ_bins |Σ gap| / N`` without each patient.
+    """Compute ``Σ_bins |Σ gap| / N`` without each patient.
 
     Args:
         gaps: hit minus confidence of each exam, ``[N]``.
-        bins: of each exam, ``[N]``, below ``count``.
-        count: of bins.
-        patient: of each exam.
+        bins: bin of each exam, ``[N]``, below ``count``.
+        count: number of bins.
+        patient: patient of each exam.
     """
     patients = patient.max() + 1
     own = np.bincount(patient * count + bins, weights=gaps, minlength=patients * count).reshape(
@@ -52,13 +52,13 @@ def calibration_error_without(gaps: Floats, bins: Integers, count: int, patient:
 
 
 def auc_without(positive: Booleans, scores: Floats, patient: Integers) -> Floats:
-    """Area under the ROC curve without each patient.
+    """Compute the area under the ROC curve without each patient.
 
-    The pairs won, ``U = Σ [s⁺ > s⁻] + ½ [s⁺ = s⁻]``, less those that an exam of the patient is in, plus those between
-    two of them, which were taken out twice.
+    From the pairs won, ``U = Σ [s⁺ > s⁻] + ½ [s⁺ = s⁻]``, subtract those with an exam of the patient and add back those
+    between two of the patient's exams, which were subtracted twice.
     """
     patients = patient.max() + 1
-    won = _wins(positive, scores)  # of each exam, over or under those of the other class
+    won = _wins(positive, scores)  # of each exam, against the exams of the other class
     pairs = won[positive].sum() - _sums(patient, won)
     for own in _with_both_classes(positive, patient):
         pairs[patient[own[0]]] += _wins(positive[own], scores[own])[positive[own]].sum()
@@ -68,11 +68,11 @@ def auc_without(positive: Booleans, scores: Floats, patient: Integers) -> Floats
 
 
 def average_precision_without(positive: Booleans, scores: Floats, patient: Integers) -> Floats:
-    """Average precision ``Σ h_t f_t / (H c_t)`` without each patient.
+    """Compute average precision ``Σ h_t f_t / (H c_t)`` without each patient.
 
     h are the positives at a distinct score t, f and c the positives and all exams from the highest score down to it.
-    Below m exams of a patient, a of them positive, a term is ``h (f - a) / (c - m)``: what lies between two exams of a
-    patient is a difference of running sums of ``h f / (c - m)`` and ``h / (c - m)``, of which there is a pair per m.
+    Below m exams of a patient, a of them positive, a term is ``h (f - a) / (c - m)``. The terms between two exams of a
+    patient are therefore differences of running sums of ``h f / (c - m)`` and ``h / (c - m)``, one pair per m.
     """
     patients = int(patient.max()) + 1
     place, hits, called = _from_the_top(positive, scores)  # [N], [T], [T]
@@ -80,14 +80,14 @@ def average_precision_without(positive: Booleans, scores: Floats, patient: Integ
     order = np.lexsort((place, patient))  # by patient, highest score first
     owner, at, is_positive = patient[order], place[order], positive[order].astype(np.float64)
     starts = np.searchsorted(owner, np.arange(patients))
-    rank = np.arange(len(owner)) - starts[owner]  # of an exam among those of its patient
+    rank = np.arange(len(owner)) - starts[owner]  # rank of an exam among those of its patient
     running = np.cumsum(is_positive)
-    seen = (
-        running - (running[starts] - is_positive[starts])[owner]
-    )  # positives of the patient so far, this one too
+    # positives of the patient so far, with this one
+    seen = running - (running[starts] - is_positive[starts])[owner]
     last = np.r_[(owner[1:] != owner[:-1]) | (at[1:] != at[:-1]), True]  # of a patient at one score
     follows = np.r_[(owner[1:] == owner[:-1]), False]
-    until = np.where(follows, np.r_[at[1:], 0], len(hits))  # where the patient's next exam is, else the end
+    # position of the patient's next exam, else the end
+    until = np.where(follows, np.r_[at[1:], 0], len(hits))
     total = np.zeros(patients)
     sums = _running(hits, found, called, 0)
     total += _between(sums, np.zeros(patients, dtype=np.int64), at[starts], np.zeros(patients))
@@ -114,11 +114,11 @@ def _at_own(
     is_positive: Floats,
     seen: Floats,
 ) -> Floats:
-    """The term at the score of an exam of the patient, without what the patient has there."""
+    """Return the term at the score of a patient's exam, without the patient's exams at that score."""
     begin, own = at[here], owner[here]
     removed = np.zeros(len(here))
     back = here.copy()
-    while True:  # over the exams that a patient has at one score: few
+    while True:  # loop over the exams of a patient at one score: few
         same = (back >= 0) & (owner[back] == own) & (at[back] == begin)
         if not same.any():
             break
@@ -130,21 +130,21 @@ def _at_own(
 
 
 def _running(hits: Floats, found: Floats, called: Floats, taken: int) -> tuple[Floats, Floats]:
-    """Running sums, with a zero before the first, of ``h f / (c - m)`` and ``h / (c - m)``."""
+    """Return running sums, starting with zero, of ``h f / (c - m)`` and ``h / (c - m)``."""
     left = called - taken
     weight = np.divide(hits, left, out=np.zeros_like(hits), where=left > 0)
     return np.r_[0, np.cumsum(weight * found)], np.r_[0, np.cumsum(weight)]
 
 
 def _between(sums: tuple[Floats, Floats], begin: Integers, end: Integers, positives: Floats) -> Floats:
-    """The terms from ``begin`` to before ``end`` where so many positives of the patient lie above."""
+    """Sum the terms from ``begin`` up to but excluding ``end``, with this many positives of the patient above."""
     with_found, alone = sums
     end = np.maximum(end, begin)
     return (with_found[end] - with_found[begin]) - positives * (alone[end] - alone[begin])
 
 
 def _from_the_top(positive: Booleans, scores: Floats) -> tuple[Integers, Floats, Floats]:
-    """Of each exam the place of its score, the highest first; per place positives, and all exams down to it."""
+    """Return each exam's place by score, highest first, and per place its positives and all exams down to it."""
     values, inverse = np.unique(scores, return_inverse=True)
     place = len(values) - 1 - inverse
     hits = np.bincount(place[positive], minlength=len(values)).astype(np.float64)
@@ -152,7 +152,7 @@ def _from_the_top(positive: Booleans, scores: Floats) -> tuple[Integers, Floats,
 
 
 def _wins(positive: Booleans, scores: Floats) -> Floats:
-    """Of a positive exam the negatives below it, of a negative the positives above it; equal ones count half."""
+    """Count for a positive exam the negatives below it, for a negative the positives above it; ties count half."""
     won = np.empty(len(scores))
     ones, zeros = np.sort(scores[positive]), np.sort(scores[~positive])
     for mine, theirs, sign in ((positive, zeros, 1), (~positive, ones, -1)):
@@ -162,7 +162,7 @@ def _wins(positive: Booleans, scores: Floats) -> Floats:
 
 
 def _with_both_classes(positive: Booleans, patient: Integers) -> list[Integers]:
-    """The exams of each patient who has some of both classes."""
+    """Return the exams of each patient who has both classes."""
     order = np.argsort(patient, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(patient[order])) + 1)
     return [group for group in groups if positive[group].any() and not positive[group].all()]
@@ -173,7 +173,7 @@ def _sums(patient: Integers, values: Floats | None = None) -> Floats:
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    """The quotient, NaN where there is nothing to divide by."""
+    """Divide; NaN if the divisor is 0."""
     quotient = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient

@@ -1,7 +1,7 @@
-"""Does attention lie on the lesion? Measures against a lesion mask.
+"""Measure whether attention lies on the lesion, against a lesion mask.
 
 Attention maps are resized bilinearly to the grid of the mask. A constant map scores the share of the image
-that the lesion covers: what a point drawn at random would score.
+that the lesion covers, as would a random point.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from gazekit.records.arrays import Booleans, Floats
 
 
 def pointing_game(attention: Array, mask: Array) -> float:
-    """1 where the highest pixel of the map lies inside the lesion, else 0.
+    """Return 1 if the highest pixel of the map lies inside the lesion, else 0.
 
-    Where several pixels are highest, the share of them that lies inside.
+    If several pixels are highest, return the share of them inside.
 
     Args:
         attention: ``[h, w]``, any sign.
@@ -30,7 +30,7 @@ def pointing_game(attention: Array, mask: Array) -> float:
 
 
 def energy_inside(attention: Array, mask: Array) -> float:
-    """Share of the positive attention that lies inside the lesion, ``Σ_mask ReLU(a) / Σ ReLU(a)``.
+    """Return the share of the positive attention inside the lesion, ``Σ_mask ReLU(a) / Σ ReLU(a)``.
 
     0 for a map without positive values. Args and Raises as in `pointing_game`.
 
@@ -43,9 +43,9 @@ def energy_inside(attention: Array, mask: Array) -> float:
 
 
 def best_iou(attention: Array, mask: Array) -> float:
-    """Intersection over union of the lesion and ``{a ≥ t}``, at the threshold t where it is highest.
+    """Return the highest intersection over union of the lesion and ``{a ≥ t}`` over all thresholds t.
 
-    The threshold is chosen per map, with the mask known: an upper bound, not a segmentation result. Args and
+    The threshold is chosen per map using the mask, so this is an upper bound, not a segmentation result. Args and
     Raises as in `pointing_game`.
     """
     values, inside = _on_the_mask(attention, mask)
@@ -58,7 +58,7 @@ def best_iou(attention: Array, mask: Array) -> float:
 
 
 def localisation(attention: Array, mask: Array) -> dict[str, float]:
-    """All measures of one map against one lesion mask: ``pointing_game``, ``energy_inside``, ``best_iou``."""
+    """Compute all measures of a map against a lesion mask: ``pointing_game``, ``energy_inside``, ``best_iou``."""
     return {
         measure.__name__: measure(attention, mask) for measure in (pointing_game, energy_inside, best_iou)
     }

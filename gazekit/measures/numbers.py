@@ -1,4 +1,4 @@
-"""How the numbers of a study are written in tables and figures."""
+"""Format the numbers of a study for tables and figures."""
 
 import math
 
@@ -6,11 +6,11 @@ from gazekit.measures.intervals import Interval
 from gazekit.measures.pooled import Estimate
 
 NONE = "–"
-"""In place of a number that there is not."""
+"""Stands for a missing number."""
 
 
 def three(value: float | None, *, signed: bool = False) -> str:
-    """Three decimals with a true minus sign; what rounds to 0 has no sign."""
+    """Format with three decimals and a true minus sign; a value that rounds to 0 has no sign."""
     if value is None or not math.isfinite(value):
         return NONE
     words = f"{value:{'+' if signed else ''}.3f}"
@@ -18,7 +18,7 @@ def three(value: float | None, *, signed: bool = False) -> str:
 
 
 def mean(estimate: Estimate | None) -> str:
-    """``0.812 ± 0.031``, or the mean alone of a single run."""
+    """Format as ``0.812 ± 0.031``, or the mean alone for a single run."""
     if estimate is None:
         return NONE
     words = three(estimate.mean)
@@ -26,7 +26,7 @@ def mean(estimate: Estimate | None) -> str:
 
 
 def interval(of: Interval | None, *, signed: bool = False) -> str:
-    """``0.801 [0.722, 0.869]``."""
+    """Format as ``0.801 [0.722, 0.869]``."""
     if of is None:
         return NONE
     value, low, high = (three(number, signed=signed) for number in (of.value, of.low, of.high))
@@ -34,12 +34,12 @@ def interval(of: Interval | None, *, signed: bool = False) -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p-value; below a thousandth only that."""
+    """Format a p-value; below a thousandth only as ``< 0.001``."""
     if p is None:
         return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def parameters(count: int | None) -> str:
-    """``12,345,678``: all digits of every system, so that those of one table can be compared at a glance."""
+    """Format as ``12,345,678``, with all digits so that systems can be compared at a glance."""
     return NONE if count is None else f"{count:,}"

@@ -1,4 +1,4 @@
-"""The runs of two systems compared by a permutation test."""
+"""Compare the runs of two systems by a permutation test."""
 
 import functools
 import itertools
@@ -14,21 +14,21 @@ from gazekit.records.arrays import Floats
 def permute_runs(
     runs_a: Sequence[Sequence[float]], runs_b: Sequence[Sequence[float]], *, seed: int = 0, most: int = 20_000
 ) -> tuple[float, float]:
-    """Compare a measure of the runs of two systems: whose run it was is dealt anew within each fold.
+    """Compare a measure of two systems' runs by permuting the runs between the systems within each fold.
 
-    The difference is the mean over folds of ``mean(a) - mean(b)``. If initial weights, order and augmentation are all
-    that sets the runs apart, every way to deal them to the systems is as likely; ``p`` is the share of ways with a
-    difference at least as far from 0. All ways are counted, or ``most`` random ones and the one that came.
+    The difference is the mean over folds of ``mean(a) - mean(b)``. If the runs differ only in initial weights, order
+    and augmentation, every assignment of runs to systems is equally likely. ``p`` is the share of assignments with
+    a difference at least as far from 0, out of all assignments or of ``most`` random ones and the observed one.
 
     Args:
-        runs_a, runs_b: of each fold the values of its runs; the folds are the same.
-        seed, most: of the random ways.
+        runs_a, runs_b: for each fold the values of its runs; the folds are the same.
+        seed, most: seed and number of the random assignments.
 
     Returns:
-        the difference, and p, two-sided; never below one over the number of ways.
+        the difference, and the two-sided p, never below one over the number of assignments.
 
     Raises:
-        DataError: no fold, or one without runs.
+        DataError: no fold, or a fold without runs.
 
     Source: Fisher 1935, The Design of Experiments; random ways: Phipson & Smyth 2010, doi:10.2202/1544-6115.1585.
     """
@@ -48,7 +48,7 @@ def permute_runs(
 
 
 def _dealt(a: Sequence[float], b: Sequence[float]) -> Floats:
-    """The difference of the means in every way to deal the runs of a fold."""
+    """Return the difference of the means for every assignment of a fold's runs."""
     values = np.array([*a, *b])
     ways = np.array(list(itertools.combinations(range(len(values)), len(a))))
     ours: Floats = values[ways].sum(axis=1)

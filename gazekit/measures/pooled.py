@@ -1,4 +1,4 @@
-"""Predictions of finished runs on the same exams, and two systems compared on them."""
+"""Pool predictions of finished runs on the same exams, and compare two systems on them."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from gazekit.measures.intervals import Interval
 
 
 def _bounds(value: Any) -> Any:
-    """JSON has no NaN: a bound that could not be had is null there."""
+    """Write an undefined bound as null: JSON has no NaN."""
     return (
         {key: math.nan if v is None else v for key, v in value.items()} if isinstance(value, dict) else value
     )
@@ -29,9 +29,9 @@ class Estimate:
     """One measure of one system.
 
     Args:
-        mean: over its runs, each on its own test part.
+        mean: mean over the runs, each on its own test part.
         sd: sample standard deviation over the runs; None for one run.
-        runs: how many have this measure.
+        runs: number of runs with this measure.
         pooled: the measure of the pooled predictions with its 95 % interval over patients; None for measures
             that are means over attention maps.
     """
@@ -44,15 +44,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system against the reference, on the pooled predictions of the exams that both have.
+    """A system compared with the reference, on the pooled predictions of the exams that both have.
 
     Args:
-        exams: how many.
+        exams: number of exams.
         auc_difference: AUC of the system minus AUC of the reference, with its paired 95 % interval over patients.
-        delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None where the test does not exist.
-        delong_holm, mcnemar_holm: the same, corrected by Holm over the systems of the study.
-        runs_difference, runs_p, runs_holm: mean AUC of the runs minus that of the reference's, over the folds that both
-            have; p by permutation of the runs; None without runs that have an AUC.
+        delong_p, mcnemar_p: two-sided, of the difference in AUC and in ACC; None if the test does not exist.
+        delong_holm, mcnemar_holm: the same, corrected by Holm for the systems of the study.
+        runs_difference, runs_p, runs_holm: mean AUC of the runs minus that of the reference, over the common folds; p
+            by permutation of the runs; None without runs that have an AUC.
     """
 
     exams: int
@@ -68,10 +68,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
-    """One system's predictions of the test parts, the runs of an exam averaged.
+    """One system's predictions on the test parts, averaged over the runs of an exam.
 
     Args:
-        exam_ids, patient_ids: ``[N]``, in the order of the data set; exams that no finished run predicted are left out.
+        exam_ids, patient_ids: ``[N]``, in the order of the data set, without exams that no finished run predicted.
         labels: ``[N]``.
         probabilities: ``[N, classes]``.
     """
@@ -83,9 +83,9 @@ class Pooled:
 
 
 def compare(system: Pooled, reference: Pooled) -> Comparison | None:
-    """A system against the reference on the exams that both have predicted; None unless there are two classes.
+    """Compare a system with the reference on the exams that both predicted; None unless there are two classes.
 
-    Patients are the independent unit of all tests. A test that does not exist on these exams has no p.
+    Patients are the independent unit of all tests. A test that is undefined on these exams has no p.
     """
     common = set(reference.exam_ids)
     mine = [row for row, exam in enumerate(system.exam_ids) if exam in common]
@@ -97,9 +97,8 @@ def compare(system: Pooled, reference: Pooled) -> Comparison | None:
     a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
     try:
         tested = delong(labels, a, b, patients)
-        delong_p = (
-            tested.p if math.isfinite(tested.z) else None
-        )  # no variance: a p of 0 would be for want of exams
+        # no variance: a p of 0 would only reflect a lack of exams
+        delong_p = tested.p if math.isfinite(tested.z) else None
     except DataError:
         delong_p = None
     return Comparison(

@@ -1,4 +1,4 @@
-"""Attention maps on the pixel grid of an image."""
+"""Resize attention maps to the pixel grid of an image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,14 @@ from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 
 Array = NDArray[np.generic]
-"""Numbers of any type, as they come from models and prepared data sets."""
+"""Array of numbers of any type, from a model or a prepared data set."""
 
 
 def resize_bilinear(attention: Array, shape: tuple[int, int]) -> Floats:
-    """Resize a map bilinearly, pixel centres at ``i + 0.5``, the border held.
+    """Resize a map bilinearly, with pixel centres at ``i + 0.5`` and values held at the border.
 
-    The grid of ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``, in float64 and
-    with equal neighbours staying exactly equal: measures that rank pixels must not rank rounding errors.
+    It uses the grid of ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``, in float64, and
+    keeps equal neighbours exactly equal: measures that rank pixels must not rank rounding errors.
 
     Args:
         attention: ``[h, w]``, any sign.

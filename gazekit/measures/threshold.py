@@ -1,6 +1,6 @@
-"""Whether calling at probability 0.5 tells two classes apart.
+"""Check whether a threshold of 0.5 separates two classes.
 
-A model may put the exams in the right order and still call all of them one class: that is a fault of calibration.
+A model may rank the exams well and still call all of them one class: that is poor calibration.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from gazekit.measures.intervals import Interval
 
 _FEWEST = 10
-"""Fewer exams without labels may all be of one class."""
+"""Fewer unlabelled exams than this may well be of one class."""
 _USELESS = 0.1
-"""Sensitivity + specificity − 1 (Youden's index) at 0.5 below which calls are little better than one word for all."""
+"""Youden's index (sensitivity + specificity − 1) at 0.5 below which calls hardly separate the classes."""
 _ORDERED = 0.5
-"""The greatest Youden index of any threshold, from which the order of the exams is worth another threshold."""
+"""Best Youden index of any threshold from which another threshold is worth choosing."""
 _NOTHING = "the threshold 0.5 separates nothing"
 _TRAIN = "train longer, or on more exams"
 
@@ -26,13 +26,13 @@ def separates_nothing(
     classes: Sequence[str],
     area: Interval | None = None,
 ) -> str:
-    """What is wrong with the threshold 0.5 on exams whose truth is known; empty if nothing is.
+    """Describe the fault of the threshold 0.5 on exams of known truth; empty if it has none.
 
     Args:
         positive: ``[N]`` probabilities of the second of two classes.
         labels: ``[N]`` 0 and 1.
         classes: the names of both.
-        area: AUC with its interval.
+        area: the AUC with its interval.
     """
     counts = [int((labels == k).sum()) for k in (0, 1)]
     if min(counts) == 0:
@@ -63,14 +63,14 @@ def separates_nothing(
 
 
 def with_advice(said: str, run: str) -> str:
-    """What was said of a threshold, with the command that finds a better one, where one can help."""
+    """Add to a remark on the threshold the command that finds a better one, if one can help."""
     if said.endswith(_TRAIN):
         return said
     return f"{said}; choose one on the validation part (gazekit report {run} --threshold val), or compare probabilities"
 
 
 def on_one_side(positive: NDArray[np.floating], classes: Sequence[str]) -> str:
-    """What is odd about exams whose truth is not known; empty if they are few, or lie on both sides of 0.5.
+    """Describe a suspicion about exams of unknown truth; empty if they are few or lie on both sides of 0.5.
 
     Args:
         positive: ``[N]`` probabilities of the second of two classes.

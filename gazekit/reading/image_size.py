@@ -23,9 +23,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow warns about decoding large images; nothing is decoded here
+            # Pillow warns about decoding large images; nothing is decoded here
+            warnings.simplefilter("ignore")
             size = _of_dicom(path) if is_dicom(path) else _of_picture(path)
     except DataError:
         raise

@@ -1,1 +1,1 @@
-"""Figures and the page of one run."""
+"""Draw figures and write the pages of runs and studies."""

@@ -1,4 +1,4 @@
-"""Pages: HTML files that need nothing else and ask nothing of the network."""
+"""Write self-contained HTML pages that need no other file and no network."""
 
 import base64
 import hashlib
@@ -28,10 +28,10 @@ LIMITS = (
     "map on the right place does not make the answer right.",
     "Gaze shows where a reader looked, which is not the same as where the finding is.",
 )
-"""What holds of every model."""
+"""Limits of every model."""
 
 IN_PAGE = 100
-"""Dots per inch of pictures inside a page's figures; about those of a screen."""
+"""Dots per inch of pictures inside a page's figures, about that of a screen."""
 _PNG = re.compile(rb"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _FOLLOW_THE_PAGE = (
     f"<style>:root{{--ink:{INK};--muted:{MUTED}}}"
@@ -41,13 +41,13 @@ _FOLLOW_THE_PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A figure on the page.
+    """A figure on a page.
 
     Args:
         title: heading.
         figure: a drawing.
-        alt: what the figure shows, for those who cannot see it.
-        text: a sentence beside the figure.
+        alt: alternative text for readers who cannot see the figure.
+        text: a sentence next to the figure.
     """
 
     title: str
@@ -56,7 +56,7 @@ class Section:
     text: str = ""
 
     def shown(self) -> dict[str, str]:
-        """What the templates need of it."""
+        """Return the values for the templates."""
         image = data_uri("image/svg+xml", themed_svg(self.figure))
         return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
 
@@ -64,12 +64,12 @@ class Section:
 def write_html(path: Path, template: str, **values: Any) -> None:
     """Write a page from a template of ``report/templates``.
 
-    Its policy allows images that are embedded, and by their hashes this style and this script, nothing else.
+    Its content security policy allows embedded images and, by hash, this style and this script; nothing else.
 
     Args:
         path: the file; replaced if it exists.
         template: name of the file.
-        values: what the template shows; escaped.
+        values: values for the template; they are escaped.
 
     Raises:
         StorageError: the page cannot be written.
@@ -88,12 +88,12 @@ def write_html(path: Path, template: str, **values: Any) -> None:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Embed a file of a MIME type."""
+    """Embed bytes of a MIME type in a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def rendered(figure: Figure, kind: str, *, transparent: bool = False, dpi: int | None = None) -> bytes:
-    """A figure as a file of a kind, ``png`` or ``svg``; the same figure gives the same bytes."""
+    """Render a figure as ``png`` or ``svg``; equal figures give equal bytes."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):
         metadata = {"Date": None} if kind == "svg" else {}
@@ -102,7 +102,7 @@ def rendered(figure: Figure, kind: str, *, transparent: bool = False, dpi: int |
 
 
 def themed_svg(figure: Figure) -> bytes:
-    """The figure as SVG whose text follows the reader's light or dark mode."""
+    """Render a figure as SVG whose text follows the reader's light or dark mode."""
     drawing = (
         light_svg(rendered(figure, "svg", transparent=True, dpi=IN_PAGE))
         .decode()
@@ -114,7 +114,7 @@ def themed_svg(figure: Figure) -> bytes:
 
 
 def light_svg(drawing: bytes) -> bytes:
-    """An SVG with the opaque pictures in it as JPEG: a tenth of their size as PNG, where images are textured."""
+    """Re-encode the opaque pictures of an SVG as JPEG: a tenth of the PNG size for textured images."""
 
     def encoded(found: re.Match[bytes]) -> bytes:
         with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
@@ -128,7 +128,7 @@ def light_svg(drawing: bytes) -> bytes:
 
 
 def plain(facts: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:
-    """Facts in words."""
+    """Format facts as text."""
     return {group: {key: _plain(value) for key, value in values.items()} for group, values in facts.items()}
 
 

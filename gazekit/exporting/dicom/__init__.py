@@ -1,4 +1,4 @@
-"""Predictions as DICOM objects: Secondary Capture to look at, Segmentation to compute with, report to read."""
+"""Write predictions as DICOM objects: Secondary Capture for viewing, Segmentation for computing, structured report."""
 
 from gazekit.exporting.dicom.writing import AttentionSource, Findings, Written, write_exam
 

@@ -1,4 +1,4 @@
-"""The attention laid over its image, as a Secondary Capture that any viewer shows."""
+"""Write attention over its image as a Secondary Capture that any viewer shows."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from gazekit.exporting.dicom.words import NAME, VERSION, in_utf8, short
 def secondary_capture(
     picture: NDArray[np.uint8], source: Any, *, per_pixel: tuple[float, float], description: str
 ) -> Any:
-    """A Secondary Capture of a picture.
+    """Make a Secondary Capture from a picture.
 
     Args:
         picture: RGB ``[H, W, 3]``.
-        source: header of the image that it was made from, see ``read_source``.
+        source: header of the source image, see ``read_source``.
         per_pixel: (down, across) pixels of the source per pixel of the picture.
-        description: what it shows.
+        description: description of the picture.
     """
     spacing = source.get("PixelSpacing") or source.get("ImagerPixelSpacing")
     side = source.get("ImageLaterality") or source.get("Laterality")
@@ -49,14 +49,17 @@ def secondary_capture(
         if spacing
         else None,
         laterality=side if side in ("L", "R") else None,
-        patient_orientation=("A", "F"),  # highdicom knows no oblique ones, so that of the source comes below
+        patient_orientation=(
+            "A",
+            "F",
+        ),  # highdicom supports no oblique directions, so the source's is set below
     )
     captured.PatientOrientation = source.get("PatientOrientation")
     captured.ImageType = ["DERIVED", "SECONDARY"]
     captured.SeriesDescription = captured.DerivationDescription = short(description)
     captured.ManufacturerModelName = NAME
     captured.SoftwareVersions = VERSION
-    captured.BurnedInAnnotation = "NO"  # of what identifies a patient: a caption holds none of that
+    captured.BurnedInAnnotation = "NO"  # identifying text of a patient: a caption has none
     captured.SourceImageSequence = Sequence([_reference(source)])
     return in_utf8(captured)
 

@@ -1,4 +1,4 @@
-"""The attention itself as a fractional Segmentation on the pixels of its image."""
+"""Write the attention as a fractional Segmentation on the pixels of its image."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ ATTENTION = Code("attention", "99GAZEKIT", "Attention of a classifier")
 
 
 def segmentation(attention: NDArray[np.float64], source: Any, *, model: str, label: str) -> Any:
-    """A fractional Segmentation with one segment.
+    """Make a fractional Segmentation with one segment.
 
     Args:
         attention: ``[H, W]`` in [0, 1] on the pixels of the source.
-        source: header of the image that it refers to, see ``read_source``.
-        model: name of what computed it.
-        label: what the segment is.
+        source: header of the image it refers to, see ``read_source``.
+        model: name of the model.
+        label: label of the segment.
     """
     segment = SegmentDescription(
         segment_number=1,

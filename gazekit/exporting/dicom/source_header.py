@@ -1,4 +1,4 @@
-"""The header of a source image, with or without what it says of the patient; nothing in it is taken on trust."""
+"""Read the header of a source image, with or without patient data; trust nothing in it."""
 
 import re
 import warnings
@@ -25,17 +25,17 @@ _OF_THE_IMAGE = (
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B", "U")
 _DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
-"""Letters of a patient's directions; public sets of film mammograms hold the view there."""
+"""Letters of a patient's directions; public sets of film mammograms put the view there instead."""
 
 
 def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]]:
-    """The tags by which an image is referred to, and the names of those that had to be left out.
+    """Read the tags needed to refer to an image, and the names of tags that had to be left out.
 
-    Those of patient and study are empty unless they are to be copied. A value that its own type forbids (a StudyDate of
-    ``2020-01-01``) is left out: an object that held it would be refused by archives.
+    Patient and study tags are empty unless they are to be copied. A value that is invalid for its type (a StudyDate of
+    ``2020-01-01``) is left out: archives would refuse an object with it.
 
     Raises:
-        DataError: a unique identifier is missing or is none, without which nothing can refer to the image.
+        DataError: a unique identifier that is needed to refer to the image is missing or invalid.
     """
     header = open_tags(path, ("Rows", "Columns", *_NEEDED, *_OF_THE_IMAGE, *PATIENT, *STUDY))
     made = Dataset()
@@ -66,7 +66,7 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]
 
 
 def _is_given(header: Any, name: str) -> bool:
-    """Whether a tag holds anything, be it right or wrong."""
+    """Whether a tag has any value, right or wrong."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -76,7 +76,7 @@ def _is_given(header: Any, name: str) -> bool:
 
 
 def _value(header: Any, name: str) -> Any:
-    """A value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
+    """Return a value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -91,7 +91,7 @@ def _value(header: Any, name: str) -> Any:
 
 
 def _is_meaningful(name: str, parts: Sequence[Any]) -> bool:
-    """What a value's type does not say: how many parts it has, and which words are among them."""
+    """Check a value beyond its type: the number of parts, and the words allowed."""
     if name in ("PatientSex", "ImageLaterality", "Laterality"):
         return len(parts) == 1 and parts[0] in (_SEXES if name == "PatientSex" else _SIDES)
     if name in ("PixelSpacing", "ImagerPixelSpacing"):

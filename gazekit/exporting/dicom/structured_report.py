@@ -1,4 +1,4 @@
-"""The probabilities of an exam as a structured report: a Comprehensive SR by TID 1500, Measurement Report."""
+"""Write the probabilities of an exam as a structured report: Comprehensive SR by TID 1500, Measurement Report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,13 +28,13 @@ SCHEME = "99GAZEKIT"
 def structured_report(
     sources: Sequence[Any], probabilities: Mapping[str, float], *, called: str, model: str
 ) -> Any:
-    """A measurement per class, its probability in [0, 1], and the class that is called.
+    """Make a report with a measurement per class, its probability in [0, 1], and the class called.
 
     Args:
-        sources: headers of the images that were read, see ``read_source``; the first one's study holds the report.
+        sources: headers of the images, see ``read_source``; the report belongs to the first one's study.
         probabilities: class → probability.
-        called: the class with the highest.
-        model: name of what computed them.
+        called: the class with the highest probability.
+        model: name of the model.
     """
     classes = list(probabilities)
     observer = ObserverContext(

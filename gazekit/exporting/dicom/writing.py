@@ -1,4 +1,4 @@
-"""The DICOM files of one exam: a capture and a segmentation of each view's attention, a report of the probabilities."""
+"""Write the DICOM files of an exam: a capture and a segmentation of each view's attention, and a report."""
 
 import io
 import logging
@@ -24,19 +24,19 @@ from gazekit.records.raw_image import RawImage
 from gazekit.registry.distribution import install_command
 
 _LONGEST_SIDE = 1024
-"""Pixels of the longer side of a Secondary Capture, which is for looking; the Segmentation has the source's pixels."""
+"""Longer side of a Secondary Capture, px; it is for viewing, the Segmentation has the source's pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionSource:
-    """One view that was read.
+    """A view and its attention.
 
     Args:
         image: DICOM file.
-        window: that it was read with.
+        window: window it was read with.
         geometry: raw to prepared pixels.
-        attention: ``[h, w]``; negative values count as 0, and the largest as 1. None: the model has no map of it.
-        side: ``"L"`` or ``"R"`` where it is known otherwise than from the file, else empty.
+        attention: ``[h, w]``; negative values count as 0, and the largest as 1. None if the model has no map of it.
+        side: ``"L"`` or ``"R"`` if known from elsewhere than the file, else empty.
     """
 
     image: Path
@@ -48,13 +48,13 @@ class AttentionSource:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a model says of an exam.
+    """The prediction of a model for an exam.
 
     Args:
         probabilities: class → probability.
-        called: the class with the highest.
+        called: the class with the highest probability.
         explained: the class that the attention explains.
-        model: name of what computed it.
+        model: name of the model.
     """
 
     probabilities: Mapping[str, float]
@@ -65,7 +65,7 @@ class Findings:
 
 @dataclass(slots=True)
 class Written:
-    """The files that were written; a line for each that could not be, and for what others lack; no header's values."""
+    """The files written, and a line for each that failed or lacks fields; no line quotes a header's values."""
 
     paths: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -83,17 +83,17 @@ def write_exam(
 ) -> Written:
     """Write ``NAME_VIEW_capture.dcm`` and ``NAME_VIEW_segmentation.dcm`` of each view, and ``NAME_report.dcm``.
 
-    All belong to the study of their source image and refer to it by its unique identifiers. All else that its header
-    says of patient and study stays empty unless ``copy_patient``. A view whose header cannot be referred to is a
-    problem, and the others are written.
+    All belong to the study of their source image and refer to it by its unique identifiers. Other patient and study
+    fields stay empty unless ``copy_patient``. A view that cannot be referred to becomes a problem; the others are
+    written.
 
     Args:
-        folder: made if need be.
-        name: of the files, without a suffix.
-        views: view → source of the attention.
-        found: what the model says.
+        folder: created if necessary.
+        name: prefix of the file names.
+        views: view → its image and attention.
+        found: the prediction.
         copy_patient: copy name, id, birth date and sex, and date, time, number and physician of the study.
-        burn_in: a caption with view, class, probability, colours and millimetres below the capture's picture.
+        burn_in: add a caption with view, class, probability, colours and millimetres below the capture's picture.
 
     Raises:
         ConfigurationError: highdicom is not installed.
@@ -143,7 +143,7 @@ def _check_installed() -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Neither warnings nor log lines nor errors of pydicom and highdicom get out: they quote what headers hold."""
+    """Suppress warnings, log lines and errors of pydicom and highdicom: they quote values of headers."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
     before = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
@@ -154,7 +154,7 @@ def _silent() -> Iterator[None]:
             yield
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # whatever an odd header makes highdicom raise
+        except Exception as error:  # highdicom may raise anything on an odd header
             raise DataError(
                 f"the header of the image makes no valid object ({type(error).__name__}); gazekit data validate, or "
                 "dciodvfy of dicom3tools, says what is wrong with it"
@@ -165,7 +165,7 @@ def _silent() -> Iterator[None]:
 
 
 def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_view: str) -> dict[str, Any]:
-    """The objects of one view by kind; none where the model has no map of it."""
+    """Make the objects of one view by kind; none if the model has no map of it."""
     if source.attention is None:
         return {}
     from gazekit.exporting.dicom.secondary_capture import secondary_capture
@@ -186,7 +186,7 @@ def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_vi
 def _picture(
     raw: RawImage, source: AttentionSource, found: Findings, captioned_view: str
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """RGB ``[H, W, 3]``: the whole image as it lies in the file, with the attention over it; its pixels per pixel."""
+    """Return RGB ``[H, W, 3]``, the whole image with the attention over it, and its source pixels per pixel."""
     from gazekit.reporting.drawing.captioned import Caption, captioned
     from gazekit.reporting.drawing.overlay import overlay
     from gazekit.reporting.drawing.shown import show_original, view_words
@@ -221,7 +221,7 @@ def _save(folder: Path, made: Mapping[str, Any], written: Written) -> None:
     for name, dataset in made.items():
         content = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote what is written
+            warnings.simplefilter("ignore")  # they quote the values written
             dataset.save_as(content, enforce_file_format=True)
         write_atomically(folder / name, content.getvalue())
         written.paths.append(folder / name)

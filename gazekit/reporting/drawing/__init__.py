@@ -1,1 +1,1 @@
-"""Pictures and charts."""
+"""Draw pictures and charts."""

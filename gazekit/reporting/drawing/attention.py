@@ -1,4 +1,4 @@
-"""The exams of the attention figure: chosen by a rule, never by their looks."""
+"""Choose the exams of the attention figure by a rule, never by their looks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,17 +12,17 @@ from gazekit.reporting.drawing.shown import view_words
 from gazekit.reporting.drawing.views import ShownViews
 
 _SIDE = 640
-"""Pixels of the longer side of an image in the figure, of an original at most; a prepared one has at least half."""
+"""Maximum longer side of an original in the figure, px; a prepared image has at least half of it."""
 
 
 MOST_SHOWN = 8
-"""Exams of a figure at most: with more classes than that it shows the last ones."""
+"""Maximum number of exams in a figure; with more classes it shows the last ones."""
 
 
 def choose_exams(dataset: PreparedDataset, indices: NDArray[np.int64], per_class: int = 2) -> list[int]:
-    """The first exams of each class, last class first, those with gaze on every view before the others.
+    """Choose the first exams of each class, last class first, preferring exams with gaze on every view.
 
-    With many classes one of each, ``MOST_SHOWN`` at most.
+    With many classes it takes one of each, ``MOST_SHOWN`` at most.
     """
     chosen: list[int] = []
     if len(dataset.classes) * per_class > MOST_SHOWN:
@@ -43,14 +43,14 @@ def attention_panels(
     views: Sequence[str],
     shown: ShownViews | None = None,
 ) -> list[ExamPanel]:
-    """What ``attention_figure`` draws: one panel per exam.
+    """Build the panels for ``attention_figure``, one per exam.
 
     Args:
         dataset: images, gaze and masks.
         exams: positions in the data set, all of them predicted.
         predictions: column title → predictions with attention; the last one gives the probability shown.
         views: in preset order.
-        shown: of the data set; without originals by default.
+        shown: shows the views of the data set; without originals by default.
     """
     shown = shown or ShownViews(dataset)
     last = list(predictions.values())[-1]

@@ -1,4 +1,4 @@
-"""The picture of the paper's Fig. 2: per exam and view the image, the reader's gaze and the model's attention."""
+"""Draw the paper's Fig. 2: per exam and view the image, the reader's gaze and the model's attention."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from gazekit.reporting.drawing.overlay import overlay
 
 _PANEL = 2.2  # inches, the width of a panel
 _GAP = 0.07
-_NAMES = 0.4  # left of the panels: names of the views
+_NAMES = 0.4  # left of the panels: view names
 _TITLE = 0.62  # above each exam
 _HEADER = 0.5  # above all: titles of the columns
 _FOOTER = 0.62  # below all: what the colours mean
-_LINE = 0.17  # a line of words below the colours
-_LETTER = 0.071  # width of a letter of those words
+_LINE = 0.17  # a line of text below the colours
+_LETTER = 0.071  # width of a letter of that text
 _MARGIN = 0.12
 _BAR = 1.25 * _PANEL
 _IMAGE, _GAZE = "Image", "Reader's gaze"
@@ -32,15 +32,15 @@ _IMAGE, _GAZE = "Image", "Reader's gaze"
 
 @dataclass(frozen=True, slots=True)
 class ViewPanel:
-    """One row of the picture.
+    """One row of the figure: a view.
 
     Args:
         image: ``[H, W]`` in [0, 1].
-        gaze: heat map ``[H, W]``; None where the view has no gaze.
-        mask: lesion mask ``[H, W]``; None where there is none.
+        gaze: heat map ``[H, W]``; None if the view has no gaze.
+        mask: lesion mask ``[H, W]``; None if there is none.
         attention: column title → ``[h, w]``.
-        title: side and view, ``R MLO``; the view's name where it is empty.
-        mm_per_pixel: across the image; None where the spacing is not known.
+        title: side and view, ``R MLO``; if empty, the view's name is shown.
+        mm_per_pixel: across the image; None if the spacing is unknown.
     """
 
     image: Array
@@ -53,13 +53,13 @@ class ViewPanel:
 
 @dataclass(frozen=True, slots=True)
 class ExamPanel:
-    """One exam of the picture.
+    """One block of the figure: an exam.
 
     Args:
         exam_id: as in the data set.
         label: the truth, as a class name.
-        target: the class that ``probability`` is of.
-        probability: predicted, in [0, 1]; None where several models are shown.
+        target: the class of ``probability``.
+        probability: predicted, in [0, 1]; None if several models are shown.
         views: view → its row, in preset order.
     """
 
@@ -71,14 +71,14 @@ class ExamPanel:
 
 
 def attention_figure(exams: Sequence[ExamPanel], columns: Sequence[str], note: str = "") -> Figure:
-    """Draw exams as blocks of rows, one row per view: image, gaze over it, then each attention column over it.
+    """Draw exams as blocks of one row per view: image, image with gaze, then image with each attention column.
 
-    The gaze column is there if any view has gaze. Lesion masks are outlined in every panel.
+    There is a gaze column if any view has gaze. Lesion masks are outlined in every panel.
 
     Args:
         exams: one or more.
         columns: titles of the attention columns, e.g. without and with gaze supervision.
-        note: what the images are, a sentence or two; empty for nothing.
+        note: a sentence or two about the images; empty for none.
 
     Raises:
         ConfigurationError: no exam, or a view lacks the attention of a column.
@@ -164,7 +164,7 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
 
 
 def _draw_scale_bar(axes: Axes, panel: ViewPanel) -> None:
-    """A round length in millimetres in the lower right corner of an image."""
+    """Draw a round length in millimetres into the lower right corner of an image."""
     height, width = panel.image.shape[:2]
     found = scale_bar(panel.mm_per_pixel, width / 3)
     if found is None:
@@ -188,7 +188,7 @@ def _draw_scale_bar(axes: Axes, panel: ViewPanel) -> None:
 
 
 def _legend(figure: Figure, width: float, height: float, words: Sequence[str], *, outlined: bool) -> None:
-    """The colours over mid grey, from nothing to the maximum of a map; the outline, if there is one; words below."""
+    """Draw the colour bar over mid grey, the outline's key if there is one, and the text below."""
     top = _LINE * len(words)
     bar = figure.add_axes((_NAMES / width, (top + 0.34) / height, _BAR / width, 0.14 / height))
     bar.imshow(overlay(np.full((1, 256), 0.3), np.linspace(0, 1, 256)[None]), aspect="auto")
@@ -212,6 +212,6 @@ def _legend(figure: Figure, width: float, height: float, words: Sequence[str], *
 
 
 def _text(figure: Figure, x: float, y: float, text: str, *, size: float = 11, **style: Any) -> None:
-    """Text at inches from the lower left corner."""
+    """Place text in inches from the lower left corner."""
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, text, fontsize=size, **{"color": INK, "va": "center", **style})

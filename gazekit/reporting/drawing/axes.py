@@ -1,4 +1,4 @@
-"""The look that all charts share."""
+"""Style shared by all charts."""
 
 from matplotlib.axes import Axes
 
@@ -6,7 +6,7 @@ from gazekit.reporting.drawing.colours import INK, MUTED
 
 
 def key(axes: Axes) -> None:
-    """The legend above the axes, in one row, where it covers no line."""
+    """Draw the legend above the axes, in one row, where it covers no line."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
@@ -21,7 +21,7 @@ def key(axes: Axes) -> None:
 
 
 def finish(axes: Axes) -> None:
-    """Axes without a box, in the colours that follow light and dark."""
+    """Remove the box around axes and set colours that follow light and dark mode."""
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)

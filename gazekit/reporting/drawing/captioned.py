@@ -1,4 +1,4 @@
-"""A picture with a caption below it: which view, which exam, what was predicted, what the colours and lengths mean."""
+"""Put a caption below a picture: view, exam, prediction, colours and scale."""
 
 import functools
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from gazekit.reporting.drawing.overlay import overlay
 RESEARCH_ONLY = "Research only. Not for diagnosis."
 _LENGTHS_MM = (100, 50, 20, 10, 5, 2, 1)
 _NARROWEST = 380
-"""Pixels that a caption needs across; a narrower picture is set on black."""
+"""Minimum width of a caption, px; a narrower picture is set on black."""
 _WHITE, _GREY = (240, 243, 247), (166, 174, 186)
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What stands below a picture.
+    """The contents of a caption.
 
     Args:
         view: side and view as radiographs are marked, ``R MLO``.
-        exam: its name.
-        prediction: in words, ``P(malignant) = 0.83``.
+        exam: name of the exam.
+        prediction: as text, ``P(malignant) = 0.83``.
         explained: the class that the map explains.
-        note: of the picture, such as that it is the prepared image; empty for nothing.
+        note: about the picture, such as that it is the prepared image; empty for none.
         mm_per_pixel: across the picture; None leaves the scale bar out.
-        positive: whether the map has anything to show.
+        positive: whether the map has positive values.
     """
 
     view: str
@@ -42,7 +42,7 @@ class Caption:
 
 
 def captioned(picture: NDArray[np.uint8], caption: Caption) -> NDArray[np.uint8]:
-    """Set a picture ``[H, W, 3]`` above its caption; the picture itself stays as it is."""
+    """Put a picture ``[H, W, 3]`` above its caption; the picture is unchanged."""
     height, width = picture.shape[:2]
     across = max(width, _NARROWEST)
     size = max(13, round(0.02 * max(height, across)))
@@ -63,7 +63,7 @@ def captioned(picture: NDArray[np.uint8], caption: Caption) -> NDArray[np.uint8]
 
 
 def _rows(caption: Caption, across: int, size: int) -> list[tuple[str, str, bool]]:
-    """Left words, right words and whether they are large; what does not fit beside each other goes below."""
+    """Arrange the text: left, right, and whether it is large; text that does not fit side by side goes below."""
     wanted = [
         (caption.view, caption.prediction, True),
         (caption.exam, RESEARCH_ONLY, False),
@@ -89,7 +89,7 @@ def _draw_scales(
     place: tuple[int, int, int],
     size: int,
 ) -> None:
-    """The colours on the left, from nothing to the map's maximum, and a length in millimetres on the right."""
+    """Draw the colour bar on the left and a length in millimetres on the right."""
     left, right, top = place
     font, thick = _font(0.9 * size), max(2, size // 6)
     long = (right - left) * 2 // 5
@@ -114,14 +114,14 @@ def _draw_scales(
 
 
 def scale_bar(mm_per_pixel: float | None, most: float) -> tuple[int, float] | None:
-    """The longest round length of no more than so many pixels: millimetres and pixels; None where nothing fits."""
+    """Return the longest round length within this many pixels, in millimetres and pixels; None if none fits."""
     if not mm_per_pixel:
         return None
     return next(((mm, mm / mm_per_pixel) for mm in _LENGTHS_MM if mm / mm_per_pixel <= most), None)
 
 
 def _cut(words: str, font: ImageFont.FreeTypeFont, most: float) -> str:
-    """Words that fit, their end left out if need be."""
+    """Shorten text to fit."""
     if font.getlength(words) <= most:
         return words
     while words and font.getlength(f"{words}…") > most:
@@ -135,5 +135,5 @@ def _line(size: int, large: bool) -> int:
 
 @functools.cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: it has the letters of most scripts."""
+    """Load DejaVu Sans, which comes with matplotlib and has the letters of most scripts."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)

@@ -1,4 +1,4 @@
-"""Charts of a classification: ROC and precision-recall curves with bands, calibration."""
+"""Draw charts of a classification: ROC and precision-recall curves with bands, calibration."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ from gazekit.reporting.drawing.colours import INK, MUTED, SERIES
 
 
 def roc_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> Figure:
-    """ROC curves with pointwise 95 % bands over patients.
+    """Draw ROC curves with pointwise 95 % bands over patients.
 
     Args:
         systems: title → predictions of two classes, the first drawn on top.
@@ -53,7 +53,7 @@ def roc_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> 
 
 
 def precision_recall_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> Figure:
-    """Precision-recall curves with pointwise 95 % bands over patients; Args and Raises as in `roc_figure`."""
+    """Draw precision-recall curves with pointwise 95 % bands over patients; Args and Raises as in `roc_figure`."""
     figure, axes = _square("Recall (sensitivity)", "Precision (positive predictive value)")
 
     def curve(pooled: Pooled) -> tuple[list[float], list[float]]:
@@ -95,18 +95,19 @@ def _draw_systems(
 
 
 def calibration_figure(systems: Mapping[str, tuple[Floats, NDArray[np.bool_]]], says: str) -> Figure:
-    """Stated probability against observed frequency, with the exams per bin below.
+    """Draw predicted probability against observed frequency, with the exams per bin below.
 
     Args:
-        systems: title → stated probabilities and whether they came true, each ``[N]``.
-        says: what is stated, for the axis.
+        systems: title → predicted probabilities and whether they came true, each ``[N]``.
+        says: label of the probability axis.
     """
     figure = Figure(figsize=(4.6, 4.9), dpi=150, layout="constrained")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
     for i, (title, (stated, positive)) in enumerate(systems.items()):
         colour, bins = SERIES[i % len(SERIES)], calibration(stated, positive)
-        shift = 0.008 * (i - (len(systems) - 1) / 2)  # two systems of like probability do not hide each other
+        # two systems with similar probabilities do not hide each other
+        shift = 0.008 * (i - (len(systems) - 1) / 2)
         x = [each.stated + shift for each in bins]
         axes.vlines(x, [b.low for b in bins], [b.high for b in bins], color=colour, alpha=0.45, linewidth=2)
         axes.plot(x, [b.observed for b in bins], "o-", color=colour, linewidth=1.4, markersize=5, label=title)

@@ -1,16 +1,16 @@
-"""The colours of figures and page: legible in print, on screens and to colour-blind readers."""
+"""Colours of figures and pages: legible in print, on screens and to colour-blind readers."""
 
 from typing import Final
 
 INK: Final = "#1f2933"
-"""Text and axes; the page replaces it by its own text colour, so that figures follow light and dark mode."""
+"""Text and axes; pages replace it by their text colour, so that figures follow light and dark mode."""
 MUTED: Final = "#667085"
 """Secondary text and guide lines; replaced likewise."""
 SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Lines of a chart in order: Okabe and Ito's palette, https://jfly.uni-koeln.de/color/."""
 OUTLINE: Final = "#5ef2ff"
-"""Outline of a lesion mask, absent from the colours of attention."""
+"""Outline of a lesion mask; not among the colours of attention."""
 ATTENTION: Final = "plasma"
-"""Matplotlib's colour map of attention: perceptually uniform, without the greys of the image."""
+"""Matplotlib colour map of attention: perceptually uniform, without the greys of the image."""
 GAZE: Final = "viridis"
-"""That of gaze where it lies over the same image as attention; side by side both have the colours of attention."""
+"""Colour map of gaze drawn over the same image as attention; side by side both have the colours of attention."""

@@ -1,4 +1,4 @@
-"""Pictures of one view as layers that a page puts over each other: image, maps, lesion outline, scanpath."""
+"""Draw one view as layers that a page stacks: image, maps, lesion outline, scanpath."""
 
 import base64
 import io
@@ -18,31 +18,31 @@ from gazekit.reporting.drawing.numbering import Places
 from gazekit.reporting.drawing.overlay import rectified
 
 _LAYER_SIDE = 96
-"""Pixels of a map's longer side: maps are smooth, the browser enlarges them."""
+"""Longer side of a map, px: maps are smooth, and the browser enlarges them."""
 _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the image's longer side."""
 _TEXT = 0.026
-"""Height of the letters of a number, likewise."""
+"""Height of the digits of a number, as a share of the image's longer side."""
 _DIGIT = 0.68
-"""Width of a digit, as a share of its letters' height, in the widest of the fonts that a page may be shown in."""
+"""Width of a digit, as a share of its height, in the widest font of a page."""
 _MOST_NUMBERS = 60
-"""More fixations than these are too many to read: they get no numbers and no lines."""
+"""Maximum number of fixations drawn with numbers and lines; more would be unreadable."""
 
 
 def image_uri(image: Array, side: int) -> str:
-    """A grey image ``[H, W]`` in [0, 1] as WebP, its longer side not above ``side``."""
+    """Encode a grey image ``[H, W]`` in [0, 1] as WebP, its longer side at most ``side``."""
     picture = Image.fromarray(np.round(np.asarray(image, dtype=np.float64) * 255).astype(np.uint8))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return webp(picture, quality=85)
 
 
 def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
-    """A heat map ``[h, w]`` as WebP of its colours; the higher, the more of the image it covers.
+    """Encode a heat map ``[h, w]`` as coloured WebP; higher values are more opaque.
 
-    Opaque at its maximum, so at 80 % it is what ``overlay.overlay`` draws.
+    It is opaque at its maximum, so at 80 % opacity it looks as ``overlay.overlay`` draws it.
 
     Args:
-        heat: any sign; what is not positive is clear.
+        heat: any sign; values that are not positive are transparent.
         colours: a colour map of matplotlib.
         shape: ``(H, W)`` of the image.
     """
@@ -54,7 +54,7 @@ def map_uri(heat: Array, colours: str, shape: tuple[int, int]) -> str:
 
 
 def legend_uri(colours: str) -> str:
-    """The colours of a map from nothing to its maximum over mid grey, as a narrow picture."""
+    """Encode the colour bar of a map, from nothing to its maximum over mid grey, as a narrow picture."""
     heat = np.linspace(0, 1, 256)[None]
     opacity = 0.8 * np.sqrt(heat)[..., None]
     strip = (1 - opacity) * 0.3 + opacity * colormaps[colours](heat)[..., :3]
@@ -62,8 +62,8 @@ def legend_uri(colours: str) -> str:
 
 
 def outline(mask: NDArray[np.bool_]) -> str:
-    """The borders of a lesion mask ``[H, W]`` as an SVG path, in pixels with (0, 0) the image's corner."""
-    padded = np.pad(np.asarray(mask, dtype=np.float64), 1)  # a lesion at the border is closed there
+    """Return the border of a lesion mask ``[H, W]`` as an SVG path, in pixels with (0, 0) the image's corner."""
+    padded = np.pad(np.asarray(mask, dtype=np.float64), 1)  # close a lesion at the border
     lines = cast(list[NDArray[np.float64]], contourpy.contour_generator(z=padded).lines(0.5))
     # pixel i of the mask has its centre at i + 0.5 and is i + 1 in the padded grid
     return "".join(
@@ -73,9 +73,9 @@ def outline(mask: NDArray[np.bool_]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A fixation: centre and radius in pixels of the image, its place in the order, and that of its number.
+    """A drawn fixation: centre and radius in pixels of the image, its number, and the place of the number.
 
-    ``label`` is the middle of the number; None where it would cover another one.
+    ``label`` is the centre of the number; None if it would cover another number.
     """
 
     number: int
@@ -87,12 +87,12 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Scanpath:
-    """The fixations of one reader on one view, ready to be drawn.
+    """The fixations of one reader on one view, ready to draw.
 
     Args:
-        line: through the fixations in their order, an SVG path; empty where they are too many to follow.
-        dots: numbered fixations, the disc's area as long as the fixation; empty where they are too many.
-        points: the places alone, an SVG path of points, where they are too many for dots.
+        line: SVG path through the fixations in order; empty if there are too many to follow.
+        dots: numbered fixations, the disc's area proportional to duration; empty if there are too many.
+        points: SVG path of the places alone, if there are too many for dots.
     """
 
     line: str
@@ -101,13 +101,13 @@ class Scanpath:
 
 
 def scanpaths(readers: Sequence[Fixations], shape: tuple[int, int]) -> tuple[Scanpath, ...]:
-    """One scanpath per reader; fixations outside the image ``(H, W)`` are left out."""
-    places = Places(shape[1], shape[0])  # one for all readers: their numbers share the image
+    """Build one scanpath per reader, without fixations outside the image ``(H, W)``."""
+    places = Places(shape[1], shape[0])  # shared by all readers: their numbers share the image
     return tuple(_scanpath(each, shape, places) for each in readers)
 
 
 def text_size(shape: tuple[int, int]) -> float:
-    """Height of the letters of a fixation's number, in pixels of the image ``(H, W)``."""
+    """Return the height of a fixation's number, in pixels of the image ``(H, W)``."""
     return round(_TEXT * max(shape), 2)
 
 
@@ -130,7 +130,7 @@ def _scanpath(found: Fixations, shape: tuple[int, int], places: Places) -> Scanp
 
 
 def webp(picture: Image.Image, *, quality: int) -> str:
-    """A picture as WebP in a data URI."""
+    """Encode a picture as WebP in a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

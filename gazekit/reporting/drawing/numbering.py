@@ -1,4 +1,4 @@
-"""Places of fixations' numbers: on their discs, else beside them, never over one another."""
+"""Place the numbers of fixations: on their discs, else next to them, never over one another."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ _RINGS = 3
 
 
 class Places:
-    """The free room of one picture; every number that is placed takes some of it.
+    """The free space of a picture; every placed number takes some of it.
 
     Args:
-        width, height: of the picture.
+        width, height: size of the picture.
     """
 
     def __init__(self, width: float, height: float) -> None:
@@ -23,7 +23,7 @@ class Places:
     def find(
         self, x: float, y: float, radius: float, size: tuple[float, float]
     ) -> tuple[float, float] | None:
-        """The centre of a number of this size (width, height) for a disc; None where there is no room for it."""
+        """Find the centre for a number of this size (width, height) at a disc; None if there is no space."""
         for centre in self._candidates(x, y, radius, size):
             box = (
                 *(centre[0] - size[0] / 2, centre[1] - size[1] / 2),
@@ -37,7 +37,7 @@ class Places:
     def _candidates(
         self, x: float, y: float, radius: float, size: tuple[float, float]
     ) -> Iterator[tuple[float, float]]:
-        """The disc's own centre, then places around it, the nearest first."""
+        """Yield the disc's centre, then places around it, nearest first."""
         yield x, y
         for ring in range(_RINGS):
             away = radius * (1 if ring == 0 else 1.2), ring * size[1]

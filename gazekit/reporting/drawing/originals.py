@@ -1,4 +1,4 @@
-"""Where the original images of a prepared data set are: by the names it kept, or by its data source."""
+"""Find the original images of a prepared data set, by stored names or through its data source."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def find_originals(dataset: PreparedDataset, root: Path, source: "DataSource | None") -> Originals:
-    """The originals below the folder that the data set was prepared from.
+    """Find the originals below the folder from which the data set was prepared.
 
     Args:
-        dataset: prepared.
+        dataset: the prepared data set.
         root: the folder.
-        source: reads the folder; needed where the data set keeps no names of images.
+        source: reads the folder; needed if the data set keeps no image names.
 
     Raises:
         ConfigurationError: a source is needed.

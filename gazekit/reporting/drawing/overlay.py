@@ -1,4 +1,4 @@
-"""Attention or gaze, drawn over its image."""
+"""Draw attention or gaze over its image."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,10 +13,10 @@ _OPACITY = 0.8  # of the map's maximum; the image must show through everywhere
 
 
 def overlay(image: Array, attention: Array) -> NDArray[np.uint8]:
-    """Blend a map into its image: the higher the attention, the more of its colour covers the grey.
+    """Blend a map into its image: the higher the map, the more its colour covers the grey.
 
-    The map is resized bilinearly to the image, cut off below 0 and divided by its maximum, so colours compare
-    places within one map and not maps with one another. A map without positive values leaves the image grey.
+    The map is resized bilinearly to the image, clipped at 0 and divided by its maximum, so colours compare
+    places within one map, not maps with one another. A map without positive values leaves the image grey.
 
     Args:
         image: ``[H, W]`` in [0, 1].
@@ -26,7 +26,7 @@ def overlay(image: Array, attention: Array) -> NDArray[np.uint8]:
         RGB ``[H, W, 3]``.
 
     Raises:
-        DataError: an image that is not ``[H, W]`` in [0, 1], or attention that is not finite.
+        DataError: the image is not ``[H, W]`` in [0, 1], or the attention is not finite.
     """
     grey = np.asarray(image, dtype=np.float64)
     if grey.ndim != 2 or not ((grey >= 0) & (grey <= 1)).all():
@@ -41,7 +41,7 @@ def overlay(image: Array, attention: Array) -> NDArray[np.uint8]:
 
 
 def rectified(attention: Array, shape: tuple[int, int]) -> Floats:
-    """``ReLU(a) / max a`` on the grid ``(H, W)``, in [0, 1]; all 0 where nothing is positive."""
+    """Compute ``ReLU(a) / max a`` on the grid ``(H, W)``, in [0, 1]; all 0 if nothing is positive."""
     positive = np.maximum(resize_bilinear(attention, shape), 0)
     highest = positive.max()
     return positive / highest if highest > 0 else positive

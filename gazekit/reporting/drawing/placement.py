@@ -1,4 +1,4 @@
-"""From the grid of a prepared image to a picture that a viewer of the original would recognise."""
+"""Map the grid of a prepared image to a picture that a viewer of the original would recognise."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gazekit.records.geometry import Geometry
 
 @dataclass(frozen=True, slots=True)
 class ShownPlacement:
-    """Where prepared pixels lie on a picture: turned back where they were turned, enlarged, moved.
+    """The mapping from prepared pixels to a picture: unflipped, scaled, shifted.
 
-    ``x' = left + scale_x · x``, or ``left - scale_x · x`` where flipped, and ``y' = top + scale_y · y``, both in
+    ``x' = left + scale_x · x``, or ``left - scale_x · x`` if flipped, and ``y' = top + scale_y · y``, both in
     continuous pixels: (0, 0) is the outer corner of the first one.
 
     Args:
         prepared: (height, width) of the prepared image.
         shape: (height, width) of the picture.
         scale_x, scale_y: pixels of the picture per prepared pixel.
-        left, top: place of the prepared image's first corner.
+        left, top: position of the prepared image's first corner.
         flip: left and right are exchanged.
-        crop: left, top, right, bottom of what the preparation kept, in pixels of the picture.
+        crop: left, top, right, bottom of the prepared part, in pixels of the picture.
     """
 
     prepared: tuple[int, int]
@@ -40,12 +40,12 @@ class ShownPlacement:
 
     @classmethod
     def on_original(cls, geometry: Geometry, raw: tuple[int, int], shape: tuple[int, int]) -> ShownPlacement:
-        """On the whole original, or a copy of it in another size.
+        """Place on the whole original, or on a copy of it in another size.
 
         Args:
             geometry: raw to prepared pixels.
             raw: (height, width) of the original.
-            shape: of the copy; ``raw`` for the original itself.
+            shape: size of the copy; ``raw`` for the original itself.
         """
         down, across = shape[0] / raw[0], shape[1] / raw[1]
         side = geometry.right + geometry.offset_x / geometry.scale
@@ -69,21 +69,21 @@ class ShownPlacement:
 
     @classmethod
     def on_prepared(cls, prepared: tuple[int, int], *, flip: bool, zoom: int = 1) -> ShownPlacement:
-        """On the prepared image itself, enlarged by a whole number and turned back where it was flipped."""
+        """Place on the prepared image itself, enlarged by a whole number and unflipped."""
         height, width = prepared[0] * zoom, prepared[1] * zoom
         left = float(width if flip else 0)
         return cls(prepared, (height, width), zoom, zoom, left, 0.0, flip, (0.0, 0.0, width, height))
 
     def points(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Prepared pixels to pixels of the picture."""
+        """Map prepared pixels to pixels of the picture."""
         across = self.scale_x * np.asarray(x, dtype=np.float64)
         across = self.left - across if self.flip else self.left + across
         return across, self.top + self.scale_y * np.asarray(y, dtype=np.float64)
 
     def map(self, values: Array) -> Floats:
-        """A map ``[h, w]`` over the prepared image at the pixels of the picture; bilinear, 0 outside the crop.
+        """Resample a map ``[h, w]`` over the prepared image to the picture; bilinear, 0 outside the crop.
 
-        Cells are of equal size over the prepared image; beyond the outermost centres a map is constant.
+        Cells have equal size over the prepared image; beyond the outermost centres the map is constant.
 
         Raises:
             DataError: not a map, or a value that is not finite.
@@ -106,6 +106,6 @@ class ShownPlacement:
 
 
 def _weights(positions: Floats, cells: int) -> NDArray[np.float64]:
-    """``[n, cells]``: linear weights at positions in cells (0 = border of the first), constant beyond the centres."""
+    """Return ``[n, cells]``: linear weights at positions in cells (0 = border of the first)."""
     at = np.clip(positions - 0.5, 0, cells - 1)
     return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0))

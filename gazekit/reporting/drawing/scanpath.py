@@ -1,4 +1,4 @@
-"""Gaze drawn over its image: the heat map, and the order, places and durations of the fixations."""
+"""Draw gaze over its image: the heat map, and the order, places and durations of the fixations."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,15 @@ from gazekit.reporting.drawing.overlay import overlay
 _LARGEST = 0.03
 """Radius of the longest fixation's disc, as a share of the picture's longer side."""
 _MOST_NUMBERS = 200
-"""More fixations than these are samples, or too many to read: they get no numbers and no lines."""
+"""Maximum number of fixations drawn with numbers and lines; more are samples, or unreadable."""
 _HALO = 2
-"""Pixels of dark around a number, so that it can be read on any grey."""
+"""Width of the dark outline of a number, px, to make it legible on any grey."""
 
 
 def gaze_overlay(drawing: Drawing) -> Image.Image:
-    """The heat map and the scanpath of a recording over its image.
+    """Draw the heat map and the scanpath of a recording over its image.
 
-    Raises: DataError when no fixation lies on the image.
+    Raises: DataError if no fixation lies on the image.
     """
     found, pixels = drawing.fixations, drawing.pixels
     shape = (pixels.shape[0], pixels.shape[1])
@@ -34,18 +34,18 @@ def gaze_overlay(drawing: Drawing) -> Image.Image:
 
 
 def draw_scanpath(picture: Image.Image, x: Floats, y: Floats, duration: Floats) -> None:
-    """Draw fixations as numbered discs, joined by lines in their order; the disc's area is the duration.
+    """Draw fixations as numbered discs joined by lines in their order; the disc's area is the duration.
 
     Args:
-        picture: RGB, drawn upon.
-        x, y: ``[n]`` pixels of the picture, (0, 0) its outer corner; what lies outside is cut off.
+        picture: RGB; it is modified.
+        x, y: ``[n]`` pixels of the picture, (0, 0) its outer corner; parts outside are cut off.
         duration: ``[n]`` >= 0, any unit.
     """
     draw = ImageDraw.Draw(picture)
     longest = float(duration.max(initial=0)) or 1.0
     far = max(picture.size)
     largest = _LARGEST * far
-    # a draw coordinate is its pixel's centre, ours its outer corner; far points would overflow the drawing
+    # ImageDraw counts from pixel centres, we from outer corners; far points would overflow
     across, down = (np.clip(values - 0.5, -far, 2 * far).tolist() for values in (x, y))
     points = list(zip(across, down, strict=True))
     numbered = len(points) <= _MOST_NUMBERS
@@ -66,7 +66,7 @@ def _draw_numbers(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     size: tuple[int, int],
 ) -> None:
-    """The order of the fixations, each number on its disc or beside it; one that finds no room is left out."""
+    """Draw the order of the fixations, each number on its disc or next to it; skip a number without space."""
     places = Places(*size)
     for number, (point, radius) in enumerate(zip(points, radii, strict=True), start=1):
         left, top, right, bottom = draw.textbbox((0, 0), str(number), font, anchor="mm", stroke_width=_HALO)

@@ -1,4 +1,4 @@
-"""A view as the viewer of the original shows it: as it lies in the file, at its resolution where the file is there."""
+"""Show a view as in the original: its orientation, and its resolution if the file is available."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.placement import ShownPlacement
 
 LONGEST_SIDE = 2048
-"""Pixels of a picture's longer side at most, unless asked otherwise: a mammogram has four to six thousand."""
+"""Default maximum of a picture's longer side, px: a mammogram has four to six thousand."""
 SHORTEST_SIDE = 512
-"""A smaller picture is enlarged by a whole number to this, as far as it stays below the longest side."""
+"""Size to which a smaller picture is enlarged by a whole number, within the maximum, px."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownView:
-    """A view ready to be drawn upon.
+    """A view ready to draw on.
 
     Args:
         image: ``[H, W]`` in [0, 1], left and right as in the original.
-        placement: of prepared pixels on it.
-        side: ``"L"`` or ``"R"`` where it is known, else empty.
-        original: whether it is the original, else the prepared image turned back.
-        mm_per_pixel: across the picture; None where the spacing is not known.
+        placement: of prepared pixels on the picture.
+        side: ``"L"`` or ``"R"`` if known, else empty.
+        original: whether it is the original rather than the prepared image.
+        mm_per_pixel: across the picture; None if the spacing is unknown.
     """
 
     image: NDArray[np.float32]
@@ -50,13 +50,13 @@ def show_original(
     longest: int = LONGEST_SIDE,
     shortest: int = SHORTEST_SIDE,
 ) -> ShownView:
-    """The whole original, made smaller or larger as a whole.
+    """Show the whole original, scaled as a whole.
 
     Args:
-        raw: as read.
+        raw: the image as read.
         geometry: raw to prepared pixels.
-        side: of the body, where it is known otherwise than from the file.
-        longest, shortest: pixels of the longer side of the picture, at most and (enlarged by a whole number) at least.
+        side: side of the body, if known from elsewhere than the file.
+        longest, shortest: maximum and minimum of the picture's longer side, px; it is enlarged by a whole number.
     """
     height, width = raw.pixels.shape
     zoom = _zoom(max(height, width), longest, shortest)
@@ -79,14 +79,14 @@ def show_prepared(
     spacing_mm: float | None = None,
     shortest: int = SHORTEST_SIDE,
 ) -> ShownView:
-    """The prepared image turned back, smoothly enlarged by a whole number.
+    """Show the prepared image unflipped, smoothly enlarged by a whole number.
 
     Args:
         image: ``[H, W]`` in [0, 1].
         geometry: raw to prepared pixels.
-        side: of the body, where it is known.
-        spacing_mm: distance of the original's pixel centres, across; None where it is not known.
-        shortest: pixels of the longer side of the picture at least.
+        side: side of the body, if known.
+        spacing_mm: horizontal distance of the original's pixel centres; None if unknown.
+        shortest: minimum of the picture's longer side, px.
     """
     height, width = image.shape
     zoom = max(1, -(-shortest // max(height, width)))
@@ -101,7 +101,7 @@ def show_prepared(
 
 
 def view_words(side: str, view: str) -> str:
-    """``R MLO``: side and view as radiographs are marked; the side once, also where the view's name has it."""
+    """Return ``R MLO``: side and view as radiographs are marked, with the side only once."""
     name = view.upper().replace("_", " ")
     named = name.split(" ", 1)[0] in ("L", "R")
     return name if named or not side else f"{side} {name}"
@@ -114,7 +114,7 @@ def _zoom(side: int, longest: int, shortest: int) -> float:
 
 
 def _resized(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Without aliasing when it shrinks, bicubic when it grows."""
+    """Resize without aliasing when it shrinks, bicubic when it grows."""
     if image.shape == shape:
         return image
     kind = Image.Resampling.LANCZOS if image.shape[0] > shape[0] else Image.Resampling.BICUBIC

@@ -1,4 +1,4 @@
-"""The chart of trainings: every loss term and the validation AUC."""
+"""Draw the chart of trainings: every loss term and the validation AUC."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _NOT_A_TERM = frozenset(
 
 
 def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss terms and validation AUC by epoch, the selected epoch (the first with the best AUC) marked.
+    """Draw loss terms and validation AUC by epoch, and mark the selected epoch (the first with the best AUC).
 
     Args:
-        runs: each the lines of a ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
-            that is missing or None leaves a gap. Of several runs, each has a thin line in the colour of the term.
+        runs: the lines of each run's ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
+            that is missing or None leaves a gap. Several runs are thin lines in the colour of the term.
 
     Raises:
         DataError: a run without an epoch.
@@ -79,7 +79,7 @@ def _draw_scores(axes: Axes, runs: Sequence[Sequence[Mapping[str, Any]]], line: 
 
 
 def _selected(metrics: Sequence[Mapping[str, Any]], epochs: Sequence[int], aucs: Sequence[float]) -> int:
-    """The position of the epoch that the training selected; of lines that do not say it, the best AUC."""
+    """Return the position of the selected epoch; if the lines do not mark it, that of the best AUC."""
     chosen = metrics[-1].get("best_epoch")
     return epochs.index(chosen) if chosen in epochs else int(np.nanargmax(aucs))
 
@@ -97,5 +97,5 @@ def _title(name: str) -> str:
 
 
 def _dots(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Few epochs are shown as points too: one alone would be no line."""
+    """Mark epochs as dots if there are few: one alone would not make a line."""
     return {"marker": "o", "markersize": 3} if len(metrics) < 10 else {}

@@ -1,4 +1,4 @@
-"""The views of a prepared data set as they are shown: from their originals where at hand, else turned back."""
+"""Show the views of a prepared data set: their originals if available, else the prepared images unflipped."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.shown import ShownView, show_original, show_prepared
 
 Originals = Callable[[str, str], Path | None]
-"""(exam id, view) → image file; None where there is none."""
+"""(exam id, view) → image file, or None."""
 
 
 @dataclass(slots=True)
 class ShownViews:
-    """Shows one view after the other, and counts what could not be shown from its original.
+    """Shows views one after another, and counts those that cannot be shown from their originals.
 
     Args:
-        dataset: prepared.
-        originals: where the raw images are; None: they are not at hand.
-        missing: why an original is not shown → how many views.
+        dataset: the prepared data set.
+        originals: finds the raw images; None if they are not available.
+        missing: reason why an original is not shown → number of views.
     """
 
     dataset: PreparedDataset
@@ -37,12 +37,12 @@ class ShownViews:
     _refused: set[tuple[int, str]] = field(default_factory=set, repr=False)
 
     def show(self, exam: int, view: str, *, longest: int, shortest: int = 1) -> ShownView:
-        """One view.
+        """Show one view.
 
         Args:
             exam: position in the data set.
-            view: its name.
-            longest, shortest: pixels of the longer side of an original at most, and of any picture at least.
+            view: name of the view.
+            longest, shortest: maximum longer side of an original and minimum of any picture, px.
         """
         data = self.dataset
         geometry, side = data.geometry[exam][view], data.laterality[exam].get(view, "")
@@ -55,7 +55,7 @@ class ShownViews:
         return show_prepared(image, geometry, side=side, spacing_mm=spacing and spacing[1], shortest=shortest)
 
     def words(self) -> str:
-        """What the pictures are, in a sentence or two."""
+        """Describe the pictures in a sentence or two."""
         height, width = self.dataset.size
         prepared = f"the prepared images ({height} × {width} px), turned back as the originals lie"
         if self.originals is None or not self._shown:

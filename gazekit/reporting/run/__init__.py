@@ -1,1 +1,1 @@
-"""The page of a run."""
+"""Write the page of a run."""

@@ -1,4 +1,4 @@
-"""The exams of the case browser: what each shows, and the numbers that they are sorted by."""
+"""Build the exams of the case browser: their pictures, and the numbers by which they are sorted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,18 +21,18 @@ from gazekit.reporting.drawing.views import ShownViews
 
 _SIDES = (1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
 _SAMPLE = 8
-"""Exams whose images are encoded to see how large images may be."""
+"""Number of exams encoded to find out how large images may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapNumbers:
-    """One attention map against gaze and lesion; None where there is no such truth.
+    """Numbers of an attention map against gaze and lesion; None without that truth.
 
     Args:
-        positive: whether anything is to be seen: maps are cut off below 0.
+        positive: whether any value is positive: maps are clipped at 0.
         agreement: correlation with the gaze heat map.
         inside: share of the attention inside the lesion.
-        peak: whether its peak lies inside the lesion, in [0, 1].
+        peak: whether the peak lies inside the lesion, in [0, 1].
     """
 
     positive: bool
@@ -46,19 +46,19 @@ class CaseView:
     """One view of an exam.
 
     Args:
-        name: of the view.
+        name: name of the view.
         title: side and view, ``R MLO``.
         height, width: of the picture in pixels, the units of outline and scanpaths.
         image: data URI.
-        gaze: data URI; None where there is no gaze.
-        attention: data URI per system; None for one that has no map of this view.
-        numbers: per system, of its attention; None likewise.
-        lesion: SVG path; empty where there is no mask.
+        gaze: data URI; None without gaze.
+        attention: data URI per system; None for a system without a map of this view.
+        numbers: per system, for its attention; None likewise.
+        lesion: SVG path; empty without a mask.
         scanpaths: one per reader.
-        fixations: how many in the image.
-        seconds: their time; None where the recording has none.
-        scale: a round length, in millimetres and in pixels of the picture; None where the spacing is not known.
-        readers: who looked, in the order of the scanpaths.
+        fixations: number of fixations in the image.
+        seconds: their total duration; None if the recording has no time.
+        scale: a round length, in millimetres and in pixels of the picture; None if the spacing is unknown.
+        readers: names of the readers, in the order of the scanpaths.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Case:
     """One exam.
 
     Args:
-        number: its place on the page, from 1.
+        number: position on the page, from 1.
         exam_id: as in the prepared set.
-        label, called: the truth and what the first system says, as numbers of classes.
-        probabilities: per system of each class.
+        label, called: true class and class called by the first system, as numbers.
+        probabilities: per system, of each class.
         error: 1 minus the first system's probability of the truth.
-        uncertainty: entropy of the first system's probabilities, 1 = all classes alike.
-        agreement: of the first system's attention with gaze, mean over views; None without.
+        uncertainty: entropy of the first system's probabilities, 1 = all classes equal.
+        agreement: of the first system's attention with gaze, mean over views; None without gaze.
     """
 
     number: int
@@ -112,16 +112,16 @@ def make_cases(
     budget: int,
     shown: ShownViews | None = None,
 ) -> list[Case]:
-    """The first exams that the systems have predicted, with their pictures.
+    """Build the first exams that the systems predicted, with their pictures.
 
     Args:
-        dataset: what was predicted.
-        systems: one or more, of the same exams in the same order; the first one's numbers are sorted by.
+        dataset: the exams that were predicted.
+        systems: one or more, of the same exams in the same order; exams are sorted by numbers of the first.
         views: in preset order.
-        threshold: of two classes the second is called above it.
-        most: so many exams at most.
-        budget: bytes that the images of all exams may take; they are made smaller until they fit.
-        shown: of the data set; without originals by default.
+        threshold: with two classes, the second is called above it.
+        most: maximum number of exams.
+        budget: maximum bytes of all images; they are shrunk until they fit.
+        shown: shows the views of the data set; without originals by default.
     """
     exams = systems[0].indices[:most]
     shown = shown or ShownViews(dataset)
@@ -137,20 +137,20 @@ def make_cases(
 
 
 def called_class(probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
-    """The class called of each row ``[N, classes]``: of two the second above the threshold, else the likeliest."""
+    """Return the class called in each row ``[N, classes]``: of two the second above the threshold."""
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] > threshold).astype(np.int64)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _fitting_side(sample: Sequence[Sequence[Array]], exams: int, budget: int) -> int:
-    """The longest side at which the images of so many exams fit a budget, judged by the images of some of them."""
+    """Find the largest image side at which this many exams fit a budget, judged by some of them."""
     images = [image for views in sample for image in views]
     largest = max((max(image.shape) for image in images), default=0)
     share = budget * len(sample) / max(exams, 1)
     for side in _SIDES:
         if side > max(largest, _SIDES[-1]):
-            continue  # not enlarged anyway
+            continue  # images are not enlarged
         if sum(len(image_uri(image, side)) for image in images) <= share:
             return side
     return _SIDES[-1]
@@ -232,7 +232,7 @@ def _view(
 
 
 def _moved(found: Fixations, place: ShownPlacement) -> Fixations:
-    """Fixations in pixels of the picture."""
+    """Convert fixations to pixels of the picture."""
     x, y = place.points(found.x, found.y)
     return replace(found, x=x, y=y)
 

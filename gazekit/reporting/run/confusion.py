@@ -1,4 +1,4 @@
-"""Calls at a threshold: how many of each class were called what, and the rates of two classes with intervals."""
+"""Count calls at a threshold by class, and the rates of two classes with intervals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,20 +12,19 @@ from gazekit.records.arrays import Floats
 from gazekit.reporting.run.cases import called_class
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))
-"""Up to so many exams, thresholds so many hundredths apart."""
+"""(maximum number of exams, step between thresholds in hundredths)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Truth against call.
+    """Counts of truth against call.
 
     Args:
-        threshold: above it the second of two classes is called; None for more classes.
+        threshold: the second of two classes is called above it; None for more classes.
         counts: ``[classes][classes]``, exams by truth and call.
-        rates: of two classes, by name, with 95 % intervals over patients.
-        origin: where the threshold comes from, in words.
-        others: the same at other thresholds, in rising order and this one among them, for a reader to try; empty
-            where there are none to try.
+        rates: for two classes, by name, with 95 % intervals over patients.
+        origin: text that says where the threshold comes from.
+        others: counts at other thresholds for the reader to try, in rising order, this one included; may be empty.
     """
 
     threshold: float | None
@@ -36,9 +35,9 @@ class Confusion:
 
 
 def at_thresholds(pooled: Pooled, threshold: float, origin: str = "") -> Confusion:
-    """The calls at a threshold, with those at the thresholds from 0.01 to 0.99, every one with its own intervals.
+    """Count calls at a threshold and at the thresholds from 0.01 to 0.99, each with intervals.
 
-    Of many exams every second or fifth hundredth only: an interval takes the longer the more there are.
+    With many exams only every second or fifth hundredth is used: intervals take longer.
     """
     found = confusion(pooled, threshold, origin)
     if found.threshold is None:
@@ -47,9 +46,8 @@ def at_thresholds(pooled: Pooled, threshold: float, origin: str = "") -> Confusi
     hundredths = next(step for most, step in _STEPS if exams <= most)
     tried = [n / 100 for n in range(hundredths, 100, hundredths)]
     nearest = min(tried, key=lambda each: abs(each - threshold))
-    known = {
-        found.counts: found
-    }  # rising thresholds change one call after the other: equal counts, equal calls
+    # rising thresholds change one call after another, so equal counts mean equal calls
+    known = {found.counts: found}
     others = []
     for each in tried:
         if each == nearest:
@@ -73,9 +71,9 @@ def confusion(pooled: Pooled, threshold: float, origin: str = "") -> Confusion:
 
 
 def youden_threshold(pooled: Pooled) -> float:
-    """The threshold of greatest sensitivity + specificity, halfway between the probabilities beside it.
+    """Find the threshold of greatest sensitivity + specificity, halfway between adjacent probabilities.
 
-    Of several the one nearest to 0.5. To be chosen on exams that are not reported on.
+    Of several it takes the one nearest to 0.5. Choose it on exams that are not reported.
 
     Source: Youden 1950, doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3.
     """

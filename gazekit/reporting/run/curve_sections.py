@@ -1,4 +1,4 @@
-"""The figures that say how well systems tell the classes apart."""
+"""Build the figures that show how well systems separate the classes."""
 
 from collections.abc import Mapping
 
@@ -12,12 +12,12 @@ _BAND = "Bands: pointwise 95 % of resampled patients."
 
 
 def curve_sections(pooled: Mapping[str, Pooled], metrics: Mapping[str, Metrics], where: str) -> list[Section]:
-    """ROC and precision-recall curves of two classes, and the calibration of any number.
+    """Build ROC and precision-recall curves for two classes, and calibration for any number.
 
     Args:
         pooled: system → predictions.
         metrics: system → group → measure → interval.
-        where: which exams, in words.
+        where: description of the exams.
     """
     measured = {title: groups["classification"] for title, groups in metrics.items()}
     sections = []

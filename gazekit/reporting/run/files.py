@@ -1,4 +1,4 @@
-"""Write the report of a run into its directory: report.html, and its figure as files."""
+"""Write the report of a run into its directory: report.html, and the figure as files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,25 +30,25 @@ def write_report(
     originals: Originals | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write the report of a run as one page, with attention.png and .svg beside it.
+    """Write the report of a run as one page, with attention.png and .svg next to it.
 
     Args:
         trained: the run.
-        dataset: that it was trained on.
-        without: a run on the same data to compare with.
-        part: of the run's split; ``"all"`` is every exam, as of other data.
-        threshold: probability above which the positive class is called, or ``"val"``: the best by Youden's index on
+        dataset: the data to report on.
+        without: a run on the same data to compare with, or None.
+        part: part of the run's split; ``"all"`` is every exam, e.g. of other data.
+        threshold: probability above which the positive class is called, or ``"val"``, the best by Youden's index on
             the validation part.
-        exams: of the figure; empty takes the first two of each class.
-        cases: exams in the case browser at most.
-        originals: the raw images, to draw in place of the prepared ones.
-        out: the page; None is ``report.html`` in the run.
+        exams: exams of the figure; empty takes the first two of each class.
+        cases: maximum number of exams in the case browser.
+        originals: the raw images, to draw instead of the prepared ones.
+        out: path of the page; None is ``report.html`` in the run.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        ConfigurationError: the threshold is none, or the runs cannot be shown side by side.
+        ConfigurationError: the threshold is invalid, or the runs cannot be shown side by side.
     """
     own = trained.predict(dataset, part)
     systems = {(WITH if trained.preset.gaze else ALONE): own}
@@ -77,9 +77,7 @@ def write_report(
 
 def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) -> tuple[float, str]:
     if wanted == "val":
-        if (
-            dataset.fingerprint != trained.facts.fingerprint
-        ):  # its validation part is that of the training data
+        if dataset.fingerprint != trained.facts.fingerprint:  # the validation part is in the training data
             dataset = open_data(trained, None)
         validation = pooled_of(dataset, trained.predict(dataset, "val"))
         if not is_binary(validation):
@@ -108,7 +106,7 @@ def _check_same(trained: Trained, other: Trained, own: Predictions, theirs: Pred
 
 
 def _write_picture(folder: Path, page: RunPage) -> None:
-    """The figure of the page as files, to be used elsewhere."""
+    """Write the figure of the page as files, for use elsewhere."""
     if page.picture is not None:
         for kind in ("png", "svg"):
             write_atomically(folder / f"{page.picture_name}.{kind}", rendered(page.picture.figure, kind))

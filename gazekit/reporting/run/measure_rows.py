@@ -1,4 +1,4 @@
-"""The measures of one or several systems as rows of a page's tables."""
+"""Format the measures of one or several systems as rows of a page's tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _TILES = ("auc", "accuracy", "correlation", "pointing_game")
 
 
 def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
-    """A table per group that any system has, a row per measure, a value per system."""
+    """Build a table per group that any system has: a row per measure, a value per system."""
     groups = dict.fromkeys(group for metrics in systems.values() for group in metrics)
     return [
         {
@@ -31,7 +31,7 @@ def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
 
 
 def tiles(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
-    """The measures that come first, of the first system, with the others' values below."""
+    """Build the tiles at the top: the main measures of the first system, with the others' values below."""
     found = []
     flat = {
         title: {name: interval for group in metrics.values() for name, interval in group.items()}
@@ -48,7 +48,7 @@ def tiles(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
 
 
 def heading(name: str) -> str:
-    """A name of the code as a title."""
+    """Turn a name in the code into a heading."""
     words = name.replace("_", " ")
     return words[:1].upper() + words[1:]
 
@@ -68,7 +68,7 @@ def _row(name: str, intervals: Sequence[Interval | None]) -> dict[str, Any]:
 
 
 def interval_words(interval: Interval | None) -> dict[str, str]:
-    """Value, interval and what there is to remark of it."""
+    """Return value, interval and any remark on it."""
     if interval is None:
         return {"value": "–", "interval": "", "remark": ""}
     known = math.isfinite(interval.low)
@@ -81,7 +81,7 @@ def interval_words(interval: Interval | None) -> dict[str, str]:
 
 
 def _bar(interval: Interval, measure: Measure) -> dict[str, float]:
-    """Positions from 0 to 100 on the scale of the measure."""
+    """Return positions from 0 to 100 on the scale of the measure."""
     assert measure.scale
     ends = {"value": interval.value, "low": interval.low, "high": interval.high}
     return {name: _position(value, measure.scale) for name, value in ends.items()}

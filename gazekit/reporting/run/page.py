@@ -1,4 +1,4 @@
-"""The page of a run."""
+"""Write the page of a run from its contents."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,33 +14,33 @@ from gazekit.reporting.run.confusion import Confusion
 from gazekit.reporting.run.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
 
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
-"""Fields of a view that the template shows as they are."""
+"""Fields of a view that the template shows unchanged."""
 
 
 _MOST_IN_TABLE = 20
-"""Classes of a confusion table; of more, it lists so many of the most frequent wrong calls."""
+"""Maximum classes of a confusion table; with more, this many of the most frequent wrong calls are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """All that the page of a run shows.
+    """The contents of a run's page.
 
     Args:
-        title: of the run.
-        summary: what was found, in a sentence or two.
+        title: title of the run.
+        summary: the result in a sentence or two.
         metrics: system → group → measure → interval; the first system is the run.
-        training: its curves.
-        confusion: its calls at the threshold.
+        training: training curves of the run.
+        confusion: calls of the run at the threshold.
         classes: names, in the order of the labels.
-        facts: where the run comes from: group → name → value. The first group is shown open.
-        texts: files of the run that are shown whole, by title.
-        picture: the figure of the paper, to be saved as PNG and SVG; None if there is no attention.
-        picture_name: of its files, without the ending.
+        facts: provenance of the run: group → name → value. The first group is shown open.
+        texts: title → file of the run, shown whole.
+        picture: figure for a paper, to save as PNG and SVG; None without attention.
+        picture_name: name of the picture's files, without suffix.
         curves: figures of the classification.
-        cases: exams of the case browser; empty for none.
-        cases_text: how they were chosen.
-        difference: the systems compared, in a sentence; empty for one system.
-        warnings: what makes the numbers doubtful.
+        cases: exams of the case browser; may be empty.
+        cases_text: how the cases were chosen.
+        difference: a sentence that compares the systems; empty for one system.
+        warnings: reasons to doubt the numbers.
         limits: what limits this run, before the limits of every run.
     """
 
@@ -89,7 +89,7 @@ def write_run_page(path: Path, page: RunPage) -> None:
 
 
 def _downloads(picture: Section, name: str) -> dict[str, str]:
-    """The figure as files, lighter than those beside the page: fewer pixels, and JPEGs in the SVG."""
+    """Render the figure for download, lighter than the files in the run: fewer pixels, and JPEGs in the SVG."""
     drawing = light_svg(rendered(picture.figure, "svg", dpi=IN_PAGE))
     return {
         f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=75)),
@@ -116,7 +116,7 @@ def _confusion(found: Confusion) -> dict[str, Any]:
 
 
 def _often(found: Confusion) -> dict[str, Any]:
-    """The most frequent wrong calls as (truth, call, exams), and how many are right and wrong."""
+    """Return the most frequent wrong calls as (truth, call, exams), and the numbers of right and wrong calls."""
     cells = [(truth, call, n) for truth, row in enumerate(found.counts) for call, n in enumerate(row) if n]
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     total = sum(n for _, _, n in wrong)
@@ -141,7 +141,7 @@ def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:
 
 
 def _case(case: Case, systems: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
-    """Of two classes the probability of the second is shown, of more that of the class that is called."""
+    """Describe a case; it shows the probability of the second of two classes, else of the called class."""
     shown = 1 if len(classes) == 2 else case.called
     return {
         "number": case.number,
@@ -177,7 +177,7 @@ def _view(view: CaseView, systems: Sequence[str]) -> dict[str, Any]:
 
 
 def _by(readers: Sequence[str]) -> str:
-    """Whose they are; a single reader without a name needs no word, of several the number is enough."""
+    """Say whose fixations they are; nothing for a single unnamed reader, the number for several readers."""
     if all(name.isdecimal() for name in readers):
         return f" of {len(readers)} readers" if len(readers) > 1 else ""
     shown = ", ".join(readers[:4]) + (", …" if len(readers) > 4 else "")

@@ -1,4 +1,4 @@
-"""Where a run comes from, in words."""
+"""Describe the provenance of a run."""
 
 import hashlib
 from collections import Counter
@@ -12,7 +12,7 @@ from gazekit.runs.trained import Trained
 
 
 def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
-    """Group → name → value: the run, its data, its software; no path and no name of the machine."""
+    """Return group → name → value for run, data and software; no path and no name of the machine."""
     facts, preset = trained.facts, trained.preset
     environment = trained.run.environment()
     plugins = trained.run.plugins()

@@ -27,7 +27,7 @@ from gazekit.runs.trained import Trained
 
 _FEW_PATIENTS = 100
 IMAGE_BYTES = 5_000_000
-"""That the images of all exams may take: with maps and figures a page stays below 15 MB."""
+"""Maximum bytes of the images of all exams: with maps and figures a page stays below 15 MB."""
 
 
 def run_page(
@@ -42,21 +42,21 @@ def run_page(
     cases: int = 200,
     originals: Originals | None = None,
 ) -> RunPage:
-    """Put the report of a run together.
+    """Assemble the report of a run.
 
     Args:
         trained: the run.
-        dataset: its data.
-        systems: title → predictions with attention of the same exams; the first are the run's, others compared.
-        part: of the split that was predicted.
-        threshold: above it the second of two classes is called.
-        threshold_origin: where it comes from, a sentence.
-        exams: ids of the exams in the figure; empty for a choice by rule.
-        cases: so many exams at most in the case browser.
-        originals: where the raw images are; None: the prepared ones are shown.
+        dataset: data of the run.
+        systems: title → predictions with attention on the same exams; the run's first, then those to compare.
+        part: part of the split that was predicted.
+        threshold: the second of two classes is called above it.
+        threshold_origin: a sentence on where the threshold comes from.
+        exams: ids of the exams in the figure; empty to choose by rule.
+        cases: maximum number of exams in the case browser.
+        originals: finds the raw images; None shows the prepared ones.
 
     Raises:
-        ConfigurationError: an exam that was not predicted.
+        ConfigurationError: an exam was not predicted.
     """
     assert dataset.is_checked
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
@@ -101,7 +101,7 @@ def run_page(
 
 
 def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
-    """Predictions with truth and patient of each exam."""
+    """Combine predictions with truth and patient of each exam."""
     exams = predictions.indices
     return Pooled(
         exam_ids=[dataset.exam_ids[i] for i in exams],
@@ -112,7 +112,7 @@ def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
 
 
 def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
-    """Which exams, in words."""
+    """Describe the exams."""
     if part != "all":
         return f"the {part} part"
     own = dataset.fingerprint == trained.facts.fingerprint

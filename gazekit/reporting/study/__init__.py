@@ -1,1 +1,1 @@
-"""The page and the tables of a study."""
+"""Write the page and the tables of a study."""

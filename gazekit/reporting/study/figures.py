@@ -1,4 +1,4 @@
-"""Figures of a study: a ROC curve with its band for every system, and the differences in AUC to the reference."""
+"""Draw figures of a study: a ROC curve with band per system, and AUC differences to the reference."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from gazekit.study.result import StudyResult, SystemRow
 
 _COLUMNS = 4
 _NAME = 26
-"""Characters of a system's name that fit above its panel in one line."""
+"""Characters of a system's name that fit in one line above its panel."""
 
 
 def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str, Figure]:
-    """File name → figure; only those for which there is something to draw."""
+    """Map file name → figure, only for figures with something to draw."""
     figures = {}
     curves = {row.name: pooled[row.name] for row in result.rows if is_binary(pooled.get(row.name))}
     if curves:
@@ -31,12 +31,12 @@ def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str
 
 
 def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, SystemRow], reference: str) -> Figure:
-    """A panel per system: its ROC curve with a pointwise 95 % band over patients, the reference behind it in grey.
+    """Draw a panel per system: its ROC curve with a pointwise 95 % band over patients, and the reference in grey.
 
     Args:
         curves: system → pooled predictions, two classes.
-        rows: system → its row, for the AUC.
-        reference: its curve is drawn in every panel, if it is there.
+        rows: system → table row, for the AUC.
+        reference: system whose curve is drawn in every panel, if it has one.
     """
     lines = -(-len(curves) // _COLUMNS)
     columns = -(-len(curves) // lines)
@@ -55,7 +55,7 @@ def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, SystemRow], refere
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
-        axes.tick_params(labelbottom=True)  # also where the panel below it is empty
+        axes.tick_params(labelbottom=True)  # even if the panel below is empty
     grey = "; grey: the reference" if behind is not None else ""
     figure.suptitle(f"band: 95 % of resampled patients{grey}", fontsize=9, color=MUTED)
     figure.supxlabel("False positive rate (1 − specificity)", fontsize=10, color=INK)
@@ -75,11 +75,11 @@ def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
 
 
 def difference_figure(rows: Sequence[SystemRow], reference: str) -> Figure:
-    """AUC of each system minus that of the reference, with paired 95 % intervals over patients and Holm's p.
+    """Draw each system's AUC minus the reference's, with paired 95 % intervals over patients and Holm's p.
 
     Args:
-        rows: that have been compared; the first is drawn at the top.
-        reference: that they have been compared with.
+        rows: compared systems; the first is drawn at the top.
+        reference: system they were compared with.
     """
     figure = Figure(figsize=(6.8, 1.2 + 0.42 * len(rows)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
@@ -103,7 +103,7 @@ def difference_figure(rows: Sequence[SystemRow], reference: str) -> Figure:
 
 
 def _lines(name: str) -> list[str]:
-    """A name in lines that end between its words, as far as its words are short enough."""
+    """Split a name into lines between words, unless a word is too long."""
     found = re.findall(rf".{{1,{_NAME - 1}}}(?:[ _=,.-]|.$)|.{{1,{_NAME}}}", name)
     return [line.rstrip(" ") for line in found]
 

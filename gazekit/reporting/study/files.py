@@ -31,9 +31,9 @@ def write_study(
     """Write results.json, .md, .tex, .csv and the figures into the study directory.
 
     Args:
-        study, result, pooled: what came out.
-        device: that the pictures of attention are computed on.
-        warn: told of a system whose attention cannot be drawn.
+        study, result, pooled: the study, its result and its pooled predictions.
+        device: computes the pictures of attention.
+        warn: called for each system whose attention cannot be drawn.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -47,7 +47,7 @@ def write_study(
 
 
 def _attention(study: Study, device: torch.device, warn: Callable[[str], None]) -> dict[str, Figure]:
-    """Attention of the systems side by side on the first exam of each class that the first fold tests."""
+    """Draw the systems' attention side by side on the first exam of each class in the first fold's test part."""
     dataset = study.dataset
     tested = indices_of(dataset, next(iter(study.splits.values())), "test")
     exams = choose_exams(dataset, tested, per_class=1)

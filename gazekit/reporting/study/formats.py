@@ -1,4 +1,4 @@
-"""The table of a study as Markdown, LaTeX and CSV."""
+"""Write the table of a study as Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def write_tables(folder: Path, result: StudyResult) -> None:
 
 
 def markdown(table: StudyTable) -> str:
-    """The whole table as GitHub's Markdown."""
+    """Format the whole table as GitHub's Markdown."""
     parts = [f"# {_md(table.title)}"]
     parts += [f"**Warning: {_md(warning)}**" for warning in table.warnings]
     parts.append("\n".join(f"- {_md(line)}" for line in table.evidence))
@@ -40,7 +40,7 @@ def markdown(table: StudyTable) -> str:
 
 
 def latex(table: StudyTable) -> str:
-    """The whole table as LaTeX; it needs the package booktabs."""
+    """Format the whole table as LaTeX; it needs the package booktabs."""
     head = [f"% {line}" for line in (table.title, *table.warnings, *table.evidence)]
     notes = [f"Warning: {warning}" for warning in table.warnings]
     notes += [f"({number}) {note}" for number, note in enumerate(table.footnotes, start=1)]
@@ -53,7 +53,7 @@ def latex(table: StudyTable) -> str:
 
 
 def tidy_csv(result: StudyResult) -> str:
-    """One row per system with every number unrounded; what there is not is empty."""
+    """Format one row per system with every number unrounded; missing numbers are empty."""
     rows = [_values(row, result) for row in result.rows]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""The page of a study."""
+"""Write the page of a study from its contents."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ _MOST_PIXELS = 40_000_000
 
 @dataclass(frozen=True, slots=True)
 class SystemPanel:
-    """One system of a study by itself.
+    """One system of a study.
 
     Args:
-        name: of the system.
-        words: what it is, what it was compared with, what failed: a sentence each.
-        curves: its figures, the curves of its trainings among them; empty if no run was finished.
-        runs: its finished runs, in order: name and AUC.
+        name: name of the system.
+        words: sentences on the system, its comparison and its failures.
+        curves: figures, training curves included; empty if no run finished.
+        runs: finished runs, in order: name and AUC.
     """
 
     name: str
@@ -36,13 +36,13 @@ class SystemPanel:
 
 @dataclass(frozen=True, slots=True)
 class StudyPicture:
-    """A picture that the study has already.
+    """An existing picture of the study.
 
     Args:
         title: heading.
-        path: of a PNG file.
-        alt: what it shows, for those who cannot see it.
-        text: a sentence beside it.
+        path: path of a PNG file.
+        alt: alternative text for readers who cannot see it.
+        text: a sentence next to it.
     """
 
     title: str
@@ -51,14 +51,14 @@ class StudyPicture:
     text: str
 
     def shown(self) -> dict[str, str]:
-        """What the template needs of it. Raises DataError: the file is damaged, or no PNG file of such a size."""
+        """Return the values for the template. Raises DataError: the file is damaged, or not a PNG of allowed size."""
         try:
             with Image.open(io.BytesIO(read_bytes(self.path, _KIND)), formats=("PNG",)) as picture:
                 self._check_size(picture)
                 image = webp(picture.convert("RGB"), quality=85)
         except DataError:
             raise
-        except Exception:  # of a decoder, whatever it raises at damaged bytes
+        except Exception:  # a decoder may raise anything on damaged bytes
             raise DataError(f"{self.path}: not a readable picture; {_KIND.remedy}") from None
         return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
 
@@ -72,15 +72,15 @@ class StudyPicture:
 
 @dataclass(frozen=True, slots=True)
 class StudyPage:
-    """All that the page of a study shows.
+    """The contents of a study's page.
 
     Args:
-        table: the numbers in words.
-        summary: what was compared, in a sentence.
-        figures: of all systems together.
-        pictures: of the study's directory, shown after the figures.
+        table: the formatted numbers.
+        summary: a sentence on the comparison.
+        figures: figures of all systems together.
+        pictures: pictures in the study's directory, shown after the figures.
         panels: one per system, in the order of the study.
-        facts: where the study comes from: group → name → value. The first group is shown open.
+        facts: provenance of the study: group → name → value. The first group is shown open.
     """
 
     table: StudyTable

@@ -33,7 +33,7 @@ _FIGURES = {
 
 
 def study_page(folder: Path) -> StudyPage:
-    """Put the report of a study together. Raises DataError: the study has no results yet, or files are missing."""
+    """Assemble the report of a study. Raises DataError: the study has no results yet, or files are missing."""
     study = StudyFolder(folder)
     path = folder / "results.json"
     if not os.path.lexists(path):
@@ -94,7 +94,7 @@ def study_page(folder: Path) -> StudyPage:
 
 
 def _pictures(folder: Path) -> list[StudyPicture]:
-    """The attention of the systems side by side, if ``benchmark`` could draw it."""
+    """Collect the pictures of attention side by side, if ``benchmark`` could draw them."""
     path = folder / "attention.png"
     if not os.path.lexists(path):
         return []
@@ -110,7 +110,7 @@ def _pictures(folder: Path) -> list[StudyPicture]:
 
 
 def _runs(folder: Path, system: str) -> dict[str, RunRecord]:
-    """The finished runs of a system by name."""
+    """Map name → finished run of a system."""
     found = sorted((folder / "runs" / system).glob("*/evaluation.json"))
     return {
         path.parent.name: read_run(path.parent) for path in found if read_evaluation(path)["split"] == "test"
@@ -140,7 +140,7 @@ def _panel(
 
 
 def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> list[Section]:
-    """ROC curve and calibration of a system, the reference beside it."""
+    """Draw ROC curve and calibration of a system next to the reference."""
     names = [each for each in dict.fromkeys((name, result.reference)) if is_binary(pooled.get(each))]
     areas = {row.name: row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics}
     if name not in names:
@@ -156,7 +156,7 @@ def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> lis
 
 
 def _training(folder: Path, name: str, runs: Mapping[str, RunRecord]) -> list[Section]:
-    """Loss terms and validation AUC of a system's finished runs."""
+    """Draw loss terms and validation AUC of a system's finished runs."""
     found = [RunDirectory(folder / "runs" / name / run).read_metrics() for run in runs]
     trained = [metrics for metrics in found if metrics]
     if not trained:

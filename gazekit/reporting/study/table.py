@@ -1,4 +1,4 @@
-"""The table of a study: what was found and what it rests on, as words ready to be written in any format."""
+"""Put the results of a study and their evidence into a table of text, ready for any format."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
 from gazekit.study.result import StudyResult, SystemRow
 
 _FIRST = ("auc", "accuracy")
-"""In a block of their own."""
+"""Measures shown in a separate block."""
 _PER_BLOCK = 3
-"""Columns of measures that leave room for names in 80 characters."""
+"""Maximum columns of measures that leave room for names in 80 characters."""
 _Cells = Callable[[SystemRow], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class TableLine:
-    """One system in one block: its name, the numbers of its footnotes, its cells."""
+    """One system in one block: name, numbers of its footnotes, cells."""
 
     name: str
     marks: tuple[int, ...]
@@ -27,7 +27,7 @@ class TableLine:
 
 @dataclass(frozen=True, slots=True)
 class TableBlock:
-    """One table: a title, titles of the columns after the first, and a line for every system of the study."""
+    """One table: title, column titles after the first, and a line per system of the study."""
 
     title: str
     columns: tuple[str, ...]
@@ -36,15 +36,15 @@ class TableBlock:
 
 @dataclass(frozen=True, slots=True)
 class StudyTable:
-    """All that is to be said of a study.
+    """The table of a study with its text.
 
     Args:
-        title: of the study.
-        warnings: what makes the numbers doubtful.
-        evidence: what they rest on: data, protocol, device, versions.
-        blocks: the same systems in each, in the same order; each fits in 80 characters beside names of 15.
-        footnotes: the first has number 1.
-        reading: how the numbers are to be read.
+        title: title of the study.
+        warnings: reasons to doubt the numbers.
+        evidence: basis of the numbers: data, protocol, device, versions.
+        blocks: tables of the same systems in the same order; each fits 80 characters with names of 15.
+        footnotes: numbered from 1.
+        reading: how to read the numbers.
     """
 
     title: str
@@ -56,7 +56,7 @@ class StudyTable:
 
 
 def study_table(result: StudyResult) -> StudyTable:
-    """Put the result of a study into words; every system has its line in every block, whatever became of it."""
+    """Format the result of a study; every system has a line in every block, even if it failed."""
     footnotes: list[str] = []
     marks = {row.name: _marks(row, result, footnotes) for row in result.rows}
 
@@ -156,7 +156,7 @@ def _cost(row: SystemRow) -> Sequence[str]:
 
 
 def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[int, ...]:
-    """Add what is to be said of a row to the footnotes; their numbers. Equal footnotes are written once."""
+    """Add the footnotes of a row, equal ones only once, and return their numbers."""
     said = []
     if row.stand_in:
         said.append(f"stand-in: {row.stand_in}")

@@ -1,13 +1,13 @@
-"""The text around the tables of a study: warnings, evidence, how to read them."""
+"""Write the text around the tables of a study: warnings, evidence, how to read them."""
 
 from gazekit.study.result import StudyResult, SystemRow
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
-"""In the table; ``results.json`` has all."""
+"""Packages whose versions the table shows; ``results.json`` has all."""
 
 
 def warnings(result: StudyResult) -> tuple[str, ...]:
-    """What makes the numbers doubtful."""
+    """List reasons to doubt the numbers."""
     said = []
     if result.leak:
         said.append(f"the split leaks, these numbers flatter the models: {result.leak}")
@@ -21,7 +21,7 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
 
 
 def evidence(result: StudyResult) -> tuple[str, ...]:
-    """What they rest on: data, protocol, recipe, device, versions."""
+    """List the basis of the numbers: data, protocol, recipe, device, versions."""
     classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
     runs = [str(result.folds) + (" folds" if result.folds > 1 else " fold")]
     runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
@@ -40,7 +40,7 @@ def evidence(result: StudyResult) -> tuple[str, ...]:
 
 
 def reading(result: StudyResult) -> tuple[str, ...]:
-    """How the numbers are to be read."""
+    """Explain how to read the numbers."""
     compared = sum(row.comparison is not None for row in result.rows)
     said = [
         "± is the standard deviation over the runs of a system, each on its own test part; [ ] is a 95 % interval "
