@@ -1,1 +1,1 @@
-"""Processes that train one model together."""
+"""Train one model in several processes."""

@@ -1,4 +1,4 @@
-"""The processes that train one model together; a process on its own is the plain case, for which nothing is sent."""
+"""Communicate between the processes that train a model; a single process sends nothing."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from gazekit.errors import GazekitError
 
 
 class PeerLostError(GazekitError):
-    """Another process of the run has ended, so this one cannot go on."""
+    """Another process of the run has ended, so this one cannot continue."""
 
 
 def count() -> int:
-    """How many processes there are."""
+    """Return the number of processes."""
     return dist.get_world_size() if _joined() else 1
 
 
 def rank() -> int:
-    """The number of this one, from 0; process 0 is the one that writes."""
+    """Return the number of this process, from 0; process 0 writes."""
     return dist.get_rank() if _joined() else 0
 
 
 def total(tensor: Tensor) -> Tensor:
-    """The sum of one tensor per process, all of one shape; equal in every bit on all processes, with gradient.
+    """Sum one tensor per process, all of one shape; bit-identical on all processes, with gradient.
 
-    The gradient is that of the sum, over the processes, of what each computes from the result.
+    The gradient is that of the sum over processes of each one's function of the result.
 
     Raises:
         PeerLostError: another process has ended.
@@ -38,12 +38,12 @@ def total(tensor: Tensor) -> Tensor:
 
 
 def share(amount: Tensor) -> Tensor:
-    """What part of the total of a positive amount this process has; exactly 1 for a process on its own."""
+    """Return this process's share of a total; exactly 1 for a single process."""
     return amount / total(amount) if _joined() else torch.ones_like(amount)
 
 
 def gathered(rows: Tensor) -> tuple[Tensor, int]:
-    """The rows of all processes in order of rank, with gradient, and the number of the first that is our own.
+    """Gather the rows of all processes in order of rank, with gradient, and return the index of our first row.
 
     Args:
         rows: ``[n, ...]``; n may differ between processes and may be 0.
@@ -64,7 +64,7 @@ def _joined() -> bool:
 
 
 class _Total(torch.autograd.Function):
-    """Sum over processes; so is its gradient, which torch.distributed's own collectives drop."""
+    """Sum over processes, whose gradient is such a sum too; torch.distributed's own collectives drop it."""
 
     @staticmethod
     def forward(_ctx: Any, tensor: Tensor) -> Tensor:

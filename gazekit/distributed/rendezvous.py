@@ -1,7 +1,7 @@
-"""Where processes meet before they train together, unharmed by what an earlier life of theirs has left there.
+"""Let processes find each other before training, undisturbed by traces of an earlier life.
 
-torchrun keeps its store from one restart to the next, with the addresses of the processes that have died. One that
-is quick would take such an address for that of process 0, so each life gets a part of the store of its own.
+torchrun keeps its store across restarts, with the addresses of processes that have died. A fast process would take such
+an address for that of process 0, so each life gets its own part of the store.
 """
 
 import time
@@ -17,20 +17,20 @@ _LOOK_SECONDS = 0.05
 
 
 def fresh_store(patience: timedelta) -> tuple[Store, int, int]:
-    """A store that only the living processes use, the rank of this one, and how many there are.
+    """Return a store that only the living processes use, this process's rank, and the number of processes.
 
     Raises:
-        GazekitError: not all have come in time.
+        GazekitError: not all processes arrived in time.
     """
     store, rank, processes = next(iter(rendezvous("env://", timeout=patience)))
     return PrefixStore(agree(store, rank, processes, patience), store), rank, processes
 
 
 def agree(store: Store, rank: int, processes: int, patience: timedelta) -> str:
-    """A word that process 0 has made up in this life and that all others have confirmed in theirs.
+    """Agree on a word that process 0 made up in this life and all others have confirmed.
 
-    Each other process leaves a word of its own. Process 0 answers every word that it finds, also one that a dead
-    process has left, until all living ones have confirmed.
+    Every other process leaves a word. Process 0 answers each word it finds, even from a dead process, until all living
+    processes have confirmed.
     """
     word = uuid.uuid4().hex
     if rank > 0:

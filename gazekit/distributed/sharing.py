@@ -1,8 +1,8 @@
-"""Several processes train one model: each takes some exams of every batch, and all make the same step.
+"""Share the training of one model between processes: each takes some exams of every batch, all make the same step.
 
-``torchrun`` starts them and says in the environment who is who. What they compute is what one process computes on
-the whole batch: losses are normalised over it (``objective``), batch norm takes its statistics from it, gradients
-are summed. Process 0 alone writes.
+``torchrun`` starts the processes and sets their ranks in the environment. Together they compute what one process
+computes on the whole batch: losses are normalised over it (``objective``), batch norm takes its statistics from it,
+gradients are summed. Only process 0 writes.
 """
 
 import os
@@ -28,23 +28,23 @@ from gazekit.distributed.torchrun import launched
 from gazekit.errors import ConfigurationError, DataError
 
 _MOMENT = 0.05
-"""Seconds that the threads of a group get before its end."""
+"""Seconds that the threads of a group get before it ends."""
 _PATIENCE = timedelta(minutes=30)
-"""For the slowest process to get to the same place: process 0 makes default data and writes checkpoints."""
+"""Time limit for waiting on the slowest process: process 0 makes default data and writes checkpoints."""
 _BUCKET = 8_000_000
-"""Numbers that are sent at a time."""
+"""Numbers sent at a time."""
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that were launched; nothing happens for one on its own.
+    """Join the launched processes; a single process joins nothing.
 
     Args:
-        device: ``cuda`` gives each process of a machine a GPU of its own.
+        device: ``cuda`` gives each process of a machine a separate GPU.
 
     Raises:
         ConfigurationError: fewer GPUs than processes.
-        PeerLostError: they cannot reach each other.
+        PeerLostError: the processes cannot reach each other.
     """
     if launched() == 1:
         yield
@@ -69,17 +69,17 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 def leave_group() -> None:
-    """End the process group, after a moment in which its threads can finish.
+    """End the process group after a short wait in which its threads can finish.
 
-    Ending it holds the interpreter and waits for the threads, and they may need the interpreter to drop their last
-    work: without the moment torch 2.13 hangs now and then.
+    Ending it holds the interpreter lock and waits for the threads, which may need that lock to drop their last work:
+    without the wait torch 2.13 sometimes hangs.
     """
     time.sleep(_MOMENT)
     dist.destroy_process_group()
 
 
 def from_writer(text: str) -> str:
-    """The text that process 0 has, on all."""
+    """Send the text of process 0 to all processes."""
     box = [text]
     if count() > 1:
         dist.broadcast_object_list(box, src=0)
@@ -92,7 +92,7 @@ def any_of_all(flag: bool) -> bool:
 
 
 def check_alike(number: int, what: str) -> None:
-    """Raise DataError if not all processes have the same number."""
+    """Raise DataError unless all processes have the same number."""
     numbers = torch.zeros(count(), dtype=torch.int64)
     numbers[rank()] = number
     everyone = total(numbers).tolist()
@@ -104,12 +104,12 @@ def check_alike(number: int, what: str) -> None:
 
 
 def own_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows of a batch that this process takes; their numbers differ by one at most."""
+    """Return the rows of a batch for this process; counts differ by at most one."""
     return np.array_split(rows, count())[rank()]
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its sum over the processes; one that a process lacks counts as zero."""
+    """Replace every gradient by its sum over the processes; a missing gradient counts as zero."""
     if count() == 1:
         return
     learning = list(parameters)
@@ -128,7 +128,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Runs of tensors of one type, each of some megabytes."""
+    """Group tensors of one type into runs of a few megabytes."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         full = sum(item.numel() for item in bucket) >= _BUCKET
@@ -141,9 +141,9 @@ def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:
-    """Let every batch norm inside take its statistics from the exams of all processes, in place.
+    """Make every batch norm inside compute its statistics over all processes, in place.
 
-    torch's ``SyncBatchNorm`` does so on CUDA only, and forgets what a subclass adds, such as timm's activation.
+    torch's ``SyncBatchNorm`` works only on CUDA, and drops what a subclass adds, such as timm's activation.
     """
     if count() > 1:
         for layer in module.modules():
@@ -164,7 +164,7 @@ class _Synchronised(_BatchNorm):
 
 
 class _GlobalStatistics(TorchFunctionMode):
-    """Within, ``functional.batch_norm`` is that of the batch of all processes."""
+    """Make ``functional.batch_norm`` use the batch of all processes within the block."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -184,7 +184,7 @@ def global_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``torch.nn.functional.batch_norm`` with mean and variance over the exams ``[B, C, ...]`` of all processes."""
+    """Apply ``torch.nn.functional.batch_norm`` with statistics over the exams ``[B, C, ...]`` of all processes."""
     if not training:
         return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     over = [0, *range(2, input.ndim)]

@@ -1,4 +1,4 @@
-"""What is there to work with, what will not work, and how to mend it."""
+"""Diagnose the installation: what works, what does not, and how to fix it."""
 
 from gazekit.doctor.check import Check
 from gazekit.doctor.surroundings import diagnose

@@ -1,4 +1,4 @@
-"""One finding of the doctor."""
+"""A finding of the doctor."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,13 +8,13 @@ Status = Literal["ok", "limit", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at and found.
+    """One check and its result.
 
     Args:
         area: ``versions``, ``device``, ``codecs``, ``extras``, ``plugins``, ``weights`` or ``disk``.
-        name: what was looked at.
-        status: ``limit`` where something optional will not work, ``problem`` where something needed will not.
-        found: in a few words.
+        name: what was checked.
+        status: ``limit`` if something optional will not work, ``problem`` if something needed will not.
+        found: the result in a few words.
         remedy: what to do about it; empty if all is well.
     """
 

@@ -1,8 +1,8 @@
-"""Let torchvision be imported in a whole environment: ``python -m gazekit.doctor.mend_torchvision``.
+"""Make torchvision importable in an environment: ``python -m gazekit.doctor.mend_torchvision``.
 
-Where ``import torchvision`` fails for operators that are missing, ``gazekit/registry/torchvision_guard.py`` is
-copied into the environment's site-packages, with a ``.pth`` file that starts it with every Python. Where it does not
-fail, such files are removed.
+If ``import torchvision`` fails because operators are missing, ``gazekit/registry/torchvision_guard.py`` is copied into
+the environment's site-packages, with a ``.pth`` file that loads it at every start of Python. If the import works, such
+files are removed.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ _COPY = "_gazekit_torchvision_guard"
 
 
 def main() -> None:
-    """Mend the environment that this Python belongs to, and print what was done."""
+    """Mend the environment of this Python, and print what was done."""
     folder = Path(sysconfig.get_path("purelib"))
     copy, starter = folder / f"{_COPY}.py", folder / f"{_COPY}.pth"
     for file in (starter, copy):

@@ -1,4 +1,4 @@
-"""Versions, codecs, extras and plugins."""
+"""Check versions, codecs, extras and plugins."""
 
 import platform
 import re
@@ -17,11 +17,11 @@ _EXTRAS = {
     "slurm": "gazekit benchmark --launcher slurm",
     "gdcm": "JPEG lossless DICOM files",
 }
-"""What an extra is for; its packages stand in the metadata."""
+"""Extra → its use; its packages are in the metadata."""
 
 
 def check_versions() -> Iterator[Check]:
-    """Python, the packages that gazekit needs, and whether each is of a version that it asks for."""
+    """Check Python and the packages that gazekit needs, and whether their versions are supported."""
     yield Check(
         "versions", "python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     )
@@ -46,7 +46,7 @@ def check_versions() -> Iterator[Check]:
 
 
 def _check_own_name() -> Check:
-    """Under which name gazekit is installed."""
+    """Check the name under which gazekit is installed."""
     found = distribution.own()
     if found is None:
         said = f"{__version__}, run from its sources without being installed: its plugins are not found"
@@ -61,10 +61,10 @@ def _check_own_name() -> Check:
 
 
 def check_torchvision() -> Iterator[Check]:
-    """Whether torchvision, which timm imports, was built for this torch: whether its operators run."""
+    """Check whether torchvision, which timm imports, fits this torch, that is, whether its operators run."""
     import torch
 
-    from gazekit.doctor import mend_torchvision  # not above: it is run with python -m
+    from gazekit.doctor import mend_torchvision  # imported here because it is run with python -m
 
     name, matched = "torchvision with torch", "install torch and torchvision from one index"
     if torch.version.cuda is None:
@@ -93,7 +93,7 @@ def check_torchvision() -> Iterator[Check]:
 
 
 def check_codecs() -> Iterator[Check]:
-    """For each compression of DICOM images, whether something here can decode it."""
+    """Check for each compression of DICOM images whether a decoder is installed."""
     from pydicom import uid
     from pydicom.pixels import get_decoder
 
@@ -118,7 +118,7 @@ def check_codecs() -> Iterator[Check]:
 
 
 def check_extras() -> Iterator[Check]:
-    """Which of the optional packages are installed."""
+    """Check which of the optional packages are installed."""
     for extra, use in _EXTRAS.items():
         missing = [each.name for each in distribution.requirements(extra) if _version(each.name) is None]
         if missing:
@@ -129,7 +129,7 @@ def check_extras() -> Iterator[Check]:
 
 
 def check_plugins(registry: Registry) -> Iterator[Check]:
-    """Every plugin with the number of its components, those that failed, and names offered twice."""
+    """Check every plugin: its number of components, failures, and names offered twice."""
     rows = registry.table()
     packages = dict.fromkeys((row["package"], row["version"]) for row in rows if row["kind"] != "plugin")
     for package, number in packages:

@@ -1,4 +1,4 @@
-"""Devices, weights, disk; and all checks together."""
+"""Check devices, weights and disk; run all checks."""
 
 import os
 import shutil
@@ -18,13 +18,11 @@ from gazekit.preparing.default_data import cache_folder
 from gazekit.reading.parallel import available_cores
 from gazekit.registry.registry import Registry
 
-_LITTLE_SPACE = (
-    2 * 2**30
-)  # bytes; a prepared set of this field at 512 px needs about one, checkpoints the other
+_LITTLE_SPACE = 2 * 2**30  # bytes: half for a prepared data set at 512 px, half for checkpoints
 
 
 def diagnose(registry: Registry) -> list[Check]:
-    """Look at everything that gazekit works with; nothing is downloaded or changed."""
+    """Run all checks; nothing is downloaded or changed."""
     return [
         *check_versions(),
         *check_torchvision(),
@@ -38,7 +36,7 @@ def diagnose(registry: Registry) -> list[Check]:
 
 
 def check_device() -> Iterator[Check]:
-    """Cores and memory, and GPUs that torch can use."""
+    """Check cores, memory, and the GPUs that torch can use."""
     import torch
 
     threads = torch.get_num_threads()
@@ -61,7 +59,7 @@ def check_device() -> Iterator[Check]:
 
 
 def check_weights() -> Iterator[Check]:
-    """Pretrained weights of timm in the hub's cache; without network only these can be used."""
+    """Check for pretrained timm weights in the hub's cache; without a network only these can be used."""
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
     cached = sorted(
@@ -81,7 +79,7 @@ def check_weights() -> Iterator[Check]:
 
 
 def check_disk() -> Iterator[Check]:
-    """Free space where gazekit writes, and whether it may."""
+    """Check free space and write permission where gazekit writes."""
     places = {"here": Path.cwd(), "cache": cache_folder(), "temporary files": Path(tempfile.gettempdir())}
     for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.exists())

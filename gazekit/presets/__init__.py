@@ -1,1 +1,1 @@
-"""The tables of a preset, their layers, and reading them."""
+"""Read presets: their tables, and the layers they are merged from."""

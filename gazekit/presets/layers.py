@@ -1,4 +1,4 @@
-"""The layers that a preset is resolved from: files, environment and command line, each value with its origin."""
+"""Merge the layers of a preset (files, environment, command line), each value with its origin."""
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -25,17 +25,17 @@ COMPONENT_KEYS: dict[Key, str] = {
     ("attention_map",): "attention_map",
     ("gaze", "alignment_loss"): "alignment_loss",
 }
-"""Where a preset names a component, and of which kind."""
+"""Key at which a preset names a component → kind of component."""
 
 PRESET = FileKind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
-"""A file of settings; the largest of ours has 3 kB, resolved 6."""
+"""A file of settings; gazekit's largest has 3 kB, 6 when resolved."""
 _OWN = {"reported"}
-"""Tables that are true of one preset and not of what is built on top of it."""
+"""Tables that hold for one preset but not for presets that extend it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A leaf of a layer: the value, the layer it stands in, and the comment beside it."""
+    """A value of a layer, with its layer and the comment next to it."""
 
     value: Any
     origin: str
@@ -51,7 +51,7 @@ def read_layer(file: Traversable) -> Layer:
 
 
 def read_tables(file: Traversable) -> dict[str, Any]:
-    """The plain values of a TOML file. Raises ConfigurationError with file and line."""
+    """Read the plain values of a TOML file. Raises ConfigurationError with file and line."""
     return _document(file).unwrap()
 
 
@@ -78,7 +78,7 @@ def _by_name(file: Traversable) -> str:
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
-    """``GAZEKIT_TRAINING__EPOCHS=5`` → ``training.epochs = 5``; variables without ``__`` are not settings."""
+    """Read the environment: ``GAZEKIT_TRAINING__EPOCHS=5`` → ``training.epochs = 5``; skip variables without ``__``."""
     layer: Layer = {}
     for name, text in sorted(environment.items()):
         if name.startswith("GAZEKIT_") and "__" in name:
@@ -88,7 +88,7 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
 
 
 def override_layer(items: Iterable[str]) -> Layer:
-    """``key.path=value`` items; the value is read as TOML, and as text if it is none."""
+    """Parse ``key.path=value`` items; a value is TOML, or text if it is not valid TOML."""
     layer: Layer = {}
     for item in items:
         path, equals, text = item.partition("=")
@@ -99,11 +99,11 @@ def override_layer(items: Iterable[str]) -> Layer:
 
 
 def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
-    """The file of a preset and, below it, the one that it extends (one level only).
+    """Return the file of a preset and, below it, the preset that it extends (one level only).
 
     Args:
         name: a registered name, or the path of a TOML file (it ends in ``.toml`` or names a folder).
-        find: looks a registered name up.
+        find: looks up a registered name.
     """
     own = read_layer(_locate(name, find))
     parent = own.pop(("extends",), None)
@@ -118,9 +118,9 @@ def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
 
 
 def merge(layers: Iterable[Layer]) -> Layer:
-    """Lay the layers on top of each other, later ones winning.
+    """Merge layers; later ones win.
 
-    A component named anew drops the options that were meant for the one below it.
+    If a layer names another component, the options of the earlier one are dropped.
     """
     merged: Layer = {}
     for layer in layers:
@@ -137,7 +137,7 @@ def merge(layers: Iterable[Layer]) -> Layer:
 
 
 def nest(layer: Layer) -> dict[str, Any]:
-    """The values of a layer as nested tables."""
+    """Turn the values of a layer into nested tables."""
     tables: dict[str, Any] = {}
     for key, leaf in layer.items():
         table = tables
@@ -148,7 +148,7 @@ def nest(layer: Layer) -> dict[str, Any]:
 
 
 def flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    """Flatten ``{"a": {"b": 1}}`` to ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping):
@@ -171,12 +171,12 @@ def _locate(name: str, find: Callable[[str], Traversable]) -> Traversable:
 def _parse(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # a number of 5,000 digits is no TOMLDecodeError
+    except (ValueError, RecursionError):  # a number of 5,000 digits raises ValueError, not TOMLDecodeError
         return text
 
 
 def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
-    """Tables become one leaf per value; ``fusion.vectors = "concat"`` means ``fusion.vectors.use = "concat"``."""
+    """Turn tables into one value per key; ``fusion.vectors = "concat"`` means ``fusion.vectors.use = "concat"``."""
     if isinstance(value, Mapping):
         leaves: Layer = {}
         for part, inner in value.items():
@@ -205,6 +205,6 @@ def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:
 
 
 def _item(table: Any, part: str) -> Any:
-    """The item with its comment, which plain look-up leaves off booleans."""
+    """Return the item with its comment, which plain look-up drops for booleans."""
     container = table.value if isinstance(table, tomlkit.items.Table) else table
     return container.item(part) if isinstance(container, Container) else table[part]

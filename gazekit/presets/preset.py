@@ -1,4 +1,4 @@
-"""A preset: which components, with which options, trained how. TOML → validated values."""
+"""A preset: its components, their options and the training. TOML → validated values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args
@@ -46,11 +46,11 @@ __all__ = [
 
 
 CheckComponent = Callable[[Key, str, Mapping[str, Any]], tuple[dict[str, Any], list[tuple[str, str]]]]
-"""From the key of a component, its name and its options to the options with their defaults, and what is wrong."""
+"""(key, name, options of a component) → (options with defaults, problems)."""
 
 
 class Preset(PresetTable):
-    """A system, complete enough to be trained; see ``registry.preset``."""
+    """A complete system, ready to be trained; see ``registry.preset``."""
 
     description: str = ""
     """What it is, in one line."""
@@ -77,39 +77,39 @@ class Preset(PresetTable):
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """Name by which the preset was requested."""
         return self._name
 
     def named(self, name: str) -> "Preset":
-        """The same preset under the name that a study gives it."""
+        """Return the preset under the name that a study gives it."""
         copy = self.model_copy()
         copy._name = name
         return copy
 
     @property
     def sources(self) -> Layer:
-        """Origin and comment of every value that a layer set; the others are defaults."""
+        """Origin and comment of every value that a layer set; other values are defaults."""
         return self._sources
 
     def component(self, key: Key) -> ComponentChoice | None:
-        """The choice at a key of ``COMPONENT_KEYS``."""
+        """Return the component choice at a key of ``COMPONENT_KEYS``."""
         value: Any = self
         for part in key:
             value = getattr(value, part) if value is not None else None
         return value  # type: ignore[no-any-return]
 
     def to_toml(self) -> str:
-        """The resolved preset as TOML, each value with its origin; it can be read back."""
+        """Return the resolved preset as TOML, each value with its origin; it can be read back."""
         document = tomlkit.document()
         _write_table(document, self.model_dump(mode="json"), (), self._sources)
         return tomlkit.dumps(document)
 
 
 def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset:
-    """Merge the layers, validate the result and check every component's options.
+    """Merge the layers, validate the result and check the options of every component.
 
     Raises:
-        ConfigurationError: every problem at once, each with its file and key.
+        ConfigurationError: lists every problem with file and key.
     """
     merged = merge(layers)
     tables = nest(merged)
@@ -171,12 +171,12 @@ def _explain(item: Any, merged: Layer) -> str:
 
 
 def _is_option(key: Key) -> bool:
-    """Whether a key of a layer is an option of a component, whose names the tables do not have."""
+    """Whether a key is an option of a component, whose names the tables do not list."""
     return any(key[: len(component)] == component for component in COMPONENT_KEYS)
 
 
 def _keys(table: type[pydantic.BaseModel], above: str = "") -> Iterator[str]:
-    """The dotted names of all values of a table and of those in it."""
+    """List the dotted names of all values of a table and its subtables."""
     for name, field in table.model_fields.items():
         inner = [each for each in (field.annotation, *get_args(field.annotation)) if _is_table(each)]
         if inner:
@@ -195,7 +195,7 @@ def _where(merged: Layer, key: Key) -> str:
 
 
 def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer) -> None:
-    """Values first, then tables, as TOML wants it."""
+    """Write values first, then tables, as TOML requires."""
     for part, value in values.items():
         if not isinstance(value, dict) and (value is not None or (*key, part) in _OPTIONAL):
             item = tomlkit.item("none" if value is None else value)

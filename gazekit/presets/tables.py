@@ -20,19 +20,19 @@ class PresetTable(pydantic.BaseModel):
 
 
 class ComponentChoice(pydantic.BaseModel):
-    """A component by name; every other key is one of its options."""
+    """A component by name; every other key is an option."""
 
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
     use: str
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options as written, or with defaults once the preset is resolved."""
+        """The options as written, or with defaults after the preset is resolved."""
         return dict(self.model_extra or {})
 
 
 def absent(value: Any) -> Any:
-    """``"none"`` in TOML, which has no null, means absent."""
+    """Read ``"none"`` as absent: TOML has no null."""
     return None if value == "none" else value
 
 

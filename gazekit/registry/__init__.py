@@ -1,4 +1,4 @@
-"""Which components there are, where each comes from, and what keeps a broken one apart."""
+"""Register components with their origin, and isolate broken plugins."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """The registry itself, imported when it is first asked for: the guard of torchvision lies here too."""
+    """Import the registry on first access: the guard of torchvision is in this package too."""
     if name in ("HOOKS", "KINDS", "Registry"):
         from gazekit.registry import registry
 

@@ -1,4 +1,4 @@
-"""A registered component: where it comes from, and whether it keeps the contract of its kind."""
+"""A registered component: its origin, and whether it keeps the contract of its kind."""
 
 import inspect
 import re
@@ -10,12 +10,12 @@ from gazekit.registry import signature
 from gazekit.registry.distribution import NAME
 
 OWN = NAME
-"""The distribution of gazekit itself, whose plugins are not foreign."""
+"""The distribution of gazekit itself; plugins of other distributions are foreign."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The plugin that something comes from."""
+    """The plugin that offers something."""
 
     plugin: str
     distribution: str
@@ -27,7 +27,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One registered name: a class, or for kind ``preset`` a file."""
+    """A registered name: a class, or for kind ``preset`` a file."""
 
     kind: str
     name: str
@@ -46,7 +46,7 @@ class Component:
 
     @property
     def file(self) -> str:
-        """The source file of a class; empty where there is none."""
+        """Source file of a class; empty if there is none."""
         try:
             return inspect.getsourcefile(self.value) or ""
         except TypeError:
@@ -54,12 +54,12 @@ class Component:
 
     @property
     def signature(self) -> str:
-        """How a class is made: its context and, after the star, its options."""
+        """Signature of a class: its context and, after the star, its options."""
         return f"{self.value.__name__}{signature.in_words(self.value)}"
 
     @property
     def level(self) -> str:
-        """Where a fusion lets views meet: ``images``, ``maps`` or ``vectors``; empty for other kinds."""
+        """Level at which a fusion combines views: ``images``, ``maps`` or ``vectors``; empty for other kinds."""
         if self.kind != "fusion":
             return ""
         bases = zip(("images", "maps", "vectors"), _bases(self.kind), strict=True)
@@ -67,26 +67,26 @@ class Component:
 
     @property
     def documentation(self) -> str:
-        """Its docstring."""
+        """Docstring of the component."""
         return inspect.getdoc(self.value) or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something of a plugin that cannot be used, and why."""
+    """A part of a plugin that cannot be used, and why."""
 
     provenance: Provenance
     what: str
     cause: str
     kind: str | None = None
-    """The kind that is affected; None = all."""
+    """The affected kind; None = all."""
 
     def __str__(self) -> str:
         return f"plugin '{self.provenance.plugin}' of {self.provenance}: {self.what}: {self.cause}"
 
 
 def check_contract(component: Component) -> None:
-    """Raise ConfigurationError if a name does not stand for what its kind promises."""
+    """Raise ConfigurationError if a component does not fulfil the contract of its kind."""
     value = component.value
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(component.name)):
         raise ConfigurationError(
@@ -117,12 +117,12 @@ def check_contract(component: Component) -> None:
 
 
 CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
-"""The positional parameters of each kind, which the core hands over; the other kinds have none."""
+"""The positional parameters that the core passes to each kind; other kinds have none."""
 _METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
 
 
 def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
-    """The method of a kind that the core calls with tensors, and what it hands over; empty where there is none."""
+    """Return the method of a kind that the core calls with tensors, and its arguments; empty if there is none."""
     if kind == "attention_map":
         return "__call__", ("output", "target")
     if kind == "alignment_loss":
@@ -136,7 +136,7 @@ def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
 
 
 def _bases(kind: str) -> tuple[type, ...]:
-    from gazekit.contracts import interfaces  # imports torch: data sets and gaze readers do without
+    from gazekit.contracts import interfaces  # imports torch, which data sets and gaze readers do not need
 
     return {
         "backbone": (interfaces.Backbone,),
@@ -146,12 +146,12 @@ def _bases(kind: str) -> tuple[type, ...]:
 
 
 def in_words(kind: str) -> str:
-    """``attention_map`` → ``attention map``, for messages."""
+    """Format ``attention_map`` as ``attention map``, for messages."""
     return kind.replace("_", " ")
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one line; one that we word ourselves without its class."""
+    """Format an exception as one line; omit the class of gazekit's own exceptions."""
     if isinstance(error, GazekitError):
         return " ".join(str(error).split())
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""Finding the plugins of all installed distributions."""
+"""Find the plugins of all installed distributions."""
 
 import difflib
 import inspect
@@ -18,15 +18,15 @@ from gazekit.registry.isolation import foreign_code
 from gazekit.registry.registry import HOOKS, Registry
 
 ALL_FOREIGN = "*"
-"""In ``GAZEKIT_DISABLE``: every plugin but gazekit's own."""
+"""In ``GAZEKIT_DISABLE``: every plugin except gazekit's own."""
 
 
 def load_registry(disable: Iterable[str] = ()) -> Registry:
-    """Find the plugins of all installed distributions; one that fails is reported in ``failures``.
+    """Load the plugins of all installed distributions; failures go to ``failures``.
 
     Args:
-        disable: distributions or entry-point names to leave out, beside those of ``GAZEKIT_DISABLE``
-            (separated by commas); ``*`` leaves out all but gazekit's own.
+        disable: distributions or entry-point names to leave out, besides those in ``GAZEKIT_DISABLE``
+            (separated by commas); ``*`` leaves out all except gazekit's own.
     """
     manager = pluggy.PluginManager("gazekit")
     manager.add_hookspecs(hookspecs)
@@ -52,13 +52,13 @@ def load_registry(disable: Iterable[str] = ()) -> Registry:
 
 
 def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object], *, where: str) -> None:
-    """Load a plugin and register its hooks; if it fails, say so in ``registry.failures`` instead.
+    """Load a plugin and register its hooks; record a failure in ``registry.failures``.
 
     Args:
-        registry: gains the plugin.
-        origin: what it comes from.
+        registry: the registry that gains the plugin.
+        origin: provenance of the plugin.
         load: returns the plugin, a module or object with hooks.
-        where: what is loaded, for the report of a failure.
+        where: describes what is loaded, for the report of a failure.
     """
     key = f"{origin.distribution}:{origin.plugin}"
     with warnings.catch_warnings(record=True) as caught:
@@ -66,7 +66,7 @@ def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object
             with foreign_code(origin):
                 plugin = load()
             _check_version(plugin)
-            warnings.simplefilter("always")  # of a hook that will go, whatever the filters say
+            warnings.simplefilter("always")  # show the warning of a deprecated hook, whatever the filters
             registry.manager.register(plugin, name=key)
             _check_hooks(registry.manager, plugin)
             registry.provenance[key] = origin
@@ -81,19 +81,19 @@ def add_plugin(registry: Registry, origin: Provenance, load: Callable[[], object
 
 
 def _installed() -> list[list[Distribution]]:
-    """The distributions that have plugins, sorted by name; the first of each list is the one that Python imports."""
+    """Return the distributions with plugins, sorted by name; Python imports the first of each list."""
     found: dict[str, list[Distribution]] = {}
     for distribution in distributions():
         if name := _name_with_plugins(distribution):
             found.setdefault(normalised(name), []).append(distribution)
     former = found.get(FORMER, [])
     if OWN in found and former and is_own(former[0]):
-        del found[FORMER]  # left over: the same plugins under the name that gazekit had before
+        del found[FORMER]  # left over: the same plugins under gazekit's former name
     return [found[name] for name in sorted(found)]
 
 
 def _name_with_plugins(distribution: Distribution) -> str | None:
-    """Its name if it has plugins; None also if its metadata cannot be read, as after an aborted installation."""
+    """Return a distribution's name if it has plugins; None also if its metadata cannot be read."""
     try:
         if any(entry.group == GROUP for entry in distribution.entry_points):
             return distribution.metadata["Name"] or None
@@ -103,7 +103,7 @@ def _name_with_plugins(distribution: Distribution) -> str | None:
 
 
 def _check_version(plugin: object) -> None:
-    """Raise if the plugin was written for a version of the hooks that is not this one's."""
+    """Raise if the plugin was written for another version of the hooks."""
     wanted = getattr(plugin, "GAZEKIT_HOOKS", 1)
     if not isinstance(wanted, int):
         raise ConfigurationError(
@@ -117,7 +117,7 @@ def _check_version(plugin: object) -> None:
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Raise if the plugin implements a hook that does not exist, forgot the marker or has no hook at all."""
+    """Raise if the plugin implements an unknown hook, forgot the marker or has no hook at all."""
     known = tuple(HOOKS.values())
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:

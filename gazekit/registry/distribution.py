@@ -1,4 +1,4 @@
-"""The distribution that gazekit is installed as: its name, what it needs, and how to install an extra of it."""
+"""The distribution of gazekit: its name, its requirements, and how to install an extra."""
 
 import re
 import shlex
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 NAME = "gazekit-multiview"
-"""For pip. The package to import and the command are ``gazekit``; on PyPI that is the name of another library."""
+"""Name for pip. The package to import and the command are ``gazekit``, which on PyPI names another library."""
 GROUP = "gazekit"
-"""The group of entry points by which plugins are found."""
+"""The entry-point group of plugins."""
 FORMER = "gazekit"
-"""What pip called it until 0.1.0; an environment made before has it still."""
+"""Name for pip until 0.1.0; older environments still have it."""
 _OWN_PLUGIN = "gazekit_components"
 
 
 def normalised(name: str) -> str:
-    """The name of a distribution as packaging tools compare it: ``Gated_Fusion`` → ``gated-fusion``."""
+    """Normalise a distribution name as packaging tools do: ``Gated_Fusion`` → ``gated-fusion``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
@@ -30,7 +30,7 @@ def is_own(found: Distribution) -> bool:
 
 
 def own() -> Distribution | None:
-    """The installed gazekit; None if it runs from its sources without being installed."""
+    """Return the installed gazekit; None if it runs from source without being installed."""
     for name in (NAME, FORMER):
         try:
             found = distribution(name)
@@ -42,7 +42,7 @@ def own() -> Distribution | None:
 
 
 def strangers() -> list[Distribution]:
-    """Other distributions with the name that gazekit's packages have: they write into the same folder."""
+    """Return other distributions that are named gazekit: they write into the same folder."""
     return [
         found
         for found in distributions()
@@ -51,7 +51,7 @@ def strangers() -> list[Distribution]:
 
 
 def requirements(extra: str = "") -> "list[Requirement]":
-    """The packages that gazekit needs, or that an extra adds, sorted by name; empty if it is not installed."""
+    """Return the packages that gazekit or an extra requires, sorted by name; empty if not installed."""
     from packaging.requirements import Requirement
 
     found = own()
@@ -65,7 +65,7 @@ def _applies(needed: "Requirement", extra: str) -> bool:
 
 
 def install_command(extra: str) -> str:
-    """The command that installs the packages of an extra, by their own names: ``pip install 'highdicom>=0.27'``."""
+    """Return the command that installs the packages of an extra by name: ``pip install 'highdicom>=0.27'``."""
     packages = [f"{each.name}{each.specifier}" for each in requirements(extra)]
     if not packages:
         return f"pip install '{NAME}[{extra}]'"

@@ -1,4 +1,4 @@
-"""Code that is not ours: run with a limit, kept off standard output, and named when it fails."""
+"""Isolate foreign code: limit its time, keep its prints off standard output, name it when it fails."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def foreign_code(origin: Provenance) -> Iterator[None]:
-    """Import a plugin or call its hook: at most ``GAZEKIT_PLUGIN_TIMEOUT`` seconds (60), its prints to stderr.
+    """Import a plugin or call its hook: at most ``GAZEKIT_PLUGIN_TIMEOUT`` seconds (60), with prints to stderr.
 
-    gazekit's own have no limit: they hang nowhere, and on a busy machine the packages that they import take long.
+    gazekit's own plugins have no limit: they do not hang, and imports can take long on a busy machine.
     """
     if origin.distribution == OWN:
         with redirect_stdout(sys.stderr):
@@ -32,7 +32,7 @@ def foreign_code(origin: Provenance) -> Iterator[None]:
 
 @contextmanager
 def _no_exit() -> Iterator[None]:
-    """Let ``os._exit`` raise: it would end the process as if its work were done, and say nothing."""
+    """Make ``os._exit`` raise: otherwise a plugin could end the process silently, as if it had succeeded."""
 
     def refuse(status: int) -> NoReturn:
         raise RuntimeError(f"calls os._exit({status!r}), which would end gazekit")
@@ -53,7 +53,7 @@ def _limit() -> float:
 
 @contextmanager
 def blaming(registry: "Registry") -> Iterator[None]:
-    """Turn an exception that arose in the code of a plugin not ours into a PluginError that names it."""
+    """Turn an exception raised in a foreign plugin's code into a PluginError that names the plugin."""
     try:
         yield
     except GazekitError:
@@ -67,7 +67,7 @@ def blaming(registry: "Registry") -> Iterator[None]:
 
 
 def culprit_of(error: BaseException, registry: "Registry") -> tuple[Provenance, str] | None:
-    """The plugin, not ours, in whose code an exception arose, and its line there; None if it is none's."""
+    """Return the foreign plugin in whose code an exception arose, and the line; None if there is none."""
     owners = {
         package: origin for package, origin in registry.packages().items() if origin.distribution != OWN
     }

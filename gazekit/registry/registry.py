@@ -1,4 +1,4 @@
-"""Which components there are, where each comes from, and what could not be loaded."""
+"""Look up components: which there are, where they come from, what could not be loaded."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ KINDS = tuple(kind for kind in HOOKS if kind != "preset")
 
 @dataclass
 class Registry:
-    """The components of all plugins; a value that is passed along, not a global.
+    """The components of all plugins; a value to pass along, not a global.
 
     A hook is called when its kind is first asked for; ``failures`` grows accordingly.
     """
@@ -41,21 +41,21 @@ class Registry:
     _tables: dict[str, dict[str, list[Component]]] = field(default_factory=dict)
 
     def components(self, kind: str) -> list[Component]:
-        """All usable and contested names of a kind, sorted by name."""
+        """List all usable and contested names of a kind, sorted."""
         table = self._table(kind)
         return [component for name in sorted(table) for component in table[name]]
 
     def component(self, kind: str, name: str, *, level: str = "") -> Component:
-        """Look one name up.
+        """Look up a name.
 
         Args:
-            kind: of component.
+            kind: kind of component.
             name: in its table.
-            level: of a fusion, where the preset names it: ``images``, ``maps`` or ``vectors``; empty = any.
+            level: level at which the preset names a fusion: ``images``, ``maps`` or ``vectors``; empty = any.
 
         Raises:
-            ConfigurationError: there is none, or it is a fusion of another level.
-            PluginError: it is offered twice, or there is none and a plugin that failed may have had it.
+            ConfigurationError: no such component, or it is a fusion of another level.
+            PluginError: it is offered twice, or it is missing and may belong to a plugin that failed.
         """
         table = self._table(kind)
         if name not in table:
@@ -73,7 +73,7 @@ class Registry:
         return first
 
     def contests(self) -> list[str]:
-        """Names that are offered more than once, with those who do; of the kinds that were asked for so far."""
+        """List names offered more than once, with their owners, for the kinds looked up so far."""
         return [
             _contest(offered)
             for table in self._tables.values()
@@ -82,7 +82,7 @@ class Registry:
         ]
 
     def create(self, kind: str, name: str, *context: Any, **options: Any) -> Any:
-        """Make a component from its context and options; options are checked against its signature."""
+        """Create a component from its context and options; check the options against its signature."""
         factory = self.component(kind, name).value
         checked, problems = signature.validate(factory, options)
         if problems:
@@ -107,7 +107,7 @@ class Registry:
             overrides: ``key.path=value`` items.
 
         Raises:
-            ConfigurationError: all that is wrong, with file and key.
+            ConfigurationError: lists every problem with file and key.
         """
         layers = preset.preset_layers(name, self._preset_file)
         if config is not None:
@@ -117,7 +117,7 @@ class Registry:
         return preset.resolve(name, layers, self._check_component)
 
     def packages(self) -> dict[str, Provenance]:
-        """The plugin that each top-level package belongs to, as far as plugins and components say where they live."""
+        """Map each top-level package to its plugin, as far as plugins and components tell where they are."""
         homes = {
             getattr(plugin, "__name__", type(plugin).__module__): self.provenance[key]
             for key, plugin in self.manager.list_name_plugin()
@@ -129,7 +129,7 @@ class Registry:
         return {module.partition(".")[0]: origin for module, origin in homes.items()}
 
     def table(self, kind: str | None = None) -> list[dict[str, str]]:
-        """One row per component (of one kind, or of all), then one per failure and disabled plugin."""
+        """Return a row per component (of one kind or of all), then per failure and disabled plugin."""
         rows = []
         for each in [kind] if kind else HOOKS:
             names = [component.name for component in self.components(each)]
@@ -215,7 +215,7 @@ def _fits(component: Component, level: str) -> bool:
 
 
 def _contest(offered: list[Component]) -> str:
-    """Who offers one name, and what to do."""
+    """Describe who offers a contested name, and what to do."""
     theirs = min(offered, key=lambda each: each.provenance.distribution == OWN)
     owners = " and ".join(str(each.provenance) for each in offered)
     return (

@@ -1,4 +1,4 @@
-"""New plugin packages, from templates."""
+"""Write new plugin packages from templates."""
 
 import keyword
 import re
@@ -23,7 +23,7 @@ _CONTRACTS = {
     "gaze_reader": "GazeReaderContract",
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
-"""Small ones, for the tests."""
+"""Small options, for the tests."""
 _SLOTS = {
     "backbone": "backbone.use={}",
     "fusion": "fusion.vectors.use={}",
@@ -31,23 +31,23 @@ _SLOTS = {
     "alignment_loss": "gaze.alignment_loss.use={}",
     "dataset": "data.dataset.use={} --set gaze=none",
 }
-"""Where a preset names a component of the kind; none names a gaze reader."""
+"""Key at which a preset names a component of the kind; presets name no gaze reader."""
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write an installable package with one component, its tests and, where presets name the kind, a preset.
+    """Write an installable package with a component, its tests and, if presets name the kind, a preset.
 
     Args:
-        kind: of the component, see ``registry.KINDS``; dashes for underscores will do.
-        name: of the component, a word in lower case.
-        folder: is made.
+        kind: kind of component, see ``registry.KINDS``; dashes may replace underscores.
+        name: name of the component, a word in lower case.
+        folder: new folder for the package.
 
     Returns:
         The files, relative to ``folder``.
 
     Raises:
         ConfigurationError: no such kind, no usable name, or the folder exists.
-        StorageError: it cannot be written.
+        StorageError: the package cannot be written.
     """
     kind = kind.replace("-", "_")
     if kind not in KINDS:
@@ -69,7 +69,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def distribution_name(name: str) -> str:
-    """``soft_gate`` → ``gazekit-soft-gate``."""
+    """Turn ``soft_gate`` into ``gazekit-soft-gate``."""
     return f"gazekit-{name.replace('_', '-')}"
 
 
@@ -107,7 +107,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
 
 
 def _files(kind: str, name: str) -> dict[str, str]:
-    """Path in the package folder to the text of its template."""
+    """Map each path in the package folder to the text of its template."""
     templates = files("gazekit.registry") / "templates"
     common, own = templates / "common", templates / kind
     package = f"gazekit_{name}"
@@ -130,7 +130,7 @@ def _files(kind: str, name: str) -> dict[str, str]:
 
 
 def _preset(kind: str) -> Traversable | None:
-    """The template of a preset, named like the preset that it extends; None for a kind that no preset names."""
+    """Return the template of a preset, named like the preset it extends; None for a kind that no preset names."""
     folder = files("gazekit.registry") / "templates" / kind
     return next((file for file in folder.iterdir() if file.name.endswith(".toml")), None)
 

@@ -1,4 +1,4 @@
-"""The signature is the schema: the options of a component are its keyword-only parameters."""
+"""Read the options of a component from its signature: they are its keyword-only parameters."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from gazekit.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One keyword-only parameter of a component: its name, type as text, and default."""
+    """A keyword-only parameter of a component: name, type as text, and default."""
 
     name: str
     type: str
@@ -28,7 +28,7 @@ def _parameters(factory: type) -> Mapping[str, inspect.Parameter]:
 
 
 def options_of(factory: type) -> list[Option]:
-    """The options of a component class, in the order of its signature."""
+    """Return the options of a component class, in the order of its signature."""
     return [
         Option(p.name, inspect.formatannotation(_bare(p.annotation)), p.default)
         for p in _parameters(factory).values()
@@ -37,14 +37,14 @@ def options_of(factory: type) -> list[Option]:
 
 
 def in_words(factory: type) -> str:
-    """``(views, channels, *, width: int = 8)``."""
+    """Format a signature: ``(views, channels, *, width: int = 8)``."""
     context = [p.name for p in _parameters(factory).values() if p.kind is not p.KEYWORD_ONLY]
     options = list(map(str, options_of(factory)))
     return f"({', '.join([*context, *(['*', *options] if options else [])])})"
 
 
 def _bare(annotation: Any) -> Any:
-    """``tuple[Annotated[int, …], ...]`` → ``tuple[int, ...]``, for display."""
+    """Simplify ``tuple[Annotated[int, …], ...]`` to ``tuple[int, ...]``, for display."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _bare(arguments[0])
@@ -54,7 +54,7 @@ def _bare(annotation: Any) -> Any:
 
 
 def check_signature(factory: type, context: Sequence[str] = ()) -> None:
-    """Raise ConfigurationError if the parameters are not the context and then options, each by name.
+    """Raise ConfigurationError unless the parameters are the context followed by named options.
 
     Args:
         factory: the class.
@@ -94,7 +94,7 @@ def check_signature(factory: type, context: Sequence[str] = ()) -> None:
 
 
 def check_call(factory: type, name: str, context: Sequence[str]) -> None:
-    """Raise ConfigurationError if a method cannot be called with what the core hands over, in that order."""
+    """Raise ConfigurationError if a method cannot be called with the core's arguments."""
     method = getattr(factory, name)
     try:
         inspect.signature(method).bind(None, *context)
@@ -126,8 +126,8 @@ def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any],
     """Check options against the signature.
 
     Returns:
-        The options with their defaults filled in and types coerced, and the problems as (option, what is wrong);
-        the options are empty when there are problems.
+        The options with defaults filled in and types coerced, and the problems as (option, message); the options are
+        empty if there are problems.
     """
     try:
         checked = _schema(factory)(**options)
@@ -137,7 +137,7 @@ def validate(factory: type, options: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def _problem(factory: type, item: Any) -> tuple[str, str]:
-    """An option and what pydantic found wrong with it."""
+    """Return an option and pydantic's complaint about it."""
     name = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
         return name, wrong_value(name, item)

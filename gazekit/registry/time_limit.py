@@ -1,4 +1,4 @@
-"""A limit on how long foreign code may take."""
+"""Limit how long foreign code may take."""
 
 import faulthandler
 import signal
@@ -11,16 +11,15 @@ from types import FrameType
 
 
 class TookTooLong(BaseException):
-    """The limit is over; no ``Exception``, so that the code in question does not catch it by accident."""
+    """The time limit is over; not an ``Exception``, so that the code does not catch it by accident."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong in the block once it has taken ``seconds``, again each second in case it is swallowed.
+    """Raise TookTooLong in the block after ``seconds``, again each second in case it is swallowed.
 
-    Native code that lets no Python run, and so cannot be interrupted, ends the process after twice that time with
-    exit code 1 and a traceback that shows where it hangs. Works in the main thread of a POSIX system; elsewhere there
-    is no limit.
+    Native code that lets no Python run cannot be interrupted; after twice that time it ends the process with exit code
+    1 and a traceback that shows where it hangs. The limit works in the main thread on POSIX; elsewhere there is none.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
@@ -40,5 +39,5 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, handler)
-        if remaining:  # somebody else's alarm
+        if remaining:  # an alarm set by other code
             signal.setitimer(signal.ITIMER_REAL, max(remaining - (time.monotonic() - began), 1e-3), interval)

@@ -1,8 +1,8 @@
-"""Let torchvision be imported although its compiled operators do not fit this torch.
+"""Let torchvision be imported even if its compiled operators do not fit this torch.
 
-A torchvision built for CUDA beside a CPU build of torch cannot load its operators; pip installs such a pair where torch
-comes from elsewhere than PyPI. Its import then fails with ``operator torchvision::nms does not exist``, and with it the
-import of every library that wants something else of torchvision, such as timm
+A torchvision built for CUDA cannot load its operators with a CPU build of torch; pip installs such a pair if torch does
+not come from PyPI. Its import then fails with ``operator torchvision::nms does not exist``, and so does the import of
+every library that needs another part of torchvision, such as timm
 (https://github.com/pytorch/pytorch/issues/157648).
 
 ``import gazekit`` watches for that import, so plugins can import timm; ``gazekit.doctor.mend_torchvision`` copies this
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 MISSING = "operator torchvision::"
-"""In the message of an import that failed for it."""
+"""Found in the message of an import that fails for this reason."""
 _SCHEMAS = ("nms", "qnms")
-_libraries: list[Any] = []  # declarations vanish with the library that made them
+_libraries: list[Any] = []  # declarations vanish with the library object
 
 
 def watch() -> None:
-    """Make ``import torchvision`` succeed from now on; does nothing the second time."""
+    """Make ``import torchvision`` succeed from now on; the second call does nothing."""
     if "torchvision" not in sys.modules and not any(isinstance(each, _Watch) for each in sys.meta_path):
         sys.meta_path.insert(0, _Watch())
 
 
 class _Watch:
-    """Finds torchvision as Python does, and hands it to a loader that tries twice."""
+    """Find torchvision as Python does, and return a loader that tries twice."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -48,7 +48,7 @@ class _Watch:
 
 
 class _TwiceLoader:
-    """Loads a module by its own loader and, where that says that operators are missing, again with these declared."""
+    """Load a module; if operators are missing, declare them and load it again."""
 
     def __init__(self, own: Any) -> None:
         self.own = own
@@ -61,7 +61,7 @@ class _TwiceLoader:
         return created
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__loader__ = self.own  # nothing of ours stays
+        module.__loader__ = self.own  # leave no trace
         if module.__spec__ is not None:
             module.__spec__.loader = self.own
         try:

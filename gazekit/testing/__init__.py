@@ -1,17 +1,17 @@
-"""Contracts that a plugin runs on its own components, in one line of pytest each.
+"""Contracts for a plugin's components, in one line of pytest each.
 
 Example::
 
     TestGated = gazekit.testing.contract("fusion", Gated, hidden=8)  # one test per promise
 
-    class TestGated(gazekit.testing.FusionContract):  # the same, and can be added to
+    class TestGated(gazekit.testing.FusionContract):  # the same, and can be extended
         component = Gated
         options = {"hidden": 8}
 
-    def test_gated():  # all that is quick, in one test
+    def test_gated():  # all quick checks, in one test
         gazekit.testing.check_component("fusion", Gated, hidden=8)
 
-A broken promise is an AssertionError with what was promised, what came instead and the smallest case that fails.
+A broken promise raises an AssertionError with the promise, the actual result and the smallest failing case.
 """
 
 import unittest
@@ -52,22 +52,22 @@ CONTRACTS: dict[str, type[Contract]] = {
 
 
 def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
-    """The contract of a kind for one component, as a class that pytest collects.
+    """Return the contract of a kind for one component, as a class that pytest collects.
 
     Args:
         kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"dataset"`` or
             ``"gaze_reader"``.
         component: the class.
-        options: its options; choose small ones, several instances are made.
+        options: options of the component; choose small ones: several instances are made.
     """
     assert kind in CONTRACTS, f"no contract for kind '{kind}'; there are {', '.join(CONTRACTS)}"
     return type(f"Test{component.__name__}", (CONTRACTS[kind],), {"component": component, "options": options})
 
 
 def check_component(kind: str, component: type[Any], /, **options: Any) -> None:
-    """Check all that is promised, but for what takes seconds (``torch.compile``) and what cannot be checked here.
+    """Check every promise except slow ones (``torch.compile``) and those that cannot be checked here.
 
-    ``gazekit plugins check`` and the classes of ``contract`` say what was not checked, and why.
+    ``gazekit plugins check`` and the classes of ``contract`` report which were not checked, and why.
 
     Args:
         kind, component, options: as for ``contract``.

@@ -20,14 +20,14 @@ from gazekit.testing.promises import (
 
 
 class AlignmentLossContract(ModuleContract):
-    """A loss per map, smaller where attention is on the gaze, that neither constant maps nor missing gaze upset."""
+    """A loss per map: smaller if attention is on the gaze, and finite for constant maps or missing gaze."""
 
     kind = "alignment_loss"
     inputs_matter = True
     constants = ("gaze",)
 
     def cases(self) -> Iterator[ContractCase]:
-        """Attention coarser than the heat map."""
+        """Try attention coarser than the heat map."""
         for exams in (1, EXAMS):
             yield ContractCase(
                 self.make,
@@ -39,11 +39,11 @@ class AlignmentLossContract(ModuleContract):
             )
 
     def run(self, component: Any, inputs: Views) -> Views:
-        """The loss per map."""
+        """Return the loss per map."""
         return self.losses(component, inputs["attention"], inputs["gaze"])
 
     def losses(self, component: Any, attention: torch.Tensor, gaze: torch.Tensor) -> Views:
-        """The loss per map, its shape checked."""
+        """Return the loss per map after checking its shape."""
         losses = component(attention, gaze)
         check_shapes(self.component, {"loss": losses}, {"loss": (len(attention),)})
         return {"loss": losses}

@@ -21,7 +21,7 @@ class AttentionMapContract(FunctionContract):
     inputs_matter = True
 
     def cases(self) -> Iterator[ContractCase]:
-        """One to four views, one and three logits, behind a linear head."""
+        """Try one to four views, and one and three logits, with a linear head."""
         for views, outputs, exams in (
             (VIEWS[0], 1, 1),
             *((each, k, EXAMS) for each in VIEWS for k in (1, 3)),
@@ -29,11 +29,11 @@ class AttentionMapContract(FunctionContract):
             yield self.case(views, outputs, exams)
 
     def typical(self) -> ContractCase:
-        """Two views, three logits."""
+        """Try two views and three logits."""
         return self.case(VIEWS[1], 3)
 
     def case(self, views: Sequence[str], outputs: int, exams: int = EXAMS) -> ContractCase:
-        """A case with these views and so many logits."""
+        """Make a case with these views and this many logits."""
         return ContractCase(
             partial(self._with_head, outputs, len(views)),
             {view: random_tensor(exams, CHANNELS, 5, 4, seed=seed) for seed, view in enumerate(views)},
@@ -44,7 +44,7 @@ class AttentionMapContract(FunctionContract):
         return _Explained(self.make(), nn.Linear(CHANNELS * views, outputs))
 
     def run(self, component: Any, inputs: Views) -> Views:
-        """The maps for the output of a linear head."""
+        """Return the maps for the output of a linear head."""
         output = _linear_output(inputs, component.head)
         maps: Views = component.attention_map(output, (output.fused[:, 0] > 0).long())
         check_shapes(self.component, maps, {view: (*f.shape[:1], *f.shape[2:]) for view, f in inputs.items()})
@@ -65,7 +65,7 @@ class AttentionMapContract(FunctionContract):
 
 
 class _Explained(nn.Module):
-    """An attention map and the head that it explains."""
+    """An attention map and the head it explains."""
 
     def __init__(self, attention_map: Any, head: nn.Linear) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Explained(nn.Module):
 
 
 def _linear_output(features: Views, head: nn.Linear) -> Output:
-    """What a model with a linear head on the pooled features gives."""
+    """Make the output of a model with a linear head on the pooled features."""
     pooled = {view: maps.mean(dim=(2, 3)) for view, maps in features.items()}  # [B, C]
     fused = torch.cat(list(pooled.values()), dim=1)
     return Output(head(fused), features, pooled, pooled, fused)

@@ -1,4 +1,4 @@
-"""Trying a promise on the cases of a contract, the smallest first."""
+"""Try a promise on the cases of a contract, smallest first."""
 
 import unittest
 from collections.abc import Callable
@@ -16,12 +16,12 @@ Check = Callable[[Any, ContractCase, Any], None]
 def for_each_case(
     *, training: bool = False, one: bool = False, costly: bool = False
 ) -> Callable[[Check], Callable[[Any], None]]:
-    """Make a test that tries a check on every case, the smallest first.
+    """Make a test that tries a check on every case, smallest first.
 
     Args:
-        training: the component is in training mode, the cases have two exams at least; else in evaluation mode.
-        one: try the typical case only.
-        costly: it takes seconds; ``check_component`` leaves it out.
+        training: put the component in training mode, with at least two exams per case; else in evaluation mode.
+        one: try only the typical case.
+        costly: the check takes seconds; ``check_component`` skips it.
     """
 
     def decorate(check: Check) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""Running the contracts of all that a package brings, one result per promise."""
+"""Run the contracts of everything a package brings, one result per promise."""
 
 import unittest
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from gazekit.testing.plugin import check_preset
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Whether a promise was kept.
+    """The result of checking one promise.
 
     Args:
         what: the component, or the plugin.
-        promise: in words.
+        promise: text of the promise.
         status: ``ok``, ``failed`` or ``not checked``.
-        cause: what came instead, or why it was not checked.
-        case: the smallest case that fails, where there are several.
+        cause: the actual result, or why it was not checked.
+        case: the smallest failing case, if there are several.
     """
 
     what: str
@@ -42,16 +42,16 @@ def check_package(
     options: Mapping[str, Mapping[str, Any]],
     samples: Mapping[str, Path],
 ) -> Iterator[Result]:
-    """Check what a distribution brings: that it loads, each component, each preset.
+    """Check a distribution: that it loads, and each of its components and presets.
 
     Args:
-        registry: that has it; all hooks have been called.
-        distribution: the one to check.
-        options: options by the name of the component that is built with them.
-        samples: by the name of a data set or gaze reader, a folder or file that it reads.
+        registry: contains the distribution; all hooks have been called.
+        distribution: name of the distribution to check.
+        options: name of a component → options to build it with.
+        samples: name of a data set or gaze reader → a folder or file that it reads.
 
     Raises:
-        ConfigurationError: options or samples name no component of it, or no option.
+        ConfigurationError: options or samples name an unknown component or option.
     """
     found = [
         component

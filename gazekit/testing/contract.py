@@ -1,4 +1,4 @@
-"""The base of all contracts: a contract is a class whose tests are promises, one each."""
+"""Base of all contracts: a contract is a class whose tests are promises."""
 
 import inspect
 import re
@@ -27,7 +27,7 @@ from gazekit.testing.surroundings import other_device
 
 
 class Contract:
-    """Inherit the contract of a kind and say which component; pytest then runs one test per promise.
+    """Base of the contracts; subclass one, name the component, and pytest runs one test per promise.
 
     Example::
 
@@ -43,7 +43,7 @@ class Contract:
 
     @classmethod
     def promises(cls, *, all_of_them: bool = True) -> dict[str, str]:
-        """The tests in the order in which they are defined, base classes first, with what each promises."""
+        """Return the tests in the order of definition, base classes first, each with its promise."""
         found: dict[str, str] = {}
         for base in reversed(cls.__mro__):
             for name, test in vars(base).items():
@@ -52,7 +52,7 @@ class Contract:
         return found
 
     def make(self, *context: Any) -> Any:
-        """The component, with the options."""
+        """Build the component with the options."""
         return self.component(*context, **self.options)
 
     def test_signature(self) -> None:
@@ -71,29 +71,29 @@ class Contract:
 
 
 class FunctionContract(Contract):
-    """Of what is called on tensors, with exams along the first axis."""
+    """Contract of components that are called on tensors, with exams along the first axis."""
 
     inputs_matter: ClassVar[bool] = False
     """Whether every input must have a gradient that is not zero."""
     constants: ClassVar[tuple[str, ...]] = ()
     """Inputs that need no gradient."""
     stops_gradients: ClassVar[bool] = False
-    """True where a gradient is cut on purpose, so that it is not that of the function."""
+    """Whether a gradient is cut on purpose, so that it is not the function's gradient."""
 
     def cases(self) -> Iterator[ContractCase]:
-        """What it is tried on, the smallest first."""
+        """Return the cases to try, smallest first."""
         raise NotImplementedError
 
     def typical(self) -> ContractCase:
-        """The one on which a costly promise is tried: the first of several exams."""
+        """Return the case for costly promises: the first with several exams."""
         return next(case for case in self.cases() if case.exams > 1)
 
     def run(self, component: Any, inputs: Views) -> Views:
-        """Call it and check the shapes of its results."""
+        """Call the component and check the shapes of its results."""
         raise NotImplementedError
 
     def call(self, component: Any, inputs: Views) -> Views:
-        """Run it on tensors that have a graph, as features in training do, and see that they stay as they are."""
+        """Run the component on tensors with a graph, as in training, and check that they are unchanged."""
         passed = {name: leaf.clone() for name, leaf in leaves_of(inputs, constants=self.constants).items()}
         handed = dict(passed)
         results = self.run(component, handed)

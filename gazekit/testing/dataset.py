@@ -26,7 +26,7 @@ class DataSourceContract(Contract):
 
     @contextmanager
     def folder(self, source: Any) -> Iterator[Path]:
-        """The sample, or a generated folder of eight exams."""
+        """Return the sample, or a generated folder of eight exams."""
         if self.sample is not None:
             yield self.sample
         elif hasattr(source, "generate"):
@@ -131,7 +131,7 @@ class DataSourceContract(Contract):
 
 
 def _contents(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Time of change and first bytes of every file."""
+    """Return the modification time and first bytes of every file."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {str(path.relative_to(root)): (path.stat().st_mtime_ns, _start(path)) for path in files}
 

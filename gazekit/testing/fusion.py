@@ -1,4 +1,4 @@
-"""The contract of fusions, whichever level they act at."""
+"""The contract of fusions at any level."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -23,17 +23,17 @@ class FusionContract(ModuleContract):
     kind = "fusion"
 
     def cases(self) -> Iterator[ContractCase]:
-        """One to four views."""
+        """Try one to four views."""
         yield self.case(VIEWS[0], exams=1)
         for views in VIEWS:
             yield self.case(views)
 
     def typical(self) -> ContractCase:
-        """Two views."""
+        """Try two views."""
         return self.case(VIEWS[1])
 
     def case(self, views: Sequence[str], *, exams: int = EXAMS) -> ContractCase:
-        """A case with these views."""
+        """Make a case with these views."""
         grid = self.grid()
         inputs = {view: random_tensor(exams, CHANNELS, *grid, seed=seed) for seed, view in enumerate(views)}
         build = partial(self.make, tuple(views), CHANNELS)
@@ -43,13 +43,13 @@ class FusionContract(ModuleContract):
         )
 
     def grid(self) -> tuple[int, ...]:
-        """Height and width of what is fused; nothing for vectors."""
+        """Height and width of the fused maps or images; empty for vectors."""
         if issubclass(self.component, ImageFusion):
             return (16, 12)
         return () if issubclass(self.component, VectorFusion) else (8, 6)
 
     def run(self, component: Any, inputs: Views) -> Views:
-        """What comes out, and the fusion's own losses."""
+        """Return the fused result and the fusion's own losses."""
         exams, _, *grid = next(iter(inputs.values())).shape
         if isinstance(component, ImageFusion):
             gaze = {view: image[:, 0].sigmoid() for view, image in inputs.items()}
@@ -85,5 +85,5 @@ class FusionContract(ModuleContract):
 
 
 def numbered(results: Views) -> Views:
-    """Results by their place in place of their name."""
+    """Rename results by their position."""
     return {str(number): each for number, each in enumerate(results.values())}

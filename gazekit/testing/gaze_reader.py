@@ -17,14 +17,14 @@ from gazekit.testing.promises import promise
 
 
 class GazeReaderContract(Contract):
-    """Recordings of a file in its format, and no other file taken for one."""
+    """Recordings of a file in the reader's format; files of other formats are not accepted."""
 
     kind = "gaze_reader"
     sample: ClassVar[Path | None] = None
     """A file in the format."""
 
     def file(self) -> Path:
-        """The sample; a reader's own test may make one here instead."""
+        """Return the sample; a reader's own test may make one here instead."""
         if self.sample is None:
             raise unittest.SkipTest(
                 "needs a file in the format: --sample NAME=FILE, in a test sample = Path(…)"
@@ -111,7 +111,7 @@ class GazeReaderContract(Contract):
 
 @contextmanager
 def _odd_files() -> Iterator[list[Path]]:
-    """Files that are of no format, and names that are no files."""
+    """Yield files of no format, and names of missing files."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "empty.csv").write_bytes(b"")

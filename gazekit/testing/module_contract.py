@@ -25,13 +25,13 @@ from gazekit.testing.surroundings import one_process
 
 
 class ModuleContract(FunctionContract):
-    """Of a ``torch.nn.Module``."""
+    """Contract of a ``torch.nn.Module``."""
 
     @for_each_case(training=True)
     def test_gradient_of_parameters(self, case: ContractCase, module: Any) -> None:
         """In training a finite gradient for every parameter."""
         parameters = _parameters(module)
-        # behind a scale that starts at zero, a gradient may be zero at first
+        # after a scale that starts at zero, a gradient may be zero at first
         check_gradients(self.component, self.call(module, case.inputs), parameters, may_vanish=True)
 
     @for_each_case()
@@ -118,7 +118,7 @@ def _parameters(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 class _Called(nn.Module):
-    """A component as a module that is called with its inputs."""
+    """A component wrapped as a module that is called with its inputs."""
 
     def __init__(self, component: nn.Module, run: Callable[[Any, Views], Views]) -> None:
         super().__init__()

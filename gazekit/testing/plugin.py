@@ -20,7 +20,7 @@ LARGEST = 64
 
 
 def registry_with(plugin: Any, origin: Provenance) -> Registry:
-    """gazekit's own plugins and this one, whether it is installed or not."""
+    """Load gazekit's own plugins and this one, installed or not."""
     registry = load_registry(disable=[ALL_FOREIGN])
     add_plugin(registry, origin, lambda: plugin, where=f"module '{getattr(plugin, '__name__', plugin)}'")
     for kind in HOOKS:
@@ -29,12 +29,12 @@ def registry_with(plugin: Any, origin: Provenance) -> Registry:
 
 
 class PluginContract:
-    """Inherit it and say which module has the hooks; it need not be installed."""
+    """Subclass it and name the module with the hooks; the module need not be installed."""
 
     plugin: ClassVar[ModuleType]
 
     def registry(self) -> Registry:
-        """gazekit's own plugins and this one."""
+        """Return a registry with gazekit's own plugins and this one."""
         return registry_with(self.plugin, Provenance("plugin", self.plugin.__name__, "under test"))
 
     def test_hooks(self) -> None:
@@ -63,11 +63,11 @@ class PluginContract:
 
 
 def check_preset(preset: Preset, registry: Registry) -> None:
-    """Build the model and the objective of a preset and take one step on random exams, some without gaze.
+    """Build the model and objective of a preset and take one step on random exams, some without gaze.
 
     Raises:
         AssertionError: the loss or a gradient is not finite.
-        ConfigurationError: its parts do not fit.
+        ConfigurationError: the parts do not fit together.
     """
     with same_random_numbers():
         model = build_model(preset, registry, classes=2).train()

@@ -1,4 +1,4 @@
-"""Single promises, as functions that raise AssertionError with what was promised and what came."""
+"""Single promises: functions that raise AssertionError with the promise and the actual result."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ EXAMS = 3
 
 @dataclass(frozen=True)
 class ContractCase:
-    """Inputs on which a promise is tried, with how to build the component for them.
+    """Inputs on which to try a promise, and how to build the component for them.
 
     Args:
-        build: makes a fresh component.
-        inputs: tensors by name, the exams along the first axis.
+        build: makes a new component.
+        inputs: name → tensor, with exams along the first axis.
         label: for messages.
     """
 
@@ -35,7 +35,7 @@ class ContractCase:
 
 @contextmanager
 def naming(case: ContractCase) -> Iterator[None]:
-    """Note the case on whatever is raised; cases are tried from the smallest, so it is the smallest that fails."""
+    """Note the case on any exception; cases are tried smallest first, so it is the smallest failing one."""
     try:
         yield
     except Exception as error:
@@ -44,13 +44,13 @@ def naming(case: ContractCase) -> Iterator[None]:
 
 
 def promise(cls: type[Any], promised: str, kept: bool, came: object = "something else") -> None:
-    """Raise AssertionError with what was promised and what came, unless the promise is kept."""
+    """Raise AssertionError with the promise and the actual result, unless the promise is kept."""
     if not kept:
         raise AssertionError(f"{cls.__name__} promises {promised}; came: {came}")
 
 
 def check_shapes(cls: type[Any], results: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
-    """The results are tensors with these names, in this order, and these shapes."""
+    """Check that the results are tensors with these names, in this order, and these shapes."""
     named = isinstance(results, Mapping)
     said = list(results) if named else type(results).__name__
     promise(cls, f"results for {list(expected)}", named and list(results) == list(expected), said)
@@ -64,13 +64,13 @@ def check_shapes(cls: type[Any], results: Any, expected: Mapping[str, tuple[int,
 
 
 def check_finite(cls: type[Any], what: str, results: Mapping[str, Tensor]) -> None:
-    """No NaN and no infinity."""
+    """Check that no value is NaN or infinite."""
     for name, result in results.items():
         promise(cls, f"{what}{name}", bool(result.isfinite().all()), "NaN or infinity")
 
 
 def check_equal(cls: type[Any], promised: str, expected: Views, came: Views, *, exact: bool = False) -> None:
-    """The same tensors up to rounding, or to the bit."""
+    """Check that tensors are equal up to rounding, or bit for bit."""
     tolerance = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-4, "atol": 1e-5}
     for name, tensor in expected.items():
         promise(cls, promised, name in came, f"no {name}")
@@ -82,7 +82,7 @@ def check_equal(cls: type[Any], promised: str, expected: Views, came: Views, *, 
 def check_gradients(
     cls: type[Any], results: Views, leaves: Mapping[str, Tensor], *, may_vanish: bool = False
 ) -> None:
-    """A finite gradient for every leaf; zeros are allowed only if it may vanish."""
+    """Check for a finite gradient at every leaf; zeros are allowed only if it may vanish."""
     leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
     total = weighted_sum(results)
     promise(cls, "results that are differentiable", total.requires_grad, "results without a graph")
@@ -95,7 +95,7 @@ def check_gradients(
 
 
 def weighted_sum(results: Views) -> Tensor:
-    """A random weighting of the results, for a plain sum may be constant (behind a norm)."""
+    """Sum the results with random weights: a plain sum may be constant (after a norm)."""
     generator = torch.Generator().manual_seed(1)
     total = torch.zeros(())
     for result in results.values():
@@ -105,7 +105,7 @@ def weighted_sum(results: Views) -> Tensor:
 
 
 def leaves_of(inputs: Views, dtype: torch.dtype = torch.float32, *, constants: Collection[str] = ()) -> Views:
-    """Copies that collect gradients, except for constants, which do not and are in single precision at least."""
+    """Copy tensors to collect gradients; constants collect none and are at least in single precision."""
     exact = torch.float32 if dtype == torch.bfloat16 else dtype
     return {
         name: tensor.detach()
@@ -116,5 +116,5 @@ def leaves_of(inputs: Views, dtype: torch.dtype = torch.float32, *, constants: C
 
 
 def random_tensor(*shape: int, seed: int = 0) -> Tensor:
-    """Normal random numbers, the same for the same seed."""
+    """Make normal random numbers, equal for equal seeds."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Surroundings in which promises are tried: seeds, devices, process groups; each leaves none behind."""
+"""Set up seeds, devices and process groups for promises, and clean up after them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ from gazekit.distributed.sharing import leave_group
 
 @contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """Seed 0 inside, the caller's random numbers outside."""
+    """Use seed 0 inside the block; restore the caller's random state after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
 
 def other_device() -> str:
-    """A device other than the CPU: the GPU where there is one, else ``meta``, which has shapes and no numbers."""
+    """Return a device other than the CPU: the GPU if there is one, else ``meta``, which has shapes but no numbers."""
     return "cuda" if torch.cuda.is_available() else "meta"
 
 
 @contextmanager
 def one_process() -> Iterator[bool]:
-    """A process group of this process alone; yields whether there is one (not inside another group).
+    """Start a process group of this process alone; yield whether it could (not inside another group).
 
-    Start work in it from a thread of its own, whose state holds no Python objects; ``leave_group`` says why.
+    Start work in it from a separate thread, whose state holds no Python objects; ``leave_group`` explains why.
     """
     if not dist.is_available() or dist.is_initialized():
         yield False

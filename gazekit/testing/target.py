@@ -1,4 +1,4 @@
-"""The plugins of a package to check, whether it is installed or lies in a folder."""
+"""Find the plugins of a package to check, installed or in a folder."""
 
 import sys
 import tomllib
@@ -13,14 +13,14 @@ from gazekit.registry.registry import HOOKS, Registry
 
 
 def open_target(target: str) -> tuple[Registry, str]:
-    """A registry that has the plugins of a package, and the name of its distribution.
+    """Return a registry with the plugins of a package, and the name of its distribution.
 
     Args:
         target: an installed distribution (or one of its entry points), a folder with ``pyproject.toml``, or a Python
-            file with hooks. What is not installed is imported from where it lies, beside gazekit's own plugins only.
+            file with hooks. A package that is not installed is imported in place, with only gazekit's own plugins.
 
     Raises:
-        ConfigurationError: there is no such package, or it names no plugin.
+        ConfigurationError: no such package, or it names no plugin.
     """
     path = Path(target)
     if (path / "pyproject.toml").is_file() or (path.is_dir() and path != Path(path.name)):
