@@ -269,7 +269,7 @@ def prepare(
     if gaze is not None:
         files, others = gaze_files(Path(gaze), readers)
         if others:
-            note(f"warning: {len(others)} files in {gaze} are no gaze recordings and are skipped")
+            note(f"warning: {len(others)} files in {gaze} are not gaze recordings and are skipped")
         recordings = [recording for file in files for recording in file.read()]
     given = {name: value for name, value in settings.items() if value is not None}
     raw = RawData(

@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything else to stderr."""
+"""Print for the command line: results to stdout, everything else to stderr."""
 
 import errno
 import functools
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 10_000
-"""Characters of a note, a warning or an error."""
+"""Maximum characters of a note, warning or error."""
 
 
 def stdout() -> "Console":
-    """The console for results; wide plain text when it is no terminal, so that a pipe gets whole lines."""
+    """Return the console for results; wide plain text if it is not a terminal, so that a pipe gets whole lines."""
     return _console(stderr=False)
 
 
 @functools.cache
 def stderr() -> "Console":
-    """The console for progress, notes and errors; one, so that a note does not break into a progress bar."""
+    """Return the console for progress, notes and errors; one, so that a note does not break into a progress bar."""
     return _console(stderr=True)
 
 
@@ -37,7 +37,7 @@ def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
     class Harmless(Console):
-        """Whatever steers a terminal, in an id, a file name or an error of others, is shown and not obeyed."""
+        """Show control characters instead of obeying them: ids, file names and errors may come from others."""
 
         def print(self, *objects: Any, **options: Any) -> None:
             shown = (visible(each, keep="\n\t") if isinstance(each, str) else each for each in objects)
@@ -51,7 +51,7 @@ def _console(*, stderr: bool) -> "Console":
 
 @contextmanager
 def lasting_stderr() -> Iterator[None]:
-    """Let a terminal that closes, or a pipe that breaks, silence us and not end the work."""
+    """Keep working silently when the terminal closes or a pipe breaks."""
     before = sys.stderr
     sys.stderr = cast(TextIO, _Lasting(before))
     try:
@@ -61,7 +61,7 @@ def lasting_stderr() -> Iterator[None]:
 
 
 class _Lasting:
-    """A stream whose writes cannot fail; once one did, what follows goes nowhere."""
+    """A stream whose writes cannot fail; after a failure, later output is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -90,31 +90,31 @@ class _Lasting:
 
 
 def silence() -> None:
-    """No more notes, warnings and progress: another process speaks for this one."""
+    """Print no more notes, warnings and progress: another process does."""
     stderr().quiet = True
 
 
 def note(message: str, *, indent: int = 0) -> None:
-    """One line for the user's eyes, on stderr; ``indent`` columns in, also where a terminal breaks it."""
+    """Print a note on stderr, indented by ``indent`` columns on every line."""
     _say(_escape(message), indent)
 
 
 def warn(message: str) -> None:
-    """A warning on stderr."""
+    """Print a warning on stderr."""
     _say(f"[yellow]warning:[/yellow] {_escape(message)}")
 
 
 def fail(message: str) -> None:
-    """An error on stderr, even of a process that is silent otherwise."""
+    """Print an error on stderr, even in a process that is silent otherwise."""
     stderr().quiet = False
     _say(f"[red]error:[/red] {_escape(message)}")
 
 
 def _say(message: str, indent: int = 0) -> None:
-    """On stderr: broken between words in a terminal, one whole line elsewhere."""
+    """Print on stderr: wrapped at words in a terminal, one whole line elsewhere."""
     from rich.padding import Padding
 
-    if len(message) > _LONGEST:  # what it quotes is of a file of others, and was not made to be read
+    if len(message) > _LONGEST:  # it may quote a file from others, not written for reading
         message = f"{message[:_LONGEST]} …"
     if stderr().is_terminal and indent:
         stderr().print(Padding(visible(message, keep="\n\t"), (0, 0, 0, indent), expand=False))
@@ -129,12 +129,12 @@ def _escape(message: str) -> str:
 
 
 def print_json(schema: str, value: dict[str, Any]) -> None:
-    """A result as JSON on stdout; ``schema`` is ``name/version``."""
+    """Print a result as JSON on stdout; ``schema`` is ``name/version``."""
     print(json.dumps({"schema": schema, **value}, indent=2, allow_nan=False, default=str))
 
 
 def print_text(text: str) -> None:
-    """Prose or code on stdout: a terminal gets long lines broken between words, two columns further in."""
+    """Print prose or code on stdout; a terminal wraps long lines at words and indents the rest by two columns."""
     out = stdout()
     if out.is_terminal:
         text = "\n".join(_broken(line, out.width) for line in text.split("\n"))
@@ -151,7 +151,7 @@ def _broken(line: str, width: int) -> str:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", fold: str | None = None
 ) -> None:
-    """A table on stdout; only the column ``fold`` (the last by default) breaks into lines when it is too wide."""
+    """Print a table on stdout; only the column ``fold`` (the last by default) wraps if the table is too wide."""
     from rich.table import Table
 
     if title:
@@ -166,7 +166,7 @@ def print_table(
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, from the first report on; yields ``report(done, total)``."""
+    """Show a progress bar on stderr from the first report on; yield ``report(done, total)``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = stderr()
@@ -186,21 +186,21 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 @functools.cache
 def registry() -> "Registry":
-    """The registry of this process."""
+    """Return the registry of this process."""
     from gazekit.registry.discovery import load_registry
 
     return load_registry()
 
 
 def preset_names(beginning: str) -> list[str]:
-    """The presets whose names begin so, for the completion of a shell."""
+    """Complete preset names in a shell."""
     names = (component.name for component in registry().components("preset"))
     return [name for name in names if name.startswith(beginning)]
 
 
 @contextmanager
 def blaming_plugins() -> Iterator[None]:
-    """An exception that arose in the code of a plugin not ours becomes an error that names it."""
+    """Turn an exception raised in a foreign plugin's code into an error that names the plugin."""
     try:
         yield
     except Exception:
@@ -213,10 +213,10 @@ def blaming_plugins() -> Iterator[None]:
 
 
 def warn_of_failures(error: str) -> None:
-    """A warning for each plugin that could not be loaded and each name offered twice, once the command is done.
+    """Warn, once the command is done, of each plugin that failed to load and each name offered twice.
 
     Args:
-        error: what the command ended with; what is in it is not said again.
+        error: error of the command; failures that it mentions are not repeated.
     """
     if registry.cache_info().currsize:
         for said in (*map(str, registry().failures), *registry().contests()):

@@ -1,4 +1,4 @@
-"""``gazekit doctor``: what is there, what will not work, and how to mend it."""
+"""``gazekit doctor``: what works, what does not, and how to fix it."""
 
 from dataclasses import asdict
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``gazekit evaluate``: how good a trained model is, with intervals."""
+"""``gazekit evaluate``: measure a trained model, with intervals."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ def evaluate(
     ] = "test",
     weights: Annotated[
         Literal["selected", "last"],
-        typer.Option(help="Of the epoch that training selected (training.select), or of the last one."),
+        typer.Option(help="Weights of the epoch that training selected (training.select), or of the last."),
     ] = "selected",
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
@@ -28,10 +28,10 @@ def evaluate(
         bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")
     ] = False,
 ) -> None:
-    """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation where there is truth.
+    """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation if there is truth.
 
     Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
-    predictions.csv into the run directory; other parts and the last weights have files of their own
+    predictions.csv into the run directory; other parts and the last weights have separate files
     (evaluation_val.json, evaluation_last.json).
     """
     from gazekit.runs.evaluation import SCHEMA, evaluate_run

@@ -1,4 +1,4 @@
-"""``gazekit export``: a trained model as a file that runs without gazekit."""
+"""``gazekit export``: write a trained model as a file that runs without gazekit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def export(
     """Write the model with its attention maps as one graph, and check that it agrees with the original.
 
     Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and a map per view. The file's
-    metadata say how images are prepared; examples/run_onnx.py does that and runs it on raw images.
+    metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs the model.
     """
     import torch
 
@@ -45,5 +45,5 @@ def export(
 
 
 def _images(views: Sequence[str]) -> str:
-    """What an exported model takes: ``one image (cc)``."""
+    """Describe the images an exported model takes: ``one image (cc)``."""
     return f"{'one image' if len(views) == 1 else f'{len(views)} images'} ({', '.join(views)})"

@@ -1,4 +1,4 @@
-"""Help texts that fit any width: typer keeps the line breaks of docstrings, and shows a type for flags and lists."""
+"""Make help texts fit any width: typer keeps line breaks of docstrings, and shows a type for flags and lists."""
 
 import re
 from typing import Any
@@ -8,9 +8,9 @@ _HUGE = 2**31
 
 
 def tidy(command: Any) -> Any:
-    """The same command, its help and that of all its subcommands made ready for typer to print.
+    """Prepare the help of a command and all its subcommands for typer to print.
 
-    The lines of a paragraph become one, for the terminal to break, and brackets stay brackets. A flag shows no
+    The lines of a paragraph become one, so that the terminal wraps them, and brackets stay brackets. A flag shows no
     ``<bool>``, an option that may be repeated shows the type of one item, and a number its bounds in a few characters,
     so that no option is cut at 80 columns.
     """
@@ -30,19 +30,19 @@ def tidy(command: Any) -> Any:
                 option.metavar = f"<{shown.removeprefix('<list[').rstrip('>').rstrip(']').lower()}>"
             elif shown and " range>" in shown:
                 option.metavar = f"<{shown[1:].removesuffix(' range>')}{_bounds(option.min, option.max)}>"
-                option.min = option.max = None  # they are shown only: what is typed is checked elsewhere
+                option.min = option.max = None  # for display only: values are checked elsewhere
     for each in getattr(command, "commands", {}).values():
         tidy(each)
     return command
 
 
 def _literal(text: str) -> str:
-    """What stands in brackets is text, not rich's markup."""
+    """Escape brackets, so that rich does not read them as markup."""
     return re.sub(r"\[(?=[a-zA-Z#/@])", r"\\[", text)
 
 
 def _bounds(least: float | None, most: float | None) -> str:
-    """The bounds of a number in words; one that nobody meets is not worth the space."""
+    """Format the bounds of a number, except a bound too large to matter."""
     if most is None or most > _HUGE:
         return "" if least is None else f" ≥ {least}"
     return f" ≤ {most}" if least is None else f" {least}–{most}"

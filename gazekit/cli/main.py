@@ -51,7 +51,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    _no_plugins: Annotated[  # main() acts on it, before the plugins that add commands are loaded
+    _no_plugins: Annotated[  # main() handles it, before the plugins that add commands are loaded
         bool,
         typer.Option("--no-plugins", help="Leave out all plugins but gazekit's own (GAZEKIT_DISABLE='*')."),
     ] = False,
@@ -60,21 +60,21 @@ def _root(
 
 
 def _show_warning(message: Warning | str, *_where: object, **_how: object) -> None:
-    """A library's warning as one line, without the place in the code that it came from."""
+    """Print a library's warning as one line, without the place in the code."""
     console.warn(str(message))
 
 
 def main() -> None:
-    """Run the command line; a fault of the input ends in one line and its exit code."""
+    """Run the command line; a fault of the input ends with one line and its exit code."""
     warnings.showwarning = _show_warning
     with console.lasting_stderr():
         _run()
 
 
 def _run() -> None:
-    # short spins: threads that spin for long make a step several times slower when another process is busy
+    # short spins: threads that spin long make a step several times slower if another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # whoever imports onnxruntime, a plugin too
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for any import of onnxruntime, also by a plugin
     if "--no-plugins" in sys.argv:
         sys.argv.remove("--no-plugins")
         os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"
@@ -84,7 +84,7 @@ def _run() -> None:
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)
             tidy(typer.main.get_command(app))(prog_name="gazekit")
-    except BrokenPipeError:  # whoever read our output has seen enough, as in: gazekit … | head
+    except BrokenPipeError:  # the reader of our output has closed it, as in: gazekit … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except GazekitError as error:

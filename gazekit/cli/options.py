@@ -1,4 +1,4 @@
-"""The option ``--device``."""
+"""The options ``--device`` and ``--json``."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +13,14 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there i
 
 
 def device_of_runs(name: str, launcher: str) -> "torch.device":
-    """Where the runs of a study compute: under Slurm on its nodes, so that CUDA need not be here. Else as below."""
+    """Return the device for runs of a study: Slurm decides on its nodes, so CUDA need not be here. Else as below."""
     import torch
 
     return torch.device(name) if launcher == "slurm" and name == "cuda" else choose_device(name)
 
 
 def choose_device(name: str) -> "torch.device":
-    """``auto`` takes CUDA where there is one. Raises ConfigurationError: unknown or not there."""
+    """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
     import torch
 
     if name not in ("auto", "cpu", "cuda"):

@@ -1,4 +1,4 @@
-"""``gazekit presets``: the systems that can be trained, and what each value of them comes from."""
+"""``gazekit presets``: the systems that can be trained, and the origin of their values."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ app = typer.Typer(help="List and show presets.", no_args_is_help=True)
 
 @app.command("list")
 def list_presets(as_json: Json = False) -> None:
-    """Show every preset with the components it is made of."""
+    """Show every preset with its components."""
     registry = console.registry()
     rows = []
     for component in registry.components("preset"):

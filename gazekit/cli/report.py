@@ -1,4 +1,4 @@
-"""``gazekit report``: one page that shows a run or a study."""
+"""``gazekit report``: write a page about a run or a study."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ def report(
     ],
     without: Annotated[
         Path | None,
-        typer.Option(help="A run on the same data to compare with, such as one without gaze supervision."),
+        typer.Option(help="Run on the same data to compare with, e.g. without gaze supervision."),
     ] = None,
     data: Annotated[
         Path | None,
@@ -38,11 +38,11 @@ def report(
         list[str] | None,
         typer.Option(help="Exam of the figure; may be repeated.", show_default="the first two of each class"),
     ] = None,
-    cases: Annotated[int, typer.Option(min=0, help="Exams in the case browser at most.")] = 200,
+    cases: Annotated[int, typer.Option(min=0, help="Maximum number of exams in the case browser.")] = 200,
     originals: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the data were prepared from: draw the original images.",
+            help="Folder the data were prepared from: draw the original images.",
             show_default="draw the prepared ones",
         ),
     ] = None,
@@ -61,10 +61,10 @@ def report(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Write report.html into the directory of a run or a study: one page that needs nothing else, and no network.
+    """Write report.html into the directory of a run or a study: one self-contained page that needs no network.
 
-    Of a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
-    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of a study: its
+    For a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
+    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. For a study:
     tables and figures, and a panel per system; the options are for runs.
     """
     from gazekit.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""``gazekit runs``: run directories as tables."""
+"""``gazekit runs``: list, compare and verify run directories."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +19,11 @@ _NONE = "–"
 def list_runs(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders to search, studies too.", show_default="runs"),
+        typer.Argument(help="Folders to search, including studies.", show_default="runs"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List all runs in or below some folders: how far they came, and how good they are."""
+    """List the runs in or below some folders, with their progress and results."""
     from gazekit.runs.table import find_runs, summarise
 
     found = [summarise(path) for path in find_runs(folders or [Path("runs")])]
@@ -56,7 +56,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run directories, two or more.")],
     as_json: Json = False,
 ) -> None:
-    """Show in what runs differ and all that was measured on each, side by side.
+    """Show side by side how runs differ and what was measured on each.
 
     For tests of the differences, with folds and seeds, use gazekit benchmark.
     """
@@ -95,10 +95,10 @@ def verify(
     runs: Annotated[list[Path], typer.Argument(help="Run directories, one or more.")],
     as_json: Json = False,
 ) -> None:
-    """Check that runs are whole: every file can be read, checkpoints match their checksums, predictions the split.
+    """Check that runs are complete: every file is readable, checkpoints match their checksums, predictions the split.
 
-    Nothing of a run is carried out or changed. The exit code is 3 if anything is wrong. Checksums find what was damaged
-    on the way, not what somebody has changed on purpose.
+    No code of a run is executed and nothing is changed. The exit code is 3 if anything is wrong. Checksums detect
+    accidental damage, not deliberate changes.
     """
     from gazekit.errors import DataError
     from gazekit.runs.directory import RunDirectory
@@ -160,6 +160,6 @@ def _words(name: str) -> str:
 
 
 def _names(runs: list[Path]) -> list[str]:
-    """The last part of each path, or all of it where two are alike."""
+    """Return the last part of each path, or the whole path where two are equal."""
     short = [path.resolve().name for path in runs]
     return short if len(set(short)) == len(short) else [str(path) for path in runs]

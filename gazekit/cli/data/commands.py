@@ -34,7 +34,7 @@ app.command()(split)
 def prepare(
     dataset: Annotated[str, typer.Argument(help="Kind of data set (gazekit plugins list --kind dataset).")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the raw data set.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the prepared one.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the prepared data set.")],
     size: Annotated[str, typer.Option(help="Side, or HEIGHTxWIDTH, of the prepared images, px.")] = "224",
     views: Annotated[
         str | None,
@@ -76,12 +76,12 @@ def prepare(
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another preparation in OUT.")
+        bool, typer.Option("--overwrite", help="Replace an existing preparation in OUT.")
     ] = False,
 ) -> None:
     """Decode, crop, flip and resize every exam once; heat maps and masks go through the same geometry.
 
-    A killed preparation goes on where it stopped when called again.
+    Repeat the command to resume a killed preparation.
     """
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.preparing.prepare import Procedure
@@ -127,8 +127,8 @@ def verify(
     """Check every file of a prepared data set against the checksums in its manifest, and its content against the
     fingerprint.
 
-    Training and evaluation check the fingerprint, too, before they begin. The exit code is 3 if anything is wrong.
-    Checksums find what was damaged on the way, not what somebody has changed on purpose.
+    Training and evaluation also check the fingerprint before they begin. The exit code is 3 if anything is wrong.
+    Checksums detect accidental damage, not deliberate changes.
     """
     from gazekit.errors import DataError
     from gazekit.prepared.verification import faults_of

@@ -1,4 +1,4 @@
-"""``gazekit data NAME``: one command for every data set that can write itself, made from its signature."""
+"""``gazekit data NAME``: one command per data set that can generate itself, built from its signature."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from gazekit.cli import console
 
 
 def add_generators(app: typer.Typer) -> None:
-    """Add a command for every data set that can write itself: ``gazekit data NAME OUT --exams N --seed N``."""
+    """Add a command per data set that can generate itself: ``gazekit data NAME OUT --exams N --seed N``."""
     for component in console.registry().components("dataset"):
         if hasattr(component.value, "generate"):
             command = _generator(component.name, component.value)
@@ -21,7 +21,7 @@ def add_generators(app: typer.Typer) -> None:
 
 
 def _generator(dataset: str, factory: type) -> Any:
-    """A function whose parameters are the options of the data set, which Typer turns into a command."""
+    """Build a function whose parameters are the data set's options, which Typer turns into a command."""
     arguments = re.findall(
         r"^ {4}(\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(factory) or "", flags=re.MULTILINE
     )
@@ -46,7 +46,7 @@ def _generator(dataset: str, factory: type) -> Any:
             "exams",
             keyword,
             default=200,
-            annotation=Annotated[int, typer.Option(min=1, help="Exams to make.")],
+            annotation=Annotated[int, typer.Option(min=1, help="Number of exams.")],
         ),
         inspect.Parameter(
             "seed",

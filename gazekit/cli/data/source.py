@@ -1,4 +1,4 @@
-"""The options by which commands choose a raw data set, and the source that they mean."""
+"""Options that choose a raw data set, and the data source they select."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,15 +24,15 @@ AllowOutside = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="ROOT",
-        help="Also read files outside SRC that its table names, if they are below this folder; may be repeated.",
+        help="Also read files outside SRC that the table names, if they are below this folder; may be repeated.",
     ),
 ]
 POSITIVE = "positive"
-"""An option that every data set has: the core sees to it."""
+"""An option of every data set, handled by the core."""
 
 
 def data_source(name: str, items: Sequence[str] | None) -> "tuple[DataSource, str | None]":
-    """A data source with its options, and the positive class if one is asked for. Raises: ConfigurationError."""
+    """Return a data source with its options, and the positive class if one is given. Raises: ConfigurationError."""
     from gazekit.registry import signature
 
     registry, options = console.registry(), options_of(items)
@@ -42,5 +42,5 @@ def data_source(name: str, items: Sequence[str] | None) -> "tuple[DataSource, st
 
 
 def _as_written(value: object) -> str:
-    """A class that was read as a TOML value: ``true``, ``1``."""
+    """Return a class as written on the command line, though TOML read it as a value: ``true``, ``1``."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,23 +11,23 @@ from gazekit.cli import console
 def split(
     data: Annotated[Path, typer.Argument(help="Prepared data set.")],
     out: Annotated[Path, typer.Argument(help="CSV file to write; with --folds a folder for fold-1.csv, …")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the random order of the patients.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random order of the patients.")] = 0,
     test: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the patients in the test part.")
     ] = 0.3,
     val: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the others in the validation part.")
+        float, typer.Option(min=0, max=0.9, help="Share of the other patients in the validation part.")
     ] = 0.2,
-    folds: Annotated[int | None, typer.Option(min=2, help="Write so many cross-validation splits.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Number of cross-validation splits to write.")
+    ] = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Deal the folds so many times: repeat-1-fold-1.csv, …")
+        int, typer.Option(min=1, help="Number of times to deal the folds: repeat-1-fold-1.csv, …")
     ] = 1,
-    anew: Annotated[bool, typer.Option("--anew", help="Pass over the split that the source gives.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Ignore the split that the source gives.")] = False,
     allow_leak: Annotated[
         bool,
-        typer.Option(
-            "--allow-leak", help="Keep the source's split even if a patient is on both sides of it."
-        ),
+        typer.Option("--allow-leak", help="Keep the source's split even if it puts a patient on both sides."),
     ] = False,
 ) -> None:
     """Split by patient, stratified by label and data set; a given split is respected (not with --folds)."""
@@ -41,7 +41,7 @@ def split(
     dataset = PreparedDataset.open(data)
     if folds is None:
         if repeats > 1:
-            raise ConfigurationError("--repeats deals folds several times; give --folds as well")
+            raise ConfigurationError("--repeats needs --folds: it deals the folds several times")
         splits = {out: make_split(dataset, seed=seed, test=test, val=val, anew=anew, allow_leak=allow_leak)}
     else:
         splits = {

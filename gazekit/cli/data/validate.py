@@ -1,4 +1,4 @@
-"""``gazekit data validate``: what a raw data set holds, and what is wrong with it, before it is prepared."""
+"""``gazekit data validate``: the contents and faults of a raw data set, before it is prepared."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ MaskOutside = Annotated[
 Window = Annotated[
     str,
     typer.Option(
-        help="Window of DICOM files: first, its number or name, range (all that is in the image), or CENTER,WIDTH."
+        help="Window of DICOM files: first, its number or name, range (of the whole image), or CENTER,WIDTH."
     ),
 ]
 
@@ -40,7 +40,7 @@ BitDepth = Annotated[
 ]
 
 _NAMED = 3
-"""Examples of a finding that the table shows; ``--json`` has them all."""
+"""Number of examples of a finding in the table; ``--json`` has all."""
 
 
 def validate(
@@ -49,7 +49,7 @@ def validate(
     overrides: SourceOptions = None,
     allow_outside: AllowOutside = None,
     tables_only: Annotated[
-        bool, typer.Option("--tables-only", help="Do not read the images, masks and gaze.")
+        bool, typer.Option("--tables-only", help="Do not read images, masks and gaze.")
     ] = False,
     crop: Crop = "breast",
     window: Window = "first",
@@ -59,7 +59,7 @@ def validate(
         bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
     ] = False,
 ) -> None:
-    """Read everything without preparing it: counts, and what is missing, disagrees, or is left out and why.
+    """Check a data set without preparing it: counts, and inputs that are missing, disagree or are left out, and why.
 
     Images are read as gazekit data prepare with the same --crop, --window and --bit-depth would.
     """

@@ -1,4 +1,4 @@
-"""``gazekit gaze``: look at recordings before they supervise anything."""
+"""``gazekit gaze``: check recordings before they supervise a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,11 +38,11 @@ def heatmap(
     out: Annotated[Path, typer.Argument(help="PNG file to write.")],
     view: Annotated[
         str | None,
-        typer.Option(help="View to draw when the file holds several.", show_default="that of the image"),
+        typer.Option(help="View to draw if the file holds several.", show_default="that of the image"),
     ] = None,
     exam: Annotated[
         str | None,
-        typer.Option(help="Exam to draw when the file holds several.", show_default="that of the image"),
+        typer.Option(help="Exam to draw if the file holds several.", show_default="that of the image"),
     ] = None,
     reader: ReaderNames = None,
     pool: Annotated[
@@ -53,12 +53,12 @@ def heatmap(
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
 ) -> None:
-    """Draw the gaze heat map of a recording over its image, and print what was found in it.
+    """Draw the gaze heat map of a recording over its image, and print its measures.
 
-    Of a file with several recordings it is the one that names the image, or that of --exam and --view; recordings
-    that name other images are refused. --reader chooses among readers, --pool draws the mean of all that are left.
-    The width of a fixation is --set fixations.sigma_degrees; a degree is 30/800 of the image's height where the
-    recording does not say how long it is.
+    If a file holds several recordings, the one that names the image is drawn, or the one of --exam and --view;
+    recordings that name other images are refused. --reader chooses a reader, --pool draws the mean of all remaining
+    recordings. The width of a fixation is --set fixations.sigma_degrees; if the recording does not tell the length of
+    a degree, it is 30/800 of the image's height.
     """
     import io
 

@@ -1,4 +1,4 @@
-"""``gazekit gaze fixations``: the fixations of recordings as a table, CSV or JSON."""
+"""``gazekit gaze fixations``: write the fixations of recordings as a table, CSV or JSON."""
 
 import math
 from pathlib import Path
@@ -37,19 +37,19 @@ def fixations(
             "that name images, those of this one are taken; recordings of others alone are an error."
         ),
     ] = None,
-    exam: Annotated[str | None, typer.Option(help="Only the recordings of this exam.")] = None,
-    view: Annotated[str | None, typer.Option(help="Only the recordings of this view.")] = None,
+    exam: Annotated[str | None, typer.Option(help="Only recordings of this exam.")] = None,
+    view: Annotated[str | None, typer.Option(help="Only recordings of this view.")] = None,
     reader: ReaderNames = None,
     image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write in the place of the table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write instead of the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the fixations of recordings: onset and duration in ms, place in pixels.
+    """Find the fixations of recordings: onset and duration in ms, position in pixels.
 
-    Thresholds are in degrees of visual angle. Where the recording does not say how long a degree is, it is 30/800 of
-    the image's height (--image), or --set fixations.pixels_per_degree; 1 puts all thresholds in pixels.
+    Thresholds are in degrees of visual angle. If the recording does not tell the length of a degree, it is 30/800 of
+    the image's height (--image), or --set fixations.pixels_per_degree; 1 makes all thresholds pixels.
     """
     from gazekit.errors import DataError
     from gazekit.gaze.image_names import looking_at
@@ -84,7 +84,7 @@ def fixations(
 
 
 def _record(number: int, recording: "Recording", found: "Fixations", *, of_image: bool) -> dict[str, Any]:
-    """A recording and its fixations as plain values; what is unknown is null."""
+    """Return a recording and its fixations as plain values; unknown values are null."""
     is_known = recording.t_ms is not None or recording.duration_ms is not None
     own = "screen" if recording.on_screen else "displayed image"
     is_placed = of_image or (not recording.on_screen and recording.display_height is None)

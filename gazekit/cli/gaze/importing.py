@@ -1,4 +1,4 @@
-"""``gazekit gaze import``: recordings of any format to one plain table, joined to a data set."""
+"""``gazekit gaze import``: join recordings of any format to a data set and write one plain table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ def import_recordings(
     settings: GazeSettings = None,
     dataset_settings: DatasetSettings = None,
     fixations: Annotated[
-        bool, typer.Option("--fixations", help="Write the fixations of recordings that hold samples.")
+        bool, typer.Option("--fixations", help="Write fixations instead of samples.")
     ] = False,
 ) -> None:
     """Join recordings of any format to the images of a data set and write them as one table in image pixels.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def matching_rows(joined: "Joined") -> list[tuple[str, int]]:
-    """How many recordings and images found each other, and how many did not, for a table."""
+    """Return table rows that count matched and unmatched recordings and images."""
     return [
         ("recordings that match an image", sum(map(len, joined.matched.values()))),
         ("recordings that match none", len(joined.unmatched_recordings)),
@@ -20,7 +20,7 @@ def matching_rows(joined: "Joined") -> list[tuple[str, int]]:
 
 
 def warn_of_unmatched(joined: "Joined") -> None:
-    """Name the first ones that are left over on either side."""
+    """Name the first unmatched recordings and images."""
     if joined.unmatched_recordings:
         names = some(joined.unmatched_recordings)
         console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")

@@ -46,49 +46,49 @@ DatasetSettings = Annotated[
 ]
 ReaderNames = Annotated[
     list[str] | None,
-    typer.Option("--reader", metavar="NAME", help="Only the recordings of this reader; may be repeated."),
+    typer.Option("--reader", metavar="NAME", help="Only recordings of this reader; may be repeated."),
 ]
 ImageName = Annotated[
     str | None,
-    typer.Option(help="How the recordings call the image, where that is not the name of its file."),
+    typer.Option(help="Name of the image in the recordings, if it is not the file's name."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
 
 
 _LINES = 8
-"""Warnings about recordings that are printed."""
+"""Maximum number of warnings about recordings."""
 
 
 def options_of(items: Sequence[str] | None) -> dict[str, Any]:
-    """``OPTION=VALUE`` items as a table. Raises: ConfigurationError."""
+    """Parse ``OPTION=VALUE`` items into a table. Raises: ConfigurationError."""
     from gazekit.presets.layers import override_layer
 
     return {".".join(key): leaf.value for key, leaf in override_layer(items or ()).items()}
 
 
 def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
-    """The gaze readers for a ``--format``, with their options; see ``gaze.options``."""
+    """Return the gaze readers for a ``--format``, with their options; see ``gaze.options``."""
     from gazekit.gaze import options
 
     return options.readers_and_settings(console.registry(), name, options_of(items))
 
 
 def own_gaze_options(name: str, items: Sequence[str] | None, wanted: Sequence[str] | None) -> dict[str, Any]:
-    """How gaze files are read, but for the fixations: what of a format's options and readers is not the default."""
+    """Return the non-default options and readers of a format, fixation settings excluded."""
     from gazekit.gaze import options
 
     return options.reading_options(name, options_of(items), wanted or ())
 
 
 def reader_lookup(readers: "Readers") -> "Callable[[str], GazeReader]":
-    """From the format that an exam names for its gaze files to a reader; see ``gaze.options``."""
+    """Return a look-up from the gaze format of an exam to a reader; see ``gaze.options``."""
     from gazekit.gaze import options
 
     return options.reader_lookup(console.registry(), readers)
 
 
 def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
-    """The same formats, of which only some readers' recordings are taken; all of them when none is asked for."""
+    """Limit formats to the recordings of some readers; no readers means all."""
     from gazekit.gaze.readers import OfReaders
 
     if not wanted:
@@ -97,14 +97,14 @@ def only_readers(readers: "Readers", wanted: Sequence[str] | None) -> "Readers":
 
 
 def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
-    """The gaze files of a file or folder; what no format fits is said. Raises: DataError."""
+    """Find the gaze files of a file or folder; report files that fit no format. Raises: DataError."""
     from gazekit.gaze.formats import gaze_files
     from gazekit.gaze.remedies import remedy_of
 
     found, others = gaze_files(source, readers)
     if others:
         names = some(path.name for path in others)
-        console.warn(f"{len(others)} files in {source} are no gaze recordings and are skipped: {names}")
+        console.warn(f"{len(others)} files in {source} are not gaze recordings and are skipped: {names}")
         for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
             console.warn(remedy)
     return found
@@ -113,9 +113,9 @@ def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
 def read_recordings(
     source: Path, readers: "Readers", names: Path | None = None, wanted: Sequence[str] | None = None
 ) -> "list[Recording]":
-    """The recordings of a file or folder, named by a table if there is one, of the readers asked for, else of all.
+    """Read the recordings of a file or folder, named by a table if there is one, of the chosen readers or of all.
 
-    What is doubtful of how they were read is said. Raises: DataError.
+    Doubts about how they were read are reported. Raises: DataError.
     """
     from gazekit.errors import DataError
     from gazekit.gaze.lost import doubts_of_reading
@@ -137,7 +137,7 @@ def read_recordings(
 def of_exam(
     recordings: "list[Recording]", source: Path, exam: str | None, view: str | None
 ) -> "list[Recording]":
-    """The recordings of an exam and a view, each only where asked for. Raises: DataError when there is none."""
+    """Return the recordings of an exam and a view, where given. Raises: DataError if there is none."""
     from gazekit.errors import DataError
 
     found = [r for r in recordings if exam in (None, r.exam_id) and view in (None, r.view)]
@@ -152,12 +152,12 @@ def of_exam(
 
 
 def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> None:
-    """Say which recordings are only taken to be of an image: a warning where their exam and its name are not alike.
+    """Report recordings that do not name their image; warn if their exam and the image's name differ.
 
     Args:
-        recordings: to be drawn or placed.
+        recordings: recordings to be drawn or placed.
         image: the file.
-        chosen: the exam was asked for by name.
+        chosen: whether the user named the exam.
     """
     from gazekit.gaze.image_names import is_called_by
 
@@ -172,7 +172,7 @@ def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> 
 
 
 def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":
-    """The same recordings, named by a table if there is one. Raises: DataError."""
+    """Name the recordings by a table, if there is one. Raises: DataError."""
     from gazekit.gaze.image_names import named_by, read_names
 
     return recordings if names is None else named_by(recordings, read_names(names))
@@ -181,7 +181,7 @@ def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[
 def exams_of(
     dataset: str, source: Path, items: Sequence[str] | None, allow_outside: Sequence[Path] = ()
 ) -> "list[Exam]":
-    """The exams of a raw data set, without those whose files lie outside it. Raises: DataError, ConfigurationError."""
+    """Return the exams of a raw data set, without files outside it. Raises: DataError, ConfigurationError."""
     from gazekit.cli.data.source import data_source
     from gazekit.preparing.outside_files import check_inside, outside
     from gazekit.preparing.source import list_exams
@@ -195,6 +195,6 @@ def exams_of(
 
 
 def some(names: Iterable[object], most: int = 3) -> str:
-    """The first names, and that there are more."""
+    """List the first names, and say if there are more."""
     every = [str(name) for name in names]
     return ", ".join(every[:most]) + (", …" if len(every) > most else "")

@@ -1,4 +1,4 @@
-"""``gazekit gaze validate``: what recordings are worth before they supervise anything."""
+"""``gazekit gaze validate``: measure the quality of recordings before they supervise a model."""
 
 import io
 from collections import Counter
@@ -43,7 +43,7 @@ _COLUMNS = {
     "lesion": "lesion",
 }
 _LINES = 8
-"""Warnings of one sort that are printed."""
+"""Maximum number of warnings of one sort."""
 _SHARES = ("lost", "border", "outside", "breast", "lesion")
 
 
@@ -67,11 +67,11 @@ def validate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what recordings are worth: rate, losses, fixations; with a data set also what matches, and the dwell.
+    """Print quality measures of recordings: rate, losses, fixations; with a data set also matches and dwell.
 
-    lost: rows without a place. border, outside: of the others, on the image's edge (or clamped to it) and beside the
+    lost: rows without a place. border, outside: of the others, on the image's edge (or clamped to it) and outside the
     image. ms: median duration of the fixations. breast, lesion: share of the fixation time inside the breast's box
-    and inside the masks. What looks wrong is said in words.
+    and inside the masks. Warnings describe recordings that look wrong.
     """
     from gazekit.errors import DataError
     from gazekit.gaze.matching import join
@@ -108,15 +108,13 @@ def _check_options(dataset: str | None, source: Path | None, overlays: Path | No
     from gazekit.errors import ConfigurationError
 
     if (dataset is None) != (source is None):
-        raise ConfigurationError(
-            "--dataset and --source go together: which kind of data set, and where it lies"
-        )
+        raise ConfigurationError("--dataset and --source go together: the kind of data set, and its folder")
     if overlays is not None and dataset is None:
         raise ConfigurationError("--overlays needs the images: add --dataset and --source")
 
 
 def _collect(results: "Iterable[list[Checked]]", total: int, overlays: Path | None) -> "list[Checked]":
-    """All checks, without their drawings, which are large and drawn as they come."""
+    """Collect all checks without their drawings, which are large and drawn one by one."""
     checked: list[Checked] = []
     with console.progress("checking") as report:
         for on_one_image in results:
@@ -185,7 +183,7 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
 
 
 def _draw(checked: "list[Checked]", folder: Path | None) -> None:
-    """A PNG per recording that has fixations on an image: ``EXAM_VIEW.png``, of several with reader or number."""
+    """Draw a PNG per recording with fixations on an image: ``EXAM_VIEW.png``, if need be with reader or number."""
     if folder is None:
         return
     from gazekit.disk.atomic import disk_errors, write_atomically

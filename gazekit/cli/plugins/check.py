@@ -1,4 +1,4 @@
-"""``gazekit plugins check``: whether a package keeps what its components promise."""
+"""``gazekit plugins check``: check whether a package keeps the promises of its components."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,17 +28,21 @@ def check(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME.OPTION=VALUE", help="Build component NAME so; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="NAME.OPTION=VALUE",
+            help="Build component NAME with this option; may be repeated.",
+        ),
     ] = None,
     samples: Annotated[
         list[str] | None,
-        typer.Option("--sample", metavar="NAME=PATH", help="Data that a data set or gaze reader NAME reads."),
+        typer.Option("--sample", metavar="NAME=PATH", help="Sample data for data set or gaze reader NAME."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
     ] = False,
 ) -> None:
-    """Run the contracts of gazekit on all that a package brings; exit code 1 if a promise is broken.
+    """Run gazekit's contracts on everything a package brings; exit code 1 if a promise is broken.
 
     The same contracts run in pytest: gazekit.testing.
     """
@@ -68,7 +72,7 @@ def check(
 
 
 def _print(results: "Iterable[Result]") -> "list[Result]":
-    """One line per promise as it is known, under the component it is made for; what breaks several is said once."""
+    """Print one line per promise as it is checked, under its component; repeat no failure."""
     out = console.stdout()
     found: list[Result] = []
     for result in results:

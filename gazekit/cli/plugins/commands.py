@@ -1,4 +1,4 @@
-"""``gazekit plugins``: which components there are and where they come from."""
+"""``gazekit plugins``: list components and their origin."""
 
 from itertools import groupby
 from typing import Annotated
@@ -10,7 +10,7 @@ from gazekit.cli.options import Json
 from gazekit.cli.plugins import check as plugins_check
 from gazekit.cli.plugins import new as plugins_new
 
-app = typer.Typer(help="List, show, check and write the components that plugins bring.", no_args_is_help=True)
+app = typer.Typer(help="List, show, check and write components of plugins.", no_args_is_help=True)
 app.command("new")(plugins_new.new)
 app.command("check")(plugins_check.check)
 
@@ -20,7 +20,7 @@ def list_plugins(
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. fusion.", show_default="all")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show kind, name, package and version, location and status of every component; of a fusion also its level."""
+    """Show kind, name, package and version, location and status of every component, and the level of a fusion."""
     rows = console.registry().table(kind)
     if as_json:
         console.print_json("gazekit.plugins/1", {"components": rows})
@@ -46,10 +46,10 @@ def show(
     kind: Annotated[
         str, typer.Argument(help="Kind of component, e.g. fusion; or a name alone, if one component has it.")
     ],
-    name: Annotated[str | None, typer.Argument(help="Its name, e.g. concat.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the component, e.g. concat.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print where a component comes from, its signature, its options with types and defaults, and its docstring."""
+    """Print a component's origin, signature, options with types and defaults, and docstring."""
     from gazekit.registry.signature import options_of
 
     if name is None:
@@ -87,7 +87,7 @@ def show(
 def docs(
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. fusion.", show_default="all")] = None,
     package: Annotated[
-        str | None, typer.Option(help="Only what this package brings.", show_default="all")
+        str | None, typer.Option(help="Only components of this package.", show_default="all")
     ] = None,
 ) -> None:
     """Print the documentation of the components as Markdown: provenance, signature, docstring."""
@@ -120,7 +120,7 @@ def docs(
 
 
 def _kind_of(name: str) -> str:
-    """The kind of the only component of a name. Raises ConfigurationError: there is none, or several are of it."""
+    """Return the kind of the only component with this name. Raises ConfigurationError: none or several have it."""
     from difflib import get_close_matches
 
     from gazekit.errors import ConfigurationError

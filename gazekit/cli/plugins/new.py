@@ -1,4 +1,4 @@
-"""``gazekit plugins new``: a package to start from."""
+"""``gazekit plugins new``: start a plugin package."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],
     out: Annotated[Path | None, typer.Option(help="Folder to make.", show_default="gazekit-NAME")] = None,
 ) -> None:
-    """Write an installable package with one component that works, its tests, a README and a preset that uses it."""
+    """Write an installable package with one working component, its tests, a README and a preset that uses it."""
     from gazekit.registry.scaffold import distribution_name, write_plugin
 
     folder = out or Path(distribution_name(name))

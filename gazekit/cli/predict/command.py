@@ -1,4 +1,4 @@
-"""``gazekit predict``: probabilities for new exams, from raw images and without gaze, or for a prepared data set."""
+"""``gazekit predict``: predict new exams from raw images without gaze, or a prepared data set."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def predict(
     ],
     ensemble: Annotated[
         list[Path] | None,
-        typer.Option(help="Further runs, trained alike, to average with: --ensemble RUN [RUN ...]."),
+        typer.Option(help="More runs, trained alike, to average with: --ensemble RUN [RUN ...]."),
     ] = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over the flips and rotations of the training.")
@@ -79,11 +79,11 @@ def predict(
     ] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
-    """Print each exam's probability of every class and how uncertain it is; no gaze needed.
+    """Print each exam's probability of every class and its uncertainty; no gaze needed.
 
     DICOM files become exams by patient, side, day and view in their headers, other files by their names
-    (0012_cc.png), and a table (exams.csv) by its rows. Images are prepared as the training data were. Exams are called
-    by their ids in a table, else by what the names of their files have in common. An exam that the model was not
+    (0012_cc.png), and a table (exams.csv) by its rows. Images are prepared like the training data. Exams are named
+    by their ids in a table, else by the common part of their file names. An exam that the model was not
     trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
     from gazekit.errors import DataError
@@ -121,8 +121,8 @@ def predict(
     )
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0
-    answers: list[Any] = []  # probabilities of the exams
-    lacking: dict[str, list[str]] = {}  # what files lack, and the exams whose files do
+    answers: list[Any] = []  # probability of each exam
+    lacking: dict[str, list[str]] = {}  # missing fields → exams whose files lack them
     form = "json" if as_json else form
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
@@ -154,7 +154,7 @@ def predict(
 
 
 def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
-    """Warn if the threshold 0.5 separates nothing: on these exams, or on those that a run was evaluated on."""
+    """Warn if the threshold 0.5 separates nothing on these exams, or on those that a run was evaluated on."""
     import numpy as np
 
     from gazekit.errors import DataError
@@ -166,7 +166,7 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     for each in trained:
         try:
             evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
-        except DataError as error:  # what was predicted does not depend on it
+        except DataError as error:  # the predictions do not depend on it
             console.warn(str(error))
             continue
         if said := evaluation.get("threshold"):
@@ -178,7 +178,7 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
 
 
 def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Path], list[Path]]:
-    """The runs, and the inputs that are none: the shell gives ``--ensemble A B`` as one option and one argument."""
+    """Separate runs from inputs: the shell gives ``--ensemble A B`` as one option and one argument."""
     is_run = {path: bool(ensemble) and (path / "run.json").is_file() for path in images}
     return (
         list(dict.fromkeys([run, *ensemble, *(path for path in images if is_run[path])])),
@@ -187,7 +187,7 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
 
 
 def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
-    """Open the runs. Raises ConfigurationError: not trained alike, or no attention map to draw."""
+    """Open the runs. Raises ConfigurationError: they were trained differently, or have no attention map to draw."""
     from gazekit.errors import ConfigurationError
     from gazekit.runs.trained import check_ensemble, open_trained
 
@@ -203,7 +203,7 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
 def _exams(
     inputs: list[Path], trained: "Trained", dicom_out: Path | None, folder: Path | None
 ) -> "list[LooseExam] | None":
-    """Exams of loose images and tables; None if the input is a prepared data set.
+    """Return the exams of loose images and tables; None if the input is a prepared data set.
 
     Messages name files by their paths in ``folder``, if there is one.
     """
@@ -229,7 +229,7 @@ def _exams(
 
 
 def _folder(inputs: list[Path]) -> Path:
-    """The folder that holds all that was given; paths are shown relative to it."""
+    """Return the common folder of all inputs; paths are shown relative to it."""
     folders = [path if path.is_dir() else path.parent for path in inputs]
     return Path(os.path.commonpath([folder.absolute() for folder in folders]))
 
@@ -245,7 +245,7 @@ def _predictions(
     explain: bool,
     show_ids: bool,
 ) -> "tuple[Iterator[ExamPrediction | Refusal], int]":
-    """What is predicted, as it comes, and of how many exams."""
+    """Return the predictions as they are made, and the number of exams."""
     from gazekit.prediction.exams import predict_loose, predict_prepared
     from gazekit.runs.trained import open_data
 

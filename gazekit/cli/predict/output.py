@@ -1,4 +1,4 @@
-"""How ``gazekit predict`` writes: a table at the end, or JSON, JSON lines and CSV exam by exam as they come."""
+"""Write the predictions: a table at the end, or JSON, JSON lines and CSV exam by exam."""
 
 import csv
 import json
@@ -18,15 +18,15 @@ SCHEMA = "gazekit.predictions/4"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What holds for all exams.
+    """Facts that hold for all exams.
 
     Args:
         models: names of the run directories.
-        classes: in the order of the probabilities.
-        views: that the models read.
-        answers: models × test-time transforms that each probability is the mean of.
-        total: exams that there are.
-        root: that the paths in ``images`` are relative to, where records hold ``patient`` and ``images``; else empty.
+        classes: names in the order of the probabilities.
+        views: views that the models read.
+        answers: number of answers (models × test-time transforms) averaged in each probability.
+        total: number of exams.
+        root: folder of the relative paths in ``images``, if records hold ``patient`` and ``images``; else empty.
     """
 
     models: tuple[str, ...]
@@ -44,12 +44,12 @@ class Writer(Protocol):
         """Write one exam."""
 
     def close(self, error: str | None) -> None:
-        """Write what comes last; ``error`` is what ended the prediction before its end."""
+        """Finish the output; ``error`` is the error that ended the prediction early."""
 
 
 @contextmanager
 def opened_writer(form: Format, header: Header) -> Iterator[Writer]:
-    """The writer of a format, to stdout; whatever ends the prediction, the writer is closed and told."""
+    """Open the writer of a format to stdout; close it, with the error if there is one."""
     makers: dict[str, Callable[[Header], Writer]] = {
         "table": _Table,
         "json": _Document,
@@ -68,7 +68,7 @@ def opened_writer(form: Format, header: Header) -> Iterator[Writer]:
 
 
 def _cause(error: BaseException) -> str:
-    """Of an error that is not ours the kind alone: its text may hold the name of a file."""
+    """Describe an error; for a foreign one give only its kind, as its text may contain a file name."""
     if isinstance(error, GazekitError):
         return str(error)
     known = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
@@ -76,7 +76,7 @@ def _cause(error: BaseException) -> str:
 
 
 class _Document:
-    """One JSON document, written piece by piece: valid once it is closed, whole if it is ``complete``."""
+    """Write one JSON document piece by piece: valid when closed, and complete if it says ``complete``."""
 
     def __init__(self, header: Header) -> None:
         about = {
@@ -100,7 +100,7 @@ class _Document:
 
 
 class _Lines:
-    """One JSON object per exam and line, each with the schema and the number of lines that there will be."""
+    """Write one JSON object per exam and line, each with the schema and the total number of lines."""
 
     about: dict[str, Any]
 
@@ -116,7 +116,7 @@ class _Lines:
 
 
 class _Csv:
-    """A row per exam; the first columns are the schema and the number of rows that there will be."""
+    """Write a row per exam; the first columns are the schema and the total number of rows."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -141,7 +141,7 @@ class _Csv:
 
 
 class _Table:
-    """A table once all is known; refused exams are warnings."""
+    """Print a table at the end; refused exams are warnings."""
 
     def __init__(self, header: Header) -> None:
         self.header = header

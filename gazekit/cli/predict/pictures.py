@@ -1,4 +1,4 @@
-"""The files of a prediction: PNG overlays of the attention, DICOM objects."""
+"""Write the files of a prediction: PNG overlays of the attention, DICOM objects."""
 
 import io
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ Style = Literal["labelled", "bare", "map"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The files that are wanted beside the probabilities.
+    """The files to write in addition to the probabilities.
 
     Args:
         overlays: folder of the PNG overlays; None for none.
         style: ``labelled`` with a caption, ``bare`` without, ``map`` the attention alone, grey, on black.
-        longest: pixels of an overlay's longer side at most.
+        longest: maximum of an overlay's longer side, px.
         dicom_out: folder of the DICOM objects; None for none.
-        copy_patient: copy what the headers say of patient and study.
-        burn_in: a caption in the captures.
+        copy_patient: copy the patient and study fields of the headers.
+        burn_in: add a caption to the captures.
     """
 
     overlays: Path | None = None
@@ -41,23 +41,23 @@ class Wanted:
 
 
 def explained_class(prediction: "ExamPrediction", classes: tuple[str, ...]) -> str:
-    """The class that the attention explains: of two the positive one, of several the predicted one."""
+    """Return the class that the attention explains: of two the positive one, of several the predicted one."""
     return classes[-1 if len(classes) == 2 else int(prediction.probabilities.argmax())]
 
 
 def write_files(
     prediction: "ExamPrediction", exam: "LooseExam | None", wanted: Wanted, trained: "list[Trained]"
 ) -> tuple[bool, list[str]]:
-    """Write the files of one exam that are wanted, and warn of each that could not be written.
+    """Write the requested files of one exam, and warn of each that fails.
 
     Args:
-        prediction: with attention, where the models have a map.
+        prediction: with attention, if the models have a map.
         exam: the images; None for an exam of a prepared data set.
-        wanted: which files.
+        wanted: the files to write.
         trained: the models.
 
     Returns:
-        whether all could be written, and what those that were written lack, a sentence each.
+        whether all were written, and what the written ones lack, a sentence each.
 
     Raises:
         ConfigurationError: DICOM objects are wanted and highdicom is not installed.
@@ -74,12 +74,12 @@ def write_files(
 def _draw_overlays(
     prediction: "ExamPrediction", exam: "LooseExam | None", wanted: Wanted, trained: "list[Trained]"
 ) -> list[str]:
-    """Write the attention over each view as a PNG, turned as the viewer of the original shows it.
+    """Write the attention over each view as a PNG, oriented like the original.
 
-    Drawn upon is the original, or of a prepared data set the prepared image. Nothing if no folder was given.
+    It is drawn on the original or, for a prepared data set, on the prepared image. Without a folder nothing is written.
 
     Returns:
-        a line for each view whose original cannot be read any more, without the name of a file.
+        a line for each view whose original is no longer readable, without file names.
     """
     if wanted.overlays is None:
         return []
@@ -123,7 +123,7 @@ def _shown(
 def _picture(
     prediction: "ExamPrediction", view: str, shown: "ShownView", style: Style, trained: "Trained"
 ) -> "NDArray[np.uint8]":
-    """``[H, W]`` of style ``map``, else RGB ``[H, W, 3]``."""
+    """Return ``[H, W]`` for style ``map``, else RGB ``[H, W, 3]``."""
     import numpy as np
 
     from gazekit.reporting.drawing.captioned import Caption, captioned
@@ -154,11 +154,10 @@ def _picture(
 def _write_dicom(
     prediction: "ExamPrediction", exam: "LooseExam | None", wanted: Wanted, trained: "list[Trained]"
 ) -> tuple[list[str], list[str]]:
-    """Write the prediction as DICOM objects; nothing if no folder was given.
+    """Write the prediction as DICOM objects; without a folder write nothing.
 
     Returns:
-        a line for each object that could not be written, and one for each that lacks something; none holds anything
-        that identifies the patient.
+        a line for each object that failed, and for each that lacks fields; none identifies the patient.
     """
     if wanted.dicom_out is None or exam is None:
         return [], []

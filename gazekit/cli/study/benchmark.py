@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def benchmark(
     study: Annotated[
-        Path | None, typer.Argument(help="STUDY.toml, in place of the options that describe a study.")
+        Path | None, typer.Argument(help="STUDY.toml, instead of the options that describe a study.")
     ] = None,
     preset: Annotated[
         list[str] | None, typer.Option(help="System to compare: a preset or a TOML file; may be repeated.")
@@ -27,26 +27,27 @@ def benchmark(
         typer.Option(help="Folds, 'given' (the source's split), or a split file.", show_default="5"),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Deal the folds so many times.", show_default="1")
+        int | None, typer.Option(help="Number of times to deal the folds.", show_default="1")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs per fold: seeds 0, 1, …", show_default="3")] = None,
     changes: Changes = None,
     reference: Annotated[
-        str | None, typer.Option(help="System that the others are compared with.", show_default="the first")
+        str | None, typer.Option(help="System to compare the others with.", show_default="the first")
     ] = None,
     allow_leak: Annotated[
         bool,
-        typer.Option("--allow-leak", help="Use the source's split even if a patient is on both sides of it."),
+        typer.Option("--allow-leak", help="Use the source's split even if it puts a patient on both sides."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Study directory.", show_default="studies/STUDY, studies/comparison")
     ] = None,
     paper: Annotated[
-        str | None, typer.Option(help="Show figures that presets report under this name beside ours.")
+        str | None,
+        typer.Option(help="Show published figures that presets report under this name next to ours."),
     ] = None,
     timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure the time of a step.")] = True,
     so_far: Annotated[
-        bool, typer.Option("--so-far", help="Start no run: the table of the runs that are finished.")
+        bool, typer.Option("--so-far", help="Start no run; show the table of the finished runs.")
     ] = False,
     jobs: Jobs = 1,
     launcher: Launcher = "local",
@@ -55,9 +56,9 @@ def benchmark(
 ) -> None:
     """Train every system on every fold with every seed, and print one table: means, intervals, tests.
 
-    The runs are ordinary run directories in OUT/runs. The same command again goes on where it was stopped and retries
-    what failed; --out alone does too, and --out with another --preset adds a row. Validation alone selects; the test
-    part is read once, after training. Writes results.json, .md, .csv, .tex and figures.
+    The runs are ordinary run directories in OUT/runs. Repeat the command to resume a stopped study and retry failed
+    runs; --out alone does the same, and --out with another --preset adds a row. Only validation selects; the test part
+    is read once, after training. Writes results.json, .md, .csv, .tex and figures.
     """
     from gazekit.cli.study.output import show
     from gazekit.cli.study.runs import finish
@@ -102,7 +103,7 @@ def benchmark(
 
 
 def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) -> "StudySettings":
-    """From STUDY.toml, from the options, or from the folder of a study that was begun."""
+    """Read the settings from STUDY.toml, the options, or the folder of an existing study."""
     from gazekit.errors import ConfigurationError
     from gazekit.study.settings import parse_study, read_study
 

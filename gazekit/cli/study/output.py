@@ -1,4 +1,4 @@
-"""The table of a study on stdout."""
+"""Print the table of a study on stdout."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from gazekit.study.result import StudyResult
 
 _MAIN = 2
-"""Blocks that a reader came for: the classification, and the difference to the reference."""
+"""Main blocks: the classification, and the difference to the reference."""
 
 
 def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
-    """Print the table with all that belongs to it, the main results last and so in sight, or the result as JSON."""
+    """Print the table with its text, main results last and so in sight, or the result as JSON."""
     from gazekit.reporting.study.table import study_table
 
     if as_json:

@@ -1,4 +1,4 @@
-"""Show the progress of a study from its run directories, wherever its runs are carried out."""
+"""Show the progress of a study from its run directories, wherever the runs are executed."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ _LOOK_SECONDS = 1.0
 
 
 class StudyProgress:
-    """A bar per system in a terminal, a line per finished run elsewhere; both on stderr.
+    """Show a bar per system in a terminal, a line per finished run elsewhere; both on stderr.
 
     Args:
         tasks: all runs of the study.
-        unfinished: those that are to be carried out.
-        epochs: system → epochs of a run.
+        unfinished: runs still to execute.
+        epochs: system → epochs per run.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class StudyProgress:
         self.bar.stop()
 
     def finished(self, task: RunTask, reason: str | None) -> None:
-        """Count a run that is done, or that failed for a reason."""
+        """Count a run that finished, or that failed with a reason."""
         self.left.remove(task)
         if reason is None:
             self.done[task.system] += 1
@@ -104,9 +104,9 @@ class StudyProgress:
             self.bar.update(self.all, completed=ended + sum(shares.values()), said=said)
 
     def _share(self, task: RunTask) -> float:
-        """How much of a run is done, by its epochs."""
+        """Return the share of a run that is done, by its epochs."""
         try:
             epochs = read_bytes(task.path / "metrics.jsonl", METRICS).count(b"\n")
-        except DataError:  # not there yet
+        except DataError:  # does not exist yet
             return 0.0
         return min(epochs / self.epochs[task.system], 1.0)

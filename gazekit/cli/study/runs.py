@@ -1,4 +1,4 @@
-"""Carry out what is left of a study, and show how far it is."""
+"""Execute the remaining runs of a study, and show the progress."""
 
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[RunTask, str]":
-    """Carry out the runs that are not finished; those that failed, with their reasons.
+    """Execute the unfinished runs; return the failed ones with their reasons.
 
     Args:
-        study: open, its folder locked.
-        command: that goes on with it, for who stops it.
+        study: an open study, with its folder locked.
+        command: command that resumes the study, shown if it is stopped.
         launcher, jobs: see ``study.launch``.
 
     Raises:
-        Preempted: stopped on request; the same command goes on.
+        Preempted: stopped on request; the same command resumes it.
     """
     from gazekit.cli.study.progress import StudyProgress
     from gazekit.study import study as opened

@@ -22,7 +22,7 @@ def tune(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     grid: Annotated[
         list[str],
-        typer.Option(metavar="KEY=V,V,…", help="Values to try; several --grid make all combinations."),
+        typer.Option(metavar="KEY=V,V,…", help="Values to try; several --grid options try all combinations."),
     ],
     folds: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per fold: seeds 0, 1, …")] = 1,
@@ -41,9 +41,9 @@ def tune(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train every point of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
+    """Train every point of a grid on inner folds of the training part; choose the highest mean validation AUC.
 
-    The test part is never opened. The same command again goes on where it was stopped. Writes tune.json.
+    The test part is never opened. Repeat the command to resume after a stop. Writes tune.json.
     """
     from gazekit.cli.study.runs import finish
     from gazekit.disk.atomic import write_atomically
@@ -78,7 +78,7 @@ def tune(
 def _inner(
     dataset: "PreparedDataset", split: Path | None, preset: "Preset", folds: int
 ) -> "dict[str, Split]":
-    """Inner folds of what is not in the test part of the split."""
+    """Make inner folds of the exams outside the split's test part."""
     from gazekit.prepared.splits import inner_folds, make_split, read_split
 
     settings = preset.data

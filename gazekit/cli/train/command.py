@@ -50,7 +50,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory.", show_default="runs/PRESET-N")] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Same as --set training.epochs=N; with --resume a run goes on to more."),
+        typer.Option(min=1, help="Same as --set training.epochs=N; with --resume it extends a run."),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Same as --set training.batch_size=N.")
@@ -77,10 +77,10 @@ def train(
     deterministic: Deterministic = False,
     from_run: Annotated[
         Path | None,
-        typer.Option("--from", help="Run whose selected weights this one starts from.", show_default="none"),
+        typer.Option("--from", help="Run whose selected weights to start from.", show_default="none"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")
+        bool, typer.Option("--resume", help="Resume the run in --out, if there is one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     tensorboard: Annotated[
@@ -90,7 +90,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a preset; writes a run directory with checkpoints, metrics and all that is needed to trace it.
+    """Train a preset; write a run directory with checkpoints, metrics and everything needed to trace it.
 
     Values: defaults < preset < --config < environment (GAZEKIT_TRAINING__EPOCHS=5) < --set and flags.
     """
@@ -98,7 +98,7 @@ def train(
     from gazekit.presets.layers import override_layer
     from gazekit.training.signals import stop_on_signals
 
-    override_layer(overrides or ())  # a value that --set lacks stands where the name of a preset does
+    override_layer(overrides or ())  # a value without its --set takes the place of the preset's name
     if name is not None and preset not in (None, name):
         raise typer.BadParameter(f"two presets: {name} and --preset {preset}; give one")
     overrides = [
@@ -141,14 +141,14 @@ def train(
 
 
 def _joined(device: str) -> AbstractContextManager[None]:
-    """This process together with the others that torchrun has started."""
+    """Join this process with the others that torchrun started."""
     from gazekit.distributed.sharing import joined
 
     return joined(choose_device(device))
 
 
 def _same_for_all(run: "RunDirectory | None") -> "RunDirectory":
-    """The run directory of process 0."""
+    """Return the run directory of process 0."""
     from gazekit.distributed.sharing import from_writer
     from gazekit.runs.directory import RunDirectory
 
@@ -203,10 +203,8 @@ def _run(
                 warn=console.warn,
             )
         except Exception as error:
-            with suppress(StorageError):  # that is the error already
-                if not isinstance(
-                    error, GazekitError
-                ):  # a fault of code, perhaps a plugin's: to be looked into
+            with suppress(StorageError):  # that already is the error
+                if not isinstance(error, GazekitError):  # a bug, perhaps in a plugin: keep the traceback
                     for line in "".join(traceback.format_exception(error)).splitlines():
                         run.log(line)
                 run.log(f"stopped: {error}")

@@ -1,4 +1,4 @@
-"""Options of ``gazekit train``; those for speed and memory are values of the preset's ``training`` table."""
+"""Options of ``gazekit train``; speed and memory options are values of the preset's ``training`` table."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,14 +7,17 @@ import typer
 Seed = Annotated[
     int | None,
     typer.Option(
-        min=0, max=2**32 - 1, help="Of initial weights, order, augmentation and dropout.", show_default="0"
+        min=0,
+        max=2**32 - 1,
+        help="Seed of initial weights, order, augmentation and dropout.",
+        show_default="0",
     ),
 ]
 AllowLeak = Annotated[
     bool,
     typer.Option(
         "--allow-leak",
-        help="Train even if a patient is on both sides of the split; every report will say so.",
+        help="Train even if the split puts a patient on both sides; every report will say so.",
     ),
 ]
 Amp = Annotated[
@@ -27,22 +30,23 @@ Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the branches: minutes at first, then faster steps.")
 ]
 Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="The same bits every time, on a GPU too, for some speed.")
+    bool,
+    typer.Option("--deterministic", help="Give bit-identical results, also on a GPU, at some cost in speed."),
 ]
 Accumulate = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Parts in which a batch goes through the branches, to save memory.", show_default="1"
+        min=1, help="Number of parts in which a batch passes the branches, to save memory.", show_default="1"
     ),
 ]
 CheckpointActivations = Annotated[
     bool,
-    typer.Option("--checkpoint-activations", help="Compute activations twice instead of keeping them."),
+    typer.Option("--checkpoint-activations", help="Recompute activations instead of storing them."),
 ]
 
 
 def as_overrides(**values: Any) -> list[str]:
-    """``--set`` items of the options that were given."""
+    """Turn the given options into ``--set`` items."""
     return [
         f"training.{name}={str(value).lower()}"
         for name, value in values.items()

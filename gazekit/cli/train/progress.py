@@ -15,11 +15,11 @@ _BAR = 20
 _LOSSES = len("loss 00.000  val AUC 0.000, best 0.000")
 _TIMES = len(" 0:00:00 left 0:00:00 ")
 _TIMED_STEPS = {"cpu": (1, 6), "cuda": (20, 60)}
-"""The first steps set everything up and tell nothing; how many are timed after them."""
+"""(setup steps that are not timed, steps that are timed after them)."""
 
 
 class TrainingProgress:
-    """A bar in a terminal, a line now and then elsewhere; both on stderr."""
+    """Show a bar in a terminal, a line now and then elsewhere; both on stderr."""
 
     def __init__(self, preset: Preset, device: str) -> None:
         self.preset = preset
@@ -55,7 +55,7 @@ class TrainingProgress:
         self.bar.stop()
 
     def report(self, state: State, batches: int) -> None:
-        """Show the losses of the epoch so far and the AUC; say once how long a slow run will take."""
+        """Show the losses of the epoch so far and the AUC; announce once how long a slow run will take."""
         total = batches * self.epochs
         means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
         validation = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
@@ -73,7 +73,7 @@ class TrainingProgress:
             console.note(f"epoch {epoch}/{self.epochs}  {losses}")
 
     def _estimate(self, step: int, total: int) -> None:
-        """After a few steps of this process."""
+        """Estimate the time after a few steps of this process."""
         self.reports += 1
         skipped, timed = _TIMED_STEPS[self.device]
         if self.reports == skipped:

@@ -1,4 +1,4 @@
-"""How ``gazekit train`` finds or makes the run that its options ask for."""
+"""Find or create the run that the options of ``gazekit train`` describe."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ def begin(
     overwrite: bool,
     initial: Path | None,
 ) -> "RunDirectory":
-    """The run that the options ask for, new or to go on with."""
+    """Return the run of the options, new or to resume."""
     from gazekit.distributed import torchrun
     from gazekit.errors import ConfigurationError
     from gazekit.training.run import start_run
@@ -77,7 +77,7 @@ def _reopen(
     seed: int | None,
     split: Path | None,
 ) -> "RunDirectory":
-    """The run to go on with. Raises ConfigurationError: the command line asks for another one."""
+    """Reopen the run to resume. Raises ConfigurationError: the command line describes another run."""
     from gazekit.errors import ConfigurationError
     from gazekit.prepared.splits import read_split
     from gazekit.runs.directory import RunDirectory
@@ -104,7 +104,7 @@ def _reopen(
 def _parts(
     dataset: "PreparedDataset", split: Path | None, preset: "Preset", allow_leak: bool
 ) -> dict[str, str]:
-    """The split of the file, else one made as the preset says."""
+    """Read the split from the file, else make one as the preset says."""
     from gazekit.prepared.splits import make_split, read_split
 
     if split is not None:
@@ -120,7 +120,7 @@ def _parts(
 
 
 def open_data(path: Path) -> "PreparedDataset":
-    """A prepared data set."""
+    """Open a prepared data set."""
     from gazekit.prepared.dataset import PreparedDataset
 
     return PreparedDataset.open(path)
@@ -134,7 +134,7 @@ def _default_data(preset: "Preset", registry: "Registry") -> Path:
 
 
 def _free_folder(parent: Path, name: str) -> Path:
-    """``parent/name-1``, or the first number that is free."""
+    """Return ``parent/name-1``, or the first free number."""
     number = 1
     while (parent / f"{name}-{number}").exists():
         number += 1
