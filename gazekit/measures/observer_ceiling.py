@@ -1,0 +1,54 @@
+"""How well readers predict each other: the most that a map of where one looks can be expected to reach.
+
+Source: Judd et al. 2012, MIT-CSAIL-TR-2012-001, where it is called inter-observer.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from gazekit.errors import DataError
+from gazekit.records.arrays import Floats
+
+Gaze = TypeVar("Gaze")
+"""Whatever a measure compares a map with: fixations ``[F, 2]``, or a heat map ``[H, W]``."""
+
+
+def observer_ceiling(
+    maps: Mapping[str, Floats], gaze: Mapping[str, Gaze], measure: Callable[[Floats, Gaze], float]
+) -> dict[str, float]:
+    """Leave one reader out: how well the mean heat map of the *other* readers predicts the one left out.
+
+    The mean of the values is the ceiling of the image. Few readers make a poor map, so more readers would set a
+    higher ceiling, and a score may exceed this one.
+
+    Args:
+        maps: reader → heat map ``[H, W]``, of two readers at least.
+        gaze: reader → gaze to be predicted, for readers in ``maps``.
+        measure: of a map and the gaze of one reader, such as ``lambda map, points: nss(map, points, shape)``.
+
+    Returns:
+        Reader → value, in the order of ``gaze``.
+
+    Raises:
+        DataError: fewer than two readers.
+    """
+    if len(maps) < 2:
+        raise DataError(
+            f"observer ceiling: {len(maps)} reader; expected two at least, so that others can predict the one left out"
+        )
+    found = {}
+    for reader, own in gaze.items():
+        others = [each for name, each in maps.items() if name != reader]
+        found[reader] = measure(np.mean(others, axis=0), own)
+    return found
+
+
+def share_of_ceiling(score: float, ceiling: float, chance: float = 0.0) -> float:
+    """``(score - chance) / (ceiling - chance)``: 0 is chance, 1 is as good as the other readers.
+
+    NaN where the readers do not predict each other better than chance, and there is nothing to have a share of.
+    """
+    return (score - chance) / (ceiling - chance) if ceiling > chance else math.nan
