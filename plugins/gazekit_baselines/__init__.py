@@ -1,4 +1,4 @@
-"""The systems that Mammo-Net is compared with in the paper's Table 1, as a plugin of gazekit."""
+"""The systems compared with Mammo-Net in the paper's Table 1, as a gazekit plugin."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
-    """The hypercomplex network of Lopez et al."""
+    """Offer the hypercomplex network of Lopez et al."""
     from gazekit_baselines.phresnet import PHResNet
 
     return {"phresnet": PHResNet}
@@ -21,7 +21,7 @@ def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
 
 @hookimpl
 def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
-    """Views as channels of one image, and gaze laid over images."""
+    """Offer views as channels of one image, and gaze laid over images."""
     from gazekit_baselines.gaze_overlay import GazeOverlay
     from gazekit_baselines.stack import Stack
 
@@ -30,6 +30,6 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
 
 @hookimpl
 def gazekit_presets() -> Mapping[str, Traversable]:
-    """The rows of Table 1 that are not Mammo-Net's own."""
+    """Offer the rows of Table 1 that are not Mammo-Net's own."""
     folder = files("gazekit_baselines") / "presets"
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

@@ -1,4 +1,4 @@
-"""Gaze as an input: beside every view, the same view with its gaze heat map laid over it."""
+"""Gaze as an input: next to every view, the same view with its gaze heat map laid over it."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from gazekit.contracts.types import Views
 class GazeOverlay(ImageFusion):
     """Two images per view: the view ``x`` itself, and ``x + strength * R`` named ``VIEW_gaze``.
 
-    It reads the heat map ``R`` at inference too, so it cannot predict an exam that nobody has looked at. How the
-    authors lay gaze over the image is not public; the sum is ours.
+    It reads the heat map ``R`` at inference too, so it cannot predict an exam without gaze. How the authors lay gaze
+    over the image is not public; the sum is ours.
 
     Args:
         views: names of the views.

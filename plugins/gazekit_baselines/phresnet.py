@@ -18,7 +18,7 @@ class PHConvolution(nn.Module):
         in_channels, out_channels: multiples of n.
         size: of the square kernel, pixels.
         stride: pixels.
-        n: views that are one hypercomplex number.
+        n: number of views that form one hypercomplex number.
 
     Source: Lopez et al. 2022, arXiv:2204.05798; Grassucci et al. 2021, arXiv:2110.04176.
     """
@@ -51,14 +51,14 @@ class PHResNet(Backbone):
 
     Args:
         in_channels: channels of the stacked image, a multiple of n.
-        n: views that make one hypercomplex number; None = ``in_channels``.
+        n: number of views that form one hypercomplex number; None = ``in_channels``.
         width: channels of the first stage, a multiple of n.
 
     Raises:
-        ConfigurationError: channels that n does not divide.
+        ConfigurationError: n does not divide the channels.
 
     Source: Lopez et al. 2022, arXiv:2204.05798: 13,096,849 parameters with a linear layer to one logit and the
-    biases that its code makes and never uses; ours has no such biases.
+    biases that the authors' code creates but never uses; ours has none.
     """
 
     def __init__(self, in_channels: int, *, n: PositiveInt | None = None, width: PositiveInt = 64) -> None:
@@ -84,10 +84,10 @@ class PHResNet(Backbone):
 
 
 class _Residual(nn.Module):
-    """``ReLU(shortcut(x) + residual(x))``; the shortcut is 1 x 1 where the shape changes.
+    """Compute ``ReLU(shortcut(x) + residual(x))``; the shortcut is 1 x 1 if the shape changes.
 
-    It takes every ``stride``-th pixel before its convolution, which is then one of stride 1: oneDNN's own stride of a
-    1 x 1 convolution writes past its memory where there are few channels (uxlfoundation/oneDNN#6035).
+    The shortcut takes every ``stride``-th pixel and then convolves with stride 1: with few channels, oneDNN's 1 x 1
+    convolution with stride writes past its memory (uxlfoundation/oneDNN#6035).
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class _Residual(nn.Module):
 
 
 def _basic(in_channels: int, out_channels: int, *, stride: int, n: int) -> list[nn.Module]:
-    """Two basic blocks, the first with the stride."""
+    """Make two basic blocks, the first with the stride."""
     blocks: list[nn.Module] = []
     for before, step in ((in_channels, stride), (out_channels, 1)):
         layers = _layers([(before, out_channels, 3, step), (out_channels, out_channels, 3, 1)], n)
@@ -115,7 +115,7 @@ def _basic(in_channels: int, out_channels: int, *, stride: int, n: int) -> list[
 
 
 def _refiner(in_channels: int, planes: int, *, n: int) -> list[nn.Module]:
-    """Two bottlenecks of expansion 2, the first with stride 2."""
+    """Make two bottlenecks of expansion 2, the first with stride 2."""
     blocks: list[nn.Module] = []
     for before, step in ((in_channels, 2), (2 * planes, 1)):
         layers = _layers([(before, planes, 1, 1), (planes, planes, 3, step), (planes, 2 * planes, 1, 1)], n)
@@ -124,7 +124,7 @@ def _refiner(in_channels: int, planes: int, *, n: int) -> list[nn.Module]:
 
 
 def _layers(shapes: list[tuple[int, int, int, int]], n: int) -> nn.Sequential:
-    """Convolution and batch norm for each (in, out, size, stride), a ReLU between them."""
+    """Make convolution and batch norm for each (in, out, size, stride), with a ReLU between them."""
     layers: list[nn.Module] = []
     for before, after, size, stride in shapes:
         layers += [PHConvolution(before, after, size, stride=stride, n=n), nn.BatchNorm2d(after), nn.ReLU()]

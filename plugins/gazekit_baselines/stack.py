@@ -11,7 +11,7 @@ from gazekit.contracts.types import Views
 class Stack(ImageFusion):
     """One image ``stacked`` whose channels are the views, in their order.
 
-    Gaze cannot supervise it, for its attention map belongs to no single view.
+    Gaze cannot supervise it, because its attention map belongs to no single view.
 
     Args:
         views: names of the views.

@@ -1,4 +1,4 @@
-"""The parts of Mammo-Net and its ablations, as a plugin of gazekit."""
+"""The parts of Mammo-Net and its ablations, as a gazekit plugin."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
-    """timm's convolutional networks, and a small one of our own."""
+    """Offer timm's convolutional networks, and a small residual network."""
     from gazekit_components.small_resnet import SmallResNet
 
-    with warnings.catch_warnings():  # of tqdm, which timm's hub imports: a notebook without ipywidgets
+    with warnings.catch_warnings():  # tqdm, which timm's hub imports, warns in a notebook without ipywidgets
         warnings.filterwarnings("ignore", message="IProgress not found")
         from gazekit_components.timm_backbone import TimmBackbone
 
@@ -26,7 +26,7 @@ def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
 
 @hookimpl
 def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
-    """Concatenation, bidirectional fusion learning and cross-view attention to pixels or tokens."""
+    """Offer concatenation, bidirectional fusion learning and cross-view attention to pixels or tokens."""
     from gazekit_components.bfl import BidirectionalFusionLearning
     from gazekit_components.concat import Concat
     from gazekit_components.cross_attention import CrossAttention
@@ -42,7 +42,7 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
 
 @hookimpl
 def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
-    """CAM and Grad-CAM."""
+    """Offer CAM and Grad-CAM."""
     from gazekit_components.cam import CAM
     from gazekit_components.grad_cam import GradCAM
 
@@ -51,7 +51,7 @@ def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
 
 @hookimpl
 def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
-    """GA-Net's mean squared error and Mammo-Net's pyramid loss."""
+    """Offer GA-Net's mean squared error and Mammo-Net's pyramid loss."""
     from gazekit_components.mse_loss import MeanSquaredError
     from gazekit_components.pyramid_loss import Pyramid
 
@@ -60,6 +60,6 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
 
 @hookimpl
 def gazekit_presets() -> Mapping[str, Traversable]:
-    """Mammo-Net and the rows of its ablation."""
+    """Offer Mammo-Net and the rows of its ablation."""
     folder = files("gazekit_components") / "presets"
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

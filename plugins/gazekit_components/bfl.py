@@ -1,4 +1,4 @@
-"""Bidirectional fusion learning: the fused vector must tell which exam each view's vector is from."""
+"""Bidirectional fusion learning: the fused vector must identify the exam of each view's vector."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from gazekit_components.fusion_network import Activation, fusion_network
 
 
 class BidirectionalFusionLearning(VectorFusion):
-    """The fusion network, with a contrastive loss from ``I`` back to each view.
+    """The fusion network with a contrastive loss from ``I`` back to each view.
 
     For exam ``i`` and view ``v``, with ``N_v`` a linear layer and ``s`` of Eq. 6 (no temperature)::
 
@@ -23,14 +23,14 @@ class BidirectionalFusionLearning(VectorFusion):
         L_v = -mean_i log( s(I_i, p_v^i) / sum_j s(I_i, p_v^j) )                      (Eq. 5)
         L_BFL = sum_v L_v                                                             (Eq. 7)
 
-    The sum runs over all exams of the batch, ``i`` included, so a batch of one exam gives 0. In a run of
-    several processes it runs over the exams of all, with gradient, and each process averages over its own exams.
+    The sum runs over all exams of the batch, ``i`` included, so a batch of one exam gives 0. With several
+    processes it runs over the exams of all, with gradient, and each process averages over its own exams.
 
     Args:
         views: names of the views, in the order of concatenation.
         channels: ``D_v``, features of each view's vector.
         hidden: features out of each hidden layer of the fusion network; the last is ``D``.
-        activation: what follows each hidden layer.
+        activation: activation after each hidden layer.
         dropout: probability of dropping a hidden feature, in [0, 1).
         anchor: ``"fused"`` compares ``N_v(I_i)`` with all ``p_v^j`` (Eq. 5), ``"view"`` compares ``p_v^i``
             with all ``N_v(I_j)`` (the code of Han et al.).
@@ -86,9 +86,9 @@ def _contrast(anchors: Tensor, candidates: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Vectors of length one, in float32 at least; one too short to have a direction stays as it is.
+    """Normalise vectors to length one, in float32 at least; leave one too short to have a direction as it is.
 
-    Dividing by a small constant instead would turn the gradient of a zero vector into an enormous one.
+    Dividing by a small constant instead would make the gradient of a zero vector enormous.
     """
     vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)

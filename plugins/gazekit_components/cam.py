@@ -10,11 +10,11 @@ from gazekit.errors import ConfigurationError
 class CAM:
     """``H = sum_i w_i f_i`` (Eq. 1), with ``w_i`` the weight of feature ``i`` in a linear head, detached.
 
-    The weights are read as the gradient of the score at the pooled features, which for a linear head is the
-    head's own weight (through any number of linear layers). So ``CAM = h w Grad-CAM``.
+    The weights are the gradient of the score at the pooled features, which for a linear head is the head's weight
+    (through any number of linear layers). So ``CAM = h w Grad-CAM``.
 
     Args:
-        relu: keep the positive part of ``H`` only.
+        relu: keep only the positive part of ``H``.
 
     Source: Eq. 1; Zhou et al. 2016, doi:10.1109/CVPR.2016.319; detached as in GA-Net (Wang et al. 2022,
     doi:10.1109/TMI.2022.3146973).
@@ -27,7 +27,7 @@ class CAM:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
 
         Raises:
-            ConfigurationError: the head is not linear in the pooled features, so it has no such weights.
+            ConfigurationError: the head is not linear in the pooled features, so the weights do not exist.
         """
         pooled = list(output.pooled.values())
         weights = torch.autograd.grad(
@@ -46,7 +46,7 @@ class CAM:
 
 
 def _depends(weights: tuple[Tensor, ...], pooled: list[Tensor]) -> bool:
-    """Whether the graph of the weights leads back to the pooled features, as it does behind an activation."""
+    """Whether the graph of the weights leads back to the pooled features, as it does after an activation."""
     total = torch.stack([weight.sum() for weight in weights]).sum()
     if not total.requires_grad:  # frozen linear layers leave the weights without any graph
         return False

@@ -19,7 +19,7 @@ class Concat(VectorFusion):
         views: names of the views, in the order of concatenation.
         channels: ``D_v``, features of each view's vector.
         hidden: features out of each hidden layer.
-        activation: what follows each hidden layer.
+        activation: activation after each hidden layer.
         dropout: probability of dropping a hidden feature, in [0, 1).
 
     Source: Sec. 2.1; "late join" of van Tulder et al. 2021, doi:10.1007/978-3-030-87199-4_10.

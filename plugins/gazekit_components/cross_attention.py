@@ -1,4 +1,4 @@
-"""Cross-view attention: every pixel of one view looks at all pixels of the others."""
+"""Cross-view attention: every pixel of one view attends to all pixels of the others."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from gazekit.contracts.types import Views
 
 Norm = Literal["map", "layer", "instance"]
 _FEW = 1024
-"""Pixels: those of 512-px images after the third stage. 12 heads then have 50 MB of weights per exam."""
+"""Up to this many pixels count as few: 512-px images after the third stage, 50 MB of weights per exam for 12 heads."""
 
 
 class CrossAttention(MapFusion):
@@ -23,8 +23,8 @@ class CrossAttention(MapFusion):
         X = softmax(Q K^T / sqrt(d_k)) V                                              (Eq. 3)
 
     ``Q`` and ``K`` are linear without bias; ``V`` is the raw map of the other views, without projection.
-    There is no positional encoding. All views read the maps from before the update, and each has weights of
-    its own. With more than two views the pixels of all others are one set of keys. One view alone passes
+    There is no positional encoding. All views read the maps from before the update, and each has separate
+    weights. With more than two views the pixels of all others form one set of keys. A single view passes
     unchanged.
 
     Args:
@@ -63,7 +63,7 @@ class CrossAttention(MapFusion):
 def make_directions(
     views: Sequence[str], channels: int, *, heads: int, head_dim: int, norm: Norm, dropout: float
 ) -> nn.ModuleDict:
-    """A direction per view, with weights of its own; none for one view alone."""
+    """Make a direction per view, with separate weights; none for a single view."""
     several = views if len(views) > 1 else ()
     return nn.ModuleDict(
         {
@@ -74,12 +74,12 @@ def make_directions(
 
 
 def exchange(directions: nn.ModuleDict, maps: Views, summarise: Callable[[str, Tensor], Tensor]) -> Views:
-    """Every view's map ``[B, C, h, w]`` after it has attended to the others; one view alone passes unchanged.
+    """Return every view's map ``[B, C, h, w]`` after it attends to the others; a single view passes unchanged.
 
     Args:
-        directions: of ``make_directions``.
-        maps: all from before the update.
-        summarise: for a view, from the pixels ``[B, n, C]`` of all others to what it attends to, ``[B, m, C]``.
+        directions: from ``make_directions``.
+        maps: maps from before the update.
+        summarise: for a view, maps the pixels ``[B, n, C]`` of all others to the keys ``[B, m, C]`` it attends to.
     """
     if not directions:
         return dict(maps)
@@ -92,7 +92,7 @@ def exchange(directions: nn.ModuleDict, maps: Views, summarise: Callable[[str, T
 
 
 class Direction(nn.Module):
-    """What one view takes from the others: pixels, or tokens of them."""
+    """The attention of one view to the others: to their pixels, or to tokens of them."""
 
     def __init__(self, channels: int, *, heads: int, head_dim: int, norm: Norm, dropout: float) -> None:
         super().__init__()
@@ -114,11 +114,11 @@ class Direction(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, source: Tensor) -> Tensor:
-    """Eq. 3 for all heads, ``[B, heads, n, C]``; the values ``[B, m, C]`` are the same for all.
+    """Compute Eq. 3 for all heads, ``[B, heads, n, C]``; the values ``[B, m, C]`` are the same for all.
 
-    On a CPU, weights of few pixels are multiplied with the values for all heads in one product, the fastest way.
-    Of many pixels the matrix of n x m weights would outgrow all else. torch avoids it there only where keys are as wide
-    as values: zeros make them so without changing a product.
+    On a CPU with few pixels, the weights are multiplied with the values for all heads in one product, which is fastest.
+    With many pixels the n x m weights would dominate the memory. torch avoids that matrix only if keys are as wide as
+    values, so they are padded with zeros, which changes no product.
     """
     heads, head_dim, channels = query.shape[1], query.shape[3], source.shape[2]
     scale = head_dim**-0.5

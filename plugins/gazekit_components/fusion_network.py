@@ -16,10 +16,10 @@ def fusion_network(
     """Build ``[Linear -> activation -> dropout] x n``; without hidden layers it is the identity.
 
     Args:
-        in_features: features that come in, ``V * D_v``.
+        in_features: input features, ``V * D_v``.
         hidden: features out of each layer; the last is ``D``.
-        activation: what follows each linear layer.
-        dropout: probability in [0, 1) of dropping a feature behind each activation.
+        activation: activation after each linear layer.
+        dropout: probability in [0, 1) of dropping a feature after each activation.
 
     Source: Sec. 2.1 ("a stack of linear-activation layers").
     """

@@ -7,7 +7,7 @@ from gazekit.contracts.types import Output, Views
 
 
 class GradCAM:
-    """Where the model looked, weighted by how the score would follow.
+    """Feature maps weighted by their influence on the score.
 
     ``H = sum_i w_i f_i`` (Eq. 1) with ``w_i`` the mean over space of ``d score / d f_i``. Pooling is a mean,
     so that is ``d score / d pooled_i / (h w)``: no part of the backbone is differentiated a second time.
@@ -15,7 +15,7 @@ class GradCAM:
     Args:
         detach_weights: treat ``w`` as constants, so that a loss on ``H`` reaches the network through ``f``
             alone; false lets it reach the head through ``w`` too (second derivatives of the head).
-        relu: keep the positive part of ``H`` only.
+        relu: keep only the positive part of ``H``.
 
     Source: Eq. 1, Sec. 2.2; Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74.
     """

@@ -37,7 +37,7 @@ class MeanSquaredError(AlignmentLoss):
 
 
 def _to_unit_range(maps: Tensor) -> Tensor:
-    """Each map scaled to [0, 1]; one that varies by no more than rounding becomes zeros."""
+    """Scale each map to [0, 1]; a map that varies by no more than rounding becomes zeros."""
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     span = high - low  # [B, 1, 1]
     rounding = 8 * torch.finfo(maps.dtype).eps * torch.maximum(high.abs(), low.abs())

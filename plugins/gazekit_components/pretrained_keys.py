@@ -1,8 +1,8 @@
-"""Key maps: find the tensors of a network of timm in a file that another library saved.
+"""Find the tensors of a timm network in a file that another library saved.
 
-A file names its tensors as its library names its modules. A ``Layout`` says under which name it publishes a tensor
-that timm calls, for example, ``blocks.1.0.bn2.weight``; a file may put a prefix before all of them. To teach gazekit
-another library, add one line to ``LAYOUTS``.
+A file names its tensors as its library names its modules. A ``Layout`` maps timm's name of a tensor, for example
+``blocks.1.0.bn2.weight``, to the library's name; a file may put a prefix before all names. To support another library,
+add one line to ``LAYOUTS``.
 """
 
 import re
@@ -23,7 +23,7 @@ PREFIXES = (
     "net.",
     "resnet.",
 )
-"""What wrappers put before the names of a network, in any combination.
+"""Prefixes that wrappers put before the names of a network, in any combination.
 
 ``module.``: torch's DataParallel; ``_orig_mod.``: torch.compile; ``model.``, ``net.``, ``network.``, ``backbone.``,
 ``encoder.``: the attribute in which a Lightning module or torchxrayvision's ``ResNet`` holds its network;
@@ -31,21 +31,21 @@ PREFIXES = (
 one of torchvision and nothing more before its copy of efficientnet_pytorch.
 """
 _HEADS = re.compile(r"(_?fc|classifier|heads?|class_layers|last_linear|op_threshs)\b")
-"""Classification heads at the top of a network, and the thresholds that torchxrayvision keeps beside them."""
+"""Classification heads at the top of a network, and the thresholds that torchxrayvision keeps with them."""
 _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPart:
-    """Where a tensor of a network of timm is: in which block of which stage, if in any.
+    """The place of a tensor in a timm network: its stage and block, if it is in one.
 
     Args:
-        key: its whole name.
-        block: number of its block, counted through all stages; None outside the blocks.
-        place: its block as timm says it, ``(stage, block in the stage)``.
-        inner: its name within the block, without the last word.
-        last: the last word, such as ``weight``.
-        separable: the block has no expansion: depthwise, then pointwise.
+        key: full name of the tensor.
+        block: number of the block, counted through all stages; None outside the blocks.
+        place: the block in timm's terms, ``(stage, block in the stage)``.
+        inner: name within the block, without the last word.
+        last: last word of the name, such as ``weight``.
+        separable: whether the block has no expansion: depthwise, then pointwise.
     """
 
     key: str
@@ -58,13 +58,13 @@ class NetworkPart:
 
 @dataclass(frozen=True, slots=True)
 class KeyLayout:
-    """How one library names the tensors of its networks.
+    """The tensor names of one library.
 
     Args:
-        name: of the library, for reports.
-        published: its name of a part of a timm network.
-        source: where the names can be read.
-        same_padding: its convolutions pad as TensorFlow does, so only timm's ``tf_`` networks compute the same.
+        name: name of the library, for reports.
+        published: part of a timm network → the library's name for it.
+        source: where the names are documented.
+        same_padding: whether convolutions pad as in TensorFlow, so that only timm's ``tf_`` networks are equivalent.
     """
 
     name: str
@@ -75,13 +75,13 @@ class KeyLayout:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which tensors of a file a network gets.
+    """The tensors of a file matched to a network.
 
     Args:
-        tensors: the network's key → the file's tensor, as it is in the file.
-        how: by what they were found.
+        tensors: the network's key → the file's tensor, unchanged.
+        how: text that says how they were matched.
         left_out: reason → keys of the file.
-        layout: None where names were not looked at.
+        layout: None if names were not used.
     """
 
     tensors: Mapping[str, Tensor]
@@ -91,7 +91,7 @@ class Match:
 
 
 class Mismatch(ValueError):
-    """A file holds another network; the message says what is missing, unknown or of another shape."""
+    """The file holds another network; the message lists what is missing, unknown or of another shape."""
 
 
 def match_names(
@@ -101,16 +101,16 @@ def match_names(
     stems: Sequence[str] = (),
     also: Sequence[str] = (),
 ) -> Match:
-    """Find each tensor of a network in a file by name, under the layout and prefix that fit most of them.
+    """Match each tensor of a network to a file by name, with the layout and prefix that fit most of them.
 
     Args:
         found: the file's tensors.
         expected: the network's tensors by timm's key; only their shapes count. Counters may be missing in the file.
-        stems: keys of convolutions that see the image; their number of input channels may differ.
-        also: further keys of the network, which are not wanted: in the file they are no surprise.
+        stems: keys of convolutions on the image; their number of input channels may differ.
+        also: further keys of the network that are not needed but may be in the file.
 
     Raises:
-        Mismatch: something is missing, of another shape, or in the file and not in the network.
+        Mismatch: something is missing, has another shape, or is in the file but not in the network.
     """
     parts = _parts([*expected, *also])
     readings = [
@@ -122,9 +122,8 @@ def match_names(
     def fit(key: str, name: str) -> bool:
         return name in found and fits(found[name], expected[key], stem=key in stems)
 
-    best = max(
-        readings, key=lambda each: sum(fit(key, each.names[key]) for key in expected)
-    )  # the first of equals
+    # the first of several equal ones
+    best = max(readings, key=lambda each: sum(fit(key, each.names[key]) for key in expected))
     where = {key: best.names[key] for key in expected if best.names[key] in found}
     missing = [key for key in expected if key not in where and not key.endswith(_COUNTER)]
     misshapen = [
@@ -145,10 +144,9 @@ def match_names(
 def match_order(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, stems: Sequence[str] = ()
 ) -> Match:
-    """Pair the tensors of a file with those of a network one after the other, whatever they are called.
+    """Pair the tensors of a file with those of a network in order, whatever their names.
 
-    Every shape must be the expected one; what the file holds after the network's last tensor is left out. Counters are
-    not looked at.
+    Every shape must match. Tensors after the network's last one are left out. Counters are ignored.
 
     Raises:
         Mismatch: the first pair whose shapes differ, or a file that ends too early.
@@ -176,7 +174,7 @@ def match_order(
 
 
 def fits(tensor: Tensor, expected: Tensor, *, stem: bool = False) -> bool:
-    """Whether a tensor has the shape expected, apart from axes of length one and the colours of a stem."""
+    """Whether a tensor has the expected shape, apart from axes of length one and the input channels of a stem."""
     if stem and tensor.ndim == expected.ndim == 4:
         return tensor.shape[0] == expected.shape[0] and tensor.shape[2:] == expected.shape[2:]
     return tensor.squeeze().shape == expected.squeeze().shape
@@ -188,7 +186,7 @@ _UNKNOWN = "unknown"
 def _left_out(
     found: Mapping[str, Tensor], used: set[str], unwanted: set[str], prefix: str
 ) -> dict[str, tuple[str, ...]]:
-    """Reason → keys of the file that are not used; ``unknown`` for those that should not be there."""
+    """Map each reason to the unused keys of the file; ``unknown`` holds keys that should not be there."""
     reasons: dict[str, list[str]] = {}
     for key in found:
         if key in used:
@@ -209,9 +207,9 @@ def _left_out(
 
 
 def _prefixes(found: Mapping[str, Tensor]) -> list[str]:
-    """The prefixes that occur, alone and nested, the shortest first."""
+    """Return the prefixes that occur, alone and nested, shortest first."""
     prefixes = [""]
-    for outer in prefixes:  # grows while it is read
+    for outer in prefixes:  # grows while it is iterated
         prefixes += [
             outer + inner for inner in PREFIXES if any(key.startswith(outer + inner) for key in found)
         ]
@@ -220,7 +218,7 @@ def _prefixes(found: Mapping[str, Tensor]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One way to read a file: a layout and a prefix, and the name that each key of the network then has."""
+    """A way to read a file: a layout and a prefix, and the resulting name of each key of the network."""
 
     layout: KeyLayout
     prefix: str
@@ -231,7 +229,7 @@ class _Reading:
 
 
 def _parts(keys: Sequence[str]) -> dict[str, NetworkPart]:
-    """Where each tensor of a network of timm is."""
+    """Locate each tensor of a timm network."""
     blocks = {key: match for key in keys if (match := re.match(r"blocks\.(\d+)\.(\d+)\.(.+)\.(\w+)$", key))}
     places = sorted({(int(match[1]), int(match[2])) for match in blocks.values()})
     expanding = {(int(match[1]), int(match[2])) for match in blocks.values() if match[3] == "conv_pwl"}
@@ -265,15 +263,15 @@ def _replaced(key: str, rules: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class _MobileBlocks:
-    """Names of a network of inverted residuals: EfficientNet and MobileNet.
+    """Tensor names of a network of inverted residuals: EfficientNet and MobileNet.
 
     Args:
         block: name of a block, with its ``{number}`` through all stages (``{from_one}``: counted from 1), the
             ``{stage}`` (``{after}``: counted from 1) and its ``{index}`` in that.
-        separable: the names in a block without expansion: depthwise convolution and norm, squeeze, pointwise
-            convolution and norm.
-        inverted: the names in a block with one: expansion and norm, depthwise and norm, squeeze, projection and norm.
-        outside: pattern → replacement for what is in no block.
+        separable: names in a block without expansion: depthwise convolution and norm, squeeze, pointwise convolution
+            and norm.
+        inverted: names in a block with expansion: expansion and norm, depthwise and norm, squeeze, projection and norm.
+        outside: pattern → replacement for tensors outside the blocks.
     """
 
     block: str
@@ -313,7 +311,7 @@ class _MobileBlocks:
 
 
 def _efficientnet(block: str) -> _MobileBlocks:
-    """efficientnet_pytorch's names, with its blocks counted as ``block`` says."""
+    """Return efficientnet_pytorch's names, with its blocks counted as ``block`` says."""
     return _MobileBlocks(
         block,
         separable="_depthwise_conv _bn1 _se_reduce _se_expand _project_conv _bn2",
@@ -405,4 +403,4 @@ LAYOUTS = (
         "torchvision's ConvNeXt", _patterns(dict(_convnext_rules())), "torchvision 0.28 models/convnext.py"
     ),
 )
-"""The libraries whose names are known, the commonest first."""
+"""Layouts of the known libraries, the commonest first."""

@@ -20,11 +20,11 @@ class Pyramid(AlignmentLoss):
     zero mean and unit variance over space, ``^+`` keeps the positive part.
 
     ``Z`` divides by ``sqrt(var + 1e-5 var_1)``, where ``var_1`` is the variance of the map at level 1: the
-    epsilon of a layer norm, in units of the map's own scale. The loss therefore is the same for ``H`` and
+    epsilon of a layer norm, relative to the scale of the map. The loss is therefore the same for ``H`` and
     ``a H + b``, a > 0, however small Grad-CAM makes ``H``. A constant map has Z = 0 and no gradient.
 
     Args:
-        levels: levels of the pyramid; those behind the first of a single pixel, where Z = 0, add nothing and
+        levels: levels of the pyramid; those after the first level of a single pixel, where Z = 0, add nothing and
             are not computed.
         order: ``"pyramid_first"`` standardises each level (Eq. 2); ``"standardize_first"`` takes the positive
             part of the standardised map once and then builds the pyramid (Fel et al.).
@@ -55,7 +55,7 @@ class Pyramid(AlignmentLoss):
         return torch.stack(distances).sum(dim=0)  # [B]
 
     def _scales(self, maps: Tensor, height: int, width: int) -> list[Tensor]:
-        """The levels to compare of maps resized to ``height`` x ``width``, ``[B, H / 2^l, W / 2^l]``."""
+        """Return the levels to compare of maps resized to ``height`` x ``width``, ``[B, H / 2^l, W / 2^l]``."""
         pyramid_first = self.order == "pyramid_first"
         pyramid = _gaussian_pyramid(maps, height, width, self.levels if pyramid_first else 1)
         spread = pyramid[0].var(dim=(1, 2), correction=0, keepdim=True)  # [B, 1, 1]
@@ -64,7 +64,7 @@ class Pyramid(AlignmentLoss):
 
 
 def _positive_part(maps: Tensor, spread: Tensor) -> Tensor:
-    """``Z(maps)^+``; ``spread`` is the variance ``[B, 1, 1]`` of the maps at level 1."""
+    """Compute ``Z(maps)^+``; ``spread`` is the variance ``[B, 1, 1]`` of the maps at level 1."""
     mean = maps.mean(dim=(1, 2), keepdim=True)
     centred = maps - mean
     rounding = 16 * torch.finfo(maps.dtype).eps * maps.abs().amax(dim=(1, 2), keepdim=True)
@@ -75,12 +75,12 @@ def _positive_part(maps: Tensor, spread: Tensor) -> Tensor:
 
 
 def _gaussian_pyramid(maps: Tensor, height: int, width: int, levels: int) -> list[Tensor]:
-    """Maps ``[B, h, w]`` resized to ``height`` x ``width``, and up to ``levels - 1`` ever smaller copies of that.
+    """Resize maps ``[B, h, w]`` to ``height`` x ``width``, and add up to ``levels - 1`` ever smaller copies.
 
     Resizing, blurring and halving are linear, so a level is ``A_h X A_w^T``: two matrix products, several times faster
     than interpolation and convolutions with stride, and deterministic on every device. The small maps of a network
-    are multiplied by what all steps to a level come to; of maps that have the full size already, each level is made
-    from the one before.
+    are multiplied by the product of all steps to a level; for maps of full size, each level is made from the one
+    before.
     """
     full = maps.shape[1:] == (height, width)
     pyramid = [maps] if full else []
@@ -99,8 +99,8 @@ def _gaussian_pyramid(maps: Tensor, height: int, width: int, levels: int) -> lis
 
 @cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """From ``small`` pixels, resized to ``size``, to those of a level: ``[ceil(size / 2^level), small]``."""
-    # a matrix made at inference could not serve training later; torch.compile knows no keyword here
+    """Return the matrix from ``small`` pixels, resized to ``size``, to a level: ``[ceil(size / 2^level), small]``."""
+    # a matrix made in inference mode would fail in training later; torch.compile supports no keyword here
     with torch.inference_mode(False):
         pixels = torch.eye(small, dtype=torch.float64)[None]  # [1, channel = pixel, pixel]
         matrix = nn.functional.interpolate(pixels, size, mode="linear")[0].mT
@@ -111,13 +111,13 @@ def _steps(small: int, size: int, level: int, dtype: torch.dtype, device: torch.
 
 @cache  # never forgotten: a step recorded on a GPU reads them where they are
 def _step(size: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """From the level before, of ``size`` pixels at full size, to a level, ``[ceil(n / 2), n]``."""
+    """Return the matrix from the previous level, of ``size`` pixels at full size, to a level, ``[ceil(n / 2), n]``."""
     with torch.inference_mode(False):
         return _blur_and_halve(-(-size // 2 ** (level - 1))).to(device, dtype)
 
 
 def _blur_and_halve(size: int) -> Tensor:
-    """The banded matrix ``[ceil(size / 2), size]`` of the binomial filter at every second pixel."""
+    """Return the banded matrix ``[ceil(size / 2), size]`` of the binomial filter at every second pixel."""
     matrix = torch.zeros((size + 1) // 2, size, dtype=torch.float64)
     for row in range(len(matrix)):
         for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
@@ -126,7 +126,7 @@ def _blur_and_halve(size: int) -> Tensor:
 
 
 def _mirrored(index: int, size: int) -> int:
-    """The pixel in ``0 ... size - 1`` that stands for ``index``, the outermost pixels being the mirrors."""
+    """Return the pixel in ``0 ... size - 1`` for ``index``, mirrored at the outermost pixels."""
     if size == 1:
         return 0
     period = 2 * (size - 1)

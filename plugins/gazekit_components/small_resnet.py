@@ -7,10 +7,10 @@ from gazekit.contracts.interfaces import Backbone
 
 
 class SmallResNet(Backbone):
-    """Four residual stages of one block each, trained from scratch; total stride 8, so 64 px end in 8x8 maps.
+    """Four residual stages of one block each, trained from scratch; total stride 8, so 64 px give 8x8 maps.
 
-    The stem and the first stage keep the resolution of the image, for in a 64-px mammogram a spicule is one pixel
-    wide; each further stage halves it.
+    The stem and the first stage keep the resolution of the image, because in a 64-px mammogram a spicule is one pixel
+    wide. Each further stage halves it.
 
     Args:
         in_channels: channels of the image.
@@ -39,10 +39,10 @@ class SmallResNet(Backbone):
 
 
 class _ResidualBlock(nn.Module):
-    """``ReLU(shortcut(x) + BN(conv(ReLU(BN(conv(x))))))``; the shortcut is 1x1 where the shape changes.
+    """Compute ``ReLU(shortcut(x) + BN(conv(ReLU(BN(conv(x))))))``; the shortcut is 1x1 if the shape changes.
 
-    It takes every ``stride``-th pixel before its convolution, which is then one of stride 1: oneDNN's own stride of a
-    1x1 convolution writes past its memory where there are few channels (uxlfoundation/oneDNN#6035).
+    The shortcut takes every ``stride``-th pixel and then convolves with stride 1: with few channels, oneDNN's 1x1
+    convolution with stride writes past its memory (uxlfoundation/oneDNN#6035).
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
@@ -67,7 +67,7 @@ class _ResidualBlock(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int, size: int, stride: int) -> nn.Conv2d:
-    """A convolution without bias (a batch norm follows), initialised for the ReLU behind it."""
+    """Make a convolution without bias (a batch norm follows), initialised for the ReLU after it."""
     layer = nn.Conv2d(in_channels, out_channels, size, stride=stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

@@ -15,21 +15,20 @@ from gazekit_components.timm_weights import InitialWeights, create_network, load
 
 
 class TimmBackbone(Backbone):
-    """Any convolutional network of timm that is a chain of stages; one ends at each stride from 4 on.
+    """Any convolutional timm network that is a chain of stages; one ends at each stride from 4 on.
 
-    For ResNet-18 these are its four layers (strides 4, 8, 16, 32), the stem being part of the first. What
-    timm puts after the last stage is left out, so that no parameter is unused. A stem for one channel is the sum
-    of the RGB stem.
+    For ResNet-18 these are its four layers (strides 4, 8, 16, 32), with the stem in the first. Layers after the last
+    stage are left out, so that no parameter is unused. A stem for one channel is the sum of the RGB stem.
 
     Args:
         in_channels: channels of the image.
         model: timm's name, with a tag or without (``"resnet18"``, ``"resnet18.a1_in1k"``).
         pretrained: true = weights from the cache or the hub, and an error if there are none; false = random
-            weights; ``"auto"`` = pretrained if they can be had, else random ones with a warning.
+            weights; ``"auto"`` = pretrained weights if available, else random ones with a warning.
         weights: file to start from instead (safetensors, or pth without code), as timm, torchvision, MONAI,
             torchxrayvision, efficientnet_pytorch or Mammo-CLIP save them; its classifier is left out.
-        weights_match: ``"names"`` = find each tensor of the file by its name; ``"order"`` = go by order and shape,
-            for a file whose names are unknown.
+        weights_match: ``"names"`` = find each tensor of the file by name; ``"order"`` = match by order and shape,
+            for a file with unknown names.
 
     Raises:
         ConfigurationError: no such network, or one without stages.
@@ -57,7 +56,7 @@ class TimmBackbone(Backbone):
             self.stages = _cut(network, self._ends)
             self._paths = [path for path, _ in _chain(network, self._ends)]
             _compare(self.stages, self.channels, network, in_channels)
-        except Exception as error:  # timm's many networks fail at this in many ways
+        except Exception as error:  # timm's networks fail here in many ways
             raise ConfigurationError(
                 f"backbone {model}: cannot be cut into stages ({error}); expected a convolutional network that "
                 "is a chain of stages, such as resnet18, convnext_atto or efficientnet_b0"
@@ -67,10 +66,10 @@ class TimmBackbone(Backbone):
         """Load the weights that the options ask for.
 
         Returns:
-            The hub's name of the weights, what was loaded from the file and what was left out, or ``"random"``.
+            The hub's name of the weights, a report of what was loaded from the file and left out, or ``"random"``.
 
         Raises:
-            ConfigurationError: weights that were asked for are not there, or do not fit the network.
+            ConfigurationError: requested weights are missing, or do not fit the network.
         """
         network, origin = load_network(self._initial, self._paths)
         if network is not None:
@@ -104,7 +103,7 @@ def _cut(network: nn.Module, ends: list[str]) -> nn.ModuleList:
 
 
 def _chain(network: nn.Module, ends: list[str]) -> list[tuple[str, nn.Module]]:
-    """The paths and modules up to the last of ``ends``. Raises ValueError: it is not among them."""
+    """Return the paths and modules up to the last of ``ends``. Raises ValueError: it is not among them."""
     chain, left = [], list(ends)
     for path, module in _in_order(network, ends):
         chain.append((path, module))
@@ -116,7 +115,7 @@ def _chain(network: nn.Module, ends: list[str]) -> list[tuple[str, nn.Module]]:
 
 
 def _in_order(module: nn.Module, ends: list[str], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The modules and their paths in the order of execution, opening those within which a stage ends."""
+    """Return modules and paths in the order of execution, opening those within which a stage ends."""
     for name, child in module.named_children():
         path = prefix + name
         if any(end.startswith(f"{path}.") for end in ends):

@@ -1,4 +1,4 @@
-"""Where the initial weights of a timm network come from: the hub's cache, the hub, or a file."""
+"""Load the initial weights of a timm network: from the hub's cache, the hub, or a file."""
 
 import hashlib
 import pickle
@@ -20,12 +20,12 @@ from gazekit.errors import ConfigurationError
 from gazekit_components.pretrained_keys import Match, Mismatch, match_names, match_order
 
 HUB_TIMEOUT = 3.0
-"""Seconds to wait for the hub's first answer; without a network that is all the time that is lost."""
+"""Seconds to wait for the hub's first answer: the time lost without a network."""
 
 
 @dataclass(frozen=True, slots=True)
 class InitialWeights:
-    """Which weights a network starts from; see TimmBackbone for the fields."""
+    """The choice of initial weights; see TimmBackbone for the fields."""
 
     model: str
     in_channels: int
@@ -35,18 +35,18 @@ class InitialWeights:
 
 
 def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Module | None, str]:
-    """Make a timm network with the weights asked for, and say where they come from.
+    """Make a timm network with the requested weights, and report their origin.
 
     Args:
-        choice: which weights.
+        choice: the requested weights.
         paths: the modules of the network that are used; only these must be in a file.
 
     Returns:
-        The network and the hub's name of its weights, or what was loaded from a file and what was left out; None
-        and ``"random"`` if it is to start from random weights.
+        The network and the hub's name of its weights, or a report of what was loaded from a file and left out; None
+        and ``"random"`` to start from random weights.
 
     Raises:
-        ConfigurationError: weights that were asked for are not there, or do not fit the network.
+        ConfigurationError: requested weights are missing, or do not fit the network.
     """
     model, in_channels = choice.model, choice.in_channels
     if choice.weights is not None:
@@ -82,9 +82,9 @@ def create_network(model: str, in_channels: int, file: str | None = None) -> nn.
 
 @lru_cache(maxsize=32)
 def _hub_file(name: str) -> tuple[str | None, str]:
-    """The local path of the weights ``name`` of the hub, downloaded if need be; or None and the reason.
+    """Return the local path of the hub's weights ``name``, downloaded if necessary; or None and the reason.
 
-    The hub's client retries for most of a minute without a network, so one quick question comes first.
+    Without a network the hub's client retries for most of a minute, so one quick request comes first.
     """
     if not name:
         return None, "none are published for it"
@@ -97,12 +97,12 @@ def _hub_file(name: str) -> tuple[str | None, str]:
     try:
         hub.get_hf_file_metadata(hub.hf_hub_url(name, file), timeout=HUB_TIMEOUT)
         return hub.hf_hub_download(name, file), ""
-    except Exception as error:  # whatever the hub, its client or the network in between may raise
+    except Exception as error:  # the hub, its client and the network may raise anything
         return None, f"{name} is not in the cache and cannot be downloaded: {_first_line(error)}"
 
 
 def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str]) -> str:
-    """Load a file into the parts of a network that ``paths`` name, and say what was loaded and what was left out."""
+    """Load a file into the parts of a network that ``paths`` name, and report what was loaded and left out."""
     path = Path(str(choice.weights))
     found = _read(path)
     config = network.pretrained_cfg
@@ -132,7 +132,7 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
     broken = [key for key, tensor in match.tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise ConfigurationError(
-            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected numbers only"
+            f"{path}: not finite: {len(broken)} tensors ({broken[0]} …); expected finite numbers"
         )
     adapted = {
         key: adapt_stem(tensor, state[key].shape[1]) if key in stems else tensor.reshape(state[key].shape)
@@ -143,10 +143,10 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
 
 
 def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
-    """Make a convolution for images of ``in_channels`` out of one for another number, ``[D, C, k, k]``.
+    """Turn a convolution ``[D, C, k, k]`` into one for images of ``in_channels`` channels.
 
-    One channel gets the sum, so that a grey image gives what it would give as RGB. More channels repeat those that
-    there are, scaled by ``C / in_channels``, as timm's ``adapt_input_conv`` does.
+    One channel gets the sum, so that a grey image gives the same result as in RGB. More channels repeat the existing
+    ones, scaled by ``C / in_channels``, as timm's ``adapt_input_conv`` does.
     """
     given = weight.shape[1]
     if given == in_channels:
@@ -159,7 +159,7 @@ def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:
 
 
 def _check_padding(path: Path, model: str, match: Match) -> None:
-    """Raise ConfigurationError if the file's network pads as TensorFlow does and the one of timm does not."""
+    """Raise ConfigurationError if the file's network pads as TensorFlow does and timm's does not."""
     name = model.partition(".")[0]
     if match.layout is None or not match.layout.same_padding or name.startswith("tf_"):
         return
@@ -169,7 +169,7 @@ def _check_padding(path: Path, model: str, match: Match) -> None:
 
 
 def _report(path: Path, network: nn.Module, match: Match, stems: Sequence[str]) -> str:
-    """One line for log and run record; the file by name and content, without the folders that it lies in."""
+    """Return one line for log and run record, with the file's name and digest but not its folders."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     parameters = dict(network.named_parameters())
@@ -196,11 +196,11 @@ def _some(keys: Sequence[str]) -> str:
 
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "network")
-"""Where training frameworks keep the tensors in a file that holds more: Lightning, Mammo-CLIP, many scripts."""
+"""Keys under which training frameworks store the tensors: Lightning, Mammo-CLIP, many scripts."""
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or torch file by name, in the file's order; no code in the file is run."""
+    """Read the tensors of a safetensors or torch file by name, in order; no code in the file is run."""
     try:
         require_regular_file(path)
         if path.suffix == ".safetensors":
@@ -213,14 +213,14 @@ def _read(path: Path) -> dict[str, Tensor]:
         return {str(key): tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file; expected weights (safetensors or pth)") from None
-    except pickle.UnpicklingError as error:  # of torch's own reader, too
+    except pickle.UnpicklingError as error:  # torch's own reader raises it too
         named = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it holds the class {named[1]}" if named else _first_line(error)
         raise ConfigurationError(
             f"{path}: not readable as weights without running code ({reason}); open it with the library that made it "
             "and save only its state_dict()"
         ) from None
-    except Exception as error:  # each format has errors of its own, and so has each way of being damaged
+    except Exception as error:  # each format, and each kind of damage, has its own errors
         raise ConfigurationError(
             f"{path}: not readable as weights ({_first_line(error)}); expected tensors by name in a safetensors "
             "file or a torch file without code"

@@ -1,4 +1,4 @@
-"""Cross-view attention to tokens: every pixel of one view looks at a few summaries of the others."""
+"""Cross-view attention to tokens: every pixel of one view attends to a few summaries of the others."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,14 +12,14 @@ from gazekit_components.cross_attention import Norm, exchange, make_directions
 
 
 class TokenAttention(MapFusion):
-    """Cross-view attention whose keys and values are ``T`` tokens of the other views instead of all their pixels.
+    """Cross-view attention to ``T`` tokens of the other views instead of all their pixels.
 
     With ``X`` the pixels of the other views, ``[n, C]``::
 
         tokens = softmax(X W_1)^T X;   then per further layer   tokens = softmax(X (tokens W_l)^T)^T X
 
-    each softmax over the pixels. What follows is :class:`CrossAttention`, with the tokens in the place of ``X``; so its
-    cost grows with the number of pixels and not with its square.
+    each softmax over the pixels. :class:`CrossAttention` follows, with the tokens in place of ``X``, so the cost grows
+    with the number of pixels rather than its square.
 
     Args:
         views: names of the views.
@@ -57,7 +57,7 @@ class TokenAttention(MapFusion):
 
 
 class _Tokenizer(nn.Module):
-    """Pixels ``[B, n, C]`` to tokens ``[B, T, C]``."""
+    """Map pixels ``[B, n, C]`` to tokens ``[B, T, C]``."""
 
     def __init__(self, channels: int, tokens: int, layers: int) -> None:
         super().__init__()
