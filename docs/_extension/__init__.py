@@ -1,4 +1,4 @@
-"""Sphinx extension of gazekit's docs: writes the reference from the code, copies the notebook, draws into pages."""
+"""Extend Sphinx for gazekit's docs: write the reference from the code, copy the notebook, draw into pages."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ NOTEBOOK = "examples/quickstart.ipynb"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register everything; Sphinx calls this."""
     app.connect("config-inited", lambda app, _config: write_pages(Path(app.srcdir) / FOLDER))
     app.connect("config-inited", lambda app, _config: copy_notebook(Path(app.srcdir)))
     app.connect("source-read", list_folder)
@@ -27,7 +27,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the reference pages, leave equal ones untouched, and remove those of what is no more."""
+    """Write the reference pages, leave unchanged ones untouched, and remove obsolete ones."""
     wanted = {folder / name: text for name, text in pages().items()}
     for old in set(folder.rglob("*.md")) - set(wanted):
         old.unlink()
@@ -38,7 +38,7 @@ def write_pages(folder: Path) -> None:
 
 
 def copy_notebook(docs: Path) -> None:
-    """Put the notebook of ``examples/`` among the tutorials, its links to them shortened."""
+    """Copy the notebook of ``examples/`` into the tutorials and shorten its links to them."""
     text = (docs.parent / NOTEBOOK).read_text(encoding="utf-8").replace("(../docs/tutorials/", "(")
     target = docs / "tutorials" / Path(NOTEBOOK).name
     if not target.exists() or target.read_text(encoding="utf-8") != text:
@@ -46,7 +46,7 @@ def copy_notebook(docs: Path) -> None:
 
 
 def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
-    """A folder's README is the page above the others of the folder, without saying so in its text."""
+    """Put a folder's other pages below its README, without an entry in its text."""
     if docname.endswith("/README"):
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
@@ -54,7 +54,7 @@ def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
 def keep_options_whole(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Code wraps; ``--look-alikes`` is not torn at its hyphens."""
+    """Keep options such as ``--look-alikes`` from breaking at their hyphens when code wraps."""
     block = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
     option = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?=[^<>]*<)")  # in the text, and in no tag
     kept = r'<span class="option">\g<0></span>'
@@ -62,7 +62,7 @@ def keep_options_whole(
 
 
 class DrawingsInPage(SphinxPostTransform):
-    """An SVG image becomes a part of the HTML page, so that it takes the colours of the theme, light or dark."""
+    """Put SVG images into the HTML page, so that they take the colours of the theme, light or dark."""
 
     default_priority = 5
     formats = ("html",)

@@ -1,4 +1,4 @@
-"""The reference of the commands, from the functions that Typer makes them of."""
+"""Generate the reference of the commands from their Typer functions."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ from gazekit.cli.data import generate
 from gazekit.cli.main import app
 
 PROMISES = """
-Results go to stdout, as a table or with `--json` as JSON with a schema version; notes, progress and errors go
-to stderr. `-h` or `--help` after any command prints what stands here;
-`--no-plugins` anywhere leaves out all plugins but gazekit's own; `gazekit --version` prints the version.
+Commands print results to stdout, as a table or, with `--json`, as JSON with a schema version. Notes, progress and
+errors go to stderr. `-h` or `--help` after any command prints its page of this reference. `--no-plugins` anywhere
+leaves out all plugins except gazekit's own; `gazekit --version` prints the version.
 
 | exit code | meaning |
 |---|---|
@@ -30,7 +30,7 @@ to stderr. `-h` or `--help` after any command prints what stands here;
 | 130 | interrupted by Ctrl-C, can be resumed |
 | 143 | a prediction ended by SIGTERM |
 
-Every value of a preset can also be set by an environment variable: `GAZEKIT_TRAINING__EPOCHS=5` is `--set
+Environment variables can also set every value of a preset: `GAZEKIT_TRAINING__EPOCHS=5` is `--set
 training.epochs=5`.
 """
 
@@ -47,13 +47,13 @@ class Parameter:
 
     @property
     def is_needed(self) -> bool:
-        """Whether the command does not run without it."""
+        """Whether the command requires it."""
         return not self.default
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its words, what it does, what it takes."""
+    """One command: its words, its help and its parameters."""
 
     name: str
     help: str
@@ -61,14 +61,14 @@ class Command:
 
 
 def every_command() -> list[Command]:
-    """All commands, those of subcommands by all their words, in the order of the help."""
+    """List all commands in the order of the help; a subcommand is named by all its words."""
     if not any(command.name == "phantom" for command in data.app.registered_commands):
         generate.add_generators(data.app)
     return list(_commands(app, "gazekit"))
 
 
 def pages() -> dict[str, str]:
-    """The overview, and a page per first word."""
+    """Make the overview, and a page per first word."""
     commands = every_command()
     words = list(dict.fromkeys(command.name.split()[1] for command in commands))
     overview = table(
@@ -110,7 +110,7 @@ def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
         word = name.replace("_", "-")
         both = f"--{word} / --no-{word}" if parameter.default is True else f"--{word}"
         given = [each for each in (about.default, *(about.param_decls or ())) if str(each).startswith("-")]
-        declared = ", ".join(given or [both])  # in Annotated, Typer takes the first name for a default
+        declared = ", ".join(given or [both])  # in Annotated, Typer treats the first name as a default
         shown = about.show_default if isinstance(about.show_default, str) else ""
         yield Parameter(
             name=declared if is_option else about.metavar or name.upper(),
@@ -122,7 +122,7 @@ def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
 
 
 def _in_words(hint: Any) -> str:
-    """``list[Path] | None`` → ``PATH …``; a flag has no words."""
+    """Describe a type for the user: ``list[Path] | None`` → ``PATH …``; a flag has no words."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _in_words(next(each for each in arguments if each is not type(None)))
@@ -147,7 +147,8 @@ def _text(command: Command) -> str:
         [command.name, *(p.name if p.is_needed else f"[{p.name}]" for p in arguments), "[OPTIONS]"]
     )
     rows = [
-        (_names(p), "needed" if p.is_needed else plain(p.default), plain(p.help)) for p in command.parameters
+        (_names(p), "required" if p.is_needed else plain(p.default), plain(p.help))
+        for p in command.parameters
     ]
     return "\n".join(
         [

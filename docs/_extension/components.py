@@ -1,4 +1,4 @@
-"""The reference of the components that gazekit brings, from their signatures and docstrings."""
+"""Generate the reference of gazekit's components from their signatures and docstrings."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from gazekit.registry.registry import HOOKS, KINDS, Registry
 from gazekit.registry.signature import options_of
 
 INTRODUCTION = """
-What a preset names, by kind. `gazekit plugins list` shows these and those of the plugins that you installed;
-`gazekit plugins show KIND NAME` prints what stands here. The options are the keyword-only parameters of the
-class, so a preset may set each of them.
+A preset names components of these kinds. `gazekit plugins list` shows them together with those of the plugins that you
+installed; `gazekit plugins show KIND NAME` prints the entry of one. The options are the keyword-only parameters of the
+class, and a preset may set each of them.
 """
 
 
 def own(registry: Registry, kind: str) -> list[Component]:
-    """The components of a kind that gazekit itself brings."""
+    """List gazekit's own components of a kind."""
     return [c for c in registry.components(kind) if c.provenance.distribution == OWN]
 
 
 def pages(registry: Registry, presets: Mapping[str, Preset]) -> dict[str, str]:
-    """The overview, and a page per kind."""
+    """Make the overview, and a page per kind."""
     overview = [
         f"## [{plural(kind)}]({kind}.md)\n\n"
         + table(
@@ -45,7 +45,7 @@ def pages(registry: Registry, presets: Mapping[str, Preset]) -> dict[str, str]:
 
 
 def plural(kind: str) -> str:
-    """``alignment_loss`` → ``Alignment losses``."""
+    """Name a kind in the plural: ``alignment_loss`` → ``Alignment losses``."""
     words = in_words(kind).capitalize()
     return {"Alignment loss": "Alignment losses", "Dataset": "Data sets"}.get(words, f"{words}s")
 
@@ -71,7 +71,7 @@ def _section(component: Component, users: list[str]) -> str:
 
 
 def _users(presets: Mapping[str, Preset], component: Component) -> list[str]:
-    """The presets that name a component."""
+    """List the presets that name a component."""
     return [
         name
         for name, preset in presets.items()

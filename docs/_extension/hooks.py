@@ -1,4 +1,4 @@
-"""The reference of the hooks, from their specifications, and of the contracts behind them."""
+"""Generate the reference of the hooks and their contracts from the specifications."""
 
 import inspect
 
@@ -9,10 +9,10 @@ from gazekit.registry.registry import HOOKS
 from gazekit.testing import CONTRACTS as TRIED
 
 INTRODUCTION = """
-A plugin is a module named in the entry-point group `gazekit` of an installed package. It implements any of
-these hooks, each marked with `@gazekit.hookimpl` and returning a table of names; gazekit's own components
-come in by the same hooks. A hook is called when its kind is first asked for: import heavy modules inside it.
-[Write a fusion](../tutorials/write_a_fusion.md) shows it all once.
+A plugin is a module that an installed package names in the entry-point group `gazekit`. It implements any of
+these hooks; mark each with `@gazekit.hookimpl` and return a table of names. gazekit's own components use the
+same hooks. gazekit calls a hook when its kind is first needed, so import heavy modules inside it.
+[Write a fusion](../tutorials/write_a_fusion.md) shows a complete example.
 """
 CONTRACTS = {
     "backbone": ("contracts.interfaces.Backbone",),
@@ -30,13 +30,13 @@ CONTRACTS = {
     ),
     "gaze_reader": ("contracts.interfaces.GazeReader",),
 }
-"""The classes of gazekit that a kind's components derive from, look like or are handed."""
+"""The classes of gazekit that a kind's components derive from, imitate or receive."""
 
 MEMBERS = "   :members:\n   :special-members: __call__\n   :exclude-members: __init__, __new__\n"
 
 
 def pages() -> dict[str, str]:
-    """One page."""
+    """Make the page."""
     return {"hooks.md": page("Hooks", INTRODUCTION, *(_section(kind, hook) for kind, hook in HOOKS.items()))}
 
 
@@ -44,7 +44,7 @@ def _section(kind: str, hook: str) -> str:
     function = getattr(hookspecs, hook)
     signature = str(inspect.signature(function)).replace("'", "")
     contracts = [f".. autoclass:: gazekit.{name}\n{MEMBERS}" for name in CONTRACTS.get(kind, ())]
-    there = f"Those that are there: [{plural(kind)}]({_reference(kind)}).\n"
+    there = f"gazekit's own: [{plural(kind)}]({_reference(kind)}).\n"
     return "\n".join(
         [
             f"({hook})=",
@@ -58,11 +58,11 @@ def _section(kind: str, hook: str) -> str:
 
 
 def _promises(kind: str) -> str:
-    """What ``gazekit plugins check`` tries on a component, from the contract itself."""
+    """List what ``gazekit plugins check`` tries on a component, from the contract itself."""
     if kind not in TRIED:
         return ""
     promises = "\n".join(f"- {plain(each)}" for each in TRIED[kind].promises().values())
-    return f"`gazekit plugins check` tries, and says of each whether it is kept, broken or not checked:\n\n{promises}\n"
+    return f"`gazekit plugins check` reports each promise as kept, broken or not checked:\n\n{promises}\n"
 
 
 def _reference(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Markdown from plain text, tables and docstrings."""
+"""Make Markdown from plain text, tables and docstrings."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ _NAPOLEON = Config(napoleon_use_param=False, napoleon_use_rtype=False)
 
 
 def plain(text: str) -> str:
-    """A sentence as Markdown: nothing in it is markup, but options and ``code`` are set as code."""
+    """Escape a sentence for Markdown, and set only options and ``code`` as code."""
     parts = _CODE.split(text)
     return "".join(
         f"`{part.strip('`')}`" if number % 2 else re.sub(r"([\\`*_\[\]<>|{}$#])", r"\\\1", part)
@@ -19,12 +19,12 @@ def plain(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """Text in the font of code, fit for the cell of a table."""
+    """Set text as code that fits the cell of a table."""
     return "`{}`".format(str(text).replace("|", "\\|"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table, or nothing if it has no rows."""
+    """Make a table, or nothing if it has no rows."""
     lines = ["| " + " | ".join(" ".join(cell.split()) for cell in row) + " |" for row in rows]
     if not lines:
         return ""
@@ -32,30 +32,30 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def block(language: str, text: str) -> str:
-    """A block of code."""
+    """Make a block of code."""
     return f"```{language}\n{text.rstrip()}\n```\n"
 
 
 def restructured(text: str) -> str:
-    """A block in reStructuredText, the language of docstrings."""
+    """Make a block in reStructuredText, the language of docstrings."""
     return f"````{{eval-rst}}\n{text.rstrip()}\n````\n"
 
 
 def docstring(text: str) -> str:
-    """A docstring in Google's form."""
+    """Render a docstring in Google's form."""
     return restructured(str(GoogleDocstring(text, _NAPOLEON)).replace("** -- ", "** – "))
 
 
 def page(title: str, *parts: str) -> str:
-    """A page of parts, empty ones left out."""
+    """Join the parts of a page, without empty ones."""
     return "\n".join([f"# {title}\n", *filter(None, parts)])
 
 
 def contents(*names: str) -> str:
-    """The pages below a page, shown in the navigation only."""
+    """List the pages below a page, for the navigation only."""
     return "\n".join(["```{toctree}", ":hidden:", "", *names, "```", ""])
 
 
 def first_sentence(text: str) -> str:
-    """The first paragraph of a docstring, in one line."""
+    """Take the first paragraph of a docstring, in one line."""
     return " ".join(text.strip().partition("\n\n")[0].split())

@@ -1,4 +1,4 @@
-"""Run a notebook and keep what it prints and draws: ``make notebook``."""
+"""Run a notebook and keep its output: ``make notebook``."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ KEPT = ("kernelspec", "language_info")
 
 
 def run(path: Path, folder: Path) -> nbformat.NotebookNode:
-    """The notebook with the outputs of its cells, run in a folder. Raises CellExecutionError: a cell failed."""
+    """Run a notebook in a folder and return it with its outputs. Raises CellExecutionError if a cell fails."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,

@@ -1,4 +1,4 @@
-"""The reference of the presets, from their files, and of the keys that a preset may set."""
+"""Generate the reference of the presets from their files, and of the keys that a preset may set."""
 
 import inspect
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ from gazekit.registry.component import Component
 from gazekit.registry.registry import Registry
 
 INTRODUCTION = """
-A preset is a system that can be trained: which components, with which options, trained how. Beside every
-value stands where it comes from: a section of the paper, the published work that settles what the paper
-leaves open (*lineage*), or *ours*. `gazekit presets show NAME` prints a preset with all changes of the
-command line in it. [The keys](keys.md) lists everything that a preset may say.
+A preset is a complete system: its components, their options, and the training. A comment beside every value names
+its source: a section of the paper, the published work that settles what the paper leaves open (*lineage*), or
+*ours*. `gazekit presets show NAME` prints a preset with all changes from the command line. [The keys](keys.md)
+lists everything that a preset may set.
 """
 KEYS = """
-Every key of a preset, with its type and default; a component's own options stand [with the
-component](../components/index.md). The order of precedence is: defaults, `extends`, preset, `--config FILE`,
+This page lists every key of a preset, with its type and default; find a component's options [with the
+component](../components/index.md). Later layers override earlier ones: defaults, `extends`, preset, `--config FILE`,
 environment (`GAZEKIT_TRAINING__EPOCHS=5`), `--set` and flags.
 """
 
 RESOLVED = """## Resolved
 
-Every value, with the file that sets it and what stands beside it there; *default* is set by none.
+Every value, with the file that sets it and its comment there; no file sets a *default*.
 
 """
 
 
 def pages(registry: Registry, resolved: Mapping[str, Preset]) -> dict[str, str]:
-    """The overview, a page per preset, and the keys."""
+    """Make the overview, a page per preset, and the page of keys."""
     presets = own(registry, "preset")
     rows = [
         (f"[{code(each.name)}]({each.name}.md)", plain(resolved[each.name].description)) for each in presets
@@ -61,7 +61,7 @@ def _preset(component: Component, preset: Preset) -> str:
 
 
 def key_tables() -> list[str]:
-    """A section per table of a preset."""
+    """Make a section per table of a preset."""
     documented = {
         **ModuleAnalyzer.for_module("gazekit.presets.tables").find_attr_docs(),
         **ModuleAnalyzer.for_module("gazekit.presets.preset").find_attr_docs(),
@@ -75,7 +75,7 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
         (
             code(f"{key}{name}"),
             code(_type(field.annotation)) + (f", {plain(_limits(field))}" if _limits(field) else ""),
-            "needed" if field.is_required() else code(_default(field.default)),
+            "required" if field.is_required() else code(_default(field.default)),
             plain(" ".join(documented.get((model.__name__, name), []))),
         )
         for name, field in model.model_fields.items()
@@ -93,7 +93,7 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
 
 
 def _model_of(annotation: Any) -> type[tables.PresetTable] | None:
-    """The table that a field holds, if it holds one."""
+    """Find the table that a field holds, if it holds one."""
     for each in (annotation, *get_args(annotation)):
         if isinstance(each, type) and issubclass(each, tables.PresetTable):
             return each
@@ -101,7 +101,7 @@ def _model_of(annotation: Any) -> type[tables.PresetTable] | None:
 
 
 def _type(annotation: Any) -> str:
-    """A type in short: without limits and ``None``, a component as what it is."""
+    """Shorten a type: without limits and ``None``, and a component as ``component``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(arguments[0])

@@ -1,4 +1,4 @@
-"""The reference of the names that ``import gazekit`` offers, from their docstrings."""
+"""Generate the reference of the names in ``gazekit`` from their docstrings."""
 
 import inspect
 
@@ -6,14 +6,14 @@ import gazekit
 from _extension.markdown import page, restructured
 
 INTRODUCTION = """
-The names of `gazekit` itself; nothing else is promised to stay. [From Python](../tutorials/python.md) shows
-them at work, and [Hooks](hooks.md) has the contracts of components. `import gazekit` imports nothing heavy: a
-name is loaded when it is first used.
+These names of `gazekit` are stable; no others are. [From Python](../tutorials/python.md) shows them at work, and
+[Hooks](hooks.md) has the contracts of components. `import gazekit` imports nothing heavy: it loads each name when you
+first use it.
 """
 
 
 def pages() -> dict[str, str]:
-    """One page."""
+    """Make the page."""
     names = [name for name in gazekit.__all__ if name != "__version__"]
     return {"python.md": page("Python", INTRODUCTION, restructured("\n".join(map(_entry, names))))}
 

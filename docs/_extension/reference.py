@@ -1,11 +1,11 @@
-"""The reference pages: commands, presets, keys, components, hooks and the Python names, each from its source."""
+"""Generate the reference pages (commands, presets, keys, components, hooks, Python names), each from its source."""
 
 from _extension import commands, components, hooks, presets, python
 from gazekit.registry.discovery import load_registry
 
 
 def pages() -> dict[str, str]:
-    """File name below ``reference/`` → Markdown."""
+    """Make all pages: file name below ``reference/`` → Markdown."""
     registry = load_registry()
     resolved = {each.name: registry.preset(each.name) for each in components.own(registry, "preset")}
     return {

@@ -1,4 +1,4 @@
-"""A fusion of views by a learnt gate, as a plugin of gazekit."""
+"""Offer a fusion by a learnt gate to gazekit."""
 
 from importlib.resources import files
 
@@ -9,7 +9,7 @@ GAZEKIT_HOOKS = 1
 
 @hookimpl
 def gazekit_fusions():
-    """``gated``."""
+    """Offer ``gated``."""
     from gated_fusion.gated import Gated
 
     return {"gated": Gated}
@@ -17,5 +17,5 @@ def gazekit_fusions():
 
 @hookimpl
 def gazekit_presets():
-    """Mammo-Net at demonstration size with the gate in the place of BFL."""
+    """Offer Mammo-Net at demonstration size with the gate instead of BFL."""
     return {"mammonet_small_gated": files("gated_fusion") / "presets" / "mammonet_small_gated.toml"}

@@ -1,4 +1,4 @@
-"""Late fusion: the vectors of the views, weighed by a learnt gate."""
+"""Fuse the vectors of the views by a learnt gate."""
 
 import torch
 

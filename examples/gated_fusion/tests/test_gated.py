@@ -1,4 +1,4 @@
-"""The contracts of gazekit on Gated, and what the gate itself promises."""
+"""Check gazekit's contracts on Gated, and the promises of the gate itself."""
 
 import gated_fusion
 import torch
@@ -23,7 +23,7 @@ class TestGated(FusionContract):
         torch.testing.assert_close(gated({"cc": cc, "mlo": mlo}), gated({"mlo": mlo, "cc": cc}))
 
     def test_a_closed_gate_leaves_one_view(self):
-        """With a gate of ``1000 x_0`` the view of the larger first feature is all that is left."""
+        """With a gate of ``1000 x_0`` only the view with the larger first feature remains."""
         gated = Gated(("cc", "mlo"), 2, hidden=1)
         with torch.no_grad():
             gated.gate[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
