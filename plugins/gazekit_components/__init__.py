@@ -51,11 +51,26 @@ def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
 
 @hookimpl
 def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
-    """Offer GA-Net's mean squared error and Mammo-Net's pyramid loss."""
+    """Offer Mammo-Net's pyramid loss, GA-Net's mean squared error, and the field's other distances."""
+    from gazekit_components.centre_of_mass_loss import CentreOfMassLoss
+    from gazekit_components.correlation_loss import CorrelationLoss
+    from gazekit_components.cosine_loss import CosineLoss
+    from gazekit_components.dice_loss import DiceLoss
+    from gazekit_components.kl_loss import KullbackLeibler
     from gazekit_components.mse_loss import MeanSquaredError
+    from gazekit_components.outside_loss import OutsideLoss
     from gazekit_components.pyramid_loss import Pyramid
 
-    return {"mse": MeanSquaredError, "pyramid": Pyramid}
+    return {
+        "mse": MeanSquaredError,
+        "pyramid": Pyramid,
+        "kl": KullbackLeibler,
+        "correlation": CorrelationLoss,
+        "cosine": CosineLoss,
+        "outside": OutsideLoss,
+        "dice": DiceLoss,
+        "centre_of_mass": CentreOfMassLoss,
+    }
 
 
 @hookimpl

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.interfaces import AlignmentLoss
+from gazekit_components.comparable_maps import resize, unit_range
 
 
 class MeanSquaredError(AlignmentLoss):
@@ -28,18 +29,8 @@ class MeanSquaredError(AlignmentLoss):
 
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
         """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``."""
-        attention = attention if attention.dtype == torch.float64 else attention.float()
-        resized = nn.functional.interpolate(attention[:, None], gaze.shape[1:], mode="bilinear")
-        error = (_to_unit_range(resized[:, 0]) - gaze).square().mean(dim=(1, 2))  # [B]
+        looked = unit_range(resize(attention, gaze.shape[1:]))
+        error = (looked - gaze).square().mean(dim=(1, 2))  # [B]
         if self.log_variance is None:
             return error
         return (error * torch.exp(-self.log_variance) + self.log_variance) / 2
-
-
-def _to_unit_range(maps: Tensor) -> Tensor:
-    """Scale each map to [0, 1]; a map that varies by no more than rounding becomes zeros."""
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    span = high - low  # [B, 1, 1]
-    rounding = 8 * torch.finfo(maps.dtype).eps * torch.maximum(high.abs(), low.abs())
-    varies = span > rounding
-    return torch.where(varies, (maps - low) / torch.where(varies, span, 1.0), 0.0)

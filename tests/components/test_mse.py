@@ -6,34 +6,12 @@ import torch
 from gazekit_components.mse_loss import MeanSquaredError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
-
-
-def bilinear(image: Array, height: int, width: int) -> Array:
-    """Pixel by pixel, with pixel centres at i + 0.5 and the border repeated."""
-    resized = np.zeros((height, width))
-    for y in range(height):
-        for x in range(width):
-            v = min(max((y + 0.5) * image.shape[0] / height - 0.5, 0), image.shape[0] - 1)
-            u = min(max((x + 0.5) * image.shape[1] / width - 0.5, 0), image.shape[1] - 1)
-            top, left = int(v), int(u)
-            bottom, right = min(top + 1, image.shape[0] - 1), min(left + 1, image.shape[1] - 1)
-            dy, dx = v - top, u - left
-            upper = (1 - dx) * image[top, left] + dx * image[top, right]
-            lower = (1 - dx) * image[bottom, left] + dx * image[bottom, right]
-            resized[y, x] = (1 - dy) * upper + dy * lower
-    return resized
-
-
-def _random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from slow_maps import bilinear, random_maps
 
 
 @pytest.mark.parametrize("grid", [(3, 4), (12, 10), (20, 3)])
 def test_equals_slow_loops(grid: tuple[int, int]) -> None:
-    attention, gaze = _random(2, *grid), _random(2, 12, 10, seed=1).sigmoid()
+    attention, gaze = random_maps(2, *grid), random_maps(2, 12, 10, seed=1).sigmoid()
     losses = MeanSquaredError()(attention, gaze)
     for exam in range(2):
         resized = bilinear(attention[exam].numpy(), 12, 10)
@@ -45,7 +23,7 @@ def test_equals_slow_loops(grid: tuple[int, int]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(scale=st.floats(1e-4, 1e4), shift=st.floats(-10, 10))
 def test_does_not_depend_on_the_scale_of_attention(scale: float, shift: float) -> None:
-    attention, gaze = _random(3, 4, 4), _random(3, 16, 16, seed=1).sigmoid()
+    attention, gaze = random_maps(3, 4, 4), random_maps(3, 16, 16, seed=1).sigmoid()
     loss = MeanSquaredError()
     torch.testing.assert_close(
         loss(scale * attention + shift, gaze), loss(attention, gaze), rtol=1e-8, atol=0
@@ -55,7 +33,7 @@ def test_does_not_depend_on_the_scale_of_attention(scale: float, shift: float) -
 @pytest.mark.parametrize("value", [0.0, 0.3, -1e4])
 def test_a_constant_map_counts_as_zeros_with_a_finite_gradient(value: float) -> None:
     attention = torch.full((2, 7, 5), value, requires_grad=True)
-    gaze = _random(2, 33, 29).float().sigmoid()
+    gaze = random_maps(2, 33, 29).float().sigmoid()
     losses = MeanSquaredError()(attention, gaze)
     torch.testing.assert_close(losses, gaze.square().mean(dim=(1, 2)))
     losses.sum().backward()
@@ -70,8 +48,8 @@ def test_the_heat_map_itself_gives_zero() -> None:
 
 
 def test_the_gradient_is_that_of_the_function() -> None:
-    gaze = _random(2, 9, 8, seed=1).sigmoid()
-    attention = _random(2, 3, 4).requires_grad_()
+    gaze = random_maps(2, 9, 8, seed=1).sigmoid()
+    attention = random_maps(2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda maps: MeanSquaredError()(maps, gaze), attention)
 
 

@@ -40,7 +40,9 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
         "backbone": {"timm", "small_resnet", "phresnet"},
         "fusion": {"concat", "cross_attention", "token_attention", "bfl", "stack", "gaze_overlay"},
         "attention_map": {"cam", "grad_cam"},
-        "alignment_loss": {"mse", "pyramid"},
+        "alignment_loss": {
+            *("mse", "pyramid", "kl", "correlation", "cosine", "outside", "dice", "centre_of_mass"),
+        },
         "dataset": {"folder", "phantom", "inbreast", "cbis_ddsm", "cmmd", "vindr_mammo"},
         "gaze_reader": {
             *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),

@@ -32,6 +32,12 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "mse": [{}],
     "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
+    "kl": [{}, {"temperature": 0.5}, {"normalise": "positive"}],
+    "correlation": [{}],
+    "cosine": [{}],
+    "outside": [{}],
+    "dice": [{}, {"overlap": "minimum"}],
+    "centre_of_mass": [{}],
 }
 TABLES = {
     "backbone": gazekit_components.gazekit_backbones() | gazekit_baselines.gazekit_backbones(),
