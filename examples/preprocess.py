@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -424,6 +425,26 @@ def resampling_matrix(
     return sparse.csr_array((values, (row + offset, column)), shape=(size, length))
 
 
+def interpolate_rows(values: Array, places: Floats) -> Array:
+    """Interpolate linearly between the rows of an image; beyond the outermost centres the border is held.
+
+    Equal neighbours stay exactly equal: measures that rank pixels must not rank rounding errors.
+
+    Args:
+        values: ``[h, w]``.
+        places: ``[H]``, where the centre of row ``i`` is at ``i + 0.5``.
+
+    Returns:
+        ``[H, w]``, of the type of ``values``.
+    """
+    last = len(values) - 1
+    centres = np.clip(places - 0.5, 0, last)
+    above = np.floor(centres).astype(np.int64)
+    below = np.minimum(above + 1, last)
+    share = (centres - above).astype(values.dtype)[:, None]
+    return np.asarray(values[above] + share * (values[below] - values[above]))
+
+
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """Crop, flip, one scale for both axes, padding: an affine map of raw to prepared pixels.
@@ -526,8 +547,8 @@ class Region:
             np.arange(geometry.height, dtype=np.float64),
         )
         x, y = geometry.inverse(across + 0.5, down + 0.5)
-        rows = _between(self.outline.astype(np.float32), y / self.factor)  # [height, w]
-        return np.asarray(_between(rows.T, x / self.factor).T >= 0.5)
+        rows = interpolate_rows(self.outline.astype(np.float32), y / self.factor)  # [height, w]
+        return np.asarray(interpolate_rows(rows.T, x / self.factor).T >= 0.5)
 
 
 def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
@@ -781,15 +802,6 @@ def _filled(breast: Mask) -> Mask:
 def _disc(radius: int) -> Mask:
     across = np.arange(-radius, radius + 1)
     return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
-
-
-def _between(values: Grey, at: NDArray[np.float64]) -> Grey:
-    """Rows of ``values`` interpolated at continuous positions, 0.5 being the centre of the first."""
-    position = np.clip(at - 0.5, 0, len(values) - 1)
-    below = np.minimum(position.astype(np.int64), max(len(values) - 2, 0))
-    share = (position - below).astype(np.float32)[:, None]
-    above = np.minimum(below + 1, len(values) - 1)
-    return np.asarray(values[below] * (1 - share) + values[above] * share)
 
 
 def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

@@ -1,18 +1,14 @@
 """``gazekit doctor``: what works, what does not, and how to fix it."""
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import Json
 
 
-def doctor(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")
-    ] = False,
-) -> None:
+def doctor(as_json: Json = False) -> None:
     """Check versions, devices, codecs, extras, plugins, weights and disk; nothing is changed or downloaded.
 
     The exit code is 1 if something needed does not work; what is only optional is a limit.

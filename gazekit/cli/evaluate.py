@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device
+from gazekit.cli.options import Device, Json, choose_device
 
 
 def evaluate(
@@ -24,9 +24,7 @@ def evaluate(
     ] = "selected",
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation if there is truth.
 

@@ -9,6 +9,7 @@ from gazekit.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")]
 
 
@@ -30,6 +31,3 @@ def choose_device(name: str) -> "torch.device":
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("--device cuda: torch sees no CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version.")]

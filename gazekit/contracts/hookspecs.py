@@ -1,3 +1,4 @@
+# mypy: disable-error-code="empty-body"
 """The hooks of a plugin: one per kind of component, each returning a table of names.
 
 A plugin is a module (or object) named in the entry-point group ``gazekit``. A hook is called when its kind
@@ -37,35 +38,35 @@ hookimpl = pluggy.HookimplMarker("gazekit")
 
 
 @hookspec
-def gazekit_backbones() -> Mapping[str, type[Backbone]]:  # type: ignore[empty-body]
+def gazekit_backbones() -> Mapping[str, type[Backbone]]:
     """Networks that turn one view into feature maps, stage by stage."""
 
 
 @hookspec
-def gazekit_fusions() -> Mapping[str, type[Fusion]]:  # type: ignore[empty-body]
+def gazekit_fusions() -> Mapping[str, type[Fusion]]:
     """Modules in which views meet: at the images, the feature maps or the vectors."""
 
 
 @hookspec
-def gazekit_attention_maps() -> Mapping[str, type[AttentionMap]]:  # type: ignore[empty-body]
+def gazekit_attention_maps() -> Mapping[str, type[AttentionMap]]:
     """Maps of where the model looked for a class, differentiable."""
 
 
 @hookspec
-def gazekit_alignment_losses() -> Mapping[str, type[AlignmentLoss]]:  # type: ignore[empty-body]
+def gazekit_alignment_losses() -> Mapping[str, type[AlignmentLoss]]:
     """Distances between an attention map and a gaze heat map."""
 
 
 @hookspec
-def gazekit_datasets() -> Mapping[str, type[DataSource]]:  # type: ignore[empty-body]
+def gazekit_datasets() -> Mapping[str, type[DataSource]]:
     """Data sets as they lie on disk, read into exams."""
 
 
 @hookspec
-def gazekit_gaze_readers() -> Mapping[str, type[GazeReader]]:  # type: ignore[empty-body]
+def gazekit_gaze_readers() -> Mapping[str, type[GazeReader]]:
     """File formats of gaze recordings."""
 
 
 @hookspec
-def gazekit_presets() -> Mapping[str, Traversable]:  # type: ignore[empty-body]
+def gazekit_presets() -> Mapping[str, Traversable]:
     """Preset files (TOML) by name."""

@@ -48,7 +48,7 @@ class DeployedModel(nn.Module):
             )
         self.model = model
         self.views = preset.views
-        self.mean, self.std = preset.data.mean, preset.data.std
+        self.gain, self.offset = preset.data.normalisation()
         examples = self.examples(size)
         self.outputs = (
             "logits",
@@ -72,7 +72,7 @@ class DeployedModel(nn.Module):
 
     def _encode(self, images: tuple[Tensor, ...]) -> list[Tensor]:
         normalised = {
-            view: (image - self.mean) / self.std for view, image in zip(self.views, images, strict=True)
+            view: image * self.gain + self.offset for view, image in zip(self.views, images, strict=True)
         }
         return list(self.model.encode(normalised).values())
 

@@ -202,10 +202,8 @@ def _original(
 ) -> list[NDArray[np.float32]]:
     """Return the outputs of the model as gazekit runs it."""
     preset, model = trained.preset, trained.model
-    normalised = {
-        view: (image - preset.data.mean) / preset.data.std
-        for view, image in zip(preset.views, images, strict=True)
-    }
+    gain, offset = preset.data.normalisation()
+    normalised = {view: image * gain + offset for view, image in zip(preset.views, images, strict=True)}
     if trained.attention_map is None:
         with torch.no_grad():
             return [model(normalised).logits.numpy()]

@@ -51,8 +51,8 @@ class Exams(ABC):
         self.has_gaze = torch.as_tensor(present, device=device)  # [n, V]
         truth = np.zeros(len(indices), dtype=np.int64) if labels is None else labels
         self.labels = torch.as_tensor(truth, device=device)
-        full, data = float(np.iinfo(dtype).max), preset.data
-        layers = [(1 / (full * data.std), -data.mean / data.std), (1 / full, 0.0)][: shape[1]]
+        full = float(np.iinfo(dtype).max)
+        layers = [preset.data.normalisation(full), (1 / full, 0.0)][: shape[1]]
         self.gain, self.offset = torch.tensor(layers, device=device).mT[
             :, :, None, None
         ]  # [layers, 1, 1] both

@@ -53,7 +53,7 @@ class StreamedExams(Exams):
         self.torch_dtype = torch.from_numpy(np.empty(0, self.dtype)).dtype
         self.copies = None
         if device.type == "cuda":
-            self.copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self.copies = torch.cuda.Stream(device)
 
     def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:  # noqa: ARG002
         """See ``Exams``."""

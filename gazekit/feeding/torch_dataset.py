@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.arrays import Array, in_unit_range
 
 
 class ExamDataset(Dataset[dict[str, Any]]):
@@ -39,14 +40,13 @@ class ExamDataset(Dataset[dict[str, Any]]):
         exam, prepared = self.exams[position], self.prepared
         views = list(enumerate(prepared.views))
         return {
-            "images": {view: _unit(prepared.images[exam, column])[None] for column, view in views},
-            "gaze": {view: _unit(prepared.gaze[exam, column]) for column, view in views},
+            "images": {view: _tensor(prepared.images[exam, column])[None] for column, view in views},
+            "gaze": {view: _tensor(prepared.gaze[exam, column]) for column, view in views},
             "has_gaze": {view: bool(prepared.has_gaze[exam, column]) for column, view in views},
             "label": int(prepared.labels[exam]),
             "exam_id": prepared.exam_ids[exam],
         }
 
 
-def _unit(stored: NDArray[Any]) -> Tensor:
-    """Whole numbers to [0, 1]."""
-    return torch.from_numpy(stored.astype(np.float32) / np.iinfo(stored.dtype).max)
+def _tensor(stored: Array) -> Tensor:
+    return torch.from_numpy(in_unit_range(stored))

@@ -13,8 +13,8 @@ from gazekit.disk.plain_text import to_cell
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 from gazekit.gaze.matching import Joined, Key
-from gazekit.gaze.quality import Size
 from gazekit.gaze.readers import reader_names
+from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
 
 Written = tuple[Key, str, int, Recording]

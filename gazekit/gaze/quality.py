@@ -9,10 +9,8 @@ from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
 from gazekit.gaze.lost import Repeated, repeated_place
+from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
-
-Size = tuple[int, int]
-"""Height and width of the original image in pixels."""
 
 _BORDER = 1.0
 """Distance in pixels from the image edge within which a sample is on the border."""

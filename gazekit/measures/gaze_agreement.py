@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, resize_bilinear
-from gazekit.records.arrays import Floats
+from gazekit.measures.resizing import resize_bilinear
+from gazekit.records.arrays import Array, Floats
 
 _EPSILON = float(np.finfo(np.float64).eps)  # as in the benchmark's own code
 

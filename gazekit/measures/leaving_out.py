@@ -6,12 +6,11 @@ patients; here each patient's exams are subtracted from existing sums. Every fun
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.records.arrays import Booleans, Floats, Integers
+from gazekit.records.arrays import Array, Booleans, Floats, Integers
 
 LeavingOut = Callable[[Integers], Floats]
 
@@ -172,7 +171,7 @@ def _sums(patient: Integers, values: Floats | None = None) -> Floats:
     return np.bincount(patient, weights=values).astype(np.float64)
 
 
-def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+def ratio(numerator: Array, denominator: Array) -> Floats:
     """Divide; NaN if the divisor is 0."""
     quotient = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)

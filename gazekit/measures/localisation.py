@@ -7,8 +7,8 @@ that the lesion covers, as would a random point.
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, resize_bilinear
-from gazekit.records.arrays import Booleans, Floats
+from gazekit.measures.resizing import resize_bilinear
+from gazekit.records.arrays import Array, Booleans, Floats
 
 
 def pointing_game(attention: Array, mask: Array) -> float:

@@ -66,7 +66,7 @@ def build_model(
         ConfigurationError: the components do not fit each other.
     """
 
-    def create(key: Key, *context: Any) -> Any:
+    def create(key: Key, *context: object) -> Any:
         choice = preset.component(key)
         return choice and registry.create(COMPONENT_KEYS[key], choice.use, *context, **choice.options)
 
@@ -144,5 +144,4 @@ def build_attention_map(preset: Preset, registry: Registry) -> AttentionMap | No
     choice = preset.attention_map
     if choice is None:
         return None
-    attention_map: AttentionMap = registry.create("attention_map", choice.use, **choice.options)
-    return attention_map
+    return registry.create("attention_map", choice.use, **choice.options)

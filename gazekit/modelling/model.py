@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,11 +82,11 @@ class MultiViewClassifier(nn.Module):
         if self.image_fusion is not None:
             images = self.image_fusion(images, gaze if self.needs_gaze else None)
         maps = {view: images[view] for view in self.views}
-        shared = len(self.backbones) == 1
-        depth = len(self.backbones[0].stages)  # type: ignore[arg-type]
-        for stage in range(depth):
+        backbones = [cast(Backbone, backbone) for backbone in self.backbones]
+        shared = len(backbones) == 1
+        for stage in range(len(backbones[0].stages)):
             for branch, view in enumerate(self.views):
-                module: nn.Module = self.backbones[0 if shared else branch].stages[stage]  # type: ignore[index, assignment]
+                module = backbones[0 if shared else branch].stages[stage]
                 run = partial(recomputed, module) if self.checkpoint_activations else module
                 maps[view] = run(maps[view])
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:

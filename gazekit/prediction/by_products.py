@@ -3,15 +3,14 @@
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 from PIL import Image
 
+from gazekit.reading.content import is_array
 from gazekit.reading.limits import check_pixels
 from gazekit.reading.view_names import split_words
+from gazekit.records.arrays import Array
 
 _WORDS = {
     **dict.fromkeys(("mask", "masks", "segmentation", "segmentations", "seg", "roi", "rois"), "a mask"),
@@ -57,11 +56,11 @@ def _by_content(path: Path) -> str:
     return "black and white only, as a mask is" if _is_black_and_white(values, lossy=lossy) else ""
 
 
-def _suspicious(path: Path) -> tuple[NDArray[Any] | None, bool]:
+def _suspicious(path: Path) -> tuple[Array | None, bool]:
     """The pixels of a file that may be a drawing, and whether it is compressed with loss; else None."""
     with path.open("rb") as file:
-        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
-    if is_array:
+        is_npy = is_array(file)
+    if is_npy:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         return (array if array.ndim == 2 else None), False
     with Image.open(path, formats=_FORMATS) as picture:
@@ -75,7 +74,7 @@ def _suspicious(path: Path) -> tuple[NDArray[Any] | None, bool]:
         return (np.asarray(picture) if is_drawn else None), is_lossy
 
 
-def _is_black_and_white(values: NDArray[Any], *, lossy: bool) -> bool:
+def _is_black_and_white(values: Array, *, lossy: bool) -> bool:
     """Whether there are two values and no third; one alone is an empty image and not a mask."""
     low, high = values.min(), values.max()
     if low == high:

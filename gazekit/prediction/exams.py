@@ -23,6 +23,7 @@ from gazekit.preparing.one_exam import PreparedExam, Reject, Task
 from gazekit.preparing.redaction import without_names
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.parallel import available_cores
+from gazekit.records.arrays import in_unit_range
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry
 
@@ -194,7 +195,6 @@ def _predictions(
     mean = probabilities.mean(axis=0)  # [n, classes]
     entropies = predictive_entropy(probabilities)
     spreads = spread(probabilities)
-    scale = np.iinfo(images.dtype).max
     for row, key in enumerate(keys):
         views = enumerate(members[0].preset.views)
         yield ExamPrediction(
@@ -202,7 +202,7 @@ def _predictions(
             probabilities=mean[row],
             entropy=float(entropies[row]),
             spread=None if spreads is None else float(spreads[row]),
-            images={view: images[row, column].astype(np.float32) / scale for column, view in views},
+            images={view: in_unit_range(images[row, column]) for column, view in views},
             attention={view: maps[row] for view, maps in answers.attention.items()},
             geometry=dict(geometry[row]),
         )

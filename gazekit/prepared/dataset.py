@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from gazekit.prepared.not_prepared import why_not_prepared
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import ARRAYS, stored_array
 from gazekit.prepared.verification import check_content, check_file, check_sizes
+from gazekit.records.arrays import Array
 from gazekit.records.geometry import Geometry
 
 
@@ -53,8 +53,8 @@ class PreparedDataset:
     root: Path
     settings: PreparationSettings
     classes: tuple[str, ...]
-    images: NDArray[Any]
-    gaze: NDArray[Any]
+    images: Array
+    gaze: Array
     masks: NDArray[np.uint8]
     has_gaze: NDArray[np.bool_]
     has_mask: NDArray[np.bool_]

@@ -1,14 +1,13 @@
 """An ``.npy`` file of ours, mapped: only if its header says what it should, and the file is as long as that."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from gazekit.disk.own_files import FileKind, opened
 from gazekit.errors import DataError
+from gazekit.records.arrays import Array
 
 ARRAYS = ("images", "gaze", "masks")
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
@@ -16,7 +15,7 @@ _KIND = FileKind("an array of a prepared data set", 2**62, AGAIN)
 _LONGEST_HEADER = 2**12
 
 
-def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> Array:
     """Map an array read-only.
 
     Args:

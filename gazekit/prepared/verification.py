@@ -8,9 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import FileKind, check_size, opened
@@ -26,6 +24,7 @@ from gazekit.prepared.manifest import (
     to_json,
 )
 from gazekit.prepared.stored_array import ARRAYS
+from gazekit.records.arrays import Array
 
 if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset
@@ -126,7 +125,7 @@ def faults_of(root: Path) -> Verified:
     return Verified(faults, unchecked)
 
 
-def row_digests(*arrays: NDArray[Any]) -> Iterator[str]:
+def row_digests(*arrays: Array) -> Iterator[str]:
     """The digest of each exam's rows of the arrays, as ``preparing.one_exam`` takes it."""
     for rows in zip(*arrays, strict=True):
         digest = hashlib.sha256()

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from gazekit.records.arrays import Grey, Mask
 from gazekit.records.geometry import Geometry
+from gazekit.records.resampling import interpolate_rows
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
@@ -72,8 +73,8 @@ class Region:
             np.arange(geometry.height, dtype=np.float64),
         )
         x, y = geometry.inverse(across + 0.5, down + 0.5)
-        rows = _between(self.outline.astype(np.float32), y / self.factor)  # [height, w]
-        return np.asarray(_between(rows.T, x / self.factor).T >= 0.5)
+        rows = interpolate_rows(self.outline.astype(np.float32), y / self.factor)  # [height, w]
+        return np.asarray(interpolate_rows(rows.T, x / self.factor).T >= 0.5)
 
     def holds(self, lesions: Mask) -> bool:
         """Whether every connected lesion of ``[H, W]`` lies in the outline by half or more; specks do not count."""
@@ -343,15 +344,6 @@ def _filled(breast: Mask) -> Mask:
 def _disc(radius: int) -> Mask:
     across = np.arange(-radius, radius + 1)
     return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
-
-
-def _between(values: Grey, at: NDArray[np.float64]) -> Grey:
-    """Rows of ``values`` interpolated at continuous positions, 0.5 being the centre of the first."""
-    position = np.clip(at - 0.5, 0, len(values) - 1)
-    below = np.minimum(position.astype(np.int64), max(len(values) - 2, 0))
-    share = (position - below).astype(np.float32)[:, None]
-    above = np.minimum(below + 1, len(values) - 1)
-    return np.asarray(values[below] * (1 - share) + values[above] * share)
 
 
 def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

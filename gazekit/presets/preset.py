@@ -96,7 +96,8 @@ class Preset(PresetTable):
         value: Any = self
         for part in key:
             value = getattr(value, part) if value is not None else None
-        return value  # type: ignore[no-any-return]
+        choice: ComponentChoice | None = value
+        return choice
 
     def to_toml(self) -> str:
         """Return the resolved preset as TOML, each value with its origin; it can be read back."""

@@ -59,6 +59,10 @@ class DataSettings(PresetTable):
     split_seed: int = 0
     """Of the random order of the patients."""
 
+    def normalisation(self, full: float = 1.0) -> tuple[float, float]:
+        """Gain and offset that normalise pixels in [0, full]: ``(x / full - mean) / std = gain * x + offset``."""
+        return 1 / (full * self.std), -self.mean / self.std
+
 
 class ModelSettings(PresetTable):
     """How the model shell joins the components."""

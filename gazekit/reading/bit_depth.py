@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-from numpy.lib import format as npy
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.reading.content import is_dicom, opened
+from gazekit.reading.content import array_header, is_array, is_dicom, opened
 from gazekit.reading.image import BIT_DEPTHS, FORMATS, least_depth, read_picture
 from gazekit.reading.parallel import LIMITS, ordered_map
 
@@ -54,13 +52,10 @@ def _may_need_depth(path: Path) -> bool:
         if is_dicom(path):
             return False
         with opened(path) as file:
-            is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
-            file.seek(0)
-            if not is_array:
+            if not is_array(file):
                 with Image.open(file, formats=FORMATS) as picture:
                     return picture.mode.startswith("I")
-            headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-            _, _, dtype = headers[npy.read_magic(file)](file)
-            return np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize > 1
+            _, dtype = array_header(file)
+            return dtype.kind in "iu" and dtype.itemsize > 1
     except Exception:  # a parser may raise anything on a damaged head
         return False

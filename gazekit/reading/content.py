@@ -1,4 +1,4 @@
-"""Open the content of an image file, unpacked from gzip, and tell whether it is DICOM."""
+"""Open the content of an image file, unpacked from gzip, and tell whether it is DICOM or NPY."""
 
 import struct
 import zlib
@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from gzip import BadGzipFile, GzipFile
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.lib import format as npy
 from pydicom.valuerep import VR
 
 from gazekit.disk.regular_file import require_regular_file
@@ -45,7 +47,24 @@ def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM: by its prefix, its first elements, or else its name. Raises: DataError."""
     head = _head(path)
     named = path.name.lower().removesuffix(".gz").endswith(DICOM_SUFFIXES)
-    return head[PREFIX_AT:] == PREFIX or _headless_at(head) is not None or named
+    return _dicom_at(head) is not None or named
+
+
+def is_array(file: BinaryIO) -> bool:
+    """Whether the content of a file, from its start, is NPY; the file stands at its start again."""
+    start = file.read(len(npy.MAGIC_PREFIX))
+    file.seek(0)
+    return start == npy.MAGIC_PREFIX
+
+
+def array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the shape and the type that an NPY file claims, and stop where its values begin.
+
+    A damaged header may raise any exception.
+    """
+    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, _, dtype = headers[npy.read_magic(file)](file)
+    return tuple(shape), np.dtype(dtype)
 
 
 @contextmanager
@@ -68,19 +87,17 @@ def with_preamble(content: BinaryIO) -> BinaryIO | None:
     Some programs cut off the preamble, or the file meta information too. The data set that is left is recognised by its
     first element; a padding byte of the last value that was cut off may precede it.
     """
-    head = content.read(PREFIX_AT + len(PREFIX))
+    start = _dicom_at(content.read(len(PREAMBLE)))
     content.seek(0)
-    if head[PREFIX_AT:] == PREFIX:
-        return content
-    start = _headless_at(head)
-    return None if start is None else BytesIO(PREAMBLE + content.read()[start:])
+    if start is None or start == len(PREAMBLE):
+        return None if start is None else content
+    return BytesIO(PREAMBLE + content.read()[start:])
 
 
 def _head(path: Path) -> bytes:
     """Read the first bytes, unpacked if necessary."""
-    length = PREFIX_AT + len(PREFIX)
     with _file(path) as file, _unpacking(path):
-        return GzipFile(fileobj=file).read(length) if _is_packed(file) else file.read(length)
+        return (GzipFile(fileobj=file) if _is_packed(file) else file).read(len(PREAMBLE))
 
 
 def _file(path: Path) -> BinaryIO:
@@ -109,8 +126,10 @@ def _unpacking(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _headless_at(head: bytes) -> int | None:
-    """Find the start of a data set without a preamble; None if the content is anything else."""
+def _dicom_at(head: bytes) -> int | None:
+    """Find the start of a DICOM data set, after the preamble if there is one; None if the content is anything else."""
+    if head[PREFIX_AT:] == PREFIX:
+        return len(PREAMBLE)
     starts = (0, 1) if head[:1] and head[:1] in _PADDING else (0,)
     return next((start for start in starts if _is_first_element(head[start : start + 12])), None)
 

@@ -4,19 +4,19 @@ import warnings
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from gazekit.errors import DataError
-from gazekit.reading.content import is_dicom, opened
+from gazekit.reading.content import array_header, is_array, is_dicom, opened
 from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.limits import check_pixels
 from gazekit.reading.window import FIRST, RANGE, Choice
+from gazekit.records.arrays import Array
 from gazekit.records.raw_image import RawImage
 
 FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
@@ -36,7 +36,7 @@ class Picture:
         states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
     """
 
-    values: NDArray[Any]
+    values: Array
     is_inverted: bool = False
     states_full_scale: bool = False
 
@@ -84,11 +84,9 @@ def read_picture(path: Path) -> Picture:
     """Read the values of a non-DICOM image. Raises: DataError, as :func:`read_image` does."""
     with opened(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # readers warn of oddities that do not matter or end in an error
-        start = file.read(len(npy.MAGIC_PREFIX))
-        file.seek(0)
-        if start == npy.MAGIC_PREFIX:
+        if is_array(file):
             return Picture(_grey(_read_array(file, path), path))
-        return _read_picture(file, start, path)
+        return _read_picture(file, path)
 
 
 def least_depth(largest: int) -> int:
@@ -96,13 +94,13 @@ def least_depth(largest: int) -> int:
     return next(bits for bits in BIT_DEPTHS if largest < 2**bits)
 
 
-def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:
+def _read_array(file: BinaryIO, path: Path) -> Array:
     try:
         shape = _whole_array_shape(file)
         if len(shape) > 1:
             check_pixels(path, *shape[:2])
         file.seek(0)
-        values: NDArray[Any] = np.load(file, allow_pickle=False)
+        values: Array = np.load(file, allow_pickle=False)
     except DataError:
         raise
     except Exception:  # the header is a Python expression; parsing may raise anything
@@ -112,16 +110,17 @@ def _read_array(file: BinaryIO, path: Path) -> NDArray[Any]:
 
 def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
     """Return the shape in the header of an NPY file, after checking it against the size of the file."""
-    headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    shape, _, dtype = headers[npy.read_magic(file)](file)
+    shape, dtype = array_header(file)
     start = file.tell()
     present = file.seek(0, SEEK_END) - start
     if dtype.hasobject or present < dtype.itemsize * np.prod(shape, dtype=float):
         raise ValueError("objects, or fewer values than the header claims")
-    return tuple(shape)
+    return shape
 
 
-def _read_picture(file: BinaryIO, start: bytes, path: Path) -> Picture:
+def _read_picture(file: BinaryIO, path: Path) -> Picture:
+    start = file.read(len(_TIFF_STARTS[0]))
+    file.seek(0)
     try:
         with Image.open(file, formats=FORMATS) as picture:
             _check_one_page(picture, path)
@@ -138,7 +137,7 @@ def _read_picture(file: BinaryIO, start: bytes, path: Path) -> Picture:
     except DataError:
         raise
     except UnidentifiedImageError:
-        if start.startswith(_TIFF_STARTS):
+        if start in _TIFF_STARTS:
             raise DataError(
                 f"{path}: no decoder for this kind of TIFF (its channels, bits or compression); save it as grey of "
                 "8 or 16 bits"
@@ -185,7 +184,7 @@ def _check_one_page(picture: ImageFile, path: Path) -> None:
         raise DataError(f"{path}: holds {frames} pages; expected one image; save them one by one")
 
 
-def _grey(values: NDArray[Any], path: Path) -> NDArray[Any]:
+def _grey(values: Array, path: Path) -> Array:
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of type {values.dtype}; expected whole or real numbers")
     if values.ndim == 3 and values.shape[2] == 3:

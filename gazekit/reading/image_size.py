@@ -3,11 +3,10 @@
 import warnings
 from pathlib import Path
 
-from numpy.lib import format as npy
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.reading.content import is_dicom, opened
+from gazekit.reading.content import array_header, is_array, is_dicom, opened
 from gazekit.reading.dicom.file import open_tags
 from gazekit.reading.image import FORMATS
 
@@ -45,11 +44,8 @@ def _of_dicom(path: Path) -> tuple[int, int]:
 
 def _of_picture(path: Path) -> tuple[int, int]:
     with opened(path) as file:
-        is_array = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
-        file.seek(0)
-        if not is_array:
+        if not is_array(file):
             with Image.open(file, formats=FORMATS) as picture:
                 return picture.height, picture.width
-        headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        height, width = headers[npy.read_magic(file)](file)[0][:2]
-        return int(height), int(width)
+        (height, width, *_), _ = array_header(file)
+        return height, width

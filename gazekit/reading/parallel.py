@@ -116,7 +116,7 @@ class _Workers(Generic[T, R]):
             return broken
 
     def stop(self) -> None:
-        self.pool.stop()  # type: ignore[no-untyped-call]
+        self.pool.stop()
         self.pool.join()
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Literal
 
+from pydicom.dataset import Dataset
+
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.reading.dicom.file import printable
 
@@ -49,7 +51,7 @@ def parse_window(text: str) -> Choice:
     return text.strip()
 
 
-def offers(dataset: Any) -> list[Offer]:
+def offers(dataset: Dataset) -> list[Offer]:
     """List the VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
 
     A window without a centre or a width is skipped, as is one narrower than 1 with the function LINEAR.
@@ -91,7 +93,7 @@ def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
     )
 
 
-def _listed(dataset: Any, keyword: str) -> list[Any]:
+def _listed(dataset: Dataset, keyword: str) -> list[Any]:
     """Return the values of an element that may be absent, empty, single or multiple."""
     value = dataset.get(keyword)
     if value is None or value == "":

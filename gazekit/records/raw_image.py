@@ -2,10 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gazekit.records.arrays import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +23,7 @@ class RawImage:
         guessed_depth: bits of the full scale if guessed from the brightest pixel, else None.
     """
 
-    stored: NDArray[Any]
+    stored: Array
     pixels: NDArray[np.float32]
     laterality: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None

@@ -14,8 +14,8 @@ from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 from gazekit.records.placement import Placement, window
 
-Size = Annotated[FiniteFloat, Field(gt=0)]
-Shown = tuple[FiniteFloat, FiniteFloat, Size, Size]
+Length = Annotated[FiniteFloat, Field(gt=0)]
+Shown = tuple[FiniteFloat, FiniteFloat, Length, Length]
 """Left, top, width and height of an image on the screen, in pixels: an option of formats that know only the screen."""
 
 DEGREE_OF_HEIGHT = 30 / 800

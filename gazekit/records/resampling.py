@@ -1,9 +1,11 @@
-"""Resample one axis of an image by a sparse matrix."""
+"""Resample an axis of an image: over areas by a sparse matrix, at single places by interpolation."""
 
 from math import ceil
 
 import numpy as np
 from scipy import sparse
+
+from gazekit.records.arrays import Array, Floats
 
 
 def resampling_matrix(
@@ -35,3 +37,23 @@ def resampling_matrix(
     column = stop - 1 - across if flip else start + across
     values = weights[row, tap].astype(np.float32)
     return sparse.csr_array((values, (row + offset, column)), shape=(size, length))
+
+
+def interpolate_rows(values: Array, places: Floats) -> Array:
+    """Interpolate linearly between the rows of an image; beyond the outermost centres the border is held.
+
+    Equal neighbours stay exactly equal: measures that rank pixels must not rank rounding errors.
+
+    Args:
+        values: ``[h, w]``.
+        places: ``[H]``, where the centre of row ``i`` is at ``i + 0.5``.
+
+    Returns:
+        ``[H, w]``, of the type of ``values``.
+    """
+    last = len(values) - 1
+    centres = np.clip(places - 0.5, 0, last)
+    above = np.floor(centres).astype(np.int64)
+    below = np.minimum(above + 1, last)
+    share = (centres - above).astype(values.dtype)[:, None]
+    return np.asarray(values[above] + share * (values[below] - values[above]))

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pluggy
 
@@ -14,6 +14,16 @@ from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.registry import signature
 from gazekit.registry.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
 from gazekit.registry.isolation import foreign_code
+
+if TYPE_CHECKING:  # they import torch
+    from gazekit.contracts.interfaces import (
+        AlignmentLoss,
+        AttentionMap,
+        Backbone,
+        DataSource,
+        Fusion,
+        GazeReader,
+    )
 
 HOOKS = {
     "backbone": "gazekit_backbones",
@@ -81,7 +91,23 @@ class Registry:
             if len(offered) > 1
         ]
 
-    def create(self, kind: str, name: str, *context: Any, **options: Any) -> Any:
+    @overload
+    def create(
+        self, kind: Literal["backbone"], name: str, *context: object, **options: object
+    ) -> "Backbone": ...
+    @overload
+    def create(self, kind: Literal["fusion"], name: str, *context: object, **options: object) -> "Fusion": ...
+    @overload
+    def create(self, kind: Literal["attention_map"], name: str, **options: object) -> "AttentionMap": ...
+    @overload
+    def create(self, kind: Literal["alignment_loss"], name: str, **options: object) -> "AlignmentLoss": ...
+    @overload
+    def create(self, kind: Literal["dataset"], name: str, **options: object) -> "DataSource": ...
+    @overload
+    def create(self, kind: Literal["gaze_reader"], name: str, **options: object) -> "GazeReader": ...
+    @overload
+    def create(self, kind: str, name: str, *context: object, **options: object) -> Any: ...
+    def create(self, kind: str, name: str, *context: object, **options: object) -> Any:
         """Create a component from its context and options; check the options against its signature."""
         factory = self.component(kind, name).value
         checked, problems = signature.validate(factory, options)
@@ -151,7 +177,8 @@ class Registry:
         return rows
 
     def _preset_file(self, name: str) -> Traversable:
-        return self.component("preset", name).value  # type: ignore[no-any-return]
+        file: Traversable = self.component("preset", name).value
+        return file
 
     def _check_component(
         self, key: Key, name: str, options: Mapping[str, Any]

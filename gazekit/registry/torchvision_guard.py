@@ -81,8 +81,8 @@ def _declare() -> None:
     """Declare the two operators that the import asks for, without an implementation: calling one still fails."""
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in _SCHEMAS:
         schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        library.define(schema)  # type: ignore[no-untyped-call]
+        library.define(schema)
     _libraries.append(library)

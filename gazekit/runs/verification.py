@@ -1,6 +1,7 @@
 """Whether a run directory is whole: every file is what it should be, and they are of one run."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gazekit.errors import GazekitError
@@ -78,7 +79,7 @@ def _checkpoints(folder: Path) -> Iterator[str]:
     if not steps and not failed:
         yield f"{folder}: there is no checkpoint; ask for the run again, or train it again"
     for path in steps:
-        yield from _said(lambda path=path: checkpoint.verify(path))  # type: ignore[misc]
+        yield from _said(partial(checkpoint.verify, path))
 
 
 def _is_there(path: Path) -> bool:

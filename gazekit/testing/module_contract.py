@@ -85,7 +85,7 @@ class ModuleContract(FunctionContract):
 
             def three_steps() -> None:
                 for _ in range(3):
-                    weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()  # type: ignore[no-untyped-call]
+                    weighted_sum(parallel(leaves_of(case.inputs, constants=self.constants))).backward()
 
             try:
                 with ThreadPoolExecutor(1) as thread:  # see ``one_process``

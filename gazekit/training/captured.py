@@ -48,7 +48,7 @@ class CapturedStep:
     def __init__(self, step: TrainingStep, note: Callable[[str], None]) -> None:
         self.step = step
         self.note = note
-        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.stream = torch.cuda.Stream()
         self.pool = torch.cuda.graph_pool_handle()
         self.taken: dict[tuple[torch.Size, ...], int] = {}
         self.recorded: dict[tuple[torch.Size, ...], _Recorded] = {}

@@ -15,6 +15,7 @@ from gazekit.modelling.objective import Objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
+from gazekit.records.arrays import Size
 from gazekit.records.labels import doubts as doubts_about_classes
 from gazekit.records.labels import in_order
 from gazekit.registry.isolation import culprit_of
@@ -23,7 +24,6 @@ from gazekit.runs.selection import doubt
 from gazekit.training.trial import TrialBatch
 
 Split = Mapping[str, str]
-Size = tuple[int, int]
 _SMALLEST_MAP = 4
 
 

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 
+from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.tables import TrainingSettings
@@ -20,7 +22,7 @@ def prepare_execution(model: MultiViewClassifier, settings: TrainingSettings) ->
     model.checkpoint_activations = settings.checkpoint_activations
     if settings.compile:
         for backbone in model.backbones:
-            for stage in backbone.stages:  # type: ignore[union-attr]
+            for stage in cast(Backbone, backbone).stages:
                 stage.compile()
 
 

@@ -45,7 +45,7 @@ class LossRecord:
             self._send()
             if self._sent is not None and wait:
                 self._sent.synchronize()
-            if self._sent is not None and not self._sent.query():  # type: ignore[no-untyped-call]
+            if self._sent is not None and not self._sent.query():
                 return
             rows = self._host.numpy()[self._handed_over : self._sending].tolist()
             self._handed_over = self._sending
@@ -60,5 +60,5 @@ class LossRecord:
         if self.device.type == "cuda":
             rows = slice(self._handed_over, self._sending)
             self._host[rows].copy_(self._rows[rows], non_blocking=True)
-            self._sent = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._sent = torch.cuda.Event()
             self._sent.record()

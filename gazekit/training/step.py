@@ -88,7 +88,7 @@ class TrainingStep:
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
         losses: Losses = self.objective(self.model, self.model(batch.images, self._gaze(batch)), batch)
-        self._scaled(losses.total).backward()  # type: ignore[no-untyped-call]
+        self._scaled(losses.total).backward()
         return losses
 
     def _gradients_in_parts(self, batch: Batch, parts: int) -> Losses:
@@ -106,7 +106,7 @@ class TrainingStep:
             cached = [self._encode(piece, seed, part) for part, piece in enumerate(pieces)]
         leaves = {view: torch.cat([maps[view] for maps in cached]).requires_grad_() for view in cached[0]}
         losses: Losses = self.objective(self.model, self.model.classify(leaves), batch)
-        self._scaled(losses.total).backward()  # type: ignore[no-untyped-call]
+        self._scaled(losses.total).backward()
         reached = {
             view: maps.grad.tensor_split(parts) for view, maps in leaves.items() if maps.grad is not None
         }

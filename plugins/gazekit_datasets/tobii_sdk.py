@@ -4,14 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, first_columns, open_table
 from gazekit.records.placement import screen as on_screen
-from gazekit.records.recording import Recording
+from gazekit.records.recording import Length, Recording, Shown
 from gazekit_datasets.gaze_rows import place, samples
 
 CLOCKS = ("system_time_stamp", "device_time_stamp")
@@ -20,8 +17,6 @@ POINT = "gaze_point_on_display_area"
 VALIDITY = ("gaze_point_validity", "gaze_point_valid")
 """What the SDK and what wrappers around it call it."""
 _VALID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
-
-Size = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +64,8 @@ class TobiiSDK:
     def __init__(
         self,
         *,
-        screen: tuple[Size, Size] = (1920, 1080),
-        shown: tuple[float, float, Size, Size] | None = None,
+        screen: tuple[Length, Length] = (1920, 1080),
+        shown: Shown | None = None,
     ) -> None:
         self.screen, self.shown = screen, shown
 

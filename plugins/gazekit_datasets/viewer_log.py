@@ -11,8 +11,8 @@ from gazekit.disk.walk import is_litter
 from gazekit.errors import DataError
 from gazekit.reading.table import first_columns
 from gazekit.records.arrays import Floats
-from gazekit.records.recording import Recording
-from gazekit_datasets.tobii_sdk import Size, TobiiSDK
+from gazekit.records.recording import Length, Recording
+from gazekit_datasets.tobii_sdk import TobiiSDK
 from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states
 
 Unit = Literal["auto", "s", "ms", "10us", "us"]
@@ -41,7 +41,7 @@ class ViewerLog:
         self,
         *,
         samples: str | None = None,
-        screen: tuple[Size, Size] = (1920, 1080),
+        screen: tuple[Length, Length] = (1920, 1080),
         unit: Unit = "auto",
         clock_offset_ms: Annotated[float, Field(allow_inf_nan=False)] = 0.0,
     ) -> None:

@@ -17,6 +17,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.exporting.program_files import onnx_program
 from gazekit.modelling.build import build_attention_map, build_model
+from gazekit.presets.tables import DataSettings
 from gazekit.reading.image import read_image
 from gazekit.registry.registry import Registry
 
@@ -45,8 +46,9 @@ def deployed(registry: Registry, preset: str, classes: int, overrides: tuple[str
 def check(made: DeployedModel, attention_map, run, exams: int) -> None:
     """Compare with ``explain``, which differentiates."""
     images = made.examples((32, 32), exams, seed=exams)
+    data = DataSettings()
     normalised = {
-        view: (image - made.mean) / made.std for view, image in zip(made.views, images, strict=True)
+        view: (image - data.mean) / data.std for view, image in zip(made.views, images, strict=True)
     }
     output, maps = made.model.explain(normalised, attention_map)
     found = run(*images)

@@ -21,6 +21,7 @@ from gazekit.cli.gaze.options import (
     readers_and_settings,
     some,
 )
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.preparing.summary import Summary
@@ -120,9 +121,7 @@ def prepare(
 @app.command()
 def verify(
     data: Annotated[Path, typer.Argument(help="Prepared data set.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check every file of a prepared data set against the checksums in its manifest, and its content against the
     fingerprint.

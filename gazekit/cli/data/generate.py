@@ -3,11 +3,14 @@
 import inspect
 import re
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
 from gazekit.cli import console
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import GeneratedSource
 
 
 def add_generators(app: typer.Typer) -> None:
@@ -56,8 +59,8 @@ def _generator(dataset: str, factory: type) -> Any:
         ),
     ]
 
-    def generate(*, out: Path, exams: int, seed: int, **chosen: Any) -> None:
-        source = console.registry().create("dataset", dataset, **chosen)
+    def generate(*, out: Path, exams: int, seed: int, **chosen: object) -> None:
+        source = cast("GeneratedSource", console.registry().create("dataset", dataset, **chosen))
         with console.progress(f"writing {dataset}") as report:
             source.generate(out, exams=exams, seed=seed, progress=report)
         console.note(f"{exams} exams in {out}; next: gazekit data prepare {dataset} {out} PREPARED")

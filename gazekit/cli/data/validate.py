@@ -9,6 +9,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze.options import reader_lookup, readers_and_settings
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.preparing.validation import PartCounts, Validation
@@ -55,9 +56,7 @@ def validate(
     window: Window = "first",
     bit_depth: BitDepth = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of tables.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check a data set without preparing it: counts, and inputs that are missing, disagree or are left out, and why.
 

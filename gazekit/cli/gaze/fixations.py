@@ -9,7 +9,6 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.gaze.options import (
-    AsJson,
     GazeFormat,
     GazeSettings,
     ImageName,
@@ -19,6 +18,7 @@ from gazekit.cli.gaze.options import (
     readers_and_settings,
     say_unnamed,
 )
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.gaze.fixations import Fixations
@@ -44,7 +44,7 @@ def fixations(
     gaze_format: GazeFormat = "auto",
     settings: GazeSettings = None,
     out: Annotated[Path | None, typer.Option(help="CSV file to write instead of the table.")] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Find the fixations of recordings: onset and duration in ms, position in pixels.
 

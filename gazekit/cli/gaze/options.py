@@ -52,8 +52,6 @@ ImageName = Annotated[
     str | None,
     typer.Option(help="Name of the image in the recordings, if it is not the file's name."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version instead of a table.")]
-
 
 _LINES = 8
 """Maximum number of warnings about recordings."""

@@ -13,7 +13,6 @@ from gazekit.cli import console
 from gazekit.cli.data.source import AllowOutside
 from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
-    AsJson,
     DatasetSettings,
     GazeFormat,
     GazeSettings,
@@ -25,6 +24,7 @@ from gazekit.cli.gaze.options import (
     readers_and_settings,
     some,
 )
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.gaze.matching import Joined
@@ -65,7 +65,7 @@ def validate(
     dataset_settings: DatasetSettings = None,
     allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Print quality measures of recordings: rate, losses, fixations; with a data set also matches and dwell.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.testing.check import Result
@@ -38,9 +39,7 @@ def check(
         list[str] | None,
         typer.Option("--sample", metavar="NAME=PATH", help="Sample data for data set or gaze reader NAME."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with a schema version instead of text.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Run gazekit's contracts on everything a package brings; exit code 1 if a promise is broken.
 

@@ -1,7 +1,5 @@
 """Write attention over its image as a Secondary Capture that any viewer shows."""
 
-from typing import Any
-
 import numpy as np
 from highdicom import UID
 from highdicom.sc import SCImage
@@ -13,8 +11,8 @@ from gazekit.exporting.dicom.words import NAME, VERSION, in_utf8, short
 
 
 def secondary_capture(
-    picture: NDArray[np.uint8], source: Any, *, per_pixel: tuple[float, float], description: str
-) -> Any:
+    picture: NDArray[np.uint8], source: Dataset, *, per_pixel: tuple[float, float], description: str
+) -> Dataset:
     """Make a Secondary Capture from a picture.
 
     Args:
@@ -64,7 +62,7 @@ def secondary_capture(
     return in_utf8(captured)
 
 
-def _reference(source: Any) -> Dataset:
+def _reference(source: Dataset) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.SOPClassUID
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID

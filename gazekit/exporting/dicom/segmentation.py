@@ -1,11 +1,10 @@
 """Write the attention as a fractional Segmentation on the pixels of its image."""
 
-from typing import Any
-
 import numpy as np
 from highdicom import UID, AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import JPEG2000Lossless
@@ -15,7 +14,7 @@ from gazekit.exporting.dicom.words import NAME, VERSION, in_utf8, short
 ATTENTION = Code("attention", "99GAZEKIT", "Attention of a classifier")
 
 
-def segmentation(attention: NDArray[np.float64], source: Any, *, model: str, label: str) -> Any:
+def segmentation(attention: NDArray[np.float64], source: Dataset, *, model: str, label: str) -> Dataset:
     """Make a fractional Segmentation with one segment.
 
     Args:

@@ -28,7 +28,7 @@ _DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
 """Letters of a patient's directions; public sets of film mammograms put the view there instead."""
 
 
-def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]]:
+def read_source(path: Path, *, copy_patient: bool) -> tuple[Dataset, tuple[str, ...]]:
     """Read the tags needed to refer to an image, and the names of tags that had to be left out.
 
     Patient and study tags are empty unless they are to be copied. A value that is invalid for its type (a StudyDate of
@@ -65,7 +65,7 @@ def read_source(path: Path, *, copy_patient: bool) -> tuple[Any, tuple[str, ...]
     return made, tuple(left_out)
 
 
-def _is_given(header: Any, name: str) -> bool:
+def _is_given(header: Dataset, name: str) -> bool:
     """Whether a tag has any value, right or wrong."""
     try:
         with warnings.catch_warnings():
@@ -75,7 +75,7 @@ def _is_given(header: Any, name: str) -> bool:
         return True
 
 
-def _value(header: Any, name: str) -> Any:
+def _value(header: Dataset, name: str) -> Any:
     """Return a value that DICOM allows for this tag, else None; neither warnings nor errors quote it."""
     try:
         with warnings.catch_warnings():

@@ -1,7 +1,6 @@
 """Write the probabilities of an exam as a structured report: Comprehensive SR by TID 1500, Measurement Report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from highdicom import UID
 from highdicom.sr import (
@@ -18,6 +17,7 @@ from highdicom.sr import (
     SourceImageForMeasurementGroup,
     TrackingIdentifier,
 )
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from gazekit.exporting.dicom.words import NAME, RESEARCH_ONLY, VERSION, in_utf8, short
@@ -26,8 +26,8 @@ SCHEME = "99GAZEKIT"
 
 
 def structured_report(
-    sources: Sequence[Any], probabilities: Mapping[str, float], *, called: str, model: str
-) -> Any:
+    sources: Sequence[Dataset], probabilities: Mapping[str, float], *, called: str, model: str
+) -> Dataset:
     """Make a report with a measurement per class, its probability in [0, 1], and the class called.
 
     Args:

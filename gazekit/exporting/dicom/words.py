@@ -1,6 +1,6 @@
 """Texts and names shared by the DICOM objects."""
 
-from typing import Any
+from pydicom.dataset import Dataset
 
 import gazekit
 
@@ -16,7 +16,7 @@ def short(words: str, most: int = 64) -> str:
     return "".join(c if c.isprintable() and c != "\\" else " " for c in words).strip()[:most].strip() or "-"
 
 
-def in_utf8(made: Any) -> Any:
+def in_utf8(made: Dataset) -> Dataset:
     """Declare an object to be encoded in UTF-8."""
     made.SpecificCharacterSet = CHARACTER_SET
     return made

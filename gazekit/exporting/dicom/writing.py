@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from gazekit.disk.atomic import disk_errors, write_atomically
 from gazekit.disk.file_names import file_name
@@ -164,7 +164,9 @@ def _silent() -> Iterator[None]:
                 logger.disabled = disabled
 
 
-def _of_view(source: AttentionSource, header: Any, found: Findings, captioned_view: str) -> dict[str, Any]:
+def _of_view(
+    source: AttentionSource, header: Dataset, found: Findings, captioned_view: str
+) -> dict[str, Dataset]:
     """Make the objects of one view by kind; none if the model has no map of it."""
     if source.attention is None:
         return {}
@@ -209,13 +211,13 @@ def _picture(
     return picture, per_pixel
 
 
-def _report(headers: list[Any], found: Findings) -> Any:
+def _report(headers: list[Dataset], found: Findings) -> Dataset:
     from gazekit.exporting.dicom.structured_report import structured_report
 
     return structured_report(headers, found.probabilities, called=found.called, model=found.model)
 
 
-def _save(folder: Path, made: Mapping[str, Any], written: Written) -> None:
+def _save(folder: Path, made: Mapping[str, Dataset], written: Written) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, dataset in made.items():

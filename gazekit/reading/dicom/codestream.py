@@ -23,7 +23,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-Size = tuple[int, int, int]
+ClaimedSize = tuple[int, int, int]
 """Height, width and components."""
 
 _JPEG = {
@@ -42,7 +42,7 @@ _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Start of frame of every JPEG process, and of JPEG-LS (0xF7). Source: ITU-T T.81 table B.1, T.87 C.1.1."""
 
 
-def claimed_size(frame: bytes, transfer_syntax: str) -> Size | None:
+def claimed_size(frame: bytes, transfer_syntax: str) -> ClaimedSize | None:
     """Return the size in the header of a JPEG, JPEG-LS or JPEG 2000 frame; None if it states none.
 
     Args:
@@ -79,7 +79,7 @@ def _after_boxes(frame: bytes) -> int:
     return len(frame)
 
 
-def _of_siz(segment: bytes) -> Size | None:
+def _of_siz(segment: bytes) -> ClaimedSize | None:
     """Read a SIZ segment: length, profile, far and near corner of the grid, tiles, components."""
     if len(segment) < 40:
         return None
@@ -87,7 +87,7 @@ def _of_siz(segment: bytes) -> Size | None:
     return bottom - top, right - left, int.from_bytes(segment[38:40])
 
 
-def _of_frame(codestream: bytes) -> Size | None:
+def _of_frame(codestream: bytes) -> ClaimedSize | None:
     """Walk the segments up to the start of frame: length, precision, height, width, components."""
     at = 2
     while at + 10 <= len(codestream) and codestream[at] == 0xFF:

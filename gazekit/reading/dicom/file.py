@@ -2,18 +2,20 @@
 
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_file_meta_info
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -41,7 +43,7 @@ _ABOUT = (*("ImageLaterality", "Laterality", "PixelSpacing", "ImagerPixelSpacing
 _PIXELS = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _OVERLAY_BITS = tuple(BaseTag(group << 16 | 0x0102) for group in range(0x6000, 0x6020, 2))
 """OverlayBitPosition of each of sixteen overlays. Source: DICOM PS3.3 C.9.2."""
-_UNCOMPRESSED = {
+_UNCOMPRESSED: dict[tuple[bool | None, bool | None], UID] = {
     (True, True): ImplicitVRLittleEndian,
     (False, True): ExplicitVRLittleEndian,
     (False, False): ExplicitVRBigEndian,
@@ -49,7 +51,7 @@ _UNCOMPRESSED = {
 """(implicit value representation, little-endian) → transfer syntax."""
 
 
-def open_dicom(path: Path) -> Any:
+def open_dicom(path: Path) -> Dataset:
     """Read the tags and undecoded pixel data of one grey image; skip patients' names and dates.
 
     Raises:
@@ -63,13 +65,13 @@ def open_dicom(path: Path) -> Any:
     return dataset
 
 
-def overlay_bits(dataset: Any) -> int:
+def overlay_bits(dataset: Dataset) -> int:
     """Return a mask of the bits in a pixel cell that the header assigns to overlays."""
     positions = (int(dataset[tag].value) for tag in _OVERLAY_BITS if tag in dataset)
     return sum({1 << at for at in positions if 0 < at < 16})  # 0: the overlay is stored separately
 
 
-def open_tags(path: Path, tags: Sequence[str]) -> Any:
+def open_tags(path: Path, tags: Sequence[str]) -> Dataset:
     """Read only these tags of a DICOM file. Raises: DataError."""
     with damage(path, "cannot be read as DICOM"):
         return _read(path, tags)
@@ -98,7 +100,7 @@ def damage(path: Path, what: str) -> Iterator[None]:
             ) from None
 
 
-def _read(path: Path, tags: Sequence[str | BaseTag]) -> Any:
+def _read(path: Path, tags: Iterable[str | BaseTag]) -> Dataset:
     # a missing end of file is only a warning to pydicom
     with warnings.catch_warnings(record=True) as caught, opened(path) as content:
         warnings.simplefilter("always")
@@ -115,13 +117,14 @@ def _read(path: Path, tags: Sequence[str | BaseTag]) -> Any:
             )
         is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
         file.seek(0)
-        dataset = pydicom.dcmread(_inflated(path, file, meta) if is_deflated else file, specific_tags=[*tags])
+        whole = _inflated(path, file, meta) if is_deflated else file
+        dataset = pydicom.dcmread(whole, specific_tags=[Tag(tag) for tag in tags])
     if any("End of file" in str(warning.message) for warning in caught):
         raise DataError(f"{path}: the DICOM file is truncated; copy it again from its source")
     return dataset
 
 
-def _inflated(path: Path, file: BinaryIO, meta: Any) -> BytesIO:
+def _inflated(path: Path, file: BinaryIO, meta: Dataset) -> BytesIO:
     """Inflate a deflated file, with a limit: a few kilobytes can inflate to gigabytes."""
     # the prefix, the element with the length of the file meta information, and that information
     file.seek(len(PREAMBLE) + 12 + meta.FileMetaInformationGroupLength)
@@ -134,7 +137,7 @@ def _inflated(path: Path, file: BinaryIO, meta: Any) -> BytesIO:
     plain.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = BytesIO()
     buffer.write(PREAMBLE)
-    write_file_meta_info(buffer, plain, enforce_standard=False)
+    write_file_meta_info(DicomIO(buffer), plain, enforce_standard=False)
     buffer.write(content)
     buffer.seek(0)
     return buffer
@@ -164,7 +167,7 @@ def _complete_grey_scale(dataset: Dataset) -> None:
         dataset.RescaleIntercept = dataset.get("RescaleIntercept", 0)
 
 
-def _check_is_grey_image(dataset: Any, path: Path) -> None:
+def _check_is_grey_image(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset:
         raise DataError(
             f"{path}: the DICOM file has no pixel data (or is truncated before it); expected one grey image"

@@ -4,8 +4,6 @@ An image has at most 65536 distinct values, so the look-up tables are applied on
 indexed.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -14,7 +12,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import printable
 from gazekit.reading.window import FIRST, Choice, Offer, offers, pick
-from gazekit.records.arrays import Floats
+from gazekit.records.arrays import Array, Floats
 
 _WINDOWED_BY = (
     "PhotometricInterpretation",
@@ -33,7 +31,7 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def grey_scale(
-    dataset: Any, stored: NDArray[Any], padding: tuple[int, int] | None, window: Choice = FIRST
+    dataset: Dataset, stored: Array, padding: tuple[int, int] | None, window: Choice = FIRST
 ) -> NDArray[np.float32]:
     """Return the grey in [0, 1] of every stored value from the least to the greatest in the image.
 
@@ -72,7 +70,7 @@ def grey_scale(
     return np.where(is_padding, 0, np.clip(grey, 0, 1)).astype(np.float32)
 
 
-def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.float32]:
+def look_up(table: NDArray[np.float32], stored: Array) -> NDArray[np.float32]:
     """Look up the grey of every pixel ``[H, W]`` in a table of the values from least to greatest."""
     unsigned = stored.view(f"u{stored.itemsize}")
     lowest = int(stored.min())
@@ -85,18 +83,18 @@ def look_up(table: NDArray[np.float32], stored: NDArray[Any]) -> NDArray[np.floa
     return grey
 
 
-def _between_ends(values: NDArray[Any], ends: tuple[int, int] | None) -> NDArray[np.bool_]:
+def _between_ends(values: Array, ends: tuple[int, int] | None) -> NDArray[np.bool_]:
     if ends is None:
         return np.zeros(len(values), dtype=bool)
     return np.asarray((values >= ends[0]) & (values <= ends[1]))
 
 
-def _by_offer(dataset: Any, modality: Floats, offer: Offer) -> Floats:
+def _by_offer(dataset: Dataset, modality: Floats, offer: Offer) -> Floats:
     by = _by_table if offer.kind == "table" else _by_window
     return by(dataset, modality, offer.index)
 
 
-def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
+def _by_table(dataset: Dataset, modality: Floats, index: int) -> Floats:
     """Apply a table of the VOI LUT sequence; its least and greatest entry become 0 and 1."""
     entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
     every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset, index).astype(np.float64)
@@ -104,7 +102,7 @@ def _by_table(dataset: Any, modality: Floats, index: int) -> Floats:
     return _between(grey, every.min(), every.max())
 
 
-def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
+def _by_window(dataset: Dataset, modality: Floats, index: int) -> Floats:
     """Apply LINEAR, LINEAR_EXACT or SIGMOID, scaled by its outputs far below and far above the window."""
     function = str(dataset.get("VOILUTFunction", FUNCTIONS[0])).upper()
     if function not in FUNCTIONS:
@@ -115,7 +113,7 @@ def _by_window(dataset: Any, modality: Floats, index: int) -> Floats:
     return _between(apply_windowing(modality, dataset, index), far[0], far[1])
 
 
-def _with_window(dataset: Any, window: tuple[float, float]) -> Dataset:
+def _with_window(dataset: Dataset, window: tuple[float, float]) -> Dataset:
     """Return the tags of a file with another centre and width."""
     other = Dataset()
     for keyword in _WINDOWED_BY:

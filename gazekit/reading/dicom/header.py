@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 from gazekit.reading.dicom.file import damage, open_tags
 from gazekit.records.image_header import Code, ImageHeader
 
@@ -62,23 +64,23 @@ def read_image_header(path: Path) -> ImageHeader:
         )
 
 
-def _text(dataset: Any, name: str) -> str:
+def _text(dataset: Dataset, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _values(dataset: Any, name: str) -> list[str]:
+def _values(dataset: Dataset, name: str) -> list[str]:
     """Return the values of an attribute that may have several."""
     value = dataset.get(name)
     several: Iterable[Any] = (value,) if value is None or isinstance(value, str) else value
     return [text for text in (str(each or "").strip() for each in several) if text]
 
 
-def _codes(dataset: Any, name: str) -> list[Code]:
+def _codes(dataset: Dataset, name: str) -> list[Code]:
     """Return the codes of a sequence. In older files the modifiers are items of the view's own item."""
     return [Code(_text(item, "CodeValue"), _text(item, "CodeMeaning")) for item in dataset.get(name) or ()]
 
 
-def _naming(dataset: Any) -> Iterable[str]:
+def _naming(dataset: Dataset) -> Iterable[str]:
     """Return values that name a patient, and the parts of personal names."""
     for name in _NAMING:
         value = dataset.get(name)

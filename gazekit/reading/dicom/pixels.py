@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
     JPEG2000,
+    UID,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -28,6 +30,7 @@ from gazekit.reading.dicom.grey_scale import grey_scale, look_up
 from gazekit.reading.dicom.run_length import decode_rle
 from gazekit.reading.dicom.stored_bits import Stored, stored_values
 from gazekit.reading.window import FIRST, Choice
+from gazekit.records.arrays import Array
 from gazekit.records.raw_image import RawImage
 
 _DECODERS = (
@@ -64,11 +67,11 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
         )
 
 
-def _text(dataset: Any, name: str) -> str:
+def _text(dataset: Dataset, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _decode(dataset: Any, path: Path) -> Stored:
+def _decode(dataset: Dataset, path: Path) -> Stored:
     """Decode the stored values, integers of 8 or 16 bits."""
     syntax = dataset.file_meta.TransferSyntaxUID
     _check_decoder(dataset, path)
@@ -88,7 +91,7 @@ def _decode(dataset: Any, path: Path) -> Stored:
         return stored_values(cells, dataset, has_high_bit=as_stored)
 
 
-def decoded(dataset: Any) -> NDArray[Any]:
+def decoded(dataset: Dataset) -> Array:
     """Decode the pixel data ``[H, W]``; a fixed list of decoders makes values independent of the installation."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     if RLELossless == decoder.UID:
@@ -96,7 +99,7 @@ def decoded(dataset: Any) -> NDArray[Any]:
         dtype = f"<{kind}{dataset.BitsAllocated // 8}"
         cells = decode_rle(_first_frame(dataset), dataset.Rows, dataset.Columns, dtype)
     else:
-        options = {"correct_unused_bits": False}  # pydicom cuts them off regardless
+        options: dict[str, Any] = {"correct_unused_bits": False}  # pydicom cuts them off regardless
         try:
             cells, _ = decoder.as_array(dataset, decoding_plugin=_DECODERS.get(decoder.UID, ""), **options)
         except RuntimeError:  # of that decoder
@@ -104,11 +107,11 @@ def decoded(dataset: Any) -> NDArray[Any]:
     return np.ascontiguousarray(cells, dtype=cells.dtype.newbyteorder("="))
 
 
-def _first_frame(dataset: Any) -> bytes:
+def _first_frame(dataset: Dataset) -> bytes:
     return bytes(next(generate_frames(dataset.PixelData, number_of_frames=1)))
 
 
-def _check_decoder(dataset: Any, path: Path) -> None:
+def _check_decoder(dataset: Dataset, path: Path) -> None:
     """Raise DataError if no decoder is installed for the transfer syntax."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
@@ -124,7 +127,7 @@ def _check_decoder(dataset: Any, path: Path) -> None:
         )
 
 
-def _check_codestream(dataset: Any, path: Path) -> None:
+def _check_codestream(dataset: Dataset, path: Path) -> None:
     """Raise DataError if the compressed image claims another size than the tags."""
     claimed = claimed_size(_first_frame(dataset), dataset.file_meta.TransferSyntaxUID)
     tags = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
@@ -135,19 +138,19 @@ def _check_codestream(dataset: Any, path: Path) -> None:
         )
 
 
-def _has_decoder(syntax: Any) -> bool:
+def _has_decoder(syntax: UID) -> bool:
     try:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:  # a private or retired transfer syntax
         return False
 
 
-def _name(syntax: Any) -> str:
+def _name(syntax: UID) -> str:
     """Name a transfer syntax as the standard does; a private one has only a number."""
     return f"the private {printable(syntax)}" if syntax.is_private else printable(syntax.name)
 
 
-def _grey_scale(dataset: Any, stored: Stored, window: Choice, path: Path) -> NDArray[np.float32]:
+def _grey_scale(dataset: Dataset, stored: Stored, window: Choice, path: Path) -> NDArray[np.float32]:
     try:
         with (
             damage(
@@ -160,14 +163,14 @@ def _grey_scale(dataset: Any, stored: Stored, window: Choice, path: Path) -> NDA
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
 
 
-def _laterality(dataset: Any) -> str | None:
+def _laterality(dataset: Dataset) -> str | None:
     for name in ("ImageLaterality", "Laterality"):
         if dataset.get(name) in ("L", "R"):
             return str(dataset.get(name))
     return None
 
 
-def _spacing(dataset: Any) -> tuple[float, float] | None:
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
     if not isinstance(value, Sequence) or len(value) != 2 or not all(side > 0 for side in value):
         return None

@@ -4,18 +4,17 @@ The frame decoder of that package panics if a damaged segment holds more than th
 quietly. Here such a segment is cut off, and one that holds too little is an error.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from rle.rle import decode_segment
+
+from gazekit.records.arrays import Array
 
 _HEADER = 64
 _LONGEST = 3
 """Maximum bytes of a segment per decoded byte: a run of one takes 2."""
 
 
-def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> NDArray[Any]:
+def decode_rle(frame: bytes, rows: int, columns: int, dtype: str) -> Array:
     """Decode one frame of one sample per pixel to ``[rows, columns]``.
 
     Args:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from gazekit.reading.dicom.file import overlay_bits
-
-Values = NDArray[Any]
+from gazekit.records.arrays import Array
 
 _FAR_SMOOTHER = 0.5
 """Limit (ours) on the steps between pixels, as a fraction of the standard reading's, to read against the standard."""
@@ -28,12 +28,12 @@ class Stored:
         warning: about bits that the header does not explain, a sentence without its subject, the image; else empty.
     """
 
-    values: Values
+    values: Array
     padding: tuple[int, int] | None
     warning: str = ""
 
 
-def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
+def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> Stored:
     """Extract the value from each cell, and the padding in the same representation as the pixels.
 
     Bits above the value are dropped, as the standard says. If no overlay is declared there and the image falls apart
@@ -71,21 +71,21 @@ def stored_values(cells: Values, dataset: Any, *, has_high_bit: bool) -> Stored:
     return Stored(values, padding, warning if above and not is_overlay else "")
 
 
-def _shift(dataset: Any, bits: int) -> int:
+def _shift(dataset: Dataset, bits: int) -> int:
     """Return the number of bits below the value; 0 if HighBit is absent or impossible."""
     high = dataset.get("HighBit")
     is_possible = high is not None and bits - 1 <= high < dataset.BitsAllocated
     return int(high) - bits + 1 if is_possible else 0
 
 
-def _fits(cells: Values, bits: int, is_signed: bool) -> bool:
+def _fits(cells: Array, bits: int, is_signed: bool) -> bool:
     if bits == 8 * cells.itemsize:
         return True
     least, above = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if is_signed else (0, 2**bits)
     return bool(least <= cells.min() and cells.max() < above)
 
 
-def _extract(cells: Values, shift: int, bits: int, is_signed: bool) -> Values:
+def _extract(cells: Array, shift: int, bits: int, is_signed: bool) -> Array:
     """Shift the value to the top of the cell and back down, which drops other bits and extends the sign."""
     width = 8 * cells.itemsize
     top = cells.view(f"u{cells.itemsize}") << (width - bits - shift)
@@ -93,7 +93,7 @@ def _extract(cells: Values, shift: int, bits: int, is_signed: bool) -> Values:
     return np.asarray(top.view(f"{kind}{cells.itemsize}") >> (width - bits))
 
 
-def _padding(dataset: Any, bits: int, is_signed: bool) -> tuple[int, int] | None:
+def _padding(dataset: Dataset, bits: int, is_signed: bool) -> tuple[int, int] | None:
     """Return the padding in order, signed like the pixels: files with signed pixels may store it unsigned (VR US)."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
@@ -119,7 +119,7 @@ def _extract_ends(
     return int(ends.min()), int(ends.max())
 
 
-def _step_between(values: Values, changed: NDArray[np.bool_]) -> float:
+def _step_between(values: Array, changed: NDArray[np.bool_]) -> float:
     """Sum the steps from the pixels that a reading changes to neighbours that it does not change."""
     wide = values.astype(np.int32)
     return float(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gazekit.errors import ConfigurationError
-from gazekit.measures.resizing import Array
+from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.captioned import RESEARCH_ONLY, scale_bar
 from gazekit.reporting.drawing.colours import INK, MUTED, OUTLINE
 from gazekit.reporting.drawing.overlay import overlay

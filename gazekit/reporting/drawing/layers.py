@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gazekit.gaze.fixations import Fixations
-from gazekit.measures.resizing import Array
+from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.numbering import Places
 from gazekit.reporting.drawing.overlay import rectified
 

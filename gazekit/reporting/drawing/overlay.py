@@ -5,8 +5,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array, resize_bilinear
-from gazekit.records.arrays import Floats
+from gazekit.measures.resizing import resize_bilinear
+from gazekit.records.arrays import Array, Floats
 from gazekit.reporting.drawing.colours import ATTENTION
 
 _OPACITY = 0.8  # of the map's maximum; the image must show through everywhere

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import Array
-from gazekit.records.arrays import Floats
+from gazekit.records.arrays import Array, Floats
 from gazekit.records.geometry import Geometry
+from gazekit.records.resampling import interpolate_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +96,8 @@ class ShownPlacement:
         across, down = np.arange(self.shape[1]) + 0.5, np.arange(self.shape[0]) + 0.5
         x = (self.left - across if self.flip else across - self.left) / self.scale_x
         y = (down - self.top) / self.scale_y
-        rows = _weights(y / self.prepared[0] * cells.shape[0], cells.shape[0])
-        columns = _weights(x / self.prepared[1] * cells.shape[1], cells.shape[1])
+        tall = interpolate_rows(cells, y / self.prepared[0] * cells.shape[0])
+        shown = interpolate_rows(tall.T, x / self.prepared[1] * cells.shape[1]).T
         left, top, right, bottom = self.crop
-        rows[(down < top) | (down >= bottom)] = 0
-        columns[(across < left) | (across >= right)] = 0
-        return np.asarray(rows @ cells @ columns.T)
-
-
-def _weights(positions: Floats, cells: int) -> NDArray[np.float64]:
-    """Return ``[n, cells]``: linear weights at positions in cells (0 = border of the first)."""
-    at = np.clip(positions - 0.5, 0, cells - 1)
-    return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0))
+        inside = np.outer((down >= top) & (down < bottom), (across >= left) & (across < right))
+        return np.where(inside, shown, 0.0)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reading.image import read_image
 from gazekit.reading.window import parse_window
+from gazekit.records.arrays import in_unit_range
 from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.shown import ShownView, show_original, show_prepared
 
@@ -50,7 +49,7 @@ class ShownViews:
         if raw is not None:
             return show_original(raw, geometry, side=side, longest=longest, shortest=shortest)
         pixels = data.images[exam, data.views.index(view)]
-        image = (pixels / np.iinfo(pixels.dtype).max).astype(np.float32)
+        image = in_unit_range(pixels)
         spacing = data.spacing_mm[exam].get(view)
         return show_prepared(image, geometry, side=side, spacing_mm=spacing and spacing[1], shortest=shortest)
 

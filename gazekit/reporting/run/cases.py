@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from gazekit.gaze.fixations import Fixations
 from gazekit.measures.gaze_agreement import correlation
 from gazekit.measures.localisation import energy_inside, pointing_game
-from gazekit.measures.resizing import Array
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.captioned import scale_bar
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import Scanpath, image_uri, map_uri, outline, scanpaths

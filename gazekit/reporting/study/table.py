@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gazekit.measures.catalogue import MEASURES, Group
 from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
@@ -77,7 +78,7 @@ def study_table(result: StudyResult) -> StudyTable:
             block(
                 title if part is parts[0] else f"{title}, continued",
                 [MEASURES[name].title for name in part],
-                lambda row, part=part: [mean(row.metrics.get(name)) for name in part],  # type: ignore[misc]
+                partial(_means, part),
             )
             for part in parts
         ]
@@ -137,6 +138,10 @@ def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells],
 
     title = f"Beside what publications report ({result.reported})"
     return block(title, ("AUC, here", "AUC, reported", "ACC, here", "ACC, reported"), cells)
+
+
+def _means(names: Sequence[str], row: SystemRow) -> Sequence[str]:
+    return [mean(row.metrics.get(name)) for name in names]
 
 
 def _classification(row: SystemRow) -> Sequence[str]:

@@ -8,10 +8,9 @@ import numpy as np
 from gazekit.errors import DataError
 from gazekit.reading.image import read_image
 from gazekit.reading.image_size import image_size
+from gazekit.records.arrays import Size
 from gazekit.records.exam import Finding
 from gazekit.records.lesions import MaskFile
-
-Size = tuple[int, int]
 
 
 def find_mask(

@@ -17,7 +17,7 @@ from gazekit_datasets.mammography.phantom.scene import CLASSES, VIEWS, Settings
 from gazekit_datasets.mammography.phantom.writing import DESCRIPTION, TABLE, generate
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Size = Annotated[float, Field(ge=0.03, le=0.2)]
+LesionSize = Annotated[float, Field(ge=0.03, le=0.2)]
 
 
 class Phantom:
@@ -62,7 +62,7 @@ class Phantom:
         *,
         image_height: Annotated[int, Field(ge=64, le=4096)] = 256,
         difficulty: Share = 0.5,
-        lesion_size: tuple[Size, Size] = (0.10, 0.14),
+        lesion_size: tuple[LesionSize, LesionSize] = (0.10, 0.14),
         contrast: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0,
         calcifications: Share = 0.0,
         gaze_quality: Share = 0.75,
