@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.gaze_agreement import fixation_counts
-from gazekit.measures.resizing import Array, resize_bilinear
-from gazekit.records.arrays import Floats
+from gazekit.measures.resizing import resize_bilinear
+from gazekit.records.arrays import Array, Floats
 
 MAP_UNIFORM = 0.1
 """Share of the uniform density in that of a map: a fixation where the map is 0 costs 3.3 bits, not infinitely many."""
