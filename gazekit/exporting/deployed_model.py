@@ -44,7 +44,7 @@ class DeployedModel(nn.Module):
         super().__init__()
         if model.needs_gaze:
             raise ConfigurationError(
-                f"preset '{preset.name}' reads gaze at inference, which an exported model has not"
+                f"preset '{preset.name}' reads gaze at inference, which an exported model does not have"
             )
         self.model = model
         self.views = preset.views

@@ -109,5 +109,5 @@ def _misfit(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     begins = f"begins with {start!r}" if start and start.isprintable() else "does not begin with text"
     return (
         f"{path.name} {begins}; the formats are {', '.join(sorted(readers))}; export it in one of them "
-        "with its columns as they are, or choose with --format"
+        "with its columns unchanged, or choose with --format"
     )

@@ -32,7 +32,7 @@ class Repeated:
         """Describe the place to the user, with the option that marks it as lost."""
         place = f"{self.x:g}, {self.y:g}"
         return (
-            f"{100 * self.share:.0f} % of the samples lie at the very same place, ({place}); if it means lost, "
+            f"{100 * self.share:.0f} % of the samples are at exactly the same place, ({place}); if it means lost, "
             f'--set "lost=[{place}]" (--gaze-set in data prepare)'
         )
 

@@ -92,7 +92,7 @@ def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) 
         first, second = sorted(found)[:2]
         raise DataError(
             f"{recording}: the image name fits {len(found)} images, such as exam {first[0]} view {first[1]} "
-            f"and exam {second[0]} view {second[1]}; expected one; give the images names of their own"
+            f"and exam {second[0]} view {second[1]}; expected one; give the images distinct names"
         )
     return next(iter(found), None)
 

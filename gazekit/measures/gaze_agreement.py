@@ -148,7 +148,7 @@ def _pixels(fixations: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64]
     if not inside.any():
         raise DataError(
             f"none of {len(points)} fixations lies inside the {shape[0]} × {shape[1]} grid: "
-            "give x and y in its pixels, and leave views without gaze out"
+            "give x and y in its pixels, and leave out views without gaze"
         )
     columns, rows = np.floor(points[inside]).astype(np.int64).T
     return rows, columns
@@ -159,7 +159,7 @@ def _pair(attention: Array, gaze: Array) -> tuple[Floats, Floats]:
     if not (np.isfinite(heat).all() and (heat >= 0).all() and heat.any()):
         raise DataError(
             "gaze heat map is empty, negative or not finite: expected values in [0, 1] with a maximum above 0; "
-            "leave views without gaze out"
+            "leave out views without gaze"
         )
     return resize_bilinear(attention, (heat.shape[0], heat.shape[1])), heat
 

@@ -53,25 +53,25 @@ class Preset(PresetTable):
     """A complete system, ready to be trained; see ``registry.preset``."""
 
     description: str = ""
-    """What it is, in one line."""
+    """One-line description."""
     stand_in: str = ""
-    """What this system stands in for and why, when it is not the published one."""
+    """The published system that this one stands in for, and why; empty for a published system."""
     quick: str = ""
     """A preset that shows the same in minutes on a CPU."""
     views: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Names of the views, in the order in which they are joined."""
+    """Names of the views, in the order of fusion."""
     data: DataSettings = DataSettings()
     backbone: ComponentChoice
     """The network of every view."""
     model: ModelSettings = ModelSettings()
     fusion: FusionSettings = FusionSettings()
     attention_map: Slot = None
-    """How the model's attention is computed: for its supervision and for every picture of it."""
+    """Computes the model's attention, for supervision and for every picture."""
     gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
     reported: dict[str, ReportedSettings] = {}
-    """Publications' figures by data set, to be shown beside ours; a preset on top of this one does not inherit them."""
+    """Data set → published results, shown next to ours; a preset that extends this one does not inherit them."""
     _name: str = pydantic.PrivateAttr(default="")
     _sources: Layer = pydantic.PrivateAttr(default_factory=dict)
 

@@ -40,12 +40,12 @@ Slot = Annotated[ComponentChoice | None, pydantic.BeforeValidator(absent)]
 
 
 class DataSettings(PresetTable):
-    """What the model sees."""
+    """Size and normalisation of images, and the split."""
 
     dataset: Slot = None
     """Data source that is generated and used when no data are given."""
     exams: Count = 300
-    """Exams to generate."""
+    """Number of exams to generate."""
     size: Count = 224
     """Height and width of a prepared image, px."""
     mean: float = 0.449
@@ -57,7 +57,7 @@ class DataSettings(PresetTable):
     validation: Share = 0.2
     """Share of the other patients in the validation part."""
     split_seed: int = 0
-    """Of the random order of the patients."""
+    """Seed of the random order of the patients."""
 
     def normalisation(self, full: float = 1.0) -> tuple[float, float]:
         """Gain and offset that normalise pixels in [0, full]: ``(x / full - mean) / std = gain * x + offset``."""
@@ -72,7 +72,7 @@ class ModelSettings(PresetTable):
     vector_features: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
     """Width of p_v = Linear(pooled); absent: p_v = pooled."""
     map_fusion_after: Count = 3
-    """The stage after which the feature maps meet, counted from 1."""
+    """The stage after which the feature maps are fused, counted from 1."""
 
 
 class FusionSettings(PresetTable):
@@ -123,12 +123,12 @@ class AugmentationSettings(PresetTable):
 
 
 class ReportedSettings(PresetTable):
-    """What a publication reports for this system, on its own data, split and protocol."""
+    """Published results of this system, on the publication's own data, split and protocol."""
 
     auc: Share | None = None
     acc: Share | None = None
     source: str
-    """Where it says so."""
+    """Source of the results."""
 
 
 class TrainingSettings(PresetTable):
@@ -142,21 +142,21 @@ class TrainingSettings(PresetTable):
     betas: tuple[Share, Share] = (0.9, 0.999)
     schedule: Literal["constant", "one_cycle"] = "constant"
     amp: Literal["off", "bf16", "fp16"] = "off"
-    """Precision of the branches; what follows the last feature maps, and all weights, stay float32."""
+    """Precision of the branches; layers after the last feature maps, and all weights, stay float32."""
     compile: bool = False
-    """Compile the stages of the branches; what is differentiated twice stays as it is."""
+    """Compile the stages of the branches, except operations that are differentiated twice."""
     cuda_graphs: bool = True
     """On one GPU, record the step once and replay it; not with ``accumulate`` or ``checkpoint_activations``."""
     accumulate: Count = 1
-    """Parts in which a batch goes through the branches, so that only one part's activations are in memory."""
+    """Number of parts in which a batch passes the branches; only one part's activations are in memory."""
     checkpoint_activations: bool = False
-    """Keep what goes into each stage, and compute the rest again in the backward pass."""
+    """Keep only the input of each stage, and recompute the rest in the backward pass."""
     exams_on_device: Annotated[Literal["auto"] | bool, Field(union_mode="left_to_right")] = "auto"
     """Hold all exams on the device, or send each batch; ``auto``: hold them if they fit."""
     deterministic: bool = False
-    """Use algorithms that give the same bits every time, on CUDA too."""
+    """Use deterministic algorithms, also on CUDA."""
     checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
-    """Steps after which a checkpoint is written, besides those after epochs."""
+    """Write a checkpoint each time after this many steps, besides those after epochs."""
     select: Literal["auc", "loss", "last"] = "auc"
     """Weights that are used: of the epoch with the highest validation AUC (of equal ones the lowest validation loss),
     of the epoch with the lowest validation loss, or of the last epoch."""

@@ -42,9 +42,7 @@ def identify(header: ImageHeader | None, path: Path, rules: Mapping[str, Identit
         answer = rule(header, path)
         for key, value in _said(answer).items():
             if key in merged and merged[key] != value:
-                raise Disagreement(
-                    f"the data sources {source[key]} and {name} say two things about its {key}"
-                )
+                raise Disagreement(f"the data sources {source[key]} and {name} disagree about its {key}")
             merged[key], source[key] = value, name
     return ImageIdentity(**(_said(_by_header(header)) | merged))  # type: ignore[arg-type]
 
@@ -84,7 +82,7 @@ def _by_header(header: ImageHeader | None) -> ImageIdentity | None:
 
 def _unfit(header: ImageHeader) -> str:
     if not header.rows or not header.columns:
-        return "no image, but another kind of DICOM object"
+        return "not an image but another kind of DICOM object"
     if header.frames > 1:
         return f"a stack of {header.frames} frames"
     if header.samples > 1:

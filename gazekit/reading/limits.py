@@ -16,7 +16,7 @@ def check_pixels(path: Path, *shape: int) -> None:
     if min(shape, default=0) < 1 or prod(shape) > MOST_PIXELS:
         raise DataError(
             f"{path}: claims {' x '.join(map(str, shape))} pixels; expected one image of at most "
-            f"{MOST_PIXELS // 10**6} million; it is damaged, or no image of this field"
+            f"{MOST_PIXELS // 10**6} million; it is damaged, or not an image of this field"
         )
 
 

@@ -82,7 +82,7 @@ def ordered_map(
             yield _next(pending, workers, limits, lost)
     except BrokenProcessPool:
         raise DataError(
-            "no worker process can be started; free some memory, and in a script of your own call this under "
+            "no worker process can be started; free some memory, and in a script call this under "
             'if __name__ == "__main__"'
         ) from None
     finally:

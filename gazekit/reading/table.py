@@ -153,7 +153,7 @@ def open_table(path: Path, needed: Sequence[str] = (), *, advice: str = "") -> T
         encoding = _encoding(path)
         head, separator, above = _head(path, encoding)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a table in text form") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text table") from None
     columns = _columns(head, separator)
     if not columns or columns == ("",):
         raise DataError(f"{path}: the first row is empty; expected the names of the columns")
@@ -215,7 +215,7 @@ def _encoding(path: Path) -> str:
         is_valid = True
         for block in iter(lambda: file.read(_BLOCK), b""):
             if b"\0" in block and not (marked or "").startswith("utf-16"):
-                raise DataError(f"{path}: holds bytes that are no text; expected a table in text form")
+                raise DataError(f"{path}: contains bytes that are not text; expected a text table")
             is_valid = is_valid and _decodes(decoder, block)
         is_valid = is_valid and _decodes(decoder, b"", final=True)
     if not is_valid and marked is not None:
@@ -244,7 +244,7 @@ def _head(path: Path, encoding: str) -> tuple[str, str, int]:
         try:
             lines = [file.readline(_HEAD), file.readline(_HEAD)]
         except UnicodeError:
-            raise DataError(f"{path}: holds bytes that are no text; expected a table in text form") from None
+            raise DataError(f"{path}: contains bytes that are not text; expected a text table") from None
     line, separator, above = _header_of(*(line.rstrip("\r\n") for line in lines))
     if len(lines[above]) == _HEAD:
         raise DataError(

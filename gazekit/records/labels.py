@@ -121,7 +121,7 @@ def doubts(
     if len(classes) == 2 and not chosen and sounds_negative(classes[1]):
         said.append(
             f"the positive class is '{classes[1]}', which sounds like the absence of a finding; prepare with "
-            f"--set 'positive={classes[0]}' to turn the classes round"
+            f"--set 'positive={classes[0]}' to swap the classes"
         )
     near = near_misses(exams)
     said += [

@@ -136,7 +136,7 @@ class Recording:
             return replace(self, x=x, y=y, on_screen=False, centre=None)
         if self.on_screen:
             raise DataError(
-                f"{self}: its samples are pixels of the screen; expected to know where the image was shown; set the "
+                f"{self}: its samples are pixels of the screen; its place on the screen is unknown; set the "
                 "reader's option shown to left, top, width and height of the image on the screen"
             )
         zoom = zoom_x = 1.0 if self.display_height is None else self.display_height / image_height

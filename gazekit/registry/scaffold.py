@@ -85,7 +85,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
         check = f"{distribution} --sample {name}=tests/sample.json"
         usage = "gazekit gaze validate tests  # finds sample.json by its content"
         note = (
-            "It brings no preset, for a preset names no reader: the format of a file is told by its content. "
+            "It has no preset, because presets name no reader: the format of a file is detected from its content. "
             "Its example is `tests/sample.json`; put a real recording in its place."
         )
     return {

@@ -21,11 +21,11 @@ from gazekit.disk.atomic import write_atomically
 from gazekit.reporting.drawing.colours import INK, MUTED
 
 LIMITS = (
-    "The figures hold for the exams they were measured on. Other scanners, readers and patients may give others.",
-    "An interval says how far chance in the choice of patients can move a figure. It does not cover the choice of "
+    "The results hold for the exams they were measured on. Other scanners, readers and patients may differ.",
+    "An interval shows how far the random choice of patients can move a result. It does not cover the choice of "
     "training data, of seeds or of the epoch.",
-    "An attention map shows what the score depends on near the end of the network. It explains no diagnosis, and a "
-    "map on the right place does not make the answer right.",
+    "An attention map shows what the score depends on near the end of the network. It explains no diagnosis, and "
+    "a map in the right place does not make the answer right.",
     "Gaze shows where a reader looked, which is not the same as where the finding is.",
 )
 """Limits of every model."""

@@ -66,7 +66,9 @@ def check_package(
         )
     for failure in registry.failures:
         if failure.provenance.distribution == distribution:
-            yield Result(failure.what, "Loads, and what it offers can be used.", "failed", failure.cause)
+            yield Result(
+                failure.what, "Loads, and everything it offers can be used.", "failed", failure.cause
+            )
     for component in found:
         what = f"{in_words(component.kind)} {component.name}"
         if component.kind in CONTRACTS:

@@ -173,7 +173,7 @@ class FunctionContract(Contract):
 
     @for_each_case()
     def test_devices(self, case: ContractCase, component: Any) -> None:
-        """Works on another device, with results there: a GPU, or where there is none 'meta', by shapes alone."""
+        """Works on another device, with results there: a GPU or, if there is none, 'meta' with shapes alone."""
         device = other_device()
         moved = component.to(device) if isinstance(component, nn.Module) else component
         leaves = leaves_of(case.inputs, constants=self.constants)

@@ -86,7 +86,7 @@ class GazeReaderContract(Contract):
             )
 
     def test_damaged_files(self) -> None:
-        """A DataError or recordings, and no other exception, for a file that is cut off or is none of the format."""
+        """A DataError or recordings, and no other exception, for a truncated file or one of another format."""
         content = self.file().read_bytes()
         with _odd_files() as odd:
             for length in (len(content) // 3, len(content) // 2, len(content) - 1):

@@ -43,14 +43,14 @@ class ModuleContract(FunctionContract):
 
     @for_each_case()
     def test_state_dict(self, case: ContractCase, module: Any) -> None:
-        """A state dict of tensors that holds all that its results depend on."""
+        """A state dict of tensors that holds everything its results depend on."""
         twin = case.build().eval()
         others = {name: value for name, value in module.state_dict().items() if not torch.is_tensor(value)}
         promise(self.component, "a state dict of tensors only", not others, list(others))
         twin.load_state_dict(module.state_dict())
         check_equal(
             self.component,
-            "a state dict that holds all that its results depend on",
+            "a state dict that holds everything its results depend on",
             self.call(module, case.inputs),
             self.call(twin, case.inputs),
         )

@@ -38,7 +38,7 @@ class PluginContract:
         return registry_with(self.plugin, Provenance("plugin", self.plugin.__name__, "under test"))
 
     def test_hooks(self) -> None:
-        """Each hook answers, and all that it offers can be used."""
+        """Each hook answers, and everything it offers can be used."""
         registry = self.registry()
         assert not registry.failures, "; ".join(map(str, registry.failures))
         offered = [

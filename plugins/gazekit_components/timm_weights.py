@@ -62,7 +62,7 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
     if choice.pretrained is True:
         raise ConfigurationError(f"backbone {model}: no pretrained weights ({reason}); {remedy}")
     warnings.warn(
-        f"backbone {model}: starting from random weights, for there are no pretrained ones ({reason}); {remedy}",
+        f"backbone {model}: starting from random weights, because pretrained ones are missing ({reason}); {remedy}",
         stacklevel=3,
     )
     return None, "random"

@@ -305,7 +305,7 @@ def test_an_output_of_the_wrong_kind_is_one_line(
         said = gazekit(*arguments, code=74).stderr
         *notes, error = said.splitlines()
         assert error.startswith("error: ")
-        assert all("names no image; taken to be of" in line for line in notes)
+        assert all("names no image; assumed to be of" in line for line in notes)
 
 
 def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path) -> None:

@@ -238,9 +238,11 @@ def test_recordings_of_a_table_are_drawn_on_the_image_of_their_exam(images: Path
     alone = tmp_path / "alone.csv"
     alone.write_text("exam_id,view,t_ms,x,y\n" + "\n".join(lines[:30]))
     drawn = ["gaze", "heatmap", alone, images / "e001_cc.png", tmp_path / "h.png"]
-    assert "warning: " in (said := gazekit(*drawn).stderr) and "e001_cc.png is not called by its exam" in said
+    assert (
+        "warning: " in (said := gazekit(*drawn).stderr) and "its exam is not in the name e001_cc.png" in said
+    )
     said = gazekit(*drawn, "--exam", "e000").stderr
-    assert "warning: " not in said and "names no image; taken to be of e001_cc.png" in said
+    assert "warning: " not in said and "names no image; assumed to be of e001_cc.png" in said
 
 
 @pytest.fixture(scope="module")
@@ -329,14 +331,14 @@ def test_a_place_that_stands_for_lost_samples_is_said_and_can_be_told(
     heatmap = ["gaze", "heatmap", path, images / "e000_cc.png", tmp_path / "h.png"]
     said = gazekit(*heatmap).stderr
     told = f"lost=[{place[0]}, {place[1]}]"
-    assert "20 % of the samples lie at the very same place" in said and f'--set "{told}"' in said
+    assert "20 % of the samples are at exactly the same place" in said and f'--set "{told}"' in said
     quiet = gazekit(*heatmap, "--set", told)
-    assert "the very same place" not in quiet.stderr and re.search(r"lost +60\b", quiet.stdout)
+    assert "exactly the same place" not in quiet.stderr and re.search(r"lost +60\b", quiet.stdout)
     checked = json.loads(gazekit("gaze", "validate", path, *joined_to(images), "--json").stdout)[
         "recordings"
     ][0]
     assert checked["repeated"] == {"x": place[0], "y": place[1], "share": pytest.approx(0.2)}
-    assert any("the very same place" in doubt for doubt in checked["doubts"])
+    assert any("exactly the same place" in doubt for doubt in checked["doubts"])
     prepare = [
         "data",
         "prepare",
@@ -367,15 +369,15 @@ def test_gaze_that_the_table_names_is_doubted_too(images: Path, tmp_path: Path) 
     (raw / rows[0]["cc_gaze"]).write_text(header + "\n".join(lines))
     command = ["data", "prepare", "folder", raw, tmp_path / "p", "--size", "16", "--crop", "none"]
     said = gazekit(*command).stderr
-    warning = f"warning: exam {first} cc: 20 % of the samples lie at the very same place, (0, 0)"
+    warning = f"warning: exam {first} cc: 20 % of the samples are at exactly the same place, (0, 0)"
     assert warning in said and '"lost=[0, 0]" (--gaze-set in data prepare)' in said
     assert [row["kind"] for row in rows_of(tmp_path / "p" / "findings.csv")] == ["gaze"]
     checked = gazekit("data", "validate", "folder", raw, "--crop", "none").stdout
-    assert re.search(r"views whose gaze looks wrong +1\b", checked) and "the very same place" in checked
+    assert re.search(r"views whose gaze looks wrong +1\b", checked) and "exactly the same place" in checked
     told = ["--gaze-set", "lost=[0, 0]"]
     refused = gazekit(*command, *told, code=3).stderr
     assert 'gaze_options is null there, {"lost": [[0.0, 0.0]]} now' in refused, "other options, other gaze"
-    assert "the very same place" not in gazekit(*command, *told, "--overwrite").stderr
+    assert "exactly the same place" not in gazekit(*command, *told, "--overwrite").stderr
     gazekit(*command, "--gaze-set", "lost=[0.0, 0]")  # the same option: finished
     for other in (["--gaze-set", "lost=[1, 1]"], ["--format", "plain"], ["--reader", "A"], []):
         assert "holds another preparation: gaze_options" in gazekit(*command, *other, code=3).stderr

@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_read_or_is_no_text(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         list(Plain().read(tmp_path))
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
-    with pytest.raises(DataError, match="holds bytes that are no text"):
+    with pytest.raises(DataError, match="contains bytes that are not text"):
         list(Plain().read(tmp_path / "image.csv"))
 
 

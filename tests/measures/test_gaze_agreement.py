@@ -153,7 +153,7 @@ def test_without_fixations_only_the_heat_map_is_compared():
 @pytest.mark.parametrize("gaze", [np.zeros((4, 4)), -np.ones((4, 4)), np.full((4, 4), np.nan)])
 @pytest.mark.parametrize("measure", [correlation, kl_divergence, similarity])
 def test_a_heat_map_without_gaze_is_refused(measure, gaze):
-    with pytest.raises(DataError, match="leave views without gaze out"):
+    with pytest.raises(DataError, match="leave out views without gaze"):
         measure(np.eye(4), gaze)
 
 

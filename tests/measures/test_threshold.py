@@ -90,5 +90,5 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
     said = gazekit("predict", run, *pair).stderr
     assert "warning: run, as evaluated on its test part: the threshold 0.5 separates nothing" in said
     assert "separates" not in gazekit("predict", tiny_run, *pair).stderr, (
-        "one exam says nothing of a threshold"
+        "one exam says nothing about a threshold"
     )

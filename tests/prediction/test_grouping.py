@@ -411,7 +411,7 @@ def test_what_is_no_image_of_a_patient_is_left_out(tmp_path: Path) -> None:
     pair = [image(tmp_path / f"12_{view}.png") for view in VIEWS]
     others = {
         "a mask, by its name": image(tmp_path / "masks" / "12_cc.png"),
-        "no image, but another kind of DICOM object": without_image(tmp_path / "12_cc.dcm"),
+        "not an image but another kind of DICOM object": without_image(tmp_path / "12_cc.dcm"),
         "in colour, as drawings over an image are": dicom(
             tmp_path / "14.dcm", "A", "L", "CC", SamplesPerPixel=3
         ),
@@ -445,7 +445,7 @@ def test_data_sources_that_contradict_each_other_leave_the_image_out(tmp_path: P
         "other": lambda _header, _path: ImageIdentity(view="mlo"),
         "stranger": lambda _header, _path: None,
     }
-    message = "the data sources one and other say two things about its view"
+    message = "the data sources one and other disagree about its view"
     with pytest.raises(DataError, match=message):
         group_images([path], VIEWS, rules=rules)
     rules["other"] = lambda _header, _path: ImageIdentity(patient="P", view="cc")

@@ -95,18 +95,18 @@ def test_undeclared_bits_are_left_out_with_a_warning(path, picture):
     image = read(path, drawn)
     np.testing.assert_array_equal(image.stored, picture)
     assert image.warnings == (
-        "has bits above BitsStored (12) where no overlay is declared; they are left out",
+        "has bits above BitsStored (12) where no overlay is declared; they are dropped",
     )
 
 
 def test_a_bits_stored_that_is_too_small_is_a_warning(path, picture):
     image = read(path, picture, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, picture)
-    assert image.warnings == ("has values that BitsStored (10) does not hold; they are read as they are",)
+    assert image.warnings == ("has values that BitsStored (10) does not allow; they are kept",)
     signed = picture.astype(np.int16) - 2047
     image = read(path, signed, BitsStored=10, HighBit=9)
     np.testing.assert_array_equal(image.stored, signed)
-    assert "BitsStored (10) does not hold" in image.warnings[0]
+    assert "BitsStored (10) does not allow" in image.warnings[0]
 
 
 @pytest.mark.parametrize("bits", [9, 12, 15])
@@ -148,7 +148,7 @@ def test_preparation_and_validation_name_the_image(tmp_path, picture):
         write(raw / f"DOE_{number}.dcm", picture, **({"BitsStored": 10, "HighBit": 9} if number == 2 else {}))
         rows.append(f"e{number},p{number},{'benign' if number % 2 else 'malignant'},DOE_{number}.dcm")
     (raw / "exams.csv").write_text("\n".join(rows) + "\n")
-    what = "has values that BitsStored (10) does not hold; they are read as they are"
+    what = "has values that BitsStored (10) does not allow; they are kept"
     prepared = gazekit("data", "prepare", "folder", raw, tmp_path / "out", "--crop", "none", "--jobs", 1)
     said = " ".join(prepared.stderr.split())
     assert f"warning: exam e2 cc {what}" in said and said.count("warning: exam") == 1 and "DOE" not in said

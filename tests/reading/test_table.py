@@ -51,7 +51,7 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
         ('a,b\n1,2\n"1,2\n3,4\n', "row .*: not a row of a text table"),
         ("a,b\n1," + "9" * 200_000 + "\n", "row .*: not a row of a text table"),
         ("a" * 70_000, "the first line is longer"),
-        (b"\x89PNG\r\n\0\0", "holds bytes that are no text"),
+        (b"\x89PNG\r\n\0\0", "contains bytes that are not text"),
         (b"\xff\xfea\0,\0b\0\n\0\0\xd8", "not valid utf-16"),
         (b"\xef\xbb\xbfa,b\n\xff,1\n", "not valid utf-8-sig"),
         ("a,b\n1,two\n", "row 2: b is 'two'; expected a number"),

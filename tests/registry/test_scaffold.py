@@ -88,7 +88,7 @@ def test_a_new_gaze_reader_says_why_it_has_no_preset_and_brings_a_file(
 ) -> None:
     folder = new("gaze-reader", tmp_path / "package")
     readme = (folder / "README.md").read_text()
-    assert "It brings no preset" in readme and not list(folder.rglob("*.toml"))[1:]
+    assert "It has no preset" in readme and not list(folder.rglob("*.toml"))[1:]
     (sample,) = re.findall(r"--sample soft_gate=(\S+)", readme)
     without = gazekit("plugins", "check", folder)
     assert "not checked Fits its own file" in without.stdout and "1 promises kept" in without.stderr

@@ -64,7 +64,7 @@ def test_costs_and_what_publications_report():
         "two_channel": ("11", "0.50 ×"),
         "ga_net": ("–", "–"),
     }
-    found = lines(result, "Beside what publications report (inbreast)")
+    found = lines(result, "Next to published results (inbreast)")
     assert found["mammonet"] == ("0.812 ± 0.031", "0.859", "0.750 ± 0.020", "–")
     assert found["better"][1::2] == ("–", "–")
 
@@ -146,7 +146,7 @@ def test_how_to_read_it_depends_on_what_is_there():
     assert "corrected for 1 comparison;" in reading(rows=rows[:2])
     assert "step time" not in reading(rows=rows[3:])
     assert "p over runs" in reading() and "p over runs" not in reading(rows=(rows[0], rows[2]))
-    assert "nothing that publications report (inbreast) is shown" in reading(rows=rows[1:])
+    assert "no published figures (inbreast) are shown" in reading(rows=rows[1:])
     assert "report" not in reading(reported="", rows=tuple(replace(row, reported=None) for row in rows))
     assert "beside" in reading(notes=("what stands beside",))
 

@@ -213,7 +213,7 @@ def _warn_of_sides(summary: "Summary") -> None:
     hint = "a column laterality says it, or L, R in the names (P1_R_cc.png)"
     if known == 0:
         console.note(
-            f"no image says its side, so none was turned; {hint}; --laterality off if it does not matter"
+            f"no image states its side, so none was flipped; {hint}; --laterality off if it does not matter"
         )
     elif known < images:
         console.warn(
@@ -232,6 +232,4 @@ def _warn_of_doubts(summary: "Summary", *, gaze_is_said: bool) -> None:
     if len(doubtful) > 10:
         console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
     if any(each.kind == DOUBT for each in doubtful):
-        console.warn(
-            "look at these images; images that are no whole mammograms are prepared with --crop none"
-        )
+        console.warn("check these images; prepare images that are not whole mammograms with --crop none")

@@ -90,7 +90,7 @@ def _print(validation: "Validation", title: str) -> None:
     console.print_table(("", "number"), _files(validation))
     found = [*_noticed(validation), *_faults(validation)]
     if found:
-        console.print_table(("", "number", "what, and the first of them"), found)
+        console.print_table(("", "number", "finding, with first examples"), found)
     if validation.whole.classes:
         console.note(describe(tuple(validation.whole.classes)))
     for doubt in validation.doubts:

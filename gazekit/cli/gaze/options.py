@@ -162,11 +162,11 @@ def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> 
     unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
     if unnamed and unnamed[0].exam_id is not None and not chosen:
         console.warn(
-            f"{some(unnamed, most=1)}: names no image, and {image.name} is not called by its exam; taken to be of it. "
-            "If that is meant, say --exam"
+            f"{some(unnamed, most=1)}: names no image, and its exam is not in the name {image.name}; assumed "
+            "to be of it. If that is right, add --exam"
         )
     elif unnamed:
-        console.note(f"{some(unnamed, most=1)}: names no image; taken to be of {image.name}")
+        console.note(f"{some(unnamed, most=1)}: names no image; assumed to be of {image.name}")
 
 
 def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":

@@ -26,5 +26,5 @@ def new(
     samples = [f" --sample {name}={folder / file}" for file in files if file.name == "sample.json"]
     console.note(
         f"next: python -m pytest {folder}; gazekit plugins check {folder}{''.join(samples)}; then pip install -e "
-        f"{folder} (offline: with --no-build-isolation --no-deps) and it is there"
+        f"{folder} (offline: with --no-build-isolation --no-deps) to install it"
     )

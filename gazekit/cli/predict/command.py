@@ -224,7 +224,7 @@ def _exams(
     ):
         console.warn(remark)
     if dicom_out is not None and not any(all(map(is_dicom, e.images.values())) for e in grouping.exams):
-        raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has them")
+        raise ConfigurationError("--dicom-out refers to DICOM images, and no exam has any")
     return grouping.exams
 
 

@@ -166,7 +166,9 @@ def _write_dicom(
 
     strangers = [view for view, path in exam.images.items() if not is_dicom(path)]
     if strangers:
-        return [f"no DICOM objects: they refer to DICOM images, and that of view {strangers[0]} is none"], []
+        return [
+            f"no DICOM objects: they refer to DICOM images, and the image of view {strangers[0]} is not one"
+        ], []
     facts = trained[0].facts
     views = {
         view: AttentionSource(

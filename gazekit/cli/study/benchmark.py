@@ -120,8 +120,8 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
         flags = {**stored, **flags}
     elif not flags.get("system"):
         raise ConfigurationError(
-            "nothing to compare; expected STUDY.toml, or --preset A --preset B --data PREPARED, or the --out of a "
-            "study that was begun"
+            "nothing to compare; expected STUDY.toml, or --preset A --preset B --data PREPARED, or the --out of an "
+            "existing study"
         )
     if isinstance(flags.get("folds"), str) and flags["folds"].isdigit():
         flags["folds"] = int(flags["folds"])

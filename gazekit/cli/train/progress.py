@@ -85,7 +85,7 @@ class TrainingProgress:
                 quick = (
                     f"; --preset {self.preset.quick} shows the same in minutes" if self.preset.quick else ""
                 )
-                console.note(f"about {_duration(seconds)} to go on this {self.device}{quick}")
+                console.note(f"about {_duration(seconds)} left on this {self.device}{quick}")
 
 
 def _duration(seconds: float) -> str:

@@ -33,14 +33,14 @@ def begin(
 
     registry = console.registry()
     if torchrun.may_restart() and out is None:
-        raise ConfigurationError("a training that may be started again needs a run directory: --out RUN")
+        raise ConfigurationError("a training that may be restarted needs a run directory: --out RUN")
     if torchrun.restarted():
         resume, overwrite = True, False
     if resume and out is None:
         raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
     if resume and out is not None and (out / "run.json").exists():
         if initial is not None:
-            console.note(f"--from {initial}: {out} has weights of its own already and goes on with them")
+            console.note(f"--from {initial}: {out} already has weights and resumes with them")
         return _reopen(out, registry, preset, layers, data=data, seed=seed, split=split)
     if resume and preset is None:
         raise ConfigurationError(

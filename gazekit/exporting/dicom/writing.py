@@ -156,7 +156,7 @@ def _silent() -> Iterator[None]:
             raise
         except Exception as error:  # highdicom may raise anything on an odd header
             raise DataError(
-                f"the header of the image makes no valid object ({type(error).__name__}); gazekit data validate, or "
+                f"the header of the image gives no valid object ({type(error).__name__}); gazekit data validate, or "
                 "dciodvfy of dicom3tools, says what is wrong with it"
             ) from None
         finally:

@@ -92,7 +92,7 @@ def damage(path: Path, what: str) -> Iterator[None]:
         except DataError:
             raise
         except MemoryError:
-            raise DataError(f"{path}: {what}: it needs more memory than there is, or claims to") from None
+            raise DataError(f"{path}: {what}: it needs more memory than available, or claims to") from None
         except Exception as error:
             raise DataError(
                 f"{path}: {what} ({type(error).__name__}); it is damaged or truncated; "
@@ -113,7 +113,7 @@ def _read(path: Path, tags: Iterable[str | BaseTag]) -> Dataset:
         meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 0x0002)
         if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             raise DataError(
-                f"{path}: a DICOMDIR, the index of other files; name these, or the folder that they are in"
+                f"{path}: a DICOMDIR, which only indexes other files; give those files or their folder that they are in"
             )
         is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
         file.seek(0)

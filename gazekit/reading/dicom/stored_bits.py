@@ -63,10 +63,8 @@ def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> Stor
     above = int(np.bitwise_or.reduce(cells[changed].view(f"u{cells.itemsize}"))) >> bits << bits
     is_overlay = above and above & ~overlay_bits(dataset) == 0
     if not is_overlay and _step_between(cells, changed) < _FAR_SMOOTHER * _step_between(values, changed):
-        return Stored(
-            cells, padding, f"has values that BitsStored ({bits}) does not hold; they are read as they are"
-        )
-    warning = f"has bits above BitsStored ({bits}) where no overlay is declared; they are left out"
+        return Stored(cells, padding, f"has values that BitsStored ({bits}) does not allow; they are kept")
+    warning = f"has bits above BitsStored ({bits}) where no overlay is declared; they are dropped"
     padding = _extract_ends(padding, cells.dtype, bits, is_signed)
     return Stored(values, padding, warning if above and not is_overlay else "")
 

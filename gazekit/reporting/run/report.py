@@ -151,16 +151,16 @@ def _difference(pooled: Mapping[str, Pooled]) -> str:
     return (
         f"AUC {title} minus {other_title}, on the same exams: {interval(found.auc_difference, signed=True)} "
         f"(95 % interval over patients; DeLong's test, two-sided: p {p if p.startswith('<') else f'= {p}'}). One run "
-        "each: this says nothing of other seeds."
+        "each: this says nothing about other seeds."
     )
 
 
 def _limits(found: Pooled, where: str) -> list[str]:
     patients = len(set(found.patient_ids))
-    limits = ["This is one training. With another seed or another split it would give other figures."]
+    limits = ["This is a single training. Another seed or split would give other results."]
     if patients < _FEW_PATIENTS:
         limits.append(
-            f"{where[0].upper()}{where[1:]}: {patients} patients only; small differences cannot be seen with so few."
+            f"{where[0].upper()}{where[1:]}: {patients} patients are too few to show small differences."
         )
     return limits
 
@@ -176,9 +176,9 @@ def _picture(
     predicted = list(drawn.values())[-1].indices
     chosen = _places(dataset, predicted.tolist(), exams) if exams else choose_exams(dataset, predicted)
     rule = (
-        "The exams were asked for by name."
+        "The exams were chosen by name."
         if exams
-        else "The first exams of each class, those with gaze before others: not a choice."
+        else "The first exams of each class, those with gaze first; not hand-picked."
     )
     target = "positive" if len(dataset.classes) == 2 else "predicted"
     panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)

@@ -23,7 +23,7 @@ from gazekit.study.pooling import RunRecord, pool, read_run
 from gazekit.study.result import StudyResult
 
 _FIGURES = {
-    "roc": ("ROC curves", "A ROC curve per system with its band, the reference behind it in grey."),
+    "roc": ("ROC curves", "A ROC curve per system with its band, the reference in grey."),
     "differences": (
         "Paired differences",
         "AUC of each system minus that of the reference, with its interval; the table has the numbers.",
@@ -104,7 +104,7 @@ def _pictures(folder: Path) -> list[StudyPicture]:
             path,
             "For each exam a row per view: the image, the gaze heat map over it, and each system's attention over it.",
             "Attention of each system's first finished run of the first fold, on the first exam of each class that "
-            "this fold tests: not a choice. attention.png beside this page is finer.",
+            "this fold tests; not hand-picked. attention.png next to this page has a higher resolution.",
         )
     ]
 

@@ -136,7 +136,7 @@ def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells],
             three(theirs.acc if theirs else None),
         )
 
-    title = f"Beside what publications report ({result.reported})"
+    title = f"Next to published results ({result.reported})"
     return block(title, ("AUC, here", "AUC, reported", "ACC, here", "ACC, reported"), cells)
 
 

@@ -15,7 +15,7 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     if areas and not any(area and area.low > 0.5 for area in areas):
         said.append(
             "no system is shown to be better than guessing (no interval of an AUC lies above 0.5): a difference "
-            "between them, significant or not, says nothing of the systems"
+            "between them, significant or not, says nothing about the systems"
         )
     return tuple(said)
 
@@ -61,7 +61,7 @@ def reading(result: StudyResult) -> tuple[str, ...]:
         said.append(f"step time: of a training step, as a multiple of that of {result.reference}")
     if result.reported and not any(row.reported for row in result.rows):
         said.append(
-            f"nothing that publications report ({result.reported}) is shown: no system is such a preset unchanged"
+            f"no published figures ({result.reported}) are shown: no system is an unchanged preset that reports them"
         )
     elif result.reported:
         said.append(

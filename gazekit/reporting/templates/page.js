@@ -7,7 +7,7 @@
   const box = document.querySelector(".confusion[data-tried]");
   if (box) tryThresholds(box);
 
-  // The case browser: a list of exams that is filtered, sorted and turned. Gives what re-calls its exams.
+  // The case browser: a list of exams that is filtered, sorted and turned. Returns a function that re-calls its exams.
   function browse(cases) {
     const list = cases.querySelector(".exams");
     const rows = [...list.children];
@@ -15,7 +15,7 @@
     const articleOf = (row) => byId(linkOf(row).hash.slice(1));
     let current = rows.find((row) => linkOf(row).hash === location.hash) ?? rows[0];
 
-    // What is wanted of an exam to be in the list: a word about the call, or label-0, label-1 ... for the truth.
+    // Filter of the list: a word about the call, or label-0, label-1 ... for the truth.
     const verdict = (row) => {
       const { label, called } = row.dataset;
       if (label === called) return ["right"];
@@ -114,7 +114,7 @@
     return { recall };
   }
 
-  // Counts and rates, with their intervals, are those that were computed for the threshold nearest to the slider's.
+  // Counts and rates, with their intervals, are computed for the threshold nearest to the slider.
   function tryThresholds(box) {
     const slider = byId("threshold");
     const tried = JSON.parse(box.dataset.tried);

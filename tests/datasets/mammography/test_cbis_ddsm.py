@@ -194,7 +194,7 @@ MASSES = "mass_case_description_train_set.csv"
             f"expected one {MASSES} .* there is mass.* and copy/mass",
         ),
         (lambda root: (root / MASSES).write_bytes(b""), "the first row is empty"),
-        (lambda root: (root / MASSES).write_bytes(b"\x00\x01"), "no text"),
+        (lambda root: (root / MASSES).write_bytes(b"\x00\x01"), "not text"),
         (change(MASSES, b"pathology", b"diagnosis"), "no column pathology"),
         (change(MASSES, b"image view", b"patient_id"), "column 'patient_id' comes twice"),
         (change(MASSES, b"MALIGNANT", b"DUBIOUS"), "row .*: pathology is 'DUBIOUS'; expected MALIGNANT"),
