@@ -42,11 +42,13 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
 
 @hookimpl
 def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
-    """Offer CAM and Grad-CAM."""
+    """Offer CAM and the maps that generalise it."""
     from gazekit_components.cam import CAM
     from gazekit_components.grad_cam import GradCAM
+    from gazekit_components.grad_cam_pp import GradCAMPlusPlus
+    from gazekit_components.hires_cam import HiResCAM
 
-    return {"cam": CAM, "grad_cam": GradCAM}
+    return {"cam": CAM, "grad_cam": GradCAM, "grad_cam_pp": GradCAMPlusPlus, "hires_cam": HiResCAM}
 
 
 @hookimpl

@@ -8,12 +8,12 @@ from gazekit_components.comparable_maps import resize, unit_sum
 
 
 class CentreOfMassLoss(AlignmentLoss):
-    """``L = |c(H) - c(R)|^2`` per map, with ``c(M) = sum_xy (x, y) M^+ / sum_xy M^+``, in image heights.
+    """``L = (x_H - x_R)^2 + (y_H - y_R)^2`` per map, with ``x_M = sum_xy x M^+ / sum_xy M^+`` and ``y_M`` alike.
 
-    ``x`` and ``y`` are pixel centres divided by the height: both axes have one scale, and ``L = 0.01`` is a tenth of
-    the image's height. ``H`` is first resized bilinearly to the grid of the heat map ``R``. The loss is the same for
-    ``a H``, a > 0, and says nothing about spread. The centroid of a map without a positive part is the middle of the
-    image, with no gradient.
+    ``(x_H, y_H)`` and ``(x_R, y_R)`` are the centroids of attention and gaze. ``x`` and ``y`` are pixel centres
+    divided by the height: both axes have one scale, and ``L = 0.01`` is a tenth of the image's height. ``H`` is first
+    resized bilinearly to the grid of the heat map ``R``. The loss is the same for ``a H``, a > 0, and says nothing
+    about spread. The centroid of a map without a positive part is the middle of the image, with no gradient.
 
     Source: ours.
     """

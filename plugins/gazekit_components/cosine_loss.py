@@ -7,11 +7,10 @@ from gazekit_components.comparable_maps import resize, unit_norm
 
 
 class CosineLoss(AlignmentLoss):
-    """``L = 1 - <H, R> / (||H|| ||R||)`` per map, in [0, 2].
+    """``L = 1 - <H, R> / sqrt(<H, H> <R, R>)`` per map, in [0, 2].
 
-    ``<H, R>`` is the sum of ``H R`` over space, and ``||H||`` the square root of ``<H, H>``. ``H`` is first resized
-    bilinearly to the grid of the heat map ``R``. The loss is the same for ``a H``, a > 0. Where ``H`` or ``R`` is zero
-    everywhere the cosine counts as 0.
+    ``<H, R>`` is the sum of ``H R`` over space. ``H`` is first resized bilinearly to the grid of the heat map ``R``.
+    The loss is the same for ``a H``, a > 0. Where ``H`` or ``R`` is zero everywhere the cosine counts as 0.
 
     Source: common; we know no first publication.
     """

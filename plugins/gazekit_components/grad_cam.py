@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gazekit.contracts.types import Output, Views
+from gazekit_components.score_gradients import score_gradients
 
 
 class GradCAM:
@@ -29,18 +30,9 @@ class GradCAM:
 
         A view that does not influence the score gets a map of zeros.
         """
-        score = output.score(target)  # [B]; exams do not mix, so one backward of the sum serves all
-        weights = torch.autograd.grad(
-            score.sum(),
-            list(output.pooled.values()),
-            retain_graph=True,
-            create_graph=not self.detach_weights,
-            allow_unused=True,
-        )
+        weights = score_gradients(output, target, output.pooled, detach=self.detach_weights)  # [B, C]
         maps = {}
-        for (view, pooled), weight in zip(output.pooled.items(), weights, strict=True):
-            features = output.features[view]  # [B, C, h, w]
-            used = torch.zeros_like(pooled) if weight is None else weight  # [B, C]
-            explained = torch.einsum("bc,bchw->bhw", used, features) / features[0, 0].numel()
+        for view, features in output.features.items():  # [B, C, h, w]
+            explained = torch.einsum("bc,bchw->bhw", weights[view], features) / features.shape[2:].numel()
             maps[view] = explained.relu() if self.relu else explained
         return maps

@@ -30,6 +30,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "gaze_overlay": [{"strength": 0.5}],
     "cam": [{}],
     "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
+    "grad_cam_pp": [{}, {"detach_weights": False}, {"relu": True}],
+    "hires_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "mse": [{}],
     "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
     "kl": [{}, {"temperature": 0.5}, {"normalise": "positive"}],
