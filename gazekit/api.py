@@ -18,7 +18,7 @@ import torch
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
-from gazekit.prediction.exams import ExamPrediction, Refusal, predict_loose
+from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import find_exams
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
@@ -27,6 +27,7 @@ from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
 from gazekit.preparing.source import RawData
 from gazekit.presets.preset import Preset
+from gazekit.records.refused import Refused
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
@@ -291,8 +292,8 @@ def prepare(
     )
     for each in summary.doubtful:
         note(f"warning: exam {each.about}: {each.what}")
-    for exam, reason in summary.rejects:
-        note(f"warning: exam {exam} left out: {reason}")
+    for refused in summary.refused:
+        note(f"warning: exam {refused.key} refused: {refused.reason}")
     return PreparedDataset.open(Path(out))
 
 
@@ -305,7 +306,7 @@ def predict(
     batch_size: int = 8,
     bit_depth: int | None = None,
     device: str | None = None,
-) -> list[ExamPrediction | Refusal]:
+) -> list[ExamPrediction | Refused]:
     """Predict raw image files, or folders of them, prepared as the training data were. No gaze is needed.
 
     Images that are left out, and what is assumed of the others, are warnings.
@@ -320,7 +321,7 @@ def predict(
         device: of runs given by folder.
 
     Returns:
-        A prediction per exam, or a Refusal with the reason.
+        A prediction per exam, or a ``Refused`` with the reason.
     """
     several = [run] if isinstance(run, Trained | Path | str) else list(run)
     trained = [_opened(each, device=device) for each in several]

@@ -15,8 +15,8 @@ from command_line import gazekit as command_line
 import gazekit
 from gazekit.api import in_python
 from gazekit.errors import ConfigurationError
-from gazekit.prediction.exams import Refusal
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
 
 OVERRIDES = [item for item in TINY if item != "--set"] + ["training.epochs=1"]
@@ -82,8 +82,8 @@ def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_refused(
     files = [raw_folder / "e005_cc.png", str(raw_folder / "e005_mlo.png")]
     good, broken = trained.predict_images(*files, tmp_path)
     assert (good.key, broken.key) == ("e005", "x")
-    assert isinstance(broken, Refusal) and "x_cc.png" in broken.reason
-    assert not isinstance(good, Refusal)
+    assert isinstance(broken, Refused) and "x_cc.png" in broken.reason
+    assert not isinstance(good, Refused)
     assert np.allclose(good.probabilities, every.probabilities[dataset.exam_ids.index("e005")], atol=1e-6)
     assert good.attention["cc"].shape == every.attention["cc"].shape[1:]
 
@@ -190,7 +190,7 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
     pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
     (one,) = gazekit.predict(trained, *pair)
     (two,) = gazekit.predict([trained, trained.run.path], *pair, tta=True)
-    assert not isinstance(one, Refusal) and not isinstance(two, Refusal)
+    assert not isinstance(one, Refused) and not isinstance(two, Refused)
     assert np.allclose(one.probabilities, trained.predict_images(*pair)[0].probabilities)
     assert one.spread is None and two.spread is not None
     page = gazekit.report(trained, part="val", cases=2)
@@ -240,3 +240,9 @@ def test_what_is_shown_of_data_and_runs_is_short_and_names_no_patient(
     assert repr(dataset).startswith(f"PreparedDataset(exams={len(dataset)}, patients=")
     assert all(len(text) < 400 for text in shown)
     assert not any(name in text for text in shown for name in (*dataset.patient_ids, *dataset.exam_ids))
+
+
+def test_the_former_name_of_a_refused_exam_is_taken_with_a_warning() -> None:
+    with pytest.warns(FutureWarning, match=r"Refusal is now gazekit\.records\.refused\.Refused"):
+        from gazekit.prediction.exams import Refusal
+    assert Refusal is Refused

@@ -78,7 +78,7 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
                 key,
                 images,
                 patient=_cell(row, patients) if patients else "",
-                fault=_fault(cells),
+                refused=_refused(cells),
                 laterality={view: each for view, each in known.items() if each},
             )
         )
@@ -114,7 +114,7 @@ def _cell(row: Row, column: str) -> str:
     return "" if is_missing(cell) else cell
 
 
-def _fault(cells: Mapping[str, str]) -> str:
+def _refused(cells: Mapping[str, str]) -> str:
     empty = next((view for view, cell in cells.items() if not cell), None)
     if empty is None:
         return ""

@@ -2,10 +2,12 @@
 prepared ones.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +21,14 @@ from gazekit.prediction.members import Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.one_exam import PreparedExam, Reject, Task
+from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.redaction import without_names
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.parallel import available_cores
 from gazekit.records.arrays import in_unit_range
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry
+from gazekit.records.refused import Refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,12 +56,16 @@ class ExamPrediction:
     findings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An exam that is not predicted, and why; file names only where they may be shown."""
-
-    key: str
-    reason: str
+def __getattr__(name: str) -> Any:
+    """Give the class of a refused exam under the name that it had until 0.1, with a warning, for one release."""
+    if name == "Refusal":
+        warnings.warn(
+            "Refusal is now gazekit.records.refused.Refused; the former name goes in the next release",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return Refused
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def predict_loose(
@@ -70,7 +77,7 @@ def predict_loose(
     batch_size: int = 8,
     explain: bool = False,
     show_names: bool = False,
-) -> Iterator[ExamPrediction | Refusal]:
+) -> Iterator[ExamPrediction | Refused]:
     """Predict exams in order, decoded in child processes, with no more of them in memory than are under way.
 
     Args:
@@ -93,7 +100,7 @@ def predict_loose(
             )
     preparation.check_region("the data that the model was trained on")
     settings = replace(preparation, views=members[0].preset.views)
-    waiting: list[tuple[LooseExam, PreparedExam | Reject]] = []
+    waiting: list[tuple[LooseExam, PreparedExam | Refused]] = []
     tasks = (_task(exam, settings) for exam in exams)
     with closing(prepare_all(tasks, min(available_cores(), len(exams)))) as results:
         for pair in zip(exams, results, strict=True):
@@ -139,45 +146,42 @@ def predict_prepared(
         )
 
 
-def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Reject:
-    """What a worker does; an exam with a fault passes through as a reject."""
-    if loose.fault:
-        return Reject(loose.key, loose.fault)
+def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Refused:
+    """The task of a worker; an exam that grouping refused keeps its reason."""
+    if loose.refused:
+        return Refused(loose.key, loose.refused)
     exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images, laterality=loose.laterality)
     return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor))
 
 
 def _decided(
     members: Sequence[Member],
-    pairs: Sequence[tuple[LooseExam, PreparedExam | Reject]],
+    pairs: Sequence[tuple[LooseExam, PreparedExam | Refused]],
     device: torch.device,
     explain: bool,
     show_names: bool,
-) -> Iterator[ExamPrediction | Refusal]:
-    """Predictions and refusals in the order of the pairs."""
+) -> Iterator[ExamPrediction | Refused]:
+    """Predictions and refused exams in the order of the pairs."""
     usable = [(loose.key, result) for loose, result in pairs if isinstance(result, PreparedExam)]
     found: dict[str, ExamPrediction] = {}
     if usable:
         keys = [key for key, _ in usable]
         images = np.stack([result.images for _, result in usable])
-        geometry = [
-            {row["view"]: Geometry.from_numbers(row) for row in result.record["views"]}
-            for _, result in usable
-        ]
+        geometry = [{view.view: view.geometry for view in result.record.views} for _, result in usable]
         predicted = _predictions(members, keys, images, geometry, device, explain=explain)
         noticed = {key: _sentences(result) for key, result in usable}
         found = {each.key: replace(each, findings=noticed[each.key]) for each in predicted}
     for loose, result in pairs:
-        if isinstance(result, Reject):
+        if isinstance(result, Refused):
             views = {path: f"view {view}" for view, path in loose.images.items()}
             reason = result.reason if show_names else without_names(result.reason, views)
-            yield Refusal(loose.key, reason)
+            yield replace(result, reason=reason)
         else:
             yield found[loose.key]
 
 
 def _sentences(result: PreparedExam) -> tuple[str, ...]:
-    return tuple(f"view {view} {what}" for _, view, what in result.record["findings"])
+    return tuple(f"view {each.about} {each.what}" for view in result.record.views for each in view.findings)
 
 
 def _predictions(

@@ -36,14 +36,14 @@ class LooseExam:
             patient; unique.
         images: view → file.
         patient: the patient's id, else empty; shown only on request.
-        fault: why it cannot be predicted, without a file's name; empty if it can.
+        refused: why it is not predicted, without a file's name; empty if it is.
         laterality: view → ``"L"`` or ``"R"``, where it is known.
     """
 
     key: str
     images: dict[str, Path]
     patient: str = ""
-    fault: str = ""
+    refused: str = ""
     laterality: dict[str, str] = field(default_factory=dict)
 
 
@@ -96,7 +96,7 @@ class _Group:
     """Images that belong together: one per view, and what must be said about them."""
 
     images: dict[str, ImageLook]
-    fault: str = ""
+    refused: str = ""
     assumed: list[str] = field(default_factory=list)
 
 
@@ -137,7 +137,7 @@ def group_images(
         rules: of data sources that know their own files, by name.
 
     Returns:
-        All exams; one that lacks a view, or has one twice, carries that as its fault.
+        All exams; one that lacks a view, or has one twice, is refused for that reason.
 
     Raises:
         DataError: a path that is not there, no image at all, or none that can be used.
@@ -230,8 +230,8 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
                 continue
             for view in sorting.views.views:
                 reason = sorting.unfit.get((owner, view))
-                if group.fault and reason and view not in group.images:
-                    group.fault = f"view '{view}' is there only as an image that is not used: {reason}"
+                if group.refused and reason and view not in group.images:
+                    group.refused = f"view '{view}' is there only as an image that is not used: {reason}"
             if owner[0] == BY_STUDY:
                 group.assumed.append(NO_PATIENT)
             if owner[0] == BY_NAME and not all(image.name.view for image in group.images.values()):
@@ -310,7 +310,7 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
         group.images[view] = least[0]
         if len(least) > 1:
             what = f" (as {least[0].identity.special})" if not usual else ""
-            group.fault = group.fault or (
+            group.refused = group.refused or (
                 f"view '{view}' comes {len(least)} times{what}, and which one is meant cannot be told"
             )
         elif not usual:
@@ -319,9 +319,9 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
             if image not in least and image.identity.special:
                 beside = "the usual image" if usual else least[0].identity.special
                 sorting.leave_out(image.path, f"{image.identity.special}, beside {beside} of the view")
-    if missing and not group.fault:
+    if missing and not group.refused:
         there = ", ".join(view for view in views if view in of_view)
-        group.fault = (
+        group.refused = (
             f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
         )
     return group
@@ -336,7 +336,7 @@ def _one_kind(images: Sequence[ImageLook]) -> list[ImageLook]:
 def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> None:
     """Put files whose headers cannot be read where their names belong: that is why the exam cannot be predicted."""
     for image in unreadable:
-        fault = f"view {image.view}: {image.damage}"
+        refused = f"view {image.view}: {image.damage}"
         beside = [
             group
             for group in groups
@@ -345,9 +345,9 @@ def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> No
         ]
         if len(beside) == 1 and image.name.view:
             beside[0].images[image.view] = image
-            beside[0].fault = fault
+            beside[0].refused = refused
         else:
-            groups.append(_Group({image.view: image}, fault))
+            groups.append(_Group({image.view: image}, refused))
 
 
 def _named(groups: Sequence[_Group], sorting: _Sorting) -> Grouping:
@@ -362,7 +362,7 @@ def _named(groups: Sequence[_Group], sorting: _Sorting) -> Grouping:
         laterality = {view: image.side for view, image in found.items() if image.side}
         exams.append(
             LooseExam(
-                key, {view: image.path for view, image in found.items()}, patient, group.fault, laterality
+                key, {view: image.path for view, image in found.items()}, patient, group.refused, laterality
             )
         )
         for what in group.assumed:

@@ -87,7 +87,7 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
             }
     elif trained_on.sides and trained_on.preparation["laterality"] == "auto":
         unknown = [
-            exam.key for exam in grouping.exams if not exam.fault and exam.images.keys() - exam.laterality
+            exam.key for exam in grouping.exams if not exam.refused and exam.images.keys() - exam.laterality
         ]
         if unknown:
             grouping.assumed[SIDE_UNKNOWN] = unknown

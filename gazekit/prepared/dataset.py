@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
-from gazekit.prepared.index import FIXATIONS, INDEX, TABLE, IndexRow, read_fixations, read_index
+from gazekit.prepared.exam_record import IndexRow
+from gazekit.prepared.index import FIXATIONS, INDEX, TABLE, read_fixations, read_index
 from gazekit.prepared.manifest import Manifest, read_manifest
 from gazekit.prepared.not_prepared import why_not_prepared
 from gazekit.prepared.settings import PreparationSettings

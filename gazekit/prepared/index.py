@@ -1,4 +1,4 @@
-"""The tables of a prepared data set: its index, fixations and rejects."""
+"""The tables of a prepared data set: its index, fixations, findings and refused exams."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,73 +6,71 @@ from dataclasses import astuple
 from io import StringIO
 from math import nan
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
 import pydantic
-from pydantic import Field
 
-from gazekit.disk.atomic import write_atomically
+from gazekit.disk.atomic import disk_errors, write_atomically
 from gazekit.disk.own_files import MIB, FileKind, lines_of, validated
 from gazekit.disk.plain_text import from_cell, to_cell, visible
 from gazekit.errors import DataError
+from gazekit.prepared.exam_record import (
+    FIXATION_COLUMNS,
+    INDEX_COLUMNS,
+    SPACING_COLUMNS,
+    Entry,
+    ExamRecord,
+    FixationRow,
+    IndexRow,
+)
 from gazekit.records.exam import Finding
-from gazekit.records.geometry import Geometry
+from gazekit.records.refused import Refused
 
 TABLE = FileKind(
     "a table of a prepared data set",
     4096 * MIB,
     "the prepared data set is damaged; copy it again, or prepare it again with --overwrite",
 )
-Id = Annotated[str, Field(min_length=1, max_length=1000)]
-Text = Annotated[str, Field(max_length=10_000)]
-Pixels = Annotated[int, Field(ge=-(10**7), le=10**7)]
-Spacing = Annotated[
-    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
-    pydantic.BeforeValidator(lambda cell: None if cell == "" else cell),
-]
-
 INDEX = "index.csv"
 FIXATIONS = "fixations.csv"
-REJECTS = "rejects.csv"
+REFUSED = "refused.csv"
+FORMER_REFUSED = "rejects.csv"
+"""Its name in sets of earlier versions."""
 FINDINGS = "findings.csv"
 
-EXAM_COLUMNS = ("exam_id", "patient_id", "label", "split", "dataset")
-VIEW_COLUMNS = ("view", "image", "has_gaze", "has_mask", "laterality", "raw_height", "raw_width")
-GEOMETRY_COLUMNS = (
-    "left",
-    "top",
-    "right",
-    "bottom",
-    "flip",
-    "scale",
-    "offset_x",
-    "offset_y",
-    "width",
-    "height",
-)
-SPACING_COLUMNS = ("spacing_y_mm", "spacing_x_mm")
-"""Distance of the original's pixel centres; empty where its file says none, absent in sets of earlier versions."""
-INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
-FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
-REJECT_COLUMNS = ("exam_id", "reason")
+REFUSED_COLUMNS = ("exam_id", "reason")
 FINDING_COLUMNS = ("kind", "about", "what")
 
 
-def write_tables(root: Path, entries: Iterable[dict[str, Any]]) -> None:
+def write_tables(root: Path, entries: Iterable[Entry]) -> None:
     """Write the tables from the entries of a journal.
 
     ``index.csv`` has a row per exam and view, in the order of the arrays; ``fixations.csv`` a row per fixation
-    in the order in which they happened, in prepared pixels; ``rejects.csv`` a row per rejected exam.
+    in the order in which they happened, in prepared pixels; ``refused.csv`` a row per refused exam.
     """
     entries = list(entries)
-    prepared = [entry for entry in entries if "reject" not in entry]
-    index = [exam | view for exam in prepared for view in exam["views"]]
-    columns = (*INDEX_COLUMNS, *SPACING_COLUMNS)
-    write_table(root / INDEX, columns, ([row.get(name) for name in columns] for row in index))
-    fixations = ([exam["exam_id"], *row] for exam in prepared for row in exam["fixations"])
-    write_table(root / FIXATIONS, FIXATION_COLUMNS, fixations)
-    rejects = ([entry["exam_id"], entry["reject"]] for entry in entries if "reject" in entry)
-    write_table(root / REJECTS, REJECT_COLUMNS, rejects)
+    prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
+    index = (row for exam in prepared for row in exam.index_rows())
+    write_table(root / INDEX, (*INDEX_COLUMNS, *SPACING_COLUMNS), index)
+    write_table(
+        root / FIXATIONS, FIXATION_COLUMNS, (row for exam in prepared for row in exam.fixation_rows())
+    )
+    refused = ([entry.key, entry.reason] for entry in entries if isinstance(entry, Refused))
+    write_table(root / REFUSED, REFUSED_COLUMNS, refused)
+    with disk_errors(root / FORMER_REFUSED):
+        (root / FORMER_REFUSED).unlink(missing_ok=True)  # of an earlier version, which was stopped
+
+
+def refused_path(root: Path) -> Path:
+    """The table of refused exams, under its former name where there is only that."""
+    path, former = root / REFUSED, root / FORMER_REFUSED
+    return former if former.exists() and not path.exists() else path
+
+
+def read_refused(root: Path, most: int) -> list[Refused]:
+    """Read the refused exams, at most so many."""
+    rows = read_table(refused_path(root), REFUSED_COLUMNS, TABLE, most=most)
+    return [Refused(row["exam_id"], row["reason"]) for row in rows]
 
 
 def write_findings(root: Path, findings: Iterable[Finding]) -> None:
@@ -86,60 +84,6 @@ def read_findings(root: Path) -> list[Finding]:
         Finding(row["kind"], row["about"], row["what"])
         for row in read_table(root / FINDINGS, FINDING_COLUMNS, TABLE)
     ]
-
-
-class IndexRow(pydantic.BaseModel):
-    """A row of ``index.csv``: an exam, one of its views, and the geometry of its image."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    exam_id: Id
-    patient_id: Text
-    label: Text
-    split: Literal["", "train", "val", "test"]
-    dataset: Text
-    view: Id
-    image: Text
-    has_gaze: Literal["0", "1"]
-    has_mask: Literal["0", "1"]
-    laterality: Text
-    raw_height: Pixels
-    raw_width: Pixels
-    left: Pixels
-    top: Pixels
-    right: Pixels
-    bottom: Pixels
-    flip: Annotated[int, Field(ge=0, le=1)]
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    offset_x: Pixels
-    offset_y: Pixels
-    width: Pixels
-    height: Pixels
-    spacing_y_mm: Spacing = None
-    spacing_x_mm: Spacing = None
-
-    @property
-    def geometry(self) -> Geometry:
-        """Raw to prepared pixels."""
-        return Geometry.from_numbers({name: getattr(self, name) for name in GEOMETRY_COLUMNS})
-
-    @property
-    def spacing_mm(self) -> tuple[float, float] | None:
-        """Distance of the original's pixel centres down and across; None where its file says none."""
-        down, across = self.spacing_y_mm, self.spacing_x_mm
-        return None if down is None or across is None else (down, across)
-
-
-class FixationRow(NamedTuple):
-    """A row of ``fixations.csv``: a fixation of a reader on one image, in prepared pixels."""
-
-    exam_id: str
-    view: str
-    reader: str
-    x: float
-    y: float
-    onset_ms: float
-    duration_ms: float
 
 
 def read_index(root: Path, rows: int) -> list[IndexRow]:

@@ -12,13 +12,16 @@ from pydantic import Field
 
 from gazekit.disk.own_files import MIB, FileKind, read_json, validated
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.prepared.exam_record import Entry, ExamRecord
 from gazekit.prepared.settings import PreparationSettings
 
 MANIFEST = "dataset.json"
 FORMAT: Final = "gazekit prepared data set"
-SCHEMA = 4
+SCHEMA = 5
+_REJECTED = 4
+"""The version before: refused exams are ``rejected`` there, and their table ``rejects.csv``."""
 _WITHOUT_CHECKSUMS = 3
-"""The version before: it says nothing of the files beside it, but all that it says is as it is now."""
+"""The version before that: it also says nothing of the files beside it."""
 NAMED = "image_names"
 """Key of the settings, there where the files' names were kept."""
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
@@ -37,7 +40,7 @@ class Counts(_Part):
     """How many there are; ``with_…`` per view, ``with_side`` None where nobody counted them."""
 
     exams: Annotated[int, Field(ge=1, lt=2**31)]
-    rejected: Number
+    refused: Annotated[Number, Field(validation_alias=pydantic.AliasChoices("refused", "rejected"))]
     classes: dict[Name, Number]
     with_gaze: dict[Name, Number]
     with_mask: dict[Name, Number]
@@ -89,7 +92,7 @@ class Manifest(_Part):
 
 def make_manifest(
     header: Mapping[str, Any],
-    entries: Sequence[dict[str, Any]],
+    entries: Sequence[Entry],
     unmatched: int,
     files: Mapping[str, FileFacts],
 ) -> str:
@@ -101,22 +104,22 @@ def make_manifest(
         unmatched: external recordings that belong to no exam.
         files: beside the manifest.
     """
-    prepared = [entry for entry in entries if "reject" not in entry]
-    labels = Counter(entry["label"] for entry in prepared)
+    prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
+    labels = Counter(entry.label for entry in prepared)
     manifest = Manifest(
-        fingerprint=fingerprint_of(header, ([entry[key] for key in CONTENT] for entry in prepared)),
+        fingerprint=fingerprint_of(header, ([getattr(entry, key) for key in CONTENT] for entry in prepared)),
         preparation=dict(header),
         counts=Counts(
             exams=len(prepared),
-            rejected=len(entries) - len(prepared),
+            refused=len(entries) - len(prepared),
             classes={name: labels[name] for name in header["classes"]},
             with_gaze=_per_view(header["views"], prepared, "has_gaze"),
             with_mask=_per_view(header["views"], prepared, "has_mask"),
             with_side=_per_view(header["views"], prepared, "laterality"),
             unmatched_recordings=unmatched,
         ),
-        modalities=sorted({view.get("modality", "") for entry in prepared for view in entry["views"]} - {""}),
-        sides=sorted({view.get("laterality", "") for entry in prepared for view in entry["views"]} - {""}),
+        modalities=sorted({view.modality for entry in prepared for view in entry.views} - {""}),
+        sides=sorted({view.laterality for entry in prepared for view in entry.views} - {""}),
         duplicates=_duplicates(prepared),
         files=dict(files),
     )
@@ -151,7 +154,7 @@ def read_manifest(root: Path) -> Manifest:
     values = read_json(path, KIND)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{path}: not the manifest of a prepared data set; choose the folder of one")
-    if values.get("schema") not in (SCHEMA, _WITHOUT_CHECKSUMS):
+    if values.get("schema") not in (SCHEMA, _REJECTED, _WITHOUT_CHECKSUMS):
         raise DataError(
             f"{path}: schema version {str(values.get('schema'))[:20]}; this gazekit reads version {SCHEMA}; "
             "prepare the data set again"
@@ -177,21 +180,21 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise DataError(f"{path}: preparation.classes: expected two names or more, each once; {AGAIN}")
     if not views or not all(isinstance(view, str) for view in views):
         raise DataError(f"{path}: preparation.views: expected names; {AGAIN}")
-    if manifest.version == SCHEMA and not manifest.files:
+    if manifest.version != _WITHOUT_CHECKSUMS and not manifest.files:
         raise DataError(f"{path}: files: expected size and checksum of each file; {AGAIN}")
 
 
-def _per_view(views: Sequence[str], prepared: Sequence[dict[str, Any]], flag: str) -> dict[str, int]:
+def _per_view(views: Sequence[str], prepared: Sequence[ExamRecord], flag: str) -> dict[str, int]:
     return {
-        view: sum(bool(entry["views"][i].get(flag)) for entry in prepared) for i, view in enumerate(views)
+        view: sum(bool(getattr(entry.views[i], flag)) for entry in prepared) for i, view in enumerate(views)
     }
 
 
-def _duplicates(prepared: Sequence[dict[str, Any]]) -> list[list[str]]:
+def _duplicates(prepared: Sequence[ExamRecord]) -> list[list[str]]:
     """Exams that hold an identical image, per image."""
     owners: dict[str, dict[str, None]] = {}
     for entry in prepared:
-        for digest in entry["image_digests"]:
-            owners.setdefault(digest, {})[entry["exam_id"]] = None
+        for view in entry.views:
+            owners.setdefault(view.digest, {})[entry.exam_id] = None
     groups = dict.fromkeys(tuple(exams) for exams in owners.values() if len(exams) > 1)
     return [list(group) for group in groups]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import FileKind, check_size, opened
 from gazekit.errors import DataError
-from gazekit.prepared.index import FINDINGS, FIXATIONS, INDEX, REJECTS
+from gazekit.prepared.index import FINDINGS, FIXATIONS, FORMER_REFUSED, INDEX, REFUSED, refused_path
 from gazekit.prepared.manifest import (
     AGAIN,
     MANIFEST,
@@ -29,8 +29,10 @@ from gazekit.records.arrays import Array
 if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset
 
-FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REJECTS)
+FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REFUSED)
 """What there is beside the manifest."""
+_FORMER_FILES = (*FILES[:-1], FORMER_REFUSED)
+"""The same in a set of an earlier version."""
 _KIND = FileKind("a file of a prepared data set", 2**62, AGAIN)
 
 
@@ -69,7 +71,8 @@ def seal(root: Path) -> None:
     from gazekit.prepared.dataset import PreparedDataset
 
     manifest = read_manifest(root)
-    manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in FILES}})
+    names = (*FILES[:-1], refused_path(root).name)
+    manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in names}})
     write_atomically(root / MANIFEST, to_json(manifest))
     fingerprint = _fingerprint(manifest, PreparedDataset.open(root))
     write_atomically(root / MANIFEST, to_json(manifest.model_copy(update={"fingerprint": fingerprint})))
@@ -103,7 +106,7 @@ def faults_of(root: Path) -> Verified:
 
     try:
         manifest = read_manifest(root)
-        unchecked = [] if _named(root, manifest) else [FIXATIONS, FINDINGS, REJECTS]
+        unchecked = [] if _named(root, manifest) else [FIXATIONS, FINDINGS, refused_path(root).name]
     except DataError as error:
         return Verified([str(error)], [])
     faults = []
@@ -136,6 +139,6 @@ def row_digests(*arrays: Array) -> Iterator[str]:
 
 def _named(root: Path, manifest: Manifest) -> list[str]:
     """The files of the manifest. Raises DataError: it names others than there are."""
-    if manifest.files and set(manifest.files) != set(FILES):
+    if manifest.files and set(manifest.files) not in (set(FILES), set(_FORMER_FILES)):
         raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(FILES)}; {AGAIN}")
     return list(manifest.files)

@@ -113,5 +113,5 @@ def _image_sizes(exams: Sequence[Exam]) -> Iterator[tuple[int, int]]:
         for path in exam.images.values():
             try:
                 yield image_size(path)
-            except DataError:  # it will be rejected with its reason
+            except DataError:  # the preparation refuses it with its reason
                 continue

@@ -16,13 +16,15 @@ import pydantic
 from gazekit.disk.atomic import disk_errors, write_atomically
 from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, validated
 from gazekit.errors import DataError
+from gazekit.prepared.exam_record import JOURNAL_ENTRY, Entry, ExamRecord, entry_to_json
 from gazekit.prepared.manifest import MANIFEST, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings, completed
 from gazekit.prepared.stored_array import ARRAYS
 from gazekit.prepared.verification import row_digests
 from gazekit.preparing.growing_array import GrowingArray
-from gazekit.preparing.one_exam import PreparedExam, Reject
+from gazekit.preparing.one_exam import PreparedExam
+from gazekit.records.refused import Refused
 
 _KIND = FileKind(
     "the journal of a preparation",
@@ -33,29 +35,8 @@ _KIND = FileKind(
 )
 
 
-class _Reject(pydantic.BaseModel):
-    exam_id: str
-    reject: str
-
-
-class _Prepared(pydantic.BaseModel):
-    exam_id: str
-    patient_id: str
-    label: str
-    split: str | None
-    dataset: str
-    views: list[dict[str, str | int | float | None]]
-    fixations: list[list[str | int | float | None]]
-    image_digests: list[str]
-    findings: list[tuple[str, str, str]] = []
-    digest: str
-
-
-_ENTRY: pydantic.TypeAdapter[_Prepared | _Reject] = pydantic.TypeAdapter(_Prepared | _Reject)
-
-
 class Journal:
-    """Entries in the order of the source: a record per prepared exam, ``{"exam_id", "reject"}`` per reject.
+    """Entries in the order of the source: a record per prepared exam, and the refused ones with their reasons.
 
     Args:
         root: the folder of the preparation.
@@ -75,8 +56,8 @@ class Journal:
         self.path = root / JOURNAL
         if not self.path.exists():
             write_atomically(self.path, _line(header))  # before the arrays: it marks the folder as ours
-        lines = _read_lines(self.path)
-        check_same(root, lines[0], header)
+        there, entries = _read(self.path)
+        check_same(root, there, header)
         shape = (len(settings.views), *settings.size)  # [V, H, W]
         dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
         self.arrays: dict[str, GrowingArray] = {}
@@ -85,36 +66,35 @@ class Journal:
                 self.arrays[name] = GrowingArray(root / f"{name}.npy", shape, dtypes[name])
                 opened.callback(self.arrays[name].abandon)
             whole = min(array.rows for array in self.arrays.values())
-            self.entries = self._intact(_first(lines[1:], whole))
+            self.entries = self._intact(_first(entries, whole))
             for array in self.arrays.values():
-                array.keep(sum("reject" not in entry for entry in self.entries))
-            write_atomically(self.path, "".join(map(_line, [header, *self.entries])))
+                array.keep(sum(isinstance(entry, ExamRecord) for entry in self.entries))
+            write_atomically(self.path, "".join(map(_line, [header, *map(entry_to_json, self.entries)])))
             with disk_errors(self.path):
                 self._file = self.path.open("a", encoding="utf-8")
             opened.pop_all()
 
-    def _intact(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _intact(self, entries: list[Entry]) -> list[Entry]:
         """The leading entries whose rows of the arrays are those that were written for them."""
         row = 0
         for number, entry in enumerate(entries):
-            if "reject" not in entry:
+            if isinstance(entry, ExamRecord):
                 rows = (array.row(row)[None] for array in self.arrays.values())
-                if list(row_digests(*rows)) != [entry["digest"]]:
+                if list(row_digests(*rows)) != [entry.digest]:
                     return entries[:number]
                 row += 1
         return entries
 
-    def append(self, result: PreparedExam | Reject) -> None:
+    def append(self, result: PreparedExam | Refused) -> None:
         """Add the next exam. Raises: StorageError when the disk is full."""
-        if isinstance(result, Reject):
-            entry = {"exam_id": result.exam_id, "reject": result.reason}
-        else:
-            entry = result.record
+        entry: Entry = result.record if isinstance(result, PreparedExam) else result
+        if isinstance(result, PreparedExam):
             for name, array in self.arrays.items():
                 array.append(getattr(result, name))
-        _ENTRY.validate_python(entry)  # what could not be read back must not be written
+        line = entry_to_json(entry)
+        JOURNAL_ENTRY.validate_python(line)  # what could not be read back must not be written
         with disk_errors(self.path):
-            self._file.write(_line(entry))
+            self._file.write(_line(line))
             self._file.flush()
         self.entries.append(entry)
 
@@ -131,7 +111,7 @@ def read_header(root: Path) -> dict[str, Any]:
     """The settings and the source of the preparation in a folder, finished or not; empty where there is none."""
     if (root / MANIFEST).exists():
         return dict(read_manifest(root).preparation)
-    return _read_lines(root / JOURNAL)[0] if (root / JOURNAL).exists() else {}
+    return _read(root / JOURNAL)[0] if (root / JOURNAL).exists() else {}
 
 
 _SENTENCES = {
@@ -160,27 +140,30 @@ def _line(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, allow_nan=False) + "\n"
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, Any], list[Entry]]:
     """The header and the entries of a journal up to a torn one. Raises DataError: it is no journal."""
-    entries: list[dict[str, Any]] = []
+    header: dict[str, Any] | None = None
+    entries: list[Entry] = []
     for line in lines_of(path, _KIND):
         try:
             value = parse_json(line, path, _KIND)
-            if entries:
-                validated(value, path, _KIND, _ENTRY)
+            if header is None:
+                header = validated(value, path, _KIND, _HEADER)
             else:
-                validated(value, path, _KIND, dict[str, Any])
+                entries.append(validated(value, path, _KIND, JOURNAL_ENTRY).entry())
         except DataError:
             break
-        entries.append(value)
-    return entries or [{}]
+    return header or {}, entries
 
 
-def _first(entries: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+_HEADER = pydantic.TypeAdapter(dict[str, Any])
+
+
+def _first(entries: list[Entry], rows: int) -> list[Entry]:
     """The leading entries for which the arrays have rows."""
-    kept: list[dict[str, Any]] = []
+    kept: list[Entry] = []
     for entry in entries:
-        rows -= "reject" not in entry
+        rows -= isinstance(entry, ExamRecord)
         if rows < 0:
             break
         kept.append(entry)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,18 @@ from gazekit.gaze.fixations import fixations_of
 from gazekit.gaze.heat_map import heat_map, sigma_pixels
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
-from gazekit.prepared.index import SPACING_COLUMNS
+from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.breast import Region, find_region, whole_image
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
 from gazekit.records.arrays import Grey, Mask
-from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
+from gazekit.records.exam import DOUBT, GAZE, ODD, Exam, Finding
 from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
 from gazekit.records.recording import Recording
+from gazekit.records.refused import Refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,50 +47,31 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reject:
-    """An exam that cannot be used, and why, in one line."""
-
-    exam_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class PreparedExam:
-    """An exam as arrays ``[V, H, W]`` and what the index says of it, in JSON values."""
+    """An exam as arrays ``[V, H, W]``, and its record."""
 
     images: NDArray[Any]
     gaze: NDArray[Any]
     masks: NDArray[np.uint8]
-    record: dict[str, Any]
+    record: ExamRecord
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """One prepared view.
-
-    ``fixations`` are rows of the reader's name, x, y, onset or None, duration; ``findings`` kind and sentence.
-    """
+    """One prepared view as arrays ``[H, W]``, and its record."""
 
     image: Grey
     gaze: Grey | None
     mask: Grey | None
-    row: dict[str, Any]
-    digest: str
-    findings: list[tuple[str, str]] = field(default_factory=list)
-    fixations: list[list[Any]] = field(default_factory=list)
+    record: ViewRecord
 
 
-def prepare_exam(task: Task | Reject) -> PreparedExam | Reject:
-    """Decode, crop, flip and resize all views of an exam, with their heat maps and masks.
-
-    A fault of the exam's files is returned and not raised; what was rejected before passes through.
-    """
-    if isinstance(task, Reject):
-        return task
+def prepare_exam(task: Task) -> PreparedExam | Refused:
+    """Decode, crop, flip and resize all views of an exam, with their heat maps and masks, or refuse it."""
     try:
         views = [_prepare_view(task, view) for view in task.settings.views]
     except DataError as error:
-        return Reject(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
+        return Refused(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
     dtype = np.dtype(task.settings.dtype)
     blank = np.zeros(task.settings.size, dtype=np.float32)
     arrays = (
@@ -100,19 +82,12 @@ def prepare_exam(task: Task | Reject) -> PreparedExam | Reject:
     return PreparedExam(*arrays, record=_record(task.exam, views, arrays))
 
 
-def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> dict[str, Any]:
-    return {
-        "exam_id": exam.exam_id,
-        "patient_id": exam.patient_id,
-        "label": exam.label,
-        "split": exam.split,
-        "dataset": exam.dataset,
-        "views": [view.row for view in views],
-        "fixations": [[view.row["view"], *row] for view in views for row in view.fixations],
-        "image_digests": [view.digest for view in views],
-        "findings": [[kind, view.row["view"], what] for view in views for kind, what in view.findings],
-        "digest": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
-    }
+def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> ExamRecord:
+    return ExamRecord(
+        *(exam.exam_id, exam.patient_id, exam.label, exam.split, exam.dataset),
+        views=tuple(view.record for view in views),
+        digest=hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+    )
 
 
 def _prepare_view(task: Task, view: str) -> _View:
@@ -125,32 +100,30 @@ def _prepare_view(task: Task, view: str) -> _View:
     image = geometry.warp(raw.pixels)  # [H, W]
     if settings.mask_outside and not region.doubt:
         image *= region.inside(geometry)
-    prepared = _View(
-        image=image,
-        gaze=None,
-        mask=_mask(lesion, geometry),
-        row={},
-        digest=raw.digest(),
-        findings=[(ODD, warning) for warning in raw.warnings],
-    )
+    mask = _mask(lesion, geometry)
+    gaze: Grey | None = None
+    fixations: tuple[ReaderFixation, ...] = ()
+    findings = [(ODD, warning) for warning in raw.warnings]
     if region.doubt:
-        prepared.findings.append((DOUBT, f"kept whole: {region.doubt}"))
+        findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
-        prepared.gaze, prepared.fixations = _gaze(task.recordings[view], raw, geometry, settings)
-        prepared.findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
-    prepared.row = {
-        "view": view,
-        "image": Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
-        "has_gaze": int(prepared.gaze is not None),
-        "has_mask": int(prepared.mask is not None),
-        "laterality": side or "",
-        "modality": raw.modality,
-        "raw_height": raw.pixels.shape[0],
-        "raw_width": raw.pixels.shape[1],
-        **geometry.to_numbers(),
-        **dict(zip(SPACING_COLUMNS, raw.pixel_spacing_mm or (None, None), strict=True)),
-    }
-    return prepared
+        gaze, fixations = _gaze(task.recordings[view], raw, geometry, settings)
+        findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
+    record = ViewRecord(
+        view=view,
+        image=Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
+        has_gaze=gaze is not None,
+        has_mask=mask is not None,
+        laterality=side or "",
+        modality=raw.modality,
+        raw_size=(raw.pixels.shape[0], raw.pixels.shape[1]),
+        geometry=geometry,
+        spacing_mm=raw.pixel_spacing_mm,
+        digest=raw.digest(),
+        findings=tuple(Finding(kind, view, what) for kind, what in findings),
+        fixations=fixations,
+    )
+    return _View(image, gaze, mask, record)
 
 
 def _read(path: Path, settings: PreparationSettings) -> RawImage:
@@ -196,14 +169,14 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
 
 def _gaze(
     recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
-) -> tuple[Grey, list[list[Any]]]:
+) -> tuple[Grey, tuple[ReaderFixation, ...]]:
     """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels.
 
     Several recordings of one reader count as much together as the one of another.
     """
     height, width = raw.pixels.shape
     total = np.zeros(settings.size, dtype=np.float32)
-    rows: list[list[Any]] = []
+    rows: list[ReaderFixation] = []
     readers = reader_names(recordings)
     for reader, recording in zip(readers, recordings, strict=True):
         found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
@@ -217,8 +190,8 @@ def _gaze(
             raise DataError(f"{recording}: {error}") from None
         onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
-        rows += [[reader, *row] for row in columns]
-    return total / total.max(), rows
+        rows += [ReaderFixation(reader, *row) for row in columns]
+    return total / total.max(), tuple(rows)
 
 
 def _whole_numbers(layers: list[Grey], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -12,7 +12,9 @@ from gazekit.disk.atomic import PARTIAL, disk_errors, forget_partial, write_atom
 from gazekit.disk.locking import LOCK, locked
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.matching import Joined
+from gazekit.prepared.exam_record import ExamRecord
 from gazekit.prepared.index import (
+    FORMER_REFUSED,
     write_findings,
     write_tables,
 )
@@ -23,7 +25,7 @@ from gazekit.prepared.stored_array import stored_array
 from gazekit.prepared.verification import FILES, check_file, facts_of, row_digests
 from gazekit.preparing.estimate import Work, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header
-from gazekit.preparing.one_exam import PreparedExam, Reject
+from gazekit.preparing.one_exam import PreparedExam
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, without_names
 from gazekit.preparing.source import (
@@ -42,10 +44,11 @@ from gazekit.reading.parallel import available_cores
 from gazekit.reading.window import FIRST
 from gazekit.records.exam import Exam
 from gazekit.records.labels import describe, doubts
+from gazekit.records.refused import Refused
 
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
-_OURS = (MANIFEST, NAME, *FILES)
+_OURS = (MANIFEST, NAME, *FILES, FORMER_REFUSED)
 
 
 def _silent(*_said: object) -> None:
@@ -59,9 +62,9 @@ class Procedure:
     Args:
         jobs: worker processes; None takes one per core, 0 works in this process, where a decoder that crashes takes
             the whole preparation along.
-        on_bad_exam: ``"skip"`` lists a bad exam in ``rejects.csv``, ``"error"`` stops at the first.
+        on_bad_exam: ``"skip"`` lists a bad exam in ``refused.csv``, ``"error"`` stops at the first.
         image_names: keep the names of the files, which may hold those of patients, in ``index.csv`` and
-            ``rejects.csv``; otherwise only exams, patients and views are named.
+            ``refused.csv``; otherwise only exams, patients and views are named.
         overwrite: discard another preparation in the folder.
         progress: called with (exams done, exams).
         note: told, before anything is read, which classes there are and what it will take.
@@ -197,7 +200,7 @@ def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) 
     manifest = read_manifest(out)
     check_same(out, manifest.preparation, header)
     try:
-        for name in FILES:
+        for name in manifest.files:
             check_file(out, name, manifest)
     except DataError as error:
         note(f"{error}; preparing it again")
@@ -220,15 +223,15 @@ def _finish(
 
 def _check_arrays(out: Path, journal: Journal) -> None:
     """Raise DataError unless every exam's rows of the arrays are those that the journal has noted."""
-    prepared = [entry for entry in journal.entries if "reject" not in entry]
+    prepared = [entry for entry in journal.entries if isinstance(entry, ExamRecord)]
     arrays = [
         stored_array(array.path, (len(prepared), *array.shape), str(array.dtype))
         for array in journal.arrays.values()
     ]
     for entry, digest in zip(prepared, row_digests(*arrays), strict=True):
-        if digest != entry["digest"]:
+        if digest != entry.digest:
             raise DataError(
-                f"{out}: the pixels of exam {entry['exam_id']} were changed while it was prepared; run the same "
+                f"{out}: the pixels of exam {entry.exam_id} were changed while it was prepared; run the same "
                 "command again, which makes them anew from there"
             )
 
@@ -250,28 +253,26 @@ def _discard(out: Path) -> None:
 
 
 def _without_names(
-    results: Iterable[PreparedExam | Reject], exams: Iterable[Exam], root: Path
-) -> Iterator[PreparedExam | Reject]:
+    results: Iterable[PreparedExam | Refused], exams: Iterable[Exam], root: Path
+) -> Iterator[PreparedExam | Refused]:
     for result, exam in zip(results, exams, strict=True):
-        if isinstance(result, Reject):
-            yield Reject(result.exam_id, without_names(result.reason, files_of(exam), root))
+        if isinstance(result, Refused):
+            yield replace(result, reason=without_names(result.reason, files_of(exam), root))
         else:
-            for view in result.record["views"]:
-                view["image"] = ""
-            yield result
+            yield replace(result, record=result.record.without_image_names())
 
 
 def _record(
     journal: Journal,
-    results: Iterable[PreparedExam | Reject],
+    results: Iterable[PreparedExam | Refused],
     total: int,
     procedure: Procedure,
 ) -> None:
     for result in results:
-        if isinstance(result, Reject) and procedure.on_bad_exam == "error":
-            raise DataError(f"exam {result.exam_id}: {result.reason}")
+        if isinstance(result, Refused) and procedure.on_bad_exam == "error":
+            raise DataError(f"exam {result.key}: {result.reason}")
         journal.append(result)
         procedure.progress(len(journal.entries), total)
-    rejected = [entry for entry in journal.entries if "reject" in entry]  # of an earlier, interrupted call
-    if rejected and procedure.on_bad_exam == "error":
-        raise DataError(f"exam {rejected[0]['exam_id']}: {rejected[0]['reject']}")
+    for entry in journal.entries:  # also of an earlier, interrupted call
+        if isinstance(entry, Refused) and procedure.on_bad_exam == "error":
+            raise DataError(f"exam {entry.key}: {entry.reason}")

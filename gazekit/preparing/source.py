@@ -15,12 +15,13 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.image_names import last_part, without_suffix
 from gazekit.gaze.matching import Joined, join
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.one_exam import Reject, Task
+from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.records.lesions import MaskFile
 from gazekit.records.recording import Recording
+from gazekit.records.refused import Refused
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource, GazeReader
@@ -191,8 +192,8 @@ def _outlines(exam: Exam) -> list[Any]:
 
 def tasks_of(
     exams: Sequence[Exam], raw: RawData, settings: PreparationSettings, joined: Joined | None = None
-) -> Iterator[Task | Reject]:
-    """A task per exam with its recordings read, or its reject; gaze files that exams share are read once.
+) -> Iterator[Task | Refused]:
+    """A task per exam with its recordings read, or why it is refused; gaze files that exams share are read once.
 
     Args:
         exams: of the data set.
@@ -220,7 +221,7 @@ def tasks_of(
             else:
                 recordings = {v: tuple(joined.matched.get((exam.exam_id, v), ())) for v in views}
         except DataError as error:
-            yield Reject(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
+            yield Refused(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
         else:
             yield Task(exam, recordings, settings, raw.root)
 

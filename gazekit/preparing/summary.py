@@ -1,15 +1,17 @@
 """Summarise a finished preparation from the files it wrote."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gazekit.errors import DataError
-from gazekit.prepared.index import REJECT_COLUMNS, REJECTS, TABLE, read_findings, read_table
+from gazekit.prepared.exam_record import Entry, ExamRecord
+from gazekit.prepared.index import REFUSED, read_findings, read_refused
 from gazekit.prepared.manifest import read_manifest
 from gazekit.preparing.estimate import Work
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam, Finding
+from gazekit.records.refused import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Summary:
         root: the prepared data set.
         exams: exams prepared.
         classes: class → exams prepared.
-        rejects: (exam_id, reason) of every exam left out.
+        refused: the exams that are left out, each with its reason.
         with_gaze, with_mask: view → exams that have one.
         with_side: view → exams whose image is known to be a left or a right one; None where the preparation was not to
             turn images by their sides, or is of an earlier version.
@@ -33,7 +35,7 @@ class Summary:
     root: Path
     exams: int
     classes: dict[str, int]
-    rejects: tuple[tuple[str, str], ...]
+    refused: tuple[Refused, ...]
     findings: tuple[Finding, ...]
     with_gaze: dict[str, int]
     with_mask: dict[str, int]
@@ -41,6 +43,12 @@ class Summary:
     duplicates: tuple[tuple[str, ...], ...]
     unmatched_recordings: int
     work: Work | None = None
+
+    @property
+    def rejects(self) -> tuple[tuple[str, str], ...]:
+        """The former name of ``refused``, for one release: exam and reason."""
+        warnings.warn("rejects is now refused; the former name goes in the next release", FutureWarning, 2)
+        return tuple((each.key, each.reason) for each in self.refused)
 
     @property
     def doubtful(self) -> list[Finding]:
@@ -52,12 +60,11 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
     """The summary of a finished preparation."""
     manifest = read_manifest(out)
     counts = manifest.counts
-    rejects = read_table(out / REJECTS, REJECT_COLUMNS, TABLE, most=counts.rejected)
     return Summary(
         root=out,
         exams=counts.exams,
         classes=counts.classes,
-        rejects=tuple((row["exam_id"], row["reason"]) for row in rejects),
+        refused=tuple(read_refused(out, counts.refused)),
         findings=tuple(read_findings(out)),
         with_gaze=counts.with_gaze,
         with_mask=counts.with_mask,
@@ -68,30 +75,31 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
     )
 
 
-def findings_of(entries: Sequence[dict[str, Any]]) -> list[Finding]:
+def findings_of(entries: Sequence[Entry]) -> list[Finding]:
     """What the preparation noticed of single images, named by exam, view and, where it is kept, file."""
-    found = []
-    for entry in entries:
-        files = {view["view"]: view["image"] for view in entry.get("views", ())}
-        for kind, view, what in entry.get("findings", ()):
-            file = f" ({files[view]})" if files[view] else ""
-            found.append(Finding(kind, f"{entry['exam_id']} {view}{file}", what))
+    found: list[Finding] = []
+    for exam in entries:
+        if isinstance(exam, Refused):
+            continue
+        for view in exam.views:
+            file = f" ({view.image})" if view.image else ""
+            about = f"{exam.exam_id} {view.view}{file}"
+            found += [replace(each, about=about) for each in view.findings]
     return found
 
 
-def check_result(
-    entries: Sequence[dict[str, Any]], exams: Sequence[Exam], out: Path, *, external: bool
-) -> None:
+def check_result(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, *, external: bool) -> None:
     """Raise a DataError when no exam is left, or none has gaze though there are recordings."""
-    prepared = [entry for entry in entries if "reject" not in entry]
+    refused = [entry for entry in entries if isinstance(entry, Refused)]
+    prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
     if not prepared:
-        first = entries[0]
+        first = refused[0]
         raise DataError(
-            f"{out}: all {len(entries)} exams were rejected; the first, {first['exam_id']}: {first['reject']}"
+            f"{out}: all {len(entries)} exams were refused; the first, {first.key}: {first.reason}"
         )
     asked = external or any(exam.gaze for exam in exams)
-    if asked and not any(view["has_gaze"] for entry in prepared for view in entry["views"]):
+    if asked and not any(view.has_gaze for entry in prepared for view in entry.views):
         raise DataError(
-            f"{out}: no prepared exam has gaze, though there are gaze recordings; see rejects.csv, and check "
+            f"{out}: no prepared exam has gaze, though there are gaze recordings; see {REFUSED}, and check "
             "that exams and recordings name each other alike"
         )

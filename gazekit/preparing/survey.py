@@ -8,12 +8,13 @@ from itertools import groupby
 from typing import TypeVar
 
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.one_exam import Reject, Task
+from gazekit.preparing.one_exam import Task
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.image import BIT_DEPTHS
 from gazekit.reading.parallel import available_cores
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
+from gazekit.records.refused import Refused
 
 T = TypeVar("T")
 _SIZE = (64, 64)
@@ -25,14 +26,14 @@ class Faults:
     """What reading every image with its masks and gaze brought to light.
 
     Args:
-        unusable: (exam, view, reason) of every image that a preparation would refuse.
+        refused: every image that a preparation would refuse.
         doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
         odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
         gaze: (exam, view, what) of every gaze recording that looks wrong.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
-    unusable: tuple[tuple[str, str, str], ...]
+    refused: tuple[Refused, ...]
     identical: tuple[tuple[str, ...], ...]
     doubtful: tuple[tuple[str, str, str], ...] = ()
     odd: tuple[tuple[str, str, str], ...] = ()
@@ -59,28 +60,28 @@ def find_faults(
     images = [(exam, v) for v in views for exam in exams if v in exam.images and exam.images[v].is_file()]
     if not images:
         return Faults((), ())
-    unusable: list[tuple[str, str, str]] = []
+    refused: list[Refused] = []
     noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     owners: dict[str, list[str]] = defaultdict(list)
     depth = BIT_DEPTHS[-1] if settings.bit_depth is None else settings.bit_depth
     tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth))
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
-            if isinstance(result, Reject):
-                unusable.append((exam.exam_id, view, result.reason))
+            if isinstance(result, Refused):
+                refused.append(replace(result, view=view))
             else:
-                for kind, _, what in result.record["findings"]:
-                    noticed[kind].append((exam.exam_id, view, what))
-                for digest in result.record["image_digests"]:
-                    owners[digest].append(f"{exam.exam_id} {view}")
+                (record,) = result.record.views
+                for each in record.findings:
+                    noticed[each.kind].append((exam.exam_id, view, each.what))
+                owners[record.digest].append(f"{exam.exam_id} {view}")
             progress(done, len(images))
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
-    return Faults(tuple(unusable), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
+    return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
 
 
 def _tasks(
     images: Iterable[tuple[Exam, str]], raw: RawData, settings: PreparationSettings
-) -> Iterator[Task | Reject]:
+) -> Iterator[Task | Refused]:
     for view, of_view in groupby(images, key=lambda image: image[1]):
         alone = [
             replace(

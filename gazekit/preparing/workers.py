@@ -1,20 +1,36 @@
 """Exams prepared in child processes, each within limits: a file that crashes a decoder costs its own exam only."""
 
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 
-from gazekit.preparing.one_exam import PreparedExam, Reject, Task, prepare_exam
+from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
 from gazekit.reading.parallel import LIMITS, ordered_map
+from gazekit.records.refused import Refused
 
 
-def prepare_all(tasks: Iterable[Task | Reject], jobs: int) -> Generator[PreparedExam | Reject, None, None]:
-    """Prepare exams in order; one that dies, hangs or swells is a reject with that reason.
+def prepare_all(tasks: Iterable[Task | Refused], jobs: int) -> Generator[PreparedExam | Refused, None, None]:
+    """Prepare exams in order; one that dies, hangs or swells is refused with that reason.
 
     Args:
-        tasks: exams to prepare; rejects pass through.
+        tasks: exams to prepare, and refused ones, which keep their places and reach no worker.
         jobs: child processes; 0 works in this one, without limits.
     """
-    return ordered_map(prepare_exam, tasks, jobs=jobs, limits=LIMITS, lost=_reject)
+    places: deque[Refused | None] = deque()  # None for a task
+
+    def accepted() -> Iterator[Task]:
+        for task in tasks:
+            places.append(task if isinstance(task, Refused) else None)
+            if isinstance(task, Task):
+                yield task
+
+    with closing(ordered_map(prepare_exam, accepted(), jobs=jobs, limits=LIMITS, lost=_lost)) as results:
+        for result in results:
+            while (refused := places.popleft()) is not None:
+                yield refused
+            yield result
+    yield from (refused for refused in places if refused is not None)
 
 
-def _reject(task: Task | Reject, reason: str) -> Reject:
-    return task if isinstance(task, Reject) else Reject(task.exam.exam_id, reason)
+def _lost(task: Task, reason: str) -> Refused:
+    return Refused(task.exam.exam_id, reason)

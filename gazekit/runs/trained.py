@@ -15,7 +15,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.feed import prepared_exams
 from gazekit.modelling.build import build_attention_map
 from gazekit.modelling.model import MultiViewClassifier
-from gazekit.prediction.exams import ExamPrediction, Refusal, predict_loose
+from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prediction.members import IDENTITY, Member, trained_transforms
 from gazekit.prediction.predictions import Predictions, predict
@@ -23,6 +23,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import completed
 from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
+from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
@@ -85,11 +86,11 @@ class Trained:
 
     def predict_images(
         self, *paths: Path | str, bit_depth: int | None = None
-    ) -> list[ExamPrediction | Refusal]:
+    ) -> list[ExamPrediction | Refused]:
         """Predict raw image files, folders or tables of them, prepared as the training data were; see ``find_exams``.
 
         Data sources, DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
-        that cannot be predicted is a Refusal with the reason; what is left out or assumed is a warning. No gaze is
+        that cannot be predicted is a ``Refused`` with the reason; what is left out or assumed is a warning. No gaze is
         needed. ``bit_depth`` says how many bits images of 16 bits other than DICOM use; None takes that of the training
         data.
         """

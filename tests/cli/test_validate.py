@@ -80,8 +80,9 @@ def test_broken_and_identical_images_are_found_by_reading_them(exams, tmp_path):
     seen = []
     found = validate(Listed(exams), tmp_path, jobs=0, progress=lambda *at: seen.append(at))
     assert found.missing == ("e1 mlo",)
-    ((name, view, reason),) = found.faults.unusable
-    assert (name, view) == ("e1", "cc") and "not a DICOM, PNG" in reason and str(tmp_path) not in reason
+    (refused,) = found.faults.refused
+    assert (refused.key, refused.view) == ("e1", "cc")
+    assert "not a DICOM, PNG" in refused.reason and str(tmp_path) not in refused.reason
     assert found.faults.identical == (("e0 cc", "e2 mlo"),)
     assert seen[-1] == (4, 4)
     assert validate(Listed(exams), tmp_path, read_images=False).faults is None
@@ -100,9 +101,9 @@ def test_images_are_read_as_the_preparation_to_come_would(exams, tmp_path):
     beside = [replace(exams[0], masks={"cc": (Outline(((55.0, 5.0),)),)})]
     cut = validate(Listed(beside), tmp_path, jobs=0).faults
     assert cut.doubtful == (("e0", "cc", "kept whole: a marked lesion lies outside the region found"),)
-    assert cut.unusable == validate(Listed(beside), tmp_path, jobs=0, crop="none").faults.doubtful == ()
+    assert cut.refused == validate(Listed(beside), tmp_path, jobs=0, crop="none").faults.doubtful == ()
     whole = validate(Listed(beside), tmp_path, jobs=0, crop="none", window="3").faults
-    assert len(whole.unusable) == 2 and "no window '3'" in whole.unusable[0][2]
+    assert len(whole.refused) == 2 and "no window '3'" in whole.refused[0].reason
 
 
 def test_one_class_is_no_fault_of_the_tables_but_said(exams, tmp_path):
@@ -138,7 +139,7 @@ def test_the_command_prints_counts_and_what_is_wrong(raw):
     for line in (
         "images that the tables name 16",
         "images that are there 15",
-        "images that cannot be used 2",
+        "images that are refused 2",
     ):
         assert line in lines
     assert "missing 1 image file not there (e004 mlo)" in lines
@@ -151,7 +152,8 @@ def test_json_and_tables_only(raw):
     value = json.loads(gazekit("data", "validate", "folder", raw, "--json").stdout)
     assert value["schema"] == "gazekit.validation/1"
     assert value["whole"]["exams"] == 8 and value["missing"] == ["e004 mlo"]
-    assert [row[:2] for row in value["faults"]["unusable"]] == [["e001", "cc"], ["e003", "cc"]]
+    assert [row[:2] for row in value["faults"]["refused"]] == [["e001", "cc"], ["e003", "cc"]]
+    assert value["faults"]["unusable"] == value["faults"]["refused"], "the former name, for one release"
     value = json.loads(gazekit("data", "validate", "folder", raw, "--json", "--tables-only").stdout)
     assert value["faults"] is None
     error = gazekit("data", "validate", "folder", raw / "nowhere", code=3).stderr

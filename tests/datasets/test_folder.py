@@ -265,9 +265,9 @@ def test_paths_that_lead_nowhere_or_out_are_rejected_by_the_preparation(tmp_path
     summary = prepare(
         Folder(classes=("0", "1")), root, tmp_path / "out", size=(16, 16), jobs=0, image_names=True
     )
-    assert (summary.exams, [exam for exam, _ in summary.rejects]) == (1, ["b", "c", "d"])
-    assert all("leads out" in reason for _, reason in summary.rejects[:2])
-    assert "absent.png: there is no such" in summary.rejects[2][1]
+    assert (summary.exams, [each.key for each in summary.refused]) == (1, ["b", "c", "d"])
+    assert all("leads out" in each.reason for each in summary.refused[:2])
+    assert "absent.png: there is no such" in summary.refused[2].reason
 
 
 def test_three_classes_tiff_npy_masks_gaze_and_data_sets_end_in_a_prepared_set(tmp_path, registry):
@@ -300,7 +300,7 @@ def test_three_classes_tiff_npy_masks_gaze_and_data_sets_end_in_a_prepared_set(t
         jobs=0,
         gaze_reader=lambda name: registry.create("gaze_reader", "plain"),
     )
-    assert (summary.exams, summary.rejects) == (4, ())
+    assert (summary.exams, summary.refused) == (4, ())
     assert summary.classes == {"0": 1, "1": 1, "2": 1, "10": 1}  # numbers by value, not by letters
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.datasets == ("north", "south", "south", "north")

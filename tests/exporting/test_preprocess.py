@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from gazekit.prepared.settings import PreparationSettings, completed
 from gazekit.preparing import breast
-from gazekit.preparing.one_exam import PreparedExam, Reject, Task, prepare_exam
+from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
 from gazekit.reading.view_names import ViewNames, split_words
 from gazekit.records import geometry, resampling
 from gazekit.records.exam import Exam
@@ -233,7 +233,7 @@ def test_gazekit_refuses_what_the_example_refuses_for_its_depth(tmp_path: Path) 
     Image.fromarray(values).save(path)
     exam = Exam("e", "", "", images={"cc": path})
     result = prepare_exam(Task(exam, {}, PreparationSettings(views=("cc",)), Path("/")))
-    assert isinstance(result, Reject) and "--bit-depth" in result.reason
+    assert isinstance(result, Refused) and "--bit-depth" in result.reason
 
 
 def test_numpy_pillow_and_pydicom_are_enough(tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ def test_two_visits_are_two_exams_and_halves_of_two_visits_are_none(tmp_path: Pa
         dicom(tmp_path / "a", "A", "L", "CC", **first),
         dicom(tmp_path / "b", "A", "L", "MLO", **second),
     ]
-    assert all("the model reads cc, mlo" in exam.fault for exam in grouped(halves, VIEWS).exams)
+    assert all("the model reads cc, mlo" in exam.refused for exam in grouped(halves, VIEWS).exams)
     rest = [dicom(tmp_path / "c", "A", "L", "MLO", **first), dicom(tmp_path / "d", "A", "L", "CC", **second)]
     found = grouped(halves + rest, VIEWS).exams
     assert names(found) == [{"cc": "a", "mlo": "c"}, {"cc": "d", "mlo": "b"}]
-    assert not any(exam.fault for exam in found)
+    assert not any(exam.refused for exam in found)
 
 
 def test_two_studies_of_one_day_are_told_apart_only_where_a_view_comes_twice(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_two_studies_of_one_day_are_told_apart_only_where_a_view_comes_twice(tmp
     ]
     found = grouped(apart)
     (exam,) = found.exams
-    assert not exam.fault and found.assumed == {SEVERAL_STUDIES: [exam.key]}
+    assert not exam.refused and found.assumed == {SEVERAL_STUDIES: [exam.key]}
     again = [dicom(tmp_path / "MLO2", "A", "L", "MLO", StudyInstanceUID="1.0", **day)]
     again += [dicom(tmp_path / "CC2", "A", "L", "CC", StudyInstanceUID="1.1", **day)]
     found = grouped(apart + again)
@@ -106,7 +106,7 @@ def test_two_studies_of_one_day_are_told_apart_only_where_a_view_comes_twice(tmp
 
 def test_studies_of_which_no_day_is_known_are_never_joined(tmp_path: Path) -> None:
     apart = [dicom(tmp_path / v, "A", "L", v, StudyInstanceUID=f"1.{i}") for i, v in enumerate(("CC", "MLO"))]
-    assert [exam.fault[:13] for exam in grouped(apart).exams] == ["no view 'mlo'", "no view 'cc',"]
+    assert [exam.refused[:13] for exam in grouped(apart).exams] == ["no view 'mlo'", "no view 'cc',"]
 
 
 @pytest.mark.parametrize("patient", ["", "ANON", "anonymous", "Removed", "0000", "---", "XXXX", "N/A"])
@@ -121,11 +121,11 @@ def test_without_a_usable_patient_the_study_is_the_exam(tmp_path: Path, patient:
     assert names(found.exams) == [
         {"cc": f"{study}{side}CC", "mlo": f"{study}{side}MLO"} for study in (1, 2) for side in "LR"
     ]
-    assert not any(exam.fault for exam in found.exams)
+    assert not any(exam.refused for exam in found.exams)
     assert found.assumed == {NO_PATIENT: [exam.key for exam in found.exams]}
     # a left CC of one study and a right MLO of another, or of the same, are no exam
     for half in (files[0], files[7]), (files[0], files[5]), (files[0], files[3]):
-        assert all("the model reads cc, mlo" in exam.fault for exam in grouped(half).exams)
+        assert all("the model reads cc, mlo" in exam.refused for exam in grouped(half).exams)
         assert len(grouped(half).exams) == 2
 
 
@@ -148,13 +148,13 @@ def test_one_patient_id_for_all_is_told_apart_by_name_or_refused(tmp_path: Path)
     ]
     nameless = [path.rename(path.with_name(f"IM{i}.dcm")) for i, path in enumerate(named)]
     (exam,) = grouped(nameless, VIEWS).exams
-    assert exam.fault == "view 'cc' comes 2 times, and which one is meant cannot be told"
+    assert exam.refused == "view 'cc' comes 2 times, and which one is meant cannot be told"
 
 
 def test_views_of_a_visit_are_named_by_side(tmp_path: Path) -> None:
     files = [dicom(tmp_path / f"{s}{v}", "A", s, v) for s in "LR" for v in ("CC", "MLO")]
     (exam,) = grouped(files, ("l_cc", "l_mlo", "r_cc", "r_mlo")).exams
-    assert set(exam.images) == {"l_cc", "l_mlo", "r_cc", "r_mlo"} and not exam.fault
+    assert set(exam.images) == {"l_cc", "l_mlo", "r_cc", "r_mlo"} and not exam.refused
 
 
 def test_another_view_and_another_modality_are_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -194,13 +194,13 @@ def test_a_folder_is_searched_and_patients_in_folders_stay_apart(tmp_path: Path)
 def test_halves_of_two_patients_are_no_exam(tmp_path: Path) -> None:
     files = [image(tmp_path / "P1" / "left_cc.png"), image(tmp_path / "P2" / "left_mlo.png")]
     first, second = grouped(files, VIEWS).exams
-    assert first.fault == "no view 'mlo', only cc; the model reads cc, mlo of one exam together"
-    assert second.fault.startswith("no view 'cc', only mlo")
+    assert first.refused == "no view 'mlo', only cc; the model reads cc, mlo of one exam together"
+    assert second.refused.startswith("no view 'cc', only mlo")
 
 
 def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     twice = [image(tmp_path / name) for name in ("1_cc.png", "1-cc.png", "1_mlo.png")]
-    assert "comes 2 times" in grouped(twice, VIEWS).exams[0].fault
+    assert "comes 2 times" in grouped(twice, VIEWS).exams[0].refused
     with pytest.raises(DataError, match="2 × neither header nor name says one of the views cc, mlo"):
         grouped([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
     (tmp_path / "empty").mkdir()
@@ -255,12 +255,12 @@ def test_the_usual_image_is_preferred_and_a_special_one_alone_is_said(tmp_path: 
     mlo = dicom(tmp_path / "mlo", "A", "L", "MLO")
     alone = grouped([special, mlo])
     (exam,) = alone.exams
-    assert exam.images == {"cc": special, "mlo": mlo} and not exam.fault
+    assert exam.images == {"cc": special, "mlo": mlo} and not exam.refused
     assert alone.assumed == {f"view cc is there only as: {words}": [exam.key]} and not alone.left_out
     usual = dicom(tmp_path / "usual", "A", "L", "CC")
     beside = grouped([special, mlo, usual])
     (exam,) = beside.exams
-    assert exam.images == {"cc": usual, "mlo": mlo} and not exam.fault and not beside.assumed
+    assert exam.images == {"cc": usual, "mlo": mlo} and not exam.refused and not beside.assumed
     assert beside.left_out == {f"{words}, beside the usual image of the view": [special]}
 
 
@@ -278,7 +278,7 @@ def test_a_side_may_stand_in_the_view_position(tmp_path: Path, said: str) -> Non
     nameless(tmp_path / "1", ViewPosition="L CC")
     nameless(tmp_path / "2", ViewPosition=said)
     (exam,) = grouped([tmp_path]).exams
-    assert (exam.fault, exam.laterality) == ("", {"cc": "L", "mlo": "L"})
+    assert (exam.refused, exam.laterality) == ("", {"cc": "L", "mlo": "L"})
 
 
 def test_of_special_images_that_for_processing_is_nearest_to_the_usual_one(tmp_path: Path) -> None:
@@ -286,10 +286,10 @@ def test_of_special_images_that_for_processing_is_nearest_to_the_usual_one(tmp_p
     spot = dicom(tmp_path / "a_spot", "A", "L", "CC", **SPECIAL["spot"][0])
     mlo = dicom(tmp_path / "mlo", "A", "L", "MLO")
     (exam,) = grouped([raw, spot, mlo]).exams
-    assert exam.images["cc"] == raw and not exam.fault
+    assert exam.images["cc"] == raw and not exam.refused
     again = dicom(tmp_path / "another_spot", "A", "L", "CC", **SPECIAL["spot"][0])
     (exam,) = grouped([spot, again, mlo]).exams
-    assert exam.fault.startswith("view 'cc' comes 2 times (as spot compression)")
+    assert exam.refused.startswith("view 'cc' comes 2 times (as spot compression)")
 
 
 def test_special_images_without_the_other_views_are_left_out(tmp_path: Path) -> None:
@@ -305,10 +305,10 @@ def test_a_stack_of_tomosynthesis_is_left_out_and_named_where_there_is_nothing_e
     pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
     reason = "a stack of 60 frames, as of tomosynthesis"
     beside = grouped([stack, *pair])
-    assert names(beside.exams) == [{"cc": "CC", "mlo": "MLO"}] and not beside.exams[0].fault
+    assert names(beside.exams) == [{"cc": "CC", "mlo": "MLO"}] and not beside.exams[0].refused
     assert beside.left_out == {reason: [stack]}
     (exam,) = grouped([stack, pair[1]]).exams
-    assert exam.fault == f"view 'cc' is there only as an image that is not used: {reason}"
+    assert exam.refused == f"view 'cc' is there only as an image that is not used: {reason}"
 
 
 def test_names_of_other_formats_say_what_is_special(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_names_of_other_formats_say_what_is_special(tmp_path: Path) -> None:
     assert names(found.exams) == [{"cc": "12_L_cc.png", "mlo": "12_L_mlo.png"}]
     assert found.left_out == {"spot compression, beside the usual image of the view": [spot]}
     (exam,) = grouped([spot, usual[1]]).exams
-    assert (exam.key, exam.images["cc"], exam.fault) == ("12_L", spot, "")
+    assert (exam.key, exam.images["cc"], exam.refused) == ("12_L", spot, "")
 
 
 def test_a_model_of_one_view_takes_each_usual_image_and_no_special_one(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_a_model_of_one_view_takes_each_usual_image_and_no_special_one(tmp_path:
     mlo = dicom(tmp_path / "mlo.dcm", "A", "L", "MLO")
     found = grouped([first, second, spot, mlo], ("cc",))
     assert [exam.images for exam in found.exams] == [{"cc": first}, {"cc": second}]
-    assert not any(exam.fault for exam in found.exams)
+    assert not any(exam.refused for exam in found.exams)
     assert found.left_out == {
         "spot compression, beside the usual image of the view": [spot],
         "view mlo, and the model reads cc": [mlo],
@@ -352,7 +352,7 @@ def test_views_and_sides_are_read_from_the_texts_of_a_header(tmp_path: Path, tag
         said = {name: text.format(view=view, long=long[view]) for name, text in tags.items()}
         files.append(nameless(tmp_path / f"IM{len(files)}", **said))
     (exam,) = grouped(files).exams
-    assert exam.images == dict(zip(VIEWS, files, strict=True)) and not exam.fault
+    assert exam.images == dict(zip(VIEWS, files, strict=True)) and not exam.refused
     assert exam.laterality == {"cc": "L", "mlo": "L"}
 
 
@@ -383,7 +383,7 @@ def test_views_with_a_side_are_found_in_headers_and_names(tmp_path: Path, views:
         [image(tmp_path / "q" / f"x_{s}{v}.png") for s in "lr" for v in VIEWS],
     ):
         (exam,) = grouped(files, views).exams
-        assert exam.images == dict(zip(views, files, strict=True)) and not exam.fault
+        assert exam.images == dict(zip(views, files, strict=True)) and not exam.refused
         assert exam.laterality == dict(zip(views, "LLRR", strict=True))
 
 
@@ -393,7 +393,7 @@ def test_a_file_that_cannot_be_read_is_why_its_exam_lacks_a_view(tmp_path: Path)
     mlo = dicom(tmp_path / "12_mlo.dcm", "A", "L", "MLO")
     (exam,) = grouped([text, mlo]).exams
     assert exam.images == {"cc": text, "mlo": mlo}
-    assert exam.fault.startswith("view cc: not a DICOM file (no DICM prefix)")
+    assert exam.refused.startswith("view cc: not a DICOM file (no DICM prefix)")
     alone = tmp_path / "13_mlo.dcm"
     alone.write_text("a note")
     assert [exam.key for exam in grouped([alone, text, mlo]).exams] == ["12", "13"]
@@ -425,7 +425,7 @@ def test_links_to_one_image_are_one_image(tmp_path: Path) -> None:
     pair = [dicom(tmp_path / view, "A", "L", view) for view in ("CC", "MLO")]
     (tmp_path / "again").symlink_to(pair[0])
     (exam,) = grouped([tmp_path]).exams
-    assert not exam.fault and set(exam.images) == set(VIEWS)
+    assert not exam.refused and set(exam.images) == set(VIEWS)
 
 
 def test_names_of_exams_are_told_apart_by_folders_and_else_numbered(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_whole_set_is_verified_and_opened(prepared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["images.npy", "gaze.npy", "masks.npy", "fixations.csv", "index.csv", "rejects.csv"]
+    "name", ["images.npy", "gaze.npy", "masks.npy", "fixations.csv", "index.csv", "refused.csv"]
 )
 def test_one_other_bit_is_found_and_its_file_named(prepared: Path, name: str) -> None:
     flip_pixel(prepared / name)
@@ -106,10 +106,39 @@ def test_a_set_of_the_version_before_is_read_and_checked_as_far_as_it_can_be(pre
     without_checksums(prepared)
     said = gazekit("data", "verify", prepared)
     assert (
-        "fixations.csv, findings.csv, rejects.csv cannot be checked" in said.stderr and "whole" in said.stdout
+        "fixations.csv, findings.csv, refused.csv cannot be checked" in said.stderr and "whole" in said.stdout
     )
     flip_pixel(prepared / "images.npy")
     assert "pixels are not those" in gazekit("data", "verify", prepared, code=3).stderr
+
+
+def as_before_the_word_refused(prepared: Path) -> None:
+    """The set as version 0.1 wrote it."""
+    (prepared / "refused.csv").rename(prepared / "rejects.csv")
+    manifest = json.loads((prepared / "dataset.json").read_text()) | {"schema": 4}
+    manifest["counts"]["rejected"] = manifest["counts"].pop("refused")
+    manifest["files"]["rejects.csv"] = manifest["files"].pop("refused.csv")
+    (prepared / "dataset.json").write_text(json.dumps(manifest))
+
+
+def test_a_set_that_lists_rejects_is_read_verified_and_left_as_it_is(tmp_path: Path) -> None:
+    exams, root, out = write_exams(tmp_path / "raw", 4), tmp_path / "raw", tmp_path / "out"
+    (root / "1_cc.png").write_bytes(b"no image")
+    now = run(exams, root, out)
+    assert [each.key for each in now.refused] == ["e1"]
+    as_before_the_word_refused(out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert gazekit("data", "verify", out).stdout.strip() == f"{out}: whole"
+    assert PreparedDataset.open(out).is_checked
+    again = run(exams, root, out)
+    assert again.refused == now.refused and again.work is None
+    with pytest.warns(FutureWarning, match="rejects is now refused"):
+        assert again.rejects == ((again.refused[0].key, again.refused[0].reason),)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    flip_pixel(out / "rejects.csv")
+    assert "rejects.csv: does not match its checksum" in gazekit("data", "verify", out, code=3).stderr
+    assert run(exams, root, out).refused == now.refused
+    assert (out / "refused.csv").exists() and not (out / "rejects.csv").exists()
 
 
 def test_a_second_preparation_of_one_folder_waits_for_nothing_and_changes_nothing(tmp_path: Path) -> None:
@@ -121,9 +150,11 @@ def test_a_second_preparation_of_one_folder_waits_for_nothing_and_changes_nothin
     assert [file.name for file in out.iterdir()] == [".lock"]
 
 
-def interrupted(tmp_path: Path) -> tuple[list, Path, Path]:
+def interrupted(tmp_path: Path, broken: str | None = None) -> tuple[list, Path, Path]:
     """A preparation of four exams that was stopped after three."""
     exams, out = write_exams(tmp_path / "raw", 4), tmp_path / "out"
+    if broken is not None:
+        (tmp_path / "raw" / broken).write_bytes(b"no image")
 
     def stop(done: int, _total: int) -> None:
         if done == 3:
@@ -145,6 +176,19 @@ def test_exams_that_are_black_though_the_journal_has_them_are_made_again(tmp_pat
     assert done == [2, 3, 4], "the first one is as it was written"
     run(exams, root, tmp_path / "whole")
     for name in ("images.npy", "gaze.npy", "masks.npy", "dataset.json"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_journal_of_the_version_before_is_resumed(tmp_path: Path) -> None:
+    exams, root, out = interrupted(tmp_path, broken="1_cc.png")
+    journal = out / "journal.jsonl"
+    assert '"refused"' in journal.read_text()
+    journal.write_text(journal.read_text().replace('"refused"', '"reject"'))
+    done: list[int] = []
+    summary = run(exams, root, out, progress=lambda *at: done.append(at[0]))
+    assert done == [4] and [each.key for each in summary.refused] == ["e1"]
+    run(exams, root, tmp_path / "whole")
+    for name in ("images.npy", "index.csv", "fixations.csv", "refused.csv", "dataset.json"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
@@ -193,7 +237,7 @@ def test_arrays_are_not_written_through_a_link(tmp_path: Path) -> None:
     assert theirs.read_bytes() == b"x" * 100
 
 
-def test_a_pipe_among_the_images_is_a_reject_at_once(raw_folder: Path, tmp_path: Path) -> None:
+def test_a_pipe_among_the_images_is_refused_at_once(raw_folder: Path, tmp_path: Path) -> None:
     raw = shutil.copytree(raw_folder, tmp_path / "raw")
     for name in ("e000_cc.png", "e001_mlo.png"):
         (raw / name).unlink()
@@ -214,7 +258,7 @@ def test_a_pipe_among_the_images_is_a_reject_at_once(raw_folder: Path, tmp_path:
     command = [sys.executable, "-m", "gazekit", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    assert "exam e000 left out" in done.stderr and "exam e001 left out" in done.stderr
+    assert "exam e000 refused" in done.stderr and "exam e001 refused" in done.stderr
     assert len(PreparedDataset.open(tmp_path / "out")) == 22
 
 

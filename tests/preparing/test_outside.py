@@ -52,8 +52,8 @@ def test_the_folder_that_was_named_is_read_and_no_other(away, tmp_path):
     summary = prepare(
         Folder(), away, tmp_path / "out", size=(16, 16), crop="none", jobs=0, allow_outside=allowed
     )
-    assert (summary.exams, summary.rejects) == (4, ())
-    assert validate(Folder(), away, jobs=0, crop="none", allow_outside=allowed).faults.unusable == ()
+    assert (summary.exams, summary.refused) == (4, ())
+    assert validate(Folder(), away, jobs=0, crop="none", allow_outside=allowed).faults.refused == ()
     with pytest.raises(DataError, match="all 4 exams name files outside"):
         prepare(Folder(), away, tmp_path / "o", size=(16, 16), jobs=0, allow_outside=[tmp_path / "image"])
 
@@ -93,7 +93,7 @@ def test_some_outside_are_left_out_with_a_word_and_taken_once_they_are_allowed(a
         table.write("in,p9,1,in.png\n")
     out, said = tmp_path / "out", []
     summary = prepare(Folder(), away, out, size=(16, 16), crop="none", jobs=0, warn=said.append)
-    assert (summary.exams, len(summary.rejects)) == (1, 4)
+    assert (summary.exams, len(summary.refused)) == (1, 4)
     assert any(line.startswith("4 of 5 exams name files outside this folder") for line in said)
     allowed = {"allow_outside": [tmp_path / "images"], "size": (16, 16), "crop": "none", "jobs": 0}
     with pytest.raises(DataError, match="holds another preparation: exams_outside is 4 there, null now"):

@@ -1,4 +1,4 @@
-"""Preparation: geometry end to end, resuming, rejects, privacy, full disks."""
+"""Preparation: geometry end to end, resuming, refused exams, privacy, full disks."""
 
 import errno
 import json
@@ -20,6 +20,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.preparing.growing_array import GrowingArray
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
+from gazekit.records.refused import Refused
 
 
 @pytest.fixture
@@ -276,9 +277,9 @@ def test_patients_of_dicom_files_stay_out_of_everything_written(root, tmp_path):
     bad.write_bytes(bad.read_bytes()[:-500])
     summary = run(exams, root, tmp_path / "out")
     truncated = "the pixel data is truncated: 37900 of 38400 bytes; copy the file again"
-    assert summary.rejects == (("e3", f"the image of view cc: {truncated}"),)
-    assert run(exams, root, tmp_path / "named", image_names=True, jobs=0).rejects == (
-        ("e3", f"3.dcm: {truncated}"),
+    assert summary.refused == (Refused("e3", f"the image of view cc: {truncated}"),)
+    assert run(exams, root, tmp_path / "named", image_names=True, jobs=0).refused == (
+        Refused("e3", f"3.dcm: {truncated}"),
     )
     assert all(geometry["cc"].flip for geometry in PreparedDataset.open(tmp_path / "out").geometry)
     for name, content in contents(tmp_path / "out").items():

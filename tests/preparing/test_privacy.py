@@ -202,7 +202,7 @@ def test_a_prepared_set_holds_nothing_of_headers_and_names_of_files_only_if_aske
     found = {name: sought(content) for name, content in files(tmp_path / "named")}
     assert {name: leaks for name, leaks in found.items() if leaks} == {
         "named/index.csv": [NAME],
-        "named/rejects.csv": [NAME],
+        "named/refused.csv": [NAME],
     }
 
 

@@ -15,7 +15,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.not_prepared import JOURNAL as NAME
 from gazekit.preparing.journal import Journal
-from gazekit.preparing.one_exam import Reject, Task, prepare_exam
+from gazekit.preparing.one_exam import Task, prepare_exam
 from gazekit.reading import bit_depth
 from gazekit.reading.bit_depth import find_depth
 from gazekit.records.exam import Exam
@@ -61,8 +61,9 @@ def test_a_depth_that_is_given_is_taken_and_what_it_does_not_hold_refused(tmp_pa
     dataset, summary, notes = prepared(source, tmp_path / "raw", tmp_path / "out", bit_depth=12)
     assert dataset.settings.bit_depth == 12 and len(dataset) == 3
     assert [round(float(image.max()) / 65535 * 4095) for image in dataset.images] == [4090, 900, 10]
-    ((exam, reason),) = summary.rejects
-    assert exam == "e2" and "the value 5000 does not fit into the 12 bits of the data set" in reason
+    (refused,) = summary.refused
+    assert refused.key == "e2"
+    assert "the value 5000 does not fit into the 12 bits of the data set" in refused.reason
     assert not [note for note in notes if "--bit-depth" in note]
     dataset, _, _ = prepared(source, tmp_path / "raw", tmp_path / "wide", bit_depth=16)
     assert [int(image.max()) for image in dataset.images] == [4090, 900, 5000, 10]
@@ -135,7 +136,7 @@ def test_new_images_take_the_depth_of_the_prepared_ones(tmp_path):
     new = made(tmp_path / "new", [1000, 4100])
     dark, bright = (prepare_exam(Task(exam, {}, settings, tmp_path)) for exam in new.listed)
     assert dark.images.max() == round(1000 / 4095 * 65535)
-    assert isinstance(bright, Reject) and "the value 4100 does not fit into the 12 bits" in bright.reason
+    assert isinstance(bright, Refused) and "the value 4100 does not fit into the 12 bits" in bright.reason
 
 
 def test_predict_refuses_to_guess_what_the_training_data_do_not_tell(

@@ -171,7 +171,7 @@ def test_packed_images_of_a_folder_are_found(tmp_path):
         "cc": "1_cc.png.gz",
         "mlo": "1_mlo.png.gz",
     }
-    assert exam.fault == ""
+    assert exam.refused == ""
 
 
 def test_a_pgm_says_itself_what_is_white(tmp_path):

@@ -140,7 +140,7 @@ def test_headers_of_the_published_files_are_understood() -> None:
 def test_loose_files_of_cbis_ddsm_become_its_exams(tmp_path: Path, registry: Registry) -> None:
     write_images(tmp_path, LESIONS, "new")
     found = group_images([tmp_path], VIEWS, rules=identity_rules(registry))
-    keys = {exam.key: exam.fault[:13] for exam in found.exams}
+    keys = {exam.key: exam.refused[:13] for exam in found.exams}
     assert (
         keys
         == {
@@ -161,7 +161,7 @@ def test_loose_files_of_inbreast_become_its_exams(tmp_path: Path, registry: Regi
     make_inbreast(tmp_path)
     found = group_images([tmp_path / "AllDICOMs"], VIEWS, rules=identity_rules(registry))
     anna = [exam for exam in found.exams if exam.patient == "a" * 16]
-    assert [(exam.key, exam.fault) for exam in anna] == [("a" * 16 + "_L", ""), ("a" * 16 + "_R", "")]
+    assert [(exam.key, exam.refused) for exam in anna] == [("a" * 16 + "_L", ""), ("a" * 16 + "_R", "")]
     assert [set(exam.laterality.values()) for exam in anna] == [{"L"}, {"R"}]
     assert list(found.left_out) == ["view FB, and the model reads cc, mlo"]
     assert INbreast.identify(None, Path("20586908_short_MG_R_CC_ANON.dcm")) is None

@@ -67,13 +67,13 @@ def prepare(
     allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     on_bad_exam: Annotated[
-        Literal["skip", "error"], typer.Option(help="skip lists it in rejects.csv, error stops.")
+        Literal["skip", "error"], typer.Option(help="skip lists it in refused.csv, error stops.")
     ] = "skip",
     image_names: Annotated[
         bool,
         typer.Option(
             "--image-names",
-            help="Keep the names of the files in index.csv and rejects.csv; they may hold names of patients.",
+            help="Keep the names of the files in index.csv and refused.csv; they may hold names of patients.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -166,6 +166,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _print(summary: "Summary", *, recordings: int | None) -> None:
+    from gazekit.prepared.index import refused_path
+
     rows = [("exams", summary.exams)]
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
@@ -177,7 +179,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
             ("recordings that match none", summary.unmatched_recordings),
         ]
         rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
-    rows += [("rejected", len(summary.rejects))]
+    rows += [("refused", len(summary.refused))]
     rows += [("findings of the data set", len(summary.findings))] if summary.findings else []
     console.print_table(("", "number"), rows, title=str(summary.root))
     if summary.work is not None:
@@ -197,10 +199,10 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
         )
     for name in [name for name, count in summary.classes.items() if count == 0]:
         console.warn(f"no exam of class '{name}' is left")
-    for exam, reason in summary.rejects[:10]:
-        console.warn(f"exam {exam} left out: {reason}")
-    if len(summary.rejects) > 10:
-        console.warn(f"and {len(summary.rejects) - 10} more in {summary.root / 'rejects.csv'}")
+    for refused in summary.refused[:10]:
+        console.warn(f"exam {refused.key} refused: {refused.reason}")
+    if len(summary.refused) > 10:
+        console.warn(f"and {len(summary.refused) - 10} more in {refused_path(summary.root)}")
     for exams in summary.duplicates:
         console.warn(f"identical images in exams {', '.join(exams)}; a split keeps them together")
 

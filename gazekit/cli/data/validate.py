@@ -75,9 +75,11 @@ def validate(
     with console.progress("reading images") as report:
         validation = validate_data(raw, settings, read_images=not tables_only, jobs=jobs, progress=report)
     if as_json:
-        console.print_json(
-            "gazekit.validation/1", {"dataset": dataset, "source": str(source), **asdict(validation)}
-        )
+        values = {"dataset": dataset, "source": str(source), **asdict(validation)}
+        if validation.faults is not None:
+            images = [[each.key, each.view, each.reason] for each in validation.faults.refused]
+            values["faults"] |= {"refused": images, "unusable": images}  # the latter for one release
+        console.print_json("gazekit.validation/1", values)
         return
     _print(validation, f"{dataset} in {source}")
 
@@ -127,7 +129,7 @@ def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
     yield from ((f"{view} with a lesion mask", number) for view, number in validation.with_mask.items())
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
     if validation.faults is not None:
-        yield "images that cannot be used", len(validation.faults.unusable)
+        yield "images that are refused", len(validation.faults.refused)
         yield "images whose header does not fit their pixels", len(validation.faults.odd)
         yield "images without a plausible breast", len(validation.faults.doubtful)
         if validation.with_gaze:
@@ -142,8 +144,9 @@ def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
 def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     if validation.faults is None:
         return
-    for kind in ("unusable", "odd", "doubtful", "gaze"):
-        found: tuple[tuple[str, str, str], ...] = getattr(validation.faults, kind)
+    refused = tuple((each.key, each.view, each.reason) for each in validation.faults.refused)
+    others = {kind: getattr(validation.faults, kind) for kind in ("odd", "doubtful", "gaze")}
+    for kind, found in ({"refused": refused} | others).items():
         for exam, view, what in found[:10]:
             yield kind, 1, f"exam {exam} view {view}: {what}"
         rest = len(found) - 10

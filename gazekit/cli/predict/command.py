@@ -15,10 +15,11 @@ from gazekit.cli.predict.pictures import Style, Wanted, write_files
 if TYPE_CHECKING:
     import torch
 
-    from gazekit.prediction.exams import ExamPrediction, Refusal
+    from gazekit.prediction.exams import ExamPrediction
     from gazekit.prediction.file_grouping import LooseExam
     from gazekit.prediction.members import Member
     from gazekit.prepared.settings import PreparationSettings
+    from gazekit.records.refused import Refused
     from gazekit.runs.trained import Trained
 
 
@@ -244,7 +245,7 @@ def _predictions(
     batch_size: int,
     explain: bool,
     show_ids: bool,
-) -> "tuple[Iterator[ExamPrediction | Refusal], int]":
+) -> "tuple[Iterator[ExamPrediction | Refused], int]":
     """Return the predictions as they are made, and the number of exams."""
     from gazekit.prediction.exams import predict_loose, predict_prepared
     from gazekit.runs.trained import open_data
@@ -260,10 +261,10 @@ def _predictions(
     return loose, len(exams)
 
 
-def _record(found: "ExamPrediction | Refusal", classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
-    from gazekit.prediction.exams import Refusal
+def _record(found: "ExamPrediction | Refused", classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    from gazekit.records.refused import Refused
 
-    if isinstance(found, Refusal):
+    if isinstance(found, Refused):
         return {
             "exam": found.key,
             "status": "refused",

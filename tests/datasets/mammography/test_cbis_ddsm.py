@@ -76,8 +76,8 @@ def _noticed(validation):
 def test_a_miniature_set_is_prepared_from_every_layout(tmp_path, layout):
     root = miniature(tmp_path / "raw", layout)
     summary = prepare(CbisDdsm(), root, tmp_path / "out", size=(32, 24), jobs=0)
-    assert summary.rejects == (("P_00005_L", summary.rejects[0][1]),)
-    assert "missing view cc" in summary.rejects[0][1]
+    (refused,) = summary.refused
+    assert refused.key == "P_00005_L" and "missing view cc" in refused.reason
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.exam_ids == ("P_00001_L", "P_00002_R", "P_00003_L", "P_00004_R")
     assert dataset.labels.tolist() == [1, 0, 1, 0]
@@ -236,7 +236,7 @@ def append_first_row_again(path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", bytes(200)])
-def test_damaged_images_and_masks_are_findings_or_rejects(tmp_path, content):
+def test_damaged_images_and_masks_are_findings_or_refused(tmp_path, content):
     root = miniature(tmp_path / "raw")
     full, mask = (
         next((root / subject).rglob("1-1.dcm"))
@@ -249,7 +249,7 @@ def test_damaged_images_and_masks_are_findings_or_rejects(tmp_path, content):
     assert number(findings, "head of the image unreadable: no masks for it") == 1
     assert number(findings, "mask unreadable: its view has no mask") == 1
     summary = prepare(CbisDdsm(), root, tmp_path / "out", size=(32, 24), jobs=0)
-    assert "P_00002_R" in dict(summary.rejects)
+    assert "P_00002_R" in [each.key for each in summary.refused]
     assert summary.exams == 3
 
 

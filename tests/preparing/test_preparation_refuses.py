@@ -61,22 +61,22 @@ def test_a_bad_exam_is_listed_or_stops_the_preparation(root, exams, tmp_path, fa
     damage, expected = FAULTS[fault]
     exams = [damage(exams[0]), *exams[1:]]
     summary = run(exams, root, tmp_path / "out", image_names=True)
-    (rejected,) = summary.rejects
-    assert rejected[0] == "e0"
-    assert re.search(expected, rejected[1])
+    (refused,) = summary.refused
+    assert refused.key == "e0"
+    assert re.search(expected, refused.reason)
     assert PreparedDataset.open(tmp_path / "out").exam_ids == ("e1", "e2", "e3", "e4", "e5")
     for path in (tmp_path / "out").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a path of this machine"
     with pytest.raises(DataError, match=f"exam e0: .*{expected}"):
         run(exams, root, tmp_path / "strict", on_bad_exam="error", image_names=True)
-    (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).rejects
-    assert not re.search(r"\w\.(png|gaze)\b", nameless[1]), nameless[1]
+    (nameless,) = run(exams, root, tmp_path / "nameless", jobs=0).refused
+    assert not re.search(r"\w\.(png|gaze)\b", nameless.reason), nameless.reason
     assert not any(PreparedDataset.open(tmp_path / "nameless").image_names[0].values())
 
 
 def test_a_set_without_any_usable_exam_or_any_gaze_is_an_error(root, exams, tmp_path):
     gone = [replace(exam, images={}) for exam in exams]
-    with pytest.raises(DataError, match="all 6 exams were rejected; the first, e0: missing view"):
+    with pytest.raises(DataError, match="all 6 exams were refused; the first, e0: missing view"):
         run(gone, root, tmp_path / "out", views=["cc", "mlo"])
     for exam in exams[:2]:
         exam.gaze["cc"].unlink()

@@ -1,0 +1,279 @@
+"""The record of a prepared exam, and how it is written: as JSON in the journal, as rows in the tables."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pydantic
+from pydantic import Field
+
+from gazekit.records.exam import Finding
+from gazekit.records.geometry import Geometry
+from gazekit.records.refused import Refused
+
+EXAM_COLUMNS = ("exam_id", "patient_id", "label", "split", "dataset")
+VIEW_COLUMNS = ("view", "image", "has_gaze", "has_mask", "laterality", "raw_height", "raw_width")
+GEOMETRY_COLUMNS = (
+    "left",
+    "top",
+    "right",
+    "bottom",
+    "flip",
+    "scale",
+    "offset_x",
+    "offset_y",
+    "width",
+    "height",
+)
+SPACING_COLUMNS = ("spacing_y_mm", "spacing_x_mm")
+"""Distance of the original's pixel centres; empty where its file says none, absent in sets of earlier versions."""
+INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
+FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
+
+Id = Annotated[str, Field(min_length=1, max_length=1000)]
+Text = Annotated[str, Field(max_length=10_000)]
+Pixels = Annotated[int, Field(ge=-(10**7), le=10**7)]
+Flag = Annotated[int, Field(ge=0, le=1)]
+Spacing = Annotated[
+    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+    pydantic.BeforeValidator(lambda cell: None if cell == "" else cell),
+]
+
+
+class ReaderFixation(NamedTuple):
+    """A fixation of a reader on one view, in prepared pixels; the onset is None where nobody recorded it."""
+
+    reader: str
+    x: float
+    y: float
+    onset_ms: float | None
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRecord:
+    """One prepared view.
+
+    Args:
+        view: its name.
+        image: the file relative to the source; empty where names are not kept.
+        has_gaze, has_mask: whether anybody looked at it, and whether a lesion is marked on it.
+        laterality: ``"L"`` or ``"R"``; empty where it is not known.
+        modality: of a DICOM file (``"MG"``), else empty.
+        raw_size: (height, width) of the original in pixels.
+        geometry: raw to prepared pixels.
+        spacing_mm: distance of the original's pixel centres down and across; None where its file says none.
+        digest: of the original's pixels, by which identical images are found.
+        findings: what the preparation noticed of it, about the view.
+        fixations: in the order in which they happened, reader by reader.
+    """
+
+    view: str
+    image: str
+    has_gaze: bool
+    has_mask: bool
+    laterality: str
+    modality: str
+    raw_size: tuple[int, int]
+    geometry: Geometry
+    spacing_mm: tuple[float, float] | None
+    digest: str
+    findings: tuple[Finding, ...] = ()
+    fixations: tuple[ReaderFixation, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What the journal and the index say of the view itself."""
+        return {
+            "view": self.view,
+            "image": self.image,
+            "has_gaze": int(self.has_gaze),
+            "has_mask": int(self.has_mask),
+            "laterality": self.laterality,
+            "modality": self.modality,
+            "raw_height": self.raw_size[0],
+            "raw_width": self.raw_size[1],
+            **self.geometry.to_numbers(),
+            **dict(zip(SPACING_COLUMNS, self.spacing_mm or (None, None), strict=True)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExamRecord:
+    """One prepared exam.
+
+    Args:
+        exam_id, patient_id, label, split, dataset: as in :class:`gazekit.records.exam.Exam`.
+        views: in the order of the arrays.
+        digest: of its rows of the arrays.
+    """
+
+    exam_id: str
+    patient_id: str
+    label: str
+    split: str | None
+    dataset: str
+    views: tuple[ViewRecord, ...]
+    digest: str
+
+    def without_image_names(self) -> "ExamRecord":
+        """The record as it is kept where the files' names are not."""
+        return replace(self, views=tuple(replace(view, image="") for view in self.views))
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of the journal."""
+        return {
+            **{name: getattr(self, name) for name in EXAM_COLUMNS},
+            "views": [view.to_json() for view in self.views],
+            "fixations": [[view.view, *each] for view in self.views for each in view.fixations],
+            "image_digests": [view.digest for view in self.views],
+            "findings": [[each.kind, view.view, each.what] for view in self.views for each in view.findings],
+            "digest": self.digest,
+        }
+
+    def index_rows(self) -> Iterator[list[Any]]:
+        """A row of ``index.csv`` per view: ``INDEX_COLUMNS`` and ``SPACING_COLUMNS``."""
+        exam = [getattr(self, name) for name in EXAM_COLUMNS]
+        columns = (*VIEW_COLUMNS, *GEOMETRY_COLUMNS, *SPACING_COLUMNS)
+        for view in self.views:
+            values = view.to_json()
+            yield [*exam, *(values[name] for name in columns)]
+
+    def fixation_rows(self) -> Iterator[list[Any]]:
+        """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS``."""
+        for view in self.views:
+            yield from ([self.exam_id, view.view, *each] for each in view.fixations)
+
+
+Entry = ExamRecord | Refused
+"""What a journal says of an exam."""
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """The line of the journal about an exam, prepared or refused."""
+    if isinstance(entry, Refused):
+        return {"exam_id": entry.key, "refused": entry.reason}
+    return entry.to_json()
+
+
+class _Placed(pydantic.BaseModel):
+    """A view as journal and index write it: flat."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    view: Id
+    image: Text
+    laterality: Text
+    raw_height: Pixels
+    raw_width: Pixels
+    left: Pixels
+    top: Pixels
+    right: Pixels
+    bottom: Pixels
+    flip: Flag
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    offset_x: Pixels
+    offset_y: Pixels
+    width: Pixels
+    height: Pixels
+    spacing_y_mm: Spacing = None
+    spacing_x_mm: Spacing = None
+
+    @property
+    def geometry(self) -> Geometry:
+        """Raw to prepared pixels."""
+        return Geometry.from_numbers({name: getattr(self, name) for name in GEOMETRY_COLUMNS})
+
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Distance of the original's pixel centres down and across; None where its file says none."""
+        down, across = self.spacing_y_mm, self.spacing_x_mm
+        return None if down is None or across is None else (down, across)
+
+
+class _JournalView(_Placed):
+    has_gaze: Flag
+    has_mask: Flag
+    modality: Text = ""
+
+
+class _JournalExam(pydantic.BaseModel):
+    exam_id: str
+    patient_id: str
+    label: str
+    split: str | None
+    dataset: str
+    views: list[_JournalView]
+    fixations: list[tuple[str, str, float, float, float | None, float]]
+    image_digests: list[str]
+    findings: list[tuple[str, str, str]] = []
+    digest: str
+
+    @pydantic.model_validator(mode="after")
+    def _digest_per_view(self) -> "_JournalExam":
+        if len(self.image_digests) != len(self.views):
+            raise ValueError("expected a digest per view")
+        return self
+
+    def entry(self) -> ExamRecord:
+        views = (
+            self._view(view, digest) for view, digest in zip(self.views, self.image_digests, strict=True)
+        )
+        return ExamRecord(
+            *(self.exam_id, self.patient_id, self.label, self.split, self.dataset),
+            views=tuple(views),
+            digest=self.digest,
+        )
+
+    def _view(self, view: _JournalView, digest: str) -> ViewRecord:
+        return ViewRecord(
+            view=view.view,
+            image=view.image,
+            has_gaze=bool(view.has_gaze),
+            has_mask=bool(view.has_mask),
+            laterality=view.laterality,
+            modality=view.modality,
+            raw_size=(view.raw_height, view.raw_width),
+            geometry=view.geometry,
+            spacing_mm=view.spacing_mm,
+            digest=digest,
+            findings=tuple(Finding(kind, of, what) for kind, of, what in self.findings if of == view.view),
+            fixations=tuple(ReaderFixation(*row[1:]) for row in self.fixations if row[0] == view.view),
+        )
+
+
+class _JournalRefused(pydantic.BaseModel):
+    exam_id: str
+    refused: str = Field(validation_alias=pydantic.AliasChoices("refused", "reject"))  # its name until 0.1
+
+    def entry(self) -> Refused:
+        return Refused(self.exam_id, self.refused)
+
+
+JOURNAL_ENTRY: pydantic.TypeAdapter[_JournalExam | _JournalRefused] = pydantic.TypeAdapter(
+    _JournalExam | _JournalRefused
+)
+"""A line of the journal; its ``entry()`` is the inverse of :func:`entry_to_json`."""
+
+
+class IndexRow(_Placed):
+    """A row of ``index.csv``: an exam, one of its views, and the geometry of its image."""
+
+    exam_id: Id
+    patient_id: Text
+    label: Text
+    split: Literal["", "train", "val", "test"]
+    dataset: Text
+    has_gaze: Literal["0", "1"]
+    has_mask: Literal["0", "1"]
+
+
+class FixationRow(NamedTuple):
+    """A row of ``fixations.csv``: a fixation of a reader on one image, in prepared pixels."""
+
+    exam_id: str
+    view: str
+    reader: str
+    x: float
+    y: float
+    onset_ms: float
+    duration_ms: float
