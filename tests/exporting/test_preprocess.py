@@ -23,6 +23,7 @@ from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
 from gazekit.reading.view_names import ViewNames, split_words
 from gazekit.records import geometry, resampling
 from gazekit.records.exam import Exam
+from gazekit.records.refused import Refused
 
 FILE = ROOT / "examples/preprocess.py"
 

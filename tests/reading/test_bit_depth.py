@@ -19,6 +19,7 @@ from gazekit.preparing.one_exam import Task, prepare_exam
 from gazekit.reading import bit_depth
 from gazekit.reading.bit_depth import find_depth
 from gazekit.records.exam import Exam
+from gazekit.records.refused import Refused
 
 SIZE = (16, 24)
 
