@@ -21,7 +21,8 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.presets.preset import Preset
 from gazekit.training.loop import State
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
 
 WARM_UP, WATCHED = 5, 4
 """Epochs before those in which the device is watched, and their number."""
@@ -65,9 +66,8 @@ def run(preset: Preset, dataset: PreparedDataset, device: str, ended: Callable[[
     registry = gazekit.load_registry()
     split = {exam: "val" if number % 5 == 4 else "train" for number, exam in enumerate(dataset.exam_ids)}
     with tempfile.TemporaryDirectory() as folder:
-        started = start_run(
-            Path(folder) / "run", preset, registry, dataset, split, seed=0, device=torch.device(device)
-        )
+        settings = StartSettings(seed=0, device=torch.device(device))
+        started = start_run(Path(folder) / "run", preset, registry, dataset, split, settings)
         begin = time.perf_counter()
         continue_run(
             started, registry, dataset, report=lambda state, _: ended(state) if state.batch == 0 else None

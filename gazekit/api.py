@@ -22,7 +22,6 @@ from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import find_exams
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.prepared.splits import inner_folds, make_split, read_split
 from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
 from gazekit.preparing.source import RawData
@@ -33,10 +32,10 @@ from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import Which
-from gazekit.runs.stored import check_resume, extend, stored_preset
 from gazekit.runs.trained import Trained, check_ensemble, open_data, open_trained
 from gazekit.training.loop import State
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_of, start_run
 
 if TYPE_CHECKING:
     from gazekit.study.result import StudyResult
@@ -105,8 +104,8 @@ def train(
     *,
     registry: Registry | None = None,
     overrides: Sequence[str] = (),
-    split: Mapping[str, str] | Path | str | None = None,
-    seed: int = 0,
+    split: GivenSplit | None = None,
+    seed: int | None = None,
     device: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -128,7 +127,7 @@ def train(
         overrides: ``key.path=value`` items on top of a preset given by name.
         split: exam → ``"train"``, ``"val"`` or ``"test"``, or the file of one; None makes one by patient, as the preset
             says.
-        seed: of initial weights, order, augmentation and dropout.
+        seed: of initial weights, order, augmentation and dropout; None is 0, or that of the run resumed.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
         resume: go on with the run in ``out`` if there is one.
         overwrite: replace a run in ``out``.
@@ -153,27 +152,19 @@ def train(
     out, chosen, warn = Path(out), _device(device), _warner(note)
     if resume and (out / "run.json").exists():
         run = RunDirectory.open(out)
-        stored = stored_preset(run, registry)
-        with run.lock():
-            extended = extend(run, stored, preset)
-        if extended:
-            note(f"{out}: {extended}")
-        else:
-            check_resume(run, stored, preset)
+        if changed := resume_run(run, preset, registry, dataset=dataset, seed=seed, split=split):
+            note(f"{out}: {changed}")
     else:
-        run = start_run(
-            out,
-            preset,
-            registry,
-            dataset,
-            _split(split, dataset, preset, allow_leak=allow_leak),
-            seed=seed,
+        parts = split_of(preset, dataset, split, allow_leak=allow_leak)
+        settings = StartSettings(
+            seed=seed or 0,
             device=chosen,
-            overwrite=overwrite or resume,
+            overwrite=overwrite,
+            leftovers=resume,
             allow_leak=allow_leak,
             initial=None if initial is None else Path(initial),
-            warn=warn,
         )
+        run = start_run(out, preset, registry, dataset, parts, settings, warn=warn)
     report = progress or _each_epoch(note, preset.training.epochs)
     continue_run(run, registry, dataset, device=chosen, report=report, warn=warn)
     return open_trained(run.path, registry, chosen)
@@ -356,9 +347,11 @@ def report(
 
     Args:
         run: a run, its folder, or the folder of a study (to which the other arguments do not apply).
-        without, part, threshold, exams, cases: see ``gazekit.reporting.run.files.write_report``.
+        without: a run on the same data to compare with.
+        part, threshold, exams, cases: see ``gazekit.reporting.run.report.ReportSettings``.
     """
     from gazekit.reporting.run.files import write_report
+    from gazekit.reporting.run.report import ReportSettings
     from gazekit.reporting.study.page import write_study_page
     from gazekit.reporting.study.report import study_page
 
@@ -368,15 +361,8 @@ def report(
         return path
     trained = _opened(run)
     other = None if without is None else _opened(without)
-    return write_report(
-        trained,
-        open_data(trained, None),
-        without=other,
-        part=part,
-        threshold=threshold,
-        exams=exams,
-        cases=cases,
-    )
+    settings = ReportSettings(part=part, threshold=threshold, exams=exams, cases=cases)
+    return write_report(trained, open_data(trained, None), settings, without=other)
 
 
 @_speaks_python
@@ -460,7 +446,7 @@ def tune(
     *,
     folds: int = 3,
     seeds: int = 1,
-    split: Mapping[str, str] | Path | str | None = None,
+    split: GivenSplit | None = None,
     overrides: Sequence[str] = (),
     jobs: int = 1,
     launcher: str = "local",
@@ -482,6 +468,7 @@ def tune(
     """
     from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
+    from gazekit.study.folds import inner_splits
     from gazekit.study.settings import parse_study
     from gazekit.study.study import finish, open_study
     from gazekit.study.tuning import choose, grid_points, point_name
@@ -493,10 +480,7 @@ def tune(
     folder = StudyFolder(Path(out))
 
     def inner(dataset: PreparedDataset) -> dict[str, dict[str, str]]:
-        outer = _split(split, dataset, base, allow_leak=False)
-        return {
-            f"inner-{fold}": parts for fold, parts in enumerate(inner_folds(dataset, outer, folds), start=1)
-        }
+        return inner_splits(dataset, split_of(base, dataset, split), folds)
 
     with folder.lock():
         settings = parse_study(values, "the grid", folder=Path())
@@ -513,24 +497,6 @@ def _opened(run: Trained | Path | str, weights: Which | None = None, *, device: 
         return run
     path = run.run.path if isinstance(run, Trained) else Path(run)
     return open_trained(path, load_registry(), _device(device), which=weights or "selected")
-
-
-def _split(
-    given: Mapping[str, str] | Path | str | None,
-    dataset: PreparedDataset,
-    preset: Preset,
-    *,
-    allow_leak: bool,
-) -> dict[str, str]:
-    if given is None:
-        return make_split(
-            dataset,
-            seed=preset.data.split_seed,
-            test=preset.data.test,
-            val=preset.data.validation,
-            allow_leak=allow_leak,
-        )
-    return dict(given) if isinstance(given, Mapping) else read_split(Path(given))
 
 
 def _device(name: str | None) -> torch.device:

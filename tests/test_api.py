@@ -177,6 +177,11 @@ def test_a_run_is_resumed_and_extended_from_python(
         trained = gazekit.train(preset, dataset, tmp_path / "run", resume=True, note=lines.append)
     assert [line["epoch"] for line in trained.run.read_metrics()] == [1, 2]
     assert any("goes on to epoch 2, begun with 1" in line for line in lines)
+    with pytest.raises(ConfigurationError, match="began with seed 0, not 1; resume without seed"):
+        gazekit.train(preset, dataset, tmp_path / "run", resume=True, seed=1)
+    split = dict.fromkeys(dataset.exam_ids, "train")
+    with pytest.raises(ConfigurationError, match="another split than the one given; resume without split"):
+        gazekit.train(preset, dataset, tmp_path / "run", resume=True, split=split)
     last = gazekit.evaluate(tmp_path / "run", part="val", weights="last")
     assert last["epoch"] == 2 and (tmp_path / "run/evaluation_val_last.json").exists()
 

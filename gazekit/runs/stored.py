@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,11 +25,15 @@ _SMALL = 2**20
 """Bytes that a model may have beyond twice those of its stored weights."""
 
 
-def stored_preset(run: RunDirectory, registry: Registry) -> Preset:
-    """The preset of a run. Raises ConfigurationError: a component is missing; names the packages it was made with."""
+def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Preset:
+    """The preset of a run, with layers on top as ``registry.preset`` takes them.
+
+    Raises:
+        ConfigurationError: a component is missing; names the packages that the run was made with.
+    """
     run.check_links()
     try:
-        return registry.preset(str(run.preset))
+        return registry.preset(str(run.preset), **layers)
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None

@@ -59,7 +59,7 @@ def collect(
         exams=len(exams),
         patients=len({dataset.patient_ids[i] for i in exams}),
         classes={name: int((dataset.labels[exams] == k).sum()) for k, name in enumerate(dataset.classes)},
-        protocol=protocol(dataset, settings, study.splits),
+        protocol=protocol(dataset, settings, study.splits, study.presets[settings.reference_name]),
         folds=len(study.splits) // settings.repeats,
         repeats=settings.repeats,
         seeds=settings.seeds,

@@ -1,41 +1,91 @@
-"""The splits of a study: made once, by patient, the same for all systems."""
+"""Split the exams of a study: once, by patient, the same for all systems."""
 
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import Split, check_split, k_folds, make_split, read_split
+from gazekit.prepared.splits import Split, check_split, inner_folds, k_folds
+from gazekit.presets.preset import Preset
 from gazekit.study.settings import StudySettings
+from gazekit.training.start import split_of
+
+_KEYS = ("split_seed", "test", "validation")
+"""Of a preset's ``data`` table: how it splits."""
 
 
-def study_splits(dataset: PreparedDataset, settings: StudySettings) -> dict[str, Split]:
-    """Name of a fold → split.
+def study_splits(
+    dataset: PreparedDataset, settings: StudySettings, presets: Mapping[str, Preset]
+) -> dict[str, Split]:
+    """Split the exams as the study says, with the shares and the seed of its presets; name of a fold → split.
+
+    Args:
+        dataset: what to split.
+        settings: of the study.
+        presets: of every system; their ``data`` tables must lead to the same splits.
 
     Raises:
+        ConfigurationError: the presets of two systems split in different ways.
         DataError: too few patients for the folds, the split file does not fit, or the split leaks and may not.
     """
-    if settings.folds == "given":
-        return {"fold-1": make_split(dataset, allow_leak=settings.allow_leak)}
+    ways: dict[tuple[object, ...], str] = {}  # the first system that splits so
+    for system, preset in presets.items():
+        ways.setdefault(tuple(getattr(preset.data, key) for key in _KEYS), system)
+    first, *others = ways.values()
+    splits = _splits(dataset, settings, presets[first])
+    for other in others:
+        if _splits(dataset, settings, presets[other]) != splits:
+            raise _different({name: presets[name] for name in (first, other)})
+    return splits
+
+
+def inner_splits(dataset: PreparedDataset, outer: Mapping[str, str], folds: int) -> dict[str, Split]:
+    """Split what is not in the test part of ``outer``, for a tuning; name of a fold → split."""
+    return {f"inner-{fold}": split for fold, split in enumerate(inner_folds(dataset, outer, folds), start=1)}
+
+
+def _splits(dataset: PreparedDataset, settings: StudySettings, preset: Preset) -> dict[str, Split]:
     if isinstance(settings.folds, str):
-        split = read_split(Path(settings.folds))
+        given = None if settings.folds == "given" else Path(settings.folds)
+        split = split_of(preset, dataset, given, allow_leak=settings.allow_leak)
         check_split(dataset, split, allow_leak=settings.allow_leak)
         return {"fold-1": split}
+    seed, val = preset.data.split_seed, preset.data.validation
     return {
         ("" if settings.repeats == 1 else f"repeat-{repeat}-") + f"fold-{fold}": split
         for repeat in range(1, settings.repeats + 1)
-        for fold, split in enumerate(k_folds(dataset, settings.folds, repeat=repeat - 1), start=1)
+        for fold, split in enumerate(
+            k_folds(dataset, settings.folds, seed, val=val, repeat=repeat - 1), start=1
+        )
     }
 
 
-def protocol(dataset: PreparedDataset, settings: StudySettings, splits: Mapping[str, Split]) -> str:
-    """How the exams were divided, in words."""
+def _different(presets: Mapping[str, Preset]) -> ConfigurationError:
+    """Two systems that split in different ways."""
+    one, other = presets.values()
+    keys = [key for key in _KEYS if getattr(one.data, key) != getattr(other.data, key)]
+    said = "; ".join(
+        f"{name} with {', '.join(f'data.{key}={getattr(preset.data, key):g}' for key in keys)}"
+        for name, preset in presets.items()
+    )
+    return ConfigurationError(
+        f"the systems split the exams in different ways: {said}; all systems of a study share one split: give these "
+        "keys one value for all of them, or the study a split file (gazekit data split)"
+    )
+
+
+def protocol(
+    dataset: PreparedDataset, settings: StudySettings, splits: Mapping[str, Split], preset: Preset
+) -> str:
+    """How the exams were divided, in words; any system's preset says in which shares."""
     counts = Counter(next(iter(splits.values())).values())
     parts = (
         f"about {counts['train']} exams to train on, {counts['val']} to validate, {counts['test']} to test"
     )
     if isinstance(settings.folds, str):
-        who = "one split by patient, 7:3"
+        test = preset.data.test
+        who = f"one split by patient, {10 - 10 * test:g}:{10 * test:g}"
         if settings.folds != "given":
             who = f"the split {Path(settings.folds).name}"
         elif dataset.split:

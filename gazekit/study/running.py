@@ -5,20 +5,18 @@ from collections.abc import Callable
 import torch
 
 from gazekit.disk.atomic import check_folder
-from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import read_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.isolation import blaming
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
-from gazekit.runs.stored import check_resume, stored_preset
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
 from gazekit.training.loop import State
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, resume_run, split_of, start_run
 
 Report = Callable[[State, int], None]
 
@@ -80,23 +78,24 @@ def _run(
     """The run to go on with, or a new one. Raises ConfigurationError, DataError: it is not the task's."""
     for own in (task.path.parent, task.path):  # what a link leads to is not the study's
         check_folder(own)
-    split = read_split(task.split)
     if not (task.path / "run.json").exists():
-        return start_run(
-            task.path,
-            preset,
-            registry,
-            dataset,
-            split,
+        split = split_of(preset, dataset, task.split)
+        settings = StartSettings(
             seed=task.seed,
             device=device,
             leftovers=True,  # of a crash before there was a run
             allow_leak=task.allow_leak,
         )
+        return start_run(task.path, preset, registry, dataset, split, settings)
     run = RunDirectory.open(task.path)
-    check_resume(run, stored_preset(run, registry), preset)
-    if run.facts().seed != task.seed:
-        raise ConfigurationError(f"{run.path}: began with seed {run.facts().seed}, expected {task.seed}")
-    if read_split(run.split) != split:
-        raise DataError(f"{run.path}: began with another split than {task.split}; remove the run")
+    resume_run(
+        run,
+        preset,
+        registry,
+        dataset=dataset,
+        seed=task.seed,
+        split=task.split,
+        may_extend=False,
+        remedy="remove the run",
+    )
     return run

@@ -49,7 +49,7 @@ class StudySettings(_Strict):
     data: Path
     """Prepared data set."""
     folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile = 5
-    """How many of a cross-validation, the split that the source gives (where it gives none: 7:3), or a split file."""
+    """How many of a cross-validation, the source's own split (else one as the presets say), or a split file."""
     repeats: Number = 1
     """How often the folds are dealt."""
     seeds: Number = 3

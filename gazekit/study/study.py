@@ -82,7 +82,7 @@ def open_study(
             presets[system.name] = registry.preset(str(folder.preset(system.name))).named(system.name)
     dataset = PreparedDataset.open(settings.data)
     datasets = {system.name: _data_of(system, dataset) for system in settings.systems}
-    made = splits(dataset) if splits else study_splits(dataset, settings)
+    made = splits(dataset) if splits else study_splits(dataset, settings, presets)
     enter(folder, kind, settings, presets, made, datasets, dataset, registry)
     tasks = run_tasks(
         folder.path,

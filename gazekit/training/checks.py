@@ -9,11 +9,11 @@ import torch
 
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.feed import prepared_exams
+from gazekit.feeding.feed import check_views, prepared_exams
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import indices_of
+from gazekit.prepared.splits import check_split, indices_of
 from gazekit.presets.preset import Preset
 from gazekit.records.arrays import Size
 from gazekit.records.labels import doubts as doubts_about_classes
@@ -25,6 +25,19 @@ from gazekit.training.trial import TrialBatch
 
 Split = Mapping[str, str]
 _SMALLEST_MAP = 4
+
+
+def check_fits(preset: Preset, dataset: PreparedDataset, split: Split, *, allow_leak: bool = False) -> None:
+    """Check that a preset can be trained on the exams of a split, as far as that shows without a model.
+
+    Raises:
+        ConfigurationError: the data lack a view of the preset.
+        DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
+    """
+    check_views(dataset, preset)
+    check_split(dataset, split, allow_leak=allow_leak)
+    check_parts(dataset, split)
+    _check_gaze(preset, dataset, split)
 
 
 def try_one_batch(
@@ -128,7 +141,7 @@ def check_parts(dataset: PreparedDataset, split: Split) -> None:
             )
 
 
-def check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
+def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
     """Raise DataError if gaze is to supervise and no training exam has any."""
     if preset.gaze is None:
         return

@@ -19,7 +19,8 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.training import loop
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
 
 LONG = ["--set", "training.epochs=100000", *TINY]
 
@@ -84,7 +85,8 @@ def test_a_training_without_usable_weights_is_an_error(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset, cpu = tiny(registry, "training.epochs=1"), torch.device("cpu")
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), seed=0, device=cpu)
+    settings = StartSettings(seed=0, device=cpu)
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     predicted = loop.predict
 
     def without_numbers(*arguments, **options):

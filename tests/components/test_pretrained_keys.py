@@ -25,7 +25,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
-from gazekit.training.run import start_run
+from gazekit.training.start import StartSettings, start_run
 
 LITE = "tf_efficientnet_lite0"
 
@@ -362,9 +362,8 @@ def test_the_run_records_and_logs_what_was_loaded(
     preset = tiny(
         registry, "backbone.use=timm", "backbone.model=resnet10t", f"backbone.weights={file}", "gaze=none"
     )
-    run = start_run(
-        tmp_path / "run", preset, registry, dataset, make_split(dataset), seed=0, device=torch.device("cpu")
-    )
+    settings = StartSettings(seed=0, device=torch.device("cpu"))
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     (origin,) = set(run.facts().weights_origin)
     assert origin.startswith("small.pth (SHA-256 ") and "after 'model.'" in origin
     assert "left out: classifier (model.fc.weight, model.fc.bias)" in origin

@@ -30,7 +30,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.event_files import EventFiles
 from gazekit.study.folder import StudyFolder
 from gazekit.study.launch import slurm as launch_slurm
-from gazekit.training.run import start_run
+from gazekit.training.start import StartSettings, start_run
 
 THEIRS = "# start-up file of a shell\n"
 
@@ -179,9 +179,7 @@ def begin(path: Path, root: Path, barrier, ended) -> None:
     try:
         start_run(
             *(path, tiny(registry), registry, dataset, make_split(dataset)),
-            seed=0,
-            device=torch.device("cpu"),
-            leftovers=True,
+            StartSettings(seed=0, device=torch.device("cpu"), leftovers=True),
         )
     except ConfigurationError as error:
         ended.put(str(error))

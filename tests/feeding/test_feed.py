@@ -18,7 +18,8 @@ from gazekit.feeding.streamed import StreamedExams
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import indices_of, make_split
 from gazekit.registry.registry import Registry
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
 
 CPU = torch.device("cpu")
 
@@ -69,8 +70,7 @@ def test_a_run_on_streamed_exams_ends_in_the_same_weights(
             registry,
             dataset,
             make_split(dataset),
-            seed=0,
-            device=CPU,
+            StartSettings(seed=0, device=CPU),
         )
         said: list[str] = []
         continue_run(run, registry, dataset, note=said.append)

@@ -18,8 +18,9 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
 from gazekit.training.signals import stop_on_signals
+from gazekit.training.start import StartSettings, start_run
 
 Tell = Callable[[str], None]
 SETTINGS = (
@@ -94,9 +95,8 @@ def carry_out(path: Path, registry: Registry, dataset: PreparedDataset, tell: Te
             preset = tiny(registry, *SETTINGS)
             cpu = torch.device("cpu")
             if not dist.is_initialized():
-                run = start_run(
-                    path, preset, registry, dataset, make_split(dataset), seed=1, device=cpu, overwrite=True
-                )
+                settings = StartSettings(seed=1, device=cpu, overwrite=True)
+                run = start_run(path, preset, registry, dataset, make_split(dataset), settings)
         continue_run(run, registry, dataset, should_stop=signals.asked, report=lambda *_: tell("step"))
 
 

@@ -18,7 +18,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
-from gazekit.training.run import start_run
+from gazekit.training.start import StartSettings, start_run
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks, which CUDA does not survive")
 Run = Callable[[Path, Tell], None]
@@ -167,7 +167,7 @@ def check_peers(
     def begin(path: Path) -> Path:
         cpu = torch.device("cpu")
         preset = tiny(registry, "training.epochs=2", "training.batch_size=7")
-        start_run(path, preset, registry, dataset, make_split(dataset), seed=1, device=cpu)
+        start_run(path, preset, registry, dataset, make_split(dataset), StartSettings(seed=1, device=cpu))
         return path
 
     whole, events = begin(folder / "whole"), folder / "events"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,17 @@ from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import doubt, is_better, spread_of_guessing, why_selected
 from gazekit.runs.stored import check_resume, extend, load_model, stored_preset
 from gazekit.runs.trained import open_trained
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
 
 CPU = torch.device("cpu")
+SETTINGS = StartSettings(seed=1, device=CPU)
 FEW = ("training.epochs=3", "training.batch_size=4", "fusion.vectors.dropout=0.2")
 
 
 def start(path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str) -> RunDirectory:
     preset = tiny(registry, *FEW, *overrides)
-    return start_run(path, preset, registry, dataset, make_split(dataset), seed=1, device=CPU)
+    return start_run(path, preset, registry, dataset, make_split(dataset), SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +218,7 @@ def test_a_run_starts_from_the_weights_of_another(
         registry,
         dataset,
         split,
-        seed=5,
-        device=CPU,
-        initial=run.path,
+        StartSettings(seed=5, device=CPU, initial=run.path),
         warn=said.append,
     )
     model, weights = load_model(run, registry, CPU)
@@ -232,9 +233,7 @@ def test_a_run_starts_from_the_weights_of_another(
         registry,
         dataset,
         split,
-        seed=5,
-        device=CPU,
-        initial=run.path,
+        StartSettings(seed=5, device=CPU, initial=run.path),
         warn=said.append,
     )
     assert any("tensors taken over; these start fresh: vector_fusion" in text for text in said)
@@ -243,24 +242,24 @@ def test_a_run_starts_from_the_weights_of_another(
 def test_initial_weights_must_fit_and_must_not_have_seen_the_test_part(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, run: RunDirectory
 ) -> None:
-    split = make_split(dataset)
+    split, from_run = make_split(dataset), replace(SETTINGS, initial=run.path)
     wider = tiny(registry, *FEW, "backbone.widths=[5,6,8,10]")
     with pytest.raises(ConfigurationError, match="its branches are not those of this preset"):
-        start_run(tmp_path / "a", wider, registry, dataset, split, seed=1, device=CPU, initial=run.path)
+        start_run(tmp_path / "a", wider, registry, dataset, split, from_run)
     parts = {"train": "test", "val": "val", "test": "train"}
     swapped = {exam: parts[part] for exam, part in split.items()}
     preset = tiny(registry, *FEW)
     with pytest.raises(
         DataError, match=r"trained or validated on \d+ of the \d+ patients of this split's test part"
     ):
-        start_run(tmp_path / "b", preset, registry, dataset, swapped, seed=1, device=CPU, initial=run.path)
+        start_run(tmp_path / "b", preset, registry, dataset, swapped, from_run)
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
 
 
 def warnings_of(path: Path, registry: Registry, dataset: PreparedDataset, split: dict[str, str]) -> list[str]:
     said: list[str] = []
     preset = tiny(registry, *FEW)
-    start_run(path, preset, registry, dataset, split, seed=1, device=CPU, warn=said.append)
+    start_run(path, preset, registry, dataset, split, SETTINGS, warn=said.append)
     return said
 
 
@@ -285,7 +284,7 @@ def test_gaze_cannot_supervise_a_single_cell(
     preset = tiny(registry, *FEW, "backbone.use=timm", "backbone.model=resnet18", "backbone.pretrained=false")
     split = make_split(dataset)
     with pytest.raises(ConfigurationError, match="gaze cannot supervise attention maps of 1 × 1"):
-        start_run(tmp_path / "run", preset, registry, dataset, split, seed=1, device=CPU)
+        start_run(tmp_path / "run", preset, registry, dataset, split, SETTINGS)
     assert not (tmp_path / "run").exists()
 
 

@@ -22,9 +22,11 @@ from gazekit.runs.stored import load_model
 from gazekit.training import loop, resume
 from gazekit.training.loop import State
 from gazekit.training.optimiser import learning_rate
-from gazekit.training.run import continue_run, start_run
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
 
 CPU = torch.device("cpu")
+SETTINGS = StartSettings(seed=0, device=CPU)
 FEW = ("training.epochs=3", "training.batch_size=4", "fusion.vectors.dropout=0.2")
 
 
@@ -32,7 +34,8 @@ def start(
     path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str, seed: int = 1
 ) -> RunDirectory:
     preset = tiny(registry, *FEW, *overrides)
-    return start_run(path, preset, registry, dataset, make_split(dataset), seed=seed, device=CPU)
+    settings = StartSettings(seed=seed, device=CPU)
+    return start_run(path, preset, registry, dataset, make_split(dataset), settings)
 
 
 def stop_before(step: int) -> Callable[[], bool]:
@@ -214,7 +217,7 @@ def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset
     half = dict.fromkeys(dataset.exam_ids, "train")
     half[dataset.exam_ids[0]] = "test"
     with pytest.raises(DataError, match="patient"):
-        start_run(tmp_path / "leak", tiny(registry), registry, dataset, half, seed=0, device=CPU)
+        start_run(tmp_path / "leak", tiny(registry), registry, dataset, half, SETTINGS)
 
 
 def test_a_run_is_not_continued_on_other_data(
@@ -274,5 +277,5 @@ def test_what_does_not_fit_is_said_before_a_run_begins(
     with pytest.raises(
         ConfigurationError, match=r"images of 16 × 16 px in batches of 1: Expected more than 1 value"
     ):
-        start_run(tmp_path / "one", preset, registry, dataset, make_split(dataset), seed=0, device=CPU)
+        start_run(tmp_path / "one", preset, registry, dataset, make_split(dataset), SETTINGS)
     assert not any(tmp_path.iterdir())

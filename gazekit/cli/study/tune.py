@@ -22,7 +22,7 @@ def tune(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     grid: Annotated[
         list[str],
-        typer.Option(metavar="KEY=V,V,…", help="Values to try; several --grid options try all combinations."),
+        typer.Option(metavar="KEY=V,V,…", help="Values to try; several --grid make all combinations."),
     ],
     folds: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per fold: seeds 0, 1, …")] = 1,
@@ -41,9 +41,9 @@ def tune(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train every point of a grid on inner folds of the training part; choose the highest mean validation AUC.
+    """Train every point of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
 
-    The test part is never opened. Repeat the command to resume after a stop. Writes tune.json.
+    The test part is never opened. The same command again goes on where it was stopped. Writes tune.json.
     """
     from gazekit.cli.study.runs import finish
     from gazekit.disk.atomic import write_atomically
@@ -79,15 +79,10 @@ def _inner(
     dataset: "PreparedDataset", split: Path | None, preset: "Preset", folds: int
 ) -> "dict[str, Split]":
     """Make inner folds of the exams outside the split's test part."""
-    from gazekit.prepared.splits import inner_folds, make_split, read_split
+    from gazekit.study.folds import inner_splits
+    from gazekit.training.start import split_of
 
-    settings = preset.data
-    outer = (
-        read_split(split)
-        if split is not None
-        else make_split(dataset, seed=settings.split_seed, test=settings.test, val=settings.validation)
-    )
-    return {f"inner-{fold}": parts for fold, parts in enumerate(inner_folds(dataset, outer, folds), start=1)}
+    return inner_splits(dataset, split_of(preset, dataset, split), folds)
 
 
 def _show(tuning: "Tuning", *, as_json: bool) -> None:

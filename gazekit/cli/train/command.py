@@ -20,7 +20,7 @@ from gazekit.cli.train.options import (
     Seed,
     as_overrides,
 )
-from gazekit.cli.train.start import begin, open_data
+from gazekit.cli.train.start import AskedRun, begin, open_data
 from gazekit.errors import StorageError
 
 if TYPE_CHECKING:
@@ -119,19 +119,20 @@ def train(
         run = signals = None
         if is_writer():
             signals = stack.enter_context(stop_on_signals(patient=False))
-            run = begin(
-                out,
-                name or preset,
-                layers,
-                data,
-                seed,
-                device,
-                split,
-                allow_leak,
-                resume,
-                overwrite,
-                from_run,
+            asked = AskedRun(
+                out=out,
+                preset=name or preset,
+                layers=layers,
+                data=data,
+                seed=seed,
+                device=device,
+                split=split,
+                allow_leak=allow_leak,
+                resume=resume,
+                overwrite=overwrite,
+                initial=from_run,
             )
+            run = begin(asked)
         else:
             console.silence()
         stack.enter_context(_joined(device))

@@ -1,5 +1,6 @@
 """Find or create the run that the options of ``gazekit train`` describe."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,110 +14,89 @@ if TYPE_CHECKING:
     from gazekit.runs.directory import RunDirectory
 
 
-def begin(
-    out: Path | None,
-    preset: str | None,
-    layers: dict[str, Any],
-    data: Path | None,
-    seed: int | None,
-    device: str,
-    split: Path | None,
-    allow_leak: bool,
-    resume: bool,
-    overwrite: bool,
-    initial: Path | None,
-) -> "RunDirectory":
-    """Return the run of the options, new or to resume."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRun:
+    """The options of ``gazekit train`` that describe the run, by their names; ``layers`` come on top of the preset."""
+
+    out: Path | None
+    preset: str | None
+    layers: dict[str, Any]
+    data: Path | None
+    seed: int | None
+    device: str
+    split: Path | None
+    allow_leak: bool
+    resume: bool
+    overwrite: bool
+    initial: Path | None
+
+
+def begin(asked: AskedRun) -> "RunDirectory":
+    """Start the run that the options describe, or reopen the one to resume."""
     from gazekit.distributed import torchrun
     from gazekit.errors import ConfigurationError
-    from gazekit.training.run import start_run
+    from gazekit.runs.directory import RunDirectory
 
-    registry = console.registry()
-    if torchrun.may_restart() and out is None:
+    if torchrun.may_restart() and asked.out is None:
         raise ConfigurationError("a training that may be restarted needs a run directory: --out RUN")
     if torchrun.restarted():
-        resume, overwrite = True, False
-    if resume and out is None:
-        raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
-    if resume and out is not None and (out / "run.json").exists():
-        if initial is not None:
-            console.note(f"--from {initial}: {out} already has weights and resumes with them")
-        return _reopen(out, registry, preset, layers, data=data, seed=seed, split=split)
-    if resume and preset is None:
-        raise ConfigurationError(
-            f"{out}: there is no run to resume; to begin one: gazekit train --preset PRESET --out {out}"
-        )
-    if preset is None:
+        asked = replace(asked, resume=True, overwrite=False)
+    registry, out, initial = console.registry(), asked.out, asked.initial
+    if asked.resume:
+        if out is None:
+            raise ConfigurationError("--resume needs the run directory: --out RUN --resume")
+        if (out / "run.json").exists():
+            if initial is not None:
+                console.note(f"--from {initial}: {out} already has weights and resumes with them")
+            return _reopen(RunDirectory.open(out), asked, registry)
+        if asked.preset is None:
+            raise ConfigurationError(
+                f"{out}: there is no run to resume; to begin one: gazekit train --preset PRESET --out {out}"
+            )
+    if asked.preset is None:
         raise ConfigurationError("--preset is needed; gazekit presets list shows them all")
-    wanted = registry.preset(preset, **layers)
-    chosen = choose_device(device)
-    dataset = open_data(data or _default_data(wanted, registry))
-    return start_run(
-        out or _free_folder(Path("runs"), wanted.name),
-        wanted,
-        registry,
-        dataset,
-        _parts(dataset, split, wanted, allow_leak),
-        seed=seed or 0,
-        device=chosen,
-        overwrite=overwrite,
-        leftovers=resume,
-        allow_leak=allow_leak,
-        initial=initial,
-        warn=console.warn,
+    return _start(asked, registry.preset(asked.preset, **asked.layers), registry)
+
+
+def _start(asked: AskedRun, preset: "Preset", registry: "Registry") -> "RunDirectory":
+    """Start a new run."""
+    from gazekit.training.start import StartSettings, split_of, start_run
+
+    settings = StartSettings(
+        seed=asked.seed or 0,
+        device=choose_device(asked.device),
+        overwrite=asked.overwrite,
+        leftovers=asked.resume,
+        allow_leak=asked.allow_leak,
+        initial=asked.initial,
     )
+    dataset = open_data(asked.data or _default_data(preset, registry))
+    path = asked.out or _free_folder(Path("runs"), preset.name)
+    split = split_of(preset, dataset, asked.split, allow_leak=asked.allow_leak)
+    return start_run(path, preset, registry, dataset, split, settings, warn=console.warn)
 
 
-def _reopen(
-    out: Path,
-    registry: "Registry",
-    preset: str | None,
-    layers: dict[str, Any],
-    *,
-    data: Path | None,
-    seed: int | None,
-    split: Path | None,
-) -> "RunDirectory":
-    """Reopen the run to resume. Raises ConfigurationError: the command line describes another run."""
-    from gazekit.errors import ConfigurationError
-    from gazekit.prepared.splits import read_split
-    from gazekit.runs.directory import RunDirectory
-    from gazekit.runs.stored import check_data_to_resume, check_resume, extend, stored_preset
+def _reopen(run: "RunDirectory", asked: AskedRun, registry: "Registry") -> "RunDirectory":
+    """Reopen the run to resume. Raises as ``resume_run``: the command line describes another run."""
+    from gazekit.runs.stored import stored_preset
+    from gazekit.training.start import resume_run
 
-    run = RunDirectory.open(out)
-    facts = run.facts()
-    if data is not None:
-        check_data_to_resume(run, facts, open_data(data))
-    stored, wanted = stored_preset(run, registry), registry.preset(preset or str(run.preset), **layers)
-    with run.lock():
-        extended = extend(run, stored, wanted)
-    if extended:
-        console.note(f"{out}: {extended}")
+    dataset = open_data(asked.data) if asked.data else None
+    if asked.preset is None:
+        preset = stored_preset(run, registry, **asked.layers)
     else:
-        check_resume(run, stored, wanted)
-    if seed not in (None, facts.seed):
-        raise ConfigurationError(f"{out}: began with --seed {facts.seed}; resume without --seed")
-    if split and read_split(split) != read_split(run.split):
-        raise ConfigurationError(f"{out}: began with another split than {split}; resume without --split")
-    return run
-
-
-def _parts(
-    dataset: "PreparedDataset", split: Path | None, preset: "Preset", allow_leak: bool
-) -> dict[str, str]:
-    """Read the split from the file, else make one as the preset says."""
-    from gazekit.prepared.splits import make_split, read_split
-
-    if split is not None:
-        return read_split(split)
-    settings = preset.data
-    return make_split(
-        dataset,
-        seed=settings.split_seed,
-        test=settings.test,
-        val=settings.validation,
-        allow_leak=allow_leak,
+        preset = registry.preset(asked.preset, **asked.layers)
+    changed = resume_run(
+        run,
+        preset,
+        registry,
+        dataset=dataset,
+        seed=asked.seed,
+        split=asked.split,
     )
+    if changed:
+        console.note(f"{run.path}: {changed}")
+    return run
 
 
 def open_data(path: Path) -> "PreparedDataset":

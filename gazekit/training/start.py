@@ -1,0 +1,292 @@
+"""Start a run, or open the one to go on with: the command line, Python and studies all begin here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gazekit.contracts.interfaces import Backbone
+from gazekit.disk.home_folder import without_home
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.feed import check_gaze_of_all
+from gazekit.modelling.build import build_model, build_objective, check_size
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.objective import Objective, balanced_weights
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import read_table
+from gazekit.prepared.splits import (
+    COLUMNS,
+    KIND,
+    Split,
+    indices_of,
+    leak_of,
+    make_split,
+    read_split,
+    write_split,
+)
+from gazekit.presets.preset import Preset
+from gazekit.registry.registry import Registry
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.environment import environment
+from gazekit.runs.files import Environment, PluginRow, RunFacts
+from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
+from gazekit.training.checks import check_fits, doubts, try_one_batch
+
+GivenSplit = Mapping[str, str] | Path | str
+"""A split, or the file of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSettings:
+    """How a run starts.
+
+    Args:
+        seed: of initial weights, order, augmentation and dropout.
+        device: noted in the run.
+        overwrite: replace a run that is there.
+        leftovers: replace what is there if it is not yet a run, as a crash leaves it.
+        allow_leak: train even if a patient is on two sides of the split.
+        initial: a run whose selected weights this one starts from.
+    """
+
+    seed: int
+    device: torch.device
+    overwrite: bool = False
+    leftovers: bool = False
+    allow_leak: bool = False
+    initial: Path | None = None
+
+
+def split_of(
+    preset: Preset, dataset: PreparedDataset, given: GivenSplit | None = None, *, allow_leak: bool = False
+) -> Split:
+    """Say which exam is in which part: as given, else as the source says, else by patient as the preset says.
+
+    Args:
+        preset: its ``data`` table has the shares of the parts and the seed of the patients' order.
+        dataset: what to split.
+        given: used as it is.
+        allow_leak: take the source's split even if it puts a patient on two sides.
+
+    Raises:
+        ConfigurationError: a share outside [0, 1).
+        DataError: the file given is damaged, a class has too few patients for the parts, or the source's split leaks.
+    """
+    if given is not None:
+        return _read(given)
+    settings = preset.data
+    return make_split(
+        dataset,
+        seed=settings.split_seed,
+        test=settings.test,
+        val=settings.validation,
+        allow_leak=allow_leak,
+    )
+
+
+def start_run(
+    path: Path,
+    preset: Preset,
+    registry: Registry,
+    dataset: PreparedDataset,
+    split: Mapping[str, str],
+    settings: StartSettings,
+    *,
+    warn: Callable[[str], None] = lambda _text: None,
+) -> RunDirectory:
+    """Check that everything fits, then make the run directory with the initial weights as its first checkpoint.
+
+    Args:
+        path: the folder to make.
+        preset, registry, dataset, split: what is trained, on which exams.
+        settings: how it starts.
+        warn: told what may spoil the result, line by line; ``log.txt`` has it too.
+
+    Raises:
+        ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
+        DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
+    """
+    overwrite, leftovers = settings.overwrite, settings.leftovers
+    RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
+    check_fits(preset, dataset, split, allow_leak=settings.allow_leak)
+    check_size(preset, registry, classes=len(dataset.classes))
+    torch.manual_seed(settings.seed)
+    model = build_model(preset, registry, classes=len(dataset.classes))
+    if model.needs_gaze:
+        check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
+    if settings.initial is None:
+        origins = tuple(_initialise(backbone) for backbone in model.backbones)
+    else:
+        allowed = settings.allow_leak
+        origins = start_from(settings.initial, model, registry, dataset, split, allow_leak=allowed, warn=warn)
+    objective = weighted_objective(preset, registry, dataset, split)
+    maps = try_one_batch(model, objective, preset, dataset, split, registry)
+    warnings = list(doubts(preset, dataset, split, maps))
+    modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    with RunDirectory.created(path, overwrite=overwrite, leftovers=leftovers) as run:
+        for text in warnings:
+            run.log(f"warning: {text}")
+            warn(text)
+        run.write_text("preset.toml", preset.to_toml())
+        run.write_json("plugins.json", [PluginRow(**row).model_dump() for row in registry.table()])
+        run.write_json("environment.json", Environment(**environment()).model_dump())
+        for origin in dict.fromkeys(origins):
+            run.log(f"initial weights: {origin}")
+        write_split(run.split, dataset, split)
+        checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
+        run.write_facts(
+            RunFacts(
+                preset=preset.name,
+                data=without_home(dataset.root.resolve()),
+                fingerprint=dataset.fingerprint,
+                classes=tuple(dataset.classes),
+                preparation=dataset.settings.to_json(),
+                seed=settings.seed,
+                device=settings.device.type,
+                weights_origin=origins,
+                modalities=dataset.modalities,
+                sides=dataset.sides,
+                leak=str(leak_of(dataset, split) or ""),
+            )
+        )
+    return run
+
+
+def resume_run(
+    run: RunDirectory,
+    preset: Preset,
+    registry: Registry,
+    *,
+    dataset: PreparedDataset | None = None,
+    seed: int | None = None,
+    split: GivenSplit | None = None,
+    may_extend: bool = True,
+    remedy: str = "",
+) -> str:
+    """Check that a run can go on as asked for, and let it go on to more epochs where the preset has more.
+
+    Args:
+        run: to go on with.
+        preset, registry: what is asked for.
+        dataset, seed, split: those that the run must have begun with; None is not compared.
+        may_extend: accept more epochs than the run began with.
+        remedy: what to do about another seed or split; by default, to resume without it.
+
+    Returns:
+        What was changed, in words; empty where nothing was.
+
+    Raises:
+        ConfigurationError: the run began with another preset, seed or split, or has trained more epochs.
+        DataError: the run began with other data, or a split is damaged.
+    """
+    facts = run.facts()
+    if dataset is not None:
+        check_data_to_resume(run, facts, dataset)
+    if seed not in (None, facts.seed):
+        raise ConfigurationError(
+            f"{run.path}: began with seed {facts.seed}, not {seed}; {remedy or 'resume without --seed'}"
+        )
+    if split is not None and _read(split) != read_split(run.split):
+        asked = "the one given" if isinstance(split, Mapping) else split
+        raise ConfigurationError(
+            f"{run.path}: began with another split than {asked}; {remedy or 'resume without --split'}"
+        )
+    stored = stored_preset(run, registry)
+    if may_extend:
+        with run.lock():
+            extended = extend(run, stored, preset)
+        if extended:
+            return extended
+    check_resume(run, stored, preset)
+    return ""
+
+
+def weighted_objective(
+    preset: Preset, registry: Registry, dataset: PreparedDataset, split: Mapping[str, str]
+) -> Objective:
+    """Build the objective, with the classes of the training part weighted where the preset says so."""
+    weights = None
+    if preset.loss.class_weights == "balanced":
+        labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
+        weights = balanced_weights(labels, len(dataset.classes))
+    return build_objective(preset, registry, class_weights=weights)
+
+
+def _initialise(backbone: torch.nn.Module) -> str:
+    assert isinstance(backbone, Backbone)
+    return backbone.load_initial_weights()
+
+
+def start_from(
+    source: Path,
+    model: MultiViewClassifier,
+    registry: Registry,
+    dataset: PreparedDataset,
+    split: Mapping[str, str],
+    *,
+    allow_leak: bool,
+    warn: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Give a new model the selected weights of another run, where name and shape agree; of its branches they all must.
+
+    Returns:
+        Where the weights of each branch came from.
+
+    Raises:
+        ConfigurationError: the branches differ.
+        DataError: no such run, or it was trained on patients of this split's test part.
+    """
+    run = RunDirectory.open(source)
+    _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
+    other, weights = load_model(run, registry, torch.device("cpu"), report=warn)
+    own = model.state_dict()
+    given = {
+        name: tensor
+        for name, tensor in other.state_dict().items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    fresh = [name for name in own if name not in given]
+    branches = [name for name in fresh if name.startswith("backbones.")]
+    if branches:
+        raise ConfigurationError(
+            f"--from {source}: its branches are not those of this preset ({len(branches)} of their tensors differ, "
+            f"first {branches[0]}); start from a run with the same backbone and views"
+        )
+    model.load_state_dict(given, strict=False)
+    if fresh:
+        modules = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
+        warn(f"--from {source}: {len(given)} of {len(own)} tensors taken over; these start fresh: {modules}")
+    origin = f"run {run.path.resolve().name}, epoch {weights.epoch} ({weights.why})"
+    return (origin,) * len(model.backbones)
+
+
+def _check_not_seen(
+    run: RunDirectory,
+    dataset: PreparedDataset,
+    split: Mapping[str, str],
+    *,
+    allow_leak: bool,
+    warn: Callable[[str], None],
+) -> None:
+    """Raise DataError if the weights of a run have seen a patient of the test part."""
+    seen = {row["patient_id"] for row in read_table(run.split, COLUMNS, KIND) if row["split"] != "test"}
+    tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
+    both = sorted(seen & tested)
+    if not both:
+        return
+    said = (
+        f"{run.path}: trained or validated on {len(both)} of the {len(tested)} patients of this split's test part "
+        f"(first {both[0]})"
+    )
+    if not allow_leak:
+        raise DataError(
+            f"{said}; train on the split of that run (--split {run.split}), or use it all the same with --allow-leak"
+        )
+    warn(f"{said}; the test result will flatter the model")
+
+
+def _read(split: GivenSplit) -> Split:
+    return dict(split) if isinstance(split, Mapping) else read_split(Path(split))
