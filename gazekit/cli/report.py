@@ -81,6 +81,7 @@ def report(
         from gazekit.cli.gaze.options import options_of
         from gazekit.reporting.drawing.originals import find_originals
         from gazekit.reporting.run.files import write_report
+        from gazekit.reporting.run.report import ReportSettings
         from gazekit.runs.trained import open_data, open_trained
 
         registry, chosen = console.registry(), choose_device(device)
@@ -90,15 +91,9 @@ def report(
         if originals is not None:
             source = registry.create("dataset", kind, **options_of(overrides)) if kind else None
             found = find_originals(dataset, originals, source)
-        path = write_report(
-            trained,
-            dataset,
-            without=None if without is None else open_trained(without, registry, chosen, report=console.warn),
-            part=split,
-            threshold=threshold,
-            exams=exam or (),
-            cases=cases,
-            originals=found,
-            out=out,
+        settings = ReportSettings(
+            part=split, threshold=threshold, exams=exam or (), cases=cases, originals=found
         )
+        other = None if without is None else open_trained(without, registry, chosen, report=console.warn)
+        path = write_report(trained, dataset, settings, without=other, out=out)
     console.stdout().print(str(path), markup=False, soft_wrap=True)

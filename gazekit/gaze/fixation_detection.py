@@ -1,12 +1,14 @@
 """Group gaze samples into fixations: by velocity (I-VT) or by dispersion (I-DT).
 
 Both take the samples that are not lost and return runs ``[n, 2]``: the index of a run's first sample and the
-index after its last. ``period`` is the time one sample stands for, so a run lasts
+index after its last. ``period_ms`` is the time one sample stands for, so a run lasts
 ``t[last] - t[first] + period``, as trackers count it.
 
 Source: Salvucci & Goldberg, Identifying fixations and saccades in eye-tracking protocols, ETRA 2000,
 DOI 10.1145/355017.355028. Olsen, The Tobii I-VT fixation filter, Tobii Technology 2012.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +19,40 @@ from gazekit.records.arrays import Floats
 Runs = NDArray[np.int64]
 
 
-def velocity_runs(
-    x: Floats,
-    y: Floats,
-    t_ms: Floats,
-    *,
-    threshold: float,
-    minimum_ms: float,
-    maximum_gap_ms: float,
-    period_ms: float,
-    window_ms: float,
-    merge_distance: float,
-) -> Runs:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispersionLimits:
+    """Limits of a fixation in I-DT.
+
+    Args:
+        threshold: pixels of dispersion.
+        minimum_ms, maximum_gap_ms, period_ms: ms.
+    """
+
+    threshold: float
+    minimum_ms: float
+    maximum_gap_ms: float
+    period_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VelocityLimits:
+    """Limits of a fixation in I-VT.
+
+    Args:
+        threshold: pixels per second.
+        minimum_ms, maximum_gap_ms, period_ms, window_ms: ms.
+        merge_distance: pixels between centroids; 0 merges nothing.
+    """
+
+    threshold: float
+    minimum_ms: float
+    maximum_gap_ms: float
+    period_ms: float
+    window_ms: float
+    merge_distance: float
+
+
+def velocity_runs(x: Floats, y: Floats, t_ms: Floats, limits: VelocityLimits) -> Runs:
     """Find runs of samples whose velocity stays at or below the threshold (I-VT).
 
     Two neighbours belong together if ``|p_b - p_a| / (t_b - t_a) <= threshold``, where a and b are the first
@@ -44,27 +68,17 @@ def velocity_runs(
     Args:
         x, y: ``[N]`` pixels.
         t_ms: ``[N]`` ms, not descending.
-        threshold: pixels per second.
-        minimum_ms, maximum_gap_ms, period_ms, window_ms: ms.
-        merge_distance: pixels between centroids; 0 merges nothing.
+        limits: of a fixation.
     """
-    parted = gaps(t_ms, maximum_gap_ms, period_ms)
-    first, last = _windows(t_ms, parted, window_ms)
+    parted = gaps(t_ms, limits.maximum_gap_ms, limits.period_ms)
+    first, last = _windows(t_ms, parted, limits.window_ms)
     distance = np.hypot(x[last] - x[first], y[last] - y[first])  # [N - 1]
-    slow = 1000 * distance <= threshold * (t_ms[last] - t_ms[first])
+    slow = 1000 * distance <= limits.threshold * (t_ms[last] - t_ms[first])
     runs = _runs(slow & ~parted)
-    if merge_distance > 0:
-        runs = _merged(
-            runs,
-            x,
-            y,
-            t_ms,
-            maximum_gap_ms=maximum_gap_ms,
-            period_ms=period_ms,
-            distance=merge_distance,
-        )
-    length = t_ms[runs[:, 1] - 1] - t_ms[runs[:, 0]] + period_ms
-    return runs[length >= minimum_ms - ROUNDING_MS]
+    if limits.merge_distance > 0:
+        runs = _merged(runs, x, y, t_ms, limits)
+    length = t_ms[runs[:, 1] - 1] - t_ms[runs[:, 0]] + limits.period_ms
+    return runs[length >= limits.minimum_ms - ROUNDING_MS]
 
 
 def _windows(
@@ -89,16 +103,7 @@ def _windows(
     return np.where(wider, left, first), np.where(wider, right, last)
 
 
-def _merged(
-    runs: Runs,
-    x: Floats,
-    y: Floats,
-    t_ms: Floats,
-    *,
-    maximum_gap_ms: float,
-    period_ms: float,
-    distance: float,
-) -> Runs:
+def _merged(runs: Runs, x: Floats, y: Floats, t_ms: Floats, limits: VelocityLimits) -> Runs:
     """Merge neighbouring runs of two or more samples that are near in time and place."""
     merged: list[list[int]] = []
     sums = np.cumsum([[0.0, *(x - x[0])], [0.0, *(y - y[0])]], axis=1) if len(x) else np.zeros((2, 1))
@@ -111,8 +116,9 @@ def _merged(
         if merged:
             first, after = merged[-1]
             apart = np.hypot(*(centre(first, after) - centre(start, stop)))
-            if apart <= distance and not too_far_apart(
-                t_ms[start] - t_ms[after - 1], maximum_gap_ms, period_ms
+            gap = t_ms[start] - t_ms[after - 1]
+            if apart <= limits.merge_distance and not too_far_apart(
+                gap, limits.maximum_gap_ms, limits.period_ms
             ):
                 merged[-1][1] = stop
                 continue
@@ -120,16 +126,7 @@ def _merged(
     return np.array(merged, dtype=np.int64).reshape(-1, 2)
 
 
-def dispersion_runs(
-    x: Floats,
-    y: Floats,
-    t_ms: Floats,
-    *,
-    threshold: float,
-    minimum_ms: float,
-    maximum_gap_ms: float,
-    period_ms: float,
-) -> Runs:
+def dispersion_runs(x: Floats, y: Floats, t_ms: Floats, limits: DispersionLimits) -> Runs:
     """Find runs of samples that stay together long enough (I-DT).
 
     A window of ``minimum_ms`` slides until its dispersion ``(max x - min x) + (max y - min y)`` is at or
@@ -139,14 +136,14 @@ def dispersion_runs(
     Args:
         x, y: ``[N]`` pixels.
         t_ms: ``[N]`` ms, not descending.
-        threshold: pixels.
-        minimum_ms, maximum_gap_ms, period_ms: ms.
+        limits: of a fixation.
     """
+    threshold = limits.threshold
     found: list[tuple[int, int]] = []
-    for start, stop in _runs(~gaps(t_ms, maximum_gap_ms, period_ms)).tolist():
+    for start, stop in _runs(~gaps(t_ms, limits.maximum_gap_ms, limits.period_ms)).tolist():
         first = start
         while first < stop:
-            enough = t_ms[first] + minimum_ms - period_ms - ROUNDING_MS
+            enough = t_ms[first] + limits.minimum_ms - limits.period_ms - ROUNDING_MS
             last = first + int(np.searchsorted(t_ms[first:stop], enough))
             if last >= stop:
                 break

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
-from gazekit.gaze.fixation_detection import Runs, dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import (
+    DispersionLimits,
+    Runs,
+    VelocityLimits,
+    dispersion_runs,
+    velocity_runs,
+)
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording
 
@@ -199,10 +205,15 @@ def _detect(samples: Fixations, degree: float, period: float, settings: Fixation
     }
     x, y, t_ms = samples.x, samples.y, samples.onset_ms
     if settings.method == "idt":
-        return dispersion_runs(x, y, t_ms, threshold=settings.dispersion * degree, **limits)
-    threshold, merge = settings.velocity_threshold * degree, settings.merge_degrees * degree
-    window = settings.velocity_window_ms
-    return velocity_runs(x, y, t_ms, threshold=threshold, window_ms=window, merge_distance=merge, **limits)
+        dispersion = DispersionLimits(threshold=settings.dispersion * degree, **limits)
+        return dispersion_runs(x, y, t_ms, dispersion)
+    velocity = VelocityLimits(
+        threshold=settings.velocity_threshold * degree,
+        window_ms=settings.velocity_window_ms,
+        merge_distance=settings.merge_degrees * degree,
+        **limits,
+    )
+    return velocity_runs(x, y, t_ms, velocity)
 
 
 def _centroids(samples: Fixations, runs: Runs, period: float) -> Fixations:

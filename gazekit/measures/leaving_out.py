@@ -6,6 +6,7 @@ patients; here each patient's exams are subtracted from existing sums. Every fun
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,7 @@ def average_precision_without(positive: Booleans, scores: Floats, patient: Integ
     patient are therefore differences of running sums of ``h f / (c - m)`` and ``h / (c - m)``, one pair per m.
     """
     patients = int(patient.max()) + 1
-    place, hits, called = _from_the_top(positive, scores)  # [N], [T], [T]
-    found = np.cumsum(hits)
+    place, scored = _from_the_top(positive, scores)
     order = np.lexsort((place, patient))  # by patient, highest score first
     owner, at, is_positive = patient[order], place[order], positive[order].astype(np.float64)
     starts = np.searchsorted(owner, np.arange(patients))
@@ -86,53 +86,71 @@ def average_precision_without(positive: Booleans, scores: Floats, patient: Integ
     last = np.r_[(owner[1:] != owner[:-1]) | (at[1:] != at[:-1]), True]  # of a patient at one score
     follows = np.r_[(owner[1:] == owner[:-1]), False]
     # position of the patient's next exam, else the end
-    until = np.where(follows, np.r_[at[1:], 0], len(hits))
+    until = np.where(follows, np.r_[at[1:], 0], len(scored.hits))
+    exams = _ExamsByPatient(owner, at, is_positive, seen)
     total = np.zeros(patients)
-    sums = _running(hits, found, called, 0)
+    sums = _running(scored, 0)
     total += _between(sums, np.zeros(patients, dtype=np.int64), at[starts], np.zeros(patients))
     for taken in range(1, int(rank.max()) + 2):
         here = np.flatnonzero(last & (rank == taken - 1))
         if len(here) == 0:
             continue
-        sums = _running(hits, found, called, taken)
+        sums = _running(scored, taken)
         own, begin = owner[here], at[here]
         np.add.at(total, own, _between(sums, begin + 1, until[here], seen[here]))
-        np.add.at(total, own, _at_own(hits, found, called, here, taken, at, owner, is_positive, seen))
+        np.add.at(total, own, _at_own(scored, exams, here, taken))
     kept = positive.sum() - np.bincount(patient[positive], minlength=patients)
     return ratio(total, kept)
 
 
-def _at_own(
-    hits: Floats,
-    found: Floats,
-    called: Floats,
-    here: Integers,
-    taken: int,
-    at: Integers,
-    owner: Integers,
-    is_positive: Floats,
-    seen: Floats,
-) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Counts at each distinct score, highest first, ``[T]``: its positives, all positives and all exams down to it."""
+
+    hits: Floats
+    found: Floats
+    called: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ExamsByPatient:
+    """All exams ``[N]``, sorted by patient, then by score from the highest.
+
+    Args:
+        owner: patient.
+        at: place of its score.
+        is_positive: 1 or 0.
+        seen: positives of its patient down to its score.
+    """
+
+    owner: Integers
+    at: Integers
+    is_positive: Floats
+    seen: Floats
+
+
+def _at_own(scored: _Scored, exams: _ExamsByPatient, here: Integers, taken: int) -> Floats:
     """Return the term at the score of a patient's exam, without the patient's exams at that score."""
-    begin, own = at[here], owner[here]
+    begin, own = exams.at[here], exams.owner[here]
     removed = np.zeros(len(here))
     back = here.copy()
     while True:  # loop over the exams of a patient at one score: few
-        same = (back >= 0) & (owner[back] == own) & (at[back] == begin)
+        same = (back >= 0) & (exams.owner[back] == own) & (exams.at[back] == begin)
         if not same.any():
             break
-        removed += np.where(same, is_positive[back], 0)
+        removed += np.where(same, exams.is_positive[back], 0)
         back = np.where(same, back - 1, -1)
-    left = called[begin] - taken
-    precision = np.divide(found[begin] - seen[here], left, out=np.zeros(len(here)), where=left > 0)
-    return np.asarray((hits[begin] - removed) * precision)
+    left = scored.called[begin] - taken
+    found = scored.found[begin] - exams.seen[here]
+    precision = np.divide(found, left, out=np.zeros(len(here)), where=left > 0)
+    return np.asarray((scored.hits[begin] - removed) * precision)
 
 
-def _running(hits: Floats, found: Floats, called: Floats, taken: int) -> tuple[Floats, Floats]:
+def _running(scored: _Scored, taken: int) -> tuple[Floats, Floats]:
     """Return running sums, starting with zero, of ``h f / (c - m)`` and ``h / (c - m)``."""
-    left = called - taken
-    weight = np.divide(hits, left, out=np.zeros_like(hits), where=left > 0)
-    return np.r_[0, np.cumsum(weight * found)], np.r_[0, np.cumsum(weight)]
+    left = scored.called - taken
+    weight = np.divide(scored.hits, left, out=np.zeros_like(scored.hits), where=left > 0)
+    return np.r_[0, np.cumsum(weight * scored.found)], np.r_[0, np.cumsum(weight)]
 
 
 def _between(sums: tuple[Floats, Floats], begin: Integers, end: Integers, positives: Floats) -> Floats:
@@ -142,12 +160,13 @@ def _between(sums: tuple[Floats, Floats], begin: Integers, end: Integers, positi
     return (with_found[end] - with_found[begin]) - positives * (alone[end] - alone[begin])
 
 
-def _from_the_top(positive: Booleans, scores: Floats) -> tuple[Integers, Floats, Floats]:
-    """Return each exam's place by score, highest first, and per place its positives and all exams down to it."""
+def _from_the_top(positive: Booleans, scores: Floats) -> tuple[Integers, _Scored]:
+    """Return each exam's place by score, highest first, ``[N]``, and the counts at each place."""
     values, inverse = np.unique(scores, return_inverse=True)
     place = len(values) - 1 - inverse
     hits = np.bincount(place[positive], minlength=len(values)).astype(np.float64)
-    return place, hits, np.cumsum(np.bincount(place, minlength=len(values))).astype(np.float64)
+    called = np.cumsum(np.bincount(place, minlength=len(values))).astype(np.float64)
+    return place, _Scored(hits, np.cumsum(hits), called)
 
 
 def _wins(positive: Booleans, scores: Floats) -> Floats:

@@ -77,7 +77,6 @@ def train(
     settings: TrainingSettings,
     run: RunDirectory,
     *,
-    seed: int,
     should_stop: Callable[[], bool],
     report: Callable[[State, int], None],
     warn: Callable[[str], None] = lambda _text: None,
@@ -88,8 +87,7 @@ def train(
         model, objective: on the device of the exams.
         parts: training and validation exams.
         settings: the preset's ``training`` table.
-        run: where checkpoints and metrics go.
-        seed: order, augmentation and dropout are functions of it.
+        run: where checkpoints and metrics go; order, augmentation and dropout are functions of its seed.
         should_stop: asked before every step; when true a checkpoint is written and Preempted raised.
         report: told the state and the number of batches of an epoch after every step and every validation.
         warn: told once, in the epoch in which it happens, that the training diverges.
@@ -104,7 +102,7 @@ def train(
     step = TrainingStep(model, objective, optimizer, settings)
     take = fastest(step, settings, run.log)
     values = restore(run, modules)
-    state = _continued(run, step, values)
+    state, seed = _continued(run, step, values), run.facts().seed
     keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged = state.step, Pace(), False
     synchronise_batch_norm(model)

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
-from gazekit.gaze.fixation_detection import dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import (
+    DispersionLimits,
+    VelocityLimits,
+    dispersion_runs,
+    velocity_runs,
+)
 from gazekit.gaze.fixations import FixationSettings, fixations_of
 from gazekit.records.recording import Recording
 
@@ -37,8 +42,9 @@ def scanpath(places, samples) -> Recording:
     return recording(x, y, np.arange(len(x)) * PERIOD)
 
 
-def slow_ivt(x, y, t, *, threshold, minimum, gap, period, window=0, merge=0) -> Runs:
+def slow_ivt(x, y, t, limits) -> Runs:
     """Salvucci & Goldberg's I-VT, sample by sample, on integers (no rounding); window and merging Olsen's."""
+    gap, period, window = limits.maximum_gap_ms, limits.period_ms, limits.window_ms
 
     def whole(i, j):
         return all(t[k + 1] - t[k] - period <= gap for k in range(i, j))
@@ -57,14 +63,14 @@ def slow_ivt(x, y, t, *, threshold, minimum, gap, period, window=0, merge=0) -> 
                 if len(wide) == 4 and t[wide[-1]] - t[wide[0]] <= 2 * window:
                     a, b = wide[0], wide[-1]
             moved = ((x[b] - x[a]) ** 2 + (y[b] - y[a]) ** 2) ** 0.5
-            if moved * 1000 <= threshold * (t[b] - t[a]) and whole(i - 1, i):
+            if moved * 1000 <= limits.threshold * (t[b] - t[a]) and whole(i - 1, i):
                 group.append(i)
                 continue
         groups.append(group)
         group = [i]
-    if merge:
+    if merge := limits.merge_distance:
         groups = slow_merge([group for group in groups if len(group) > 1], x, y, t, merge, gap + period)
-    lasting = [group for group in groups if t[group[-1]] - t[group[0]] + period >= minimum]
+    lasting = [group for group in groups if t[group[-1]] - t[group[0]] + period >= limits.minimum_ms]
     return [(group[0], group[-1] + 1) for group in lasting]
 
 
@@ -84,8 +90,9 @@ def slow_merge(groups, x, y, t, distance, interval):
     return merged
 
 
-def slow_idt(x, y, t, *, threshold, minimum, gap, period) -> Runs:
+def slow_idt(x, y, t, limits) -> Runs:
     """Salvucci & Goldberg's I-DT with lists that shrink, as their pseudocode has it."""
+    gap, period = limits.maximum_gap_ms, limits.period_ms
 
     def dispersion(window):
         xs, ys = [x[i] for i in window], [y[i] for i in window]
@@ -95,11 +102,11 @@ def slow_idt(x, y, t, *, threshold, minimum, gap, period) -> Runs:
         return all(t[j] - t[i] - period <= gap for i, j in pairwise(window))
 
     def together(window):
-        return whole(window) and dispersion(window) <= threshold
+        return whole(window) and dispersion(window) <= limits.threshold
 
     points, found = list(range(len(x))), []
     while points:
-        lasting = [t[point] - t[points[0]] + period >= minimum for point in points]
+        lasting = [t[point] - t[points[0]] + period >= limits.minimum_ms for point in points]
         size = lasting.index(True) + 1 if any(lasting) else len(points) + 1
         if size > len(points) or not together(points[:size]):
             points.pop(0)
@@ -137,14 +144,13 @@ oracle_settings = st.tuples(
 def test_runs_equal_the_slow_definition(method, window, merge, walk, chosen):
     x, y, t = (np.cumsum(part).astype(float) for part in zip(*walk, strict=True))
     threshold, minimum, gap = chosen
-    fast = {"threshold": threshold, "minimum_ms": minimum, "maximum_gap_ms": gap, "period_ms": 10}
-    slow = {"threshold": threshold, "minimum": minimum, "gap": gap, "period": 10}
+    times = {"minimum_ms": minimum, "maximum_gap_ms": gap, "period_ms": 10}
     if method == "idt":
-        runs, expected = dispersion_runs(x, y, t, **fast), slow_idt(x, y, t, **slow)
+        limits = DispersionLimits(threshold=threshold, **times)
+        runs, expected = dispersion_runs(x, y, t, limits), slow_idt(x, y, t, limits)
     else:
-        fast, slow = fast | {"threshold": 100 * threshold}, slow | {"threshold": 100 * threshold}
-        runs = velocity_runs(x, y, t, **fast, window_ms=window, merge_distance=merge)
-        expected = slow_ivt(x, y, t, **slow, window=window, merge=merge)
+        limits = VelocityLimits(threshold=100 * threshold, window_ms=window, merge_distance=merge, **times)
+        runs, expected = velocity_runs(x, y, t, limits), slow_ivt(x, y, t, limits)
     assert [tuple(run) for run in runs.tolist()] == expected
 
 
@@ -153,9 +159,8 @@ def test_long_recordings_without_gaps_take_time_in_proportion():
     places = np.random.default_rng(0).uniform(0, 800, (1000, 2))
     x, y = np.repeat(places, 500, axis=0).T
     before = process_time()
-    runs = dispersion_runs(
-        x, y, np.arange(len(x)) / 2, threshold=1, minimum_ms=100, maximum_gap_ms=75, period_ms=0.5
-    )
+    limits = DispersionLimits(threshold=1, minimum_ms=100, maximum_gap_ms=75, period_ms=0.5)
+    runs = dispersion_runs(x, y, np.arange(len(x)) / 2, limits)
     assert runs.tolist() == [[500 * k, 500 * (k + 1)] for k in range(1000)]
     assert process_time() - before < 2
 
@@ -164,15 +169,10 @@ def test_merging_many_short_fixations_takes_time_in_proportion():
     """I-VT on jitter: each of 50,000 runs is merged with all before it, whose mean must not be taken anew each time."""
     x = np.repeat(np.tile([0.0, 10.0], 25_000), 2)
     before = process_time()
-    runs = velocity_runs(
-        *(x, np.zeros_like(x), np.arange(len(x)) * 10.0),
-        threshold=100,
-        window_ms=0,
-        merge_distance=20,
-        minimum_ms=100,
-        maximum_gap_ms=75,
-        period_ms=10,
+    limits = VelocityLimits(
+        threshold=100, window_ms=0, merge_distance=20, minimum_ms=100, maximum_gap_ms=75, period_ms=10
     )
+    runs = velocity_runs(x, np.zeros_like(x), np.arange(len(x)) * 10.0, limits)
     assert runs.tolist() == [[0, len(x)]]
     assert process_time() - before < 3
 
@@ -281,9 +281,11 @@ def test_the_window_changes_nothing_where_samples_are_rare(rate, seed):
     random = np.random.default_rng(seed)
     x, y = (np.repeat(random.integers(200, 600, (5, 2)), 12, axis=0) + random.normal(0, 4, (60, 2))).T
     t = np.round(np.arange(60) * 1000 / rate)  # whole ms, as Tobii Studio writes them
-    fast = {"threshold": 1000, "minimum_ms": 0, "maximum_gap_ms": 75, "period_ms": 1000 / rate}
-    plain = velocity_runs(x, y, t, **fast, window_ms=0, merge_distance=0)
-    np.testing.assert_array_equal(velocity_runs(x, y, t, **fast, window_ms=20, merge_distance=0), plain)
+    plain = VelocityLimits(
+        threshold=1000, minimum_ms=0, maximum_gap_ms=75, period_ms=1000 / rate, window_ms=0, merge_distance=0
+    )
+    windowed = velocity_runs(x, y, t, replace(plain, window_ms=20))
+    np.testing.assert_array_equal(windowed, velocity_runs(x, y, t, plain))
 
 
 def test_the_window_is_three_steps_where_twenty_milliseconds_are_one():

@@ -12,7 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gazekit.gaze.fixation_detection import dispersion_runs, velocity_runs
+from gazekit.gaze.fixation_detection import (
+    DispersionLimits,
+    VelocityLimits,
+    dispersion_runs,
+    velocity_runs,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -52,10 +57,7 @@ def slow_steps(x, y, threshold):
 @pytest.mark.parametrize("threshold", [150.0, 600.0, 3000.0])
 def test_plain_ivt_finds_the_same_runs(seed, threshold):
     x, y, t_ms = scanpath(seed)
-    runs = velocity_runs(
-        x,
-        y,
-        t_ms,
+    limits = VelocityLimits(
         threshold=threshold,
         minimum_ms=3 * PERIOD,
         maximum_gap_ms=FAR,
@@ -63,6 +65,7 @@ def test_plain_ivt_finds_the_same_runs(seed, threshold):
         window_ms=0,
         merge_distance=0,
     )
+    runs = velocity_runs(x, y, t_ms, limits)
     theirs = [(first, last) for first, last in slow_steps(x, y, threshold) if last - first >= 1]
     assert [(first, after - 2) for first, after in runs.tolist()] == theirs
     assert len(theirs) > 5
@@ -72,15 +75,8 @@ def test_plain_ivt_finds_the_same_runs(seed, threshold):
 def test_plain_idt_finds_the_same_runs(seed):
     x, y, t_ms = scanpath(seed)
     threshold, minimum = 30.0, 100.0
-    runs = dispersion_runs(
-        x,
-        y,
-        t_ms,
-        threshold=threshold,
-        minimum_ms=minimum,
-        maximum_gap_ms=FAR,
-        period_ms=PERIOD,
-    )
+    limits = DispersionLimits(threshold=threshold, minimum_ms=minimum, maximum_gap_ms=FAR, period_ms=PERIOD)
+    runs = dispersion_runs(x, y, t_ms, limits)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = events.idt(

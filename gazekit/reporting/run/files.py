@@ -1,6 +1,5 @@
 """Write the report of a run into its directory: report.html, and the figure as files."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from gazekit.disk.atomic import write_atomically
@@ -8,11 +7,10 @@ from gazekit.errors import ConfigurationError
 from gazekit.measures.curves import is_binary
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.reporting.drawing.views import Originals
 from gazekit.reporting.page import rendered
 from gazekit.reporting.run.confusion import youden_threshold
 from gazekit.reporting.run.page import RunPage, write_run_page
-from gazekit.reporting.run.report import pooled_of, run_page
+from gazekit.reporting.run.report import ReportSettings, pooled_of, run_page
 from gazekit.runs.trained import Trained, open_data
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
@@ -21,13 +19,9 @@ WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of 
 def write_report(
     trained: Trained,
     dataset: PreparedDataset,
+    settings: ReportSettings,
     *,
     without: Trained | None = None,
-    part: str = "test",
-    threshold: str | float = 0.5,
-    exams: Sequence[str] = (),
-    cases: int = 200,
-    originals: Originals | None = None,
     out: Path | None = None,
 ) -> Path:
     """Write the report of a run as one page, with attention.png and .svg next to it.
@@ -35,13 +29,8 @@ def write_report(
     Args:
         trained: the run.
         dataset: the data to report on.
+        settings: exams and appearance of the report.
         without: a run on the same data to compare with, or None.
-        part: part of the run's split; ``"all"`` is every exam, e.g. of other data.
-        threshold: probability above which the positive class is called, or ``"val"``, the best by Youden's index on
-            the validation part.
-        exams: exams of the figure; empty takes the first two of each class.
-        cases: maximum number of exams in the case browser.
-        originals: the raw images, to draw instead of the prepared ones.
         out: path of the page; None is ``report.html`` in the run.
 
     Returns:
@@ -50,25 +39,15 @@ def write_report(
     Raises:
         ConfigurationError: the threshold is invalid, or the runs cannot be shown side by side.
     """
-    own = trained.predict(dataset, part)
+    own = trained.predict(dataset, settings.part)
     systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
-        theirs = without.predict(dataset, part)
+        theirs = without.predict(dataset, settings.part)
         _check_same(trained, without, own, theirs)
         title = f"of {without.run.path.name}" if without.preset.gaze else WITHOUT
         systems[title] = theirs
-    value, origin = _threshold(threshold, trained, dataset)
-    page = run_page(
-        trained,
-        dataset,
-        systems,
-        part=part,
-        threshold=value,
-        threshold_origin=origin,
-        exams=tuple(exams),
-        cases=cases,
-        originals=originals,
-    )
+    value, origin = _threshold(settings.threshold, trained, dataset)
+    page = run_page(trained, dataset, systems, settings, threshold=value, threshold_origin=origin)
     path = out or trained.run.path / "report.html"
     write_run_page(path, page)
     _write_picture(path.parent, page)

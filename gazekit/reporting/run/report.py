@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,17 +31,34 @@ IMAGE_BYTES = 5_000_000
 """Maximum bytes of the images of all exams: with maps and figures a page stays below 15 MB."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """Exams and appearance of a report.
+
+    Args:
+        part: part of the run's split; ``"all"`` is every exam, e.g. of other data.
+        threshold: probability above which the second of two classes is called, or ``"val"``, the best by Youden's
+            index on the validation part.
+        exams: ids of the exams in the figure; empty takes the first two of each class.
+        cases: maximum number of exams in the case browser.
+        originals: finds the raw images, to draw instead of the prepared ones; None shows the prepared ones.
+    """
+
+    part: str = "test"
+    threshold: str | float = 0.5
+    exams: Sequence[str] = ()
+    cases: int = 200
+    originals: Originals | None = None
+
+
 def run_page(
     trained: Trained,
     dataset: PreparedDataset,
     systems: Mapping[str, Predictions],
+    settings: ReportSettings,
     *,
-    part: str,
     threshold: float,
     threshold_origin: str,
-    exams: Sequence[str] = (),
-    cases: int = 200,
-    originals: Originals | None = None,
 ) -> RunPage:
     """Assemble the report of a run.
 
@@ -48,12 +66,9 @@ def run_page(
         trained: the run.
         dataset: data of the run.
         systems: title → predictions with attention on the same exams; the run's first, then those to compare.
-        part: part of the split that was predicted.
-        threshold: the second of two classes is called above it.
+        settings: exams and appearance of the report.
+        threshold: the second of two classes is called above it; the number that the settings lead to.
         threshold_origin: a sentence on where the threshold comes from.
-        exams: ids of the exams in the figure; empty to choose by rule.
-        cases: maximum number of exams in the case browser.
-        originals: finds the raw images; None shows the prepared ones.
 
     Raises:
         ConfigurationError: an exam was not predicted.
@@ -62,34 +77,34 @@ def run_page(
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
     metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
     found = next(iter(pooled.values()))
-    number = min(cases, len(own.indices))
-    where = _where(trained, dataset, part)
+    number = min(settings.cases, len(own.indices))
+    where = _where(trained, dataset, settings.part)
     what = (
         f"all {number} exams"
         if number == len(own.indices)
         else f"the first {number} of {len(own.indices)} exams"
     )
-    shown = ShownViews(dataset, originals)
+    shown = ShownViews(dataset, settings.originals)
     browser = make_cases(
         dataset,
         list(systems.values()),
         trained.preset.views,
         threshold=threshold,
-        most=cases,
+        most=settings.cases,
         budget=IMAGE_BYTES,
         shown=shown,
     )
     return RunPage(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
         summary=_summary(dataset, found, next(iter(metrics.values())), where),
-        warnings=_warnings(trained, dataset, part),
+        warnings=_warnings(trained, dataset, settings.part),
         difference=_difference(pooled),
         metrics=metrics,
         training=_training(trained),
         confusion=at_thresholds(found, threshold, threshold_origin),
         classes=dataset.classes,
         curves=curve_sections(pooled, metrics, where),
-        picture=_picture(trained, ShownViews(dataset, originals), systems, exams),
+        picture=_picture(trained, ShownViews(dataset, settings.originals), systems, settings.exams),
         cases=browser,
         cases_text=f"{where[0].upper()}{where[1:]}: {what}. {shown.words()} Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
