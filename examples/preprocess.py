@@ -357,8 +357,8 @@ class sparse:  # noqa: N801
         return matrix
 
 
-# Where the breast lies, and the way from the raw to the prepared image: gazekit/preparing/breast.py, geometry.py and
-# resampling.py, unchanged.
+# Where the breast lies, and the way from the raw to the prepared image: gazekit_datasets/mammography/breast.py, and
+# region.py, geometry.py and resampling.py of gazekit/records, unchanged.
 
 REGION = 2
 """Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
@@ -523,15 +523,15 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """The breast in an image.
+    """The region found in an image.
 
     Args:
         image: the whole image.
-        box: of the breast with a margin; the whole image where there is a doubt.
-        outline: ``[h, w]`` the breast in the image reduced by blocks of ``factor`` x ``factor``; all true where there
+        box: of the region with a margin; the whole image where there is a doubt.
+        outline: ``[h, w]`` the region in the image reduced by blocks of ``factor`` x ``factor``; all true where there
             is a doubt.
         factor: side of a block in raw pixels.
-        doubt: why the image is kept whole, in words without names; empty where the breast was found.
+        doubt: why the image is kept whole, in words without names; empty where the region was found.
     """
 
     image: Box
@@ -541,7 +541,7 @@ class Region:
     doubt: str = ""
 
     def inside(self, geometry: Geometry) -> Mask:
-        """The breast in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
+        """The region in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
         across, down = (
             np.arange(geometry.width, dtype=np.float64),
             np.arange(geometry.height, dtype=np.float64),
@@ -573,7 +573,7 @@ def find_region(pixels: Grey) -> Region:
     """
     height, width = pixels.shape
     factor = max(1, round(max(height, width) / _COARSE))
-    coarse = _block_means(pixels, factor)
+    coarse = block_means(pixels, factor)
     film = _film(coarse)
     within = _within(coarse, film)
     found = (
@@ -804,8 +804,8 @@ def _disc(radius: int) -> Mask:
     return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
 
 
-def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Means of blocks of ``factor`` x ``factor``; those at the right and lower border may be smaller."""
+def block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Reduce an image to the means of blocks of ``factor`` x ``factor``; those at the last edges may be smaller."""
     height, width = pixels.shape
     rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
     bands = np.stack(

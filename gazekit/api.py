@@ -272,6 +272,7 @@ def prepare(
         gaze_reader=reader_lookup(registry, readers),
         gaze_options=reading_options(gaze_format, gaze_options or {}),
         recordings=recordings,
+        registry=registry,
     )
     of_work = {field.name: given.pop(field.name) for field in fields(Procedure) if field.name in given}
     sides = (size, size) if isinstance(size, int) else size
@@ -324,6 +325,7 @@ def predict(
     found = predict_loose(
         [each.as_member(tta=tta) for each in trained],
         first.trained_on().settings(bit_depth),
+        first.registry,
         grouping.exams,
         first.device,
         batch_size=batch_size,

@@ -27,8 +27,10 @@ CONTRACTS = {
         "contracts.interfaces.DataSource",
         "contracts.interfaces.GeneratedSource",
         "contracts.interfaces.IdentifyingSource",
+        "contracts.interfaces.CroppedSource",
     ),
     "gaze_reader": ("contracts.interfaces.GazeReader",),
+    "region": ("contracts.interfaces.RegionFinder", "records.region.Region"),
 }
 """The classes of gazekit that a kind's components derive from, imitate or receive."""
 
@@ -36,8 +38,9 @@ MEMBERS = "   :members:\n   :special-members: __call__\n   :exclude-members: __i
 
 
 def pages() -> dict[str, str]:
-    """Make the page."""
-    return {"hooks.md": page("Hooks", INTRODUCTION, *(_section(kind, hook) for kind, hook in HOOKS.items()))}
+    """One page."""
+    sections = [_section(kind, hook) for kind, hook in HOOKS.items()]
+    return {"hooks.md": page("Hooks", INTRODUCTION, *sections, _checks())}
 
 
 def _section(kind: str, hook: str) -> str:
@@ -53,6 +56,21 @@ def _section(kind: str, hook: str) -> str:
             block("python", f"@gazekit.hookimpl\ndef {hook}{signature}: ..."),
             restructured("\n".join(contracts)) if contracts else "",
             _promises(kind),
+        ]
+    )
+
+
+def _checks() -> str:
+    """The hook that brings no components."""
+    hook = hookspecs.gazekit_doctor_checks
+    signature = str(inspect.signature(hook)).replace("'", "")
+    return "\n".join(
+        [
+            f"({hook.__name__})=",
+            f"## {hook.__name__}\n",
+            plain(inspect.getdoc(hook) or "") + "\n",
+            block("python", f"@gazekit.hookimpl\ndef {hook.__name__}{signature}: ..."),
+            restructured(f".. autoclass:: gazekit.contracts.check.Check\n{MEMBERS}"),
         ]
     )
 

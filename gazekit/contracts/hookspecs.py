@@ -1,5 +1,5 @@
 # mypy: disable-error-code="empty-body"
-"""The hooks of a plugin: one per kind of component, each returning a table of names.
+"""The hooks of a plugin: one per kind of component, each returning a table of names, and one of the doctor's.
 
 A plugin is a module (or object) named in the entry-point group ``gazekit``. A hook is called when its kind
 is first asked for, so import heavy modules inside it.
@@ -12,13 +12,14 @@ changes. Hooks may be added without that. A hook that will go is marked with plu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    from gazekit.contracts.check import Check
     from gazekit.contracts.interfaces import (
         AlignmentLoss,
         AttentionMap,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         DataSource,
         Fusion,
         GazeReader,
+        RegionFinder,
     )
 
 VERSION = 1
@@ -68,5 +70,15 @@ def gazekit_gaze_readers() -> Mapping[str, type[GazeReader]]:
 
 
 @hookspec
+def gazekit_regions() -> Mapping[str, type[RegionFinder]]:
+    """Parts of an image that a preparation cuts out, such as an organ."""
+
+
+@hookspec
 def gazekit_presets() -> Mapping[str, Traversable]:
     """Preset files (TOML) by name."""
+
+
+@hookspec
+def gazekit_doctor_checks() -> Iterable[Check]:
+    """What ``gazekit doctor`` says of whatever a plugin needs, such as weights in a cache; nothing is changed."""

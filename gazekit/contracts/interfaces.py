@@ -12,10 +12,12 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Output, Views
+from gazekit.records.arrays import Grey
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
 from gazekit.records.recording import Recording
+from gazekit.records.region import Region
 
 
 class Backbone(nn.Module):
@@ -130,6 +132,14 @@ class GeneratedSource(DataSource, Protocol):
 
 
 @runtime_checkable
+class CroppedSource(DataSource, Protocol):
+    """A data source whose images are cut to a region, unless a preparation is told otherwise."""
+
+    region: str
+    """Name of the region, as ``gazekit plugins list --kind region`` has it."""
+
+
+@runtime_checkable
 class IdentifyingSource(DataSource, Protocol):
     """A data source that knows its own files without its tables, and files like them, when they are to be predicted.
 
@@ -156,4 +166,24 @@ class GazeReader(Protocol):
         """Yield recordings in pixels of the original image, or of the screen where the format leaves that open.
 
         Raises: DataError with file and row.
+        """
+
+
+@runtime_checkable
+class RegionFinder(Protocol):
+    """Finds the part of an image that a preparation cuts out, such as an organ; ``__init__()``, without options.
+
+    It runs in the worker processes of a preparation: its module must not import torch, and an instance must be
+    picklable. A prepared data set keeps the name and the version of its region, and new images are prepared for a model
+    by the same name and version.
+    """
+
+    version: int
+    """Version of its rules, at least 1, as a class attribute; raise it with every change that moves a crop."""
+
+    def find(self, pixels: Grey) -> Region:
+        """Find the region in an image ``[H, W]`` in [0, 1] with a dark background, and leave the image as it is.
+
+        Where none is plausible, return :func:`gazekit.records.region.whole_image` with the reason as its doubt. Never
+        raises.
         """

@@ -1,6 +1,6 @@
 """Diagnose the installation: what works, what does not, and how to fix it."""
 
-from gazekit.doctor.check import Check
+from gazekit.contracts.check import Check
 from gazekit.doctor.surroundings import diagnose
 
 __all__ = ["Check", "diagnose"]

@@ -2,12 +2,14 @@
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from gazekit import __version__
-from gazekit.doctor.check import Check
+from gazekit.contracts.check import Check
+from gazekit.errors import ConfigurationError
 from gazekit.registry import distribution
+from gazekit.registry.component import Provenance
 from gazekit.registry.registry import Registry
 
 _EXTRAS = {
@@ -144,6 +146,20 @@ def check_plugins(registry: Registry) -> Iterator[Check]:
             yield Check("plugins", name, "problem", "another plugin offers the same name", remedy)
         elif row["status"] == "disabled":
             yield Check("plugins", name, "limit", "disabled", "take it out of GAZEKIT_DISABLE")
+
+
+def check_by_plugins(registry: Registry) -> list[Check]:
+    """What the plugins looked at themselves, such as the weights that their components start from."""
+    found: list[Check] = []
+
+    def note(_origin: Provenance, answer: Iterable[Check]) -> None:
+        checks = list(answer)
+        if strange := [each for each in checks if not isinstance(each, Check)]:
+            raise ConfigurationError(f"expected checks of gazekit.contracts.check, got {strange[0]!r}")
+        found.extend(checks)
+
+    registry.ask("gazekit_doctor_checks", note)
+    return found
 
 
 def _version(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Check devices, weights and disk; run all checks."""
+"""Check devices and disk; run all checks."""
 
 import os
 import shutil
@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gazekit.doctor.check import Check
+from gazekit.contracts.check import Check
 from gazekit.doctor.software import (
+    check_by_plugins,
     check_codecs,
     check_extras,
     check_plugins,
@@ -23,6 +24,7 @@ _LITTLE_SPACE = 2 * 2**30  # bytes: half for a prepared data set at 512 px, half
 
 def diagnose(registry: Registry) -> list[Check]:
     """Run all checks; nothing is downloaded or changed."""
+    of_plugins = check_by_plugins(registry)  # first: a plugin that fails here is one of those that failed
     return [
         *check_versions(),
         *check_torchvision(),
@@ -30,7 +32,7 @@ def diagnose(registry: Registry) -> list[Check]:
         *check_codecs(),
         *check_extras(),
         *check_plugins(registry),
-        *check_weights(),
+        *of_plugins,
         *check_disk(),
     ]
 
@@ -56,26 +58,6 @@ def check_device() -> Iterator[Check]:
         remedy = "look at nvidia-smi: a driver older than this CUDA, or no GPU given to this process"
         found = f"torch is built for CUDA {torch.version.cuda} and sees no GPU"
         yield Check("device", "cuda", "limit", found, remedy)
-
-
-def check_weights() -> Iterator[Check]:
-    """Check for pretrained timm weights in the hub's cache; without a network only these can be used."""
-    from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
-
-    cached = sorted(
-        folder.parent.parent.name.removeprefix("models--timm--")
-        for folder in Path(HF_HUB_CACHE).glob("models--timm--*/snapshots/*")
-        if (folder / "model.safetensors").exists()
-    )
-    if cached:
-        yield Check("weights", "pretrained, cached", "ok", ", ".join(dict.fromkeys(cached)))
-    else:
-        remedy = (
-            "train once with network, or set backbone.weights=FILE; "
-            'with pretrained = "auto" and no network training starts from random weights'
-        )
-        offline = " (and HF_HUB_OFFLINE is set)" if HF_HUB_OFFLINE else ""
-        yield Check("weights", "pretrained, cached", "limit", f"none in {HF_HUB_CACHE}{offline}", remedy)
 
 
 def check_disk() -> Iterator[Check]:

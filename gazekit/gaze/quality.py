@@ -30,11 +30,12 @@ class RecordingCheck:
         outside: share of the other rows outside the image.
         fixations: number of fixations found.
         median_duration_ms: median duration of the fixations found.
-        breast: share of the fixation time inside the breast.
+        region: share of the fixation time inside the region that a preparation would cut out.
         lesion: share of the fixation time inside the lesion masks.
-        breast_area, lesion_area: share of the image that these cover: what chance would give.
+        region_area, lesion_area: share of the image that these cover: what chance would give.
         fault: why no fixation is found.
         repeated: a place that comes so often that it may stand for lost samples.
+        region_name: the region that is meant; empty without one.
     """
 
     rows: int
@@ -46,12 +47,13 @@ class RecordingCheck:
     outside: float | None = None
     fixations: int | None = None
     median_duration_ms: float | None = None
-    breast: float | None = None
+    region: float | None = None
     lesion: float | None = None
-    breast_area: float | None = None
+    region_area: float | None = None
     lesion_area: float | None = None
     fault: str | None = None
     repeated: Repeated | None = None
+    region_name: str = ""
 
 
 def check_recording(
@@ -114,7 +116,7 @@ def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
 
 def doubts_about(check: RecordingCheck) -> list[str]:
     """List the faults and warnings of a recording, in sentences that do not name it."""
-    rate, breast = check.rate_hz, check.breast
+    rate, region = check.rate_hz, check.region
     repeated = [] if check.repeated is None else [str(check.repeated)]
     doubts = {
         "more than half of the samples are lost": check.lost > 0.5,
@@ -126,8 +128,8 @@ def doubts_about(check: RecordingCheck) -> list[str]:
         )
         > 0.2,
         "more than half of the samples lie outside the image; wrong geometry?": (check.outside or 0) > 0.5,
-        "less than 20 % of the fixation time lies in the breast; wrong geometry, or another image?": (
-            breast is not None and breast < 0.2
+        f"less than 20 % of the fixation time lies in the {check.region_name}; wrong geometry, or another image?": (
+            region is not None and region < 0.2
         ),
     }
     faults = [] if check.fault is None else [check.fault]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gazekit.contracts.interfaces import RegionFinder
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Stored
 from gazekit.feeding.feed import check_gaze_of_all, check_views
@@ -23,12 +24,14 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.redaction import without_names
+from gazekit.preparing.regions import finder_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.parallel import available_cores
 from gazekit.records.arrays import in_unit_range
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry
 from gazekit.records.refused import Refused
+from gazekit.registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +74,7 @@ def __getattr__(name: str) -> Any:
 def predict_loose(
     members: Sequence[Member],
     preparation: PreparationSettings,
+    registry: Registry,
     exams: Sequence[LooseExam],
     device: torch.device,
     *,
@@ -83,6 +87,7 @@ def predict_loose(
     Args:
         members: trained alike.
         preparation: settings of the data that they were trained on.
+        registry: where the region comes from that these data were cut to.
         exams: with absolute paths.
         device: of the models.
         batch_size: exams at a time.
@@ -91,17 +96,18 @@ def predict_loose(
 
     Raises:
         ConfigurationError: a model reads gaze at inference.
-        DataError: the training data were cut to the breast by rules that this version does not have.
+        PluginError: the training data were cut to a region that is not there.
+        DataError: they were cut by another version of its rules.
     """
     for member in members:
         if member.model.needs_gaze:
             raise ConfigurationError(
                 f"preset '{member.preset.name}' reads gaze at inference; predict a prepared data set with gaze"
             )
-    preparation.check_region("the data that the model was trained on")
+    finder = finder_of(preparation, registry, "the data that the model was trained on")
     settings = replace(preparation, views=members[0].preset.views)
     waiting: list[tuple[LooseExam, PreparedExam | Refused]] = []
-    tasks = (_task(exam, settings) for exam in exams)
+    tasks = (_task(exam, settings, finder) for exam in exams)
     with closing(prepare_all(tasks, min(available_cores(), len(exams)))) as results:
         for pair in zip(exams, results, strict=True):
             waiting.append(pair)
@@ -146,12 +152,12 @@ def predict_prepared(
         )
 
 
-def _task(loose: LooseExam, settings: PreparationSettings) -> Task | Refused:
+def _task(loose: LooseExam, settings: PreparationSettings, finder: RegionFinder | None) -> Task | Refused:
     """The task of a worker; an exam that grouping refused keeps its reason."""
     if loose.refused:
         return Refused(loose.key, loose.refused)
     exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images, laterality=loose.laterality)
-    return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor))
+    return Task(exam, {}, settings, Path(next(iter(loose.images.values())).anchor), finder)
 
 
 def _decided(

@@ -58,7 +58,12 @@ def default_data(
         note(f"no --data given: generating {settings.exams} exams of '{choice.use}' once, in {folder}")
         source.generate(folder / "raw", exams=settings.exams, seed=0, progress=progress)
         prepare(
-            RawData(source, folder / "raw", gaze_reader=lambda name: registry.create("gaze_reader", name)),
+            RawData(
+                source,
+                folder / "raw",
+                gaze_reader=lambda name: registry.create("gaze_reader", name),
+                registry=registry,
+            ),
             prepared,
             PreparationSettings(size=(settings.size, settings.size)),
             Procedure(progress=progress),

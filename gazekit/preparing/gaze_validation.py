@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings
@@ -17,6 +17,9 @@ from gazekit.reading.parallel import LIMITS, ordered_map
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import RegionFinder
+
 NUMBERS = (
     "rows",
     "seconds",
@@ -27,10 +30,12 @@ NUMBERS = (
     "outside",
     "fixations",
     "median_duration_ms",
-    "breast",
+    "region",
     "lesion",
 )
 """Numbers of a check of which a collection has a median."""
+FORMER = {"breast": "region", "breast_area": "region_area"}
+"""Names that numbers had until 0.1, written beside those of today for one release → the name now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +72,7 @@ class Checked:
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values."""
+        numbers = asdict(self.check)
         return {
             "file": str(self.recording.source),
             "format": self.format,
@@ -75,7 +81,8 @@ class Checked:
             "image": self.recording.image,
             "reader": self.recording.reader,
             "matched": self.key is not None,
-            **asdict(self.check),
+            **numbers,
+            **{former: numbers[now] for former, now in FORMER.items()},
             "image_fault": self.image_fault,
             "doubts": self.doubts,
         }
@@ -102,6 +109,7 @@ def check_all(
     settings: FixationSettings,
     draw: bool,
     jobs: int,
+    region: "tuple[RegionFinder, str] | None" = None,
 ) -> Iterator[list[Checked]]:
     """Check the recordings, image by image, then those without an image one by one.
 
@@ -112,12 +120,13 @@ def check_all(
         settings: how fixations are found.
         draw: give the drawings too.
         jobs: worker processes that read images.
+        region: in which dwell is measured, by finder and name.
     """
     images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
     tasks: list[tuple[Key | None, Viewed]] = []
     for key, some in joined.matched.items() if joined else ():
         exam, path = images[key]
-        tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw)))
+        tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw, region)))
     for recording in joined.unmatched_recordings if joined else recordings:
         tasks.append((None, Viewed(None, (recording,), None, settings)))
     viewed = (task for _, task in tasks)
@@ -140,7 +149,8 @@ def medians(checked: Sequence[Checked]) -> dict[str, float | None]:
     """The median of every number over the recordings that have it; None where none has."""
     values = {name: [getattr(each.check, name) for each in checked] for name in NUMBERS}
     known = {name: [value for value in some if value is not None] for name, some in values.items()}
-    return {name: float(median(some)) if some else None for name, some in known.items()}
+    found = {name: float(median(some)) if some else None for name, some in known.items()}
+    return found | {former: found[now] for former, now in FORMER.items() if now in found}
 
 
 def doubts(checked: Sequence[Checked]) -> dict[str, list[str]]:

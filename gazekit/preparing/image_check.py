@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -10,12 +11,14 @@ from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations, FixationSettings
 from gazekit.gaze.heat_map import sigma_pixels
 from gazekit.gaze.quality import RecordingCheck, check_recording, share_inside
-from gazekit.preparing.breast import breast_box
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.arrays import Grey, Mask
 from gazekit.records.lesions import Lesion
 from gazekit.records.recording import Recording
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import RegionFinder
 
 SIDES = (512, 1024)
 """Least and most pixels of the longer side of a drawing: large enough to see, small enough to draw quickly."""
@@ -31,6 +34,7 @@ class Viewed:
         lesions: its annotated lesions; None where nothing is annotated.
         settings: how fixations are found.
         draw: give the drawings too.
+        region: in which dwell is measured, by finder and name; None measures none.
     """
 
     image: Path | None
@@ -38,6 +42,7 @@ class Viewed:
     lesions: tuple[Lesion, ...] | None
     settings: FixationSettings
     draw: bool = False
+    region: "tuple[RegionFinder, str] | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,43 +71,47 @@ class ViewCheck:
 
 
 def check_view(viewed: Viewed) -> ViewCheck:
-    """Check all recordings on one image, with the dwell inside the breast and its lesions.
+    """Check all recordings on one image, with the dwell inside the region and the lesions.
 
-    The breast is its bounding box. A fault of the image is returned and not raised: the recordings are then
+    The region is its bounding box. A fault of the image is returned and not raised: the recordings are then
     checked without it.
     """
-    pixels = breast = lesion = fault = None
+    pixels = region = lesion = fault = None
+    name = ""
     if viewed.image is not None:
         try:
             pixels = read_image(viewed.image).pixels  # [H, W]
-            breast = _breast(pixels)
-            lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, breast.shape)
+            if viewed.region is not None:
+                finder, name = viewed.region
+                region = _box(pixels, finder)
+            lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, pixels.shape)
         except DataError as error:
             fault = str(error)
     result = ViewCheck(fault=fault)
     for recording in viewed.recordings:
-        size = None if breast is None else breast.shape
+        size = None if pixels is None else pixels.shape
         check, fixations = check_recording(recording, size=size, settings=viewed.settings)
         drawing = None
-        if fixations is not None and pixels is not None and breast is not None:
-            check = _with_dwell(check, fixations, breast, lesion)
+        if fixations is not None and pixels is not None:
+            check = _with_dwell(replace(check, region_name=name), fixations, region, lesion)
             drawing = _drawing(pixels, recording, fixations, viewed.settings) if viewed.draw else None
         result.checks.append(check)
         result.drawings.append(drawing)
     return result
 
 
-def _breast(pixels: Grey) -> Mask:
-    left, top, right, bottom = breast_box(pixels)
+def _box(pixels: Grey, finder: "RegionFinder") -> Mask:
+    left, top, right, bottom = finder.find(pixels).box
     mask = np.zeros(pixels.shape, dtype=bool)
     mask[top:bottom, left:right] = True
     return mask
 
 
 def _with_dwell(
-    check: RecordingCheck, fixations: Fixations, breast: Mask, lesion: Mask | None
+    check: RecordingCheck, fixations: Fixations, region: Mask | None, lesion: Mask | None
 ) -> RecordingCheck:
-    check = replace(check, breast=share_inside(fixations, breast), breast_area=float(breast.mean()))
+    if region is not None:
+        check = replace(check, region=share_inside(fixations, region), region_area=float(region.mean()))
     if lesion is None:
         return check
     return replace(check, lesion=share_inside(fixations, lesion), lesion_area=float(lesion.mean()))

@@ -116,7 +116,7 @@ def read_header(root: Path) -> dict[str, Any]:
 
 _SENTENCES = {
     "source": "the files of the source have changed",
-    "region": "another version of gazekit cut the breast out by other rules there",
+    "region": "the region was cut out by another version of its rules there",
 }
 """What differs where the two values of a setting would say nothing."""
 
@@ -124,6 +124,8 @@ _SENTENCES = {
 def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise a DataError that names each setting in which two headers differ."""
     there, asked = completed(there), completed(asked)
+    if there.get("masked_by") == "":  # as earlier versions left it open
+        asked["masked_by"] = ""
     differing = [
         _SENTENCES.get(name)
         or f"{name} is {json.dumps(there.get(name))} there, {json.dumps(asked.get(name))} now"

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from gazekit.gaze.heat_map import heat_map, sigma_pixels
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
-from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.breast import Region, find_region, whole_image
+from gazekit.prepared.settings import WHOLE, PreparationSettings
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
@@ -27,6 +26,10 @@ from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage
 from gazekit.records.recording import Recording
 from gazekit.records.refused import Refused
+from gazekit.records.region import Region, whole_image
+
+if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import RegionFinder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +41,20 @@ class Task:
         recordings: view → gaze recordings on its image.
         settings: what to do.
         root: the folder of the data set.
+        finder: of the region that the settings name; None where they name none.
     """
 
     exam: Exam
     recordings: Mapping[str, tuple[Recording, ...]]
     settings: PreparationSettings
     root: Path
+    finder: "RegionFinder | None" = None
+
+    def __post_init__(self) -> None:
+        if self.settings.finds_region != (self.finder is not None):
+            raise ValueError(
+                f"settings name the region {self.settings.region_name!r}, finder is {self.finder}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +106,7 @@ def _prepare_view(task: Task, view: str) -> _View:
     raw = _read(exam.images[view], settings)
     side = exam.laterality.get(view) or raw.laterality
     lesion = lesion_mask(exam.masks.get(view, ()), raw.pixels.shape)  # [H, W]
-    region = _region(raw, lesion, settings)
+    region = _region(raw, lesion, task.finder)
     geometry = _geometry(region, side, settings)
     image = geometry.warp(raw.pixels)  # [H, W]
     if settings.mask_outside and not region.doubt:
@@ -136,18 +147,18 @@ def _read(path: Path, settings: PreparationSettings) -> RawImage:
     return raw
 
 
-def _region(raw: RawImage, lesion: Mask, settings: PreparationSettings) -> Region:
-    """The breast; the whole image where none is sought, none is found, or a marked lesion lies beside it."""
-    if not settings.finds_breast:
+def _region(raw: RawImage, lesion: Mask, finder: "RegionFinder | None") -> Region:
+    """Find the region; keep the whole image where none is sought, none is found, or a marked lesion lies beside it."""
+    if finder is None:
         return whole_image(raw.pixels.shape)
-    region = find_region(raw.pixels)
+    region = finder.find(raw.pixels)
     if region.doubt or region.holds(lesion):
         return region
     return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
 
 
 def _geometry(region: Region, side: str | None, settings: PreparationSettings) -> Geometry:
-    cut = settings.crop == "breast"
+    cut = settings.crop != WHOLE
     return Geometry.fit(
         region.box if cut else region.image,
         settings.size,
@@ -157,12 +168,12 @@ def _geometry(region: Region, side: str | None, settings: PreparationSettings) -
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
-    """Prepared pixels at least half covered by a lesion, also outside the breast; None where nothing is marked."""
+    """Prepared pixels at least half covered by a lesion, also outside the region; None where nothing is marked."""
     if not lesion.any():
         return None
     coverage = geometry.warp(lesion.astype(np.float32))  # [H, W]
     if coverage.max() == 0:
-        raise DataError("the lesion lies outside the breast found; prepare with crop none")
+        raise DataError("the lesion lies outside the region found; prepare with crop none")
     enough = min(0.5, float(coverage.max()))  # a tiny lesion keeps its best pixel
     return np.asarray(coverage >= enough, dtype=np.float32)
 

@@ -28,6 +28,7 @@ from gazekit.preparing.journal import Journal, check_same, read_header
 from gazekit.preparing.one_exam import PreparedExam
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, without_names
+from gazekit.preparing.regions import with_region
 from gazekit.preparing.source import (
     RawData,
     choose_views,
@@ -105,7 +106,8 @@ def prepare(
     Args:
         raw: the data set.
         out: folder of the prepared one.
-        settings: of the pixels. Without views it takes all views of the source. Without a bit depth it takes the least
+        settings: of the pixels. Without views it takes all views of the source, without a crop the
+            region that the source names. Without a bit depth it takes the least
             that holds every image of more than 8 bits in files other than DICOM, and reads such files once more.
         procedure: how to carry it out.
 
@@ -115,6 +117,7 @@ def prepare(
     exams, findings = list_exams(raw.source, raw.root)
     classes = classes_of(raw.source, exams, raw.positive)
     refused, told = check_inside(exams, raw.root, raw.allow_outside)
+    settings = with_region(settings, raw.source, raw.registry)
     settings = replace(settings, views=choose_views(exams, raw.root, settings.views))
     files = fingerprint(exams, raw.recordings, raw.root)
     _claim(out)

@@ -17,11 +17,13 @@ from gazekit.gaze.matching import Joined, join
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
+from gazekit.preparing.regions import find_finder
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.records.lesions import MaskFile
 from gazekit.records.recording import Recording
 from gazekit.records.refused import Refused
+from gazekit.registry.registry import Registry
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource, GazeReader
@@ -42,6 +44,7 @@ class RawData:
         gaze_options: the options with which ``gaze_reader`` reads the exams' own gaze files, in JSON values: a folder
             prepared with others holds another preparation.
         recordings: joined by exam and view or by image name, in place of the exams' own.
+        registry: where the region comes from that images are cut to; None finds all plugins.
     """
 
     source: "DataSource"
@@ -51,6 +54,7 @@ class RawData:
     gaze_reader: "Callable[[str], GazeReader] | None" = None
     gaze_options: Mapping[str, Any] | None = None
     recordings: Sequence[Recording] | None = None
+    registry: Registry | None = None
 
 
 def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
@@ -212,6 +216,7 @@ def tasks_of(
             raise DataError(f"{path}: there is no such gaze file; check the table of exams")
         return tuple(raw.gaze_reader(name).read(path))
 
+    finder = find_finder(settings.region_name, raw.registry)
     for exam in exams:
         try:
             _check_files(exam, raw, settings.views)
@@ -223,7 +228,7 @@ def tasks_of(
         except DataError as error:
             yield Refused(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
         else:
-            yield Task(exam, recordings, settings, raw.root)
+            yield Task(exam, recordings, settings, raw.root, finder)
 
 
 def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:

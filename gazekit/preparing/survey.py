@@ -27,7 +27,7 @@ class Faults:
 
     Args:
         refused: every image that a preparation would refuse.
-        doubtful: (exam, view, why) of every image that a preparation would not cut to the breast though asked to.
+        doubtful: (exam, view, why) of every image that a preparation would not cut to its region though asked to.
         odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
         gaze: (exam, view, what) of every gaze recording that looks wrong.
         identical: exam and view of the images that hold the same pixels, a tuple per image.

@@ -9,6 +9,7 @@ from gazekit.prepared.leaks import find_leak
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import PARTS
 from gazekit.preparing.outside_files import check_inside
+from gazekit.preparing.regions import with_region
 from gazekit.preparing.source import RawData, classes_of, list_exams
 from gazekit.preparing.survey import Faults, find_faults
 from gazekit.records.exam import KINDS, NOT_THERE, Exam, Finding
@@ -100,7 +101,7 @@ def validate(
 
     Raises:
         DataError: no exam, or a faulty table.
-        ConfigurationError: no such positive class.
+        ConfigurationError: no such positive class, or no such region.
     """
     exams, findings = list_exams(raw.source, raw.root)
     some_outside = all_outside = refused = ""
@@ -116,6 +117,7 @@ def validate(
     validation = replace(validation, doubts=(*validation.doubts, *filter(None, [some_outside])))
     if not read_images or all_outside:
         return validation
+    settings = with_region(settings, raw.source, raw.registry)
     faults = find_faults(exams, raw, settings, jobs=jobs, progress=progress)
     return replace(validation, faults=faults)
 

@@ -110,6 +110,10 @@ def check_contract(component: Component) -> None:
     if inspect.isabstract(value):
         missing = ", ".join(sorted(value.__abstractmethods__))
         raise ConfigurationError(f"{value.__name__} does not define {missing}")
+    if component.kind == "region" and not is_version(getattr(value, "version", None)):
+        raise ConfigurationError(
+            f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
+        )
     signature.check_signature(value, CONTEXT.get(component.kind, ()))
     method, handed = _call(component.kind, value)
     if method:
@@ -118,15 +122,27 @@ def check_contract(component: Component) -> None:
 
 CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
 """The positional parameters that the core passes to each kind; other kinds have none."""
-_METHODS = {"attention_map": ("__call__",), "dataset": ("exams",), "gaze_reader": ("fits", "read")}
+_METHODS = {
+    "attention_map": ("__call__",),
+    "dataset": ("exams",),
+    "gaze_reader": ("fits", "read"),
+    "region": ("find",),
+}
+
+
+def is_version(value: object) -> bool:
+    """Whether it can be the version of a region's rules."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
-    """Return the method of a kind that the core calls with tensors, and its arguments; empty if there is none."""
+    """Return the method of a kind that the core calls with arrays, and its arguments; empty if there is none."""
     if kind == "attention_map":
         return "__call__", ("output", "target")
     if kind == "alignment_loss":
         return "forward", ("attention", "gaze")
+    if kind == "region":
+        return "find", ("pixels",)
     if kind != "fusion":
         return "", ()
     images, maps, _ = _bases(kind)
@@ -136,7 +152,9 @@ def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
 
 
 def _bases(kind: str) -> tuple[type, ...]:
-    from gazekit.contracts import interfaces  # imports torch, which data sets and gaze readers do not need
+    from gazekit.contracts import (
+        interfaces,  # imports torch, which data sets, gaze readers and regions do not need
+    )
 
     return {
         "backbone": (interfaces.Backbone,),

@@ -1,7 +1,7 @@
 """Look up components: which there are, where they come from, what could not be loaded."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # they import torch
         DataSource,
         Fusion,
         GazeReader,
+        RegionFinder,
     )
 
 HOOKS = {
@@ -32,6 +33,7 @@ HOOKS = {
     "alignment_loss": "gazekit_alignment_losses",
     "dataset": "gazekit_datasets",
     "gaze_reader": "gazekit_gaze_readers",
+    "region": "gazekit_regions",
     "preset": "gazekit_presets",
 }
 KINDS = tuple(kind for kind in HOOKS if kind != "preset")
@@ -106,6 +108,8 @@ class Registry:
     @overload
     def create(self, kind: Literal["gaze_reader"], name: str, **options: object) -> "GazeReader": ...
     @overload
+    def create(self, kind: Literal["region"], name: str, **options: object) -> "RegionFinder": ...
+    @overload
     def create(self, kind: str, name: str, *context: object, **options: object) -> Any: ...
     def create(self, kind: str, name: str, *context: object, **options: object) -> Any:
         """Create a component from its context and options; check the options against its signature."""
@@ -153,6 +157,27 @@ class Registry:
                 if isinstance(component.value, type):
                     homes[component.value.__module__] = component.provenance
         return {module.partition(".")[0]: origin for module, origin in homes.items()}
+
+    def ask(self, hook: str, use: Callable[[Provenance, Any], None], kind: str | None = None) -> None:
+        """Call a hook plugin by plugin, and hand each answer to ``use``; what fails is noted in ``failures``.
+
+        Args:
+            hook: of the specification.
+            use: is given the plugin and its answer; an exception that it raises is a failure of the plugin.
+            kind: of component that the hook is about; None where it is about none.
+        """
+        for plugin_name, plugin in self.manager.list_name_plugin():
+            origin = self.provenance[plugin_name]
+            others = [p for _, p in self.manager.list_name_plugin() if p is not plugin]
+            try:
+                with foreign_code(origin):
+                    answers = self.manager.subset_hook_caller(hook, others)()
+                for answer in answers:
+                    use(origin, answer)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                self.failures.append(Failure(origin, f"hook {hook}", one_line(error), kind))
 
     def table(self, kind: str | None = None) -> list[dict[str, str]]:
         """Return a row per component (of one kind or of all), then per failure and disabled plugin."""
@@ -202,18 +227,12 @@ class Registry:
 
     def _collect(self, kind: str) -> dict[str, list[Component]]:
         table: dict[str, list[Component]] = {}
-        for plugin_name, plugin in self.manager.list_name_plugin():
-            origin = self.provenance[plugin_name]
-            others = [p for _, p in self.manager.list_name_plugin() if p is not plugin]
-            try:
-                with foreign_code(origin):
-                    answers = self.manager.subset_hook_caller(HOOKS[kind], others)()
-                for name, value in _mapping(answers[0] if answers else {}).items():
-                    self._admit(table, Component(kind, name, value, origin))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                self.failures.append(Failure(origin, f"hook {HOOKS[kind]}", one_line(error), kind))
+
+        def admit(origin: Provenance, answer: Any) -> None:
+            for name, value in _mapping(answer).items():
+                self._admit(table, Component(kind, name, value, origin))
+
+        self.ask(HOOKS[kind], admit, kind)
         return table
 
     def _admit(self, table: dict[str, list[Component]], component: Component) -> None:

@@ -21,6 +21,7 @@ _CONTRACTS = {
     "alignment_loss": "AlignmentLossContract",
     "dataset": "DataSourceContract",
     "gaze_reader": "GazeReaderContract",
+    "region": "RegionContract",
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
 """Small options, for the tests."""
@@ -31,7 +32,7 @@ _SLOTS = {
     "alignment_loss": "gaze.alignment_loss.use={}",
     "dataset": "data.dataset.use={} --set gaze=none",
 }
-"""Key at which a preset names a component of the kind; presets name no gaze reader."""
+"""Key at which a preset names a component of the kind; presets name no gaze reader and no region."""
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
@@ -81,6 +82,12 @@ def _words(kind: str, name: str) -> dict[str, str]:
         quick = f"gazekit train --preset mammonet_small --set {_SLOTS[kind].format(name)}"
         check, usage = distribution, f"{quick}  # in minutes\ngazekit train --preset {own}"
         note = f"`{package}/presets/{own}.toml` is a preset that uses it."
+    elif kind == "region":
+        check, usage = distribution, f"gazekit data prepare folder SRC OUT --crop {name}"
+        note = (
+            "It brings no preset, because a preset names no region: a preparation does, with `--crop`, or the data "
+            f'set, with a class attribute `region = "{name}"`.'
+        )
     else:
         check = f"{distribution} --sample {name}=tests/sample.json"
         usage = "gazekit gaze validate tests  # finds sample.json by its content"

@@ -101,7 +101,13 @@ class Trained:
         explain = self.attention_map is not None
         return list(
             predict_loose(
-                [self.as_member()], preparation, grouping.exams, self.device, explain=explain, show_names=True
+                [self.as_member()],
+                preparation,
+                self.registry,
+                grouping.exams,
+                self.device,
+                explain=explain,
+                show_names=True,
             )
         )
 
@@ -182,15 +188,25 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
                 )
 
 
-_PREPARED_ALIKE = ("size", "crop", "laterality", "window", "dtype", "bit_depth", "mask_outside", "region")
+_PREPARED_ALIKE = (
+    "size",
+    "crop",
+    "laterality",
+    "window",
+    "dtype",
+    "bit_depth",
+    "mask_outside",
+    "masked_by",
+    "region",
+)
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared in another way than what the model was trained on."""
     here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
-    for key in ("size", "crop", "laterality", "mask_outside", "region"):
-        if here[key] != there[key]:
-            how = "cut to the breast by the rules of version" if key == "region" else f"prepared with {key}"
+    for key in ("size", "crop", "laterality", "mask_outside", "masked_by", "region"):
+        if here[key] != there[key] and not (key == "masked_by" and "" in (here[key], there[key])):
+            how = "cut to its region by the rules of version" if key == "region" else f"prepared with {key}"
             raise DataError(
                 f"{dataset.root}: {how} {here[key]}, the data of {trained.run.path} with {there[key]}; "
                 "prepare them alike"

@@ -25,6 +25,7 @@ from gazekit.testing.dataset import DataSourceContract
 from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
 from gazekit.testing.plugin import PluginContract
+from gazekit.testing.region import RegionContract
 
 __all__ = [
     "AlignmentLossContract",
@@ -34,6 +35,7 @@ __all__ = [
     "FusionContract",
     "GazeReaderContract",
     "PluginContract",
+    "RegionContract",
     "check_component",
     "contract",
 ]
@@ -47,6 +49,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         AlignmentLossContract,
         DataSourceContract,
         GazeReaderContract,
+        RegionContract,
     )
 }
 
@@ -55,8 +58,8 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     """Return the contract of a kind for one component, as a class that pytest collects.
 
     Args:
-        kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"dataset"`` or
-            ``"gaze_reader"``.
+        kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"dataset"``,
+            ``"gaze_reader"`` or ``"region"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

@@ -92,7 +92,7 @@ class DataSourceContract(Contract):
         if identify is None:
             raise unittest.SkipTest("leaves it to headers and names whose image a file is")
         for header in (None, ImageHeader(), ImageHeader(patient="\0", modality="MG", frames=9, samples=3)):
-            for path in (Path("a"), Path("/nowhere/LEFT/1-1.dcm"), Path("x_cc.png")):
+            for path in (Path("a"), Path("/nowhere/LEFT/1-1.dcm"), Path("x_R_front.png")):
                 try:
                     found = identify(header, path)
                 except Exception as error:

@@ -13,7 +13,7 @@ from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
 
 CHANNELS = 6
-VIEWS = (("only",), ("cc", "mlo"), ("front", "left", "right"), ("l_cc", "l_mlo", "r_cc", "r_mlo"))
+VIEWS = (("only",), ("front", "side"), ("front", "left", "right"), ("l_front", "l_side", "r_front", "r_side"))
 ODD_NAMES = ("1", "the left one", "upper-2", "naïve")
 
 

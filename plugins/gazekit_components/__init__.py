@@ -1,7 +1,7 @@
 """The parts of Mammo-Net and its ablations, as a gazekit plugin."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from gazekit.contracts.check import Check
     from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion
 
 
@@ -80,3 +81,11 @@ def gazekit_presets() -> Mapping[str, Traversable]:
     """Offer Mammo-Net and the rows of its ablation."""
     folder = files("gazekit_components") / "presets"
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+
+
+@hookimpl
+def gazekit_doctor_checks() -> "Iterable[Check]":
+    """Pretrained weights of timm."""
+    from gazekit_components.weights_check import check_weights
+
+    return check_weights()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gazekit.contracts.interfaces import DataSource, GazeReader
+    from gazekit.contracts.interfaces import DataSource, GazeReader, RegionFinder
 
 
 @hookimpl
@@ -27,6 +27,14 @@ def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
         "phantom": Phantom,
         "vindr_mammo": VinDrMammo,
     }
+
+
+@hookimpl
+def gazekit_regions() -> Mapping[str, "type[RegionFinder]"]:
+    """The breast in a mammogram."""
+    from gazekit_datasets.mammography.breast import Breast
+
+    return {"breast": Breast}
 
 
 @hookimpl

@@ -36,6 +36,8 @@ class Folder:
         views: columns that are views; None takes every further column half of whose cells name images.
     """
 
+    region = "breast"
+
     def __init__(
         self,
         *,

@@ -60,6 +60,7 @@ def test_the_tally_counts_what_the_tables_say(exams, tmp_path):
 
 class Listed:
     classes = None
+    region = "breast"
 
     def __init__(self, exams):
         self.listed = exams

@@ -10,6 +10,7 @@ import torch
 import torchvision.ops
 from command_line import gazekit
 from conftest import MakeDistribution
+from gazekit_components.weights_check import check_weights
 
 from gazekit.doctor import mend_torchvision, software, surroundings
 from gazekit.registry import distribution
@@ -65,12 +66,12 @@ def test_cached_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     import huggingface_hub.constants as hub
 
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
-    (nothing,) = surroundings.check_weights()
+    (nothing,) = check_weights()
     assert nothing.status == "limit" and "backbone.weights=FILE" in nothing.remedy
     snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    (cached,) = surroundings.check_weights()
+    (cached,) = check_weights()
     assert (cached.status, cached.found) == ("ok", "resnet18.a1_in1k")
 
 
@@ -106,3 +107,25 @@ def test_it_says_whether_the_operators_of_torchvision_run_and_where_it_can_be_im
     (check,) = software.check_torchvision()
     assert check.status == status and found in check.found and remedy in check.remedy
     assert f"torch {torch.__version__}" in check.found
+
+
+LOOKS = """
+import gazekit
+from gazekit.contracts.check import Check
+
+@gazekit.hookimpl
+def gazekit_doctor_checks():
+    yield Check("weights", "of lungs", "limit", "none", "train them")
+    {last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "problem"), [("", ""), ("raise OSError('no disk')", "no disk"), ("yield 1", "got 1")]
+)
+def test_a_plugin_has_checks_of_its_own(distribution: MakeDistribution, last: str, problem: str) -> None:
+    distribution("lungs", "1.0", LOOKS.replace("{last}", last))
+    found = checks(code=1 if problem else 0)
+    assert (("weights", "of lungs") in found) == (not problem)
+    broken = [check["found"] for check in found.values() if check["status"] == "problem"]
+    assert len(broken) == bool(problem) and all(problem in each for each in broken)

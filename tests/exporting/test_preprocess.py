@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 from fresh_environment import ROOT
+from gazekit_datasets.mammography import breast
 from made_mammography import write_mammogram
 from PIL import Image
 from pydicom import Dataset, Sequence, dcmread
 from scipy import ndimage
 
 from gazekit.prepared.settings import PreparationSettings, completed
-from gazekit.preparing import breast
 from gazekit.preparing.one_exam import PreparedExam, Task, prepare_exam
 from gazekit.reading.view_names import ViewNames, split_words
-from gazekit.records import geometry, resampling
+from gazekit.records import geometry, region, resampling
 from gazekit.records.exam import Exam
 from gazekit.records.refused import Refused
 
+CUT: dict[str, Any] = {"crop": "breast", "region": breast.REGION}
+"""Settings of a preparation that cuts to the breast."""
 FILE = ROOT / "examples/preprocess.py"
 
 
@@ -46,15 +48,15 @@ def functions(module: ModuleType) -> set[str]:
 
 
 def test_the_rules_of_the_breast_are_those_of_gazekit_line_by_line() -> None:
-    copied = [(breast, name) for name in functions(breast) - {"breast_box"}]
-    copied += [(resampling, name) for name in functions(resampling)]
+    copied = [(breast, name) for name in functions(breast)]
+    copied += [(each, name) for each in (region, resampling) for name in functions(each)]
     copied += [(geometry, f"Geometry.{name}") for name in ("fit", "inverse", "warp")]
-    copied += [(breast, "Region.inside")]
+    copied += [(region, "Region.inside")]
     assert len(copied) > 20
     for module, name in copied:
         own, copy = (inspect.getsource(attrgetter(name)(each)) for each in (module, preprocess))
         assert own == copy, f"examples/preprocess.py: {name} is not that of {module.__name__}; copy it again"
-    constants = {name for name in vars(breast) if name.isupper()} - {"_SPECK"}
+    constants = {name for name in vars(breast) if name.isupper()}
     assert len(constants) > 10
     for name in constants:
         assert getattr(preprocess, name) == getattr(breast, name), name
@@ -89,9 +91,9 @@ def test_the_stand_ins_for_scipy_give_what_scipy_gives() -> None:
 
 def both(path: Path, side: str, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """The image as the example and as gazekit prepare it, in steps of its type."""
-    made = PreparationSettings(views=("cc",), **{"size": (32, 24)} | settings)
+    made = PreparationSettings(views=("cc",), **CUT | {"size": (32, 24)} | settings)
     exam = Exam("e", "", "", images={"cc": path}, laterality={"cc": side} if side else {})
-    result = prepare_exam(Task(exam, {}, made, Path("/")))
+    result = prepare_exam(Task(exam, {}, made, Path("/"), breast.Breast() if made.finds_region else None))
     assert isinstance(result, PreparedExam), result
     steps = np.iinfo(made.dtype).max
     return preprocess.prepare(path, "cc", completed(made.to_json()), side=side) * steps, result.images[0]
@@ -160,7 +162,7 @@ def test_a_picture_is_prepared_as_by_gazekit(tmp_path: Path, mode: str, side: st
         Image.fromarray(values).save(path)
         same(path, side, bit_depth=12)
         own, _ = both(path, side, bit_depth=12)
-        without = PreparationSettings(views=("cc",), size=(32, 24), bit_depth=12)
+        without = PreparationSettings(views=("cc",), size=(32, 24), bit_depth=12, **CUT)
         by_name = preprocess.prepare(path, "cc", completed(without.to_json()))
         np.testing.assert_array_equal(by_name * 255, own)
         return
@@ -195,7 +197,7 @@ def test_sides_are_found_in_names_as_by_gazekit(name: str, view: str) -> None:
 
 
 def message(path: Path, **settings: Any) -> str:
-    made = PreparationSettings(views=("cc",), size=(32, 24))
+    made = PreparationSettings(views=("cc",), size=(32, 24), **CUT)
     with pytest.raises(preprocess.Unusable) as error:
         preprocess.prepare(path, "cc", completed(made.to_json()) | settings)
     assert "\n" not in str(error.value) and str(path) in str(error.value) + str(path) * ("region" in settings)
@@ -233,13 +235,15 @@ def test_gazekit_refuses_what_the_example_refuses_for_its_depth(tmp_path: Path) 
     path = tmp_path / "L_cc.png"
     Image.fromarray(values).save(path)
     exam = Exam("e", "", "", images={"cc": path})
-    result = prepare_exam(Task(exam, {}, PreparationSettings(views=("cc",)), Path("/")))
+    result = prepare_exam(
+        Task(exam, {}, PreparationSettings(views=("cc",), **CUT), Path("/"), breast.Breast())
+    )
     assert isinstance(result, Refused) and "--bit-depth" in result.reason
 
 
 def test_numpy_pillow_and_pydicom_are_enough(tmp_path: Path) -> None:
     write_mammogram(tmp_path / "a.dcm", ImageLaterality="R")
-    settings = completed(PreparationSettings(views=("cc",), size=(32, 24)).to_json())
+    settings = completed(PreparationSettings(views=("cc",), size=(32, 24), **CUT).to_json())
     code = f"""
 import sys
 from pathlib import Path

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from gazekit_datasets.mammography.breast import Breast
 from gazekit_datasets.plain import Plain
 from PIL import Image
 
@@ -22,6 +23,7 @@ from gazekit.records.lesions import Outline
 from gazekit.records.recording import Recording
 
 SETTINGS = FixationSettings()
+BREAST = (Breast(), "breast")
 SIZE = (100, 200)  # height, width
 
 
@@ -167,24 +169,24 @@ def test_dwell_in_the_breast_and_in_a_lesion(tmp_path):
     ]  # lesion 1 s, breast 0.5 s, beside 0.5 s
     looked = recording(x, 50, at_60_hz(2))
     result = check_view(
-        Viewed(write_image(tmp_path, ".png"), (looked, looked), (lesion,), SETTINGS, draw=True)
+        Viewed(write_image(tmp_path, ".png"), (looked, looked), (lesion,), SETTINGS, draw=True, region=BREAST)
     )
     assert len(result.checks) == len(result.drawings) == 2 and result.fault is None
     check, drawing = result.checks[0], result.drawings[0]
     assert check.fixations == 3
-    assert check.breast == pytest.approx(0.75, abs=0.02)
+    assert check.region == pytest.approx(0.75, abs=0.02)
     assert check.lesion == pytest.approx(0.5, abs=0.02)
     assert check.lesion_area == pytest.approx(20 * 20 / (100 * 200))
-    assert 0.25 < check.breast_area < 0.35
+    assert 0.25 < check.region_area < 0.35
     assert drawing.pixels.shape == (256, 512)  # enlarged to be seen
     np.testing.assert_allclose(drawing.fixations.x, np.array([30, 50, 190]) * 2.56)
 
 
 def test_an_image_that_cannot_be_read_leaves_the_rest_of_the_check(tmp_path):
     looked = recording(np.full(60, 30.0), 50, at_60_hz(1))
-    result = check_view(Viewed(tmp_path / "none.png", (looked,), None, SETTINGS, draw=True))
+    result = check_view(Viewed(tmp_path / "none.png", (looked,), None, SETTINGS, draw=True, region=BREAST))
     assert "none.png" in result.fault
-    assert (result.checks[0].rows, result.checks[0].breast, result.drawings) == (60, None, [None])
+    assert (result.checks[0].rows, result.checks[0].region, result.drawings) == (60, None, [None])
 
 
 def exported(folder, recordings, *, as_fixations=False, settings=SETTINGS):

@@ -19,7 +19,9 @@ X, Y = 61.3, 88.7
 
 
 class Listed:
-    """A data source that is a list."""
+    """A data source that is a list, of mammograms."""
+
+    region = "breast"
 
     def __init__(self, exams, classes=("0", "1")):
         self.listed, self.classes = exams, classes

@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import gazekit
+from conftest import MakeDistribution
+from gazekit_datasets.mammography.breast import Breast
 from made_data import write_exams
 from made_preparation import prepare
 from PIL import Image
 
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import read_findings
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.regions import finder_of
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
+from gazekit.registry.discovery import load_registry
 
 HEIGHT, WIDTH = 160, 120
 LABEL = (slice(6, 20), slice(90, 115))
@@ -44,6 +48,7 @@ def square(x: float, y: float, side: float) -> Outline:
 
 class Listed:
     classes = ("0", "1")
+    region = "breast"
 
     def __init__(self, exams: list[Exam]) -> None:
         self.listed = exams
@@ -204,9 +209,7 @@ def test_data_cut_by_earlier_rules_are_read_but_never_mixed(tmp_path: Path) -> N
     assert '"region": 2' in (out / JOURNAL).read_text()
     forget_the_region(out / JOURNAL)
     assert "region" not in (out / JOURNAL).read_text().splitlines()[0]
-    refused = (
-        "mask_outside is false there, true now; another version of gazekit cut the breast out by other rules"
-    )
+    refused = "mask_outside is false there, true now; the region was cut out by another version of its rules"
     with pytest.raises(DataError, match=refused):
         prepared(tmp_path / "raw", out, exams)
     prepared(tmp_path / "raw", out, exams, overwrite=True)
@@ -215,8 +218,8 @@ def test_data_cut_by_earlier_rules_are_read_but_never_mixed(tmp_path: Path) -> N
         prepared(tmp_path / "raw", out, exams)
     old = PreparedDataset.open(out)
     assert (old.settings.mask_outside, old.settings.region) == (False, 1)
-    with pytest.raises(DataError, match=r"rules of another version of gazekit \(1; this one has 2\)"):
-        old.settings.check_region("the training data")
+    with pytest.raises(DataError, match=r"another version of its rules \(1; the one installed is 2\)"):
+        finder_of(old.settings, load_registry(), "the training data")
 
 
 def test_data_that_were_never_cut_stay_the_same(tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_prediction_refuses_a_model_of_earlier_crops_unless_data_are_prepared(
     (cut_run / "run.json").write_text(json.dumps(facts))
     files = [raw_folder / f"e003_{view}.png" for view in ("cc", "mlo")]
     finished = gazekit("predict", cut_run, *files, code=3)
-    assert "rules of another version of gazekit (1; this one has 2)" in " ".join(finished.stderr.split())
+    assert "another version of its rules (1; the one installed is 2)" in " ".join(finished.stderr.split())
 
 
 def test_a_prepared_set_must_be_cut_as_the_training_data_were(
@@ -287,3 +290,71 @@ def test_a_prepared_set_must_be_cut_as_the_training_data_were(
     change(cut_run, crop="none")
     finished = gazekit("predict", cut_run, dataset.root, code=3)
     assert "prepared with mask_outside False" in " ".join(finished.stderr.split())
+
+
+LOWER_HALF = """
+import gazekit
+from gazekit.records.region import Region, whole_image
+
+class LowerHalf:
+    '''The lower half.'''
+    version = 3
+    def find(self, pixels):
+        height, width = pixels.shape
+        outline = whole_image(pixels.shape).outline
+        return Region((0, 0, width, height), (0, height // 2, width, height), outline, max(pixels.shape))
+
+@gazekit.hookimpl
+def gazekit_regions():
+    return {"lower_half": LowerHalf}
+"""
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_strangers_region_cuts_here_and_in_a_worker(
+    tmp_path: Path, distribution: MakeDistribution, jobs: int
+) -> None:
+    distribution("halves", "1.0", LOWER_HALF)
+    exams = written(tmp_path / "raw", [mammogram(0), mammogram(1)])
+    data = prepared(tmp_path / "raw", tmp_path / "out", exams, crop="lower_half", jobs=jobs)
+    assert {each["cc"].top for each in data.geometry} == {HEIGHT // 2}
+    assert (data.settings.crop, data.settings.region, data.settings.mask_outside) == ("lower_half", 3, True)
+
+
+def test_a_source_without_a_region_keeps_the_whole_image(tmp_path: Path) -> None:
+    exams = written(tmp_path / "raw", [mammogram(0), mammogram(1)])
+    source = Listed(exams)
+    source.region = "none"
+    prepare(source, tmp_path / "raw", tmp_path / "out", size=(HEIGHT, WIDTH), jobs=0)
+    assert PreparedDataset.open(tmp_path / "out").settings.crop == "none"
+    with pytest.raises(ConfigurationError, match="mask_outside needs a region"):
+        prepare(source, tmp_path / "raw", tmp_path / "masked", mask_outside=True)
+
+
+def test_data_that_are_masked_but_not_cut_say_by_which_region(tmp_path: Path) -> None:
+    exams = written(tmp_path / "raw", [mammogram(0), mammogram(1)])
+    out = tmp_path / "out"
+    settings = prepared(tmp_path / "raw", out, exams, crop="none", mask_outside=True).settings
+    assert settings.region_name == "breast" and PreparationSettings.from_json(settings.to_json()) == settings
+    manifest = json.loads((out / MANIFEST).read_text())
+    del manifest["preparation"]["masked_by"]  # as version 0.1 left it
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    old = prepared(tmp_path / "raw", out, exams, crop="none", mask_outside=True).settings
+    assert old.region_name == ""
+    assert isinstance(finder_of(old, load_registry(), "the data"), Breast), "the only region there is"
+
+
+def test_prediction_names_the_region_whose_plugin_is_missing(cut_run: Path, raw_folder: Path) -> None:
+    change(cut_run, crop="lungs", region=1)
+    finished = gazekit("predict", cut_run, raw_folder / "e003_cc.png", raw_folder / "e003_mlo.png", code=1)
+    said = " ".join(finished.stderr.split())
+    assert "cut to the region 'lungs', which new images need, too: no region 'lungs'" in said
+    assert "Install the plugin that brings it" in said
+
+
+def test_a_region_without_a_version_is_refused_with_its_reason(distribution: MakeDistribution) -> None:
+    distribution("halves", "1.0", LOWER_HALF.replace("version = 3", ""))
+    registry = load_registry()
+    assert [component.name for component in registry.components("region")] == ["breast"]
+    (failure,) = registry.failures
+    assert "LowerHalf has no version of its rules" in str(failure)

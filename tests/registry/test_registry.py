@@ -48,6 +48,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
             *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),
             *("reflacx", "egd_cxr", "gazemedseg"),
         },
+        "region": {"breast"},
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected
     assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {

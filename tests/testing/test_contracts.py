@@ -71,6 +71,13 @@ def test_every_module_can_be_compiled(kind: str, cls: type[Any], options: dict[s
         getattr(tests(), name)()
 
 
+def test_every_region_keeps_its_contract(registry: Registry) -> None:
+    components = registry.components("region")
+    assert components
+    for component in components:
+        check_component("region", component.value)
+
+
 @pytest.mark.parametrize("kind", ["dataset", "gaze_reader"])
 def test_every_source_and_reader_documents_its_options(kind: str, registry: Registry) -> None:
     for component in registry.components(kind):
@@ -192,7 +199,7 @@ class OtherRandomNumbers(_Fusion):
 class KnowsItsViews(_Fusion):
     def __init__(self, views: tuple[str, ...], channels: int) -> None:
         super().__init__(views, channels)
-        self.sign = -1 if "cc" in views else 1
+        self.sign = -1 if "front" in views else 1
 
     def forward(self, vectors: Views) -> Tensor:
         return self.sign * super().forward(vectors)
@@ -407,7 +414,7 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", Remembers, "called twice"),
         ("fusion", OtherRandomNumbers, "the same results from the same seed"),
         ("fusion", KnowsItsViews, "whatever the views are called"),
-        ("fusion", SortsItsViews, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
+        ("fusion", SortsItsViews, r"whatever the views are called, e.g. \['side', 'front'\]"),
         ("fusion", UsesParametersSometimes, "every parameter to take part in every step"),
         ("fusion", TakesItsInputsAway, r"leave its inputs as they are; came: \[\]"),
         ("fusion", WrongWidth, r"fused of shape \[1, 5\]; came: \[1, 4\]"),
@@ -420,11 +427,11 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", InfiniteGradient, "a finite gradient for linear.bias"),
         ("fusion", NotFinite, "finite fused"),
         ("fusion", VectorLoss, r"unreduced of shape \[\]"),
-        ("fusion", LosesAView, r"results for \['cc', 'mlo'\]; came: \['cc'\]"),
+        ("fusion", LosesAView, r"results for \['front', 'side'\]; came: \['front'\]"),
         ("fusion", ShrinksMaps, r"only of shape \[1, 6, 8, 6\]"),
         ("fusion", UndeclaredView, r"results for \['stack'\]"),
         ("attention_map", DetachedMap, "differentiable"),
-        ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['mlo', 'cc'\]"),
+        ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['side', 'front'\]"),
         ("attention_map", FreesTheGraph, "a graph of the logits"),
         ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
         ("alignment_loss", Reduces, r"loss of shape \[1\]"),

@@ -39,12 +39,12 @@ def prepare(
     size: Annotated[str, typer.Option(help="Side, or HEIGHTxWIDTH, of the prepared images, px.")] = "224",
     views: Annotated[
         str | None,
-        typer.Option(help="Views an exam must have, e.g. cc,mlo.", show_default="all of the source"),
+        typer.Option(help="Views an exam must have, separated by commas.", show_default="all of the source"),
     ] = None,
-    crop: Crop = "breast",
+    crop: Crop = None,
     mask_outside: MaskOutside = None,
     laterality: Annotated[
-        Literal["auto", "off"], typer.Option(help="auto flips right breasts; off never flips.")
+        Literal["auto", "off"], typer.Option(help="auto flips images of the right side; off never flips.")
     ] = "auto",
     window: Window = "first",
     bit_depth: BitDepth = None,
@@ -100,11 +100,12 @@ def prepare(
         gaze_reader=reader_lookup(only_readers(readers, reader)),
         gaze_options=own_gaze_options(gaze_format, gaze_settings, reader),
         recordings=recordings,
+        registry=console.registry(),
     )
     settings = PreparationSettings(
         views=tuple(view.strip() for view in (views or "").split(",") if view.strip()),
         size=_size(size),
-        crop=crop,
+        crop=crop or "",
         laterality=laterality,
         window=window,
         dtype=dtype,
@@ -212,7 +213,7 @@ def _warn_of_sides(summary: "Summary") -> None:
     if summary.with_side is None:
         return
     images, known = summary.exams * len(summary.with_side), sum(summary.with_side.values())
-    hint = "a column laterality says it, or L, R in the names (P1_R_cc.png)"
+    hint = "a column laterality says it, or L, R in the names (P1_R_VIEW.png)"
     if known == 0:
         console.note(
             f"no image states its side, so none was flipped; {hint}; --laterality off if it does not matter"
@@ -234,4 +235,4 @@ def _warn_of_doubts(summary: "Summary", *, gaze_is_said: bool) -> None:
     if len(doubtful) > 10:
         console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
     if any(each.kind == DOUBT for each in doubtful):
-        console.warn("check these images; prepare images that are not whole mammograms with --crop none")
+        console.warn("check these images; where they show no such region, prepare with --crop none")

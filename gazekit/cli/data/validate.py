@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +14,20 @@ from gazekit.cli.options import Json
 if TYPE_CHECKING:
     from gazekit.preparing.validation import PartCounts, Validation
 
-Crop = Annotated[Literal["breast", "none"], typer.Option(help="Cut to the breast, or keep the whole image.")]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGION",
+        help="Cut to a region (gazekit plugins list --kind region), or keep the whole image: none.",
+        show_default="the region of the data set",
+    ),
+]
 MaskOutside = Annotated[
     bool | None,
     typer.Option(
         "--mask-outside/--no-mask-outside",
-        help="Make everything outside the breast background.",
-        show_default="with --crop breast",
+        help="Make everything outside the region background.",
+        show_default="where images are cut to it",
     ),
 ]
 Window = Annotated[
@@ -52,7 +59,7 @@ def validate(
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Do not read images, masks and gaze.")
     ] = False,
-    crop: Crop = "breast",
+    crop: Crop = None,
     window: Window = "first",
     bit_depth: BitDepth = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
@@ -65,13 +72,21 @@ def validate(
     from dataclasses import asdict
 
     from gazekit.prepared.settings import PreparationSettings
+    from gazekit.preparing.regions import crop_of
     from gazekit.preparing.source import RawData
     from gazekit.preparing.validation import validate as validate_data
 
     kind, positive = data_source(dataset, overrides)
     readers, _ = readers_and_settings("auto", None)
-    raw = RawData(kind, source, positive, allow_outside or (), gaze_reader=reader_lookup(readers))
-    settings = PreparationSettings(crop=crop, window=window, bit_depth=bit_depth)
+    raw = RawData(
+        kind,
+        source,
+        positive,
+        allow_outside or (),
+        gaze_reader=reader_lookup(readers),
+        registry=console.registry(),
+    )
+    settings = PreparationSettings(crop=crop or "", window=window, bit_depth=bit_depth)
     with console.progress("reading images") as report:
         validation = validate_data(raw, settings, read_images=not tables_only, jobs=jobs, progress=report)
     if as_json:
@@ -81,15 +96,15 @@ def validate(
             values["faults"] |= {"refused": images, "unusable": images}  # the latter for one release
         console.print_json("gazekit.validation/1", values)
         return
-    _print(validation, f"{dataset} in {source}")
+    _print(validation, f"{dataset} in {source}", crop_of(kind, crop))
 
 
-def _print(validation: "Validation", title: str) -> None:
+def _print(validation: "Validation", title: str, region: str) -> None:
     from gazekit.records.labels import describe
 
     columns = {"all": validation.whole, **validation.parts}
     console.print_table(("", *columns), _counts(columns), title=title)
-    console.print_table(("", "number"), _files(validation))
+    console.print_table(("", "number"), _files(validation, region))
     found = [*_noticed(validation), *_faults(validation)]
     if found:
         console.print_table(("", "number", "finding, with first examples"), found)
@@ -119,7 +134,7 @@ def _counts(columns: "dict[str, PartCounts]") -> Iterator[tuple[object, ...]]:
         yield (f"class {name}", *(part.classes[name] for part in parts))
 
 
-def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
+def _files(validation: "Validation", region: str) -> Iterator[tuple[object, object]]:
     yield from (
         (f"exams from {name or 'no named part'}", number) for name, number in validation.datasets.items()
     )
@@ -128,10 +143,13 @@ def _files(validation: "Validation") -> Iterator[tuple[object, object]]:
     yield "images that are there", validation.images - len(validation.missing)
     yield from ((f"{view} with a lesion mask", number) for view, number in validation.with_mask.items())
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
+    from gazekit.prepared.settings import WHOLE
+
     if validation.faults is not None:
         yield "images that are refused", len(validation.faults.refused)
         yield "images whose header does not fit their pixels", len(validation.faults.odd)
-        yield "images without a plausible breast", len(validation.faults.doubtful)
+        if region != WHOLE:
+            yield f"images without a plausible {region}", len(validation.faults.doubtful)
         if validation.with_gaze:
             yield "views whose gaze looks wrong", len(validation.faults.gaze)
 

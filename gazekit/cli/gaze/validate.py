@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.data.source import AllowOutside
+from gazekit.cli.data.source import AllowOutside, data_source
 from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
     DatasetSettings,
@@ -27,6 +27,7 @@ from gazekit.cli.gaze.options import (
 from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
+    from gazekit.contracts.interfaces import RegionFinder
     from gazekit.gaze.matching import Joined
     from gazekit.preparing.gaze_validation import Checked
 
@@ -39,12 +40,12 @@ _COLUMNS = {
     "outside": "outside",
     "fixations": "fixations",
     "ms": "median_duration_ms",
-    "breast": "breast",
+    "region": "region",
     "lesion": "lesion",
 }
 _LINES = 8
 """Maximum number of warnings of one sort."""
-_SHARES = ("lost", "border", "outside", "breast", "lesion")
+_SHARES = ("lost", "border", "outside", "region", "lesion")
 
 
 def validate(
@@ -70,8 +71,9 @@ def validate(
     """Print quality measures of recordings: rate, losses, fixations; with a data set also matches and dwell.
 
     lost: rows without a place. border, outside: of the others, on the image's edge (or clamped to it) and outside the
-    image. ms: median duration of the fixations. breast, lesion: share of the fixation time inside the breast's box
-    and inside the masks. Warnings describe recordings that look wrong.
+    image. ms: median duration of the fixations. The region, printed under its name, and lesion: share of the fixation
+    time inside the box of the region that a preparation would cut out, and inside the masks. Warnings describe
+    recordings that look wrong.
     """
     from gazekit.errors import DataError
     from gazekit.gaze.matching import join
@@ -87,6 +89,7 @@ def validate(
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
     found = of_readers(name_recordings(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
+    region = _region(dataset, dataset_settings) if dataset else None
     joined = join(found, exams) if dataset else None
     results = check_all(
         found,
@@ -96,12 +99,22 @@ def validate(
         settings=detection,
         draw=overlays is not None,
         jobs=jobs or available_cores(),
+        region=region,
     )
     checked = _collect(results, len(found), overlays)
     if as_json:
         console.print_json("gazekit.gaze_validation/1", _record(checked, joined, unreadable))
     else:
         _print(recordings, checked, joined, unreadable)
+
+
+def _region(dataset: str, items: list[str] | None) -> "tuple[RegionFinder, str] | None":
+    """The finder and the name of the region that a data set names; None where it names none."""
+    from gazekit.preparing.regions import crop_of, find_finder
+
+    name = crop_of(data_source(dataset, items)[0])
+    finder = find_finder(name, console.registry())
+    return None if finder is None else (finder, name)
 
 
 def _check_options(dataset: str | None, source: Path | None, overlays: Path | None) -> None:
@@ -148,7 +161,9 @@ def _print(title: object, checked: "list[Checked]", joined: "Joined | None", unr
     ]
     if len(rows) > 1:
         rows.append(("median", *(_cell(name, middle[name]) for name in shown.values())))
-    console.print_table(("recording", *shown), rows, fold="recording")
+    region = next((each.check.region_name for each in checked if each.check.region_name), "")
+    heads = [region if head == "region" else head for head in shown]
+    console.print_table(("recording", *heads), rows, fold="recording")
     formats = Counter(each.format for each in checked)
     totals: list[tuple[str, object]] = [(f"recordings of {name}", count) for name, count in formats.items()]
     if joined is not None:

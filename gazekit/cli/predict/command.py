@@ -256,7 +256,14 @@ def _predictions(
         found = predict_prepared(members, dataset, device, batch_size=batch_size, explain=explain)
         return found, len(dataset)
     loose = predict_loose(
-        members, settings, exams, device, batch_size=batch_size, explain=explain, show_names=show_ids
+        members,
+        settings,
+        trained.registry,
+        exams,
+        device,
+        batch_size=batch_size,
+        explain=explain,
+        show_names=show_ids,
     )
     return loose, len(exams)
 

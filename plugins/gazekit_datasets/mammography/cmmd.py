@@ -40,6 +40,7 @@ class CMMD:
         table: name of the clinical table; None finds it by its columns.
     """
 
+    region = "breast"
     classes = CLASSES
 
     @staticmethod

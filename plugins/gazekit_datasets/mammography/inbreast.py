@@ -59,6 +59,8 @@ class INbreast:
         annotations: kinds of lesions that make the masks, such as ``Mass``; None takes all.
     """
 
+    region = "breast"
+
     @staticmethod
     def identify(_header: ImageHeader | None, path: Path) -> ImageIdentity | None:
         """By the name that a file has in the release; its header names no patient."""

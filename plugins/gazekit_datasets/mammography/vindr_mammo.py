@@ -50,6 +50,8 @@ class VinDrMammo:
         repeated: a view that comes again: take the first or the last, or drop the exam.
     """
 
+    region = "breast"
+
     identify = staticmethod(identify_mammogram)
 
     def __init__(

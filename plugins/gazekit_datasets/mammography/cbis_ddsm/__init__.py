@@ -30,6 +30,8 @@ class CbisDdsm:
     Source: Lee et al. 2017, https://doi.org/10.1038/sdata.2017.177
     """
 
+    region = "breast"
+
     identify = staticmethod(identify_cbis_ddsm)
 
     def __init__(

@@ -48,6 +48,7 @@ class Phantom:
     Source: issue 2, section 4; Burgess et al. 2001, doi:10.1118/1.1355308, for the texture.
     """
 
+    region = "breast"
     classes = CLASSES
 
     @staticmethod

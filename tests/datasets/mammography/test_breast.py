@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 import pytest
+from gazekit_datasets.mammography.breast import MARGIN, find_region
 from gazekit_datasets.mammography.phantom import Phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from gazekit.preparing.breast import MARGIN, breast_box, find_region
 from gazekit.reading.image import read_image
 from gazekit.records.geometry import Geometry
 
@@ -79,32 +79,32 @@ def assert_close(found, expected, shape):
 def test_the_box_is_the_breast_with_a_margin(height, width, reach, half, film):
     noise = {"background": 0.06, "noise": 0.01} if film else {}
     image, expected = mammogram(height, width, reach=reach, half=half, **noise)
-    assert_close(breast_box(image), expected, image.shape)
+    assert_close(find_region(image).box, expected, image.shape)
 
 
 def test_labels_and_scratches_do_not_matter():
     image, expected = mammogram(800, 600)
     image[30:80, 450:580] = 1.0  # a bright label
     image[700, :] = 0.9  # a scratch of one pixel across the whole film
-    assert_close(breast_box(image), expected, image.shape)
+    assert_close(find_region(image).box, expected, image.shape)
 
 
 def test_the_mirror_image_has_the_mirror_box():
     image, _ = mammogram(640, 512)
-    left, top, right, bottom = breast_box(image)
-    mirrored = breast_box(np.ascontiguousarray(image[:, ::-1]))
+    left, top, right, bottom = find_region(image).box
+    mirrored = find_region(np.ascontiguousarray(image[:, ::-1])).box
     np.testing.assert_allclose(mirrored, (512 - right, top, 512 - left, bottom), atol=4)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.7])
 def test_an_image_without_a_breast_is_kept_whole(value):
-    assert breast_box(np.full((90, 70), value, dtype=np.float32)) == (0, 0, 70, 90)
+    assert find_region(np.full((90, 70), value, dtype=np.float32)).box == (0, 0, 70, 90)
 
 
 def test_a_speck_is_no_breast():
     image = np.zeros((200, 300), dtype=np.float32)
     image[50:60, 50:60] = 1
-    assert breast_box(image) == (0, 0, 300, 200)
+    assert find_region(image).box == (0, 0, 300, 200)
 
 
 def phantom_images(folder, seed, count, **options):

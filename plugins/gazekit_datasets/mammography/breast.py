@@ -1,18 +1,14 @@
 """Where the breast lies in a mammogram, digital or film."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from gazekit.records.arrays import Grey, Mask
-from gazekit.records.geometry import Geometry
-from gazekit.records.resampling import interpolate_rows
+from gazekit.records.region import Region, block_means, whole_image
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom exclusive."""
-
+REGION = 2
+"""Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
 MARGIN = 0.02
 """Margin around the breast as a fraction of the image's longer side (ours)."""
 FILM_MARGIN = 0.01
@@ -35,8 +31,6 @@ _CONTRAST, _SOFT_CONTRAST = 0.03, 0.006
 _OPENING, _SKIN, _TAIL = 0.008, 0.05, 1.5
 _WHITE = 0.4
 """Neither a mammogram nor its border, once a frame is off, is white for more than this part."""
-_SPECK = 0.01
-"""A part of a lesion mask smaller than this part of the whole says nothing of where the breast is."""
 _SECOND = 0.4
 """A second component this large beside the largest is another breast."""
 _CLEAN = 0.002
@@ -47,58 +41,14 @@ _LEAST_FILLED = 0.4
 """A breast fills more of its box than this (half an ellipse: 0.79)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Region:
-    """The breast in an image.
+class Breast:
+    """Cuts mammograms to the breast: skin, nipple, pectoral muscle and axilla."""
 
-    Args:
-        image: the whole image.
-        box: of the breast with a margin; the whole image where there is a doubt.
-        outline: ``[h, w]`` the breast in the image reduced by blocks of ``factor`` x ``factor``; all true where there
-            is a doubt.
-        factor: side of a block in raw pixels.
-        doubt: why the image is kept whole, in words without names; empty where the breast was found.
-    """
+    version = REGION
 
-    image: Box
-    box: Box
-    outline: Mask = field(repr=False)
-    factor: int = 1
-    doubt: str = ""
-
-    def inside(self, geometry: Geometry) -> Mask:
-        """The breast in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
-        across, down = (
-            np.arange(geometry.width, dtype=np.float64),
-            np.arange(geometry.height, dtype=np.float64),
-        )
-        x, y = geometry.inverse(across + 0.5, down + 0.5)
-        rows = interpolate_rows(self.outline.astype(np.float32), y / self.factor)  # [height, w]
-        return np.asarray(interpolate_rows(rows.T, x / self.factor).T >= 0.5)
-
-    def holds(self, lesions: Mask) -> bool:
-        """Whether every connected lesion of ``[H, W]`` lies in the outline by half or more; specks do not count."""
-        if not lesions.any():
-            return True
-        share = _block_means(lesions.astype(np.float32), self.factor)  # [h, w]
-        labels, count = ndimage.label(share > 0, np.ones((3, 3)))
-        every = np.arange(1, count + 1)
-        areas = ndimage.sum_labels(share, labels, every)
-        within = ndimage.sum_labels(share * self.outline, labels, every)
-        return bool(np.all((within >= areas / 2) | (areas < _SPECK * areas.sum())))
-
-
-def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
-    """An image ``[H, W]`` that is not cut."""
-    height, width = shape
-    return Region(
-        (0, 0, width, height), (0, 0, width, height), np.ones((1, 1), dtype=bool), max(shape), doubt
-    )
-
-
-def breast_box(pixels: Grey) -> Box:
-    """Bounding box of the breast with a margin; the whole image where none is found. See :func:`find_region`."""
-    return find_region(pixels).box
+    def find(self, pixels: Grey) -> Region:
+        """Find the breast; see :func:`find_region`."""
+        return find_region(pixels)
 
 
 def find_region(pixels: Grey) -> Region:
@@ -115,7 +65,7 @@ def find_region(pixels: Grey) -> Region:
     """
     height, width = pixels.shape
     factor = max(1, round(max(height, width) / _COARSE))
-    coarse = _block_means(pixels, factor)
+    coarse = block_means(pixels, factor)
     film = _film(coarse)
     within = _within(coarse, film)
     found = (
@@ -344,17 +294,6 @@ def _filled(breast: Mask) -> Mask:
 def _disc(radius: int) -> Mask:
     across = np.arange(-radius, radius + 1)
     return np.asarray(np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
-
-
-def _block_means(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Means of blocks of ``factor`` x ``factor``; those at the right and lower border may be smaller."""
-    height, width = pixels.shape
-    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
-    bands = np.stack(
-        [pixels[row : row + factor].sum(axis=0) for row in rows]
-    )  # reduceat is slow along axis 0
-    sizes = np.outer(np.diff(rows, append=height), np.diff(columns, append=width)).astype(np.float32)
-    return np.asarray(np.add.reduceat(bands, columns, axis=1) / sizes)
 
 
 def _otsu(image: Grey) -> float:

