@@ -186,11 +186,15 @@ def test_no_room_that_a_preparation_needs_imports_torch() -> None:
 
 def test_a_class_has_a_name_of_its_own() -> None:
     places: dict[str, list[str]] = {}
+    aliases: set[str] = set()
     for path in [*CORE, *(path for package in PLUGINS for path in package.rglob("*.py"))]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+            elif isinstance(node, ast.Assign):
+                aliases |= {each.id for each in node.targets if isinstance(each, ast.Name)}
     assert not {name: files for name, files in places.items() if len(files) > 1}
+    assert not aliases & set(places), "the name of a class for another type"
 
 
 def test_a_plugin_imports_no_sibling() -> None:

@@ -17,7 +17,7 @@ from gazekit.gaze.readers import reader_names
 from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
 
-Written = tuple[Key, str, int, Recording]
+NumberedRecording = tuple[Key, str, int, Recording]
 """Image, reader, number of the sitting, and the recording in pixels of the image."""
 
 
@@ -64,7 +64,7 @@ def export(
             f"{sum(held)} of {len(held)} recordings hold fixations and the others samples; expected one kind in a "
             "table; add --fixations to find the fixations of the samples"
         )
-    written: list[Written] = []
+    written: list[NumberedRecording] = []
     left_out = []
     for key, reader, sitting, recording in every:
         try:
@@ -101,7 +101,7 @@ def _placed(recording: Recording, size: Size, settings: FixationSettings, *, as_
     return replace(placed, x=x, y=y)
 
 
-def _table(written: list[Written]) -> tuple[str, int]:
+def _table(written: list[NumberedRecording]) -> tuple[str, int]:
     """Return the table as text and its number of rows."""
     needed = {
         "reader": any(reader != "1" or each.reader is not None for _, reader, _, each in written),

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-Value = TypeVar("Value")
+Measured = TypeVar("Measured")
 
 FORMER = {"cc": "correlation"}
 """Former name → name."""
@@ -19,6 +19,6 @@ def with_former_names(measures: Mapping[str, Any]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def by_current_name(measures: Mapping[str, Value]) -> dict[str, Value]:
+def by_current_name(measures: Mapping[str, Measured]) -> dict[str, Measured]:
     """Rename the measures of a file to their current names, each once."""
     return {FORMER.get(name, name): value for name, value in measures.items()}

@@ -83,7 +83,7 @@ class StudyFolder:
         """The split of a fold."""
         return self.path / "splits" / f"{fold}.csv"
 
-    def preset(self, system: str) -> Path:
+    def preset_path(self, system: str) -> Path:
         """The resolved preset of a row."""
         return self.path / "systems" / f"{system}.toml"
 
@@ -183,8 +183,8 @@ def enter(
         if not folder.split(fold).exists():
             write_split(folder.split(fold), dataset, split)
     for system, preset in presets.items():
-        if not folder.preset(system).exists():
-            write_atomically(folder.preset(system), preset.to_toml())
+        if not folder.preset_path(system).exists():
+            write_atomically(folder.preset_path(system), preset.to_toml())
     facts = StudyFacts(**identity, own_data=own_data, **kept, settings=settings.to_toml_values())
     write_atomically(folder.facts, facts.to_text())
 
@@ -213,8 +213,8 @@ def _check_same(
             if folder.split(fold).exists() and read_split(folder.split(fold)) != split
         ]
     for system, preset in presets.items():
-        if folder.preset(system).exists():
-            stored = registry.preset(str(folder.preset(system)))
+        if folder.preset_path(system).exists():
+            stored = registry.preset(str(folder.preset_path(system)))
             conflicts = preset_conflicts(stored, preset)
             if conflicts:
                 different.append(f"system '{system}' differs in {', '.join(conflicts)}")

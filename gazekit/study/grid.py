@@ -16,7 +16,7 @@ class RunTask:
         fold: ``fold-1``, or ``repeat-1-fold-1``; names the split.
         seed: of initial weights, order, augmentation and dropout.
         path: the run directory.
-        preset: resolved preset, TOML.
+        preset_path: resolved preset, TOML.
         data: prepared data set.
         split: split file.
         device: ``cpu`` or ``cuda``.
@@ -28,7 +28,7 @@ class RunTask:
     fold: str
     seed: int
     path: Path
-    preset: Path
+    preset_path: Path
     data: Path
     split: Path
     device: str
@@ -48,7 +48,7 @@ class RunTask:
     def from_text(cls, text: str) -> "RunTask":
         """From ``to_text``."""
         values = json.loads(text)
-        return cls(**values | {key: Path(values[key]) for key in ("path", "preset", "data", "split")})
+        return cls(**values | {key: Path(values[key]) for key in ("path", "preset_path", "data", "split")})
 
     def command(self) -> list[str]:
         """The command that carries the task out in a process of its own; resumes, exits 75 or 130 when stopped."""
@@ -81,7 +81,7 @@ def run_tasks(
             fold=fold,
             seed=seed,
             path=out / "runs" / system / f"{fold}-seed-{seed}",
-            preset=out / "systems" / f"{system}.toml",
+            preset_path=out / "systems" / f"{system}.toml",
             data=data,
             split=out / "splits" / f"{fold}.csv",
             device=device,

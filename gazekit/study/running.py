@@ -45,7 +45,7 @@ def carry_out(
 
 
 def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], bool], report: Report) -> None:
-    preset = registry.preset(str(task.preset)).named(task.system)
+    preset = registry.preset(str(task.preset_path)).named(task.system)
     if is_finished(task, preset):
         return
     dataset = PreparedDataset.open(task.data)

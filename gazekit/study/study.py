@@ -79,7 +79,7 @@ def open_study(
     settings = join_earlier(folder, settings)
     for system in settings.systems:
         if system.name not in presets:
-            presets[system.name] = registry.preset(str(folder.preset(system.name))).named(system.name)
+            presets[system.name] = registry.preset(str(folder.preset_path(system.name))).named(system.name)
     dataset = PreparedDataset.open(settings.data)
     datasets = {system.name: _data_of(system, dataset) for system in settings.systems}
     made = splits(dataset) if splits else study_splits(dataset, settings, presets)

@@ -9,13 +9,13 @@ from torch import nn
 from gazekit.testing.promises import ContractCase, naming
 from gazekit.testing.surroundings import same_random_numbers
 
-Check = Callable[[Any, ContractCase, Any], None]
+CaseCheck = Callable[[Any, ContractCase, Any], None]
 """(contract, case, component built for it)."""
 
 
 def for_each_case(
     *, training: bool = False, one: bool = False, costly: bool = False
-) -> Callable[[Check], Callable[[Any], None]]:
+) -> Callable[[CaseCheck], Callable[[Any], None]]:
     """Make a test that tries a check on every case, smallest first.
 
     Args:
@@ -24,7 +24,7 @@ def for_each_case(
         costly: the check takes seconds; ``check_component`` skips it.
     """
 
-    def decorate(check: Check) -> Callable[[Any], None]:
+    def decorate(check: CaseCheck) -> Callable[[Any], None]:
         def test(self: Any) -> None:
             unchecked: unittest.SkipTest | None = None
             for case in [self.typical()] if one else self.cases():

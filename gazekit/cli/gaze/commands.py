@@ -11,7 +11,7 @@ from gazekit.cli.gaze import importing as gaze_import
 from gazekit.cli.gaze import validate as gaze_validate
 from gazekit.cli.gaze.options import (
     GazeFormat,
-    GazeSettings,
+    GazeOptions,
     ImageName,
     ReaderNames,
     of_exam,
@@ -51,7 +51,7 @@ def heatmap(
     ] = False,
     image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
-    settings: GazeSettings = None,
+    settings: GazeOptions = None,
 ) -> None:
     """Draw the gaze heat map of a recording over its image, and print its measures.
 

@@ -10,7 +10,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.gaze.options import (
     GazeFormat,
-    GazeSettings,
+    GazeOptions,
     ImageName,
     ReaderNames,
     of_exam,
@@ -42,7 +42,7 @@ def fixations(
     reader: ReaderNames = None,
     image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
-    settings: GazeSettings = None,
+    settings: GazeOptions = None,
     out: Annotated[Path | None, typer.Option(help="CSV file to write instead of the table.")] = None,
     as_json: Json = False,
 ) -> None:

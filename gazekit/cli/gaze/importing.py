@@ -10,7 +10,7 @@ from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
     DatasetSettings,
     GazeFormat,
-    GazeSettings,
+    GazeOptions,
     NamesTable,
     ReaderNames,
     exams_of,
@@ -30,7 +30,7 @@ def import_recordings(
     names: NamesTable = None,
     reader: ReaderNames = None,
     gaze_format: GazeFormat = "auto",
-    settings: GazeSettings = None,
+    settings: GazeOptions = None,
     dataset_settings: DatasetSettings = None,
     fixations: Annotated[
         bool, typer.Option("--fixations", help="Write fixations instead of samples.")

@@ -24,7 +24,7 @@ GazeFormat = Annotated[
         help="Format of the recordings (gazekit plugins list --kind gaze_reader); auto looks at each file.",
     ),
 ]
-GazeSettings = Annotated[
+GazeOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--set",

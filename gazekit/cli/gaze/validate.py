@@ -15,7 +15,7 @@ from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
     DatasetSettings,
     GazeFormat,
-    GazeSettings,
+    GazeOptions,
     NamesTable,
     ReaderNames,
     exams_of,
@@ -62,7 +62,7 @@ def validate(
     names: NamesTable = None,
     reader: ReaderNames = None,
     gaze_format: GazeFormat = "auto",
-    settings: GazeSettings = None,
+    settings: GazeOptions = None,
     dataset_settings: DatasetSettings = None,
     allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,

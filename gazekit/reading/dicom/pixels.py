@@ -28,7 +28,7 @@ from gazekit.reading.dicom.codestream import claimed_size
 from gazekit.reading.dicom.file import damage, open_dicom, printable
 from gazekit.reading.dicom.grey_scale import grey_scale, look_up
 from gazekit.reading.dicom.run_length import decode_rle
-from gazekit.reading.dicom.stored_bits import Stored, stored_values
+from gazekit.reading.dicom.stored_bits import StoredValues, stored_values
 from gazekit.reading.window import FIRST, Choice
 from gazekit.records.arrays import Array
 from gazekit.records.raw_image import RawImage
@@ -71,7 +71,7 @@ def _text(dataset: Dataset, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _decode(dataset: Dataset, path: Path) -> Stored:
+def _decode(dataset: Dataset, path: Path) -> StoredValues:
     """Decode the stored values, integers of 8 or 16 bits."""
     syntax = dataset.file_meta.TransferSyntaxUID
     _check_decoder(dataset, path)
@@ -150,7 +150,7 @@ def _name(syntax: UID) -> str:
     return f"the private {printable(syntax)}" if syntax.is_private else printable(syntax.name)
 
 
-def _grey_scale(dataset: Dataset, stored: Stored, window: Choice, path: Path) -> NDArray[np.float32]:
+def _grey_scale(dataset: Dataset, stored: StoredValues, window: Choice, path: Path) -> NDArray[np.float32]:
     try:
         with (
             damage(

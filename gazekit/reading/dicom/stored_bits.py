@@ -19,7 +19,7 @@ _FAR_SMOOTHER = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class StoredValues:
     """The stored values of an image.
 
     Args:
@@ -33,7 +33,7 @@ class Stored:
     warning: str = ""
 
 
-def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> Stored:
+def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> StoredValues:
     """Extract the value from each cell, and the padding in the same representation as the pixels.
 
     Bits above the value are dropped, as the standard says. If no overlay is declared there and the image falls apart
@@ -51,22 +51,24 @@ def stored_values(cells: Array, dataset: Dataset, *, has_high_bit: bool) -> Stor
     padding = _padding(dataset, bits, is_signed)
     shift = _shift(dataset, bits) if has_high_bit else 0
     if shift == 0 and _fits(cells, bits, is_signed):
-        return Stored(cells, padding)
+        return StoredValues(cells, padding)
     values = _extract(cells, shift, bits, is_signed)
     if shift > 0:
-        return Stored(values, padding)
+        return StoredValues(values, padding)
     changed = values != cells  # [H, W]
     if padding is not None:
         changed &= (cells < padding[0]) | (cells > padding[1])
     if not changed.any():  # padding may lie outside the range of the values
-        return Stored(cells, padding)
+        return StoredValues(cells, padding)
     above = int(np.bitwise_or.reduce(cells[changed].view(f"u{cells.itemsize}"))) >> bits << bits
     is_overlay = above and above & ~overlay_bits(dataset) == 0
     if not is_overlay and _step_between(cells, changed) < _FAR_SMOOTHER * _step_between(values, changed):
-        return Stored(cells, padding, f"has values that BitsStored ({bits}) does not allow; they are kept")
+        return StoredValues(
+            cells, padding, f"has values that BitsStored ({bits}) does not allow; they are kept"
+        )
     warning = f"has bits above BitsStored ({bits}) where no overlay is declared; they are dropped"
     padding = _extract_ends(padding, cells.dtype, bits, is_signed)
-    return Stored(values, padding, warning if above and not is_overlay else "")
+    return StoredValues(values, padding, warning if above and not is_overlay else "")
 
 
 def _shift(dataset: Dataset, bits: int) -> int:

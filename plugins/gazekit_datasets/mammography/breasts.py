@@ -10,8 +10,8 @@ from gazekit.records.exam import NOT_THERE, Exam, Finding
 from gazekit.records.lesions import Lesion
 
 Unit = Literal["breast", "visit"]
-Disagreement = Literal["max", "drop"]
-Repeated = Literal["first", "last", "drop"]
+OnDisagreement = Literal["max", "drop"]
+OnRepeat = Literal["first", "last", "drop"]
 Unlabelled = Literal["drop", "ignore"]
 
 
@@ -63,8 +63,8 @@ class BreastGrouping:
 
     label: Callable[[int], str | None]
     unit: Unit = "breast"
-    disagreement: Disagreement = "max"
-    repeated: Repeated = "last"
+    disagreement: OnDisagreement = "max"
+    repeated: OnRepeat = "last"
     unlabelled: Unlabelled = "drop"
     grade_name: Callable[[int], str] = "grade {}".format
 

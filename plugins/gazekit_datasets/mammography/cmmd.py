@@ -15,7 +15,7 @@ from gazekit.reading.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
-from gazekit_datasets.mammography.breasts import BreastGrouping, Mammogram, Repeated, Unit, Unlabelled, group
+from gazekit_datasets.mammography.breasts import BreastGrouping, Mammogram, OnRepeat, Unit, Unlabelled, group
 from gazekit_datasets.mammography.mammogram_header import identify_mammogram, read_header
 
 COLUMNS = ("ID1", "LeftRight", "classification")
@@ -56,7 +56,7 @@ class CMMD:
         *,
         unit: Unit = "breast",
         unlabelled: Unlabelled = "drop",
-        repeated: Repeated = "last",
+        repeated: OnRepeat = "last",
         table: str | None = None,
     ) -> None:
         self.grouping = BreastGrouping(CLASSES.__getitem__, unit, repeated=repeated, unlabelled=unlabelled)

@@ -16,9 +16,9 @@ from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3, Labels
 from gazekit_datasets.mammography.breasts import (
     BreastGrouping,
-    Disagreement,
     Mammogram,
-    Repeated,
+    OnDisagreement,
+    OnRepeat,
     Unit,
     group,
 )
@@ -76,8 +76,8 @@ class INbreast:
         unit: Unit = "breast",
         labels: Labels = "malignancy",
         birads3: Category3 = "drop",
-        disagreement: Disagreement = "max",
-        repeated: Repeated = "last",
+        disagreement: OnDisagreement = "max",
+        repeated: OnRepeat = "last",
         annotations: tuple[str, ...] | None = None,
     ) -> None:
         unknown = [name for name in annotations or () if name not in KINDS]

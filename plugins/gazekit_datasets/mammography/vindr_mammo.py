@@ -18,9 +18,9 @@ from gazekit.records.lesions import Outline
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3
 from gazekit_datasets.mammography.breasts import (
     BreastGrouping,
-    Disagreement,
     Mammogram,
-    Repeated,
+    OnDisagreement,
+    OnRepeat,
     Unit,
     group,
 )
@@ -60,8 +60,8 @@ class VinDrMammo:
         unit: Unit = "breast",
         labels: Literal["malignancy", "birads"] = "malignancy",
         birads3: Category3 = "drop",
-        disagreement: Disagreement = "max",
-        repeated: Repeated = "last",
+        disagreement: OnDisagreement = "max",
+        repeated: OnRepeat = "last",
     ) -> None:
         self.birads = BiradsLabels(("1", "2", "3", "4", "5"), labels, birads3)
         self.grouping = BreastGrouping(
