@@ -23,8 +23,8 @@ CLASSES = ("benign", "malignant")
 
 _PATIENT = re.compile(r"D[12]-\d{4}")
 
-Breast = tuple[str, str]
-"""Patient and side."""
+PatientSide = tuple[str, str]
+"""A patient's id, and the side of one of the breasts."""
 
 
 class CMMD:
@@ -67,14 +67,14 @@ class CMMD:
         yield from group(self._mammograms(root), self.grouping)
 
     def _mammograms(self, root: Path) -> Iterator[Mammogram | Finding]:
-        grades: dict[Breast, int | None] = {}
+        grades: dict[PatientSide, int | None] = {}
         for breast, grade in _read_labels(root / self.table if self.table else _find_table(root)):
             if grades.setdefault(breast, grade) != grade:
                 grades[breast] = None
                 yield Finding(
                     "disagrees", " ".join(breast), "rows of a breast disagree on its class: it has none"
                 )
-        seen: set[Breast] = set()
+        seen: set[PatientSide] = set()
         for order, path in enumerate(_image_files(root)):
             name = path.relative_to(root).as_posix()
             try:
@@ -115,7 +115,7 @@ def _find_table(root: Path) -> Path:
     return found[0]
 
 
-def _read_labels(table: Path) -> Iterator[tuple[Breast, int]]:
+def _read_labels(table: Path) -> Iterator[tuple[PatientSide, int]]:
     for row in read_rows(table, COLUMNS):
         side, label = row["LeftRight"].upper(), row["classification"].lower()
         if side not in ("L", "R"):
