@@ -43,11 +43,7 @@ def prepare(
     Raises:
         Unusable: with the reason.
     """
-    if preparation["region"] not in (0, REGION):
-        raise Unusable(
-            f"the model's images were cut by rules {preparation['region']}; this file has {REGION}; "
-            "take the preprocess.py of the gazekit that trained it"
-        )
+    _check_region(preparation)
     depth = bit_depth or preparation["bit_depth"]
     window = preparation["window"]
     if _starts(path)[128:132] == b"DICM":
@@ -61,7 +57,7 @@ def prepare(
         raise Unusable(
             f"{path}: neither header nor name says the side of the breast; add --side L or --side R"
         )
-    cut = preparation["crop"] == "breast"
+    cut = preparation["crop"] == NAME
     region = find_region(pixels) if cut or preparation["mask_outside"] else whole_image(pixels.shape)
     geometry = Geometry.fit(
         region.box if cut else region.image,
@@ -74,6 +70,22 @@ def prepare(
         image *= region.inside(geometry)
     steps = np.iinfo(preparation["dtype"]).max
     return np.rint(np.clip(image, 0, 1) * steps).astype(np.float32) / np.float32(steps)
+
+
+def _check_region(preparation: dict[str, Any]) -> None:
+    """Raise Unusable unless the model's images were cut, or masked, by the region of this file, or by none."""
+    whole = preparation["crop"] == "none"
+    name = preparation.get("masked_by") or NAME if whole else preparation["crop"]
+    if preparation["region"] and name != NAME:
+        raise Unusable(
+            f"the model's images were {'masked by' if whole else 'cut to'} the region '{name}'; this file finds the "
+            f"region '{NAME}' only; prepare the images with gazekit and the plugin that brings '{name}'"
+        )
+    if preparation["region"] not in (0, REGION):
+        raise Unusable(
+            f"the model's images were cut by rules {preparation['region']}; this file has {REGION}; "
+            "take the preprocess.py of the gazekit that trained it"
+        )
 
 
 def _starts(path: Path) -> bytes:
@@ -360,6 +372,8 @@ class sparse:  # noqa: N801
 # Where the breast lies, and the way from the raw to the prepared image: gazekit_datasets/mammography/breast.py, and
 # region.py, geometry.py and resampling.py of gazekit/records, unchanged.
 
+NAME = "breast"
+"""The region that the rules below find."""
 REGION = 2
 """Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
 MARGIN = 0.02

@@ -25,6 +25,7 @@ FORMER = {
     "gazekit.data.table": "gazekit.reading.table",
     "gazekit.data.walk": "gazekit.disk.walk",
     "gazekit.discovery": "gazekit.registry.discovery",
+    "gazekit.doctor.check": "gazekit.contracts.check",
     "gazekit.gaze.geometry": "gazekit.records.placement",
     "gazekit.gaze.recording": "gazekit.records.recording",
     "gazekit.hookspecs": "gazekit.contracts.hookspecs",

@@ -63,20 +63,21 @@ def _check_own_name() -> Check:
 
 
 def check_torchvision() -> Iterator[Check]:
-    """Check whether torchvision, which timm imports, fits this torch, that is, whether its operators run."""
+    """Check whether torchvision, if it is installed, fits this torch, that is, whether its operators run."""
     import torch
 
     from gazekit.doctor import mend_torchvision  # imported here because it is run with python -m
 
+    if _version("torchvision") is None:
+        return
     name, matched = "torchvision with torch", "install torch and torchvision from one index"
     if torch.version.cuda is None:
         matched += " (of CPU builds: https://download.pytorch.org/whl/cpu)"
     try:
-        import timm  # noqa: F401
         from torchvision.ops import nms
     except Exception as error:  # a broken binary can raise anything
         reason = re.sub(r"\s+", " ", str(error))[:100]
-        yield Check("versions", name, "problem", f"timm cannot be imported: {reason}", matched)
+        yield Check("versions", name, "problem", f"torchvision cannot be imported: {reason}", matched)
         return
     pair = f"torchvision {_version('torchvision')} and torch {torch.__version__}"
     try:
@@ -85,10 +86,10 @@ def check_torchvision() -> Iterator[Check]:
         found = f"{pair} do not fit: operators of torchvision (nms, roi_align) cannot be used; "
         remedy = f"nothing of gazekit uses them; for what does, {matched}"
         if mend_torchvision.is_broken():
-            found += "torchvision and timm can be imported after gazekit only"
+            found += "torchvision, and libraries that need it, can be imported after gazekit only"
             remedy += "; to import them first: python -m gazekit.doctor.mend_torchvision"
         else:
-            found += "torchvision and timm can be imported"
+            found += "torchvision can be imported"
         yield Check("versions", name, "limit", found, remedy)
     else:
         yield Check("versions", name, "ok", f"{pair} fit")

@@ -215,7 +215,17 @@ def _original(
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
     """Describe how to use the file, for other programs."""
     facts = trained.facts
-    keys = ("size", "dtype", "bit_depth", "crop", "mask_outside", "region", "laterality", "window")
+    keys = (
+        "size",
+        "dtype",
+        "bit_depth",
+        "crop",
+        "mask_outside",
+        "masked_by",
+        "region",
+        "laterality",
+        "window",
+    )
     preparation = completed(trained.trained_on().settings().to_json())
     return {
         "schema": SCHEMA,

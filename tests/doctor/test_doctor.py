@@ -87,7 +87,7 @@ def missing(*_: object) -> None:
             missing,
             False,
             "limit",
-            "(nms, roi_align) cannot be used; torchvision and timm can be imported",
+            "(nms, roi_align) cannot be used; torchvision can be imported",
             "one index",
         ),
         (

@@ -24,6 +24,7 @@ from gazekit.reading.view_names import ViewNames, split_words
 from gazekit.records import geometry, region, resampling
 from gazekit.records.exam import Exam
 from gazekit.records.refused import Refused
+from gazekit.registry.discovery import load_registry
 
 CUT: dict[str, Any] = {"crop": "breast", "region": breast.REGION}
 """Settings of a preparation that cuts to the breast."""
@@ -56,6 +57,7 @@ def test_the_rules_of_the_breast_are_those_of_gazekit_line_by_line() -> None:
     for module, name in copied:
         own, copy = (inspect.getsource(attrgetter(name)(each)) for each in (module, preprocess))
         assert own == copy, f"examples/preprocess.py: {name} is not that of {module.__name__}; copy it again"
+    assert load_registry().component("region", preprocess.NAME).value is breast.Breast
     constants = {name for name in vars(breast) if name.isupper()}
     assert len(constants) > 10
     for name in constants:
@@ -221,6 +223,9 @@ def test_what_cannot_be_prepared_is_one_line(tmp_path: Path) -> None:
     write_mammogram(tmp_path / "x.dcm", ImageLaterality="L", ViewPosition="MLO")
     assert "its header says MLO, and it is given as cc" in message(tmp_path / "x.dcm")
     assert "were cut by rules 1" in message(tmp_path / "L_cc.dcm", region=1)
+    other = {"crop": "none", "masked_by": "lung"}
+    assert "cut to the region 'lung'" in message(tmp_path / "L_cc.dcm", crop="lung", region=2)
+    assert "masked by the region 'lung'" in message(tmp_path / "L_cc.dcm", region=2, **other)
     write_mammogram(tmp_path / "deep_L.dcm", ImageLaterality="L", BitsStored=10, HighBit=9)
     assert "bits outside BitsStored" in message(tmp_path / "deep_L.dcm")
     colour = np.stack([values // 16, values // 20, values // 30], axis=2).astype(np.uint8)
