@@ -49,6 +49,7 @@ class Files:
     """The data set of some pairs of files: images, and nothing else to read."""
 
     classes = ("benign", "malignant")
+    region = "breast"
 
     def exams(self, root: Path) -> Iterator[Exam]:
         """Yield an exam per pair, the classes in turn."""
