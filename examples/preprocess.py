@@ -555,7 +555,7 @@ class Region:
     doubt: str = ""
 
     def inside(self, geometry: Geometry) -> Mask:
-        """The region in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
+        """Mark pixels of a prepared image ``[height, width]`` with their centre in the region, edge interpolated."""
         across, down = (
             np.arange(geometry.width, dtype=np.float64),
             np.arange(geometry.height, dtype=np.float64),
@@ -566,7 +566,7 @@ class Region:
 
 
 def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
-    """An image ``[H, W]`` that is not cut."""
+    """Keep a whole image ``[H, W]``."""
     height, width = shape
     return Region(
         (0, 0, width, height), (0, 0, width, height), np.ones((1, 1), dtype=bool), max(shape), doubt

@@ -81,4 +81,4 @@ def gazekit_presets() -> Mapping[str, Traversable]:
 
 @hookspec
 def gazekit_doctor_checks() -> Iterable[Check]:
-    """What ``gazekit doctor`` says of whatever a plugin needs, such as weights in a cache; nothing is changed."""
+    """Checks that ``gazekit doctor`` makes for a plugin, such as of weights in a cache; they change nothing."""

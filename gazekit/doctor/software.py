@@ -150,7 +150,7 @@ def check_plugins(registry: Registry) -> Iterator[Check]:
 
 
 def check_by_plugins(registry: Registry) -> list[Check]:
-    """What the plugins looked at themselves, such as the weights that their components start from."""
+    """Collect the checks that plugins bring, such as of the weights that their components start from."""
     found: list[Check] = []
 
     def note(_origin: Provenance, answer: Iterable[Check]) -> None:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def crop_of(source: "DataSource", crop: str | None = None) -> str:
-    """The crop asked for, or else the region that the data source names; ``"none"`` where it names none."""
+    """Return the crop asked for, or else the region that the data source names; ``"none"`` where it names none."""
     return crop or str(getattr(source, "region", WHOLE))
 
 
 def with_region(
     settings: PreparationSettings, source: "DataSource", registry: Registry | None
 ) -> PreparationSettings:
-    """The settings with the name and the version of the region that a preparation looks for.
+    """Complete settings with the name and the version of the region that a preparation looks for.
 
     Args:
         settings: without a crop they take the region that the source names.
@@ -42,7 +42,7 @@ def with_region(
 
 
 def find_finder(name: str, registry: Registry | None = None) -> "RegionFinder | None":
-    """The finder of a region; None for ``"none"`` or no name. Raises: ConfigurationError, PluginError."""
+    """Create the finder of a region; None for ``"none"`` or no name. Raises: ConfigurationError, PluginError."""
     if name in ("", WHOLE):
         return None
     try:
@@ -53,7 +53,7 @@ def find_finder(name: str, registry: Registry | None = None) -> "RegionFinder | 
 
 
 def finder_of(settings: PreparationSettings, registry: Registry, whose: str) -> "RegionFinder | None":
-    """The finder of the region that prepared data were cut to, so that new images are cut alike; None without one.
+    """Create the finder of the region that prepared data were cut to, to cut new images alike; None without one.
 
     Args:
         settings: of the data.
@@ -84,11 +84,12 @@ def finder_of(settings: PreparationSettings, registry: Registry, whose: str) -> 
 
 
 def _only_region(registry: Registry, whose: str) -> str:
-    """The region of data that were masked by a version of gazekit which had but one, and did not note its name."""
+    """Name the region of data masked by a version of gazekit that had only one and did not store its name."""
     names = [component.name for component in registry.components("region")]
     if len(names) != 1:
         raise PluginError(
-            f"{whose} were masked by a region whose name was not noted, and the regions installed are: "
-            f"{', '.join(names) or 'none'}; leave the plugin of that region alone with GAZEKIT_DISABLE, or install it"
+            f"{whose} were masked by a region whose name was not stored, and the regions installed are: "
+            f"{', '.join(names) or 'none'}; disable the plugins of the others with GAZEKIT_DISABLE, "
+            "or install the plugin that is missing"
         )
     return names[0]

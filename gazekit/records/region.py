@@ -14,7 +14,7 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
 
 _SPECK = 0.01
-"""A part of a lesion mask smaller than this part of the whole says nothing of where the region is."""
+"""A part of a lesion mask smaller than this share of the whole does not count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class Region:
     doubt: str = ""
 
     def inside(self, geometry: Geometry) -> Mask:
-        """The region in a prepared image ``[height, width]``: pixels whose centre lies in it, its edge interpolated."""
+        """Mark pixels of a prepared image ``[height, width]`` with their centre in the region, edge interpolated."""
         across, down = (
             np.arange(geometry.width, dtype=np.float64),
             np.arange(geometry.height, dtype=np.float64),
@@ -47,7 +47,7 @@ class Region:
         return np.asarray(interpolate_rows(rows.T, x / self.factor).T >= 0.5)
 
     def holds(self, lesions: Mask) -> bool:
-        """Whether every connected lesion of ``[H, W]`` lies in the outline by half or more; specks do not count."""
+        """Say whether every connected lesion of ``[H, W]`` lies in the outline by half or more; specks do not count."""
         if not lesions.any():
             return True
         share = block_means(lesions.astype(np.float32), self.factor)  # [h, w]
@@ -59,7 +59,7 @@ class Region:
 
 
 def whole_image(shape: tuple[int, ...], doubt: str = "") -> Region:
-    """An image ``[H, W]`` that is not cut."""
+    """Keep a whole image ``[H, W]``."""
     height, width = shape
     return Region(
         (0, 0, width, height), (0, 0, width, height), np.ones((1, 1), dtype=bool), max(shape), doubt

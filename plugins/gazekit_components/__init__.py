@@ -85,7 +85,7 @@ def gazekit_presets() -> Mapping[str, Traversable]:
 
 @hookimpl
 def gazekit_doctor_checks() -> "Iterable[Check]":
-    """Pretrained weights of timm."""
+    """Check which pretrained weights of timm are in the cache."""
     from gazekit_components.weights_check import check_weights
 
     return check_weights()

@@ -1,4 +1,4 @@
-"""The doctor's look at pretrained weights of timm."""
+"""Check which pretrained weights of timm are at hand, for ``gazekit doctor``."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
-    """Public mammography sets, any folder of images with a table, and the in-silico phantom."""
+    """Offer public mammography sets, any folder of images with a table, and the in-silico phantom."""
     from gazekit_datasets.folder import Folder
     from gazekit_datasets.mammography.cbis_ddsm import CbisDdsm
     from gazekit_datasets.mammography.cmmd import CMMD
@@ -31,7 +31,7 @@ def gazekit_datasets() -> Mapping[str, "type[DataSource]"]:
 
 @hookimpl
 def gazekit_regions() -> Mapping[str, "type[RegionFinder]"]:
-    """The breast in a mammogram."""
+    """Offer the breast in a mammogram."""
     from gazekit_datasets.mammography.breast import Breast
 
     return {"breast": Breast}

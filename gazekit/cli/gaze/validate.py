@@ -109,7 +109,7 @@ def validate(
 
 
 def _region(dataset: str, items: list[str] | None) -> "tuple[RegionFinder, str] | None":
-    """The finder and the name of the region that a data set names; None where it names none."""
+    """Find the region that a data set names: its finder and its name; None where it names none."""
     from gazekit.preparing.regions import crop_of, find_finder
 
     name = crop_of(data_source(dataset, items)[0])
