@@ -1,4 +1,4 @@
-"""Pictures that lie beside the images and are none: lesion masks, heat maps, overlays; told by name and content."""
+"""Recognise pictures stored next to the images that are not exams (lesion masks, heat maps, overlays)."""
 
 import warnings
 from collections.abc import Iterable
@@ -21,20 +21,20 @@ _WORDS = {
 _FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
 _GREY_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L")
 _DRAWN = 0.05
-"""Bytes of a compressed file per pixel: noise, which every scan has, takes more; drawings take less."""
+"""Bytes per pixel of a compressed file: scans contain noise and take more; drawings take less."""
 _ALMOST = 0.01
-"""Share of grey pixels that lossy compression leaves at the borders of a mask."""
+"""Largest share of grey pixels in a mask; lossy compression leaves some along its borders."""
 
 
 def by_product(path: Path, names: Iterable[str]) -> str:
-    """Say what a picture is if it is no image of a patient, else nothing.
+    """Say what a picture shows if it is not an image of a patient; else empty.
 
-    Pixels are read of the few files only whose size or form makes them suspicious. A file that cannot be read is none
-    of these: whoever reads it says why.
+    Pixels are read only for the few files with a suspicious size or format. An unreadable file returns empty:
+    the code that reads it later says why.
 
     Args:
-        path: any image file but DICOM.
-        names: of the file and of the folders that count, in whose words a kind may be named.
+        path: any image file except DICOM.
+        names: of the file and of the folders that count; their words may name the kind of picture.
     """
     words = {word for name in names for word in split_words(name)}
     named = next((what for word, what in _WORDS.items() if word in words), "")
@@ -52,12 +52,12 @@ def _by_content(path: Path) -> str:
         return ""
     if values.ndim == 3:
         is_grey = (values[:, :, :3] == values[:, :, :1]).all()
-        return "" if is_grey else "in colour, as drawings over an image are"
-    return "black and white only, as a mask is" if _is_black_and_white(values, lossy=lossy) else ""
+        return "" if is_grey else "in colour, like drawings over an image"
+    return "black and white only, like a mask" if _is_black_and_white(values, lossy=lossy) else ""
 
 
 def _suspicious(path: Path) -> tuple[Array | None, bool]:
-    """The pixels of a file that may be a drawing, and whether it is compressed with loss; else None."""
+    """Read the pixels of a file that may be a drawing, and whether its compression is lossy; else None."""
     with path.open("rb") as file:
         is_npy = is_array(file)
     if is_npy:
@@ -75,7 +75,7 @@ def _suspicious(path: Path) -> tuple[Array | None, bool]:
 
 
 def _is_black_and_white(values: Array, *, lossy: bool) -> bool:
-    """Whether there are two values and no third; one alone is an empty image and not a mask."""
+    """Say whether there are exactly two values; a single value is an empty image, not a mask."""
     low, high = values.min(), values.max()
     if low == high:
         return False

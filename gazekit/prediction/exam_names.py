@@ -1,4 +1,4 @@
-"""Names of exams that a user recognises and that say nothing of the patient."""
+"""Name exams so that a user recognises them and the name does not identify the patient."""
 
 import re
 from collections import Counter
@@ -10,21 +10,21 @@ from gazekit.reading.identity import is_placeholder
 from gazekit.reading.name_words import NamedFile, stem
 
 _SHORTEST = 4
-"""Letters and digits of a value that is sought inside of words too; a shorter one must be words of its own."""
+"""Fewest letters and digits of a value that is also sought inside words; shorter values match whole words only."""
 _LONGEST = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Nameable:
-    """What an exam may be named by.
+    """Facts that an exam may be named after.
 
     Args:
         files: of its images.
-        naming: values in their headers that say, or lead to, who the patient is.
-        pseudonym: a public name of the patient, else empty.
-        side: of all images, else empty.
-        has_headers: the files are DICOM. Archives write these into folders that are called by the patient's name even
-            where the headers were cleaned of it, so their folders are not shown.
+        naming: header values that say, or could reveal, who the patient is.
+        pseudonym: a public name for the patient; empty if there is none.
+        side: of all images; empty if unknown.
+        has_headers: the files are DICOM. Archives often name their folders after the patient even
+            when the headers are anonymised, so folder names are not shown.
     """
 
     files: Sequence[NamedFile]
@@ -35,17 +35,17 @@ class Nameable:
 
 
 def recognisable(path: Path, naming: Iterable[str]) -> str:
-    """The name of a file without its suffix and without what its header knows of the patient."""
+    """Return a file's name without its suffix and without the patient information in its header."""
     return _without(stem(path), naming) or "a file named by its patient"
 
 
 def name_exams(exams: Sequence[Nameable]) -> list[str]:
-    """A name per exam, each once and fit for a file.
+    """Give every exam a unique name that is also a valid file name.
 
-    It is the patient's public name with the side; else what the names of the files have in common, or these joined by
-    ``+``, without what the headers know of the patient; of files without headers with their folders, where that is
+    This is the patient's public name with the side; else the part that the file names share, or the file names joined
+    by ``+``, without the patient information in the headers. Files without headers add their folders where that is
     needed to tell exams apart.
-    Where nothing is left, or several would have one name, it is ``exam-0001``: the exam's number.
+    If nothing is left, or several exams would share a name, it is the exam's number: ``exam-0001``.
     """
     names = [_fit_for_a_file(_name(exam)) for exam in exams]
     often = Counter(names)
@@ -79,7 +79,7 @@ def _name(exam: Nameable) -> str:
 
 
 def _folders(exam: Nameable) -> str:
-    """The folders that the files of an exam share, where they may be shown."""
+    """Return the folders that an exam's files share, if they may be shown."""
     if exam.pseudonym or exam.has_headers:
         return ""
     return "_".join(
@@ -88,7 +88,7 @@ def _folders(exam: Nameable) -> str:
 
 
 def _without(name: str, naming: Iterable[str]) -> str:
-    """A name without these values, however their words are joined in it."""
+    """Remove these values from a name, however their words are joined in it."""
     for value in sorted(set(naming), key=len, reverse=True):
         words = re.findall(r"[^\W_]+", value)
         if not words or is_placeholder(value):

@@ -1,4 +1,4 @@
-"""A table of exams to predict: a column of images per view, without labels."""
+"""Read a table of exams to predict: one column of image paths per view, no labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,26 +21,26 @@ _ONE_VIEW = ("image", "image_path", "path", "file", "filename", "file_name")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name. Raises: DataError for a workbook other than ``.xlsx``."""
+    """Say whether a file's name is that of a table. Raises: DataError for a workbook other than ``.xlsx``."""
     if path.suffix.lower() in _WORKBOOKS:
-        raise DataError(f"{path}: a workbook of a kind that is not read; save it as .xlsx or as CSV")
+        raise DataError(f"{path}: gazekit cannot read this kind of workbook; save it as .xlsx or as CSV")
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> Grouping:
-    """Read a table of exams in its order, keyed by its ids.
+    """Read a table of exams, in order, keyed by exam id.
 
     The table has a column ``exam_id`` and one per view, with paths relative to the table, found as :class:`FoundFiles`
-    does; it may have ``patient_id`` and ``laterality``. Other columns, such as the label, are not read. A side
-    without a column is found as for loose images. Special images, such as spot compressions, are assumed to be meant.
+    does; ``patient_id`` and ``laterality`` are optional. Other columns, such as the label, are ignored. Without a
+    column, the side is found as for loose images. Special images, such as spot compressions, are used as listed.
 
     Args:
-        path: a table in text form, or a workbook (its first sheet).
-        views: that each exam needs.
-        rules: of data sources that know their own files.
+        path: a text table, or a workbook (its first sheet is read).
+        views: the views that each exam needs.
+        rules: how data sources identify their own files.
 
     Raises:
-        DataError: with file, row and what was expected.
+        DataError: names the file, the row and the expected content.
     """
     names, table = open_rows(path)
     files = FoundFiles(path.absolute().parent)
@@ -91,7 +91,7 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
 
 
 def _columns(path: Path, names: Sequence[str], views: ViewNames, named: Mapping[str, str]) -> dict[str, str]:
-    """View → its column. Raises: DataError for a view without one."""
+    """Map each view to its column. Raises: DataError for a view without one."""
     found = {view: column for column in names if (view := views.match(column))}
     if not found and len(views.views) == 1:
         column = next((named[name] for name in _ONE_VIEW if name in named), None)

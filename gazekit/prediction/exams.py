@@ -1,5 +1,5 @@
-"""Prediction exam by exam, as they come: of raw image files, prepared in memory as the training data were, or of
-prepared ones.
+"""Predict exam by exam, in a stream: raw image files, prepared in memory like the training data, or prepared
+exams.
 """
 
 import warnings
@@ -36,17 +36,17 @@ from gazekit.registry.registry import Registry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExamPrediction:
-    """What one or several models say of one exam.
+    """Prediction of one or several models for one exam.
 
     Args:
-        key: of the exam.
-        probabilities: ``[classes]``, the mean of the answers.
-        entropy: of these, in bits.
+        key: the exam's name.
+        probabilities: ``[classes]``, mean over the answers.
+        entropy: of the probabilities, in bits.
         spread: of the answers, see ``uncertainty``; None for a single answer.
         images: view → prepared image ``[H, W]`` in [0, 1].
-        attention: view → ``[h, w]`` of the explained class; empty if not asked for.
-        geometry: view → raw to prepared pixels.
-        findings: what was noticed of its images, a sentence each, without names of files.
+        attention: view → ``[h, w]`` for the explained class; empty unless requested.
+        geometry: view → mapping from raw to prepared pixels.
+        findings: remarks about its images, one sentence each, without file names.
     """
 
     key: str
@@ -60,7 +60,7 @@ class ExamPrediction:
 
 
 def __getattr__(name: str) -> Any:
-    """Give the class of a refused exam under the name that it had until 0.1, with a warning, for one release."""
+    """Return ``Refused`` under the name it had until 0.1, with a warning, for one release."""
     if name == "Refusal":
         warnings.warn(
             "Refusal is now gazekit.records.refused.Refused; the former name goes in the next release",
@@ -82,22 +82,22 @@ def predict_loose(
     explain: bool = False,
     show_names: bool = False,
 ) -> Iterator[ExamPrediction | Refused]:
-    """Predict exams in order, decoded in child processes, with no more of them in memory than are under way.
+    """Predict exams in order; child processes decode them, and only the exams in progress are in memory.
 
     Args:
-        members: trained alike.
-        preparation: settings of the data that they were trained on.
-        registry: where the region comes from that these data were cut to.
+        members: models trained on data prepared alike.
+        preparation: preparation settings of their training data.
+        registry: provides the region that the training data were cut to.
         exams: with absolute paths.
-        device: of the models.
+        device: where the models are.
         batch_size: exams at a time.
-        explain: also with attention.
-        show_names: whether a reason may hold the name of a file.
+        explain: also return attention maps.
+        show_names: whether reasons may contain file names.
 
     Raises:
         ConfigurationError: a model reads gaze at inference.
-        PluginError: the training data were cut to a region that is not there.
-        DataError: they were cut by another version of its rules.
+        PluginError: the training data were cut to a region that is not installed.
+        DataError: the training data were cut by another version of the region's rules.
     """
     for member in members:
         if member.model.needs_gaze:
@@ -125,11 +125,11 @@ def predict_prepared(
     batch_size: int = 8,
     explain: bool = False,
 ) -> Iterator[ExamPrediction]:
-    """Predict all exams of a prepared data set in order, a batch in memory at a time.
+    """Predict all exams of a prepared data set in order, holding one batch in memory.
 
     Raises:
-        ConfigurationError: the data lack a view of the models.
-        DataError: an exam lacks gaze that a model reads.
+        ConfigurationError: the data lack a view that the models need.
+        DataError: an exam lacks the gaze that a model reads.
     """
     views = members[0].preset.views
     check_views(dataset, members[0].preset)
@@ -153,7 +153,7 @@ def predict_prepared(
 
 
 def _task(loose: LooseExam, settings: PreparationSettings, finder: RegionFinder | None) -> Task | Refused:
-    """The task of a worker; an exam that grouping refused keeps its reason."""
+    """Make the task for a worker; an exam refused by grouping keeps its reason."""
     if loose.refused:
         return Refused(loose.key, loose.refused)
     exam = Exam(exam_id=loose.key, patient_id="", label="", images=loose.images, laterality=loose.laterality)
@@ -167,7 +167,7 @@ def _decided(
     explain: bool,
     show_names: bool,
 ) -> Iterator[ExamPrediction | Refused]:
-    """Predictions and refused exams in the order of the pairs."""
+    """Yield predictions and refused exams in the order of the pairs."""
     usable = [(loose.key, result) for loose, result in pairs if isinstance(result, PreparedExam)]
     found: dict[str, ExamPrediction] = {}
     if usable:

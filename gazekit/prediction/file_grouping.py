@@ -1,4 +1,4 @@
-"""Loose image files grouped into exams, for prediction: by what data sources and headers say, else by file name."""
+"""Group loose image files into exams to predict: by data source and header, else by file name."""
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from gazekit.reading.identity import FOR_PROCESSING
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import IdentityRule
 
-NO_PATIENT = "no usable patient id in the headers: each study is taken for an exam"
-NO_STUDY = "neither patient nor study in the headers: images of one folder and side are taken for one exam"
+NO_PATIENT = "no usable patient id in the headers: each study is treated as one exam"
+NO_STUDY = "no patient or study in the headers: images of one folder and side are treated as one exam"
 _NAMED = 5
-"""Files or exams that a sentence names at most."""
+"""Most files or exams that a sentence names."""
 Key = TypeVar("Key", bound=Hashable)
 BY_STUDY, BY_NAME = "study", "name"
-SEVERAL_STUDIES = "images of several studies of one visit are taken for one exam"
+SEVERAL_STUDIES = "images from several studies of one visit are treated as one exam"
 
 
 @dataclass(slots=True)
@@ -31,13 +31,13 @@ class LooseExam:
     """Images that belong together.
 
     Args:
-        key: a name that a user recognises and that says nothing of the patient: the id in a table, the public name in a
-            published data set, or what the names of the files have in common without what the header knows of the
-            patient; unique.
+        key: a unique name that a user recognises and that does not identify the patient: the id in a table, the public
+            name in a published data set, or the part that the file names share, without any patient information from
+            the header.
         images: view → file.
-        patient: the patient's id, else empty; shown only on request.
-        refused: why it is not predicted, without a file's name; empty if it is.
-        laterality: view → ``"L"`` or ``"R"``, where it is known.
+        patient: the patient's id, empty if unknown; shown only on request.
+        refused: why the exam is not predicted, without a file name; empty if it is predicted.
+        laterality: view → ``"L"`` or ``"R"``, where known.
     """
 
     key: str
@@ -49,13 +49,13 @@ class LooseExam:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Exams, and what was done with the rest.
+    """Exams, and the images left out of them.
 
     Args:
         exams: in the order of their files.
-        left_out: reason → the images that were left out.
-        assumed: what was taken for granted → keys of the exams for which it was.
-        names: file → a name that a user recognises and that says nothing of the patient.
+        left_out: reason → images left out.
+        assumed: assumption → keys of the exams it was made for.
+        names: file → a name that a user recognises and that does not identify the patient.
     """
 
     exams: list[LooseExam]
@@ -64,7 +64,7 @@ class Grouping:
     names: dict[Path, str] = field(default_factory=dict)
 
     def remarks(self, name: Callable[[Path], str]) -> Iterator[str]:
-        """Say what was left out and assumed, a sentence each. Args: name, of a file, as it may be shown."""
+        """List what was left out and assumed, one sentence each. Args: name, gives a file's printable name."""
         for reason, paths in self.left_out.items():
             yield f"left out {_counted(paths, 'image')} ({few(map(name, paths))}): {reason}"
         for what, exams in self.assumed.items():
@@ -72,17 +72,17 @@ class Grouping:
 
 
 def about_exams(exams: Sequence[str], what: str) -> str:
-    """A sentence about exams, with their number and the first of them."""
+    """Say how many exams a statement concerns, and name the first few."""
     return f"{_counted(exams, 'exam')} ({few(exams)}): {what}"
 
 
 def only_special(view: str, special: str) -> str:
-    """What is assumed where a view has no usual image."""
+    """Word the assumption made where a view has only special images."""
     return f"view {view} is there only as: {special}"
 
 
 def few(names: Iterable[str]) -> str:
-    """The first names, and that there are more."""
+    """List the first names, and mark that there are more."""
     every = list(names)
     return ", ".join(every[:_NAMED]) + (", …" if len(every) > _NAMED else "")
 
@@ -93,7 +93,7 @@ def _counted(things: Sequence[object], noun: str) -> str:
 
 @dataclass(slots=True)
 class _Group:
-    """Images that belong together: one per view, and what must be said about them."""
+    """Images that belong together, one per view, with remarks about them."""
 
     images: dict[str, ImageLook]
     refused: str = ""
@@ -102,7 +102,7 @@ class _Group:
 
 @dataclass(slots=True)
 class _Sorting:
-    """What is asked for, and what came of the images so far."""
+    """The views requested, and the result for the images so far."""
 
     views: ViewNames
     modalities: Sequence[str]
@@ -110,7 +110,7 @@ class _Sorting:
     left_out: dict[str, list[Path]] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
     unfit: dict[tuple[Hashable, str], str] = field(default_factory=dict)
-    """Owner and view → why the image of it cannot be used."""
+    """Owner and view → why its image cannot be used."""
 
     def leave_out(self, path: Path, reason: str) -> None:
         self.left_out.setdefault(reason, []).append(path)
@@ -122,32 +122,32 @@ def group_images(
     modalities: Sequence[str] = (),
     rules: Mapping[str, IdentityRule] | None = None,
 ) -> Grouping:
-    """Exams from image files in any order (folders are searched).
+    """Group image files, in any order, into exams; folders are searched.
 
-    An image belongs to the patient, side, visit and view that a data source's rule or its DICOM header names. Of a view
-    that comes several times the usual image is preferred to special ones; where several usual ones are left, the study
-    decides too, and then the file name. Views and sides that no header names are sought in its free texts, then in the
-    names of the file and its folders (``0012_cc.dcm``, ``P1-L-MLO.png``, ``LEFT/CC/0012.png``). Images other than DICOM
-    go by name: the view is some of its words, the rest is the exam.
+    An image belongs to the patient, side, visit and view that a data source's rule or its DICOM header names. Where a
+    view has several images, standard images win over special ones; among several standard images the study decides,
+    then the file name. Views and sides missing from the header fields are sought in its free text, then in the names
+    of the file and its folders (``0012_cc.dcm``, ``P1-L-MLO.png``, ``LEFT/CC/0012.png``). Images other than DICOM are
+    grouped by name: some of its words are the view, the others the exam.
 
     Args:
-        paths: image files or folders of them.
-        views: the views that each exam needs; ``cc`` and ``mlo`` of a breast, or ``l_cc`` … ``r_mlo`` of a visit.
-        modalities: of the DICOM images that may be used; empty = any.
-        rules: of data sources that know their own files, by name.
+        paths: image files, or folders of image files.
+        views: the views that each exam needs: ``cc`` and ``mlo`` of a breast, or ``l_cc`` … ``r_mlo`` of a visit.
+        modalities: accepted for DICOM images; empty = any.
+        rules: how data sources identify their own files, by source name.
 
     Returns:
-        All exams; one that lacks a view, or has one twice, is refused for that reason.
+        All exams; one that lacks a view, or has a view twice, is refused with that reason.
 
     Raises:
-        DataError: a path that is not there, no image at all, or none that can be used.
+        DataError: a path does not exist, there is no image, or none can be used.
     """
     sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {})
     files = dict(sorted(_files(paths)))
     if not files:
         table = next((file for path in paths if path.is_dir() for file in sorted(path.glob("exams.*"))), None)
         raise DataError(
-            f"no image among the paths given; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
+            f"no image in the given paths; expected DICOM files, or files ending in {', '.join(SUFFIXES)}"
             + (
                 f"; to predict the rows of a table, give it: gazekit predict RUN FOLDER/{table.name}"
                 if table
@@ -166,18 +166,18 @@ def group_images(
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Files, and the folder below which the names of their folders count."""
+    """Return the files, each with the folder below which folder names count."""
     for position, path in enumerate(paths, start=1):
         if path.is_dir():
             yield from ((file, path) for file in files_below(path) if _is_image(file))
         elif path.is_file():
             yield path, path.parent.parent
         else:
-            raise DataError(f"path {position} of those given: no such file or folder; expected an image")
+            raise DataError(f"given path number {position}: no such file or folder; expected an image")
 
 
 def _is_image(file: Path) -> bool:
-    """By its suffix; archives store DICOM files without one."""
+    """Say whether a file is an image, by suffix; archives store DICOM files without one."""
     if has_image_suffix(file.name):
         return True
     try:
@@ -187,7 +187,7 @@ def _is_image(file: Path) -> bool:
 
 
 def _look(path: Path, folder: Path, sorting: _Sorting) -> ImageLook | None:
-    """What is known of a file; None if it was left out."""
+    """Look at a file; None if it was left out."""
     image = look_at(path, folder, sorting.views, sorting.rules)
     sorting.names[path] = recognisable(path, image.header.naming if image.header else ())
     reason = _unfit(image, folder, sorting)
@@ -200,7 +200,7 @@ def _look(path: Path, folder: Path, sorting: _Sorting) -> ImageLook | None:
 
 
 def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
-    """Why an image is not used, else empty."""
+    """Say why an image is not used; empty if it is."""
     header, views = image.header, ", ".join(sorting.views.views)
     if image.identity.unfit:
         return image.identity.unfit
@@ -211,18 +211,18 @@ def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
             return unfit
     if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:
         trained = ", ".join(sorting.modalities)
-        return f"modality {printable(header.modality)}, and the model was trained on {trained}"
+        return f"modality {printable(header.modality)}, but the model was trained on {trained}"
     if image.view:
         return ""
     if image.identity.view:
         known = printable(image.identity.view)
         sided = sorting.views.sided and not image.side
-        return f"view {known}{' of an unknown side' if sided else ''}, and the model reads {views}"
-    return image.damage or f"neither header nor name says one of the views {views}"
+        return f"view {known}{' of an unknown side' if sided else ''}, but the model reads {views}"
+    return image.damage or f"neither header nor name gives one of the views {views}"
 
 
 def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
-    """Images by owner; where that leaves a view twice, by study too, and then by name."""
+    """Group images by owner; where a view then comes twice, by study too, and then by name."""
     for owner, together in _split(images, lambda image: _owner(image, sorting.views)).items():
         for part in _parts(together, sorting.views):
             group = _chosen(part, sorting)
@@ -231,7 +231,7 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
             for view in sorting.views.views:
                 reason = sorting.unfit.get((owner, view))
                 if group.refused and reason and view not in group.images:
-                    group.refused = f"view '{view}' is there only as an image that is not used: {reason}"
+                    group.refused = f"the only image of view '{view}' is not used: {reason}"
             if owner[0] == BY_STUDY:
                 group.assumed.append(NO_PATIENT)
             if owner[0] == BY_NAME and not all(image.name.view for image in group.images.values()):
@@ -242,7 +242,7 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
 
 
 def _owner(image: ImageLook, views: ViewNames) -> tuple[str, Hashable, str, str]:
-    """Whose image it is: patient, side and visit; without a patient its study; without either its name."""
+    """Return the owner of an image: patient, side and visit; without a patient its study; without both its name."""
     identity = image.identity
     side = "" if views.sided else image.side
     if identity.patient:
@@ -255,7 +255,7 @@ def _owner(image: ImageLook, views: ViewNames) -> tuple[str, Hashable, str, str]
 
 
 def _parts(together: Sequence[ImageLook], views: ViewNames) -> Iterator[Sequence[ImageLook]]:
-    """The images of one owner as one exam, or as several where a view comes twice."""
+    """Make one exam of an owner's images, or several where a view comes twice."""
     if not _repeats(together):
         yield together
         return
@@ -280,7 +280,7 @@ def _split(images: Sequence[ImageLook], key: Callable[[ImageLook], Key]) -> dict
 
 
 def _usual(images: Sequence[ImageLook]) -> list[ImageLook]:
-    """Without special images, and without links to others."""
+    """Drop special images, and links to other images."""
     return list(
         {os.path.realpath(image.path): image for image in images if not image.identity.special}.values()
     )
@@ -292,7 +292,7 @@ def _repeats(images: Sequence[ImageLook]) -> bool:
 
 
 def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
-    """One image per view, the usual one if there is one; None if there are special images of some views only."""
+    """Choose one image per view, standard if possible; None if special images cover only some views."""
     views = sorting.views.views
     of_view = _split(images, lambda image: image.view)
     missing = [view for view in views if view not in of_view]
@@ -311,14 +311,14 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
         if len(least) > 1:
             what = f" (as {least[0].identity.special})" if not usual else ""
             group.refused = group.refused or (
-                f"view '{view}' comes {len(least)} times{what}, and which one is meant cannot be told"
+                f"view '{view}' comes {len(least)} times{what}, and nothing says which one to use"
             )
         elif not usual:
             group.assumed.append(only_special(view, least[0].identity.special))
         for image in candidates:
             if image not in least and image.identity.special:
                 beside = "the usual image" if usual else least[0].identity.special
-                sorting.leave_out(image.path, f"{image.identity.special}, beside {beside} of the view")
+                sorting.leave_out(image.path, f"{image.identity.special}, next to {beside} of the view")
     if missing and not group.refused:
         there = ", ".join(view for view in views if view in of_view)
         group.refused = (
@@ -328,13 +328,13 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
 
 
 def _one_kind(images: Sequence[ImageLook]) -> list[ImageLook]:
-    """Of special images those of the kind that is nearest to the usual one: not taken in another way."""
+    """Keep the special images of the kind nearest to a standard image: those not acquired differently."""
     ordinary = [image for image in images if image.identity.special == FOR_PROCESSING]
     return ordinary or list(images)
 
 
 def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> None:
-    """Put files whose headers cannot be read where their names belong: that is why the exam cannot be predicted."""
+    """Assign files with unreadable headers to exams by name, as the reason why those exams cannot be predicted."""
     for image in unreadable:
         refused = f"view {image.view}: {image.damage}"
         beside = [
@@ -351,7 +351,7 @@ def _add_unreadable(groups: list[_Group], unreadable: Sequence[ImageLook]) -> No
 
 
 def _named(groups: Sequence[_Group], sorting: _Sorting) -> Grouping:
-    """The groups as exams with their names."""
+    """Turn the groups into named exams."""
     keys = name_exams([_nameable(group, sorting.views) for group in groups])
     exams: list[LooseExam] = []
     assumed: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""All that can be known of an image file without its pixels: from data sources, its header, its name and folders."""
+"""Look at an image file without reading its pixels: data source, header, file name and folders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from gazekit.records.image_header import ImageHeader
 
 @dataclass(frozen=True, slots=True)
 class ImageLook:
-    """What is known of a file.
+    """Facts about an image file, known without its pixels.
 
     Args:
         path: the file.
-        view: a name of the preset's; empty where it cannot be told, or is none of them.
-        side: ``"L"`` or ``"R"``, else empty.
-        identity: by data sources and header.
-        name: what its name says.
-        header: of a DICOM file.
-        damage: why the header of a DICOM file cannot be read, without the file's name; else empty.
+        view: one of the preset's view names; empty if unknown or none of them.
+        side: ``"L"`` or ``"R"``; empty if unknown.
+        identity: from data sources and header.
+        name: identity from the file name.
+        header: of a DICOM file, else None.
+        damage: why the header of a DICOM file cannot be read, without the file name; else empty.
     """
 
     path: Path
@@ -38,13 +38,13 @@ class ImageLook:
 
 
 def look_at(path: Path, folder: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> ImageLook:
-    """Look at a file: data sources and header are believed first, then the header's texts, then names.
+    """Look at a file; data sources and header win over the header's free text, which wins over names.
 
     Args:
         path: the file.
-        folder: above it; the names of the folders below count.
-        views: that there may be.
-        rules: of the data sources that know their own files.
+        folder: a folder above the file; folder names below it count.
+        views: the possible views.
+        rules: how data sources identify their own files.
     """
     header, damage = None, ""
     try:

@@ -1,4 +1,4 @@
-"""Image files, folders and tables, as given to a prediction, to exams prepared as the training data were."""
+"""Turn image files, folders and tables into exams, to be prepared like the training data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,19 +15,19 @@ from gazekit.records.identity import IdentityRule
 from gazekit.registry.registry import Registry
 
 SIDE_UNKNOWN = (
-    "neither header nor name says the side, by which the training images were turned: predicted as they are"
+    "training images were mirrored by side, but neither header nor name gives the side: predicted unmirrored"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedOn:
-    """What the images of a model's training were.
+    """Facts about the images that a model was trained on.
 
     Args:
-        views: of the preset.
-        preparation: its settings, in JSON values.
-        modalities: of DICOM files; empty where there were none.
-        sides: that were known; empty where none was, None where nobody wrote that down (before version 0.2).
+        views: the preset's views.
+        preparation: preparation settings as JSON values.
+        modalities: of the DICOM files; empty if there were none.
+        sides: the known sides; empty if none was known, None if the run did not record them (before version 0.2).
     """
 
     views: Sequence[str]
@@ -36,10 +36,10 @@ class TrainedOn:
     sides: Sequence[str] | None = None
 
     def settings(self, bit_depth: int | None = None) -> PreparationSettings:
-        """How images go to the model: not turned by their sides if those of the training were not.
+        """Return the preparation settings for new images; they are mirrored by side only if the training images were.
 
         Args:
-            bit_depth: of images of 16 bits other than DICOM; None takes that of the training data.
+            bit_depth: of 16-bit images other than DICOM; None takes that of the training data.
         """
         settings = PreparationSettings.from_json(self.preparation)
         if bit_depth is not None:
@@ -49,7 +49,7 @@ class TrainedOn:
 
 
 def identity_rules(registry: Registry) -> Mapping[str, IdentityRule]:
-    """What data sources know of their own files, by the name of the source; of a name offered twice neither."""
+    """Return each data source's rule for identifying its own files; a source name offered twice is skipped."""
     sources = registry.components("dataset")
     names = [source.name for source in sources]
     return {
@@ -60,10 +60,10 @@ def identity_rules(registry: Registry) -> Mapping[str, IdentityRule]:
 
 
 def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry) -> Grouping:
-    """Exams in the images, folders and tables given; see ``group_images`` and ``read_exam_table``.
+    """Find the exams in the given images, folders and tables; see ``group_images`` and ``read_exam_table``.
 
     Raises:
-        DataError: nothing to predict, or a table that cannot be read.
+        DataError: there is nothing to predict, or a table cannot be read.
     """
     rules = identity_rules(registry)
     tables = [path for path in inputs if is_table(path)]
@@ -79,8 +79,8 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
     keys = [exam.key for exam in grouping.exams]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
-        raise DataError(f"exam {twice} comes from two of the inputs; predict them one after the other")
-    if trained_on.sides is None:  # only headers were asked for sides then
+        raise DataError(f"exam {twice} comes from two of the inputs; predict these inputs one at a time")
+    if trained_on.sides is None:  # such versions took sides from headers only
         for exam in grouping.exams:
             exam.laterality = {
                 view: side for view, side in exam.laterality.items() if _has_header(exam.images[view])

@@ -1,4 +1,4 @@
-"""Several answers to one question: models of an ensemble, each under the transforms it was trained with."""
+"""Ask the models of an ensemble about the same exams, each under the transforms it was trained with."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,8 @@ class Member:
     Args:
         model: in evaluation mode.
         preset: names the views and the normalisation.
-        attention_map: to explain with; None = no explanation.
-        transforms: ``[T, 2, 3]`` under which it is asked, see ``trained_transforms``.
+        attention_map: explains the prediction; None = no explanation.
+        transforms: ``[T, 2, 3]`` applied to each image, see ``trained_transforms``.
     """
 
     model: MultiViewClassifier
@@ -41,11 +41,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What M answers (models × transforms) say of n exams.
+    """M answers (models × transforms) for n exams.
 
     Args:
         probabilities: ``[M, n, classes]``.
-        attention: view → ``[n, h, w]``, the mean of the answers' maps; empty if not asked for.
+        attention: view → ``[n, h, w]``, the mean map of all answers; empty unless requested.
     """
 
     probabilities: Singles
@@ -53,17 +53,17 @@ class Answers:
 
 
 def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles:
-    """The transforms of a test-time augmentation, none but what the training drew from.
+    """Return the transforms for test-time augmentation; all lie in the range that training drew from.
 
-    The flips that the training used, in all combinations, the unchanged image first; then the image turned by half of
-    the training's largest rotation to either side.
+    First the unchanged image, then every combination of the flips used in training, then the image rotated by half
+    of the largest training rotation to either side.
 
     Args:
-        settings: of the training.
+        settings: the augmentation settings of the training.
         aspect: height / width of the images.
 
     Returns:
-        ``[T, 2, 3]``, T from 2 to 6: from output to input coordinates, as ``warp`` takes them.
+        ``[T, 2, 3]``, T from 2 to 6: maps output to input coordinates, as ``warp`` expects.
 
     Raises:
         ConfigurationError: the training used neither flips nor rotations.
@@ -77,7 +77,7 @@ def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles
             found.append(np.array([[cosine, -sine * aspect, 0], [sine / aspect, cosine, 0]]))
     if len(found) == 1:
         raise ConfigurationError(
-            "--tta asks under the flips and rotations of the training, and this one used none; leave out --tta"
+            "--tta repeats the flips and rotations of the training, and this training used none; leave out --tta"
         )
     return np.stack(found).astype(np.float32)
 
@@ -90,16 +90,17 @@ def ask(
     gaze: Stored | None = None,
     explain: bool = False,
 ) -> Answers:
-    """Ask every member under each of its transforms.
+    """Predict exams with every member under each of its transforms.
 
-    One map is averaged as it is; each of several is first divided by its largest magnitude, for maps of two models
-    have no common scale. They explain the positive class, of several the one that is most probable on average.
+    A single map is kept as it is. Several maps are each divided by their largest magnitude before averaging, because
+    maps of different models share no scale. Maps explain the positive class, or with several classes the one with the
+    highest mean probability.
 
     Args:
-        members: of equal views and classes.
+        members: with the same views and classes.
         images: ``[n, V, H, W]`` as stored.
-        device: of the models.
-        gaze: heat maps like ``images``, for models that read gaze at inference.
+        device: where the models are.
+        gaze: heat maps shaped like ``images``, for models that read gaze at inference.
         explain: also average the attention maps of the members that have one.
     """
     total = sum(len(member.transforms) for member in members)
@@ -135,7 +136,7 @@ def _questions(
 def _answer(
     member: Member, exams: ResidentExams, transform: Singles, *, explain: bool, target: Tensor | None = None
 ) -> tuple[Singles, Views]:
-    """Probabilities ``[n, classes]`` and the maps ``[n, h, w]`` of the views, turned back."""
+    """Return the probabilities ``[n, classes]`` and each view's maps ``[n, h, w]``, transformed back."""
     rows = np.arange(len(exams))
     moved = not np.array_equal(transform, IDENTITY)
     theta = np.broadcast_to(transform, (len(exams), len(exams.views), 2, 3)).copy() if moved else None
@@ -159,7 +160,7 @@ def _inverse(transform: Singles) -> Singles:
 
 
 def _average(answers: Sequence[Views]) -> dict[str, Singles]:
-    """The mean map per view, ``[n, h, w]``, on the finest grid among them."""
+    """Average the maps of each view, ``[n, h, w]``, on the finest grid among them."""
     if not answers:
         return {}
     mean = {}
@@ -173,7 +174,7 @@ def _average(answers: Sequence[Views]) -> dict[str, Singles]:
 
 
 def _scaled(maps: Tensor, shape: list[int]) -> Tensor:
-    """``[n, h, w]`` at another size, each map divided by its largest magnitude."""
+    """Resize maps ``[n, h, w]`` and divide each by its largest magnitude."""
     highest = maps.abs().amax(dim=(1, 2), keepdim=True)
     scaled = maps / torch.where(highest > 0, highest, 1.0)
     if list(maps.shape[1:]) == shape:

@@ -16,14 +16,14 @@ from gazekit.modelling.model import MultiViewClassifier, probabilities
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a model says of some exams.
+    """Predictions of one model for some exams.
 
     Args:
-        indices: ``[N]`` of the exams in their data set.
+        indices: ``[N]``, positions of the exams in their data set.
         logits: ``[N, K]``.
         probabilities: ``[N, classes]``.
-        attention: view → ``[N, h, w]`` of the explained class; empty if not asked for, or if the branches see
-            none of the views themselves (an image fusion made other ones of them).
+        attention: view → ``[N, h, w]`` for the explained class; empty unless requested, or if the branches see
+            no single view (an image fusion has combined them).
     """
 
     indices: NDArray[np.int64]
@@ -39,13 +39,13 @@ def predict(
     batch_size: int,
     attention_map: AttentionMap | None = None,
 ) -> Predictions:
-    """Predict all exams in evaluation mode; processes that train together share out the batches, and all get all.
+    """Predict all exams in evaluation mode; processes that train together share the batches and all get every result.
 
     Args:
         model: its mode is restored afterwards.
         exams: not augmented.
         batch_size: exams at a time.
-        attention_map: also explain with it, see ``model.explained_class``.
+        attention_map: also explains the predictions, see ``model.explained_class``.
     """
     was_training = model.training
     model.eval()
@@ -76,6 +76,6 @@ def predict(
 
 
 def _in_order(rows: Tensor, batches: Sequence[NDArray[np.int64]]) -> Tensor:
-    """Rows that come process by process, each of which had every ``count()``-th batch."""
+    """Restore the order of rows gathered by process; each process had every ``count()``-th batch."""
     came = np.concatenate([batch for first in range(count()) for batch in batches[first :: count()]])
     return rows[torch.as_tensor(np.argsort(came))]

@@ -1,4 +1,4 @@
-"""How sure a prediction is: entropy of the mean, and spread of the answers that it is the mean of."""
+"""Measure how certain a prediction is: entropy of the mean, and spread of the averaged answers."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from gazekit.records.arrays import Floats
 
 
 def predictive_entropy(probabilities: Floats) -> Floats:
-    """``H = -sum_k p_k log2 p_k`` of the mean probabilities ``[M, n, K]``, in bits ``[n]``.
+    """Compute ``H = -sum_k p_k log2 p_k`` in bits, ``[n]``, from the mean over M of probabilities ``[M, n, K]``.
 
-    0 for a certain prediction, ``log2 K`` where all classes are equally probable. It says how undecided the prediction
-    is, from whatever source; a model that is wrong with confidence has a low one.
+    0 for a certain prediction, ``log2 K`` if all classes are equally probable. It measures how undecided the prediction
+    is, whatever the reason; a model that is confidently wrong has low entropy.
 
     Source: Shannon 1948; of an ensemble's mean, Lakshminarayanan et al. 2017, arXiv:1612.01474.
     """
@@ -19,9 +19,9 @@ def predictive_entropy(probabilities: Floats) -> Floats:
 
 
 def spread(probabilities: Floats) -> Floats | None:
-    """Standard deviation (n - 1) over the answers of the probability of the predicted class, ``[n]``; None for one.
+    """Compute the SD (n - 1) over answers of the predicted class's probability, ``[n]``; None for a single answer.
 
-    The predicted class is the most probable one of the mean of the answers ``[M, n, K]``. 0 where all answers agree.
+    The predicted class has the highest mean probability over the answers ``[M, n, K]``. 0 if all answers agree.
     """
     answers = np.asarray(probabilities, dtype=np.float64)
     if len(answers) < 2:

@@ -86,7 +86,7 @@ def _unfit(header: ImageHeader) -> str:
     if header.frames > 1:
         return f"a stack of {header.frames} frames"
     if header.samples > 1:
-        return "in colour, as drawings over an image are"
+        return "in colour, like drawings over an image"
     if header.bits == 1:
         return "a mask of two values"
     return ""

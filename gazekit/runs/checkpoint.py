@@ -1,4 +1,4 @@
-"""Checkpoints: atomic, verified, never executable, the previous one kept.
+"""Save and load checkpoints: atomic, verified, never executable; the previous one is kept.
 
 ``checkpoints/000120/`` holds ``weights.safetensors`` (model and objective), ``state.safetensors`` and ``state.json``
 (the tensors and the plain values of optimiser and counters) and ``manifest.json`` (size and sha256 of the others).
@@ -28,17 +28,17 @@ from gazekit.runs import state_text
 
 SCHEMA: Final = "gazekit.checkpoint/2"
 SELECTED = "best"
-"""Folder of the selected weights, in that of the checkpoints."""
+"""Folder of the selected weights, inside the checkpoint folder."""
 _KEPT = 2
 _FILES = ("weights.safetensors", "state.safetensors", "state.json")
 _MANIFEST = "manifest.json"
 _LARGEST_TEXT = 4 * 2**20
-"""Of ``state.json``, ``manifest.json`` and the list of tensors in a safetensors file: far more than a large net has."""
+"""Size limit of ``state.json``, ``manifest.json`` and a safetensors file's tensor list; large nets stay far below."""
 _LARGEST = 2**36
-"""Of the tensors of a model that is not known: 64 GiB."""
+"""Size limit of the tensors of an unknown model: 64 GiB."""
 _ROOM = 64 * 2**20
-AGAIN = "use an earlier checkpoint, ask for the run again, or train it again"
-"""What to do about a file that is not what it should be, as far as its own folder is known."""
+AGAIN = "use an earlier checkpoint, get another copy of the run, or train it again"
+"""Remedy for an invalid file, when only its folder is known."""
 _TEXT = FileKind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
 _TENSORS = FileKind("the tensors of a checkpoint", _LARGEST, AGAIN)
 
@@ -64,7 +64,7 @@ class _Manifest(pydantic.BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The model's tensors and the state needed to go on."""
+    """The model's tensors and the state needed to resume."""
 
     weights: dict[str, Tensor]
     state: dict[str, Any]
@@ -75,7 +75,7 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
 
     Args:
         folder: of the checkpoints of a run.
-        step: names this one.
+        step: names this checkpoint.
         weights: tensors by name.
         state: tensors and plain values in dicts, lists and tuples.
     """
@@ -98,19 +98,19 @@ def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
-    """Write the folder ``folder/name`` so that it is there whole or not at all."""
+    """Write the folder ``folder/name`` so that it exists complete or not at all."""
     target, temporary = folder / name, folder / f".{name}{PARTIAL}"
     for own in _folders(folder):
         own_folder(own)
     with disk_errors(target, sum(map(len, files.values()))):
-        for left in folder.glob(f".*{PARTIAL}"):  # by a process that was killed while writing
+        for left in folder.glob(f".*{PARTIAL}"):  # left by a process killed while writing
             shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir()
         try:
             for file, content in files.items():
                 write_through(temporary / file, content)
             sync_folder(temporary)
-            if target.exists():  # a resumed run comes by its last steps again
+            if target.exists():  # a resumed run repeats its last steps
                 shutil.rmtree(target)
             temporary.rename(target)
         except BaseException:
@@ -125,7 +125,7 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
 
     Args:
         path: its folder.
-        module: that the weights are for; a file that is much larger than its training needs is not read.
+        module: the model that the weights must fit; a file much larger than its training needs is not read.
 
     Raises:
         DataError: missing, torn, altered, or too large.
@@ -150,7 +150,7 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
 
 
 def verify(path: Path) -> None:
-    """Check the files of a checkpoint against its manifest; tensors are hashed and never held in memory.
+    """Check the files of a checkpoint against its manifest; tensors are hashed without being held in memory.
 
     Raises:
         DataError: missing, torn, altered, or too large.
@@ -176,7 +176,7 @@ def _check_tensors(path: Path) -> None:
 
 
 def _checked(path: Path, most: int) -> tuple[_Manifest, dict[str, FileKind]]:
-    """The manifest and the kind of each file, once all have the sizes that the manifest names."""
+    """Return the manifest and each file's kind, after checking file sizes against the manifest."""
     manifest: _Manifest = read_model(path / _MANIFEST, _TEXT, _Manifest)
     tensors = replace(_TENSORS, most=most)
     kinds = {name: _TEXT if name.endswith("json") else tensors for name in _FILES}
@@ -210,7 +210,7 @@ def _bytes(module: torch.nn.Module) -> int:
 def load_latest(
     folder: Path, report: Callable[[str], None], *, module: torch.nn.Module | None = None
 ) -> Checkpoint | None:
-    """The newest checkpoint that is whole; ``report`` is told of each damaged one. None if there is none."""
+    """Load the newest intact checkpoint, or None; ``report`` is called for each damaged one."""
     for path in reversed(steps_of(folder)):
         try:
             return load(path, module=module)
@@ -220,13 +220,13 @@ def load_latest(
 
 
 def largest_weights(folder: Path) -> int:
-    """Bytes of the largest file of weights in a folder of checkpoints; 0 if there is none."""
+    """Return the size in bytes of the largest weights file in a checkpoint folder; 0 if there is none."""
     files = [path / "weights.safetensors" for path in steps_of(folder)]
     return max((file.lstat().st_size for file in files if file.is_file()), default=0)
 
 
 def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
-    """Load weights into a module. Raises DataError: they are those of another one."""
+    """Load weights into a module. Raises DataError: they belong to another model."""
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
@@ -234,19 +234,19 @@ def put_weights(module: torch.nn.Module, weights: Mapping[str, Tensor], where: P
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps, which a resumed run has not come to."""
+    """Remove checkpoints of later steps, which a resumed run has not reached."""
     for path in steps_of(folder):
         if int(path.name) > step:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def forget_old(folder: Path, selected: Path) -> None:
-    """Remove all checkpoints but the last two, and the selected weights that neither of them knows as the best.
+    """Remove all checkpoints but the last two, and selected weights that are the best in neither.
 
     Args:
         folder: of the checkpoints of a run.
-        selected: of the weights that were the best when they were saved. What is newer than the older checkpoint
-            stays, and the last from before: those that it has as the best.
+        selected: folder of the weights that were the best when saved. Those newer than the older checkpoint
+            stay, and the last ones before it, which it names as the best.
     """
     for old in steps_of(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -256,12 +256,12 @@ def forget_old(folder: Path, selected: Path) -> None:
 
 
 def _folders(folder: Path) -> tuple[Path, ...]:
-    """A folder of checkpoints; of the selected weights also the one that it lies in."""
+    """Return a checkpoint folder; for the folder of selected weights, also its parent."""
     return (folder.parent, folder) if folder.name == SELECTED else (folder,)
 
 
 def steps_of(folder: Path) -> list[Path]:
-    """The folders of the checkpoints, the oldest first. Raises DataError: a link leads to them."""
+    """List the checkpoint folders, oldest first. Raises DataError: the folder is reached through a link."""
     for own in _folders(folder):
         check_folder(own)
     found = (

@@ -1,4 +1,4 @@
-"""The run directory: everything needed to trace, resume and use one training."""
+"""Manage the run directory: everything needed to trace, resume and use a trained model."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from gazekit.runs.files import (
 )
 
 EVALUATED = ("test", "train", "val", "all")
-"""Parts that can be evaluated; the files of the first have the plain names."""
+"""Parts that can be evaluated; files of the first one have the plain names."""
 _SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
@@ -42,16 +42,16 @@ _OURS = {
     *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
     *("tensorboard", "model.onnx", "model.onnx.data", "model.pt2", LOCK),
 }
-"""What a run directory may hold; one that holds anything else is never removed."""
+"""Entries that a run directory may hold; a folder with anything else is never removed."""
 _UNSURE = (
-    "whether another process is training this run cannot be told; remove its folder yourself, or choose "
+    "cannot tell whether another process is training this run; remove its folder yourself, or choose "
     "another --out"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """The files of a run by name; see ``create`` and ``open``. Of processes that train together, process 0 writes."""
+    """The files of a run by name; see ``create`` and ``open``. In a group of processes, process 0 writes."""
 
     path: Path
 
@@ -62,22 +62,22 @@ class RunDirectory:
 
     @property
     def split(self) -> Path:
-        """Which exam is in which part."""
+        """The table that assigns exams to parts."""
         return self.path / "split.csv"
 
     @property
     def metrics(self) -> Path:
-        """One JSON line per epoch."""
+        """The file with one JSON line per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """Step checkpoints, the newest and the one before."""
+        """Folder of step checkpoints: the newest and the one before."""
         return self.path / "checkpoints"
 
     @property
     def best(self) -> Path:
-        """Checkpoints of the best validation AUC."""
+        """Folder of the checkpoints with the best validation AUC."""
         return self.checkpoints / SELECTED
 
     @property
@@ -91,7 +91,7 @@ class RunDirectory:
         return self.path / "evaluation.json"
 
     def evaluation_of(self, part: str, which: Literal["selected", "last"] = "selected") -> tuple[Path, Path]:
-        """Measures and predictions of a part, one of ``EVALUATED``, by the selected weights or the last ones."""
+        """Return the files of measures and predictions for a part (see ``EVALUATED``), by selected or last weights."""
         of = ("" if part == EVALUATED[0] else f"_{part}") + ("_last" if which == "last" else "")
         return self.path / f"evaluation{of}.json", self.path / f"predictions{of}.csv"
 
@@ -100,15 +100,15 @@ class RunDirectory:
     def created(
         cls, path: Path, *, overwrite: bool = False, leftovers: bool = False
     ) -> Iterator["RunDirectory"]:
-        """Make an empty run directory, in place of another one only if asked to, and keep it locked meanwhile.
+        """Make an empty run directory, replacing another only on request, and keep it locked within the block.
 
         Args:
-            path: of it.
-            overwrite: remove a run that is there.
-            leftovers: remove what is there if it is not yet a run, as a crash leaves it.
+            path: the folder.
+            overwrite: remove an existing run.
+            leftovers: remove an incomplete run directory, as a crash leaves it.
 
         Raises:
-            ConfigurationError: the folder is not free, or another process makes or trains a run in it.
+            ConfigurationError: the folder is not free, or another process is making or training a run in it.
             StorageError: the folder cannot be made or emptied.
         """
         run = cls(path)
@@ -122,7 +122,7 @@ class RunDirectory:
 
     @classmethod
     def check_free(cls, path: Path, *, overwrite: bool = False, leftovers: bool = False) -> None:
-        """Raise ConfigurationError if the folder holds a run that is not to be overwritten, or no run at all."""
+        """Raise ConfigurationError if the folder holds a run that may not be overwritten, or anything but a run."""
         run = cls(path)
         if path.exists() and not path.is_dir():
             raise ConfigurationError(f"{path}: is a file; choose another --out")
@@ -139,7 +139,7 @@ class RunDirectory:
             raise self._taken()
         if strangers:
             raise ConfigurationError(
-                f"{self.path}: holds {visible(strangers[0])}, which no run has; choose another --out, nothing was "
+                f"{self.path}: holds {visible(strangers[0])}, which no run has; choose another --out; nothing was "
                 "removed"
             )
         if leftovers and not overwrite and "run.json" in there:
@@ -154,7 +154,7 @@ class RunDirectory:
 
     @contextmanager
     def lock(self, *, needed: str = "") -> Iterator[None]:
-        """Keep others from training this run. Raises ConfigurationError as ``locked`` does: someone does already."""
+        """Keep other processes from training this run. Raises ConfigurationError: one already does; see ``locked``."""
         if rank() > 0:
             yield
             return
@@ -165,23 +165,23 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
-        """A run directory that was made before. Raises DataError."""
+        """Open an existing run directory. Raises DataError."""
         if not (path / "run.json").is_file():
             raise DataError(f"{path}: not a run directory (it has no run.json); {_meant_for_a_run(path)}")
         return cls(path)
 
     def check_links(self) -> None:
-        """Raise DataError if a link stands in the place of preset or split, which a user may name through one."""
+        """Raise DataError if preset or split is a link; their readers follow links, which users may pass."""
         for file in (self.preset, self.split):
             if file.is_symlink():
-                raise DataError(f"{file}: is a link; expected a file of the run; ask for the run again")
+                raise DataError(f"{file}: is a link; expected a file of the run; get another copy of the run")
 
     def write_facts(self, facts: RunFacts) -> None:
-        """Write ``run.json``, last of what a run is started with: without it there is no run."""
+        """Write ``run.json``; starting a run writes it last, because without it there is no run."""
         write_atomically(self.path / "run.json", json.dumps({"schema": SCHEMA, **asdict(facts)}, indent=2))
 
     def facts(self) -> RunFacts:
-        """What ``run.json`` says. Raises DataError."""
+        """Read ``run.json``. Raises DataError."""
         return read_facts(self.path / "run.json")
 
     def write_text(self, name: str, text: str) -> None:
@@ -193,15 +193,15 @@ class RunDirectory:
         self.write_text(name, json.dumps(value, indent=2, default=str))
 
     def environment(self) -> dict[str, Any]:
-        """What ``environment.json`` says. Raises DataError."""
+        """Read ``environment.json``. Raises DataError."""
         return read_environment(self.path / "environment.json")
 
     def plugins(self) -> list[dict[str, str]]:
-        """What ``plugins.json`` says. Raises DataError."""
+        """Read ``plugins.json``. Raises DataError."""
         return read_plugins(self.path / "plugins.json")
 
     def read_evaluation(self) -> dict[str, Any]:
-        """What ``evaluation.json`` says. Raises DataError."""
+        """Read ``evaluation.json``. Raises DataError."""
         return read_evaluation(self.evaluation)
 
     def append_metrics(self, line: dict[str, Any]) -> None:
@@ -210,11 +210,11 @@ class RunDirectory:
             append_line(self.metrics, json.dumps(line))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All epochs so far; a line torn by a crash is left out. Raises DataError: another line is damaged."""
+        """Read all epochs so far, skipping a line torn by a crash. Raises DataError: another line is damaged."""
         return read_epochs(self.metrics) if os.path.lexists(self.metrics) else []
 
     def keep_metrics(self, epochs: int) -> None:
-        """Forget lines after the first ``epochs``: a resumed run writes them again."""
+        """Drop lines after the first ``epochs``; a resumed run writes them again."""
         if rank() == 0:
             kept = [line for line in self.read_metrics() if line["epoch"] <= epochs]
             write_atomically(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
@@ -226,7 +226,7 @@ class RunDirectory:
 
 
 def _meant_for_a_run(path: Path) -> str:
-    """What to give in place of a path that is no run."""
+    """Suggest what to give instead of a path that is not a run."""
     if (path / "dataset.json").is_file():
         return "it is a prepared data set; give the run first, the data with --data"
     below = sorted(run.parent for run in path.glob("*/run.json"))

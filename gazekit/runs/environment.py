@@ -1,4 +1,4 @@
-"""The software and hardware that a run was made with."""
+"""Record the software and hardware of a run."""
 
 import platform
 import sys
@@ -13,7 +13,7 @@ from gazekit.registry.distribution import requirements
 
 
 def environment() -> dict[str, Any]:
-    """Versions and device, for ``environment.json``; no host name, no user name."""
+    """Return versions and device for ``environment.json``, without host name or user name."""
     needed = {each.name: version(each.name) for each in requirements()}
     return {
         "python": platform.python_version(),

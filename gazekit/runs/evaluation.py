@@ -1,7 +1,7 @@
-"""The evaluation of a run as files in its directory: ``evaluation.json`` and ``predictions.csv`` of its test part.
+"""Evaluate a run and write ``evaluation.json`` and ``predictions.csv`` of its test part into its directory.
 
-Other parts and the last weights have files of their own, ``evaluation_val.json``, ``evaluation_last.json``: whoever
-reads a run or a study finds the selected weights on the test part in their place.
+Other parts and the last weights have separate files, ``evaluation_val.json``, ``evaluation_last.json``, so readers of a
+run or study always find the selected weights on the test part under the plain names.
 """
 
 import math
@@ -24,13 +24,13 @@ __all__ = ["SCHEMA", "evaluate_run"]
 def evaluate_run(
     trained: Trained, dataset: PreparedDataset, part: str, *, resamples: int = 2000
 ) -> dict[str, Any]:
-    """Predict one part of a data set, compare with the truth, write both files; the content of the first is returned.
+    """Predict one part of a data set, compare with the truth, write both files and return the content of the first.
 
     Args:
         trained: the run.
-        dataset: what it was trained on, or other data with ``part = "all"``.
+        dataset: the training data, or other data with ``part = "all"``.
         part: ``train``, ``val``, ``test`` or ``all``.
-        resamples: of the bootstrap over patients.
+        resamples: number of bootstrap resamples over patients.
     """
     assert dataset.is_checked
     predictions = trained.predict(dataset, part)
@@ -45,7 +45,7 @@ def evaluate_run(
 def _record(
     trained: Trained, dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, part: str
 ) -> dict[str, Any]:
-    """Plain values; a bound that could not be had is null."""
+    """Return an estimate as plain values; a bound that could not be computed is null."""
     labels = dataset.labels[predictions.indices]
     binary = predictions.probabilities.shape[1] == 2
     doubt = (
@@ -88,7 +88,7 @@ def _number(value: float) -> float | None:
 def _predictions_csv(dataset: PreparedDataset, predictions: Predictions) -> str:
     labels = (dataset.classes[dataset.labels[exam]] for exam in predictions.indices)
     columns = ["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)]
-    # nine digits: what a float32 needs to be read back as it was
+    # nine digits restore a float32 exactly
     rows = (
         [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
         for exam, label, row in zip(predictions.indices, labels, predictions.probabilities, strict=True)

@@ -1,4 +1,4 @@
-"""The lines of ``metrics.jsonl`` as TensorBoard event files, which hold nothing else and are made anew from it."""
+"""Write the lines of ``metrics.jsonl`` as TensorBoard event files, which are rebuilt from it alone."""
 
 import shutil
 from types import TracebackType
@@ -16,8 +16,8 @@ _COUNTERS = ("epoch", "step")
 class EventFiles:
     """Event files in ``RUN/tensorboard``; a context manager.
 
-    What was there is replaced at the end of the first epoch, or of the run: until a resumed run trains, its lines may
-    have epochs that it will train again.
+    Existing files are replaced at the end of the first epoch, or of the run: until a resumed run trains, its lines may
+    include epochs that it will repeat.
 
     Raises:
         ConfigurationError: tensorboard is not installed.
@@ -38,7 +38,7 @@ class EventFiles:
             self.writer: Any = SummaryWriter(str(run.path / FOLDER))
 
     def update(self) -> None:
-        """Write the lines that came since the last time."""
+        """Write the lines added since the last call."""
         lines = self.run.read_metrics()
         for line in lines[self.written :]:
             for name, value in line.items():

@@ -1,4 +1,4 @@
-"""The files of a run, as they are written and as they are read: one model each."""
+"""Define the files of a run: one model for writing and reading each."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from gazekit.prepared.settings import PreparationSettings
 
 SCHEMA = "gazekit.run/1"
 EVALUATION_SCHEMA: Final = "gazekit.evaluation/1"
-_AGAIN = "the run is damaged; ask for it again, or train it again"
+_AGAIN = "the run is damaged; get another copy, or train it again"
 _EVALUATE = "write it again with gazekit evaluate"
 FACTS = FileKind("the facts of a run", 4 * MIB, _AGAIN)
 METRICS = FileKind("a line of JSON per epoch", 32 * MIB, _AGAIN)
@@ -33,19 +33,19 @@ Real = Annotated[float, Field(allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What identifies a run beside its preset.
+    """Facts that identify a run, besides its preset.
 
     Args:
-        preset: the name it was asked for by; its values are in ``preset.toml``.
+        preset: the name given by the user; its values are in ``preset.toml``.
         data: folder of the prepared data set.
-        fingerprint: of the prepared data set; a run is never mixed with other data.
+        fingerprint: of the prepared data set, so that a run is never mixed with other data.
         classes: class names, in order of the labels.
-        preparation: settings that raw images go through before the model sees them.
-        seed: of initial weights, order, augmentation and dropout.
+        preparation: settings that turn raw images into model input.
+        seed: for initial weights, order, augmentation and dropout.
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
-        modalities: of the DICOM files that it was trained on; empty where there was none.
-        leak: the patients that the split puts on two sides, in words; every report of the run repeats it.
+        modalities: of the DICOM training files; empty if there were none.
+        leak: names the patients on two sides of the split, in words; every report of the run repeats it.
     """
 
     preset: Name
@@ -66,7 +66,7 @@ class _Part(pydantic.BaseModel):
 
 
 class Epoch(_Part):
-    """A line of ``metrics.jsonl``; every loss term has a key of its own beside these."""
+    """A line of ``metrics.jsonl``; every loss term adds its own key."""
 
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
     epoch: Whole
@@ -98,7 +98,7 @@ class PluginRow(_Part):
 
 
 class StoredMeasure(_Part):
-    """A value with its interval; null where it could not be had."""
+    """A value with its interval; null if it could not be computed."""
 
     value: Real | None
     low: Real | None
@@ -144,7 +144,7 @@ def read_facts(path: Path) -> RunFacts:
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:
-    """Read ``metrics.jsonl``: all epochs so far; a last line torn by a crash is left out. Raises DataError."""
+    """Read all epochs so far from ``metrics.jsonl``; skip a last line torn by a crash. Raises DataError."""
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines_of(path, METRICS), 1):
         where = f"line {number}: "
@@ -180,7 +180,7 @@ def _plain(model: pydantic.BaseModel) -> dict[str, Any]:
 
 
 def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Read ``predictions.csv``: exam and its probability of each class. Raises DataError."""
+    """Read ``predictions.csv``: each exam with its probability of each class. Raises DataError."""
     for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
         cells = [cell for name, cell in row.items() if name.startswith("p_")]
         try:

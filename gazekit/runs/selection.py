@@ -1,4 +1,4 @@
-"""Choose the weights of a run: those that validation selects, or the last ones; say what the choice is worth."""
+"""Choose the weights of a run: selected by validation, or the last ones; warn if the choice is mostly noise."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Select = Literal["auc", "loss", "last"]
 Which = Literal["selected", "last"]
 
 NOISE = 0.1
-"""Standard deviation of a guessing model's validation AUC above which the choice of an epoch is called noise (ours)."""
+"""SD of a guessing model's validation AUC above which choosing an epoch by AUC counts as noise (ours)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Weights:
 
     Args:
         tensors: by name, as ``model.state_dict()`` has them.
-        which: ``"selected"`` or ``"last"``, as asked for.
+        which: ``"selected"`` or ``"last"``, as requested.
         epoch: after which they were written.
-        why: why this epoch, in words.
+        why: reason for this epoch, in words.
     """
 
     tensors: Mapping[str, Tensor]
@@ -39,10 +39,10 @@ class Weights:
 
 
 def is_better(select: Select, auc: float, loss: float, best_auc: float, best_loss: float) -> bool:
-    """Whether an epoch is chosen over the best one so far.
+    """Say whether an epoch replaces the best one so far.
 
     Args:
-        select: ``"auc"``: the higher validation AUC, of equal ones the lower validation loss; ``"loss"``: the lower
+        select: ``"auc"``: higher validation AUC, in a tie lower validation loss; ``"loss"``: lower
             validation loss; ``"last"``: always.
         auc, loss: of this epoch's validation.
         best_auc, best_loss: of the best epoch so far; ``-inf`` and ``inf`` before the first.
@@ -65,14 +65,14 @@ def read_weights(
     """Read the weights of a run.
 
     Args:
-        run: where they are.
-        preset: of the run; where ``training.select`` is ``"last"``, the selected weights are the last ones.
-        module: the model that they are for.
-        which: ``"selected"``, or ``"last"`` for those of the newest checkpoint, even one written within an epoch.
-        report: told of each damaged checkpoint that is passed over.
+        run: its directory.
+        preset: of the run; if ``training.select`` is ``"last"``, the selected weights are the last ones.
+        module: the model that the weights must fit.
+        which: ``"selected"``, or ``"last"`` for the newest checkpoint, even one written within an epoch.
+        report: called for each damaged checkpoint that is skipped.
 
     Raises:
-        DataError: no epoch has been validated yet, or the weights are gone or damaged.
+        DataError: no epoch has been validated yet, or the weights are missing or damaged.
     """
     if which == "last" or preset.training.select == "last":
         return _last(run, module, which)
@@ -89,7 +89,7 @@ def read_weights(
 
 
 def check_whole(run: RunDirectory) -> None:
-    """Raise DataError if there are selected weights and all of them are damaged."""
+    """Raise DataError if selected weights exist and all of them are damaged."""
     damaged: list[str] = []
     if checkpoint.load_latest(run.best, report=damaged.append) is None and damaged:
         raise DataError(_no_weights(run, damaged, or_last=True))
@@ -100,9 +100,7 @@ def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
     last = checkpoint.load_latest(run.checkpoints, report=damaged.append, module=module)
     if last is None:
         raise DataError(_no_weights(run, damaged))
-    state = last.state.get(
-        "state", {"step": 0, "epoch": 0, "batch": 0}
-    )  # of the initial weights there is none
+    state = last.state.get("state", {"step": 0, "epoch": 0, "batch": 0})  # the initial weights have none
     step, epoch, batch = _numbers(state, ("step", "epoch", "batch"), run.checkpoints)
     if step == 0:
         raise DataError(_no_weights(run, damaged))
@@ -115,7 +113,7 @@ def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
 
 
 def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:
-    """Counters of a checkpoint's state. Raises DataError: it has no such numbers."""
+    """Return counters of a checkpoint's state. Raises DataError: they are missing or not numbers."""
     values = [state.get(name) if isinstance(state, Mapping) else None for name in names]
     if not all(isinstance(value, int) and value >= 0 for value in values):
         raise DataError(f"{where}: the state of a checkpoint has no {', '.join(names)}; train the run again")
@@ -126,8 +124,8 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = Fa
     if damaged:
         said = damaged[-1].removesuffix("; using the one before it").removesuffix(f"; {checkpoint.AGAIN}")
         whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
-        instead = f"gazekit evaluate {run.path} --weights last takes the last ones; or " if whole else ""
-        return f"{said}; and there is no other; {instead}train the run again"
+        instead = f"gazekit evaluate {run.path} --weights last uses the last ones; or " if whole else ""
+        return f"{said}; there is no other copy; {instead}train the run again"
     if run.read_metrics():
         return f"{run.path}: its weights were removed from checkpoints/; train it again, or copy them back"
     return (
@@ -136,7 +134,7 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = Fa
 
 
 def why_selected(metrics: Sequence[Mapping[str, Any]], epoch: int, select: Select) -> str:
-    """Why an epoch was selected, in words, with the number of epochs that share its validation AUC."""
+    """Say why an epoch was selected, with the number of epochs that share its validation AUC."""
     if select == "last":
         return "the last epoch"
     line = next((line for line in metrics if line.get("epoch") == epoch), {})
@@ -151,9 +149,9 @@ def why_selected(metrics: Sequence[Mapping[str, Any]], epoch: int, select: Selec
 
 
 def spread_of_guessing(labels: Sequence[int], classes: int) -> float:
-    """Standard deviation of the AUC of a model that guesses, ``sqrt((n₀ + n₁ + 1) / (12 n₀ n₁))``.
+    """Compute the SD of a guessing model's AUC, ``sqrt((n₀ + n₁ + 1) / (12 n₀ n₁))``.
 
-    Of more than two classes the largest, each against the rest; infinite where a class has no exam.
+    With more than two classes: the largest SD of one class against the rest. Infinite if a class has no exam.
 
     Source: the variance of the Mann-Whitney statistic under the null hypothesis (Mann & Whitney 1947).
     """
@@ -167,7 +165,7 @@ def spread_of_guessing(labels: Sequence[int], classes: int) -> float:
 
 
 def doubt(labels: Sequence[int], classes: int, select: Select) -> str:
-    """A warning where so few exams validate that the choice between epochs is noise; else empty."""
+    """Warn if there are too few validation exams to choose between epochs; else empty."""
     spread = spread_of_guessing(labels, classes)
     if select != "auc" or spread <= NOISE:
         return ""

@@ -1,7 +1,7 @@
-"""The state of a run as JSON and a table of tensors, so that no byte of a checkpoint is ever executed.
+"""Store the state of a run as JSON and a table of tensors, so that no byte of a checkpoint is ever executed.
 
-``torch.load(weights_only=True)`` executes nothing either, but it inflates what it reads: a file of 200 kB becomes
-200 MB of tensors. JSON and safetensors take no more memory than their files, whose sizes are checked first.
+``torch.load(weights_only=True)`` executes nothing either, but it decompresses its input: a file of 200 kB can become
+200 MB of tensors. JSON and safetensors need no more memory than their files, whose sizes are checked first.
 """
 
 import json
@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
-    """Tensors by name, and the rest as JSON that names them.
+    """Split a state into tensors by name, and JSON that refers to these names.
 
     Args:
-        state: tensors, numbers, texts, booleans and None in dicts, lists and tuples; keys are texts or numbers.
+        state: tensors, numbers, strings, booleans and None in dicts, lists and tuples; keys are strings or numbers.
 
     Raises:
-        TypeError: anything else is in it.
+        TypeError: it contains anything else.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -44,8 +44,8 @@ def write(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
 
 
 def read(text: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The state that ``write`` was given. Raises ValueError, TypeError, KeyError, RuntimeError
-    or RecursionError: it was not."""
+    """Restore the state given to ``write``. Raises ValueError, TypeError, KeyError, RuntimeError
+    or RecursionError: the input does not come from ``write``."""
 
     def plain(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -53,7 +53,7 @@ def read(text: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         ((kind, inner),) = value.items()
         if kind == "tensor":
             return tensors[inner].clone()  # aligned
-        if kind == "channels_last":  # fused optimisers take moments to lie in memory as their weights do
+        if kind == "channels_last":  # fused optimisers need moments laid out as weights
             return tensors[inner].contiguous(memory_format=torch.channels_last)
         if kind == "permuted":
             name, order = inner

@@ -1,4 +1,4 @@
-"""Open the contents of a run directory: preset, model, data, split."""
+"""Open the contents of a run directory: preset, model, data and split."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,14 +22,14 @@ from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Weights, Which, check_whole, read_weights
 
 _SMALL = 2**20
-"""Bytes that a model may have beyond twice those of its stored weights."""
+"""Bytes allowed for a model beyond twice the size of its stored weights."""
 
 
 def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Preset:
-    """The preset of a run, with layers on top as ``registry.preset`` takes them.
+    """Read the preset of a run, with further layers on top as ``registry.preset`` accepts them.
 
     Raises:
-        ConfigurationError: a component is missing; names the packages that the run was made with.
+        ConfigurationError: a component is missing; the message names the packages that the run used.
     """
     run.check_links()
     try:
@@ -40,14 +40,14 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
 
 
 def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
-    """The split of a run. Raises DataError: it is damaged, or not of exactly the exams of its data."""
+    """Read the split of a run. Raises DataError: it is damaged, or does not cover exactly the exams of its data."""
     split = read_split(run.split)
     wrong = sorted(set(split) ^ set(dataset.exam_ids))
     if wrong:
         raise DataError(
             f"{run.split}: exam {visible(wrong[0])[:60]} is {'in it' if wrong[0] in split else 'not in it'}, and "
-            f"{'not ' if wrong[0] in split else ''}in {dataset.root} ({len(wrong)} such); the run is damaged; ask for "
-            "it again, or train it again"
+            f"{'not ' if wrong[0] in split else ''}in {dataset.root} ({len(wrong)} such); the run is damaged; get "
+            "another copy, or train it again"
         )
     return split
 
@@ -60,24 +60,24 @@ def load_model(
     which: Which = "selected",
     report: Callable[[str], None] = lambda _text: None,
 ) -> tuple[MultiViewClassifier, Weights]:
-    """The model of a run in evaluation mode, and which weights it has.
+    """Load the model of a run in evaluation mode, and say which weights it has.
 
     Args:
         run: finished, or far enough to have weights.
-        registry: where the components come from.
-        device: of the model.
+        registry: provides the components.
+        device: for the model.
         which: the selected weights or the last ones.
-        report: told of each damaged checkpoint that is passed over; nothing is written into the run.
+        report: called for each damaged checkpoint that is skipped; nothing is written into the run.
 
     Raises:
-        DataError: there are no weights yet, or they are not those of the preset.
+        DataError: there are no weights yet, or they do not fit the preset.
     """
     preset, facts = stored_preset(run, registry), run.facts()
     largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
     try:
         check_size(preset, registry, classes=len(facts.classes), most=largest and 2 * largest + _SMALL)
     except ConfigurationError:
-        check_whole(run)  # a file that was cut short is no fault of the preset
+        check_whole(run)  # a truncated file is not the preset's fault
         raise
     model = build_model(preset, registry, classes=len(facts.classes))
     weights = read_weights(run, preset, model, which, report=report)
@@ -89,8 +89,8 @@ def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset
     """Raise DataError if the data set is not the one the run was started on.
 
     Args:
-        run, facts: of the training.
-        dataset: what was given.
+        run, facts: of the run.
+        dataset: the data given.
         advice: what to do instead.
     """
     if dataset.fingerprint != facts.fingerprint:
@@ -101,7 +101,7 @@ def check_same_data(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset
 
 
 def check_data_to_resume(run: RunDirectory, facts: RunFacts, dataset: PreparedDataset) -> None:
-    """Raise DataError if a run is to go on with other data than it began with."""
+    """Raise DataError if a run is to resume with other data than it began with."""
     check_same_data(
         run,
         facts,
@@ -112,7 +112,7 @@ def check_data_to_resume(run: RunDirectory, facts: RunFacts, dataset: PreparedDa
 
 
 def data_folder(run: RunDirectory, facts: RunFacts, data: Path | None) -> Path:
-    """Where the data are: as given, else where they were at the training. Raises DataError: no longer there."""
+    """Return the data folder: as given, else as noted in the run. Raises DataError: it no longer exists."""
     if data is not None:
         return data
     there = with_home(facts.data)
@@ -128,16 +128,16 @@ _WORDS = {"description", "stand_in", "quick", "reported"}
 
 
 def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
-    """The keys in which the preset of a run differs from one asked for; words about a preset change nothing in it."""
+    """List the keys in which a run's preset differs from the requested one, ignoring descriptive texts."""
     a, b = (flattened(each.model_dump(mode="json", exclude=_WORDS)) for each in (stored, wanted))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
 
 
 def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
-    """Let a run go on to more epochs than it was started with, where that is all that ``wanted`` changes.
+    """Let a run train for more epochs than it was started with, if ``wanted`` changes nothing else.
 
     Returns:
-        What was changed, in words; empty where the number of epochs is the same or other keys differ too.
+        The change, in words; empty if the number of epochs is the same or other keys differ too.
 
     Raises:
         ConfigurationError: fewer epochs than the run has trained.
@@ -148,7 +148,7 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
     done = len(run.read_metrics())
     if after < done:
         raise ConfigurationError(
-            f"{run.path}: has trained {done} epochs already; it can go on to more, not to {after}"
+            f"{run.path}: has already trained {done} epochs; it can go on to more, not to {after}"
         )
     run.write_text("preset.toml", wanted.to_toml())
     said = f"goes on to epoch {after}, begun with {before}"
@@ -162,7 +162,7 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
 
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:
-    """Raise ConfigurationError if a run is to go on with another preset than it began with."""
+    """Raise ConfigurationError if a run is to resume with another preset than it began with."""
     conflicts = preset_conflicts(stored, wanted)
     if conflicts:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Runs side by side: what each was, how far it came, how good it is."""
+"""Compare runs side by side: settings, progress, results."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ class RunSummary:
     """A run in one row.
 
     Args:
-        path: of the run directory.
-        facts: of the run; None if they cannot be read, and ``problem`` says why.
+        path: the run directory.
+        facts: of the run; None if unreadable, and ``problem`` says why.
         values: of its preset, ``table.key`` → value.
-        epochs: done, and planned.
+        epochs: completed and planned.
         best: validation AUC of the selected epoch, and that epoch; None before the first.
-        evaluation: content of ``evaluation.json``; None if it was not evaluated.
-        problem: why it cannot be read, else empty.
+        evaluation: content of ``evaluation.json``; None if the run was not evaluated.
+        problem: why the run cannot be read; empty if it can.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """``finished``, or how far it came."""
+        """Say ``finished``, or how far the run is."""
         done, planned = self.epochs
         if self.problem:
             return "not readable"
@@ -44,7 +44,7 @@ class RunSummary:
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
-    """All run directories in or below some folders, by name. Raises DataError: no such folder, or no run in any."""
+    """Find all run directories in or below folders, by name. Raises DataError: no such folder, or no run in any."""
     found: set[Path] = set()
     folders = list(folders)
     for folder in folders:
@@ -59,7 +59,7 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
 
 
 def summarise(path: Path) -> RunSummary:
-    """What the files of a run say; a damaged one is a summary with a problem. Raises DataError: no run directory."""
+    """Summarise a run from its files; a damaged run gets a ``problem``. Raises DataError: not a run directory."""
     run = RunDirectory.open(path)
     try:
         run.check_links()
@@ -78,15 +78,17 @@ def summarise(path: Path) -> RunSummary:
 
 
 def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:
-    """Epochs that the preset asks for. Raises DataError: none."""
+    """Return the number of epochs in the preset. Raises DataError: there is none."""
     epochs = values.get("training.epochs")
     if not isinstance(epochs, int):
-        raise DataError(f"{run.preset}: training.epochs: expected a whole number; ask for the run again")
+        raise DataError(
+            f"{run.preset}: training.epochs: expected a whole number; get another copy of the run"
+        )
     return epochs
 
 
 def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    """What the runs do not have in common: preset values, seed, data, part evaluated → value per run."""
+    """Return the settings that differ between runs (preset values, seed, data, evaluated part) → value per run."""
     rows: dict[str, list[Any]] = {
         "preset": [run.facts and run.facts.preset for run in runs],
         "seed": [run.facts and run.facts.seed for run in runs],
@@ -101,7 +103,7 @@ def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
 
 
 def measures(runs: Sequence[RunSummary]) -> dict[str, list[dict[str, float | None] | None]]:
-    """``group.measure`` → value and interval per run, None where a run was not evaluated so."""
+    """Return ``group.measure`` → value and interval per run, None where a run lacks the measure."""
     tables = [run.evaluation["metrics"] if run.evaluation else {} for run in runs]
     names = dict.fromkeys(
         (group, name) for table in tables for group, found in table.items() for name in found

@@ -1,4 +1,4 @@
-"""A finished run, opened for use: its model with the selected weights, and what it predicts."""
+"""Open a finished run for use: load its model with the selected weights, and predict."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ from gazekit.runs.stored import check_same_data, data_folder, load_model, stored
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Trained:
-    """A run opened for use; ``weights`` says which of its weights the model has, and why."""
+    """A run opened for use; ``weights`` says which weights the model has, and why."""
 
     run: RunDirectory
     facts: RunFacts
@@ -55,7 +55,7 @@ class Trained:
         if part == "all":
             indices = np.arange(len(dataset))
         else:
-            check_same_data(self.run, self.facts, dataset, "to evaluate on other data add --split all")
+            check_same_data(self.run, self.facts, dataset, "to evaluate on other data, add --split all")
             indices = indices_of(dataset, stored_split(self.run, dataset), part)
         if len(indices) == 0:
             raise DataError(
@@ -64,7 +64,7 @@ class Trained:
         return self.predict_exams(dataset, indices)
 
     def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
-        """Predict and explain the exams at these positions of a data set."""
+        """Predict and explain the exams at the given positions of a data set."""
         exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
@@ -73,12 +73,12 @@ class Trained:
         )
 
     def trained_on(self) -> TrainedOn:
-        """What the images of the training were, so that others can be prepared alike."""
+        """Describe the training images, so that others can be prepared alike."""
         facts = self.facts
         return TrainedOn(self.preset.views, facts.preparation, facts.modalities, facts.sides)
 
     def as_member(self, *, tta: bool = False) -> Member:
-        """This model as one of an ensemble; with ``tta`` it also answers under the transforms of its training."""
+        """Return this model as an ensemble member; with ``tta`` it also answers under its training's transforms."""
         height, width = self.facts.preparation["size"]
         augmentation = self.preset.training.augmentation
         transforms = trained_transforms(augmentation, height / width) if tta else IDENTITY[None]
@@ -87,11 +87,11 @@ class Trained:
     def predict_images(
         self, *paths: Path | str, bit_depth: int | None = None
     ) -> list[ExamPrediction | Refused]:
-        """Predict raw image files, folders or tables of them, prepared as the training data were; see ``find_exams``.
+        """Predict raw image files, folders or tables, prepared like the training data; see ``find_exams``.
 
-        Data sources, DICOM headers or else file names say exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
-        that cannot be predicted is a ``Refused`` with the reason; what is left out or assumed is a warning. No gaze is
-        needed. ``bit_depth`` says how many bits images of 16 bits other than DICOM use; None takes that of the training
+        Data sources, DICOM headers or else file names give exam and view (``0012_cc.png``, ``0012_mlo.png``). An exam
+        that cannot be predicted is a ``Refused`` with the reason; omissions and assumptions are warnings. No gaze is
+        needed. ``bit_depth``: bits used in 16-bit images other than DICOM; None takes that of the training
         data.
         """
         grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
@@ -127,14 +127,14 @@ def open_trained(
     """Open a run with its selected or its last weights; nothing is written into it.
 
     Args:
-        path: of the run directory.
-        registry: where the components come from.
-        device: of the model.
+        path: the run directory.
+        registry: provides the components.
+        device: for the model.
         which: the selected weights or the last ones.
-        report: told of each damaged checkpoint that is passed over for the one before it.
+        report: called for each damaged checkpoint that is skipped for the one before it.
 
     Raises:
-        DataError: no run, or no such weights yet.
+        DataError: there is no run, or no such weights yet.
     """
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
@@ -145,7 +145,7 @@ def open_trained(
 
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
-    """The data set given, or the one that the run was trained on. Raises DataError: other classes."""
+    """Open the given data set, or the run's training data. Raises DataError: its classes differ."""
     dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
     if tuple(dataset.classes) != trained.facts.classes:
         raise DataError(
@@ -158,7 +158,7 @@ def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
 
 
 def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
-    """What to do about data of other classes than a model's."""
+    """Say how to make the classes of the data match the model's."""
     classes = trained.facts.classes
     if sorted(dataset.classes) == sorted(classes):
         return (
@@ -170,7 +170,7 @@ def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
 
 
 def check_ensemble(trained: Sequence[Trained]) -> None:
-    """Raise ConfigurationError if runs differ in views, classes or preparation, so that one image cannot serve all."""
+    """Raise ConfigurationError if runs differ in views, classes or preparation, and so cannot share one image."""
 
     def prepared(each: Trained) -> Mapping[str, Any]:
         return completed(each.facts.preparation)
@@ -184,7 +184,7 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
         ):
             if own != its:
                 raise ConfigurationError(
-                    f"{other.run.path}: {what} {its}, and {first.run.path} has {own}; an ensemble needs them equal"
+                    f"{other.run.path}: {what} {its}, but {first.run.path} has {own}; an ensemble must agree"
                 )
 
 
@@ -202,7 +202,7 @@ _PREPARED_ALIKE = (
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
-    """Raise DataError if other data were prepared in another way than what the model was trained on."""
+    """Raise DataError if other data were prepared differently from the training data."""
     here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
     for key in ("size", "crop", "laterality", "mask_outside", "masked_by", "region"):
         if here[key] != there[key] and not (key == "masked_by" and "" in (here[key], there[key])):

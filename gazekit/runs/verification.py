@@ -1,4 +1,4 @@
-"""Whether a run directory is whole: every file is what it should be, and they are of one run."""
+"""Check that a run directory is intact: every file is valid, and all belong to one run."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,10 +13,10 @@ from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
 
 
 def faults_of(run: RunDirectory) -> list[str]:
-    """What is wrong with a run, a line each; empty if every file can be read, and checkpoints match their checksums.
+    """List the faults of a run, one line each; empty if all files are readable and checkpoints match their checksums.
 
     Args:
-        run: its directory; nothing in it is changed, and no component that it names is loaded.
+        run: its directory; nothing in it is changed, and no component it names is loaded.
     """
     return list(_faults(run))
 
@@ -52,7 +52,7 @@ def _said(check: Callable[[], object]) -> Iterator[str]:
 
 
 def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[str, str]) -> Iterator[str]:
-    """Measures and probabilities of a part, if it was evaluated."""
+    """Check the measures and probabilities of a part, if it was evaluated."""
     measures, table = run.evaluation_of(part)
     if _is_there(measures):
         yield from _said(lambda: read_evaluation(measures))
@@ -72,12 +72,12 @@ def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[
 
 
 def _checkpoints(folder: Path) -> Iterator[str]:
-    """Every checkpoint against its checksums, and that there is one."""
+    """Check every checkpoint against its checksums, and that there is at least one."""
     steps: list[Path] = []
     failed = list(_said(lambda: steps.extend(checkpoint.steps_of(folder))))
     yield from failed
     if not steps and not failed:
-        yield f"{folder}: there is no checkpoint; ask for the run again, or train it again"
+        yield f"{folder}: there is no checkpoint; get another copy of the run, or train it again"
     for path in steps:
         yield from _said(partial(checkpoint.verify, path))
 

@@ -175,7 +175,7 @@ def test_another_modality_is_refused_where_the_training_had_one(tiny_run: Path, 
         tags = {"PatientID": "A", "Modality": "CT", "ViewCodeSequence": view_sequence(view)}
         write_mammogram(tmp_path / "ct" / view, **tags)
     finished = gazekit("predict", run, tmp_path / "ct", code=3)
-    assert "2 × modality CT, and the model was trained on MG" in finished.stderr
+    assert "2 × modality CT, but the model was trained on MG" in finished.stderr
 
 
 def turned_in_training(tiny_run: Path, path: Path, sides: list[str] | None) -> Path:
@@ -209,8 +209,8 @@ def test_one_image_has_one_probability_in_every_format(tiny_run: Path, tmp_path:
     assert named == pytest.approx(dicom, abs=1e-3)
     assert nameless != pytest.approx(dicom, abs=1e-3), "it is not turned"
     warned = gazekit("predict", run, tmp_path / "nameless", "--bit-depth", 12).stderr
-    assert "1 exam (P17): neither header nor name says the side" in warned
-    assert "says the side" not in gazekit("predict", run, tmp_path / "named", "--bit-depth", 12).stderr
+    assert "1 exam (P17): neither header nor name gives the side" in warned
+    assert "gives the side" not in gazekit("predict", run, tmp_path / "named", "--bit-depth", 12).stderr
 
 
 def test_images_are_turned_only_if_those_of_the_training_were(tiny_run: Path, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_table_finds_files_as_a_preparation_does(tiny_run: Path, raw_folder: P
 def test_what_is_taken_for_a_folder_says_what_it_is(tiny_run: Path, raw_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "exams.ods").touch()
     workbook = gazekit("predict", tiny_run, tmp_path / "exams.ods", code=3).stderr
-    assert "a workbook of a kind that is not read; save it as .xlsx or as CSV" in workbook
+    assert "gazekit cannot read this kind of workbook; save it as .xlsx or as CSV" in workbook
     told = gazekit("evaluate", tiny_run, "--data", raw_folder / "exams.csv", code=3).stderr
     assert "gazekit data prepare" in told and "there is no such folder" not in told
 
@@ -332,7 +332,7 @@ def test_real_mammograms_are_four_breasts_of_two_patients(tiny_run: Path) -> Non
             "--dicom-out refers to DICOM images",
         ),
         (["RAW/e003_cc.png", "--ensemble", "SET"], 3, "not a run directory"),
-        (["nowhere.dcm"], 3, "path 1 of those given: no such file or folder"),
+        (["nowhere.dcm"], 3, "given path number 1: no such file or folder"),
     ],
 )
 def test_faults_of_the_arguments(
@@ -350,4 +350,4 @@ def test_runs_that_were_trained_otherwise_are_no_ensemble(
     facts["preparation"]["crop"] = "breast"
     (other / "run.json").write_text(json.dumps(facts))
     finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", other, code=2)
-    assert "crop breast" in finished.stderr and "an ensemble needs them equal" in finished.stderr
+    assert "crop breast" in finished.stderr and "an ensemble must agree" in finished.stderr

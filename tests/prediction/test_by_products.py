@@ -25,14 +25,14 @@ def saved(path: Path, pixels: np.ndarray, **options: object) -> Path:
 def test_a_picture_of_two_values_is_a_mask_in_any_format(tmp_path: Path, name: str) -> None:
     options = {"compression": "tiff_deflate"} if name.endswith("tif") else {}
     path = saved(tmp_path / name, MASK, **options)
-    assert by_product(path, [path.stem]) == "black and white only, as a mask is"
+    assert by_product(path, [path.stem]) == "black and white only, like a mask"
     path = saved(tmp_path / name, SCAN)
     assert by_product(path, [path.stem]) == ""
 
 
 def test_truth_values_are_a_mask_and_an_empty_image_is_none(tmp_path: Path) -> None:
-    assert by_product(saved(tmp_path / "a.png", MASK > 0), ["a"]) == "black and white only, as a mask is"
-    assert by_product(saved(tmp_path / "b.npy", MASK > 0), ["b"]) == "black and white only, as a mask is"
+    assert by_product(saved(tmp_path / "a.png", MASK > 0), ["a"]) == "black and white only, like a mask"
+    assert by_product(saved(tmp_path / "b.npy", MASK > 0), ["b"]) == "black and white only, like a mask"
     assert by_product(saved(tmp_path / "c.png", np.zeros_like(MASK)), ["c"]) == ""
 
 
@@ -41,7 +41,7 @@ def test_colour_is_a_drawing_and_grey_in_three_channels_is_none(tmp_path: Path) 
     assert by_product(saved(tmp_path / "a.png", grey), ["a"]) == ""
     drawn = grey.copy()
     drawn[20:30, 20:30] = 255, 0, 0
-    assert by_product(saved(tmp_path / "c.png", drawn), ["c"]) == "in colour, as drawings over an image are"
+    assert by_product(saved(tmp_path / "c.png", drawn), ["c"]) == "in colour, like drawings over an image"
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_one_patient_id_for_all_is_told_apart_by_name_or_refused(tmp_path: Path)
     ]
     nameless = [path.rename(path.with_name(f"IM{i}.dcm")) for i, path in enumerate(named)]
     (exam,) = grouped(nameless, VIEWS).exams
-    assert exam.refused == "view 'cc' comes 2 times, and which one is meant cannot be told"
+    assert exam.refused == "view 'cc' comes 2 times, and nothing says which one to use"
 
 
 def test_views_of_a_visit_are_named_by_side(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_another_view_and_another_modality_are_left_out_with_the_reason(tmp_path
     grouping = grouped([*pair, lateral, scan], VIEWS, ["MG"])
     assert names(grouping.exams) == [{"cc": "CC", "mlo": "MLO"}]
     assert grouping.left_out == {
-        "view ML, and the model reads cc, mlo": [lateral],
-        "modality CT, and the model was trained on MG": [scan],
+        "view ML, but the model reads cc, mlo": [lateral],
+        "modality CT, but the model was trained on MG": [scan],
     }
     with pytest.raises(DataError, match="none of the 1 images can be used: 1 × modality CT"):
         grouped([scan], VIEWS, ["MG"])
@@ -201,16 +201,16 @@ def test_halves_of_two_patients_are_no_exam(tmp_path: Path) -> None:
 def test_what_cannot_be_told_is_an_error(tmp_path: Path) -> None:
     twice = [image(tmp_path / name) for name in ("1_cc.png", "1-cc.png", "1_mlo.png")]
     assert "comes 2 times" in grouped(twice, VIEWS).exams[0].refused
-    with pytest.raises(DataError, match="2 × neither header nor name says one of the views cc, mlo"):
+    with pytest.raises(DataError, match="2 × neither header nor name gives one of the views cc, mlo"):
         grouped([image(tmp_path / name) for name in ("x.png", "y.png")], VIEWS)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no image among the paths given(?!.*table)"):
+    with pytest.raises(DataError, match=r"no image in the given paths(?!.*table)"):
         grouped([tmp_path / "empty"], VIEWS)
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "exams.csv").touch()
     with pytest.raises(DataError, match=r"give it: gazekit predict RUN FOLDER/exams\.csv$"):
         grouped([tmp_path / "table"], VIEWS)
-    with pytest.raises(DataError, match="path 2 of those given: no such file"):
+    with pytest.raises(DataError, match="given path number 2: no such file"):
         grouped([tmp_path / "empty", tmp_path / "DOE_JANE.dcm"], VIEWS)
 
 
@@ -261,7 +261,7 @@ def test_the_usual_image_is_preferred_and_a_special_one_alone_is_said(tmp_path: 
     beside = grouped([special, mlo, usual])
     (exam,) = beside.exams
     assert exam.images == {"cc": usual, "mlo": mlo} and not exam.refused and not beside.assumed
-    assert beside.left_out == {f"{words}, beside the usual image of the view": [special]}
+    assert beside.left_out == {f"{words}, next to the usual image of the view": [special]}
 
 
 def test_a_special_image_that_a_table_names_is_said(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_stack_of_tomosynthesis_is_left_out_and_named_where_there_is_nothing_e
     assert names(beside.exams) == [{"cc": "CC", "mlo": "MLO"}] and not beside.exams[0].refused
     assert beside.left_out == {reason: [stack]}
     (exam,) = grouped([stack, pair[1]]).exams
-    assert exam.refused == f"view 'cc' is there only as an image that is not used: {reason}"
+    assert exam.refused == f"the only image of view 'cc' is not used: {reason}"
 
 
 def test_names_of_other_formats_say_what_is_special(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_names_of_other_formats_say_what_is_special(tmp_path: Path) -> None:
     spot = image(tmp_path / "12_L_cc_spot.png")
     found = grouped([*usual, spot])
     assert names(found.exams) == [{"cc": "12_L_cc.png", "mlo": "12_L_mlo.png"}]
-    assert found.left_out == {"spot compression, beside the usual image of the view": [spot]}
+    assert found.left_out == {"spot compression, next to the usual image of the view": [spot]}
     (exam,) = grouped([spot, usual[1]]).exams
     assert (exam.key, exam.images["cc"], exam.refused) == ("12_L", spot, "")
 
@@ -329,8 +329,8 @@ def test_a_model_of_one_view_takes_each_usual_image_and_no_special_one(tmp_path:
     assert [exam.images for exam in found.exams] == [{"cc": first}, {"cc": second}]
     assert not any(exam.refused for exam in found.exams)
     assert found.left_out == {
-        "spot compression, beside the usual image of the view": [spot],
-        "view mlo, and the model reads cc": [mlo],
+        "spot compression, next to the usual image of the view": [spot],
+        "view mlo, but the model reads cc": [mlo],
     }
 
 
@@ -412,7 +412,7 @@ def test_what_is_no_image_of_a_patient_is_left_out(tmp_path: Path) -> None:
     others = {
         "a mask, by its name": image(tmp_path / "masks" / "12_cc.png"),
         "not an image but another kind of DICOM object": without_image(tmp_path / "12_cc.dcm"),
-        "in colour, as drawings over an image are": dicom(
+        "in colour, like drawings over an image": dicom(
             tmp_path / "14.dcm", "A", "L", "CC", SamplesPerPixel=3
         ),
     }

@@ -68,7 +68,7 @@ def test_all_answers_explain_the_class_that_is_most_probable_on_average(
 
 def test_transforms_are_none_but_those_of_the_training() -> None:
     plain = {"rotation": 0.0, "flip_horizontal": 0.0, "flip_vertical": 0.0}
-    with pytest.raises(ConfigurationError, match="this one used none; leave out --tta"):
+    with pytest.raises(ConfigurationError, match="this training used none; leave out --tta"):
         trained_transforms(AugmentationSettings(**plain), 1.0)
     one = trained_transforms(AugmentationSettings(**plain | {"flip_vertical": 0.5}), 1.0)
     np.testing.assert_array_equal(one, [IDENTITY, [[1, 0, 0], [0, -1, 0]]])

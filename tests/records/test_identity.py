@@ -163,7 +163,7 @@ def test_loose_files_of_inbreast_become_its_exams(tmp_path: Path, registry: Regi
     anna = [exam for exam in found.exams if exam.patient == "a" * 16]
     assert [(exam.key, exam.refused) for exam in anna] == [("a" * 16 + "_L", ""), ("a" * 16 + "_R", "")]
     assert [set(exam.laterality.values()) for exam in anna] == [{"L"}, {"R"}]
-    assert list(found.left_out) == ["view FB, and the model reads cc, mlo"]
+    assert list(found.left_out) == ["view FB, but the model reads cc, mlo"]
     assert INbreast.identify(None, Path("20586908_short_MG_R_CC_ANON.dcm")) is None
 
 

@@ -157,7 +157,7 @@ def test_damaged_weights_are_called_damaged(
     file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(
         DataError,
-        match=r"weights.safetensors: has \d+ bytes, expected \d+; .*--weights last takes the last ones; or train",
+        match=r"weights.safetensors: has \d+ bytes, expected \d+; .*--weights last uses the last ones; or train",
     ):
         load_model(made, registry, CPU)
     assert load_model(made, registry, CPU, which="last")[1].epoch == 1
@@ -192,7 +192,7 @@ def test_only_more_epochs_extend_a_run(
     stored = stored_preset(run, registry)
     fewer = registry.preset(str(run.preset), overrides=["training.epochs=2"])
     with pytest.raises(
-        ConfigurationError, match="has trained 3 epochs already; it can go on to more, not to 2"
+        ConfigurationError, match="has already trained 3 epochs; it can go on to more, not to 2"
     ):
         extend(run, stored, fewer)
     other = registry.preset(str(run.preset), overrides=["training.epochs=9", "training.weight_decay=0.5"])
