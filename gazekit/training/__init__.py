@@ -1,1 +1,1 @@
-"""One run: the loop, its checkpoints and its run directory."""
+"""Train one run: start, loop, checkpoints, resume."""

@@ -1,4 +1,4 @@
-"""A training step recorded as CUDA graphs: the host launches one thing instead of a thousand."""
+"""Record a training step as CUDA graphs, so that the host launches once instead of a thousand times."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from gazekit.presets.tables import TrainingSettings
 from gazekit.training.step import TrainingStep
 
 _EAGER = 3
-"""Steps of every shape that are taken one operation at a time: cuDNN chooses its algorithms, caches are filled."""
+"""Steps per batch shape run without a graph first, while cuDNN chooses algorithms and caches fill."""
 
 Taken = tuple[Tensor, dict[str, Tensor]]
 
@@ -21,13 +21,13 @@ Taken = tuple[Tensor, dict[str, Tensor]]
 def fastest(
     step: TrainingStep, settings: TrainingSettings, note: Callable[[str], None]
 ) -> Callable[[Batch], Taken]:
-    """The step as CUDA graphs where they can be used, else as it is; both compute the same.
+    """Return the step as CUDA graphs where possible, else unchanged; both compute the same.
 
     Args:
-        step: what to do with a batch.
-        settings: with ``accumulate`` and ``checkpoint_activations`` random numbers are set back within a step, which
-            cannot be recorded; nor do several processes record what they tell each other.
-        note: told what cannot be recorded either: a component that makes the host wait, or does what no graph can hold.
+        step: the training step.
+        settings: ``accumulate`` and ``checkpoint_activations`` reset random numbers within a step, which
+            cannot be recorded; neither can communication between processes.
+        note: called with any other obstacle: a component that makes the host wait, or an operation no graph supports.
     """
     alone = count() == 1 and settings.accumulate == 1 and not settings.checkpoint_activations
     if settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda":
@@ -36,10 +36,10 @@ def fastest(
 
 
 class CapturedStep:
-    """A training step that replays what it recorded, with the batch in the place of the recorded one.
+    """A training step that replays its recording on each new batch.
 
-    What a component does in Python happens at the recording and never again: so components keep no state outside
-    their tensors, which their contract asks for.
+    A component's Python code runs only during recording, so components must keep no state outside
+    their tensors, as their contract requires.
 
     Args:
         step, note: see ``fastest``.
@@ -55,7 +55,7 @@ class CapturedStep:
         self.refused = False
 
     def __call__(self, batch: Batch) -> Taken:
-        """Learn from a batch; see ``TrainingStep``. What is returned is overwritten by the next step."""
+        """Learn from a batch; see ``TrainingStep``. The next step overwrites the returned tensors."""
         if self.refused:
             return self.step(batch)
         shapes = tuple(tensor.shape for tensor in batch.tensors())
@@ -71,7 +71,7 @@ class CapturedStep:
         return self.recorded[shapes](batch)
 
     def _eager(self, batch: Batch, *, watch: bool) -> Taken:
-        """One operation at a time, on another stream than the usual one, as a recording will be."""
+        """Run one operation at a time, on a side stream like a recording."""
         here, mode = torch.cuda.current_stream(), torch.cuda.get_sync_debug_mode()
         self.stream.wait_stream(here)
         with torch.cuda.stream(self.stream), warnings.catch_warnings(record=watch) as caught:
@@ -94,7 +94,7 @@ class CapturedStep:
 
 
 class _Recorded:
-    """The step for batches of one shape."""
+    """The recorded step for batches of one shape."""
 
     def __init__(self, step: TrainingStep, batch: Batch, pool: Any) -> None:
         self.batch = batch.map(Tensor.clone)

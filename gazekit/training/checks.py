@@ -1,4 +1,4 @@
-"""Checks before a run begins, so that a run that cannot work leaves nothing behind."""
+"""Check everything before a run starts, so that a run that cannot work leaves nothing behind."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -28,11 +28,11 @@ _SMALLEST_MAP = 4
 
 
 def check_fits(preset: Preset, dataset: PreparedDataset, split: Split, *, allow_leak: bool = False) -> None:
-    """Check that a preset can be trained on the exams of a split, as far as that shows without a model.
+    """Check, without building a model, that a preset can be trained on the exams of a split.
 
     Raises:
         ConfigurationError: the data lack a view of the preset.
-        DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
+        DataError: the split is unusable or leaks without permission, or gaze supervision lacks gaze.
     """
     check_views(dataset, preset)
     check_split(dataset, split, allow_leak=allow_leak)
@@ -48,14 +48,14 @@ def try_one_batch(
     split: Split,
     registry: Registry,
 ) -> Size:
-    """Run the smallest batch through a copy of the model, so that what does not fit is said before a run begins.
+    """Run the smallest batch through a copy of the model, to find misfits before a run starts.
 
     Returns:
-        Height and width of the smallest last map of a branch.
+        Height and width of the smallest final feature map of a branch.
 
     Raises:
-        ConfigurationError: preset and data do not fit, or gaze is to supervise maps of a single cell.
-        PluginError: a component does not keep its promises.
+        ConfigurationError: preset and data do not fit, or gaze would supervise maps of a single cell.
+        PluginError: a component breaks its promises.
     """
     training = indices_of(dataset, split, "train")
     few = training[: min(_smallest_batch(preset, len(training)), 2)]
@@ -87,14 +87,14 @@ def try_one_batch(
 
 
 def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -> Iterator[str]:
-    """What will not stop a training and may spoil its result, each in one line.
+    """List, one line each, conditions that do not stop training but may spoil its result.
 
     Args:
         preset, dataset, split: of the training.
-        maps: height and width of the smallest last map of a branch, from ``try_one_batch``.
+        maps: height and width of the smallest final feature map, from ``try_one_batch``.
     """
     names = [dataset.classes[label] for label in dataset.labels]
-    chosen = dataset.classes != in_order(names)  # the order was asked for, or is the data set's own
+    chosen = dataset.classes != in_order(names)  # chosen by the user or by the data source
     yield from doubts_about_classes(dataset.classes, names, dataset.patient_ids, chosen=chosen)
     here = " × ".join(map(str, dataset.size))
     if max(dataset.size) < preset.data.size / 2:
@@ -133,7 +133,7 @@ def check_processes(preset: Preset, exams: int) -> None:
 
 
 def check_parts(dataset: PreparedDataset, split: Split) -> None:
-    """Raise DataError if there is nothing to train on or nothing to select by."""
+    """Raise DataError if there are no exams to train on or to select by."""
     for part in ("train", "val"):
         if len(indices_of(dataset, split, part)) == 0:
             raise DataError(
@@ -142,7 +142,7 @@ def check_parts(dataset: PreparedDataset, split: Split) -> None:
 
 
 def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
-    """Raise DataError if gaze is to supervise and no training exam has any."""
+    """Raise DataError if gaze would supervise but no training exam has gaze."""
     if preset.gaze is None:
         return
     training = indices_of(dataset, split, "train")

@@ -1,4 +1,4 @@
-"""How a run is carried out: precision, compilation, what is kept in memory, which algorithms."""
+"""Set how a run computes: precision, compilation, memory use and algorithms."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PRECISION = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def prepare_execution(model: MultiViewClassifier, settings: TrainingSettings) -> None:
-    """Make a model that is on its device compute as the settings say; its weights and their names stay."""
+    """Make a model, already on its device, compute as the settings say; weights and their names stay."""
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # faster convolutions
     model.amp = _PRECISION[settings.amp]
     model.checkpoint_activations = settings.checkpoint_activations
@@ -28,10 +28,10 @@ def prepare_execution(model: MultiViewClassifier, settings: TrainingSettings) ->
 
 @contextmanager
 def chosen_algorithms(settings: TrainingSettings) -> Iterator[None]:
-    """Deterministic algorithms if asked for, else the fastest; as it was before, afterwards."""
+    """Use deterministic algorithms on request, else the fastest, within the block."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if settings.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to be deterministic
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
     try:
@@ -43,7 +43,7 @@ def chosen_algorithms(settings: TrainingSettings) -> Iterator[None]:
 
 @contextmanager
 def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Raise a GazekitError that says what to do for memory that runs out, or a stage that cannot be compiled."""
+    """Turn out-of-memory and compilation errors into a GazekitError that says what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

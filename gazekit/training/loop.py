@@ -1,4 +1,4 @@
-"""The training loop, in a straight line: order, augment, forward, losses, step, validate, keep the best."""
+"""Train in one straight loop: order, augment, forward, losses, step, validate, keep the best."""
 
 import itertools
 import math
@@ -30,12 +30,12 @@ from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
 _DIVERGED = 10
-"""Times the loss of guessing that no training which learns reaches as the mean of an epoch (ours)."""
+"""Multiple of the guessing loss that the mean loss of an epoch never exceeds unless training diverges (ours)."""
 
 
 @dataclass
 class State:
-    """How far a run is: all that, with the weights and the optimiser, a resumed run needs.
+    """Progress of a run: with weights and optimiser, everything needed to resume.
 
     Args:
         epoch: epochs completed.
@@ -43,8 +43,8 @@ class State:
         step: batches completed in all.
         sums: sum of each loss term over the exams of the current epoch.
         exams: exams summed over.
-        skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row`` now.
-        auc: of the last validation; None before it, and if the outputs were not finite.
+        skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row``: the current streak.
+        auc: of the last validation; None before the first, or if the outputs were not finite.
         best_auc, best_loss, best_epoch: validation of the selected weights; epoch 0 = none yet.
     """
 
@@ -63,7 +63,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The exams that are learnt from and those that select the epoch; ``exam_ids`` of the whole data set."""
+    """Training exams, and validation exams that select the epoch; ``exam_ids`` cover the whole data set."""
 
     training: Exams
     validation: Exams
@@ -81,20 +81,20 @@ def train(
     report: Callable[[State, int], None],
     warn: Callable[[str], None] = lambda _text: None,
 ) -> State:
-    """Train to the end, or go on from the newest checkpoint of the run, together with all processes that have joined.
+    """Train to the end, from the newest checkpoint of the run if any, together with all joined processes.
 
     Args:
         model, objective: on the device of the exams.
         parts: training and validation exams.
         settings: the preset's ``training`` table.
-        run: where checkpoints and metrics go; order, augmentation and dropout are functions of its seed.
-        should_stop: asked before every step; when true a checkpoint is written and Preempted raised.
-        report: told the state and the number of batches of an epoch after every step and every validation.
-        warn: told once, in the epoch in which it happens, that the training diverges.
+        run: holds checkpoints and metrics; its seed determines order, augmentation and dropout.
+        should_stop: called before every step; if true, a checkpoint is written and Preempted raised.
+        report: called with the state and an epoch's number of batches after every step and validation.
+        warn: called once, in the epoch in which training diverges.
 
     Raises:
         Preempted: stopped on request; resumable.
-        GazekitError: ten steps in a row had no finite loss or gradient.
+        GazekitError: loss or gradient was not finite ten steps in a row.
         StorageError: a checkpoint could not be written.
     """
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
@@ -129,7 +129,7 @@ def train(
                 if stop:
                     done = "checkpoint written" if saved == state.step else "weights not finite and not saved"
                     raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
-                # dropout is a function of (seed, step); each process drops other features
+                # dropout depends on (seed, step); each process drops different features
                 torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
                 steps = len(batches) * settings.epochs
                 set_learning_rate(optimizer, learning_rate(state.step, steps, settings))
@@ -155,7 +155,7 @@ def train(
 
 
 def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any]) -> State:
-    """How far the newest checkpoint is. Raises DataError: its state is not one of this training."""
+    """Read the progress of the newest checkpoint. Raises DataError: its state does not fit this training."""
     try:
         state = State(**values.get("state", {}))
         if values:
@@ -179,7 +179,7 @@ def _account(
     *,
     wait: bool = False,
 ) -> None:
-    """Add the losses that have arrived to the epoch; log skipped steps, ten of which in a row are an error."""
+    """Add arrived losses to the epoch and log skipped steps; ten in a row are an error."""
     for terms, (step, exams) in zip(record.arrived(wait=wait), steps):  # noqa: B905 # one per step, when it arrives
         if terms is not None:
             state.skipped_in_a_row = 0
@@ -204,7 +204,7 @@ def _warn_of_divergence(
     run: RunDirectory,
     warn: Callable[[str], None],
 ) -> bool:
-    """Say that an epoch's classification loss is far above the loss of guessing; whether it was."""
+    """Warn if an epoch's classification loss is far above that of guessing; return whether it is."""
     guessing = math.log(max(model.head.out_features, 2))
     loss = state.sums.get("classification", 0.0) / max(state.exams, 1)
     if loss <= _DIVERGED * guessing:
@@ -227,7 +227,7 @@ def _finish_epoch(
     run: RunDirectory,
     state: State,
 ) -> None:
-    """Validate, keep the weights if they are the best so far, write the line of the epoch."""
+    """Validate, keep the weights if they are the best so far, and write the epoch's line."""
     predictions = predict(model, validation, batch_size=settings.batch_size)
     labels = validation.labels.cpu()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The losses of an epoch, step by step, on the device; the host reads them without making it wait."""
+"""Record the losses of each step on the device; the host reads them without making it wait."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 class LossRecord:
-    """One row per step of an epoch: whether it was taken, and its loss terms.
+    """Rows for the steps of an epoch: whether each was taken, and its loss terms.
 
-    A step adds its row on the device. Rows are copied to the host in the background; ``arrived`` hands over those
-    that are there. So nothing in an epoch waits for the device: on a CPU a row has arrived at once, on a GPU a few
+    A step adds its row on the device. Rows are copied to the host in the background; ``arrived`` returns those
+    that are complete. Nothing in an epoch waits for the device: on a CPU a row arrives at once, on a GPU a few
     steps later.
 
     Args:
-        steps: most rows that will be added.
+        steps: maximum number of rows.
         device: of the model.
     """
 
@@ -26,7 +26,7 @@ class LossRecord:
         self._sent: torch.cuda.Event | None = None
 
     def add(self, taken: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Add a step: ``taken`` is a bool, every term a scalar, all on the device."""
+        """Add a step; ``taken`` is a bool and every term a scalar, all on the device."""
         if not self.names:
             self.names = tuple(terms)
             shape = (self.steps, 1 + len(terms))
@@ -37,9 +37,9 @@ class LossRecord:
         self._added += 1
 
     def arrived(self, *, wait: bool = False) -> Iterator[dict[str, float] | None]:
-        """The terms of each step not handed over yet, in order, None for one that was skipped.
+        """Return the terms of each step not yet returned, in order; None for a skipped step.
 
-        ``wait``: for all steps; else those that happen to be on the host.
+        ``wait``: wait for all steps; otherwise return only those already on the host.
         """
         while self._handed_over < self._added:
             self._send()
@@ -53,7 +53,7 @@ class LossRecord:
                 yield dict(zip(self.names, values, strict=True)) if taken else None
 
     def _send(self) -> None:
-        """Copy new rows to the host in the background, unless some are on their way."""
+        """Copy new rows to the host in the background, unless a copy is in progress."""
         if self._sending > self._handed_over:
             return
         self._sending = self._added

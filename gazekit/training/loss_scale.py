@@ -1,4 +1,4 @@
-"""The factor that keeps float16 gradients from vanishing."""
+"""Scale the loss to keep float16 gradients from vanishing."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ _INTERVAL = 2000
 
 
 class LossScale:
-    """Halved where a step was not finite, doubled after 2000 steps that were; it never leaves the device.
+    """Loss scale that halves after a non-finite step and doubles after 2000 finite ones; it stays on the device.
 
-    The rule and its numbers are those of torch.amp.GradScaler, whose step can be skipped for a gradient only; ours are
-    skipped for a loss too.
+    Rule and numbers are those of torch.amp.GradScaler, which skips a step for its gradient only; ours is
+    skipped for its loss too.
 
     Source: Micikevicius et al. 2018, arXiv:1710.03740.
     """
@@ -21,18 +21,18 @@ class LossScale:
         self.good_steps = torch.zeros((), device=device)
 
     def update(self, taken: Tensor) -> None:
-        """Learn from a step; ``taken`` is a bool on the device."""
+        """Adapt the scale after a step; ``taken`` is a bool on the device."""
         good_steps = torch.where(taken, self.good_steps + 1, 0)
         grow = good_steps == _INTERVAL
-        # in place, so that a recorded step finds them where they were
+        # in place: a recorded step reads these addresses
         self.scale.copy_(torch.where(taken, torch.where(grow, self.scale * 2, self.scale), self.scale / 2))
         self.good_steps.copy_(torch.where(grow, 0, good_steps))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {"scale": self.scale.clone(), "good_steps": self.good_steps.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """From a checkpoint, on whatever device."""
+        """Restore the state from a checkpoint made on any device."""
         self.scale.copy_(state["scale"])
         self.good_steps.copy_(state["good_steps"])

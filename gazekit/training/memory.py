@@ -1,4 +1,4 @@
-"""How much memory a training takes: measured in its first step, not guessed before."""
+"""Measure the memory that training takes in its first step."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Bytes taken at the most so far: on a GPU by our tensors there, else by this process. None where unknown."""
+    """Return the peak memory in bytes so far: of our tensors on a GPU, else of this process. None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -21,7 +21,7 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def describe_memory(peak: int | None, exams: Sequence[Exams]) -> str:
-    """One line: the peak, and where the exams are."""
+    """Describe in one line the peak memory and where the exams are."""
     device, held = exams[0].device, all(isinstance(part, ResidentExams) for part in exams)
     where = f"held on {device.type}" if held else "sent batch by batch"
     took = "" if peak is None else f"{_readable(peak)} at the most in the first step; "

@@ -1,4 +1,4 @@
-"""The optimiser of a preset and its learning rate at every step."""
+"""Build a preset's optimiser and set its learning rate at every step."""
 
 import math
 
@@ -9,9 +9,9 @@ from gazekit.presets.tables import TrainingSettings
 
 
 def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The preset's optimiser over all parameters that learn.
+    """Build the preset's optimiser over all trainable parameters.
 
-    For a step that is recorded (``training.captured``) its learning rate lives on the GPU, where that can read it.
+    For a recorded step (``training.captured``) the learning rate lives on the GPU, where the recording can read it.
     """
     kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -32,7 +32,7 @@ def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Of the next step, without waiting for the device."""
+    """Set the learning rate of the next step without waiting for the device."""
     group = optimizer.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)
@@ -41,9 +41,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step: constant, or one cycle (rise over 30 %, fall to zero, both as a cosine).
+    """Compute the learning rate of a step: constant, or one cycle (cosine rise over 30 %, cosine fall to zero).
 
-    Source: the cycle is Smith & Topin 2019, doi:10.1117/12.2520589, in the cosine form of torch's OneCycleLR.
+    Source: Smith & Topin 2019, doi:10.1117/12.2520589, in the cosine form of torch's OneCycleLR.
     """
     if settings.schedule == "constant":
         return settings.learning_rate

@@ -15,15 +15,15 @@ from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 
 _QUICK = 0.1
-"""Seconds that a checkpoint may take behind every epoch, however short."""
+"""Seconds that a checkpoint may always take after an epoch, however short the epoch."""
 _SHARE = 0.1
 
 
 class Pace:
     """A checkpoint is due after each epoch, as long as checkpoints take at most a tenth of the run.
 
-    A large model's takes longer to write than an epoch of few exams takes on a GPU. The selected weights, which are
-    written whenever they are better, do not count.
+    Writing a large model can take longer than an epoch of few exams on a GPU. The selected weights, which are
+    written whenever they improve, do not count.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class Pace:
         self.ended = time.monotonic()
 
     def due(self) -> bool:
-        """Whether to write one now."""
+        """Say whether a checkpoint is due now."""
         return self.took < _QUICK or time.monotonic() - self.ended > self.took * (1 - _SHARE) / _SHARE
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Within, one is written."""
+        """Time the writing of a checkpoint within the block."""
         begin = time.monotonic()
         yield
         self.ended = time.monotonic()
@@ -44,7 +44,7 @@ class Pace:
 
 
 def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> bool:
-    """Write a checkpoint, unless a weight is not finite: then the one before stays the newest. Raises StorageError.
+    """Write a checkpoint, unless a weight is not finite; then the previous one stays the newest. Raises StorageError.
 
     Returns:
         Whether the weights are finite.
@@ -58,7 +58,7 @@ def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[
 
 
 def save_best(run: RunDirectory, model: MultiViewClassifier, step: int, state: Mapping[str, Any]) -> bool:
-    """Keep the weights that validation selects; otherwise like ``save``."""
+    """Save the weights selected by validation; otherwise like ``save``."""
     if not _finite(run, model, step):
         return False
     if rank() == 0:
@@ -74,20 +74,20 @@ def _finite(run: RunDirectory, module: torch.nn.Module, step: int) -> bool:
 
 
 def restore(run: RunDirectory, modules: torch.nn.Module) -> dict[str, Any]:
-    """Load the weights of the newest checkpoint; its state is returned, which is empty in the first one.
+    """Load the newest checkpoint's weights and return its state, which is empty in the first one.
 
     Raises:
-        DataError: no checkpoint can be read, it is of another model, or the processes see different ones.
+        DataError: no checkpoint is readable, it is of another model, or the processes see different ones.
     """
     found = checkpoint.load_latest(run.checkpoints, report=run.log, module=modules)
     if found is None:
-        raise DataError(f"{run.path}: no checkpoint can be read; start anew with --overwrite")
+        raise DataError(f"{run.path}: no checkpoint can be read; start again with --overwrite")
     checkpoint.put_weights(modules, found.weights, run.path)
     return found.state
 
 
 def keep_until(run: RunDirectory, *, epoch: int, step: int) -> None:
-    """Forget what an interrupted run wrote after the checkpoint that it goes on from: it will write that again.
+    """Remove output written after the checkpoint that a run resumes from; the run writes it again.
 
     Raises:
         DataError: the processes are not at the same step.
@@ -96,6 +96,6 @@ def keep_until(run: RunDirectory, *, epoch: int, step: int) -> None:
     run.keep_metrics(epoch)
     if rank() == 0:
         checkpoint.forget_after(run.best, step)
-        checkpoint.forget_after(run.checkpoints, step)  # damaged ones
+        checkpoint.forget_after(run.checkpoints, step)  # damaged checkpoints
         checkpoint.forget_old(run.checkpoints, run.best)
     run.log(f"at step {step}")

@@ -1,4 +1,4 @@
-"""Train a run to its end, from wherever it is."""
+"""Train a run to its end from its current state."""
 
 from collections.abc import Callable
 
@@ -30,20 +30,20 @@ def continue_run(
     note: Callable[[str], None] = lambda _text: None,
     warn: Callable[[str], None] = lambda _text: None,
 ) -> State:
-    """Train a run to its end, from wherever it is; see ``training.loop.train``.
+    """Train a run to its end from its current state; see ``training.loop.train``.
 
     Args:
         run: from ``start_run``, or interrupted.
-        registry: where the components come from.
-        dataset: the one it was started on.
-        device: other than the one it was started on; the result is then equal up to rounding only.
+        registry: provides the components.
+        dataset: the data it was started on.
+        device: if it differs from the one noted in the run, results agree only up to rounding.
         should_stop, report: see ``training.loop.train``.
-        note: told how much memory the first step took.
-        warn: told when the training diverges.
+        note: called with the memory use of the first step.
+        warn: called when training diverges.
 
     Raises:
-        ConfigurationError: another process trains this run.
-        DataError: other data.
+        ConfigurationError: another process is training this run.
+        DataError: the data differ from those it was started on.
     """
     preset, facts = stored_preset(run, registry), run.facts()
     check_data_to_resume(run, facts, dataset)

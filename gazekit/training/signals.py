@@ -1,4 +1,4 @@
-"""How a training, a study of many, or a prediction is asked to stop."""
+"""Let signals stop a training, study or prediction."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ from typing import NoReturn
 from gazekit.errors import Preempted
 
 _GRACE_SECONDS = 1.0
-"""For the main thread to be interrupted by itself."""
-_EXIT = os._exit  # while a plugin is loaded, os._exit is another
+"""Seconds for the main thread to handle an interrupt itself."""
+_EXIT = os._exit  # os._exit is replaced while a plugin loads
 
 
 class Signals:
-    """The first SIGINT, SIGTERM or SIGHUP (a terminal that closes) asks to stop; a second SIGINT interrupts at once.
+    """Request a stop on the first SIGINT, SIGTERM or SIGHUP (terminal closed); a second SIGINT interrupts at once.
 
     Args:
-        patient: whether there is something to bring to an end; if not, the first one ends the process.
+        patient: whether there is work to finish; if not, the first signal ends the process.
     """
 
     def __init__(self, *, patient: bool) -> None:
@@ -30,19 +30,19 @@ class Signals:
         self.interrupted = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Note the signal."""
+        """Record the signal."""
         if number == signal.SIGINT and (self.received is not None or not self.patient):
             self.interrupted = True
             raise KeyboardInterrupt
         if not self.patient:
-            _end(Preempted.exit_code)  # whoever guards against a broken plugin would catch an exception
+            _end(Preempted.exit_code)  # an exception would be caught by the guards against broken plugins
         self.received = number
 
     def watch(self, arrived: int) -> None:
-        """End the process where the main thread cannot, as it waits in native code for a process that never comes.
+        """End the process if the main thread cannot, for instance while native code waits for a lost process.
 
         Args:
-            arrived: file descriptor from which the number of each signal can be read as a byte.
+            arrived: file descriptor that delivers each signal's number as a byte.
         """
         while number := os.read(arrived, 1):
             if number[0] == signal.SIGINT:
@@ -53,29 +53,29 @@ class Signals:
                 _end(Preempted.exit_code)
 
     def asked(self) -> bool:
-        """Whether to stop."""
+        """Say whether a stop was requested."""
         return self.received is not None
 
     def explain(self, error: Exception, command: str) -> None:
-        """Give a requested stop its exit code (130 after SIGINT, else 75) and the command to go on with."""
+        """Give a requested stop its exit code (130 after SIGINT, else 75) and the command to resume."""
         if isinstance(error, Preempted):
             error.args = (f"{error}; go on with: {command}",)
             error.exit_code = 130 if self.received == signal.SIGINT else Preempted.exit_code
 
 
 def _end(code: int) -> NoReturn:
-    with suppress(OSError):  # the terminal may be gone
+    with suppress(OSError):  # the terminal may be closed
         os.write(2, b"stopped before the first step\n")
     _EXIT(code)
 
 
 @contextmanager
 def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
-    """Install the handlers for the time of the work."""
+    """Install the handlers within the block."""
     signals = Signals(patient=patient)
     numbers = [signal.SIGINT, signal.SIGTERM]
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup has it ignored
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup ignores it
         numbers.append(hangup)
     before = {number: signal.signal(number, signals) for number in numbers}
     arrived, arriving = os.pipe()
@@ -96,7 +96,7 @@ def stop_on_signals(*, patient: bool = True) -> Iterator[Signals]:
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the work by SystemExit, code 143 as the shell has it, so that what is open is closed."""
+    """Turn SIGTERM into SystemExit with the shell's code 143, so that open files are closed."""
     before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Start a run, or open the one to go on with: the command line, Python and studies all begin here."""
+"""Start a run or open one to resume; the command line, Python and studies all start here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,19 +36,19 @@ from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load
 from gazekit.training.checks import check_fits, doubts, try_one_batch
 
 GivenSplit = Mapping[str, str] | Path | str
-"""A split, or the file of one."""
+"""A split, or a split file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartSettings:
-    """How a run starts.
+    """Options for starting a run.
 
     Args:
-        seed: of initial weights, order, augmentation and dropout.
+        seed: for initial weights, order, augmentation and dropout.
         device: noted in the run.
-        overwrite: replace a run that is there.
-        leftovers: replace what is there if it is not yet a run, as a crash leaves it.
-        allow_leak: train even if a patient is on two sides of the split.
+        overwrite: replace an existing run.
+        leftovers: replace an incomplete run directory, as a crash leaves it.
+        allow_leak: train even if the split puts a patient on two sides.
         initial: a run whose selected weights this one starts from.
     """
 
@@ -63,17 +63,17 @@ class StartSettings:
 def split_of(
     preset: Preset, dataset: PreparedDataset, given: GivenSplit | None = None, *, allow_leak: bool = False
 ) -> Split:
-    """Say which exam is in which part: as given, else as the source says, else by patient as the preset says.
+    """Assign exams to parts: as given, else as the source says, else by patient as the preset says.
 
     Args:
-        preset: its ``data`` table has the shares of the parts and the seed of the patients' order.
+        preset: its ``data`` table holds the shares of the parts and the seed for shuffling patients.
         dataset: what to split.
-        given: used as it is.
-        allow_leak: take the source's split even if it puts a patient on two sides.
+        given: used unchanged.
+        allow_leak: use the source's split even if it puts a patient on two sides.
 
     Raises:
         ConfigurationError: a share outside [0, 1).
-        DataError: the file given is damaged, a class has too few patients for the parts, or the source's split leaks.
+        DataError: the given file is damaged, a class has too few patients for the parts, or the source's split leaks.
     """
     if given is not None:
         return _read(given)
@@ -97,17 +97,17 @@ def start_run(
     *,
     warn: Callable[[str], None] = lambda _text: None,
 ) -> RunDirectory:
-    """Check that everything fits, then make the run directory with the initial weights as its first checkpoint.
+    """Check that everything fits, then make the run directory, with the initial weights as first checkpoint.
 
     Args:
         path: the folder to make.
-        preset, registry, dataset, split: what is trained, on which exams.
-        settings: how it starts.
-        warn: told what may spoil the result, line by line; ``log.txt`` has it too.
+        preset, registry, dataset, split: define the model and its exams.
+        settings: options for the start.
+        warn: called with each warning, one line each; ``log.txt`` has them too.
 
     Raises:
         ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
-        DataError: the split is unusable or leaks and may not, or gaze is to supervise and there is none.
+        DataError: the split is unusable or leaks without permission, or gaze supervision lacks gaze.
     """
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
@@ -166,17 +166,17 @@ def resume_run(
     may_extend: bool = True,
     remedy: str = "",
 ) -> str:
-    """Check that a run can go on as asked for, and let it go on to more epochs where the preset has more.
+    """Check that a run can resume as requested, and extend it if the preset has more epochs.
 
     Args:
-        run: to go on with.
-        preset, registry: what is asked for.
-        dataset, seed, split: those that the run must have begun with; None is not compared.
+        run: the run to resume.
+        preset, registry: as requested.
+        dataset, seed, split: must be those the run began with; None is not compared.
         may_extend: accept more epochs than the run began with.
-        remedy: what to do about another seed or split; by default, to resume without it.
+        remedy: advice if seed or split differs; by default, to resume without it.
 
     Returns:
-        What was changed, in words; empty where nothing was.
+        The change, in words; empty if there is none.
 
     Raises:
         ConfigurationError: the run began with another preset, seed or split, or has trained more epochs.
@@ -207,7 +207,7 @@ def resume_run(
 def weighted_objective(
     preset: Preset, registry: Registry, dataset: PreparedDataset, split: Mapping[str, str]
 ) -> Objective:
-    """Build the objective, with the classes of the training part weighted where the preset says so."""
+    """Build the objective, weighting classes by the training part if the preset says so."""
     weights = None
     if preset.loss.class_weights == "balanced":
         labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
@@ -230,14 +230,14 @@ def start_from(
     allow_leak: bool,
     warn: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """Give a new model the selected weights of another run, where name and shape agree; of its branches they all must.
+    """Copy another run's selected weights into a new model where name and shape agree; all branch weights must.
 
     Returns:
-        Where the weights of each branch came from.
+        The origin of each branch's weights.
 
     Raises:
         ConfigurationError: the branches differ.
-        DataError: no such run, or it was trained on patients of this split's test part.
+        DataError: there is no such run, or it was trained on patients of this split's test part.
     """
     run = RunDirectory.open(source)
     _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
@@ -258,7 +258,7 @@ def start_from(
     model.load_state_dict(given, strict=False)
     if fresh:
         modules = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
-        warn(f"--from {source}: {len(given)} of {len(own)} tensors taken over; these start fresh: {modules}")
+        warn(f"--from {source}: {len(given)} of {len(own)} tensors copied; these start fresh: {modules}")
     origin = f"run {run.path.resolve().name}, epoch {weights.epoch} ({weights.why})"
     return (origin,) * len(model.backbones)
 

@@ -1,4 +1,4 @@
-"""One training step. Nothing in it waits for the device, not even the decision to skip the step."""
+"""Take a training step without waiting for the device, not even to decide whether to skip it."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from gazekit.training.loss_scale import LossScale
 
 
 class TrainingStep:
-    """Forward, losses, backward and optimiser.
+    """A training step: forward, losses, backward and optimiser.
 
     Args:
         model, objective: on the device of the batches, in training mode.
-        optimizer: of ``make_optimizer``, over the parameters of both.
+        optimizer: from ``make_optimizer``, over the parameters of both.
         settings: the preset's ``training`` table.
     """
 
@@ -45,11 +45,11 @@ class TrainingStep:
         self.statistics = _Statistics(model)
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from a batch, together with the processes that have other exams of it.
+        """Learn from a batch, together with the processes that hold its other exams.
 
         Returns:
-            Whether the step was taken, a bool on the device: if loss or gradient are not finite, weights, optimiser and
-            running statistics are left as they were. And the loss terms of the whole batch, scalars on the device.
+            Whether the step was taken, a bool on the device: if loss or gradient is not finite, weights, optimiser and
+            running statistics stay unchanged. Also the loss terms of the whole batch, scalars on the device.
         """
         self.statistics.keep()
         self.optimizer.zero_grad(set_to_none=True)
@@ -62,7 +62,7 @@ class TrainingStep:
         )
         taken = torch.isfinite(terms[0]) & torch.isfinite(norm)
         self.statistics.restore_unless(taken)
-        # what torch's gradient scaler tells a fused optimiser: leave everything as it is where found_inf is 1
+        # torch's gradient scaler sets these; with found_inf 1 a fused optimiser changes nothing
         self.optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
         if self.loss_scale is not None:
             self.optimizer.grad_scale = self.loss_scale.scale.clone()  # type: ignore[attr-defined]
@@ -71,19 +71,19 @@ class TrainingStep:
         return taken, dict(zip(names, terms, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the optimiser, and of the loss scale if there is one; for a checkpoint."""
+        """Return the state of the optimiser, and of the loss scale if there is one, for a checkpoint."""
         scale = {} if self.loss_scale is None else {"loss_scale": self.loss_scale.state_dict()}
         return {"optimizer": self.optimizer.state_dict(), **scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """From a checkpoint, of whatever device; the optimiser's settings are not taken from it."""
+        """Restore the state from a checkpoint made on any device; the optimiser's settings are kept."""
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
         if self.loss_scale is not None:
             self.loss_scale.load_state_dict(state["loss_scale"])
 
     def _gradients(self, batch: Batch) -> Losses:
-        """Add the gradient of the loss to every parameter's ``grad``, times the loss scale."""
+        """Add the loss gradient, times the loss scale, to every parameter's ``grad``."""
         parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
@@ -92,11 +92,11 @@ class TrainingStep:
         return losses
 
     def _gradients_in_parts(self, batch: Batch, parts: int) -> Losses:
-        """The gradient of the whole batch's loss, with the backbone's activations of one part at a time in memory.
+        """Compute the gradient of the whole batch's loss, keeping backbone activations of one part at a time.
 
-        First the last feature maps of all parts, without a graph; from them all that follows, for the whole batch at
-        once, so that negatives and averages are those of the batch; then every part again, with a graph, and the
-        gradient of its maps. Only batch norm sees parts.
+        First compute the last feature maps of all parts, without a graph. From them compute the rest for the whole
+        batch at once, so that negatives and averages span the batch. Then run every part again, with a graph, and
+        propagate the gradient of its maps. Only batch norm works on parts.
 
         Source: the gradient cache of Gao et al. 2021, doi:10.18653/v1/2021.repl4nlp-1.31.
         """
@@ -118,7 +118,7 @@ class TrainingStep:
         return losses
 
     def _encode(self, piece: Batch, seed: int, part: int) -> Views:
-        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
+        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # same dropout in both passes
         return self.model.encode(piece.images, self._gaze(piece))
 
     def _gaze(self, batch: Batch) -> Views | None:
@@ -129,7 +129,7 @@ class TrainingStep:
 
 
 def _fewest(exams: int) -> int:
-    """Of the exams that each process has: all must go through as many parts."""
+    """Return the fewest exams that a process holds: all must use the same number of parts."""
     if count() == 1:
         return exams
     everyone = torch.zeros(count(), dtype=torch.int64)
@@ -138,13 +138,13 @@ def _fewest(exams: int) -> int:
 
 
 def _piece(batch: Batch, rows: NDArray[np.int64]) -> Batch:
-    """Some exams of a batch that follow each other; no copy."""
+    """Return consecutive exams of a batch, without copying."""
     where = slice(int(rows[0]), int(rows[-1]) + 1)
     return batch.map(lambda tensor: tensor[where])
 
 
 class _Statistics:
-    """A model's buffers, which a forward pass has written before one knows whether the step is taken."""
+    """A copy of a model's buffers: the forward pass changes them before the step is known to count."""
 
     def __init__(self, model: nn.Module) -> None:
         self.groups: dict[torch.dtype, list[Tensor]] = defaultdict(list)
@@ -155,7 +155,7 @@ class _Statistics:
         self.before = [torch.cat([buffer.flatten() for buffer in group]) for group in self.groups.values()]
 
     def restore_unless(self, taken: Tensor) -> None:
-        """Decided on the device."""
+        """Restore the buffers unless the step was taken; decided on the device."""
         for group, before in zip(self.groups.values(), self.before, strict=True):
             after = torch.cat([buffer.flatten() for buffer in group])
             chosen = torch.split(torch.where(taken, after, before), [buffer.numel() for buffer in group])

@@ -1,4 +1,4 @@
-"""Check the outputs of a model's components on one batch before a run begins."""
+"""Check the output of a model's components on one batch before a run starts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,18 +16,18 @@ from gazekit.registry.component import in_words
 from gazekit.registry.registry import Registry
 
 Shape = Sequence[int | None]
-"""Expected sizes; None where any will do."""
+"""Expected sizes; None accepts any."""
 
 
 class TrialBatch:
-    """Checks of the components that a preset names; each raises PluginError with component, package and version."""
+    """Checks of a preset's components; each raises PluginError with component, package and version."""
 
     def __init__(self, preset: Preset, registry: Registry) -> None:
         self.preset = preset
         self.registry = registry
 
     def watch(self, model: MultiViewClassifier) -> None:
-        """Have the fusions of a model (a copy, to be thrown away) checked whenever they are called."""
+        """Check the fusions of a model (a throwaway copy) at every call."""
         fusions = {"images": model.image_fusion, "maps": model.map_fusion, "vectors": model.vector_fusion}
         for level, fusion in fusions.items():
             if fusion is not None:
@@ -36,8 +36,8 @@ class TrialBatch:
     def check_losses(
         self, model: MultiViewClassifier, objective: Objective, output: Output, batch: Batch
     ) -> None:
-        """Check the terms beside classification: attention map, alignment loss and the fusion's own."""
-        if not _finite(output.logits):  # weights that are not finite: no component's fault
+        """Check the loss terms besides classification: attention map, alignment loss and the fusion's loss."""
+        if not _finite(output.logits):  # the weights are not finite: no component's fault
             return
         if model.vector_fusion is not None:
             key: Key = ("fusion", "vectors")
@@ -81,7 +81,7 @@ class TrialBatch:
         fusion.register_forward_hook(after)
 
     def _check(self, key: Key, results: Any, expected: Mapping[str, Shape], *, finite: bool = True) -> None:
-        """Names in order, shapes, dtypes, finite values."""
+        """Check the order of names, shapes, dtypes and finite values."""
         named = isinstance(results, Mapping)
         self._promise(
             key, f"results for {list(expected)}", named and list(results) == list(expected), _said(results)

@@ -236,7 +236,7 @@ def test_a_run_starts_from_the_weights_of_another(
         StartSettings(seed=5, device=CPU, initial=run.path),
         warn=said.append,
     )
-    assert any("tensors taken over; these start fresh: vector_fusion" in text for text in said)
+    assert any("tensors copied; these start fresh: vector_fusion" in text for text in said)
 
 
 def test_initial_weights_must_fit_and_must_not_have_seen_the_test_part(
