@@ -1,1 +1,1 @@
-"""Studies: many runs, systems × folds × seeds, carried out and compared."""
+"""Carry out and compare many runs: systems × folds × seeds."""

@@ -1,6 +1,6 @@
-"""``python -m gazekit.study TASK [--attached]``: carry out one run of a study in a process of its own.
+"""Carry out one run of a study in a separate process: ``python -m gazekit.study TASK [--attached]``.
 
-TASK is that of ``grid.RunTask``; an attached process is stopped when its standard input closes, so that it never
+TASK is a ``grid.RunTask`` as text. An attached process stops when its standard input closes, so that it never
 outlives the one that started it.
 """
 
@@ -18,7 +18,7 @@ from gazekit.training.signals import stop_on_signals
 
 
 def main(text: str, *, attached: bool = False) -> int:
-    """Carry out the task; a fault ends in one line on stderr, the exit code is that of ``gazekit train``."""
+    """Carry out the task; report an error in one line on stderr, with the exit codes of ``gazekit train``."""
     task = RunTask.from_text(text)
     with stop_on_signals() as signals:
         if attached:

@@ -1,4 +1,4 @@
-"""Put together what the finished runs of a study found."""
+"""Collect the results of a study's finished runs."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,22 @@ from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
 
 Failures = Mapping[RunTask, str]
-"""Task → why it could not be finished, in one line."""
+"""Task → why it did not finish, in one line."""
 
 
 def collect(
     study: Study, failures: Failures, *, ratios: Mapping[str, float] | None = None, paper: str = ""
 ) -> tuple[StudyResult, dict[str, Pooled]]:
-    """Put together what the finished runs found.
+    """Collect the results of the finished runs.
 
     Args:
-        study: some of its runs finished.
-        failures: of the others.
-        ratios: of ``step_times``.
-        paper: name under which presets report figures; empty for none.
+        study: with some finished runs.
+        failures: of the other runs.
+        ratios: from ``step_times``.
+        paper: name under which presets store published figures; empty for none.
 
     Returns:
-        the result, and the pooled predictions of every row with a finished run.
+        The result, and the pooled predictions of every row with a finished run.
     """
     settings, dataset = study.settings, study.dataset
     rows: dict[str, SystemRow] = {}
@@ -86,7 +86,7 @@ def _row(
     preset = study.presets[system.name]
     figures = preset.reported.get(paper)
     if figures and preset_conflicts(study.registry.preset(system.preset).named(system.name), preset):
-        figures = None  # something was changed: theirs are of another system
+        figures = None  # the preset was changed: published figures no longer apply
     starts = {", ".join(run.facts().weights_origin): None for run in map(RunDirectory.open, runs)}
     return SystemRow(
         name=system.name,
@@ -108,7 +108,7 @@ def _row(
 def _comparisons(
     pooled: Mapping[str, Pooled], records: Mapping[str, list[RunRecord]], reference: str
 ) -> dict[str, Comparison]:
-    """Every other system against the reference, the p-values corrected for their number."""
+    """Compare every other system with the reference, correcting p-values for their number."""
     if reference not in pooled:
         return {}
     found: dict[str, Comparison] = {}
@@ -143,7 +143,7 @@ def _is_tested(study: Study, exam: str) -> bool:
 def _notes(study: Study) -> tuple[str, ...]:
     notes = []
     if len(study.dataset.classes) > 2:
-        notes.append("systems are compared in pairs where there are two classes only")
+        notes.append("systems are compared in pairs only for two classes")
     if any(system.data for system in study.settings.systems):
         notes.append(
             "gaze agreement and localisation are measured on the gaze and masks of a system's own data"

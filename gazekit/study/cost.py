@@ -1,4 +1,4 @@
-"""The cost of a system: parameters, and the time of a training step relative to the reference."""
+"""Measure the cost of a system: parameters, and training step time relative to the reference."""
 
 import statistics
 import time
@@ -21,11 +21,11 @@ from gazekit.training.step import TrainingStep
 
 _STEPS = 10
 _WARM_UP = 5
-"""Rounds that do not count; on a GPU a step is recorded in the fourth."""
+"""Warm-up rounds; on a GPU the fourth records the step."""
 
 
 def count_parameters(preset: Preset, registry: Registry, classes: int) -> int | None:
-    """Trainable numbers of a model; None if it cannot be built."""
+    """Count the trainable parameters of a model; None if it cannot be built."""
     try:
         model = build_model(preset, registry, classes=classes)
     except GazekitError:
@@ -43,18 +43,18 @@ def step_ratios(
     device: torch.device,
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, float]:
-    """System → median time of a step over the median of the reference, of steps taken in turn in one process.
+    """Divide each system's median step time by the reference's, taking steps in turn in one process.
 
-    A step is augmentation, forward, losses, backward and optimiser, on as many exams as a batch of the reference has.
-    A system that cannot take one is left out; without the reference there are no ratios.
+    A step is augmentation, forward, losses, backward and optimiser, with the reference's batch size.
+    A system that cannot take a step is left out; without the reference there are no ratios.
 
     Args:
         presets, datasets: of every system.
-        split: of the exams; the first ones of its training part are used.
-        registry: where the components come from.
-        reference: name of the system with ratio 1.
-        device: where they are timed.
-        report: told how many of how many rounds are done.
+        split: the first exams of its training part are used.
+        registry: provides the components.
+        reference: name of the system whose ratio is 1.
+        device: where steps are timed.
+        report: called with the rounds done and in total.
     """
     training = presets[reference].training
     steps: dict[str, Callable[[int], None]] = {}
@@ -87,7 +87,7 @@ def _stepper(
     batch: int,
     device: torch.device,
 ) -> Callable[[int], None]:
-    """A function that takes one training step."""
+    """Make a function that takes one training step."""
     model = build_model(preset, registry, classes=len(dataset.classes)).to(device).train()
     prepare_execution(model, preset.training)
     objective = build_objective(preset, registry).to(device)

@@ -1,4 +1,4 @@
-"""Where the numbers of a study come from, read from what its runs have noted."""
+"""Collect the origin of a study's numbers from the records of its runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from gazekit.study.result import Evidence
 
 
 def evidence(runs: Sequence[Path], *, minutes: float, date: str) -> Evidence:
-    """Devices and versions that the runs were started with; those of this process if there is no run.
+    """Collect the devices and versions that the runs started with; without runs, those of this process.
 
     Args:
         runs: run directories.

@@ -1,4 +1,4 @@
-"""Where the systems of a study look: attention maps of their first finished runs."""
+"""Show where the systems of a study look: attention maps of their first finished runs."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ from gazekit.study.study import Study
 def explain(
     study: Study, exams: list[int], device: torch.device, *, report: Callable[[str], None], most: int = 6
 ) -> dict[str, Predictions]:
-    """System → predictions with attention of its first finished run of the first fold, the reference first.
+    """Predict with attention, by each system's first finished run of the first fold; the reference comes first.
 
-    Left out are systems without a map of every view (those that see one view, or the views as one image), and those
-    whose run cannot predict any more, its weights removed to save space.
+    Leaves out systems without a map for every view (they see one view, or all views as one image), and systems
+    whose run can no longer predict because its weights were removed to save space.
 
     Args:
-        study: some of its runs finished.
-        exams: positions in the data set, of the test part of the first fold.
-        device: that predicts.
-        report: told which system is left out because its run cannot predict, and why.
-        most: systems; the first ones of the study.
+        study: with some finished runs.
+        exams: positions in the data set, from the test part of the first fold.
+        device: for prediction.
+        report: called with each system left out because its run cannot predict, and the reason.
+        most: maximum number of systems, in the study's order.
     """
     reference = study.settings.reference_name
     fold = next(iter(study.splits))

@@ -1,6 +1,6 @@
-"""The study directory: what is compared, on which splits, where each run is.
+"""Manage the study directory: systems, splits and runs.
 
-``study.json`` says what the study is, ``splits/`` who is in which part, ``systems/`` holds the resolved preset of each
+``study.json`` describes the study, ``splits/`` assigns exams to parts, ``systems/`` holds the resolved preset of each
 row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories.
 """
 
@@ -34,7 +34,7 @@ _KIND = FileKind(
 
 
 class StudyFacts(pydantic.BaseModel):
-    """What ``study.json`` says: what makes the study this one, how far it is, and its settings."""
+    """Content of ``study.json``: the study's identity, progress and settings."""
 
     model_config = pydantic.ConfigDict(frozen=True, populate_by_name=True, strict=True)
 
@@ -46,7 +46,7 @@ class StudyFacts(pydantic.BaseModel):
     repeats: Annotated[int, Field(ge=1)]
     changes: Annotated[list[str], Field(alias="set")]
     own_data: dict[str, str] | None = None
-    """System → fingerprint of its own data; a folder of before this was noted has none."""
+    """System → fingerprint of its own data; older folders lack it."""
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     failures: dict[str, str] = {}
     settings: dict[str, Any]
@@ -64,7 +64,7 @@ class StudyFacts(pydantic.BaseModel):
         return values
 
     def to_text(self) -> str:
-        """As JSON."""
+        """Return JSON text."""
         return json.dumps(self.model_dump(by_alias=True), indent=2)
 
 
@@ -76,19 +76,19 @@ class StudyFolder:
 
     @property
     def facts(self) -> Path:
-        """What the study is."""
+        """The file that describes the study."""
         return self.path / "study.json"
 
     def split(self, fold: str) -> Path:
-        """The split of a fold."""
+        """Return the split file of a fold."""
         return self.path / "splits" / f"{fold}.csv"
 
     def preset_path(self, system: str) -> Path:
-        """The resolved preset of a row."""
+        """Return the file of a row's resolved preset."""
         return self.path / "systems" / f"{system}.toml"
 
     def read(self) -> dict[str, Any]:
-        """What ``study.json`` says. Raises DataError: not readable, or of another version."""
+        """Read ``study.json``. Raises DataError: it is unreadable or has another version."""
         values = read_model(self.facts, _KIND, dict[str, Any])
         if values.get("schema") != SCHEMA:
             raise DataError(
@@ -98,33 +98,33 @@ class StudyFolder:
         return values
 
     def settings(self) -> StudySettings:
-        """The settings that the study was last carried out with. Raises as ``read``."""
+        """Read the settings that the study last ran with. Raises as ``read``."""
         return parse_study(self.read()["settings"], str(self.facts), folder=self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from carrying out this study. Raises ConfigurationError: one does already."""
+        """Keep other processes from carrying out this study. Raises ConfigurationError: one already does."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        busy = f"{self.path}: another process carries out this study; wait for it or stop it"
+        busy = f"{self.path}: another process is carrying out this study; wait for it or stop it"
         with locked(self.path, busy=busy):
             try:
                 yield
             finally:
                 if (
                     not self.facts.exists()
-                ):  # it could not begin: leave nothing behind, while nobody else is in it
+                ):  # it could not start: leave nothing behind, while nobody else uses the folder
                     (self.path / LOCK).unlink(missing_ok=True)
                     with suppress(OSError):
                         self.path.rmdir()
 
     def add_seconds(self, seconds: float) -> None:
-        """Add to the wall time that was spent on the runs."""
+        """Add to the wall time spent on the runs."""
         values = self.read()
         self._write(values | {"seconds": values["seconds"] + seconds})
 
     def note(self, run: str, failure: str | None) -> None:
-        """Keep why a run, ``SYSTEM/fold-1-seed-0``, failed; forget it once it has not."""
+        """Record why a run, ``SYSTEM/fold-1-seed-0``, failed; clear the record when it no longer does."""
         values = self.read()
         failures = {name: reason for name, reason in values.get("failures", {}).items() if name != run}
         if failure is not None:
@@ -136,7 +136,7 @@ class StudyFolder:
 
 
 def join_earlier(folder: StudyFolder, settings: StudySettings) -> StudySettings:
-    """The settings with the systems that the folder has already, first and in their order: no row gets lost."""
+    """Put the folder's existing systems first in the settings, in their order, so that no row gets lost."""
     if not folder.facts.exists():
         return settings
     named = {system.name: system for system in settings.systems}
@@ -154,12 +154,12 @@ def enter(
     dataset: PreparedDataset,
     registry: Registry,
 ) -> None:
-    """Write what the study is, or check that it is the one that is there already.
+    """Write the description of the study, or check that the folder holds the same study.
 
-    Systems and seeds may be added to a study; data, folds and the systems that it has stay as they are.
+    Systems and seeds may be added to a study; data, folds and existing systems cannot change.
 
     Raises:
-        ConfigurationError: the folder belongs to another study; names everything that differs.
+        ConfigurationError: the folder belongs to another study; the message names every difference.
     """
     identity: dict[str, Any] = {
         "kind": kind,
@@ -206,7 +206,7 @@ def _check_same(
     seeds = there["settings"]["seeds"]
     if settings.seeds < seeds:
         different.append(f"seeds are {settings.seeds}, there {seeds} (they may only grow)")
-    if not different:  # else the folds are others anyway
+    if not different:  # other differences change the folds anyway
         different += [
             f"the split {fold} is another"
             for fold, split in splits.items()
@@ -226,8 +226,8 @@ def _check_same(
 
 
 def _check_own_data(folder: StudyFolder, there: Mapping[str, Any], own_data: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if a system that the folder has is to go on with other data of its own."""
-    earlier = there.get("own_data")  # a folder of before this was noted has none
+    """Raise ConfigurationError if an existing system's own data have changed."""
+    earlier = there.get("own_data")  # older folders lack it
     for system in there["settings"]["system"]:
         name = system["name"]
         if earlier is not None and earlier.get(name) != own_data.get(name):
@@ -243,7 +243,7 @@ def _short(value: Any) -> str:
 
 
 def check_same_exams(system: SystemSettings, dataset: PreparedDataset, study: PreparedDataset) -> None:
-    """Raise DataError if a system's own data do not hold the exams, labels and patients of the study's."""
+    """Raise DataError if a system's own data differ from the study's in exams, labels or patients."""
     for name in ("exam_ids", "patient_ids", "classes"):
         if getattr(dataset, name) != getattr(study, name):
             raise DataError(

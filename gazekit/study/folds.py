@@ -1,4 +1,4 @@
-"""Split the exams of a study: once, by patient, the same for all systems."""
+"""Split the exams of a study once, by patient, alike for all systems."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ from gazekit.study.settings import StudySettings
 from gazekit.training.start import split_of
 
 _KEYS = ("split_seed", "test", "validation")
-"""Of a preset's ``data`` table: how it splits."""
+"""Keys of a preset's ``data`` table that define the split."""
 
 
 def study_splits(
     dataset: PreparedDataset, settings: StudySettings, presets: Mapping[str, Preset]
 ) -> dict[str, Split]:
-    """Split the exams as the study says, with the shares and the seed of its presets; name of a fold → split.
+    """Split the exams as the study says, with the shares and seed of its presets; fold name → split.
 
     Args:
         dataset: what to split.
-        settings: of the study.
-        presets: of every system; their ``data`` tables must lead to the same splits.
+        settings: the study's settings.
+        presets: of every system; their ``data`` tables must give the same splits.
 
     Raises:
         ConfigurationError: the presets of two systems split in different ways.
-        DataError: too few patients for the folds, the split file does not fit, or the split leaks and may not.
+        DataError: too few patients for the folds, the split file does not fit, or the split leaks without permission.
     """
-    ways: dict[tuple[object, ...], str] = {}  # the first system that splits so
+    ways: dict[tuple[object, ...], str] = {}  # first system that splits this way
     for system, preset in presets.items():
         ways.setdefault(tuple(getattr(preset.data, key) for key in _KEYS), system)
     first, *others = ways.values()
@@ -41,7 +41,7 @@ def study_splits(
 
 
 def inner_splits(dataset: PreparedDataset, outer: Mapping[str, str], folds: int) -> dict[str, Split]:
-    """Split what is not in the test part of ``outer``, for a tuning; name of a fold → split."""
+    """Split the exams outside the test part of ``outer`` for tuning; fold name → split."""
     return {f"inner-{fold}": split for fold, split in enumerate(inner_folds(dataset, outer, folds), start=1)}
 
 
@@ -62,7 +62,7 @@ def _splits(dataset: PreparedDataset, settings: StudySettings, preset: Preset) -
 
 
 def _different(presets: Mapping[str, Preset]) -> ConfigurationError:
-    """Two systems that split in different ways."""
+    """Make the error for two systems that split differently."""
     one, other = presets.values()
     keys = [key for key in _KEYS if getattr(one.data, key) != getattr(other.data, key)]
     said = "; ".join(
@@ -78,7 +78,7 @@ def _different(presets: Mapping[str, Preset]) -> ConfigurationError:
 def protocol(
     dataset: PreparedDataset, settings: StudySettings, splits: Mapping[str, Split], preset: Preset
 ) -> str:
-    """How the exams were divided, in words; any system's preset says in which shares."""
+    """Describe the split in words; any system's preset gives the shares."""
     counts = Counter(next(iter(splits.values())).values())
     parts = (
         f"about {counts['train']} exams to train on, {counts['val']} to validate, {counts['test']} to test"

@@ -1,4 +1,4 @@
-"""The runs of a study: systems × folds × seeds, each a task that any process can carry out."""
+"""List the runs of a study (systems × folds × seeds) as tasks that any process can carry out."""
 
 import json
 import sys
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """One run of a study, complete in itself: it can be pickled, or handed to another process as text.
+    """One self-contained run of a study: it can be pickled, or passed to another process as text.
 
     Args:
         system: name of the row.
         fold: ``fold-1``, or ``repeat-1-fold-1``; names the split.
-        seed: of initial weights, order, augmentation and dropout.
+        seed: for initial weights, order, augmentation and dropout.
         path: the run directory.
-        preset_path: resolved preset, TOML.
-        data: prepared data set.
-        split: split file.
+        preset_path: the resolved preset, a TOML file.
+        data: the prepared data set.
+        split: the split file.
         device: ``cpu`` or ``cuda``.
-        test: predict and evaluate the test part once the training is complete.
+        test: predict and evaluate the test part when training is complete.
         allow_leak: train even if the split leaks.
     """
 
@@ -41,17 +41,17 @@ class RunTask:
         return f"{self.fold}-seed-{self.seed}"
 
     def to_text(self) -> str:
-        """As one line of JSON."""
+        """Serialise the task as one line of JSON."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_text(cls, text: str) -> "RunTask":
-        """From ``to_text``."""
+        """Restore a task from ``to_text``."""
         values = json.loads(text)
         return cls(**values | {key: Path(values[key]) for key in ("path", "preset_path", "data", "split")})
 
     def command(self) -> list[str]:
-        """The command that carries the task out in a process of its own; resumes, exits 75 or 130 when stopped."""
+        """The command that carries out the task in a new process; it resumes, and exits 75 or 130 when stopped."""
         return [sys.executable, "-m", "gazekit.study", self.to_text()]
 
 
@@ -65,13 +65,13 @@ def run_tasks(
     test: bool = True,
     allow_leak: bool = False,
 ) -> list[RunTask]:
-    """The grid, in the order in which it is best carried out: a seed of a fold for every system before the next.
+    """List the runs in the best order: every system for a seed of a fold before the next one.
 
     Args:
         out: the study directory.
-        systems: name and prepared data set of each.
+        systems: each name and prepared data set.
         folds: names of the splits.
-        seeds: how many; they are 0, 1, …
+        seeds: number of seeds; they are 0, 1, …
         device, test, allow_leak: see ``RunTask``.
     """
     rows = list(systems)

@@ -1,18 +1,18 @@
-"""How a run of a study ended, in one line."""
+"""Describe in one line how a run of a study ended."""
 
 from gazekit.errors import GazekitError
 from gazekit.study.grid import RunTask
 
 Outcome = tuple[RunTask, str | None]
-"""A run that has ended: None if it is finished, else why it is not."""
+"""An ended run: None if it finished, else the reason why not."""
 
-STOPPED = "was stopped from outside before its end; the same command goes on with it"
+STOPPED = "was stopped from outside before its end; the same command resumes it"
 
 
 def in_one_line(error: BaseException, task: RunTask) -> str:
-    """The whole of an error that we word ourselves; of any other its kind and the first line it says.
+    """Return gazekit's own errors in full, and the type and first line of any other error.
 
-    The path of the run is left out: a reason names its run, and several runs may have the same.
+    The run's path is removed: each reason is listed with its run, and several runs may share a reason.
     """
     if isinstance(error, GazekitError):
         return " ".join(str(error).split()).replace(f"{task.path}: ", "")

@@ -1,4 +1,4 @@
-"""A system's finished runs put together: mean and spread over runs, and its predictions pooled over the folds."""
+"""Combine a system's finished runs: mean and spread over runs, predictions pooled over folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from gazekit.runs.files import read_predictions
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a finished run found on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
+    """Results of a finished run on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
 
     ``path`` is that of the run.
     """
@@ -31,7 +31,7 @@ class RunRecord:
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read what the evaluation of a run has written into its directory. Raises DataError."""
+    """Read the evaluation stored in a run directory. Raises DataError."""
     run = RunDirectory.open(path)
     groups = run.read_evaluation()["metrics"].values()
     measures = (item for group in groups for item in by_current_name(group).items())
@@ -41,7 +41,7 @@ def read_run(path: Path) -> RunRecord:
 
 
 def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
-    """Every exam that a run predicted, once: the mean of its probabilities over the seeds and repeats."""
+    """Pool predictions: every predicted exam once, with its mean probabilities over seeds and repeats."""
     row_of = {exam_id: row for row, exam_id in enumerate(dataset.exam_ids)}
     sums = np.zeros((len(dataset), len(dataset.classes)))
     runs = np.zeros(len(dataset))
@@ -60,7 +60,7 @@ def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
 
 
 def _check_fits(record: RunRecord, row_of: Mapping[str, int], classes: int) -> None:
-    """Raise DataError if a run predicted exams or classes that the data have not."""
+    """Raise DataError if a run predicted exams or classes that the data lack."""
     for exam_id, chances in record.probabilities.items():
         if exam_id not in row_of or len(chances) != classes:
             raise DataError(
@@ -70,7 +70,7 @@ def _check_fits(record: RunRecord, row_of: Mapping[str, int], classes: int) -> N
 
 
 def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 2000) -> dict[str, Estimate]:
-    """Measure → mean and spread over the runs, with the interval of the pooled predictions where there is one."""
+    """Estimate each measure: mean and spread over runs, with the interval of the pooled predictions if any."""
     intervals = classification_metrics(
         pooled.probabilities, pooled.labels, pooled.patient_ids, resamples=resamples
     )
@@ -83,7 +83,7 @@ def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 
 
 
 def compare_runs(system: Sequence[RunRecord], reference: Sequence[RunRecord]) -> tuple[float, float] | None:
-    """Difference of the mean AUCs and its p over the runs, on the folds that both have; None if there are none."""
+    """Compare mean AUCs over the folds that both have: difference and p-value; None without common folds."""
     ours, theirs = (_by_fold(records) for records in (system, reference))
     folds = [fold for fold in ours if fold in theirs]
     return permute_runs([ours[f] for f in folds], [theirs[f] for f in folds]) if folds else None

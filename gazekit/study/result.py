@@ -1,4 +1,4 @@
-"""The result of a study as plain values: made by ``collect``, written by ``report``, kept in ``results.json``."""
+"""Define the result of a study: plain values made by ``collect``, written by ``report``, kept in ``results.json``."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ Named = Annotated[dict[str, Estimate], pydantic.BeforeValidator(by_current_name)
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run that could not be finished, ``fold-1-seed-0``, and why in one line."""
+    """A run that could not be finished, such as ``fold-1-seed-0``, and the reason in one line."""
 
     run: str
     reason: str
@@ -30,7 +30,7 @@ class FailedRun:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Figures that a publication states for a system; None where it states none. On its own data and protocol."""
+    """Figures that a publication reports for a system, on its own data and protocol; None where it reports none."""
 
     auc: float | None
     acc: float | None
@@ -43,18 +43,18 @@ class SystemRow:
 
     Args:
         name: in this study.
-        preset: that it was made from.
-        changes: ``key=value`` items on top of the preset that not all systems of the study have.
-        stand_in: what it stands in for and why; empty for a system that is what its name says.
-        runs: finished; ``planned``: asked for.
-        failures: of the others, those that failed.
-        starts: where the runs' initial weights came from, if not all from the same.
-        metrics: measure (a key of ``measures.catalogue.MEASURES``) → estimate; empty if no run was finished.
-        comparison: against the reference; None for the reference itself and where nothing can be compared.
-        parameters: trainable numbers of the model.
-        step_ratio: median time of a training step over that of the reference; None if not measured.
-        reported: the publication's figures, if they were asked for and there are any.
-        data: name of the prepared folder, where it is another than the study's.
+        preset: the preset it was made from.
+        changes: ``key=value`` items on top of the preset, except those shared by all systems of the study.
+        stand_in: the system it stands in for and why; empty for a system that is what its name says.
+        runs: number finished; ``planned``: number requested.
+        failures: unfinished runs that failed.
+        starts: origins of the runs' initial weights, if they differ.
+        metrics: measure (a key of ``measures.catalogue.MEASURES``) → estimate; empty without a finished run.
+        comparison: against the reference; None for the reference itself and if no comparison is possible.
+        parameters: number of trainable parameters.
+        step_ratio: median training step time over the reference's; None if not measured.
+        reported: the publication's figures, if requested and available.
+        data: name of the prepared folder, if it differs from the study's.
     """
 
     name: str
@@ -75,7 +75,7 @@ class SystemRow:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where the numbers come from: device in words, package → version, date (ISO), minutes of training in all runs."""
+    """Origin of the numbers: device in words, package → version, date (ISO), training minutes of all runs."""
 
     device: str
     versions: dict[str, str]
@@ -85,22 +85,22 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """All that a table of a study says.
+    """The full result of a study.
 
     Args:
         title: of the study.
         dataset: name of the prepared folder; ``fingerprint`` of its content.
         exams, patients: in the test parts.
         classes: class → exams in the test parts, in the order of the labels (two classes: negative, positive).
-        protocol: the folds in words.
-        folds, repeats, seeds: how many; runs per system = folds × repeats × seeds.
-        reference: name of the row that the others are compared with.
+        protocol: the folds, in words.
+        folds, repeats, seeds: their numbers; runs per system = folds × repeats × seeds.
+        reference: name of the row that all others are compared with.
         rows: in the order of the study.
         evidence: device, versions, date, work.
         changes: ``key=value`` items on top of every preset, the study's common recipe.
-        leak: what the splits leak, in words; empty for nothing.
-        notes: what a reader must know beside.
-        reported: name under which publications' figures were asked for; empty if not.
+        leak: leaks of the splits, in words; empty if there are none.
+        notes: remarks for the reader.
+        reported: name under which published figures were requested; empty if not requested.
     """
 
     title: str
@@ -122,14 +122,14 @@ class StudyResult:
     reported: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values with the schema; NaN becomes null."""
+        """Return plain values with the schema; NaN becomes null."""
         values: dict[str, Any] = _without_nan({"schema": SCHEMA, **asdict(self)})
         rows = [row | {"metrics": with_former_names(row["metrics"])} for row in values["rows"]]
         return values | {"rows": rows}
 
     @classmethod
     def read(cls, path: Path) -> "StudyResult":
-        """Read ``results.json``. Raises DataError: another schema or damaged."""
+        """Read ``results.json``. Raises DataError: it is damaged or has another schema."""
         values = read_model(path, _KIND, dict[str, Any])
         schema = values.pop("schema", None)
         if schema != SCHEMA:
@@ -139,7 +139,7 @@ class StudyResult:
 
 
 PooledRows = Mapping[str, Pooled]
-"""Name of a row → its pooled predictions; a row without a finished run is not in it."""
+"""Row name → pooled predictions; rows without a finished run are missing."""
 
 
 def _without_nan(value: Any) -> Any:

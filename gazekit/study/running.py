@@ -1,4 +1,4 @@
-"""Carry out one run of a study: start it or go on with it, then predict and evaluate its test part."""
+"""Carry out one run of a study: start or resume it, then predict and evaluate its test part."""
 
 from collections.abc import Callable
 
@@ -28,16 +28,16 @@ def carry_out(
     should_stop: Callable[[], bool] = lambda: False,
     report: Report = lambda _state, _batches: None,
 ) -> None:
-    """Train to the end from wherever the run is, then evaluate the test part, once; a finished run is left as it is.
+    """Train the run from its current state to the end, then evaluate the test part once; skip a finished run.
 
     Args:
-        task: what to run.
-        registry: where the components come from; None loads the installed plugins.
+        task: the run.
+        registry: provides the components; None loads the installed plugins.
         should_stop, report: see ``training.loop.train``.
 
     Raises:
-        Preempted: stopped on request; the same task goes on with it.
-        GazekitError: what a training can raise; PluginError names the plugin in whose code anything else arose.
+        Preempted: stopped on request; the same task resumes it.
+        GazekitError: any error of training; PluginError names the plugin whose code raised anything else.
     """
     registry = registry or load_registry()
     with blaming(registry):
@@ -57,7 +57,7 @@ def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], b
 
 
 def is_finished(task: RunTask, preset: Preset) -> bool:
-    """Whether a run is trained to its end and, where that is asked for, its test predictions are those of its end."""
+    """Say whether a run is fully trained and, if requested, its test predictions come from its final state."""
     if not (task.path / "run.json").exists():
         return False
     run = RunDirectory.open(task.path)
@@ -75,15 +75,15 @@ def is_finished(task: RunTask, preset: Preset) -> bool:
 def _run(
     task: RunTask, preset: Preset, registry: Registry, dataset: PreparedDataset, device: torch.device
 ) -> RunDirectory:
-    """The run to go on with, or a new one. Raises ConfigurationError, DataError: it is not the task's."""
-    for own in (task.path.parent, task.path):  # what a link leads to is not the study's
+    """Open the run to resume, or make a new one. Raises ConfigurationError, DataError: it is not the task's run."""
+    for own in (task.path.parent, task.path):  # a link may lead outside the study
         check_folder(own)
     if not (task.path / "run.json").exists():
         split = split_of(preset, dataset, task.split)
         settings = StartSettings(
             seed=task.seed,
             device=device,
-            leftovers=True,  # of a crash before there was a run
+            leftovers=True,  # from a crash before the run existed
             allow_leak=task.allow_leak,
         )
         return start_run(task.path, preset, registry, dataset, split, settings)

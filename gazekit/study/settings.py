@@ -1,4 +1,4 @@
-"""The settings of a study: STUDY.toml → systems, data, folds and seeds, validated."""
+"""Read and validate the settings of a study (STUDY.toml): systems, data, folds and seeds."""
 
 import tomllib
 from collections import Counter
@@ -21,7 +21,7 @@ _NAME = r"^\w[\w.=+,-]*$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Items = tuple[str, ...]
 _MOST = 1000
-"""Systems, folds, repeats or seeds of a study: enough for any, and no typing error fills the disk."""
+"""Limit for systems, folds, repeats and seeds: high enough, yet a typing error cannot fill the disk."""
 Number = Annotated[int, Field(ge=1, le=_MOST)]
 SplitFile = Annotated[str, Field(pattern=r"\.csv$")]
 
@@ -39,27 +39,27 @@ class SystemSettings(_Strict):
     changes: Items = Field((), alias="set")
     """``key.path=value`` items on top of the preset."""
     data: Path | None = None
-    """Another prepared folder with the same exams, for controls (gaze shuffled between exams, …)."""
+    """Another prepared folder with the same exams, for controls (such as gaze shuffled between exams)."""
 
 
 class StudySettings(_Strict):
-    """A study; see ``read_study`` and ``from_presets``."""
+    """The settings of a study; see ``read_study`` and ``from_presets``."""
 
     title: str = "Comparison"
     data: Path
     """Prepared data set."""
     folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile = 5
-    """How many of a cross-validation, the source's own split (else one as the presets say), or a split file."""
+    """Number of cross-validation folds, the source's own split (else one as the presets say), or a split file."""
     repeats: Number = 1
-    """How often the folds are dealt."""
+    """How often the exams are dealt into folds."""
     seeds: Number = 3
-    """Runs per fold; their seeds are 0, 1, …, never chosen."""
+    """Runs per fold; seeds are always 0, 1, …."""
     reference: str = ""
-    """The system that the others are compared with; the first one if it is not named."""
+    """The system that the others are compared with; the first one if not given."""
     changes: Items = Field((), alias="set")
     """``key.path=value`` items on top of every preset."""
     allow_leak: bool = False
-    """Use the source's split even if it puts a patient on two sides; every table then says so."""
+    """Use the source's split even if it puts a patient on two sides; every table then warns about it."""
     systems: Annotated[tuple[SystemSettings, ...], Field(alias="system", max_length=_MOST)]
 
     @property
@@ -68,7 +68,7 @@ class StudySettings(_Strict):
         return self.reference or self.systems[0].name
 
     def to_toml_values(self) -> dict[str, Any]:
-        """The settings as plain values that ``parse_study`` reads."""
+        """Return the settings as plain values that ``parse_study`` reads."""
         values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for table in (values, *values["system"]):
             for key in {"data", "preset"} & table.keys():
@@ -82,7 +82,7 @@ def read_study(path: Path) -> StudySettings:
         values = tomllib.loads(read_text(path, _KIND))
     except DataError as error:
         raise ConfigurationError(str(error)) from None
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits raises no TOMLDecodeError
         raise ConfigurationError(f"{path}: not readable as TOML: {visible(str(error))}") from None
     return parse_study(values, str(path), folder=path.parent)
 
@@ -93,10 +93,10 @@ def parse_study(
     """Validate a study.
 
     Args:
-        values: as in STUDY.toml; a system without a name takes that of its preset.
-        origin: where they come from, for messages.
-        folder: that paths are relative to.
-        earlier: names of systems that the study has besides.
+        values: as in STUDY.toml; a system without a name takes its preset's name.
+        origin: of the values, for messages.
+        folder: paths are relative to it.
+        earlier: names of systems already in the study.
 
     Raises:
         ConfigurationError: every problem, each with its key.
@@ -118,7 +118,7 @@ def parse_study(
 def resolve_presets(
     settings: StudySettings, registry: Registry, environment: Mapping[str, str]
 ) -> dict[str, Preset]:
-    """System → resolved preset. Raises ConfigurationError: those of all systems that cannot be used."""
+    """Resolve the preset of each system. Raises ConfigurationError: names every unusable one."""
     presets, problems = {}, []
     for system in settings.systems:
         changes = (*settings.changes, *system.changes)
@@ -142,9 +142,9 @@ def _named(system: Any) -> Any:
 def _contradictions(settings: StudySettings, earlier: Sequence[str]) -> list[str]:
     names = [system.name for system in settings.systems]
     if not names:
-        return ["system: there is none; expected a table [[system]] with its preset"]
+        return ["system: missing; expected a table [[system]] with its preset"]
     problems = [
-        f"system: {number} systems are named '{name}'; give each a name of its own"
+        f"system: {number} systems are named '{name}'; give each a different name"
         for name, number in Counter(names).items()
         if number > 1
     ]
@@ -159,7 +159,7 @@ def _contradictions(settings: StudySettings, earlier: Sequence[str]) -> list[str
 
 
 def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
-    """With paths that do not depend on where the process is."""
+    """Make paths absolute, so that they do not depend on the working directory."""
 
     def absolute(path: Path) -> Path:
         return (folder / with_home(str(path))).absolute()
@@ -182,7 +182,7 @@ def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
 
 
 def _where(location: tuple[int | str, ...]) -> str:
-    """``system 2: preset``; branches of a union are left out."""
+    """Name a key, such as ``system 2: preset``, without the branches of a union."""
     words: list[str] = []
     for part in location:
         if isinstance(part, int):
@@ -194,11 +194,11 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 def _explain(item: Any) -> str:
     if item["loc"][0] == "folds":
-        return f'expected how many, at least 2, "given", or a split file *.csv (got {item["input"]!r})'
+        return f'expected a number of at least 2, "given", or a split file *.csv (got {item["input"]!r})'
     explained = {
         "missing": "is needed",
         "extra_forbidden": "no such key",
-        "string_pattern_mismatch": f"'{item['input']}' cannot be a name; expected letters, digits and . = + , - _",
+        "string_pattern_mismatch": f"'{item['input']}' is not a valid name; expected letters, digits and . = + , - _",
     }
     return explained.get(item["type"]) or f"{item['msg']} (got {item['input']!r})"
 

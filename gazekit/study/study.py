@@ -1,4 +1,4 @@
-"""A study that is open: its systems, data, splits and runs, and what is left to carry out."""
+"""Open a study (systems, data, splits, runs) and carry out its remaining runs."""
 
 import os
 import time
@@ -23,7 +23,7 @@ from gazekit.study.settings import StudySettings, SystemSettings, resolve_preset
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study that is open: everything that its runs and its tables need."""
+    """An open study: everything that its runs and tables need."""
 
     folder: StudyFolder
     settings: StudySettings
@@ -35,11 +35,11 @@ class Study:
     tasks: tuple[RunTask, ...]
 
     def unfinished(self) -> list[RunTask]:
-        """The runs that are still to be carried out."""
+        """List the runs still to be carried out."""
         return [task for task in self.tasks if not is_finished(task, self.presets[task.system])]
 
     def failures(self) -> dict[RunTask, str]:
-        """Of the runs that are not finished, those that failed when they were last tried, and why."""
+        """List unfinished runs whose last attempt failed, with the reason."""
         noted = self.folder.read().get("failures", {})
         return {
             task: noted[f"{task.system}/{task.name}"]
@@ -48,7 +48,7 @@ class Study:
         }
 
     def finished(self, system: str) -> list[RunTask]:
-        """The runs of a system that are complete."""
+        """List the finished runs of a system."""
         return [t for t in self.tasks if t.system == system and is_finished(t, self.presets[system])]
 
 
@@ -61,15 +61,15 @@ def open_study(
     kind: StudyKind = "benchmark",
     splits: Callable[[PreparedDataset], Mapping[str, Split]] | None = None,
 ) -> Study:
-    """Check everything that can be checked before a run begins, then write or enter the study directory.
+    """Check everything that can be checked before a run starts, then create or reuse the study directory.
 
     Args:
-        folder: locked.
-        settings: what is compared; systems that the folder has already stay in it.
-        registry: where the components come from.
-        device: that runs train on.
-        kind: a folder is of one kind.
-        splits: makes the splits in place of the settings' folds.
+        folder: the study directory, locked.
+        settings: the comparison; systems already in the folder stay.
+        registry: provides the components.
+        device: for training.
+        kind: of the folder; a folder has one kind.
+        splits: makes the splits instead of the settings' folds.
 
     Raises:
         ConfigurationError: a preset or option is wrong, or the folder belongs to another study.
@@ -104,18 +104,18 @@ def finish(
     should_stop: Callable[[], bool] = lambda: False,
     finished: Callable[[RunTask, str | None], None] = lambda _task, _reason: None,
 ) -> dict[RunTask, str]:
-    """Carry out the runs that are not finished; the study directory keeps how long it took and what failed.
+    """Carry out unfinished runs; the study directory records the time taken and the failures.
 
     Args:
-        study: open, its folder locked.
+        study: open, with its folder locked.
         launcher, jobs, should_stop: see ``study.launch``.
-        finished: told of each run that ends, with the reason if it failed.
+        finished: called for each run that ends, with the reason if it failed.
 
     Returns:
         The runs that failed, with their reasons.
 
     Raises:
-        Preempted: stopped on request.
+        Preempted: the study was stopped on request.
     """
     failures: dict[RunTask, str] = {}
     began = time.monotonic()
@@ -130,7 +130,7 @@ def finish(
         for task, reason in outcomes:
             finished(task, reason)
             ended = time.monotonic()
-            study.folder.add_seconds(ended - began)  # at once, for a kill leaves no time to
+            study.folder.add_seconds(ended - began)  # at once: a kill would leave no time
             began = ended
             study.folder.note(f"{task.system}/{task.name}", reason)
             if reason is not None:
@@ -141,7 +141,7 @@ def finish(
 
 
 def step_times(study: Study, device: torch.device, report: Callable[[int, int], None]) -> dict[str, float]:
-    """System → time of a training step as a ratio to the reference; see ``cost.step_ratios``."""
+    """Measure each system's training step time relative to the reference; see ``cost.step_ratios``."""
     return step_ratios(
         study.presets,
         study.datasets,
@@ -154,7 +154,7 @@ def step_times(study: Study, device: torch.device, report: Callable[[int, int], 
 
 
 def check_reported(study: Study, paper: str) -> None:
-    """Raise ConfigurationError if no system of the study has figures reported under a name."""
+    """Raise ConfigurationError if no system of the study has reported figures under a name."""
     names = sorted({name for preset in study.presets.values() for name in preset.reported})
     if paper not in names:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Choose values by inner folds: a small explicit grid, judged by validation AUC; the test part is never opened."""
+"""Choose values from a small explicit grid by validation AUC over inner folds, never using the test part."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from gazekit.study.study import Study
 
 SCHEMA = "gazekit.tune/1"
 _COMMA = re.compile(r",(?![^\[]*\])")
-"""A comma that is not inside of brackets."""
+"""A comma outside brackets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Candidate:
 
     Args:
         changes: its ``key=value`` items.
-        runs: finished; ``planned``: folds × seeds.
-        mean, sd: validation AUC over the finished runs, each at its best epoch; None without one (two) of them.
+        runs: number finished; ``planned``: folds × seeds.
+        mean, sd: validation AUC over finished runs, each at its best epoch; None with fewer than one (two) runs.
     """
 
     changes: tuple[str, ...]
@@ -36,14 +36,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """All candidates and the one that was chosen.
+    """All candidates and the chosen one.
 
     Args:
-        preset: that was tuned.
-        folds, seeds: runs per candidate are their product.
+        preset: the tuned preset.
+        folds, seeds: their product is the number of runs per candidate.
         fingerprint: of the data.
         candidates: in the order of the grid.
-        chosen: the changes with the highest mean validation AUC; of equals the first.
+        chosen: the changes with the highest mean validation AUC; in a tie, the first.
     """
 
     preset: str
@@ -54,19 +54,19 @@ class Tuning:
     chosen: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"schema": SCHEMA, **asdict(self)}
 
     def to_text(self) -> str:
-        """As JSON."""
+        """Return JSON text."""
         return json.dumps(self.to_json(), indent=2) + "\n"
 
 
 def grid_points(items: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every combination of ``key.path=value,value,…`` items; a list is one value: ``[4,6],[8,12]``.
+    """Combine ``key.path=value,value,…`` items in every way; a list is one value: ``[4,6],[8,12]``.
 
     Raises:
-        ConfigurationError: an item without a key or a value, or a key or value that comes twice.
+        ConfigurationError: an item lacks a key or value, or a key or value comes twice.
     """
     axes: dict[str, list[str]] = {}
     for item in items:
@@ -83,7 +83,7 @@ def grid_points(items: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def point_name(changes: Sequence[str]) -> str:
-    """A name for the row and folder of a point: the last part of each key, and the value."""
+    """Name the row and folder of a grid point: the last part of each key, and the value."""
     pairs = [item.partition("=")[::2] for item in changes]
     text = ",".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in pairs)
     return re.sub(r"[^\w.=+,-]", "_", text)
@@ -93,7 +93,7 @@ def choose(study: Study, preset: str) -> Tuning:
     """Read the validation AUC of every finished run and choose.
 
     Raises:
-        GazekitError: no candidate has all its runs: one that failed now and then is not chosen.
+        GazekitError: no candidate has all its runs; a candidate with failed runs is never chosen.
     """
     candidates = tuple(_candidate(study, system.name, system.changes) for system in study.settings.systems)
     complete = [c for c in candidates if c.runs == c.planned and c.mean is not None]

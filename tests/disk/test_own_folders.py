@@ -161,10 +161,10 @@ def test_the_loser_of_two_studies_leaves_the_winners_folder(tmp_path: Path) -> N
     """Both begin within a moment: the winner has its lock, but has not yet written what the study is."""
     study = StudyFolder(tmp_path / "study")
     with study.lock():
-        with pytest.raises(ConfigurationError, match="another process carries out"), study.lock():
+        with pytest.raises(ConfigurationError, match="another process is carrying out"), study.lock():
             raise AssertionError("two at once")
         assert (study.path / ".lock").exists()
-        with pytest.raises(ConfigurationError, match="another process carries out"), study.lock():
+        with pytest.raises(ConfigurationError, match="another process is carrying out"), study.lock():
             raise AssertionError("two at once")
     assert not study.path.exists(), "a study that could not begin leaves nothing"
 

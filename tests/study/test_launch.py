@@ -210,7 +210,7 @@ def test_what_cannot_launch_says_what_is_missing(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="launcher cloud: expected local or slurm"):
         wanted("cloud")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigurationError, match="there is no srun here"):
+    with pytest.raises(ConfigurationError, match="srun not found"):
         wanted("slurm")
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(ConfigurationError, match="pip install 'submitit>="):

@@ -34,21 +34,21 @@ def test_every_fault_is_told_at_once(tmp_path):
     said = str(refused.value)
     assert said.startswith("STUDY.toml has 5 problem(s):")
     assert "colour: no such key" in said and "system 1: preset: is needed" in said
-    assert "'a b' cannot be a name" in said and "seeds: " in said
+    assert "'a b' is not a valid name" in said and "seeds: " in said
     assert (
-        """folds: expected how many, at least 2, "given", or a split file *.csv (got 'split.txt')""" in said
+        """folds: expected a number of at least 2, "given", or a split file *.csv (got 'split.txt')""" in said
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"system": []}, "there is none"),
+        ({"system": []}, "system: missing"),
         ({"system": [{"preset": "ga_net"}] * 2}, "2 systems are named 'ga_net'"),
         ({"reference": "mammonet"}, "no system 'mammonet'; there are ga_net, mine"),
         ({"folds": "given", "repeats": 2}, "a given split cannot be dealt again"),
         ({"folds": "mine.csv", "repeats": 2}, "a given split cannot be dealt again"),
-        ({"folds": 1}, "expected how many, at least 2"),
+        ({"folds": 1}, "expected a number of at least 2"),
     ],
 )
 def test_what_contradicts_itself_is_refused(tmp_path, changes, message):

@@ -163,7 +163,7 @@ def test_damaged_weights_are_called_damaged(
     assert load_model(made, registry, CPU, which="last")[1].epoch == 1
     for each in made.checkpoints.glob("**/weights.safetensors"):
         each.write_bytes(each.read_bytes()[:left])
-    with pytest.raises(DataError, match=r"has \d+ bytes, expected \d+; .*no other; train the run again"):
+    with pytest.raises(DataError, match=r"has \d+ bytes, expected \d+; .*no other copy; train the run again"):
         load_model(made, registry, CPU)
 
 

@@ -1,1 +1,1 @@
-"""Carrying out the runs of a study: one file per launcher."""
+"""Launch the runs of a study: one file per launcher."""

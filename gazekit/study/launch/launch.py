@@ -18,17 +18,17 @@ def launch(
     logs: Path,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Carry out runs and yield each as it ends; one that fails says why and the others go on.
+    """Carry out runs and yield each as it ends; a failed one carries its reason, and the others continue.
 
     Args:
-        tasks: what to run; each resumes where it was.
+        tasks: the runs; each resumes where it stopped.
         launcher: ``local`` (this process for one job, child processes for more) or ``slurm``.
         jobs: runs at a time.
-        logs: folder for what child processes and Slurm jobs say; made where it is needed.
-        should_stop: asked between steps; if it says so, every run writes a checkpoint and ends.
+        logs: folder for the output of child processes and Slurm jobs; created when needed.
+        should_stop: called between steps; if true, every run writes a checkpoint and ends.
 
     Raises:
-        ConfigurationError: no such launcher, or no Slurm here.
+        ConfigurationError: the launcher is unknown, or Slurm is not available.
         Preempted: stopped on request.
     """
     if launcher == "slurm":
@@ -54,7 +54,7 @@ def one_after_another(tasks: Sequence[RunTask], *, should_stop: Callable[[], boo
             carry_out(task, registry, should_stop=should_stop)
         except Preempted:
             raise
-        except Exception as error:  # whatever a component raises costs its own run only
+        except Exception as error:  # an error in a component fails only its own run
             yield task, in_one_line(error, task)
         else:
             yield task, None

@@ -1,4 +1,4 @@
-"""Carry out the runs of a study in child processes, some at a time, each with its share of cores and GPUs."""
+"""Carry out the runs of a study in child processes, several at a time, each with its share of cores and GPUs."""
 
 import os
 import signal
@@ -17,10 +17,10 @@ from gazekit.study.outcome import STOPPED, Outcome
 
 _LOOK_SECONDS = 0.1
 _PATIENCE_SECONDS = 300
-"""For a child to end its step and write a checkpoint; then it is killed."""
+"""Seconds for a child to finish its step and write a checkpoint before it is killed."""
 
 _SAID = 2**16
-"""Bytes at the end of a log in which the reason of a failure is looked for."""
+"""Bytes at the end of a log that are searched for the reason of a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Child:
 def in_processes(
     tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    """Carry out runs in child processes; see ``launch.launch``. What a failed one said stays in its log."""
+    """Carry out runs in child processes; see ``launch.launch``. The output of a failed one stays in its log."""
     own_folder(logs)
     waiting = deque(tasks)
     slots = deque(range(min(jobs, len(tasks))))
@@ -61,12 +61,12 @@ def in_processes(
 def slot_environments(
     slots: int, environment: Mapping[str, str], *, gpus: Sequence[str]
 ) -> list[dict[str, str]]:
-    """The environment of the process in each slot: cores are shared out, GPUs are dealt round.
+    """Return the environment of each slot's process: cores are divided, GPUs assigned in turn.
 
     Args:
-        slots: processes at a time.
-        environment: of this process; ``OMP_NUM_THREADS`` in it is kept.
-        gpus: that there are; a single one is shared by all as it is.
+        slots: number of processes at a time.
+        environment: of this process; an ``OMP_NUM_THREADS`` in it is kept.
+        gpus: available GPUs; a single one is shared by all.
     """
     threads = str(max(available_cores() // max(slots, 1), 1))
     return [
@@ -77,7 +77,7 @@ def slot_environments(
 
 
 def _gpus(tasks: Sequence[RunTask]) -> list[str]:
-    """What ``CUDA_VISIBLE_DEVICES`` may name; nothing if no run wants a GPU."""
+    """List values for ``CUDA_VISIBLE_DEVICES``; empty if no run needs a GPU."""
     if all(task.device == "cpu" for task in tasks):
         return []
     import torch
@@ -89,20 +89,20 @@ def _gpus(tasks: Sequence[RunTask]) -> list[str]:
 def _start(task: RunTask, slot: int, environment: Mapping[str, str], logs: Path) -> _Child:
     log = logs / f"{task.system}-{task.name}.log"
     with disk_errors(log):
-        log.unlink(missing_ok=True)  # never written through, were it a link
+        log.unlink(missing_ok=True)  # if it is a link, do not write through it
         said = log.open("xb")
     with said:
         try:
             process = subprocess.Popen(
                 [*task.command(), "--attached"],
-                stdin=subprocess.PIPE,  # never written to: that it closes tells the child that we are gone
+                stdin=subprocess.PIPE,  # never written to: when it closes, the child knows we are gone
                 stdout=said,
                 stderr=said,
                 env={
                     **environment,
                     "PYTHONUNBUFFERED": "1",
-                },  # so that a log's last line is what was said last
-                start_new_session=True,  # the keyboard's interrupt is ours to pass on
+                },  # so that a log ends with the latest message
+                start_new_session=True,  # we pass on keyboard interrupts ourselves
             )
         except OSError as error:
             raise ConfigurationError(
@@ -130,7 +130,7 @@ def _reason(child: _Child) -> str | None:
 
 
 def _stop(running: Sequence[_Child]) -> None:
-    """Ask all to write a checkpoint and end, and wait for them."""
+    """Tell all children to write a checkpoint and end, and wait for them."""
     for child in running:
         child.process.terminate()
     until = time.monotonic() + _PATIENCE_SECONDS

@@ -1,8 +1,8 @@
 """Carry out the runs of a study as jobs of a Slurm cluster, through submitit.
 
-Partition, account, time limit and whatever else a cluster wants come from the variables that sbatch reads itself
-(SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT, …). A job asks for OMP_NUM_THREADS cores, and for a GPU where the
-run wants one. The study directory must be visible on the nodes.
+Partition, account, time limit and other cluster settings come from the variables that sbatch reads
+(SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT, …). A job requests OMP_NUM_THREADS cores, and a GPU if the
+run needs one. The study directory must be visible on the nodes.
 """
 
 import os
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 _CORES = "2"
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 300
-"""For cancelled jobs to write a checkpoint; Slurm's own KillWait is shorter."""
+"""Seconds for cancelled jobs to write a checkpoint; Slurm's own KillWait is shorter."""
 _MOST_STOPS = 50
-"""A run that its time limit stops so often gets nowhere."""
+"""Time limits in a row after which a run is given up."""
 
 
 def on_slurm(
     tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    """Carry out runs as jobs; see ``launch.launch``. One that its time limit or others stop is submitted again."""
+    """Carry out runs as jobs; see ``launch.launch``. A job stopped by its time limit or by others is resubmitted."""
     executor = _executor(tasks, jobs, logs)
     left = _submit(executor, tasks)
     stops: Counter[RunTask] = Counter()
@@ -59,17 +59,17 @@ def on_slurm(
 
 
 def carry_out_as_job(task: RunTask) -> str | None:
-    """On the node: carry out a run; why it is not finished, in one line, or None."""
+    """Carry out a run on the node; return None, or in one line why it did not finish."""
     from gazekit.study.running import carry_out
     from gazekit.training.signals import stop_on_signals
 
     with stop_on_signals() as signals:
-        signal.signal(signal.SIGUSR2, signals)  # what a job gets shortly before its time limit
+        signal.signal(signal.SIGUSR2, signals)  # Slurm sends it shortly before the time limit
         try:
             carry_out(task, should_stop=signals.asked)
         except Preempted:
             return STOPPED
-        except Exception as error:  # whatever a component raises costs its own run only
+        except Exception as error:  # an error in a component fails only its own run
             return in_one_line(error, task)
     return None
 
@@ -85,7 +85,7 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         executor = SlurmExecutor(_new_folder(logs))
     except RuntimeError:
         raise ConfigurationError(
-            "--launcher slurm: there is no srun here; start it on a node of the cluster"
+            "--launcher slurm: srun not found; start it on a node of the cluster"
         ) from None
     executor.update_parameters(
         job_name="gazekit",
@@ -95,13 +95,13 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         array_parallelism=jobs,
         additional_parameters={
             "no-requeue": True
-        },  # we submit again ourselves; twice would train one run twice
+        },  # we resubmit ourselves; two resubmissions would train a run twice
     )
     return executor
 
 
 def _new_folder(logs: Path) -> Path:
-    """A new folder in that of the logs: results are pickles, and one that lay there before is not ours to open."""
+    """Make a new folder for logs: results are pickles, and we must not open one that was there before."""
     folder = own_folder(own_folder(logs) / "slurm") / secrets.token_hex(4)
     with disk_errors(folder):
         folder.mkdir()
@@ -118,10 +118,10 @@ def _submit(executor: "SlurmExecutor", tasks: Sequence[RunTask]) -> "Jobs":
 
 
 def _ended(left: "Jobs", folder: Path) -> list[Outcome]:
-    """Runs whose job has left its result, or is gone without one."""
+    """Find runs whose job has left a result or vanished without one."""
     from submitit.core.utils import pickle_load
 
-    queued = _queued()  # first: a job that ends after this is still in it
+    queued = _queued()  # queried first: a job that ends afterwards is still in it
     files = {file.name for file in folder.iterdir()}  # a listing is fresh on network file systems too
     ended: list[Outcome] = []
     for task, job in left.items():
@@ -134,7 +134,7 @@ def _ended(left: "Jobs", folder: Path) -> list[Outcome]:
 
 
 def _queued() -> set[str] | None:
-    """Jobs that Slurm still knows as pending, running or ending; None if it does not answer."""
+    """List jobs that Slurm knows as pending, running or ending; None if it does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     return set(asked.stdout.split()) if asked.returncode == 0 else None
@@ -145,7 +145,7 @@ def _last_line(text: str) -> str:
 
 
 def _cancel(left: "Jobs") -> None:
-    """Cancel all jobs, and wait until those that run have written a checkpoint and ended."""
+    """Cancel all jobs and wait until running ones have written a checkpoint and ended."""
     for job in left.values():
         job.cancel(check=False)
     until = time.monotonic() + _PATIENCE_SECONDS
