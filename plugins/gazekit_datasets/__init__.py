@@ -1,4 +1,4 @@
-"""Data sets and gaze formats, as a plugin of gazekit."""
+"""Offer data sets and gaze formats to gazekit, as a plugin."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def gazekit_regions() -> Mapping[str, "type[RegionFinder]"]:
 
 @hookimpl
 def gazekit_gaze_readers() -> Mapping[str, "type[GazeReader]"]:
-    """Plain tables, and the formats of eye trackers, viewers and public gaze sets."""
+    """Offer readers for plain tables and the formats of eye trackers, viewers and public gaze sets."""
     from gazekit_datasets.egd_cxr import EgdCxr
     from gazekit_datasets.eyelink import EyeLink
     from gazekit_datasets.gazemedseg import GazeMedSeg

@@ -1,4 +1,4 @@
-"""The gaze of EGD-CXR: chest radiographs read by one radiologist, recorded by a Gazepoint tracker."""
+"""Read the gaze of EGD-CXR: chest radiographs read by one radiologist, recorded by a Gazepoint tracker."""
 
 import math
 from collections.abc import Iterator
@@ -17,23 +17,23 @@ ONSET, FIXATION = "FPOGS", "FPOGID"
 POSITION = ("X_ORIGINAL", "Y_ORIGINAL")
 NEEDED = (IMAGE, TIME, DURATION, VALID, *POSITION)
 _LOOKED_AT = 1000
-"""Rows that tell samples from fixations: more than ten seconds at 60 Hz."""
+"""Rows needed to tell samples from fixations: more than ten seconds at 60 Hz."""
 
 
 class EgdCxr:
     """Reads ``fixations.csv`` of EGD-CXR, and its ``eye_gaze.csv`` of samples at 60 Hz.
 
-    Both tables have the same columns. In the one of samples a fixation has many rows in a row, all with its
-    ``FPOGID``. ``X_ORIGINAL, Y_ORIGINAL`` are pixels of the original image, negative beside it: such rows are lost, as
-    are those whose ``FPOGV`` is 0. Times are seconds; a fixation begins at ``FPOGS``, or where that column is left out
-    at ``Time (in secs)``, and lasts ``FPOGD``. Rows in a row on one image are one recording, so that the 400 MB of the
-    samples are read image by image.
+    Both tables have the same columns. In the sample table a fixation spans consecutive rows, all with its
+    ``FPOGID``. ``X_ORIGINAL, Y_ORIGINAL`` are pixels of the original image, negative outside it; such rows are lost,
+    as do rows whose ``FPOGV`` is 0. Times are in seconds; a fixation begins at ``FPOGS``, or if that column is missing
+    at ``Time (in secs)``, and lasts ``FPOGD``. Consecutive rows on one image form one recording, so the 400 MB of
+    samples can be read image by image.
 
     Source: https://doi.org/10.13026/qfdz-zr67, columns in table 2 of https://doi.org/10.1038/s41597-021-00863-5
     """
 
     def fits(self, path: Path) -> bool:
-        """Whether the columns are those of EGD-CXR."""
+        """Say whether the columns are those of EGD-CXR."""
         return set(NEEDED) <= set(first_columns(path))
 
     def read(self, path: Path) -> Iterator[Recording]:

@@ -1,4 +1,4 @@
-"""Columns of a table of exams: which is which, which are views, and why the others are not."""
+"""Identify the columns of a table of exams: names, views, and why other columns are not views."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,17 +30,17 @@ _OTHER_NAMES = {
         "labels",
     ),
 }
-"""Names that other tables give to the columns needed, without case, blanks and underscores."""
+"""Other names for the required columns, without case, blanks and underscores."""
 _SAMPLED = 200
-"""Cells of a column that are looked up on the disk; names of images are told by their suffix."""
+"""Cells per column looked up on disk; image names are recognised by their suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the columns of a table stand for.
+    """The meaning of a table's columns.
 
     Args:
-        names: ``exam_id`` … ``dataset`` → its column, as the table spells it; without those that are not there.
+        names: ``exam_id`` … ``dataset`` → its column, as the table spells it; missing ones are left out.
         views, gaze, masks: view → column.
     """
 
@@ -50,7 +50,7 @@ class Columns:
     masks: Mapping[str, str] = field(default_factory=dict)
 
     def cell(self, row: Row, name: str) -> str:
-        """A cell with its accents composed; empty where it says that nothing is there, or there is no column."""
+        """Return a cell with composed accents; empty if it means missing, or the column does not exist."""
         column = self.names.get(name)
         cell = row[column] if column is not None else ""
         return "" if is_missing(cell) else normalize("NFC", cell)
@@ -59,20 +59,20 @@ class Columns:
 def find_columns(
     table: Path, columns: Sequence[str], rows: Sequence[Row], chosen: Sequence[str] | None, files: FoundFiles
 ) -> tuple[Columns, list[Finding]]:
-    """Tell the columns of a table apart.
+    """Identify the columns of a table.
 
     Args:
         table: for messages.
-        columns: their names, in order.
+        columns: column names, in order.
         rows: all rows.
-        chosen: columns that are views; None finds them.
+        chosen: the view columns; None finds them.
         files: finds the files that cells name.
 
     Returns:
-        The columns, and a finding for each that is respelled or not read.
+        The columns, and a finding for each column that is respelled or not read.
 
     Raises:
-        DataError: a column that is needed is missing or there twice, no view, no rows.
+        DataError: a required column is missing or comes twice, or there is no view or no row.
     """
     names = _standard_names(table, columns)
     missing = [name for name in NEEDED if name not in names]
@@ -137,7 +137,7 @@ def find_columns(
 
 
 def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:
-    """``exam_id`` … ``dataset`` → the column of that name, else the one that differs in case, blanks or underscores."""
+    """Map ``exam_id`` … ``dataset`` to their columns, whose names may differ in case, blanks or underscores."""
     names: dict[str, str] = {}
     for name in (*NEEDED, *OPTIONAL):
         if name in columns:
@@ -155,7 +155,7 @@ def _squeezed(name: str) -> str:
 
 
 def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
-    """What to do about columns that are missing."""
+    """Say how to add missing columns."""
     there = {_squeezed(column): column for column in columns}
     advice = []
     for name in missing:
@@ -165,7 +165,7 @@ def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
     if advice:
         return "; ".join(advice)
     if list(missing) == ["patient_id"]:
-        return "add it, for a split keeps a patient's exams together; if each exam is another patient, copy exam_id"
+        return "add it, because a split keeps a patient's exams together; if each exam is another patient, copy exam_id"
     rename = rename_advice(missing, filter(None, columns))
     if list(missing) == ["label"] and rename.startswith("expected"):
         return "add it, with the class of each exam (benign, malignant)"
@@ -173,15 +173,15 @@ def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _attached(column: str) -> tuple[str, str] | None:
-    """The view and the ending of a column such as ``cc_gaze``; None for others."""
+    """Return view and ending of a column such as ``cc_gaze``; None for other columns."""
     found = re.fullmatch(r"(.+)_(gaze|mask)", column, re.IGNORECASE)
     return (found[1], found[2].lower()) if found else None
 
 
 def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
-    """Why a column is no view; empty if half of its cells name images, by suffix or as files that are there.
+    """Say why a column is not a view; empty if half of its cells name images, by suffix or as existing files.
 
-    The reason is kept beside prepared data, so it holds no cell: a column of notes may name patients.
+    The reason is stored with prepared data, so it quotes no cell: a column of notes may name patients.
     """
     cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
     if not cells:
@@ -202,13 +202,13 @@ def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
 
 
 def _lacks_suffixes(column: str, rows: Sequence[Row], files: FoundFiles) -> bool:
-    """Whether the first cell of a column names an image but for its suffix."""
+    """Say whether the first cell of a column names an image without its suffix."""
     first = next((row[column] for row in rows if not is_missing(row[column])), None)
     return first is not None and files.with_suffix(first) is not None
 
 
 def _example(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
-    """The first cell of a column that is no view, with the file that it may mean."""
+    """Quote the first cell of a column that is not a view, with the file that it may mean."""
     cells = (row[column] for row in rows)
     first = next((cell for cell in cells if not is_missing(cell) and not has_image_suffix(cell)), None)
     if first is None:
@@ -219,7 +219,7 @@ def _example(column: str, rows: Sequence[Row], files: FoundFiles) -> str:
 
 
 def _looks_like_a_view(column: str, rows: Sequence[Row], files: FoundFiles) -> bool:
-    """Whether a cell names an image, or the column says nothing: it may have been meant for a view."""
+    """Say whether a column may be meant as a view: a cell names an image, or all cells are empty."""
     cells = [cell for cell in (row[column] for row in rows) if not is_missing(cell)]
     return not cells or any(map(has_image_suffix, cells)) or _lacks_suffixes(column, rows, files)
 

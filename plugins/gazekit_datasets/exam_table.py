@@ -1,4 +1,4 @@
-"""The table of exams in a folder."""
+"""Find the table of exams in a folder."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from gazekit_datasets.exam_columns import NEEDED
 
 TABLE = "exams.csv"
 TABLES = (TABLE, "exams.xlsx", "exams.tsv", "exams.txt")
-"""Names of the table, the one that is preferred first; case does not matter."""
+"""Names of the table, in order of preference; case does not matter."""
 _TEXT = (".csv", ".xlsx", ".tsv")
 _OTHER = (".xls", ".ods", ".numbers", ".xlsm", ".xlsb")
 
 
 def find_table(root: Path) -> tuple[Path, list[str]]:
-    """The table of exams of a folder, and the names of others beside it. Raises: DataError with what to do."""
+    """Find a folder's table of exams, and the names of other candidates. Raises: DataError says what to do."""
     files = {path.name.casefold(): path for path in sorted(root.iterdir(), reverse=True) if path.is_file()}
     found = [files[name] for name in TABLES if name in files]
     if found:
@@ -26,7 +26,7 @@ def find_table(root: Path) -> tuple[Path, list[str]]:
 
 
 def _advice(root: Path) -> str:
-    """What may have been meant for the table of exams."""
+    """Suggest which file may be meant as the table of exams."""
     here = sorted(path for path in root.iterdir() if path.is_file() and not _is_set_aside(path))
     other = next((path for path in here if path.suffix.lower() in _OTHER), None)
     if other is not None:
@@ -43,5 +43,5 @@ def _advice(root: Path) -> str:
 
 
 def _is_set_aside(path: Path) -> bool:
-    """Litter, or what a spreadsheet keeps beside a file that is open."""
+    """Say whether a file is system litter or a spreadsheet's lock file."""
     return is_litter(path.name) or path.name.startswith("~")

@@ -1,4 +1,4 @@
-"""Any folder of images with a table of exams."""
+"""Read any folder of images with a table of exams."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,17 +23,17 @@ SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 class Folder:
     """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality][,dataset]`` and a path per view.
 
-    A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty
-    one means that there is none, and so do ``NA``, ``nan``, ``None`` and ``-``. The file is text as a spreadsheet
+    A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty cell,
+    ``NA``, ``nan``, ``None`` or ``-`` means that there is no file. The table is text as a spreadsheet
     saves it (UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons or tabs), or a workbook ``exams.xlsx``.
 
-    Sides that neither the column ``laterality`` nor a DICOM header says are taken from the names of views, files and
+    Sides that neither the column ``laterality`` nor a DICOM header gives are taken from the names of views, files and
     folders (``l_cc``, ``P1_R_cc.png``, ``LEFT/cc.png``).
 
     Args:
-        gaze_reader: format of the gaze files; ``"auto"`` looks at each.
-        classes: class names in order (for two: negative, positive); None takes the labels found, sorted.
-        views: columns that are views; None takes every further column half of whose cells name images.
+        gaze_reader: format of the gaze files; ``"auto"`` detects it for each file.
+        classes: class names in order (for two: negative, positive); None takes the labels in the table, sorted.
+        views: the view columns; None takes every other column if at least half of its cells name images.
     """
 
     region = "breast"
@@ -52,7 +52,7 @@ class Folder:
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
         """Yield the exams of ``root / exams.csv``, and a finding per column that is not read.
 
-        Raises: DataError with file, row and what was expected.
+        Raises: DataError with file, row and expected content.
         """
         table, others = find_table(root)
         for other in others:
@@ -96,7 +96,7 @@ class Folder:
 
 
 def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root: Path) -> dict[str, str]:
-    """The side of each view: the one given, else as views, files and folders name it."""
+    """Return the side of each view: as given, else as the names of views, files and folders say."""
     if given:
         return dict.fromkeys(columns.views, given)
     views = ViewNames(tuple(columns.views))
@@ -105,7 +105,7 @@ def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root
 
 
 def _side_by_name(view: str, path: Path, views: ViewNames, root: Path) -> str:
-    """The side that a view, its file or a folder names; nothing for DICOM, whose header says it."""
+    """Return the side in the name of a view, file or folder; empty for DICOM, whose header gives it."""
     if path.name.lower().removesuffix(".gz").endswith(DICOM_SUFFIXES) or not has_image_suffix(path.name):
         return ""
     above = root if path.is_relative_to(root) else path.parent.parent
@@ -113,7 +113,7 @@ def _side_by_name(view: str, path: Path, views: ViewNames, root: Path) -> str:
 
 
 def _needed(row: Row, columns: Columns, name: str) -> str:
-    """A cell of a column that must be filled. Raises: DataError."""
+    """Return a cell that must not be empty. Raises: DataError."""
     cell = columns.cell(row, name)
     if cell:
         return cell
@@ -133,7 +133,7 @@ def _split(row: Row, columns: Columns) -> str | None:
 
 
 def _paths(row: Row, columns: Mapping[str, str], files: FoundFiles) -> dict[str, Path]:
-    """The paths of a row by view. Raises: DataError for one that no file can have."""
+    """Return a row's paths by view. Raises: DataError for an impossible path."""
     paths = {}
     for view, column in columns.items():
         cell = row[column]

@@ -1,4 +1,4 @@
-"""Rows of gaze tables as arrays: checked, in the order of their times."""
+"""Turn rows of gaze tables into arrays, checked and ordered by time."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -12,50 +12,50 @@ from gazekit.reading.table import Row
 from gazekit.records.arrays import Floats
 
 Values = tuple[float, ...]
-"""Time in ms first, then whatever the format has; NaN where it was lost."""
+"""Time in ms first, then the format's other values; NaN where lost."""
 
 LARGEST = 1e18
-"""No time, place or size that an eye tracker writes is beyond, in any unit."""
+"""Upper bound of any time, position or size that an eye tracker writes, in any unit."""
 
 
 def samples(rows: Iterable[tuple[Row, Values]], path: Path) -> Floats:
-    """Rows whose times must ascend, as one array per value ``[values, N]``.
+    """Turn rows with ascending times into one array per value, ``[values, N]``.
 
     Args:
-        rows: each row and its values.
+        rows: each row with its values.
         path: the file, for messages.
 
     Raises:
-        DataError: no row, a time before the one above it, a value that no eye tracker writes.
+        DataError: there is no row, time goes back, or no eye tracker writes such a value.
     """
     return _arrays(_ascending(rows), path)
 
 
 def fixations(rows: Iterable[tuple[Row, Values]], path: Path) -> Floats:
-    """Rows of onset and duration first, as one array per value ``[values, N]``, sorted by onset.
+    """Turn rows that start with onset and duration into one array per value, ``[values, N]``, sorted by onset.
 
     Raises:
-        DataError: no row, a duration below 0, a value that no eye tracker writes.
+        DataError: there is no row, a duration is negative, or no eye tracker writes such a value.
     """
     arrays = _arrays(_lasting(rows), path)
     return arrays[:, np.argsort(arrays[0], kind="stable")]
 
 
 def place(row: Row, x: str, y: str) -> tuple[float, float]:
-    """The place in two columns, both NaN where one of them is lost. Raises: DataError."""
+    """Read a position from two columns, both NaN if one is lost. Raises: DataError."""
     at = row.number(x, may_be_lost=True), row.number(y, may_be_lost=True)
     return (math.nan, math.nan) if math.isnan(at[0] + at[1]) else at
 
 
 def believable(row: Row, values: Values) -> Values:
-    """The same values. Raises: DataError when no eye tracker can have written them."""
+    """Return the values unchanged. Raises: DataError if no eye tracker can have written them."""
     if any(abs(value) > LARGEST for value in values):
         raise DataError(f"{row.where}: a number is beyond {LARGEST:g}; expected what an eye tracker writes")
     return values
 
 
 def no_gaze(path: Path) -> DataError:
-    """The error for a table that has no row."""
+    """Make the error for a table without rows."""
     return DataError(f"{path}: holds no gaze; expected at least one row below the header")
 
 

@@ -1,4 +1,4 @@
-"""The gaze of GazeMedSeg: polyps and prostates that were looked at instead of being outlined."""
+"""Read the gaze of GazeMedSeg: polyps and prostates annotated by gaze instead of outlines."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,15 +19,15 @@ NEEDED = (IMAGE, ORDER, DURATION, *POSITION, *SIZE)
 class GazeMedSeg:
     """Reads the fixation tables of GazeMedSeg, recorded by an EyeLink and normalised.
 
-    Positions are fractions of the image, read as pixels by ``IMAGE_WIDTH`` and ``IMAGE_HEIGHT``; durations are ms.
-    ``CURRENT_FIX_START`` is the onset in ms. A table without that column has an order, ``CURRENT_FIX_INDEX``, but no
-    times, and neither has the recording then: its fixations are in order. Rows in a row on one image are one recording.
+    Positions are fractions of the image, converted to pixels by ``IMAGE_WIDTH`` and ``IMAGE_HEIGHT``; durations are ms.
+    ``CURRENT_FIX_START`` is the onset in ms. A table without it gives an order, ``CURRENT_FIX_INDEX``, but no
+    times; its recordings keep the order and have no times. Consecutive rows on one image form one recording.
 
     Source: https://github.com/med-air/GazeMedSeg
     """
 
     def fits(self, path: Path) -> bool:
-        """Whether the columns are those of GazeMedSeg."""
+        """Say whether the columns are those of GazeMedSeg."""
         return set(NEEDED) <= set(first_columns(path))
 
     def read(self, path: Path) -> Iterator[Recording]:

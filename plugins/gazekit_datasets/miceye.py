@@ -1,4 +1,4 @@
-"""The recordings of MicEye, versions 1 and 2."""
+"""Read recordings of MicEye, versions 1 and 2."""
 
 import ast
 import re
@@ -18,9 +18,9 @@ from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import LARGEST
 
 LARGEST_FILE = 64 * 2**20
-"""Bytes; a day of reading stays far below."""
+"""Size limit in bytes; a day of reading stays far below it."""
 LARGEST_ROW = 4 * 2**20
-"""Characters; more than an hour on one image at 90 Hz."""
+"""Limit in characters; more than an hour on one image at 90 Hz."""
 DEEPEST = 3
 """Brackets around a coordinate: ``[[[x, y], scale], …]``."""
 
@@ -34,11 +34,11 @@ _SESSION = re.compile(r"(.+?)[\s_-]*\d{4}(?:-\d{1,2}){4}")
 class MicEye:
     """Reads MicEye's ``path;class;gaze;boxes;point``, one row per image, no header, no times.
 
-    Version 1 writes gaze as ``[[x, y], …]`` in pixels of the image shown ``display_height`` high, so the
-    recordings carry that height and are scaled where the image's size is known: ``x · H / display_height``.
-    Version 2 writes ``[[[x, y], scale], …]``, read as ``x / scale``. Both clamp samples beside the image to
-    its border, so samples on the border are marked as suspect. Class, boxes and point are not read. The name before
-    the date in the log's file name is the reader's.
+    Version 1 writes gaze as ``[[x, y], …]`` in pixels of the image displayed ``display_height`` high, so the
+    recordings store that height and are scaled once the image's size is known: ``x · H / display_height``.
+    Version 2 writes ``[[[x, y], scale], …]``, read as ``x / scale``. Both clamp samples outside the image to
+    its border, so samples on the border are marked as suspect. Class, boxes and point are ignored. The name before
+    the date in the log's file name is the reader.
 
     Args:
         display_height: ``image height`` of the MicEye configuration that recorded (version 1), pixels.
@@ -50,7 +50,7 @@ class MicEye:
         self.display_height = display_height
 
     def fits(self, path: Path) -> bool:
-        """Whether the first row is ``path;class;[[…;…;…``."""
+        """Say whether the first row is ``path;class;[[…;…;…``."""
         try:
             require_regular_file(path)
             with path.open("rb") as file:
@@ -100,7 +100,7 @@ class MicEye:
 
 
 def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
-    """x, y ``[N]`` as written and, in version 2, the zoom of each sample ``[N]``."""
+    """Parse x, y ``[N]`` as written and, in version 2, the zoom of each sample ``[N]``."""
     expected = "expected [[x, y], …] or [[[x, y], scale], …] as MicEye writes it"
     try:
         points = _literal(text)
@@ -130,7 +130,7 @@ def _gaze(text: str, where: str) -> tuple[Floats, Floats, Floats | None]:
 
 
 def _literal(text: str) -> list[list[Any]]:
-    """The Python literal, refused before parsing where it could exhaust memory or the stack."""
+    """Parse a Python literal; refuse beforehand one that could exhaust memory or the stack."""
     if len(text) > LARGEST_ROW:
         raise ValueError(f"longer than {LARGEST_ROW // 2**20} Mi characters")
     if max(accumulate((c in "[(") - (c in "])") for c in text), default=0) > DEEPEST:

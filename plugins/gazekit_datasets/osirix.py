@@ -1,4 +1,4 @@
-"""Regions of interest as OsiriX exports them: one XML property list per image."""
+"""Read regions of interest exported by OsiriX: one XML property list per image."""
 
 import plistlib
 import re
@@ -12,7 +12,7 @@ from gazekit.errors import DataError
 from gazekit.records.lesions import Outline
 
 MAXIMUM_BYTES = 64 * 2**20
-"""Larger files are refused; those of INbreast have a few megabytes at most."""
+"""Larger files are refused; INbreast's have at most a few megabytes."""
 MAXIMUM_PIECE = 2**16
 _FARTHEST = 100_000.0
 _NUMBER = r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?)\s*"
@@ -33,10 +33,10 @@ class OsirixRegion:
 
 
 def read_regions(path: Path) -> tuple[OsirixRegion, ...]:
-    """The regions of one image, none where the list is empty.
+    """Read the regions of one image; none if the list is empty.
 
     Raises:
-        DataError: not a property list of one image, or a region that is not as it should be.
+        DataError: not a property list of one image, or a malformed region.
     """
     images = _property_list(path).get("Images")
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
@@ -61,9 +61,9 @@ def _property_list(path: Path) -> dict[str, Any]:
         )
     try:
         _check_pieces(content)
-        # the parser refuses entities, and with them files that grow without limit
+        # the parser refuses entities, which could expand a file without limit
         found = plistlib.loads(content, fmt=plistlib.FMT_XML)
-    except Exception:  # on damaged files it raises whatever its steps do
+    except Exception:  # a damaged file can raise any exception
         raise DataError(f"{path}: not an XML property list, or damaged; copy it again") from None
     if not isinstance(found, dict):
         raise DataError(f"{path}: not the regions of an image; expected a dictionary with Images")
@@ -71,10 +71,10 @@ def _property_list(path: Path) -> dict[str, Any]:
 
 
 def _check_pieces(content: bytes) -> None:
-    """Raise where a tag, comment or line of text is longer than any of the set.
+    """Raise if a tag, comment or line of text is longer than any in the data set.
 
-    The parser of property lists is fed in small parts, and its library (before 2.6) looks through an unfinished piece
-    again with each of them: 0.4 s for one piece of 1 MiB, and growing with its square. In one part it takes a moment.
+    The property list parser is fed in small parts, and its library (before 2.6) rescans an unfinished piece
+    with each part: 0.4 s for one piece of 1 MiB, growing quadratically.
     """
     parser = xml.parsers.expat.ParserCreate()
     parser.DefaultHandler = _check_piece

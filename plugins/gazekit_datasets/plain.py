@@ -1,4 +1,4 @@
-"""Gaze as a plain table of samples or fixations in image pixels."""
+"""Read gaze from a plain table of samples or fixations in image pixels."""
 
 import math
 from array import array
@@ -24,18 +24,18 @@ Key = tuple[str, str, str, str, float | None, float]
 class Plain:
     """Reads tables of samples, ``exam_id,view,t_ms,x,y``, or fixations.
 
-    Fixations have ``start_ms,duration_ms`` in the place of ``t_ms``. Columns in any order, others are not read. x and
-    y are pixels of the original image, (0, 0) the outer corner of its first pixel; blank or NaN where the sample was
-    lost. A file may hold several exams and views, each with its times ascending, or all blank: then samples weigh
-    alike.
+    Fixations have ``start_ms,duration_ms`` instead of ``t_ms``. Columns come in any order; others are ignored. x and
+    y are pixels of the original image, with (0, 0) the outer corner of its first pixel; blank or NaN for a lost
+    sample. A file may hold several exams and views, each with ascending times, or with all times blank: then samples
+    have equal weight.
 
-    More columns may be there: ``reader`` says who looked and ``sitting`` parts the recordings of one reader on one
-    view; ``pixels_per_degree`` says how many pixels of the image were one degree of visual angle, and ``stretch`` how
-    many times as many they were across, where the image was shown stretched.
+    Optional columns: ``reader`` says who looked, and ``sitting`` separates the recordings of one reader on one
+    view; ``pixels_per_degree`` is the number of image pixels per degree of visual angle, and ``stretch`` how
+    many times larger that number is horizontally, if the image was shown stretched.
     """
 
     def fits(self, path: Path) -> bool:
-        """Whether the columns are those of one of the two tables."""
+        """Say whether the columns are those of one of the two tables."""
         columns = set(first_columns(path))
         return set(SAMPLES) <= columns or set(FIXATIONS) <= columns
 
@@ -92,7 +92,7 @@ def _key(row: Row) -> Key:
 
 
 def _positive(row: Row, column: str) -> float | None:
-    """The number in a column that may be blank or not there. Raises: DataError."""
+    """Read a number from an optional column. Raises: DataError."""
     if column not in row.positions or not row[column]:
         return None
     number = row.number(column)
@@ -102,7 +102,7 @@ def _positive(row: Row, column: str) -> float | None:
 
 
 def _values(row: Row, *, fixations: bool) -> Values:
-    """Time, duration (NaN for samples), x, y."""
+    """Read time, duration (NaN for samples), x and y."""
     x, y = place(row, "x", "y")
     if not fixations:
         return row.number("t_ms", may_be_lost=True), math.nan, x, y

@@ -1,4 +1,4 @@
-"""The gaze of REFLACX: chest radiographs read by radiologists while they dictate."""
+"""Read the gaze of REFLACX: chest radiographs read by dictating radiologists."""
 
 import math
 import re
@@ -20,16 +20,16 @@ DEGREE = ("angular_resolution_x_pixels_per_degree", "angular_resolution_y_pixels
 class Reflacx:
     """Reads ``fixations.csv`` of a reading, and its ``gaze.csv`` of samples at 1000 Hz.
 
-    Times are seconds from the start of the dictation. Positions are pixels of the image already, with zoom and pan
-    taken out: the columns ``…_shown_from_image`` and ``…_in_screen_coordinates``, which say what part of the image was
-    shown where, are not needed for it. Some positions lie beside the image. Pixels per degree change with the zoom;
-    the recording carries their median.
+    Times are seconds from the start of the dictation. Positions are pixels of the image, with zoom and pan already
+    removed: the columns ``…_shown_from_image`` and ``…_in_screen_coordinates``, which give the image part
+    shown and its place, are not needed. Some positions lie outside the image. Pixels per degree change with the zoom;
+    the recording stores their median.
 
-    The reading, which stands for its reader, is named by its folder, such as ``P102R009922``, or by a column ``id``;
-    the image by a column ``dicom_id``, or by the metadata table, where there is one.
+    The reading, which stands for its reader, is named by its folder, such as ``P102R009922``, or by the column ``id``;
+    the image by the column ``dicom_id``, or by the metadata table if there is one.
 
     Args:
-        metadata: table of ``id`` and ``dicom_id``. None: every ``metadata*.csv`` beside the folder of the reading.
+        metadata: table of ``id`` and ``dicom_id``. None: every ``metadata*.csv`` next to the folder of the reading.
 
     Source: https://doi.org/10.1038/s41597-022-01441-z
     """
@@ -39,7 +39,7 @@ class Reflacx:
         self._images: dict[Path, dict[str, str]] = {}
 
     def fits(self, path: Path) -> bool:
-        """Whether the columns are those of REFLACX's fixations or samples."""
+        """Say whether the columns are those of REFLACX's fixations or samples."""
         columns = set(first_columns(path))
         return {*POSITION, DEGREE[0]} <= columns and (set(FIXATION) <= columns or SAMPLE in columns)
 
@@ -74,7 +74,7 @@ class Reflacx:
         )
 
     def _image(self, path: Path, reading: str | None) -> str | None:
-        """The image of a reading by the metadata, whose tables are read once."""
+        """Look up the image of a reading in the metadata, whose tables are read once."""
         folder = path.absolute().parent.parent
         tables = [Path(self.metadata)] if self.metadata else sorted(folder.glob("metadata*.csv"))
         for table in tables:
@@ -101,6 +101,6 @@ def _sample(row: Row) -> Values:
 
 
 def _place(row: Row) -> Values:
-    """x, y and pixels per degree (the geometric mean of both axes), NaN where the eye was not found."""
+    """Read x, y and pixels per degree (geometric mean of both axes), NaN where the eye was not found."""
     across, down = (row.number(column, may_be_lost=True) for column in DEGREE)
     return *place(row, *POSITION), math.sqrt(across) * math.sqrt(down) if min(across, down) > 0 else math.nan

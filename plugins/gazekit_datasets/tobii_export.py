@@ -1,4 +1,4 @@
-"""What the exports of Tobii's programs have in common: columns with units, and rows that belong to presentations."""
+"""Read parts shared by the exports of Tobii's programs: columns with units, rows grouped into presentations."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ from gazekit_datasets.gaze_rows import believable
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an export: its whole name, and the unit at the end of it, in small letters without blanks."""
+    """A column of an export: its full name, and the unit at its end, in small letters without blanks."""
 
     name: str
     unit: str
 
 
 def columns_by_name(names: Sequence[str]) -> Mapping[tuple[str, str], Column]:
-    """(Name without its unit, unit) → column, names in small letters."""
+    """Map (name without unit, unit) to column, names in small letters."""
     found = {}
     for name in names:
         base, opening, unit = name.rpartition("[" if name.endswith("]") else "(")
@@ -36,7 +36,7 @@ def columns_by_name(names: Sequence[str]) -> Mapping[tuple[str, str], Column]:
 
 
 def find_column(names: Sequence[str], wanted: str, *units: str) -> Column | None:
-    """The column of a name in one of some units (the first that is there); without units, in any."""
+    """Find the column with a name, in the first available of the given units; without units, in any."""
     found = columns_by_name(names)
     if units:
         return next((found[wanted, unit] for unit in units if (wanted, unit) in found), None)
@@ -48,10 +48,10 @@ class Look:
     """One row of the eye tracker.
 
     Args:
-        key: ends with participant, recording and what was shown; empty where the export does not say.
-        t_ms: when.
-        place: x, y; NaN where it was lost.
-        fixation: number, x, y and duration (ms) of the fixation that it is part of; None when it is of none.
+        key: ends with participant, recording and media; empty where the export does not say.
+        t_ms: time in ms.
+        place: x, y; NaN where lost.
+        fixation: number, x, y and duration (ms) of the fixation it is part of; None if there is none.
     """
 
     key: tuple[str, ...]
@@ -62,10 +62,10 @@ class Look:
 
 @dataclass(slots=True)
 class Presentation:
-    """What was looked at from the time that an image came up until another did.
+    """Gaze from the moment an image appears until the next one does.
 
     Args:
-        key: ends with participant, recording and what was shown; empty where the export does not say.
+        key: ends with participant, recording and media; empty where the export does not say.
         t, x, y: of the samples.
         fixations, last: number of a fixation → its onset, duration, x and y, and the time of its last sample.
     """
@@ -78,7 +78,7 @@ class Presentation:
     last: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: Row, look: Look) -> None:
-        """Append a row. Raises: DataError when time goes back, or a number is none of an eye tracker."""
+        """Append a row. Raises: DataError if time goes back, or no eye tracker writes such a number."""
         if self.t and look.t_ms < self.t[-1]:
             raise DataError(
                 f"{row.where}: time {look.t_ms:.10g} ms after {self.t[-1]:.10g} ms; expected ascending times; "
@@ -96,7 +96,7 @@ class Presentation:
             self.last[number] = look.t_ms
 
     def recording(self, path: Path, *, events: bool, **about: object) -> Recording:
-        """Its samples, or the fixations that the tracker's program found; the reader is the participant."""
+        """Make a recording of its samples, or of fixations found by Tobii's program; the reader is the participant."""
         image = self.key[-1] or None
         about = {"reader": next(filter(None, self.key[-3:-1]), None)} | about
         if events:
@@ -108,10 +108,10 @@ class Presentation:
         return Recording(path, x, y, t_ms, image=image, **about)  # type: ignore[arg-type]
 
     def _cut(self, onset: Floats, duration: Floats) -> Floats:
-        """Durations without what the eye spent in the same place before the image came, or after it went.
+        """Cut from durations the time before the image appeared or after it disappeared.
 
-        Only samples tell; a fixation of a single row keeps its duration, for exports may have one row for each. Up to a
-        sample more than was seen is the rounding of the clock.
+        Only samples show this; a fixation with one row keeps its duration, because some exports have one row each.
+        A difference of up to one sample is clock rounding.
         """
         last = np.array(list(self.last.values()), dtype=np.float64)
         period = sampling_period(np.array(self.t, dtype=np.float64))
@@ -121,9 +121,9 @@ class Presentation:
 
 
 def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Presentation]]:
-    """Rows that follow each other with the same key, with the first row of each; those that show nothing left out.
+    """Group consecutive rows with the same key, with the first row of each group; drop rows without media.
 
-    Where no row names anything that was shown, all rows of a recording are one presentation. Raises: DataError.
+    If no row names a media, all rows of a recording are one presentation. Raises: DataError.
     """
     now: Presentation | None = None
     first: Row | None = None
@@ -149,10 +149,10 @@ def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Pres
 
 
 def is_usable(row: Row, columns: Sequence[str], usable: Sequence[str]) -> bool:
-    """Whether one of the eyes is valid. Without columns of validity it is taken to be."""
+    """Say whether one of the eyes is valid; assumed true without validity columns."""
     return not columns or any(row[name].casefold() in usable for name in columns)
 
 
 def placed(recording: Recording, shown: Shown | None) -> Recording:
-    """A recording on the screen, in pixels of the image where the option says where that lay."""
+    """Convert a screen recording to image pixels, if the option says where the image was."""
     return recording.where_shown(*shown) if shown is not None and recording.on_screen else recording

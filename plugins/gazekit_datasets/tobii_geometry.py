@@ -1,4 +1,4 @@
-"""How many pixels one degree of visual angle is, from what Tobii's programs note of screen and eyes."""
+"""Compute pixels per degree of visual angle from Tobii's records of screen and eyes."""
 
 import math
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ import numpy as np
 from gazekit.reading.table import Row
 
 LOOKED_AT = 5000
-"""Rows whose median stands for the recording."""
+"""Rows whose median represents the recording."""
 _FEWEST = 10
 
 
 def pixels_per_degree(rows: Iterable[Row], eye: tuple[str, str, str], gaze: str, screen: str) -> float | None:
-    """Pixels of the column ``gaze`` per degree, at the median distance of an eye; None when it cannot be told.
+    """Compute pixels of the column ``gaze`` per degree, at the median eye distance; None if unknown.
 
-    One degree is ``distance * tan(1 degree)`` mm; mm become pixels of the screen by where the same gaze point lies in
-    both, and those become pixels of the media by the slope between the two columns.
+    One degree is ``distance * tan(1 degree)`` mm. Gaze points given in both mm and screen pixels convert mm to screen
+    pixels, and the slope between the two columns converts these to pixels of the media.
 
     Args:
         rows: of the eye tracker.
         eye: columns of the eye's gaze point across in pixels of the screen and in mm, and of its distance in mm.
-        gaze, screen: x in the pixels asked for, and in pixels of the screen.
+        gaze, screen: x in the wanted pixels, and in pixels of the screen.
 
     Raises:
-        DataError: a cell that is no number.
+        DataError: a cell is not a number.
     """
     columns = (*eye, gaze, screen)
     read = ([row.number(name, may_be_lost=True) for name in columns] for row in islice(rows, LOOKED_AT))
@@ -39,7 +39,7 @@ def pixels_per_degree(rows: Iterable[Row], eye: tuple[str, str, str], gaze: str,
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Of the line through the points; NaN when all lie at one x."""
+    """Fit the slope of the line through the points; NaN if all share one x."""
     with np.errstate(all="ignore"):
         x = x - x.mean()
         return float((x * (y - y.mean())).sum() / (x * x).sum())

@@ -1,4 +1,4 @@
-"""Samples as the Tobii Pro SDK hands them over, written to a table."""
+"""Read tables of samples from the Tobii Pro SDK."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,27 +12,27 @@ from gazekit.records.recording import Length, Recording, Shown
 from gazekit_datasets.gaze_rows import place, samples
 
 CLOCKS = ("system_time_stamp", "device_time_stamp")
-"""Microseconds; the computer's clock first, for it is the one that other logs of the session share."""
+"""Clock columns in microseconds; the computer's clock comes first because other logs of the session share it."""
 POINT = "gaze_point_on_display_area"
 VALIDITY = ("gaze_point_validity", "gaze_point_valid")
-"""What the SDK and what wrappers around it call it."""
+"""Names used by the SDK and by its wrappers."""
 _VALID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Eye:
-    """Where a table has one eye.
+    """The columns of one eye.
 
     Args:
         point: one column of ``(x, y)``, or one of x and one of y; fractions of the display.
-        validity: column of 0 and 1; None where there is none and lost samples are NaN.
+        validity: column of 0 and 1; None if missing, and lost samples are NaN.
     """
 
     point: tuple[str, ...]
     validity: str | None
 
     def gaze(self, row: Row) -> tuple[float, float] | None:
-        """The fractions of the display, or None where the eye was lost. Raises: DataError."""
+        """Return the gaze as fractions of the display, or None where the eye was lost. Raises: DataError."""
         if self.validity is not None:
             valid = _VALID.get(row[self.validity].lower())
             if valid is None:
@@ -48,14 +48,14 @@ class Eye:
 class TobiiSDK:
     """Reads tables of the Tobii Pro SDK's gaze data, one row per sample, such as those of a Tobii Pro Nano.
 
-    Needed are a clock, ``system_time_stamp`` or ``device_time_stamp`` (µs), and for an eye or both
-    ``left_gaze_point_on_display_area``: as one column of ``(x, y)`` or as two that end in ``_x`` and ``_y``; further
-    columns are not read. A sample is the mean of the eyes whose ``left_gaze_point_validity`` is 1; it is lost where
-    none is. The SDK gives fractions of the display, so the pixels follow from its size.
+    Required are a clock, ``system_time_stamp`` or ``device_time_stamp`` (µs), and for one or both eyes
+    ``left_gaze_point_on_display_area``: one column of ``(x, y)``, or two that end in ``_x`` and ``_y``. Other
+    columns are ignored. A sample is the mean of the eyes whose ``left_gaze_point_validity`` is 1; it is lost if
+    none is. The SDK gives fractions of the display, so pixels follow from its size.
 
     Args:
-        screen: width and height in pixels of the display that the tracker was set up for.
-        shown: left, top, width and height of the image on that display, pixels. None: not known, or the image was
+        screen: width and height in pixels of the display the tracker was set up for.
+        shown: left, top, width and height of the image on that display, pixels. None: unknown, or the image was
             zoomed or moved; then the recording is in pixels of the screen.
 
     Source: https://developer.tobiipro.com/python/python-sdk-reference-guide.html
@@ -70,7 +70,7 @@ class TobiiSDK:
         self.screen, self.shown = screen, shown
 
     def fits(self, path: Path) -> bool:
-        """Whether there are columns of a clock and of an eye."""
+        """Say whether there are columns for a clock and an eye."""
         columns = first_columns(path)
         return not set(CLOCKS).isdisjoint(columns) and bool(_eyes(columns))
 
@@ -116,7 +116,7 @@ def _mean(row: Row, eyes: Sequence[Eye]) -> tuple[float, float]:
 
 
 def _pair(row: Row, column: str) -> tuple[float, float]:
-    """``(x, y)`` as Python writes it, ``[x, y]`` or ``[x y]``; NaN for an empty cell."""
+    """Parse ``(x, y)``, ``[x, y]`` or ``[x y]``; NaN for an empty cell."""
     cell = row[column]
     if not cell:
         return math.nan, math.nan

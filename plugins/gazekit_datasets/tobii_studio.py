@@ -1,4 +1,4 @@
-"""Exports of Tobii Studio: "all data" as tab-separated text."""
+"""Read exports of Tobii Studio: "all data" as tab-separated text."""
 
 import math
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ from gazekit_datasets.tobii_geometry import pixels_per_degree
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
-"""Coordinates of the media that was shown, and of the screen."""
+"""Coordinates of the media shown, and of the screen."""
 NAMES = ("ParticipantName", "RecordingName", "MediaName")
 VALIDITY = ("ValidityLeft", "ValidityRight")
 LEFT_EYE = ("GazePointLeftX (ADCSpx)", "GazePointLeftX (ADCSmm)", "DistanceLeft")
 USABLE = ("0", "1")
-"""Of the codes 0 to 4: the eye was found, and it is certain or probable which one it is."""
+"""Codes, of 0 to 4, for an eye that was found and is certainly or probably the left or right one."""
 
 
 class TobiiStudio:
-    """Reads Tobii Studio's tab-separated exports, 3.x: one recording per media that was shown, each time it was.
+    """Reads Tobii Studio's tab-separated exports, 3.x: one recording for each presentation of a media.
 
-    Needed are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y; ``MediaName`` names
-    the image. Coordinates of the media are those of its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys
-    and events between the samples are passed over. A sample is lost where neither eye has validity 0 or 1. Pixels per
-    degree follow from the distance of the eyes and the gaze points in mm, where the export has them.
+    Required are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y; ``MediaName`` names
+    the image. Media coordinates refer to its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys
+    and events between samples are skipped. A sample is lost if neither eye has validity 0 or 1. Pixels per
+    degree follow from eye distance and gaze points in mm, if the export has them.
 
     Args:
-        events: ``"samples"``, or ``"fixations"``: those that Studio's filter found (``GazeEventType``).
+        events: ``"samples"``, or ``"fixations"`` found by Studio's filter (``GazeEventType``).
         shown: left, top, width and height of the image on the screen, pixels; only for exports without media.
 
     Source: Tobii AB, Tobii Studio User's Manual 3.4, data export.
@@ -46,7 +46,7 @@ class TobiiStudio:
         self.events, self.shown = events, shown
 
     def fits(self, path: Path) -> bool:
-        """Whether there is Studio's clock and a gaze point in its units."""
+        """Say whether there is Studio's clock and a gaze point in its units."""
         columns = first_columns(path)
         return CLOCK in columns and any(f"GazePointX {unit}" in columns for unit in (MEDIA, SCREEN))
 
@@ -77,7 +77,7 @@ class TobiiStudio:
         for row, presentation in presentations(looks):
             is_named = unit == MEDIA and bool(presentation.key[-1])
             if unit == MEDIA and not is_named:
-                continue  # gaze on nothing has no coordinates of the media
+                continue  # gaze outside the media has no media coordinates
             recording = presentation.recording(
                 path, events=self.events == "fixations", **_about(row, is_named), pixels_per_degree=degree
             )
@@ -108,7 +108,7 @@ def _degree(table: Table, unit: str) -> float | None:
 
 
 def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:
-    """Samples have a number, or at least a validity; rows of events have neither."""
+    """Say whether a row is a sample: it has a number or a validity, and event rows have neither."""
     if "GazePointIndex" in columns:
         return row["GazePointIndex"] != ""
     validity = [name for name in VALIDITY if name in columns]
@@ -125,7 +125,7 @@ def _fixation(row: Row) -> tuple[str, float, float, float] | None:
 
 
 def _about(row: Row, is_named: bool) -> dict[str, object]:
-    """How large the media was, in the pixels of its coordinates."""
+    """Return the size of the media, in the pixels of its coordinates."""
     if not is_named:
         return {"on_screen": True}
     if "MediaWidth" not in row.positions or "MediaHeight" not in row.positions:

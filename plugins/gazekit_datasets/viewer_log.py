@@ -1,4 +1,4 @@
-"""Gaze on images that a viewer zoomed and moved: its log, and the tracker's samples beside it."""
+"""Read gaze on images zoomed and moved in a viewer, from the viewer's log and the tracker's samples."""
 
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -22,17 +22,17 @@ MS_PER = {"s": 1e3, "ms": 1.0, "10us": 1e-2, "us": 1e-3}
 class ViewerLog:
     """Reads the log of a DICOM viewer together with a table of the Tobii Pro SDK, and follows zoom and pan.
 
-    A row of the log says how one box of the screen shows its image from then on, until the next row of that box or
-    until a newer box covers it. A sample belongs to the box that it lies in, by
-    ``x = (screen x - img_pos_x) / img_scale_x``. There is one recording per image that was looked at, of the samples
-    taken while it was shown; samples on another image are in that one's recording. Lost are those that the tracker
-    lost, those in no box, and, in the first image's recording, those from before the log begins.
+    A row of the log says how a box of the screen shows its image, until the next row of that box or
+    until a newer box covers it. A sample belongs to the box it lies in:
+    ``x = (screen x - img_pos_x) / img_scale_x``. Each image looked at gives one recording, of the samples
+    taken while it was shown; samples on another image are in that one's recording. Samples are lost if the tracker
+    lost them, if they are in no box, and, in the first image's recording, before the log begins.
 
     Args:
-        samples: the tracker's table, from the folder of the log. None: the one other file there that is such a table.
-        screen: width and height in pixels of the display that the tracker was set up for.
-        unit: of the log's ``timestamp``. auto: the one in which the times of log and samples overlap most.
-        clock_offset_ms: what to add to the tracker's times to get those of the log, where their clocks differ.
+        samples: the tracker's table, in the folder of the log. None: the only other file there that is such a table.
+        screen: width and height in pixels of the display the tracker was set up for.
+        unit: of the log's ``timestamp``. auto: the unit in which log and samples overlap most.
+        clock_offset_ms: added to the tracker's times to get log times, if the clocks differ.
 
     Source: https://github.com/MoMarky/eye-tracking-system-for-radiologists, whose log counts 10 µs since 1970
     """
@@ -49,7 +49,7 @@ class ViewerLog:
         self.tracker = TobiiSDK(screen=screen)
 
     def fits(self, path: Path) -> bool:
-        """Whether the columns are those of the log."""
+        """Say whether the columns are those of the log."""
         return set(COLUMNS) <= set(first_columns(path))
 
     def read(self, path: Path) -> Iterator[Recording]:
@@ -95,7 +95,7 @@ class ViewerLog:
 
 
 def _check_screen(path: Path, states: ViewerStates, width: float, height: float) -> None:
-    """A box may be on this screen or on another one, but not on both: then the screen is larger than was said."""
+    """Raise if a box extends beyond the screen; it may be on another screen, but not on both."""
     left, top, *size = states.window[:, states.image >= 0]
     for name, first, length, end in (("wide", left, size[0], width), ("high", top, size[1], height)):
         across = (first < end) & (first + length > 1.02 * end)  # a frame may stick out a little
@@ -107,7 +107,7 @@ def _check_screen(path: Path, states: ViewerStates, width: float, height: float)
 
 
 def _unit(path: Path, log: Floats, t_ms: Floats) -> str:
-    """The unit in which the log's times overlap most with the samples', as a share of both together."""
+    """Find the unit in which log and sample times overlap most, as a share of their union."""
     spans = {unit: (log[0] * ms, log[-1] * ms) for unit, ms in MS_PER.items()}
     shares = {unit: _overlap(*span, t_ms[0], t_ms[-1]) for unit, span in spans.items()}
     best = [unit for unit, share in shares.items() if share == max(shares.values())]
@@ -126,7 +126,7 @@ def _unit(path: Path, log: Floats, t_ms: Floats) -> str:
 
 
 def _overlap(first: float, last: float, other_first: float, other_last: float) -> float:
-    """What two spans have in common as a share of both together; -1 when they are apart."""
+    """Return the overlap of two spans as a share of their union; -1 if they do not meet."""
     common = min(last, other_last) - max(first, other_first)
     together = max(last, other_last) - min(first, other_first)
     if common < 0:

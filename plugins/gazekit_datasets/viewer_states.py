@@ -1,4 +1,4 @@
-"""The log of a viewer as states: which image it showed where, and when."""
+"""Read a viewer's log as states: which image it showed, where and when."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ PLACE = ("img_pos_x", "img_pos_y", "img_scale_x", "img_scale_y")
 COLUMNS = (TIME, *PLACE, "img_size_w", "img_size_h", *WINDOW, BOX, IMAGE)
 
 NOTHING = "-1"
-"""In the place of an image that is not there yet; the zoom is -1 then."""
+"""Stands for an image not yet loaded; its zoom is -1."""
 ZOOM = (1e-3, 1e3)
 """Screen pixels per image pixel that a viewer can show."""
 MOST_BOXES = 16
@@ -25,11 +25,11 @@ MOST_BOXES = 16
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Samples brought to the images that they lie on.
+    """Samples mapped to the images they lie on.
 
     Args:
-        x, y: ``[N]`` pixels of the image; meaningless where the sample is on none.
-        image: ``[N]`` position of that image in the log's ``images``; -1 on none.
+        x, y: ``[N]`` pixels of the image; meaningless for a sample on no image.
+        image: ``[N]`` position of that image in the log's ``images``; -1 for none.
         shown: ``[boxes, N]`` images on the screen at that time; -1 for a box that shows none or is mostly covered.
     """
 
@@ -60,7 +60,7 @@ class ViewerStates:
     images: tuple[str, ...]
 
     def follow(self, time: Floats, x: Floats, y: Floats) -> Followed:
-        """Find for every sample the box that it lies in and the image there.
+        """Find for every sample its box and the image there.
 
         Args:
             time: ``[N]`` in the log's unit.
@@ -79,7 +79,7 @@ class ViewerStates:
         return Followed(*to_image.apply(x, y), np.where(row >= 0, self.image[row], -1), shown)
 
     def _latest(self, time: Floats) -> Integers:
-        """The row that holds for each box at each time, ``[boxes, N]``; -1 before its first or under a newer box."""
+        """Return the current row of each box at each time, ``[boxes, N]``; -1 before its first or under a newer box."""
         latest = np.empty((len(np.unique(self.box)), len(time)), dtype=np.int64)
         for holds, box in zip(latest, np.unique(self.box), strict=True):
             rows = np.flatnonzero(self.box == box)
@@ -92,7 +92,7 @@ class ViewerStates:
         return np.where(covered, -1, latest)
 
     def _covered(self, older: Integers, newer: Integers) -> Floats:
-        """How much of the boxes of some rows lies under those of others, as a share of their area."""
+        """Return how much of some rows' boxes lies under others' boxes, as a share of their area."""
         left, top, width, height = self.window[:, older]
         over_left, over_top, over_width, over_height = self.window[:, newer]
         across = np.minimum(left + width, over_left + over_width) - np.maximum(left, over_left)

@@ -190,7 +190,7 @@ def test_trials_of_other_messages_are_parted_by_an_option_and_a_lump_of_them_is_
     text = block(100, ["start_trial 1", "var image a.png"]) + block(300, ["start_trial 2", "var image b.png"])
     (lump,) = read(tmp_path, text)
     (said,) = lump.notes
-    assert said.startswith("holds 2 stretches that were recorded one after the other (START)")
+    assert said.startswith("holds 2 stretches recorded one after the other (START)")
     assert said.endswith("--set trial_message=start_trial")
     first, second = read(tmp_path, text, trial_message="start_trial")
     assert (first.exam_id, second.exam_id, len(first.x), first.notes) == ("1", "2", 2, ())

@@ -1,4 +1,4 @@
-"""EyeLink recordings as text (ASC), as edf2asc converts them."""
+"""Read EyeLink recordings converted to text (ASC) by edf2asc."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,25 +16,26 @@ from gazekit_datasets.eyelink.trials import Trial
 class EyeLink:
     """Reads EyeLink ASC files: one recording per trial and image.
 
-    A trial begins with the message ``TRIALID`` and ends with ``TRIAL_RESULT`` or the next one; what was recorded
-    between trials is left out, but a file without trials is one recording. Images come from ``!V IMGLOAD FILL |
-    CENTER | TOP_LEFT``, or from the list of such commands that ``!V DRAW_LIST`` names, which also say where they lay;
-    several of them shown at once each get the gaze on them. Gaze before a trial's first image is left out, unless no
-    gaze follows it. Samples inside blinks are lost, and those that edf2asc marked so: ``.``, NaN, -32768, 1e8, or
+    A trial begins with the message ``TRIALID`` and ends with ``TRIAL_RESULT`` or the next trial; gaze recorded
+    between trials is dropped, but a file without trials is one recording. Images come from ``!V IMGLOAD FILL |
+    CENTER | TOP_LEFT``, or from the list of such commands that ``!V DRAW_LIST`` names, which also give their place;
+    of several images shown at once, each gets the gaze on it. Gaze before a trial's first image is dropped, unless no
+    gaze follows. Samples inside blinks are lost, and those that edf2asc marks as lost: ``.``, NaN, -32768, 1e8, or
     (0, 0) without a pupil. Pixels per degree are the mean ``RES`` of a block's ``END``.
 
     Args:
-        eye: ``"both"`` takes the mean where both eyes are there, else the one that is; ``"left"`` and ``"right"``
-            leave out what was recorded of the other one alone.
-        events: ``"fixations"`` takes those that the tracker found itself (``EFIX``), cut at the beginning of a
+        eye: ``"both"`` takes the mean of both eyes, or the only one recorded; ``"left"`` and ``"right"``
+            drop gaze recorded from the other eye alone.
+        events: ``"fixations"`` takes those found by the tracker (``EFIX``), cut at the beginning of a
             trial or image; of a binocular recording, one eye must be chosen.
-        shown: left, top, width and height of the image on the screen in pixels, in the place of what the
-            messages say; needed where they say nothing.
-        onset: leave out a trial's gaze before the first message that begins with this, such as ``"SYNCTIME"``.
-        trial_message: how the message begins that begins a trial; the rest of it names the trial. OpenSesame's is
+        shown: left, top, width and height of the image on the screen in pixels, instead of what the
+            messages say; required if they say nothing.
+        onset: drop a trial's gaze before the first message that begins with this, such as ``"SYNCTIME"``.
+        trial_message: beginning of the message that starts a trial; its rest names the trial. OpenSesame's is
             ``"start_trial"``.
-        exam_variable, view_variable, image_variable, reader_variable: names of the ``!V TRIAL_VAR`` that hold the
-            exam, its view, without ``IMGLOAD`` the image, and who looked; without the first, the trial names the exam.
+        exam_variable, view_variable, image_variable, reader_variable: names of the ``!V TRIAL_VAR`` with the
+            exam, its view, the image (if there is no ``IMGLOAD``) and the reader; without the first, the trial names
+            the exam.
 
     Source: SR Research, EyeLink 1000 Plus User Manual, and EyeLink Data Viewer User's Manual, Protocol for EyeLink
     Data to Viewer Integration.
@@ -66,7 +67,7 @@ class EyeLink:
         }
 
     def fits(self, path: Path) -> bool:
-        """Whether the file begins with the header of edf2asc."""
+        """Say whether the file begins with edf2asc's header."""
         return header_fits(path)
 
     def read(self, path: Path) -> Iterator[Recording]:
@@ -90,7 +91,7 @@ class EyeLink:
             raise DataError(f"{path}: {self._nothing(path, survey)}")
 
     def _nothing(self, path: Path, survey: Survey) -> str:
-        """Why there is no recording, and what to do."""
+        """Say why there is no recording, and what to do."""
         if survey.sides and not survey.sides & set(self.eyes):
             there = " and ".join(sorted(survey.sides))
             return f"only the {there} eye was recorded; expected the {self.eyes[0]} one; set the reader's option eye"
@@ -110,7 +111,7 @@ class EyeLink:
         return f"no {self.events} {where}; expected what an EyeLink recorded; convert it with edf2asc's default options"
 
     def _trials(self, path: Path, survey: Survey) -> Iterator[Trial]:
-        """The trials one after the other, the first before any message that begins one."""
+        """Yield the trials in order; the first precedes any message that starts one."""
         trial, block = Trial(None, self.onset), Block(self.eyes)
         for line in lines(path, trial_message=self.trial_message):
             kind = line.words[0]

@@ -1,4 +1,4 @@
-"""Blocks of an EyeLink recording, from ``START`` to ``END``: which eyes, how often, and their samples."""
+"""Read blocks of an EyeLink recording, from ``START`` to ``END``: eyes, sampling rate and samples."""
 
 import math
 import re
@@ -14,22 +14,22 @@ _OF_THE_TRACKER = re.compile(
     r"!(?!V )|!V (?!IMGLOAD)|VALIDATE|DRIFTCORRECT|DRIFT|RECCFG|ELCL|ELCLCFG|[A-Z]+_COORDS|THRESHOLDS|CAMERA_|PUPIL_|"
     r"TRACKER_TIME|RETRACE|ENVIRONMENT|TRIAL_RESULT|TRIAL OK|TIMEOUT|KEYBOARD|RECORDED BY"
 )
-"""Messages of the tracker, its host and Data Viewer, which no experiment parts its trials by."""
+"""Messages of the tracker, its host and Data Viewer; no experiment marks trials with them."""
 _MISSING = (-32768.0, 1e8)
-"""What stands for a lost coordinate in EyeLink's files, and in text that was made with edf2asc's ``-miss``."""
+"""Values for a lost coordinate in EyeLink's files, and in text made with edf2asc's ``-miss``."""
 _COORDS = re.compile(r"(?:GAZE|DISPLAY)_COORDS" + r"[\s=]+(-?\d{1,6}(?:\.\d+)?)" * 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What must be known before the samples, for the file says it after them or only as a whole.
+    """Facts needed before reading samples, which the file gives after them or only as a whole.
 
     Args:
-        has_trials: whether there is a message that begins a trial.
-        has_fixations: whether there are events of fixations.
+        has_trials: whether a message starts a trial.
+        has_fixations: whether there are fixation events.
         sides: sides of the eyes that any block recorded.
-        resolutions: number of the block → pixels per degree, the mean of both axes.
-        own: first word of the experiment's own messages → the blocks that it comes in, by the last ``START`` above.
+        resolutions: block number → pixels per degree, mean of both axes.
+        own: first word of the experiment's messages → blocks it occurs in, by the last ``START`` above.
     """
 
     has_trials: bool
@@ -40,7 +40,7 @@ class Survey:
 
     @classmethod
     def of(cls, path: Path, trial_message: str) -> "Survey":
-        """Go through a file once. Raises: DataError."""
+        """Scan a file once. Raises: DataError."""
         has_trials, block, resolutions = False, 0, {}
         has_fixations = False
         sides: set[str] = set()
@@ -66,21 +66,21 @@ class Survey:
         return cls(has_trials, has_fixations, frozenset(sides), resolutions, words)
 
     def doubt_about(self, blocks: set[int], trial_message: str) -> str | None:
-        """A sentence on a recording of several blocks, when messages of the experiment lie among them; else None."""
+        """Warn about a recording of several blocks with the experiment's messages among them; else None."""
         begun = {word: self.own[word] & blocks for word in self.own}
         among = [word for word, where in begun.items() if where - {max(blocks, default=0)} or len(where) > 1]
         if len(blocks) < 2 or not among:
             return None
         likely = max(among, key=lambda word: (len(begun[word]), "trial" in word.lower()))
         return (
-            f"holds {len(blocks)} stretches that were recorded one after the other (START), with messages such as "
+            f"holds {len(blocks)} stretches recorded one after the other (START), with messages such as "
             f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
             f"--set trial_message={likely[:40]}"
         )
 
 
 def has_samples(path: Path) -> bool:
-    """Whether a block has a sample; outside, calibrations write lines of numbers too. Raises: DataError."""
+    """Say whether a block has a sample; outside blocks, calibrations write lines of numbers too. Raises: DataError."""
     is_open = False
     for line in lines(path):
         kind = line.words[0]
@@ -92,16 +92,16 @@ def has_samples(path: Path) -> bool:
 
 @dataclass(slots=True)
 class Block:
-    """The state of the tracker while a file is read.
+    """State of the tracker while a file is read.
 
     Args:
-        wanted: sides of the eyes that are asked for.
+        wanted: sides of the requested eyes.
         number: of the block; 0 before the first ``START``.
-        is_open: from its ``START`` to its ``END``; outside, calibrations write lines of numbers too.
-        is_wanted: whether one of the eyes recorded is asked for.
+        is_open: True from ``START`` to ``END``; outside, calibrations write lines of numbers too.
+        is_wanted: whether a recorded eye is requested.
         resolution: pixels per degree.
         display: the screen.
-        eyes: sides that are recorded, in the order of their columns.
+        eyes: recorded sides, in the order of their columns.
         rate: samples per second.
         closed: sides that are in a blink.
         fixating: side whose fixations were taken.
@@ -119,7 +119,7 @@ class Block:
     fixating: str = ""
 
     def following(self, survey: Survey) -> "Block":
-        """The block that begins now, on the same screen."""
+        """Start the next block, on the same screen."""
         number = self.number + 1
         return Block(
             self.wanted,
@@ -130,7 +130,7 @@ class Block:
         )
 
     def follow(self, line: Line) -> None:
-        """Take in what a line says of the block or the screen. Raises: DataError."""
+        """Read a line about the block or the screen. Raises: DataError."""
         kind, *words = line.words
         if kind in ("SAMPLES", "EVENTS"):
             if words[:1] != ["GAZE"]:
@@ -160,7 +160,7 @@ class Block:
             self.display = (left, top, right - left + 1, bottom - top + 1)
 
     def sample(self, line: Line, stretch: Stretch, *, keep: bool) -> None:
-        """Add a sample to a stretch, or only note its time. Raises: DataError."""
+        """Add a sample to a stretch, or only record its time. Raises: DataError."""
         if not self.eyes or len(line.words) < 1 + 3 * len(self.eyes):
             raise line.error(
                 f"a sample of {len(line.words)} cells after SAMPLES names {' and '.join(self.eyes) or 'no eye'}; "
@@ -186,7 +186,7 @@ class Block:
             stretch.add(line, t_ms, x, y)
 
     def _is_lost(self, line: Line, x: float, y: float, pupil: int) -> bool:
-        """Whether a sample has no place, one that means so, or (0, 0) without a pupil."""
+        """Say whether a sample has no position, a marker for a lost one, or (0, 0) without a pupil."""
         if math.isnan(x + y) or x in _MISSING or y in _MISSING:
             return True
         return x == y == 0 and line.words[pupil] in ("0", "0.0", ".")
@@ -215,7 +215,7 @@ class Block:
 
 
 def _side(line: Line) -> str:
-    """The eye of an event. Raises: DataError."""
+    """Return the eye of an event. Raises: DataError."""
     side = _SIDE.get(line.words[1] if len(line.words) > 1 else "")
     if side is None:
         raise line.error(

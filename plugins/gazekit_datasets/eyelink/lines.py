@@ -1,4 +1,4 @@
-"""The lines of an EyeLink ASC file, and what they are made of."""
+"""Read the lines of an EyeLink ASC file and their words."""
 
 import math
 import re
@@ -10,20 +10,20 @@ from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import DataError
 
 LONGEST_LINE = 2**16
-"""Bytes; EyeLink's messages end at 260 characters."""
+"""Limit in bytes; EyeLink's messages have at most 260 characters."""
 TRIAL = "TRIALID"
-"""How the message begins that begins a trial, unless the experiment's own says so."""
+"""Default beginning of the message that starts a trial."""
 _HEADER = re.compile(rb"(\xef\xbb\xbf)?\*\* .*EDF_FILE", re.DOTALL)
 _OFFSET = re.compile(r"^[-+]?\d+\s+(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is not blank.
+    """A line that is not blank.
 
     Args:
-        path, row: where it stands; the first line of the file is row 1.
-        words: of the line; a message is one word, without the offset that may precede it.
+        path, row: its position; the first line of the file is row 1.
+        words: of the line; a message is one word, without a preceding offset.
         trial_message: how the messages begin that begin a trial.
     """
 
@@ -34,17 +34,17 @@ class Line:
 
     @property
     def message(self) -> str:
-        """The text of a ``MSG`` line, empty on other lines."""
+        """The text of a ``MSG`` line; empty on other lines."""
         return self.words[2] if self.words[0] == "MSG" and len(self.words) == 3 else ""
 
     @property
     def trial(self) -> str | None:
-        """The name of the trial that begins here; None when none does."""
+        """The name of the trial that begins here, or None."""
         first = self.trial_message
         return self.message[len(first) :].strip(" \t:,") if self.message.startswith(first) else None
 
     def number(self, position: int, what: str, *, may_be_lost: bool = False) -> float:
-        """A finite number; NaN where it may be lost and is a point or NaN. Raises: DataError."""
+        """Parse a finite number; NaN if it may be lost and is a point or NaN. Raises: DataError."""
         word = self.words[position] if position < len(self.words) else ""
         if may_be_lost and word.lower() in (".", "nan", "-nan"):
             return math.nan
@@ -58,12 +58,12 @@ class Line:
         return number
 
     def error(self, text: str) -> DataError:
-        """An error that begins with the file and the row."""
+        """Make an error that begins with file and row."""
         return DataError(f"{self.path} row {self.row}: {text}")
 
 
 def header_fits(path: Path) -> bool:
-    """Whether a file begins with the header that edf2asc writes; never raises."""
+    """Say whether a file begins with edf2asc's header; never raises."""
     try:
         require_regular_file(path)
         with path.open("rb") as file:
@@ -73,15 +73,15 @@ def header_fits(path: Path) -> bool:
 
 
 def lines(path: Path, *, samples: bool = True, trial_message: str = TRIAL) -> Iterator[Line]:
-    """The lines of a file, in bounded memory, with or without those of samples.
+    """Yield the lines of a file in bounded memory, with or without sample lines.
 
     Args:
         path: the file.
-        samples: give those of samples, too.
+        samples: include sample lines.
         trial_message: how the messages begin that begin a trial.
 
     Raises:
-        DataError: it is no text, or cannot be read.
+        DataError: the file is not text, or cannot be read.
     """
     try:
         require_regular_file(path)
@@ -103,7 +103,7 @@ def lines(path: Path, *, samples: bool = True, trial_message: str = TRIAL) -> It
 def _words(raw: bytes) -> list[str]:
     try:
         text = raw.decode()
-    except UnicodeDecodeError:  # each display computer writes its messages in its own encoding
+    except UnicodeDecodeError:  # display computers write messages in different encodings
         text = raw.decode("cp1252", errors="replace")
     if not text.startswith("MSG"):
         return text.split()

@@ -1,4 +1,4 @@
-"""Trials of an EyeLink recording, the images shown in them, and the recordings that come of both."""
+"""Turn trials of an EyeLink recording, and the images shown in them, into recordings."""
 
 import math
 import re
@@ -16,23 +16,23 @@ from gazekit_datasets.gaze_rows import LARGEST
 Display = tuple[float, float, float, float]
 """Left, top, width and height of the screen in pixels."""
 DRAW_LIST = "!V DRAW_LIST"
-"""The message that names a file of commands, such as a .vcl of Data Viewer."""
+"""Message that names a file of commands, such as Data Viewer's .vcl files."""
 LARGEST_LIST = 2**20
-"""Bytes of such a file."""
+"""Size limit of such a file, in bytes."""
 _TIME = re.compile(r"^-?\d+\s+")
 TOGETHER_MS = 50.0
-"""Images loaded this shortly one after the other are shown side by side."""
+"""Images loaded within this time of each other are shown side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image on the screen, as a message says.
+    """An image on the screen, as described by a message.
 
     Args:
         name: file name without folders.
-        left, top: in pixels of the screen; NaN when unknown.
-        width, height: NaN when it was shown at its own size, or unknown.
-        centre: its middle in pixels of the screen, where it was shown at its own size around it; else None.
+        left, top: in pixels of the screen; NaN if unknown.
+        width, height: NaN if shown at its original size, or unknown.
+        centre: its centre in pixels of the screen, if shown there at its original size; else None.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Image:
 
     @classmethod
     def of(cls, line: Line, display: Display | None, command: str | None = None) -> "Image":
-        """The image of an ``IMGLOAD`` message, or of a command in a list that a message names. Raises: DataError."""
+        """Parse an ``IMGLOAD`` message, or a command in a list that a message names. Raises: DataError."""
         _, _, command = (command or line.message).partition("IMGLOAD")
         how, *words = command.split() or [""]
         place: list[float] = []
@@ -58,7 +58,7 @@ class Image:
         name = PureWindowsPath(" ".join(words)).name  # splits at / and at \
         if how == "FILL":
             return cls(name, *(display or ()))
-        if len(place) < 4 or min(place[2:]) <= 0:  # 0 0 asks for the image's own size
+        if len(place) < 4 or min(place[2:]) <= 0:  # 0 0 requests the image's original size
             if how == "TOP_LEFT":
                 return cls(name, place[0], place[1]) if place else cls(name)
             middle = (display[0] + display[2] / 2, display[1] + display[3] / 2) if display else None
@@ -67,7 +67,7 @@ class Image:
         return cls(name, *((x, y) if how == "TOP_LEFT" else (x - width / 2, y - height / 2)), width, height)
 
     def place(self, recording: Recording) -> Recording:
-        """A recording on the screen, in pixels of the image; unchanged when it is unknown where that lay."""
+        """Convert a screen recording to image pixels; unchanged if the image's place is unknown."""
         if math.isnan(self.left):
             return replace(recording, centre=self.centre)
         if math.isnan(self.width):
@@ -91,7 +91,7 @@ class Stretch:
     blocks: set[int] = field(default_factory=set)
 
     def add(self, line: Line, t_ms: float, x: float, y: float, duration_ms: float | None = None) -> None:
-        """Append a sample, or a fixation. Raises: DataError when time goes back."""
+        """Append a sample, or a fixation. Raises: DataError if time goes back."""
         if any(abs(value) > LARGEST for value in (t_ms, x, y, duration_ms or 0.0)):
             raise line.error(f"a number is beyond {LARGEST:g}; expected what an eye tracker writes")
         if self.t and t_ms < self.t[-1]:
@@ -107,7 +107,7 @@ class Stretch:
     def recordings(
         self, source: Path, shown: Shown | None, about: Mapping[str, str], notes: tuple[str, ...] = ()
     ) -> Iterator[Recording]:
-        """One recording per image that has gaze on it."""
+        """Make one recording per image with gaze on it."""
         t, x, y, duration = (np.array(part) for part in (self.t, self.x, self.y, self.durations))
         on_screen = Recording(
             source,
@@ -140,12 +140,12 @@ class Stretch:
 
 @dataclass(slots=True)
 class Trial:
-    """What happens from one ``TRIALID`` to the next.
+    """A trial, from one ``TRIALID`` to the next.
 
     Args:
         name: as ``TRIALID`` says; None before the first trial.
-        onset: how the message begins after which gaze counts; empty for all.
-        notes: what a user should know of how it was read.
+        onset: beginning of the message after which gaze counts; empty counts all gaze.
+        notes: remarks for the user on how it was read.
     """
 
     name: str | None
@@ -157,16 +157,16 @@ class Trial:
 
     @property
     def now(self) -> Stretch | None:
-        """Where gaze belongs; None while it belongs to no trial, or the onset is still to come."""
+        """The stretch that gaze belongs to; None outside trials and before the onset."""
         return self.stretches[-1] if self.is_open and not self.onset else None
 
     def take(self, line: Line, display: Display | None) -> None:
-        """Follow a message. Raises: DataError."""
+        """Process a message. Raises: DataError."""
         message = line.message
         if self.onset and message.startswith(self.onset):
             self.onset = ""
         if message.startswith("TRIAL_RESULT"):
-            self.is_open = self.name is None  # where no message begins a trial, the end of one parts nothing
+            self.is_open = self.name is None  # if no message starts trials, the end of one separates nothing
         elif message.startswith("!V TRIAL_VAR "):
             name, _, value = message[13:].strip().partition(" ")
             self.variables[name] = value.strip()
@@ -188,7 +188,7 @@ class Trial:
                 self.stretches.append(Stretch([image], t_ms))
 
     def _draw(self, line: Line, display: Display | None) -> None:
-        """Load the images of a list that lies beside the recording; note where it does not. Raises: DataError."""
+        """Load the images of a list stored with the recording; note if it is missing. Raises: DataError."""
         name = line.message[len(DRAW_LIST) :].strip()
         commands = commands_of(line.path, name)
         if commands is None:
@@ -207,16 +207,16 @@ class Trial:
         variables: Mapping[str, str],
         doubt: Callable[[set[int]], str | None] = lambda _: None,
     ) -> Iterator[Recording]:
-        """One recording per image; of everything when no image was named.
+        """Make one recording per image, or of all gaze if no image is named.
 
-        Gaze before the first image, on a fixation cross maybe, is left out, unless no gaze follows: then the messages
+        Gaze before the first image, perhaps on a fixation cross, is dropped, unless no gaze follows: then the messages
         were written at the end of the trial, and all of it was on the image.
 
         Args:
             source: the file.
-            shown: where the image lay, in the place of what the messages say.
-            variables: field of a recording → name of the trial variable that holds it.
-            doubt: what is doubtful of a recording made of some blocks, in a sentence.
+            shown: the image's place, instead of what the messages say.
+            variables: field of a recording → name of its trial variable.
+            doubt: gives a sentence about doubts on a recording made of some blocks.
         """
         about = {key: self.variables[name] for key, name in variables.items() if name in self.variables}
         if self.name is not None:
@@ -235,9 +235,9 @@ class Trial:
 
 
 def commands_of(recording: Path, name: str) -> list[str] | None:
-    """The commands of a list that a message names, without their times; None where it is not there.
+    """Read the commands of a list that a message names, without their times; None if it is missing.
 
-    It is looked for in the folders that the message names and in those below them, all under the recording's own.
+    The search covers the folders that the message names and those below them, all inside the recording's folder.
     """
     parts = [part for part in PureWindowsPath(name).parts if part not in ("..", ".", "/", "\\")]
     for first in range(len(parts)):

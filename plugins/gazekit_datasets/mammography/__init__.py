@@ -1,1 +1,1 @@
-"""Mammography: public sets of mammograms, the phantom, and the rules about breasts that they share."""
+"""Read mammography data: public sets, the phantom, and their common rules about breasts."""

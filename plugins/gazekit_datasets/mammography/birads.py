@@ -1,4 +1,4 @@
-"""BI-RADS categories as labels."""
+"""Turn BI-RADS categories into labels."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from gazekit.errors import ConfigurationError, DataError
 
 CATEGORIES = ("1", "2", "3", "4", "4a", "4b", "4c", "5", "6")
-"""From the least to the most suspicious; a grade is a position in this list."""
+"""Categories from least to most suspicious; a grade is a position in this list."""
 
 Labels = Literal["malignancy", "birads", "birads_4abc"]
 Category3 = Literal["drop", "benign", "malignant"]
@@ -14,18 +14,18 @@ Category3 = Literal["drop", "benign", "malignant"]
 
 @dataclass(frozen=True, slots=True)
 class BiradsLabels:
-    """Which class a category stands for.
+    """Rules that map categories to classes.
 
     Args:
         used: the categories of the data set.
         labels: ``"malignancy"``: 1 and 2 benign; 4, 5 and 6 malignant. ``"birads"``: the categories, 4a to 4c as 4.
             ``"birads_4abc"``: the categories as they are.
-        category3: what becomes of category 3 (probably benign) where the labels are malignancy.
+        category3: use of category 3 (probably benign) if the labels are malignancy.
 
     Raises:
         ConfigurationError: a ``category3`` that cannot have an effect.
 
-    Source: the rule of malignancy is that of Shen et al. 2019, DOI 10.1038/s41598-019-48995-4.
+    Source: the malignancy rule of Shen et al. 2019, DOI 10.1038/s41598-019-48995-4.
     """
 
     used: tuple[str, ...]
@@ -35,26 +35,26 @@ class BiradsLabels:
     def __post_init__(self) -> None:
         if self.labels != "malignancy" and self.category3 != "drop":
             raise ConfigurationError(
-                f"birads3 is {self.category3!r}, but with labels {self.labels!r} category 3 is a class of its own; "
+                f"birads3 is {self.category3!r}, but with labels {self.labels!r} category 3 is a separate class; "
                 "leave birads3 out, or choose labels 'malignancy'"
             )
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, the positive last."""
+        """Class names, the positive one last."""
         if self.labels == "malignancy":
             return ("benign", "malignant")
         return tuple(dict.fromkeys(map(self._category, self.used)))
 
     def grade(self, category: str, where: str) -> int:
-        """The grade of a category as a table writes it. Raises: DataError."""
+        """Return the grade of a category, as written in a table. Raises: DataError."""
         word = category.lower().removeprefix("bi-rads").strip()
         if word not in self.used:
             raise DataError(f"{where}: BI-RADS is {category[:40]!r}; expected one of {', '.join(self.used)}")
         return CATEGORIES.index(word)
 
     def label(self, grade: int) -> str | None:
-        """The class of a grade; None where it has none."""
+        """Return the class of a grade; None if it has none."""
         category = CATEGORIES[grade]
         if self.labels != "malignancy":
             return self._category(category)
@@ -63,7 +63,7 @@ class BiradsLabels:
         return "benign" if category in ("1", "2") else "malignant"
 
     def name(self, grade: int) -> str:
-        """A grade in words."""
+        """Word a grade."""
         return f"BI-RADS {CATEGORIES[grade]}"
 
     def _category(self, category: str) -> str:

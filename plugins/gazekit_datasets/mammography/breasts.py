@@ -1,4 +1,4 @@
-"""From the mammograms of a data set's tables to exams: breasts, or visits of four views."""
+"""Group the mammograms in a data set's tables into exams: breasts, or visits of four views."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,21 +17,21 @@ Unlabelled = Literal["drop", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class Mammogram:
-    """One image as a data set's tables name it.
+    """An image as a data set's tables describe it.
 
     Args:
         patient_id: the patient.
         side: ``"L"`` or ``"R"``.
         view: ``"cc"`` or ``"mlo"``.
-        path: the image file, whether it is there or not.
-        grade: how bad its finding is, comparable within the data set; None when it has no label of its own.
+        path: the image file, whether it exists or not.
+        grade: severity of its finding, comparable within the data set; None if it has no separate label.
         visit: study or date; breasts of different visits are different exams.
-        order: of a repeated view.
+        order: among images of a repeated view.
         lesions: annotated on it.
         split: ``"train"``, ``"val"``, ``"test"`` or None.
         dataset: part of the data set.
-        fault: why its exam cannot be used, where there is such a reason.
-        name: of the image in findings; empty for the name of its file.
+        fault: why its exam cannot be used; empty if it can.
+        name: of the image in findings; empty uses its file name.
     """
 
     patient_id: str
@@ -50,15 +50,15 @@ class Mammogram:
 
 @dataclass(frozen=True, slots=True)
 class BreastGrouping:
-    """How mammograms become exams.
+    """Rules for grouping mammograms into exams.
 
     Args:
-        label: the class of a grade; None when the exam is to be left out.
+        label: gives the class of a grade; None leaves the exam out.
         unit: ``"breast"`` (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
         disagreement: of the classes of a breast's views: ``"max"`` takes the worse, ``"drop"`` leaves the exam out.
-        repeated: a view that comes several times in one visit: take the first, the last, or leave the exam out.
-        unlabelled: images without a label beside labelled ones: leave the exam out, or go by the labelled ones.
-        grade_name: a grade in words, for findings.
+        repeated: for a view that comes several times in a visit: take the first, the last, or leave the exam out.
+        unlabelled: for exams with labelled and unlabelled images: leave the exam out, or use the labels there are.
+        grade_name: words a grade, for findings.
     """
 
     label: Callable[[int], str | None]
@@ -70,15 +70,15 @@ class BreastGrouping:
 
 
 class _LeftOut(Exception):
-    """Why mammograms make no exam."""
+    """Reason why mammograms form no exam."""
 
 
 def group(mammograms: Iterable[Mammogram | Finding], grouping: BreastGrouping) -> Iterator[Exam | Finding]:
-    """Yield the exams in the order in which they first appear, and a finding for all that is not as expected.
+    """Yield exams in order of first appearance, and a finding for everything unexpected.
 
-    The label is that of the worst image which the tables name. An image file that is not there is a finding, and the
-    exam names it all the same, so that the tables can be counted without the images. An exam with a fault, without a
-    label or with one that is to be left out is dropped. Findings pass through.
+    The label is that of the worst image in the tables. A missing image file is a finding, but the
+    exam still names it, so that the tables can be counted without the images. An exam with a fault, without a
+    label or with an excluded label is dropped. Findings pass through.
     """
     members: dict[tuple[str, ...], list[Mammogram]] = defaultdict(list)
     visits: dict[str, set[str]] = defaultdict(set)
@@ -118,7 +118,7 @@ def _exam(exam_id: str, images: Sequence[Mammogram], grouping: BreastGrouping) -
 def _views(
     images: Sequence[Mammogram], missing: Sequence[Mammogram], grouping: BreastGrouping
 ) -> dict[str, Mammogram]:
-    """One image per view, one that is there if possible; views in alphabetical order. Raises: _LeftOut."""
+    """Choose one image per view, an existing one if possible; views in alphabetical order. Raises: _LeftOut."""
     fault = next((each.fault for each in images if each.fault), None)
     if fault:
         raise _LeftOut(fault)
@@ -134,11 +134,11 @@ def _views(
 
 
 def _label(images: Sequence[Mammogram], grouping: BreastGrouping) -> tuple[str, bool]:
-    """The class, and whether the views of a breast disagree on it. Raises: _LeftOut."""
+    """Return the class, and whether the views of a breast disagree on it. Raises: _LeftOut."""
     graded = [(each.side, each.grade) for each in images if each.grade is not None]
     if not graded or (len(graded) < len(images) and grouping.unlabelled == "drop"):
         raise _LeftOut("no label of its own")
-    # two breasts of a visit may well differ; two views of one breast may not
+    # two breasts of a visit may differ; two views of one breast may not
     claims = {(side, grouping.label(grade)) for side, grade in graded}
     is_disputed = len(claims) > len({side for side, _ in graded})
     if is_disputed and grouping.disagreement == "drop":
@@ -160,7 +160,7 @@ def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
         images={view: each.path for view, each in views.items()},
         masks={view: each.lesions for view, each in views.items() if each.lesions},
         laterality={view: each.side for view, each in views.items()},
-        # what is tested on must not have been trained on: an exam in several parts leaves the training part
+        # test exams must never be trained on: an exam in several parts leaves the training part
         split=next((part for part in ("test", "val", "train") if part in splits), None),
         dataset="+".join(sorted({each.dataset for each in views.values() if each.dataset})),
     )

@@ -1,4 +1,4 @@
-"""The Chinese Mammography Database (CMMD): breasts with biopsy-proven labels.
+"""Read the Chinese Mammography Database (CMMD): breasts with biopsy-proven labels.
 
 Source: Cui et al. 2021, DOI 10.7937/tcia.eqde-4b16.
 """
@@ -31,12 +31,12 @@ class CMMD:
     """CMMD as downloaded from TCIA, with its clinical table (``.xlsx`` or ``.csv``) in the same folder.
 
     Patient, side and view come from the DICOM headers, labels from the table. A breast without a row has no label,
-    whatever the other breast has.
+    even if the other breast has one.
 
     Args:
         unit: ``"breast"`` (views cc, mlo) or ``"visit"`` (views l_cc, l_mlo, r_cc, r_mlo).
-        unlabelled: a visit with a breast that has no label: drop it, or let the other breast's label stand for it.
-        repeated: a view that comes again: take the first or the last, or drop the exam.
+        unlabelled: for a visit with an unlabelled breast: drop it, or use the other breast's label.
+        repeated: for a view that comes twice: take the first or the last, or drop the exam.
         table: name of the clinical table; None finds it by its columns.
     """
 
@@ -45,7 +45,7 @@ class CMMD:
 
     @staticmethod
     def identify(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
-        """Its files are plain DICOM mammograms, read as any are; its patients' ids are public."""
+        """Identify an image as any DICOM mammogram; CMMD's patient ids are public."""
         identity = identify_mammogram(header, path)
         if identity and header and _PATIENT.fullmatch(header.patient):
             return replace(identity, pseudonym=header.patient)
@@ -63,7 +63,7 @@ class CMMD:
         self.table = table
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
-        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        """Yield the exams below ``root``, and findings on missing or conflicting data. Raises: DataError."""
         yield from group(self._mammograms(root), self.grouping)
 
     def _mammograms(self, root: Path) -> Iterator[Mammogram | Finding]:
@@ -100,7 +100,7 @@ class CMMD:
 
 
 def _find_table(root: Path) -> Path:
-    """The only workbook, or text table with the columns needed, directly in the folder. Raises: DataError."""
+    """Find the only workbook or text table with the required columns, directly in the folder. Raises: DataError."""
     files = sorted(path for path in root.iterdir() if path.is_file() and not _is_set_aside(path))
     found = [path for path in files if path.suffix.lower() == ".xlsx"]
     found += [
@@ -132,11 +132,11 @@ def _image_files(root: Path) -> list[Path]:
 
 
 def _is_set_aside(path: Path) -> bool:
-    """Litter, or what a spreadsheet keeps beside a file that is open."""
+    """Say whether a file is system litter or a spreadsheet's lock file."""
     return is_litter(path.name) or path.name.startswith("~")
 
 
 def _part(patient: str) -> str:
-    """``D1`` and ``D2`` are two collections, the second malignant throughout."""
+    """Return the collection, ``D1`` or ``D2``; all of the second is malignant."""
     match = re.match(r"(D[12])-", patient)
     return match[1] if match else ""

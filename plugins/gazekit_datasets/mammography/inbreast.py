@@ -1,4 +1,4 @@
-"""INbreast: full-field digital mammograms with outlined lesions.
+"""Read INbreast: full-field digital mammograms with outlined lesions.
 
 Source: Moreira et al. 2012, DOI 10.1016/j.acra.2011.09.014.
 """
@@ -28,14 +28,14 @@ RELEASE, TABLE, IMAGES, ANNOTATIONS = "INbreast Release 1.0", "INbreast.csv", "A
 COLUMNS = ("Laterality", "View", "Acquisition date", "File Name", "Bi-Rads")
 CATEGORIES = ("1", "2", "3", "4a", "4b", "4c", "5", "6")
 VIEWS = {"CC": "cc", "MLO": "mlo", "ML": "mlo"}
-"""View of the table (``MLO``) or of the file name (``ML``) → view."""
+"""View in the table (``MLO``) or the file name (``ML``) → view."""
 KINDS = ("Asymmetry", "Calcification", "Cluster", "Distortion", "Mass", "Spiculated Region")
 SPELLINGS = {
     "assymetry": "Asymmetry",
     "calcifications": "Calcification",
     "espiculated region": "Spiculated Region",
 }
-"""Names that readers typed otherwise, in small letters → kind."""
+"""Readers' other spellings, in small letters → kind."""
 _NAME = re.compile(r"(\d{8})_([0-9a-f]{16})_MG_([LR])_([A-Z]+)_ANON\.dcm", re.IGNORECASE)
 _CELLS = {
     "Laterality": ("[LR]", "L or R"),
@@ -43,7 +43,7 @@ _CELLS = {
     "Acquisition date": (r"\d{6}", "year and month in six digits"),
     "File Name": (r"\d{8}", "eight digits"),
 }
-"""Column → pattern of its cells, and that in words."""
+"""Column → pattern of its cells, and its meaning in words."""
 
 
 class INbreast:
@@ -55,15 +55,15 @@ class INbreast:
             one) or ``"birads_4abc"`` (all categories).
         birads3: with malignancy, drop BI-RADS 3, or call it benign or malignant.
         disagreement: of the views of a breast: take the worse, or drop the exam.
-        repeated: a view that comes again in one visit: take the first or the last, or drop the exam.
-        annotations: kinds of lesions that make the masks, such as ``Mass``; None takes all.
+        repeated: for a view that comes twice in a visit: take the first or the last, or drop the exam.
+        annotations: kinds of lesions included in the masks, such as ``Mass``; None takes all.
     """
 
     region = "breast"
 
     @staticmethod
     def identify(_header: ImageHeader | None, path: Path) -> ImageIdentity | None:
-        """By the name that a file has in the release; its header names no patient."""
+        """Identify an image by its file name in the release; its header names no patient."""
         match = _NAME.fullmatch(path.name)
         if match is None:
             return None
@@ -93,7 +93,7 @@ class INbreast:
         self.classes = self.birads.classes
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
-        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        """Yield the exams below ``root``, and findings on missing or conflicting data. Raises: DataError."""
         home = root if (root / TABLE).exists() else root / RELEASE
         if not (home / TABLE).exists():
             raise DataError(
@@ -140,7 +140,7 @@ class INbreast:
             try:
                 regions = read_regions(annotation)
             except DataError as error:
-                # without its lesions the image would look healthy, so its exam is left out
+                # without its lesions the image would count as healthy, so its exam is left out
                 fault = "an annotation cannot be read"
                 yield Finding("missing", annotation.name, str(error).removeprefix(f"{annotation}: "))
         elif row["Bi-Rads"] != "1":
@@ -168,7 +168,7 @@ def _kind(name: str) -> str | None:
 
 
 def _remarks(regions: Iterable[OsirixRegion], file: str) -> Iterator[Finding]:
-    """What is to be said about the names of regions."""
+    """Yield remarks about the names of regions."""
     for name in sorted({region.name for region in regions}):
         kind = _kind(name)
         if kind is None:
@@ -178,14 +178,14 @@ def _remarks(regions: Iterable[OsirixRegion], file: str) -> Iterator[Finding]:
 
 
 def _names(folder: Path) -> list[str]:
-    """Files of a folder without hidden ones, sorted. Raises: DataError."""
+    """List the files of a folder, sorted, without hidden ones. Raises: DataError."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; expected the release with {IMAGES}")
     return sorted(path.name for path in folder.iterdir() if not is_litter(path.name))
 
 
 def _rows(table: Path) -> Mapping[str, Row]:
-    """File Name → row. Raises: DataError with file and row."""
+    """Read the table: File Name → row. Raises: DataError with file and row."""
     rows: dict[str, Row] = {}
     for row in open_table(table, COLUMNS).rows():
         for column, (pattern, expected) in _CELLS.items():

@@ -1,4 +1,4 @@
-"""Patient, side and view from the header of a DICOM mammogram; pixels are not read."""
+"""Read patient, side and view from the header of a DICOM mammogram, without its pixels."""
 
 import re
 from collections.abc import Iterator
@@ -52,13 +52,13 @@ _WORDS = {
     **dict.fromkeys(("cv", "cleavage"), "cleavage"),
     **dict.fromkeys(("synth", "synthetic", "synthesized", "synthesised"), "synthesised from tomosynthesis"),
 }
-"""Words that technicians and vendors write into names and descriptions → the same."""
+"""Words used by technicians and vendors in names and descriptions → the same."""
 _LONG_NAMES = (
     (re.compile(r"exagg\w* cranio ?caudal|cranio ?caudal exagg"), ""),
     (re.compile(r"medio ?lateral oblique"), "mlo"),
     (re.compile(r"cranio ?caudal"), "cc"),
 )
-"""In this order: a pattern in a description, and the view that it means; none where another is meant."""
+"""Patterns in a description, tried in order, with the view each means; none for other views."""
 _CONTACT = 1.3
 """Factor from which an image counts as magnified (ours): contact images are at most 1.1, magnified ones 1.5 to 2."""
 _VIEW_WORD = re.compile(r"[lr]?(cc|mlo)(id)?")
@@ -78,7 +78,7 @@ def read_header(path: Path) -> MammogramHeader:
     """Read the header of a mammogram.
 
     Raises:
-        DataError: not a DICOM file, or its header names no patient, no side or another view than CC and MLO.
+        DataError: not a DICOM file, or its header lacks patient or side, or names a view other than CC and MLO.
     """
     header = read_image_header(path)
     view = _coded_view(header)
@@ -94,9 +94,9 @@ def read_header(path: Path) -> MammogramHeader:
 
 
 def identify_mammogram(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
-    """The view of a DICOM mammogram by its codes or descriptions, and what makes it a special one.
+    """Identify the view of a DICOM mammogram from codes or descriptions, and any special acquisition.
 
-    Of other files only the name can say that an image is special, and is asked where it names a view of a breast.
+    Other files can only be marked as special by name, which counts if it names a view of a breast.
     """
     if header is None:
         return _by_name(path)
@@ -128,7 +128,7 @@ def _view(header: ImageHeader) -> str:
 
 
 def _special(header: ImageHeader) -> Iterator[str]:
-    """What the header says of how the image was taken, beyond its view."""
+    """Describe a special acquisition named in the header, beyond the view."""
     yield from (_modifier(code) for code in header.modifier_codes)
     if header.magnification >= _CONTACT:
         yield "magnification"

@@ -1,4 +1,4 @@
-"""VinDr-Mammo: four-view screening exams with BI-RADS categories and boxes around findings.
+"""Read VinDr-Mammo: four-view screening exams with BI-RADS categories and boxes around findings.
 
 Source: Nguyen et al. 2023, DOI 10.1038/s41597-023-02100-7.
 """
@@ -33,7 +33,7 @@ VIEWS = {"CC": "cc", "MLO": "mlo"}
 SPLITS = {"training": "train", "test": "test"}
 COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads", "split")
 FARTHEST = 100_000.0
-"""Corners of boxes further out, in pixels, are refused."""
+"""Box corners beyond this, in pixels, are refused."""
 _ID = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
 
 
@@ -47,7 +47,7 @@ class VinDrMammo:
         labels: ``"malignancy"`` (BI-RADS 1, 2 benign; 4, 5 malignant) or ``"birads"`` (the categories).
         birads3: with malignancy, drop BI-RADS 3, or call it benign or malignant.
         disagreement: of the views of a breast: take the worse, or drop the exam.
-        repeated: a view that comes again: take the first or the last, or drop the exam.
+        repeated: for a view that comes twice: take the first or the last, or drop the exam.
     """
 
     region = "breast"
@@ -70,7 +70,7 @@ class VinDrMammo:
         self.classes = self.birads.classes
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
-        """Yield the exams below ``root`` and what is missing or does not agree. Raises: DataError."""
+        """Yield the exams below ``root``, and findings on missing or conflicting data. Raises: DataError."""
         yield from group(self._mammograms(root), self.grouping)
 
     def _mammograms(self, root: Path) -> Iterator[Mammogram | Finding]:
@@ -106,12 +106,12 @@ class VinDrMammo:
 
 
 def _read_boxes(table: Path) -> Mapping[str, list[Outline]]:
-    """Image → its boxes. Raises: DataError with file and row."""
+    """Read the boxes of each image. Raises: DataError with file and row."""
     boxes: dict[str, list[Outline]] = defaultdict(list)
     for row in open_table(table, ("image_id", *BOX)).rows():
         left, top, right, bottom = (row.number(side, may_be_lost=True) for side in BOX)
         if all(map(math.isnan, (left, top, right, bottom))):
-            continue  # a row that says that there is no finding
+            continue  # the row says there is no finding
         if not (-FARTHEST < left < right < FARTHEST and -FARTHEST < top < bottom < FARTHEST):
             raise DataError(
                 f"{row.where}: the box is {left, top, right, bottom}; expected xmin < xmax and ymin < ymax"
@@ -122,7 +122,7 @@ def _read_boxes(table: Path) -> Mapping[str, list[Outline]]:
 
 
 def _identifier(row: Row, column: str) -> str:
-    """A cell that is a file name and nothing else. Raises: DataError."""
+    """Return a cell that is a plain file name. Raises: DataError."""
     if not _ID.fullmatch(row[column]):
         raise DataError(f"{row.where}: {column} is {row[column][:40]!r}; expected letters and digits")
     return row[column]

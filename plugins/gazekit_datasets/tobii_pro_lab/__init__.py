@@ -1,4 +1,4 @@
-"""Exports of Tobii Pro Lab: data of all sensors as tab-separated text."""
+"""Read exports of Tobii Pro Lab: data of all sensors as tab-separated text."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +13,17 @@ from gazekit_datasets.tobii_pro_lab.scales import Scales
 
 
 class TobiiProLab:
-    """Reads Tobii Pro Lab's tab-separated exports: one recording per media that was shown, each time it was.
+    """Reads Tobii Pro Lab's tab-separated exports: one recording for each presentation of a media.
 
-    Needed are ``Recording timestamp`` (µs or ms, as its name or else the steps between samples say) and ``Gaze point
+    Required are ``Recording timestamp`` (µs or ms, as its name or else the sampling interval says) and ``Gaze point
     X`` and ``Y`` (pixels of the screen), with or without ``[DACS px]``. Where the export has the position and size of
     the presented media and its original size, coordinates are pixels of the original: ``(X - position) * original
-    width / presented width``; media that moves is another recording from then on. Rows of other sensors between the
-    samples are passed over. A sample is lost where neither eye is valid. Pixels per degree follow from the position of
-    the left eye and its gaze points in mm, where the export has them.
+    width / presented width``; if the media moves, a new recording begins. Rows of other sensors between
+    samples are skipped. A sample is lost if neither eye is valid. Pixels per degree follow from the position of
+    the left eye and its gaze points in mm, if the export has them.
 
     Args:
-        events: ``"samples"``, or ``"fixations"``: those that Pro Lab's filter found (``Eye movement type``).
+        events: ``"samples"``, or ``"fixations"`` found by Pro Lab's filter (``Eye movement type``).
         shown: left, top, width and height of the image on the screen, pixels; for exports without the media's place.
 
     Source: Tobii AB, Tobii Pro Lab User Manual, data export.
@@ -35,7 +35,7 @@ class TobiiProLab:
         self.events, self.shown = events, shown
 
     def fits(self, path: Path) -> bool:
-        """Whether there is Pro Lab's clock and a gaze point in pixels of the screen."""
+        """Say whether there is Pro Lab's clock and a gaze point in screen pixels."""
         columns = first_columns(path)
         return (
             find_column(columns, CLOCK) is not None

@@ -1,4 +1,4 @@
-"""The columns of a Pro Lab export: which holds what, under the names of older and newer versions."""
+"""Find the columns of a Pro Lab export, under the names of older and newer versions."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gazekit_datasets.tobii_export import Column, find_column
 
 CLOCK, SENSOR, EYE_TRACKER = "recording timestamp", "sensor", "eye tracker"
 PIXELS = ("dacspx", "")
-"""Units of the screen's pixels: newer exports write them, older ones do not."""
+"""Units of screen pixels: newer exports write them, older ones do not."""
 MILLIMETRES = "dacsmm"
 MEDIA = ("presented media", "presented stimulus")
 ORIGINAL = ("original media", "original stimulus")
@@ -24,7 +24,7 @@ DURATION = ("eye movement event duration", "gaze event duration")
 
 @dataclass(frozen=True, slots=True)
 class FixationColumns:
-    """The columns of the fixations that Pro Lab's filter found: type, number, duration, and x and y."""
+    """Columns of the fixations found by Pro Lab's filter: type, number, duration, x and y."""
 
     type: str
     number: str
@@ -34,15 +34,15 @@ class FixationColumns:
 
 @dataclass(frozen=True, slots=True)
 class ExportLayout:
-    """Which column of an export holds what; empty names are columns that it has not.
+    """The columns of an export by content; an empty name is a missing column.
 
     Args:
-        clock: when.
+        clock: time.
         gaze: x and y.
-        sensor, validity, names: which sensor, whether each eye is valid, participant, recording and media.
+        sensor, validity, names: the sensor, validity of each eye; participant, recording and media.
         place, presented, original: left and top, width and height on the screen, width and height of the file.
         eye: the left eye's gaze point across in pixels and in mm, and the eye's distance from the screen in mm.
-        fixation: None when they are not wanted.
+        fixation: None if fixations are not wanted.
     """
 
     clock: Column
@@ -58,7 +58,7 @@ class ExportLayout:
 
     @classmethod
     def of(cls, path: Path, columns: Sequence[str], *, fixations: bool) -> "ExportLayout":
-        """Find the columns. Raises: DataError when one that is needed is missing."""
+        """Find the columns. Raises: DataError if a required one is missing."""
 
         def find(name: str, *units: str) -> str:
             found = find_column(columns, name, *units)
@@ -92,17 +92,17 @@ class ExportLayout:
         )
 
     def is_sample(self, row: Row) -> bool:
-        """Whether a row is the eye tracker's."""
+        """Say whether a row is from the eye tracker."""
         if self.sensor:
             return row[self.sensor].casefold() == EYE_TRACKER
         return any(row[name] for name in (self.validity or self.gaze))
 
     def is_fixation(self, row: Row) -> bool:
-        """Whether a row is part of a fixation."""
+        """Say whether a row is part of a fixation."""
         return self.fixation is not None and row[self.fixation.type].casefold() == "fixation"
 
     def on_media(self, recording: Recording, row: Row) -> Recording:
-        """From the screen to the media, where a row says where that lay. Raises: DataError."""
+        """Return the map from screen to media, if a row gives the media's place. Raises: DataError."""
         if recording.image is None or not all((*self.place, *self.presented)):
             return recording
         left, top, width, height = (row.number(n, may_be_lost=True) for n in (*self.place, *self.presented))
@@ -117,7 +117,7 @@ class ExportLayout:
         degree = recording.pixels_per_degree
         if degree is not None:
             degree *= original[1] / height
-        # the media may be an export of the image in another size
+        # the media may be a resized export of the image
         return replace(
             recording,
             x=x,

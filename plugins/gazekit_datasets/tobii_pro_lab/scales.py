@@ -1,4 +1,4 @@
-"""Units of a Pro Lab export: time, and pixels per degree."""
+"""Determine the units of a Pro Lab export: time, and pixels per degree."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from gazekit_datasets.tobii_pro_lab.layout import ExportLayout
 
 USABLE = ("valid", "1")
 MICROSECONDS = ("µs", "μs", "us")
-"""As they are written: with the micro sign, with a Greek mu, without either."""
+"""Spellings: with the micro sign, with a Greek mu, with neither."""
 LONGEST_STEP, LONGEST_FIXATION = 200.0, 10_000.0
-"""No eye tracker's median is beyond in ms, nor below in µs."""
+"""Bound between units: an eye tracker's median is below it in ms and above it in µs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Scales:
 
     Args:
         clock, duration: milliseconds per unit of the clock, and of the duration of fixations.
-        degree: pixels of the screen per degree of visual angle; None when it cannot be told.
+        degree: pixels of the screen per degree of visual angle; None if unknown.
     """
 
     clock: float
@@ -37,7 +37,7 @@ class Scales:
 
     @classmethod
     def of(cls, table: Table, layout: ExportLayout) -> "Scales":
-        """Look at the first rows of the eye tracker. Raises: DataError."""
+        """Find the scales from the first rows of the eye tracker. Raises: DataError."""
         with closing(table.rows()) as rows:
             first = list(islice(filter(layout.is_sample, rows), LOOKED_AT))
         steps = [after - before for before, after in pairwise(row.number(layout.clock.name) for row in first)]
@@ -53,7 +53,7 @@ class Scales:
         )
 
     def look(self, row: Row, layout: ExportLayout) -> Look:
-        """What a row of the eye tracker says. Raises: DataError."""
+        """Parse a row of the eye tracker. Raises: DataError."""
         usable = is_usable(row, layout.validity, USABLE)
         return Look(
             key=tuple(
@@ -74,14 +74,14 @@ class Scales:
 
 
 def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: float) -> float:
-    """Milliseconds per unit of a column, as its name says, else by the median size of the values other than 0.
+    """Return milliseconds per unit of a column, from its name, else from the median of its nonzero values.
 
-    Versions of Pro Lab have written both µs and ms without saying so, and a thousand lies between them.
+    Versions of Pro Lab have written both µs and ms without naming the unit; they differ by a factor of 1000.
 
     Args:
         path: the file, for messages.
-        column, values: whose unit is asked for, and values of that unit.
-        longest: in ms; a median beyond is in µs.
+        column, values: the column, and values in its unit.
+        longest: in ms; a larger median is in µs.
 
     Raises:
         DataError: the name has another unit.

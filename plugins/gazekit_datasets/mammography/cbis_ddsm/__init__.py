@@ -1,4 +1,4 @@
-"""The data set CBIS-DDSM, in each of the layouts in which it is handed around."""
+"""Read the data set CBIS-DDSM, in every layout in which it is distributed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +16,15 @@ from gazekit_datasets.mammography.cbis_ddsm.tables import ROWS, Abnormality, rea
 class CbisDdsm:
     """Breasts of CBIS-DDSM with the masks of their masses and calcifications.
 
-    The four ``*_case_description_*_set.csv`` lie in the folder or anywhere below it, and so do the images: in NBIA's
-    folders, old or new, or as JPEG files in a folder per series. All annotated lesions of a view make its mask; where
-    the mask of one is missing or refused the view has none, for a part of the truth would be false.
+    The four ``*_case_description_*_set.csv`` and the images are in the folder or anywhere below it: in NBIA's
+    folders, old or new, or as JPEG files in a folder per series. All annotated lesions of a view form its mask; if
+    the mask of one is missing or refused, the view has none, because a partial mask would be wrong.
 
     Args:
         subset: the tables to read; ``"all"`` merges those of a breast that has both masses and calcifications.
         task: ``"malignant"``: benign, or any finding malignant; ``"mass"``: no mass, or any (with ``"all"`` only).
         split: ``"official"`` is that of the tables, which puts patients on both sides once mass and calc are merged;
-            ``"patient"`` mends that: all exams of such a patient go to test; ``"none"`` gives none.
+            ``"patient"`` repairs that: all exams of such a patient go to test; ``"none"`` gives none.
         mismatched_masks: ``"refuse"`` or ``"resize"`` masks of another size than their image.
 
     Source: Lee et al. 2017, https://doi.org/10.1038/sdata.2017.177
@@ -51,7 +51,7 @@ class CbisDdsm:
         self.classes = ("no_mass", "mass") if task == "mass" else ("benign", "malignant")
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
-        """Yield the breasts, and what is missing or disagrees. Raises: DataError with file and row."""
+        """Yield the breasts, and findings on missing or conflicting data. Raises: DataError with file and row."""
         files = find_files(root)
         yield from files.findings
         abnormalities: list[Abnormality] = []

@@ -1,4 +1,4 @@
-"""Where the series of CBIS-DDSM lie on disk: NBIA's folders, old and new, or folders named by series."""
+"""Find the series of CBIS-DDSM on disk: in NBIA's folders, old and new, or in folders named by series."""
 
 import os
 from collections import defaultdict
@@ -16,12 +16,12 @@ _SUFFIXES = (".dcm", ".jpg", ".jpeg", ".png")
 _METADATA = "metadata.csv"
 
 Tails = tuple[str, str, str]
-"""Subject, and the last five characters of the folders of study and series: those of their unique identifiers."""
+"""Subject, and the last five characters of the study and series folders, which end their unique identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Image files by series, the tables beside them, and what is to be said about them."""
+    """Image files by series, the tables found, and remarks about them."""
 
     by_uid: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     by_tails: dict[Tails, list[Path]] = field(default_factory=lambda: defaultdict(list))
@@ -29,12 +29,12 @@ class Files:
     findings: list[Finding] = field(default_factory=list)
 
     def of(self, series: Series) -> Sequence[Path]:
-        """The files of a series in the order of their names; none where it is not there."""
+        """Return the files of a series, sorted by name; none if it is missing."""
         tails = (series.subject, series.study[-5:], series.uid[-5:])
         return self.by_uid.get(series.uid) or self.by_tails.get(tails) or ()
 
     def table(self, root: Path, kind: Kind, part: Part) -> Path:
-        """The file of a table. Raises: DataError when it is not there, or twice."""
+        """Return the file of a table. Raises: DataError if it is missing, or comes twice."""
         name = table_name(kind, part)
         found = self.tables.get(name, [])
         if len(found) != 1:
@@ -47,10 +47,10 @@ class Files:
 
 
 def find_files(root: Path) -> Files:
-    """Look through a folder once.
+    """Scan a folder once.
 
-    A series is known by its folder: in the repack of JPEG files that bears its unique identifier, in NBIA's layouts
-    the folders of study and series end on the last five digits of theirs, and a ``metadata.csv`` says it of any.
+    A series is identified by its folder: in the JPEG repack the folder has its unique identifier; in NBIA's layouts
+    the study and series folders end in the last five digits of theirs; and a ``metadata.csv`` names any.
     """
     files = Files()
     images: dict[Path, list[Path]] = defaultdict(list)
@@ -77,7 +77,7 @@ def find_files(root: Path) -> Files:
 
 
 def _uids(metadata: Path) -> dict[Path, str]:
-    """Folder → series, as NBIA's retriever writes it. Raises: DataError."""
+    """Read folder → series as written by NBIA's retriever. Raises: DataError."""
     rows = open_table(metadata, ("Series UID", "File Location")).rows()
     return {
         metadata.parent.joinpath(*PureWindowsPath(row["File Location"]).parts): row["Series UID"]

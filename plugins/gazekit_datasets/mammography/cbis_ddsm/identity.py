@@ -1,4 +1,4 @@
-"""Whose image a loose file of CBIS-DDSM is: its headers have the view where others have the patient's posture."""
+"""Identify loose files of CBIS-DDSM, whose headers hold the view in the field for the patient's posture."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from gazekit.records.image_header import ImageHeader
 _SUBJECT = re.compile(
     r"(?:((?:Mass|Calc)-(?:Training|Test))_)?(P_\d+)_(LEFT|RIGHT)_(CC|MLO)(_\d+)?(?:\.dcm)?", re.IGNORECASE
 )
-"""Table (some masks lack it), patient, side and view of an image; of a lesion's mask and crop also its number."""
+"""Table (missing for some masks), patient, side and view of an image; for a lesion's mask and crop also its number."""
 _SERIES = {
     "roi mask images": "the mask or crop of a lesion",
     "cropped images": "the mask or crop of a lesion",
@@ -18,10 +18,10 @@ _VIEWS = ("CC", "MLO")
 
 
 def identify_cbis_ddsm(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
-    """By the subject, which is the patient's id in the header and a folder's name on disk, else by what remains of it.
+    """Identify a file by its subject (the patient id in the header, a folder name on disk), else by what remains of it.
 
-    Every image has a study of its own; a patient has one visit, and may be in the tables of masses and of
-    calcifications, each with its own files of the same images.
+    Every image has a separate study; a patient has one visit, and may be in the tables of masses and of
+    calcifications, each with separate files of the same images.
     """
     names = [header.patient] if header else []
     names += [Path(path.name).stem, *reversed(path.parent.parts)]
@@ -42,7 +42,7 @@ def identify_cbis_ddsm(header: ImageHeader | None, path: Path) -> ImageIdentity 
 
 
 def _by_header(header: ImageHeader | None, unfit: str) -> ImageIdentity | None:
-    """Of a file whose patient's id was changed: the study's name and the view in the place of the posture."""
+    """Identify a file with a changed patient id by study name, and view in the field for posture."""
     view = header.orientation[0].upper() if header and header.orientation else ""
     if header is None or header.study_id != "DDSM" or view not in _VIEWS:
         return None

@@ -1,4 +1,4 @@
-"""From the rows of the tables and the files on disk to mammograms with their lesions."""
+"""Combine table rows and files on disk into mammograms with their lesions."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the tables are read: the options of the source."""
+    """Options for reading the tables."""
 
     task: Literal["malignant", "mass"]
     split: Literal["official", "patient", "none"]
@@ -30,7 +30,7 @@ class Reading:
 def mammograms(
     root: Path, files: Files, abnormalities: Iterable[Abnormality], reading: Reading
 ) -> Iterator[Mammogram | Finding]:
-    """Yield the views of all breasts in the order of the tables, and what is to be said about them."""
+    """Yield the views of all breasts in the order of the tables, and remarks about them."""
     for patient, of_patient in _by(abnormalities, lambda row: row.patient_id).items():
         if len(_parts(of_patient)) > 1 and reading.split != "none":
             mended = ": all its exams go to test" if reading.split == "patient" else ""
@@ -56,7 +56,7 @@ def _disagreements(name: str, breast: Sequence[Abnormality], reading: Reading) -
 
 
 def _split(rows: Iterable[Abnormality], reading: Reading) -> str | None:
-    """One part for all; what is tested on must not have been trained on."""
+    """Choose one part for all; test exams must never be trained on."""
     if reading.split == "none":
         return None
     return "test" if "test" in _parts(rows) else "train"
@@ -69,7 +69,7 @@ def _parts(rows: Iterable[Abnormality]) -> set[str]:
 def _mammogram(
     root: Path, files: Files, rows: Sequence[Abnormality], *, resize_masks: bool
 ) -> tuple[Mammogram, list[Finding]]:
-    """One view; the tables of masses and of calcifications each have their own file of it."""
+    """Make one view; the tables of masses and of calcifications have separate files of it."""
     findings = []
     name = rows[0].image.subject
     if len(rows) > 1:
@@ -98,7 +98,7 @@ def _mammogram(
 def _lesions(
     files: Files, rows: Sequence[Abnormality], image: Path, *, resize: bool
 ) -> tuple[tuple[MaskFile, ...], list[Finding]]:
-    """The masks of all lesions of a view, or none when one is not to be had."""
+    """Collect the masks of all lesions of a view, or none if one is missing."""
     try:
         size = image_size(image)
     except DataError:

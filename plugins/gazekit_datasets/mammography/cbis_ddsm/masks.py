@@ -1,4 +1,4 @@
-"""Which of an abnormality's two files is its mask and which the crop: told by content, for their names do not."""
+"""Tell an abnormality's mask from its crop by content, because their file names do not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ from gazekit.records.lesions import MaskFile
 def find_mask(
     name: str, files: Sequence[Path], image: Size, *, resize: bool
 ) -> tuple[MaskFile | None, Finding | None]:
-    """The mask among the files of an abnormality, and what is to be said about it.
+    """Find the mask among the files of an abnormality, with remarks about it.
 
-    The mask is the one file of its image's size; where there is not exactly one, the one file that is black and white.
+    The mask is the only file of its image's size; if there is not exactly one, the only black and white file.
 
     Args:
         name: of the abnormality, for findings.
         files: its mask and its crop.
         image: (height, width) of the full mammogram, pixels.
-        resize: take a mask of another size too, to be stretched; otherwise it is left out.
+        resize: also take a mask of another size, to be stretched; otherwise it is left out.
     """
     if not files:
         return None, Finding("missing", name, "mask file not there: its view has no mask")
@@ -34,7 +34,7 @@ def find_mask(
     except DataError:
         return None, Finding("dropped", name, "mask unreadable: its view has no mask")
     if len(masks) != 1:
-        return None, Finding("dropped", name, "mask not to be told from the crop: its view has no mask")
+        return None, Finding("dropped", name, "mask cannot be told from the crop: its view has no mask")
     if same:
         return MaskFile(masks[0]), None
     if resize:
@@ -43,6 +43,6 @@ def find_mask(
 
 
 def _is_black_and_white(path: Path) -> bool:
-    """Whether next to no pixel is grey, as around the border of a mask that was compressed."""
+    """Say whether hardly any pixel is grey; compression leaves some along the border of a mask."""
     pixels = read_image(path).pixels
     return bool(np.mean((pixels > 0.1) & (pixels < 0.9)) < 0.02)

@@ -1,4 +1,4 @@
-"""The four case descriptions of CBIS-DDSM: a row per annotated abnormality."""
+"""Read the four case descriptions of CBIS-DDSM: a row per annotated abnormality."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ ROWS: dict[tuple[Kind, Part], int] = {
     ("calc", "train"): 1546,
     ("calc", "test"): 326,
 }
-"""Rows of the tables as they were published."""
+"""Number of rows of the published tables."""
 
 _IMAGE, _CROP, _MASK = "image file path", "cropped image file path", "ROI mask file path"
 _NEEDED = (
@@ -39,7 +39,7 @@ _WORDS: dict[str, Mapping[str, object]] = {
     "image view": _VIEWS,
     "pathology": _IS_MALIGNANT,
 }
-"""Column → what its cells may be."""
+"""Column → allowed cells."""
 _PARTS = {"train": "Training", "test": "Test"}
 _LONGEST_NAME = 64
 _IDENTIFIER = re.compile(r"\w{1,40}", re.ASCII)
@@ -48,7 +48,7 @@ UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)+")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A DICOM series as a table names it.
+    """A DICOM series named in a table.
 
     Args:
         subject: NBIA's subject: table, patient, side, view and, for a lesion, its number.
@@ -71,9 +71,9 @@ class Abnormality:
         side: ``"L"`` or ``"R"``.
         view: ``"cc"`` or ``"mlo"``.
         kind, part: the table.
-        is_malignant: by its pathology; a benign finding that nobody called back is benign.
+        is_malignant: by its pathology; "benign without callback" is benign.
         image: the full mammogram.
-        lesion: where crop and mask are, which may be one series or two, in either order.
+        lesion: the series with crop and mask: one or two, in either order.
     """
 
     patient_id: str
@@ -87,7 +87,7 @@ class Abnormality:
 
 
 def table_name(kind: Kind, part: Part) -> str:
-    """The name of a table's file."""
+    """Return a table's file name."""
     return f"{kind}_case_description_{part}_set.csv"
 
 

@@ -1,4 +1,4 @@
-"""An in-silico two-view data set with gaze, written as the files that a hospital and an eye tracker write."""
+"""Make an in-silico two-view data set with gaze, in the file formats of a hospital and an eye tracker."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ LesionSize = Annotated[float, Field(ge=0.03, le=0.2)]
 class Phantom:
     """Mammograms of breasts that do not exist: one three-dimensional scene each, projected to CC and MLO.
 
-    A scene has one lesion, seen in both views at the same distance behind the nipple, and its label is the
+    A scene has one lesion, seen in both views at the same distance from the nipple, and its label is the
     lesion's; a look-alike of the other kind is seen in one view only. The tissue's power spectrum falls with
     f^-3. Files: ``images/*.dcm`` (MG, for presentation), ``gaze/*.csv`` (samples at 60 Hz),
     ``masks/*.png``, ``exams.csv``, ``phantom.json``; the data set ``folder`` reads them too.
@@ -37,13 +37,13 @@ class Phantom:
             images are prepared at 64 pixels.
         contrast: factor on the brightness of all findings, 0 to 3.
         calcifications: share of exams whose findings are clusters of calcifications, 0 to 1. They are lost where
-            images are prepared much smaller than they were drawn, hence 0.
+            images are prepared much smaller than they were drawn, hence the default 0.
         gaze_quality: share of the dwell time on the lesion, 0 to 1.
         without_gaze: share of exams without a recording, 0 to 1.
-        look_alikes: share of exams with a look-alike, 0 to 1; without it nothing else of an exam's images changes.
+        look_alikes: share of exams with a look-alike, 0 to 1; leaving it out changes nothing else in an exam's images.
 
     Raises:
-        ConfigurationError: an option out of its range.
+        ConfigurationError: an option is out of range.
 
     Source: issue 2, section 4; Burgess et al. 2001, doi:10.1118/1.1355308, for the texture.
     """
@@ -53,7 +53,7 @@ class Phantom:
 
     @staticmethod
     def identify(header: ImageHeader | None, _path: Path) -> ImageIdentity | None:
-        """By the description of its series; its patients exist nowhere, so their names may be shown."""
+        """Identify an image by its series description; the patients do not exist, so their names may be shown."""
         if header is None or header.series_description != SERIES:
             return None
         return ImageIdentity(pseudonym=header.patient)
@@ -88,9 +88,9 @@ class Phantom:
         self.settings = Settings(**checked)
 
     def generate(self, root: Path, *, exams: int, seed: int, progress: Callable[[int, int], None]) -> None:
-        """Write ``exams`` exams below ``root``; exam i depends on the options, the seed and i only.
+        """Write ``exams`` exams below ``root``; exam i depends only on the options, the seed and i.
 
-        A folder that already holds a phantom of these options and this seed keeps its finished files.
+        A folder that already holds a phantom with the same options and seed keeps its finished files.
         ``progress`` is called with (done, total).
 
         Raises:
@@ -100,7 +100,7 @@ class Phantom:
         generate(root, self.settings, exams=exams, seed=seed, progress=progress)
 
     def exams(self, root: Path) -> Iterator[Exam]:
-        """Yield the exams below ``root``. Raises: DataError with file, row and what was expected."""
+        """Yield the exams below ``root``. Raises: DataError with file, row and expected content."""
         for name in (DESCRIPTION, TABLE):
             if not (root / name).is_file():
                 raise DataError(
@@ -108,4 +108,4 @@ class Phantom:
                     "generate it into this folder (again: finished exams are kept)"
                 )
         found = Folder(gaze_reader="plain", classes=CLASSES, views=VIEWS).exams(root)
-        yield from (each for each in found if isinstance(each, Exam))  # the table is our own
+        yield from (each for each in found if isinstance(each, Exam))  # we wrote the table ourselves

@@ -1,4 +1,4 @@
-"""One view as a DICOM mammogram: Digital Mammography X-Ray Image Storage - For Presentation.
+"""Write a view as a DICOM mammogram: Digital Mammography X-Ray Image Storage - For Presentation.
 
 Source: DICOM PS3.3, A.27 (the IOD) and C.8.11.7 (Mammography Image Module); codes from PS3.16, CID 4014.
 """
@@ -19,7 +19,7 @@ from gazekit_datasets.mammography.phantom.geometry import FIELD_MM
 from gazekit_datasets.mammography.phantom.scene import Scene, View
 
 SERIES = "in-silico phantom, no patient"
-"""Description of its series, by which its files are known."""
+"""Series description that identifies phantom files."""
 DATE, TIME = "20240101", "120000"
 CODES = {"cc": ("399162004", "cranio-caudal"), "mlo": ("399368009", "medio-lateral oblique")}
 ORIENTATION = {
@@ -31,13 +31,13 @@ ORIENTATION = {
 
 
 def dicom_bytes(image: NDArray[np.float32], scene: Scene, view: View, identity: str) -> bytes:
-    """The file of one view.
+    """Encode the file of one view.
 
     Args:
         image: brightness ``[H, W]`` in [0, 1], 0 = background.
-        scene: for the patient, the laterality and how pixels are stored.
+        scene: gives patient, laterality and pixel encoding.
         view: which projection.
-        identity: of the data set; unique identifiers are derived from it, so that the same set has the same.
+        identity: of the data set; unique identifiers derive from it, so equal sets have equal ones.
     """
     dataset = Dataset()
     _identify(dataset, scene, view, identity)
@@ -49,7 +49,7 @@ def dicom_bytes(image: NDArray[np.float32], scene: Scene, view: View, identity: 
 
 
 def _identify(dataset: Dataset, scene: Scene, view: View, identity: str) -> None:
-    """Patient, study, series and equipment."""
+    """Add patient, study, series and equipment."""
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -76,7 +76,7 @@ def _identify(dataset: Dataset, scene: Scene, view: View, identity: str) -> None
 
 
 def _describe_view(dataset: Dataset, scene: Scene, view: View, height: int) -> None:
-    """Which breast from which side, and how large a pixel is."""
+    """Add breast, projection and pixel size."""
     code, meaning = CODES[view]
     projection = _code(code, meaning)
     projection.ViewModifierCodeSequence = Sequence()
@@ -99,7 +99,7 @@ def _describe_view(dataset: Dataset, scene: Scene, view: View, height: int) -> N
 
 
 def _store_pixels(dataset: Dataset, image: NDArray[np.float32], scene: Scene) -> None:
-    """Quantise; MONOCHROME1 stores the complement, so that its background is the largest value."""
+    """Quantise and store pixels; MONOCHROME1 stores the complement, so its background is the largest value."""
     highest = 2**scene.bits - 1
     stored = np.rint(image * np.float32(highest)).astype(np.uint16)
     dataset.PhotometricInterpretation = "MONOCHROME1" if scene.inverted else "MONOCHROME2"

@@ -1,4 +1,4 @@
-"""Scenes drawn at random: who the patient is, how the breast is shaped, what is in it and where."""
+"""Draw random scenes: the patient, the shape of the breast, and its findings."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ from gazekit_datasets.mammography.phantom.scene import (
 )
 
 BOTH_BREASTS = 0.35
-"""Share of the pairs of exams that are the two breasts of one patient."""
+"""Share of exam pairs that are the two breasts of one patient."""
 MALIGNANT = 0.45
 MONOCHROME1 = 0.25
 LESION_CONTRAST = 0.32
@@ -34,7 +34,7 @@ CANDIDATES = 500
 
 
 def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
-    """The scene of exam ``index``; it depends on the settings, the seed and the index only."""
+    """Draw the scene of exam ``index``; it depends only on the settings, the seed and the index."""
     first = index - index % 2
     both = generator(seed, first, "pair").random() < BOTH_BREASTS
     number = first if both else index
@@ -85,9 +85,9 @@ def _findings(
     *,
     with_look_alike: bool,
 ) -> tuple[SceneFinding, ...]:
-    """The lesion, one look-alike of the other kind in one view, and densities without meaning.
+    """Draw the lesion, one look-alike of the other kind in one view, and harmless densities.
 
-    A look-alike that is left out was drawn all the same, so that the rest of the scene stays as it is.
+    A look-alike that is left out is still drawn first, so that the rest of the scene does not change.
     """
     kind: Literal["mass", "calcifications"] = (
         "calcifications" if rng.random() < settings.calcifications else "mass"
@@ -119,9 +119,9 @@ def _free_position(
     views: tuple[View, ...],
     others: list[SceneFinding],
 ) -> tuple[float, float, float]:
-    """A place inside the breast in both views, off the pectoral muscle, clear of what is there already.
+    """Find a place inside the breast in both views, off the pectoral muscle and clear of other findings.
 
-    It is the first of the candidates that is clear, or the clearest where the breast is too small for that.
+    This is the first clear candidate, or the clearest one if the breast is too small.
     """
     low = np.array([0.18 * outlines["cc"].depth, -outlines["cc"].above, -outlines["cc"].above])
     high = np.array([0.88 * outlines["cc"].depth, outlines["cc"].above, outlines["cc"].above])

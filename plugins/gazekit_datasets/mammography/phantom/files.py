@@ -1,4 +1,4 @@
-"""The files of one exam: DICOM images, lesion masks, gaze samples; each is whole or absent."""
+"""Write the files of an exam (DICOM images, lesion masks, gaze samples), each complete or not at all."""
 
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -20,7 +20,7 @@ COLUMNS = ("exam_id", "patient_id", "label", "cc", "mlo", "cc_gaze", "mlo_gaze",
 
 
 def exam_row(scene: Scene) -> dict[str, str]:
-    """The exam's row of the table; paths relative to the root, no gaze files where nothing was recorded."""
+    """Make an exam's table row; paths are relative to the root, gaze files empty without a recording."""
     row = {"exam_id": scene.exam_id, "patient_id": scene.patient_id, "label": scene.label}
     for view in VIEWS:
         row[view] = f"images/{scene.exam_id}_{view}.dcm"
@@ -30,7 +30,7 @@ def exam_row(scene: Scene) -> dict[str, str]:
 
 
 def is_written(root: Path, row: dict[str, str]) -> bool:
-    """Whether all files of a row of the table are there."""
+    """Say whether all files of a table row exist."""
     return all((root / row[column]).exists() for column in COLUMNS[3:] if row[column])
 
 
@@ -39,7 +39,7 @@ def write_exam(root: Path, settings: Settings, seed: int, identity: str, index: 
 
     Args:
         root: of the data set; its folders exist.
-        settings, seed, index: the exam is a function of these.
+        settings, seed, index: determine the exam.
         identity: see `dicom_bytes`.
 
     Raises:
@@ -66,7 +66,7 @@ def _png(mask: NDArray[np.bool_]) -> bytes:
 
 
 def _gaze_table(scene: Scene, view: View, samples: Samples) -> str:
-    """Raw samples as CSV; a lost sample has neither x nor y."""
+    """Format raw samples as CSV; a lost sample has empty x and y."""
     text = StringIO()
     text.write("exam_id,view,t_ms,x,y\n")
     for t_ms, x, y in zip(samples.t_ms, samples.x, samples.y, strict=True):

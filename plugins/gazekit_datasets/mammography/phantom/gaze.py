@@ -1,6 +1,6 @@
-"""A reader's gaze on one view as an eye tracker at 60 Hz would record it.
+"""Simulate a reader's gaze on a view as a 60 Hz eye tracker would record it.
 
-Fixations (scanning first, then the lesion and, less, the look-alikes) are joined by saccades; on top lie a
+Saccades join fixations (scanning first, then the lesion and, less, the look-alikes). Added to these are a
 calibration offset, drift, measurement noise and blinks.
 """
 
@@ -15,13 +15,13 @@ from gazekit_datasets.mammography.phantom.scene import Scene, View
 
 RATE_HZ = 60.0
 SCATTER = 0.018
-"""Standard deviation of a fixation about what is looked at; lengths are fractions of the image height."""
+"""Standard deviation of a fixation around its target; lengths are fractions of the image height."""
 OFFSET = 0.006
-"""Standard deviation of the calibration's error, one per view."""
+"""Standard deviation of the calibration error, drawn once per view."""
 DRIFT = 0.004
 """Standard deviation of the drift over one second."""
 NOISE = 0.0025
-"""Standard deviation of the measurement."""
+"""Standard deviation of the measurement noise."""
 SHORTEST_MS = 120.0
 BLINKS_PER_SECOND = 0.25
 
@@ -38,14 +38,14 @@ class Samples:
 def record_gaze(
     scene: Scene, view: View, shape: tuple[int, int], *, quality: float, rng: np.random.Generator
 ) -> Samples:
-    """Record one reader on one view.
+    """Record a reader on a view.
 
     Args:
-        scene: what is seen.
+        scene: the scene viewed.
         view: which projection.
         shape: (rows, columns) of the image.
         quality: share of the dwell time on the lesion, 0 to 1.
-        rng: of the reader.
+        rng: for the reader.
     """
     places, durations = _scanpath(scene, view, quality, rng)
     x, y, still = _trace(places, durations)
@@ -62,7 +62,7 @@ def record_gaze(
 
 
 def _scanpath(scene: Scene, view: View, quality: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Places ``[N, 2]`` in a left breast and durations ``[N]`` in ms of the fixations, in order."""
+    """Draw positions ``[N, 2]`` in a left breast and durations ``[N]`` in ms of the fixations, in order."""
     scanning = [_anywhere(scene, view, rng) for _ in range(int(rng.integers(1, 3)))]
     centre = project(scene.lesion.position, view, scene.outlines[view])
     on_lesion = [centre] * int(rng.integers(3, 6))
@@ -78,9 +78,9 @@ def _scanpath(scene: Scene, view: View, quality: float, rng: np.random.Generator
 
 
 def _durations(lesion: NDArray[np.bool_], quality: float, rng: np.random.Generator) -> Floats:
-    """Gamma-distributed durations ``[N]`` in ms, of which the lesion's make up the share ``quality``.
+    """Draw gamma-distributed durations ``[N]`` in ms; the lesion's share of them is ``quality``.
 
-    Fixations that the share leaves less than SHORTEST_MS are merged: a group has only as many as it can hold.
+    Fixations that would be shorter than SHORTEST_MS are merged: a group keeps as many as fit.
     """
     total = rng.uniform(2600.0, 4200.0)
     durations = np.zeros(len(lesion))
@@ -94,7 +94,7 @@ def _durations(lesion: NDArray[np.bool_], quality: float, rng: np.random.Generat
 
 
 def _aside(scene: Scene, view: View, rng: np.random.Generator) -> Floats:
-    """The place of something else that draws the eye, look-alikes first; anywhere if there is nothing."""
+    """Choose another place that draws the eye, look-alikes first; anywhere if there is none."""
     others = [finding for finding in scene.findings[1:] if view in finding.views]
     if not others:
         return _anywhere(scene, view, rng)
@@ -104,7 +104,7 @@ def _aside(scene: Scene, view: View, rng: np.random.Generator) -> Floats:
 
 
 def _anywhere(scene: Scene, view: View, rng: np.random.Generator) -> Floats:
-    """A place well inside the breast."""
+    """Choose a place well inside the breast."""
     outline = scene.outlines[view]
     while True:
         place = np.array([rng.uniform(0.05, 0.9) * outline.depth, rng.uniform(0.1, 0.9)])
@@ -113,7 +113,7 @@ def _anywhere(scene: Scene, view: View, rng: np.random.Generator) -> Floats:
 
 
 def _trace(places: Floats, durations: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Fixations joined by minimum-jerk saccades, sampled: x, y ``[N]`` and whether the eye is still."""
+    """Sample fixations joined by minimum-jerk saccades: x, y ``[N]`` and whether the eye is still."""
     pieces: list[Floats] = []
     still: list[NDArray[np.bool_]] = []
     for number, (place, duration) in enumerate(zip(places, durations, strict=True)):
@@ -133,7 +133,7 @@ def _trace(places: Floats, durations: Floats) -> tuple[Floats, Floats, NDArray[n
 
 
 def _blinks(still: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Samples lost to blinks of 100 to 250 ms ``[N]``."""
+    """Mark samples lost to blinks of 100 to 250 ms, ``[N]``."""
     number = len(still)
     lost = np.zeros(number, dtype=bool)
     for start in np.flatnonzero(rng.random(number) < BLINKS_PER_SECOND / RATE_HZ):

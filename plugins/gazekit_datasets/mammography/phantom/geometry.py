@@ -1,7 +1,7 @@
-"""From the scene to one view: projection, outline and pectoral muscle.
+"""Map a scene to a view: projection, outline and pectoral muscle.
 
-Images are drawn as of a left breast, the chest wall on the left and the armpit side on top; a right breast's are
-mirrored when everything is drawn.
+Images are drawn as a left breast, with the chest wall on the left and the armpit side on top; those of a right breast
+are mirrored at the end.
 """
 
 from math import cos, radians, sin
@@ -12,13 +12,13 @@ from gazekit.records.arrays import Floats
 from gazekit_datasets.mammography.phantom.scene import BreastOutline, View
 
 ASPECT = 0.8
-"""Image width over height, as of a 24 x 29 cm detector."""
+"""Image width over height, as for a 24 x 29 cm detector."""
 FIELD_MM = 233.0
 """Height of the field of view in mm."""
 OBLIQUITY = radians(45.0)
 """Tilt of the MLO projection, from the head towards the armpit side."""
 EXPONENT = 2.2
-"""Of the superellipse that a compressed breast's outline is."""
+"""Exponent of the superellipse that outlines a compressed breast."""
 
 # Rows: right and down in the image, for a position (behind, lateral, cranial).
 PROJECTION: dict[View, Floats] = {
@@ -28,17 +28,17 @@ PROJECTION: dict[View, Floats] = {
 
 
 def image_shape(height: int) -> tuple[int, int]:
-    """(rows, columns) of an image of this height in pixels."""
+    """Return (rows, columns) of an image with a given height in pixels."""
     return height, round(ASPECT * height)
 
 
 def project(position: tuple[float, float, float] | Floats, view: View, outline: BreastOutline) -> Floats:
-    """Positions ``[..., 3]`` to (x, y) ``[..., 2]``, in fractions of the image height."""
+    """Project positions ``[..., 3]`` to (x, y) ``[..., 2]``, in fractions of the image height."""
     return np.asarray(np.asarray(position) @ PROJECTION[view].T + np.array([outline.depth, outline.nipple]))
 
 
 def inside(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
-    """How far inside the outline a point is: 1 at the nipple's level on the chest wall, 0 at the skin.
+    """Measure how far inside the outline a point is: 1 at nipple level on the chest wall, 0 at the skin.
 
     ``1 - (|x / depth|^p + |(y - nipple) / half|^p)^(1/p)`` with half = above or below; negative outside.
     """
@@ -49,7 +49,7 @@ def inside(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
 
 
 def skin_distance(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
-    """Distance to the skin, positive inside, by the first-order estimate F / |grad F|; exact at the skin."""
+    """Estimate the distance to the skin, positive inside, to first order as F / |grad F|; exact at the skin."""
     value = inside(x, y, outline)
     step = float(x[0, 1] - x[0, 0])
     along_y, along_x = np.gradient(value, step)
@@ -57,7 +57,7 @@ def skin_distance(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
 
 
 def in_pectoral(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
-    """Signed depth in the pectoral muscle, positive inside; a triangle at the upper chest wall, slightly convex."""
+    """Compute the signed depth in the pectoral muscle, positive inside: a convex triangle at the upper chest wall."""
     if outline.pectoral is None:
         return np.full(np.broadcast_shapes(np.shape(x), np.shape(y)), -1.0)
     width, length = outline.pectoral

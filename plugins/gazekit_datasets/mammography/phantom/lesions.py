@@ -1,4 +1,4 @@
-"""Masses and clusters of calcifications: shaped in three dimensions, drawn in one view."""
+"""Draw masses and clusters of calcifications: shaped in three dimensions, projected into a view."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class Patch:
     """A finding drawn in one view.
 
     Args:
-        rows, columns: where it lies in the image.
-        brightness: what it adds ``[h, w]``.
+        rows, columns: its position in the image.
+        brightness: added to the image, ``[h, w]``.
         mask: its core ``[h, w]``.
     """
 
@@ -56,7 +56,7 @@ def draw_finding(finding: SceneFinding, view: View, outline: BreastOutline, shap
 def _draw_mass(
     malignant: bool, rng: np.random.Generator, matrix: Floats, centre: Floats, size: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Benign: one smooth ellipsoid with a sharp margin. Malignant: an irregular, blurred core with spicules."""
+    """Draw a mass. Benign: a smooth ellipsoid with sharp margin. Malignant: an irregular, blurred core with spicules."""
     pixels = float(np.linalg.norm(matrix[0]))  # of one diameter
     if not malignant:
         radii = rng.uniform(0.42, 0.58, 3)
@@ -79,10 +79,10 @@ def _chord(
     centre: Floats,
     size: tuple[int, int],
 ) -> Floats:
-    """Relative thickness of an ellipsoid along the ray, ``sqrt(1 - u' S^-1 u)`` with S its projected shape matrix.
+    """Compute an ellipsoid's relative thickness along the ray, ``sqrt(1 - u' S^-1 u)``, S its projected shape matrix.
 
-    The ellipsoid's axes ``squared`` (radii squared, in diameters) are turned at random; ``matrix`` ``[2, 3]``
-    takes diameters to pixels.
+    The ellipsoid's axes ``squared`` (radii squared, in diameters) are rotated at random; ``matrix`` ``[2, 3]``
+    maps diameters to pixels.
     """
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     projected = matrix @ turn @ squared @ turn.T @ matrix.T  # [2, 2]
@@ -97,7 +97,7 @@ def _chord(
 def _spicules(
     rng: np.random.Generator, matrix: Floats, centre: Floats, size: tuple[int, int], pixels: float
 ) -> Floats:
-    """Thin, slightly bent, fading lines that radiate from the core in all directions of space."""
+    """Draw thin, slightly bent, fading lines that radiate from the core in all directions."""
     number = int(rng.integers(22, 32))
     direction = rng.standard_normal((number, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -112,7 +112,7 @@ def _spicules(
 def _draw_cluster(
     malignant: bool, rng: np.random.Generator, matrix: Floats, centre: Floats, size: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Benign: a few round grains of one size, scattered. Malignant: many rods and specks of all sizes, crowded."""
+    """Draw a cluster. Benign: a few scattered round grains of one size. Malignant: many crowded rods and specks."""
     pixels = float(np.linalg.norm(matrix[0]))
     footprint = _chord(np.zeros(3), np.diag([0.25, 0.25, 0.25]), rng, matrix, centre, size) > 0
     if not malignant:
@@ -127,7 +127,7 @@ def _draw_cluster(
 
 
 def _in_ball(rng: np.random.Generator, number: int, radius: float) -> Floats:
-    """Points ``[N, 3]`` spread evenly in a ball."""
+    """Draw points ``[N, 3]`` uniformly in a ball."""
     points = rng.standard_normal((number, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     return np.asarray(radius * rng.random((number, 1)) ** (1 / 3) * points)

@@ -1,4 +1,4 @@
-"""The tissue of one view: power-law texture, glandular tissue, fibres.
+"""Draw the tissue of a view: power-law texture, glandular tissue, fibres.
 
 Mammographic backgrounds have a power spectrum P(f) = c / f^beta with beta about 3.
 
@@ -20,13 +20,13 @@ OUTER_SCALE = 0.4
 def power_law(
     shape: tuple[int, int], rng: np.random.Generator, *, beta: float = BETA, stretch: float = 1.0
 ) -> NDArray[np.float32]:
-    """A Gaussian random field ``[H, W]`` of zero mean and unit variance with P(f) ~ (f0^2 + f^2)^(-beta/2).
+    """Draw a Gaussian random field ``[H, W]``, mean 0 and variance 1, with P(f) ~ (f0^2 + f^2)^(-beta/2).
 
     Args:
         shape: of the field in pixels; lengths are fractions of its height.
         rng: random numbers.
         beta: exponent of the power spectrum.
-        stretch: how many times longer structures are along x than along y.
+        stretch: length of structures along x over that along y.
     """
     height, width = shape
     padded = fft.next_fast_len(height, real=True), fft.next_fast_len(round(1.5 * width), real=True)
@@ -41,7 +41,7 @@ def power_law(
 
 
 def towards_nipple(field: NDArray[np.float32], outline: BreastOutline) -> NDArray[np.float32]:
-    """Bend a field ``[H, W]`` so that its horizontal structures run together at the nipple, as ducts do."""
+    """Bend a field ``[H, W]`` so that its horizontal structures converge at the nipple, as ducts do."""
     height, width = field.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     behind = np.clip(1.0 - x / (outline.depth * height), 0.0, 1.0)
@@ -51,7 +51,7 @@ def towards_nipple(field: NDArray[np.float32], outline: BreastOutline) -> NDArra
 
 
 def glandular_share(x: Floats, y: Floats, outline: BreastOutline, density: float, texture: Floats) -> Floats:
-    """Share of glandular tissue in [0, 1]: a fan behind the nipple, its border frayed by the texture.
+    """Compute the share of glandular tissue in [0, 1]: a fan at the nipple, its border frayed by the texture.
 
     Args:
         x, y: pixel positions ``[H, W]`` in fractions of the image height.
@@ -66,7 +66,7 @@ def glandular_share(x: Floats, y: Floats, outline: BreastOutline, density: float
 
 
 def fibres(shape: tuple[int, int], rng: np.random.Generator, outline: BreastOutline) -> NDArray[np.float32]:
-    """Thin bright strands ``[H, W]`` in [0, 1], where a bent texture crosses zero: ligaments and ducts."""
+    """Draw ligaments and ducts: thin bright strands ``[H, W]`` in [0, 1], where a bent texture crosses zero."""
     strands = np.zeros(shape, dtype=np.float32)
     for _ in range(2):
         field = towards_nipple(power_law(shape, rng, beta=2.8, stretch=3.0), outline)

@@ -1,4 +1,4 @@
-"""One view of a scene as a picture: brightness in [0, 1], background exactly 0, and the mask of the lesion."""
+"""Render one view of a scene: brightness in [0, 1] with background exactly 0, and the lesion mask."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ ROUNDING = 0.11
 """Distance from the skin at which the compressed breast reaches its full thickness."""
 QUANTUM_NOISE = 0.010
 SATURATION = 1.6
-"""Of the display curve (1 - exp(-s v)) / (1 - exp(-s))."""
+"""Steepness s of the display curve (1 - exp(-s v)) / (1 - exp(-s))."""
 
 
 def render(
@@ -32,8 +32,8 @@ def render(
         scene: what to draw.
         view: which projection.
         shape: (rows, columns) in pixels.
-        difficulty: 0 to 1; how strong the tissue's own texture is.
-        rng: of the tissue, which two projections do not share.
+        difficulty: 0 to 1; strength of the tissue texture.
+        rng: for the tissue, which two projections do not share.
 
     Returns:
         The image ``[H, W]`` float32 in [0, 1] and the lesion's mask ``[H, W]``.
@@ -57,7 +57,7 @@ def render(
 
 
 def _grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Pixel centres ``[H, W]`` in fractions of the image height."""
+    """Return pixel centres ``[H, W]`` in fractions of the image height."""
     y, x = (np.indices(shape) + 0.5) / shape[0]
     return x, y
 
@@ -65,7 +65,7 @@ def _grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 def _tissue(
     scene: Scene, outline: BreastOutline, x: Floats, y: Floats, difficulty: float, rng: np.random.Generator
 ) -> Floats:
-    """Fat, glandular tissue, fibres and the pectoral muscle ``[H, W]``."""
+    """Draw fat, glandular tissue, fibres and the pectoral muscle, ``[H, W]``."""
     shape = (x.shape[0], x.shape[1])
     texture = towards_nipple(power_law(shape, rng, beta=3.6, stretch=1.7), outline).astype(np.float64)
     gland = glandular_share(x, y, outline, scene.density, texture)
@@ -80,7 +80,7 @@ def _tissue(
 
 
 def _vessels(scene: Scene, view: View, shape: tuple[int, int]) -> Floats:
-    """A few winding vessels from the chest wall towards the nipple ``[H, W]``, the same ones in both views."""
+    """Draw a few winding vessels from the chest wall to the nipple, ``[H, W]``, the same in both views."""
     outline = scene.outlines[view]
     rng = np.random.default_rng(scene.lesion.shape_seed + 1)
     along = np.linspace(0.0, 1.0, 40)
@@ -100,7 +100,7 @@ def _vessels(scene: Scene, view: View, shape: tuple[int, int]) -> Floats:
 def _develop(
     image: Floats, x: Floats, y: Floats, outline: BreastOutline, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Compressed thickness, skin line, nipple, quantum noise, and black air."""
+    """Apply compressed thickness, skin line, nipple, quantum noise and black air."""
     depth = skin_distance(x, y, outline)
     thickness = np.sqrt(np.clip(1.0 - (1.0 - np.clip(depth / ROUNDING, 0.0, 1.0)) ** 2, 0.0, 1.0))
     skin = np.exp(-(((depth * FIELD_MM - 1.2) / 1.2) ** 2))
@@ -114,6 +114,6 @@ def _develop(
 
 
 def _nipple(x: Floats, y: Floats, outline: BreastOutline) -> Floats:
-    """A small bump that stands out of the skin ``[H, W]`` in [0, 1]."""
+    """Draw a small bump on the skin, ``[H, W]`` in [0, 1]."""
     form = ((x - outline.depth + 0.004) / 0.020) ** 2 + ((y - outline.nipple) / 0.024) ** 2
     return np.asarray(np.clip(1.0 - form, 0.0, 1.0) ** 0.7)

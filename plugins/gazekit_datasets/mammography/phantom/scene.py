@@ -1,7 +1,7 @@
-"""One breast as a three-dimensional scene: what there is, before anything is projected or drawn.
+"""Define a breast as a three-dimensional scene, before projection and drawing.
 
 Lengths are fractions of the image height. A position is (behind, lateral, cranial): its distance behind the
-nipple towards the chest wall, then towards the armpit side, then towards the head.
+nipple towards the chest wall, its distance towards the armpit side, and its distance towards the head.
 """
 
 import zlib
@@ -33,13 +33,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class BreastOutline:
-    """The compressed breast in one view, and the pectoral muscle if it is in the picture.
+    """The compressed breast in one view, with the pectoral muscle if visible.
 
     Args:
         depth: from the chest wall to the nipple.
         nipple: height of the nipple below the upper image border.
         above, below: from the nipple's level to the upper and lower end of the half-ellipse.
-        pectoral: (width at the upper border, length along the chest wall); None where it is not seen.
+        pectoral: (width at the upper border, length along the chest wall); None if not visible.
     """
 
     depth: float
@@ -51,18 +51,18 @@ class BreastOutline:
 
 @dataclass(frozen=True, slots=True)
 class SceneFinding:
-    """Something that a reader may look at.
+    """A finding that a reader may look at.
 
     Args:
         role: ``lesion`` decides the label, ``look_alike`` is a superposition seen in one view only,
-            ``density`` a harmless one.
+            ``density`` a harmless density.
         kind: mass or cluster of calcifications.
-        malignant: how it looks.
+        malignant: whether it looks malignant.
         position: of its centre, see above.
         diameter: of the mass's core or of the cluster.
-        contrast: its brightness over the tissue around it; the brightest tissue is about 0.9.
-        views: in which it is seen.
-        shape_seed: of its three-dimensional shape, the same in every view.
+        contrast: its brightness above the surrounding tissue; the brightest tissue is about 0.9.
+        views: the views that show it.
+        shape_seed: for its three-dimensional shape, the same in every view.
     """
 
     role: Role
@@ -77,18 +77,18 @@ class SceneFinding:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One exam before it is drawn.
+    """An exam before it is drawn.
 
     Args:
         exam_id, patient_id: synthetic.
         laterality: ``L`` or ``R``.
-        malignant: the label; that of the finding whose role is ``lesion``.
+        malignant: the label, that of the finding whose role is ``lesion``.
         density: share of glandular tissue, 0.2 (fatty) to 0.8 (dense).
-        outlines: per view.
+        outlines: one per view.
         findings: the lesion first.
         bits: stored per pixel, 12 or 14.
         inverted: written as MONOCHROME1.
-        has_gaze: a recording was made.
+        has_gaze: whether there is a recording.
     """
 
     exam_id: str
@@ -114,5 +114,5 @@ class Scene:
 
 
 def generator(seed: int, index: int, purpose: str) -> np.random.Generator:
-    """Random numbers of one exam (or patient) for one purpose; f(seed, index, purpose), never a stream."""
+    """Make the random generator of an exam (or patient) for one purpose: f(seed, index, purpose), never a stream."""
     return np.random.default_rng((seed, index, zlib.crc32(purpose.encode())))

@@ -1,4 +1,4 @@
-"""Soft lines and dots on a pixel grid: vessels, spicules, calcifications."""
+"""Draw soft lines and dots on a pixel grid: vessels, spicules, calcifications."""
 
 import numpy as np
 from scipy import ndimage
@@ -6,11 +6,11 @@ from scipy import ndimage
 from gazekit.records.arrays import Floats
 
 FINEST = 0.55
-"""Smallest standard deviation in pixels that a grid can hold; finer things are drawn this wide and fainter."""
+"""Smallest standard deviation in pixels that a grid can show; finer structures are drawn this wide but fainter."""
 
 
 def draw_lines(points: Floats, peaks: Floats, sigma: float, shape: tuple[int, int]) -> Floats:
-    """Lines of Gaussian cross-section ``[H, W]``.
+    """Draw lines with a Gaussian cross-section, ``[H, W]``.
 
     Args:
         points: ``[N, K, 2]``, K points (x, y) in pixels along each of N lines.
@@ -30,12 +30,12 @@ def draw_lines(points: Floats, peaks: Floats, sigma: float, shape: tuple[int, in
 
 
 def draw_dots(points: Floats, peaks: Floats, sigma: float, shape: tuple[int, int]) -> Floats:
-    """Gaussian dots ``[H, W]`` of standard deviation ``sigma`` pixels at ``points`` ``[N, 2]``."""
+    """Draw Gaussian dots ``[H, W]`` of standard deviation ``sigma`` pixels at ``points`` ``[N, 2]``."""
     return _blurred(points, peaks * 2 * np.pi * sigma**2, sigma, shape)
 
 
 def _blurred(points: Floats, mass: Floats, sigma: float, shape: tuple[int, int]) -> Floats:
-    """Points of a given mass, shared among the four nearest pixel centres, then blurred."""
+    """Distribute points of given mass over the four nearest pixel centres, then blur."""
     canvas = np.zeros(shape)
     corner = np.floor(points - 0.5).astype(int)
     part = points - 0.5 - corner

@@ -1,4 +1,4 @@
-"""Writing a whole phantom, in parallel and resumable."""
+"""Write a whole phantom, in parallel and resumable."""
 
 import csv
 import json
@@ -20,26 +20,26 @@ from gazekit_datasets.mammography.phantom.scene import Settings
 DESCRIPTION = "phantom.json"
 TABLE = "exams.csv"
 VERSION = 1
-"""Of the drawing code: raised whenever the same seed no longer gives the same bytes."""
+"""Version of the drawing code: increased whenever the same seed no longer gives the same bytes."""
 _KIND = FileKind("the description of a phantom", 2**16, "choose another folder or delete this one")
 WORTH_A_POOL = 2e6
-"""Pixels below which starting other processes costs more than it saves."""
+"""Pixels below which starting processes costs more than it saves."""
 
 
 def generate(
     root: Path, settings: Settings, *, exams: int, seed: int, progress: Callable[[int, int], None]
 ) -> None:
-    """Write the first ``exams`` exams of a phantom below ``root``; what is there already is kept.
+    """Write the first ``exams`` exams of a phantom below ``root``; existing files are kept.
 
     Args:
-        root: an empty or new folder, or one that holds a phantom of these settings and this seed.
+        root: an empty or new folder, or one with a phantom of the same settings and seed.
         settings: options of the phantom.
-        exams: how many, at least 1.
+        exams: number of exams, at least 1.
         seed: 0 or greater.
         progress: called with (done, total).
 
     Raises:
-        DataError: the folder holds something else, or the numbers make no sense.
+        DataError: the folder holds something else, or a number is out of range.
         StorageError: the disk is full or not writable.
     """
     if exams < 1 or seed < 0:
@@ -60,7 +60,7 @@ def generate(
 
 
 def _claim(root: Path, description: str) -> None:
-    """Make the folders, or check that they are those of the same phantom."""
+    """Make the folders, or check that they belong to the same phantom."""
     marker = root / DESCRIPTION
     if root.exists() and not root.is_dir():
         raise DataError(f"{root}: is a file; expected a folder for the phantom; choose another path")
@@ -78,12 +78,12 @@ def _claim(root: Path, description: str) -> None:
 
 
 def _in_parallel(write: Callable[[int], None], indices: list[int], image_height: int) -> Iterator[None]:
-    """Call ``write`` for every index, on all cores if that is worth it."""
+    """Call ``write`` for every index, on all cores if that saves time."""
     worth_it = len(indices) > 1 and len(indices) * image_height**2 >= WORTH_A_POOL
     try:
         yield from ordered_map(write, indices, jobs=min(available_cores(), len(indices)) if worth_it else 0)
     except DataError as error:
         raise StorageError(
-            "phantom: a process that draws exams was killed, for want of memory as a rule; "
+            "phantom: a process that draws exams was killed, probably because memory ran out; "
             "run again: finished exams are kept"
         ) from error
