@@ -1,4 +1,4 @@
-"""Augmenting a batch, images and heat maps together, against per-sample transforms with Pillow.
+"""Time augmenting a batch, images and heat maps together, against per-sample transforms with Pillow.
 
 python benchmarks/augment.py --size 224 --batch 8 --turns 50
 """
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def pillow(layers: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-    """The same map, for image and heat map one after the other: Pillow takes it in pixels."""
+    """Apply the same map to image and heat map in turn, in pixels as Pillow expects."""
     height, width = layers.shape[1:]
     to_unit = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
     matrix = np.linalg.inv(to_unit) @ np.vstack([theta, [0, 0, 1]]) @ to_unit

@@ -1,4 +1,4 @@
-"""Two unshared branches one after the other, or as one network of grouped convolutions.
+"""Time two unshared branches, one after the other or as one network of grouped convolutions.
 
     python benchmarks/branches.py --size 224 --batch 8 --turns 5
 

@@ -1,13 +1,13 @@
-"""Negative controls: a prepared data set with one thing broken, so that what depends on it must get worse.
+"""Make a negative control: a prepared data set with one thing broken, so that everything depending on it gets worse.
 
     python benchmarks/controls.py PREPARED OUT gaze_shuffled --split SPLIT.csv
 
 - ``gaze_shuffled``: every exam gets the gaze of another exam, view by view.
-- ``gaze_shifted``: every heat map is moved by a third of the image, round its edges.
-- ``views_mispaired``: the last view of every exam is that of another exam of the same label.
+- ``gaze_shifted``: every heat map moves by a third of the image, wrapping around its edges.
+- ``views_mispaired``: the last view of every exam comes from another exam with the same label.
 
-Exam ids, patients, labels and splits stay, so a study can hold the control beside the original. What is exchanged
-between exams is exchanged within a part of the split, so that no breast is on two sides of it.
+Exam ids, patients, labels and splits stay, so a study can compare the control with the original. Exchanges happen
+within a part of the split, so that no breast is on two sides of it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from gazekit.prepared.splits import Split, read_split
 from gazekit.prepared.verification import seal
 
 SHIFT = 1 / 3
-"""Of the height and of the width."""
+"""Shift as a fraction of height and width."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
-    """Write the control beside the original, with checksums and a fingerprint of its own."""
+    """Write the control next to the original, with new checksums and a new fingerprint."""
     dataset = PreparedDataset.open(prepared)
     shutil.copytree(prepared, out)
     labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
@@ -65,7 +65,7 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
 
 
 def another(groups: Sequence[str], seed: int) -> np.ndarray:
-    """For every exam another one of its group, each taken once: a random cycle through the group."""
+    """Assign to every exam another one of its group, each used once: a random cycle through the group."""
     order = np.arange(len(groups))
     for group in sorted(set(groups)):
         members = np.random.default_rng(seed).permutation(np.flatnonzero(np.array(groups) == group))
@@ -74,7 +74,7 @@ def another(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views: tuple[str, ...]) -> None:
-    """Fixations go where their heat maps went."""
+    """Move fixations along with their heat maps."""
     goes_to = {dataset.exam_ids[source]: dataset.exam_ids[exam] for exam, source in enumerate(order)}
     rows = [
         row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row
@@ -84,7 +84,7 @@ def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views
 
 
 def shift_fixations(dataset: PreparedDataset, out: Path, down: float, right: float) -> None:
-    """Fixations go round the image's border as their heat maps do."""
+    """Wrap fixations around the image's border like their heat maps."""
     height, width = dataset.size
     rows = [
         row | {"x": (float(row["x"]) + right) % width, "y": (float(row["y"]) + down) % height}

@@ -1,4 +1,4 @@
-"""What the benchmarks share: taking turns in one process, the header that a result needs, a table and a JSON file."""
+"""Support the benchmarks: take turns in one process; write a result's header, table and JSON file."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of one thing over its turns: medians and interquartile ranges; CPU is user plus system time."""
+    """Seconds of a candidate over its turns: medians and interquartile ranges; CPU is user plus system time."""
 
     n: int
     wall: float
@@ -46,9 +46,9 @@ def arguments(description: str) -> argparse.ArgumentParser:
 def take_turns(
     things: Mapping[str, Callable[[], object]], *, turns: int, warm_up: int = 2, device: str = "cpu"
 ) -> dict[str, Timed]:
-    """Time each thing once per turn, one after the other, so that a busy machine is busy for all of them.
+    """Time each candidate once per turn, in order, so that other load on the machine affects all alike.
 
-    On CUDA a step is recorded in its fourth turn, so that there are more turns before those that count.
+    On CUDA a step is recorded in its fourth turn, so there are more warm-up turns.
     """
     warm_up += 4 if device == "cuda" else 0
     wall: dict[str, list[float]] = {name: [] for name in things}
@@ -67,7 +67,7 @@ def take_turns(
 
 
 def rows(timed: Mapping[str, Timed], reference: str) -> list[dict[str, Any]]:
-    """One row per thing, with its ratios to the reference of the same run."""
+    """Make one row per candidate, with its ratios to the reference in the same run."""
     base = timed[reference]
     return [
         {"name": name, **asdict(each), "wall_ratio": each.wall / base.wall, "cpu_ratio": each.cpu / base.cpu}
@@ -76,7 +76,7 @@ def rows(timed: Mapping[str, Timed], reference: str) -> list[dict[str, Any]]:
 
 
 def peak_on_gpu(work: Callable[[], object]) -> int:
-    """The most bytes that were held on the device at a time, above what was held before the work."""
+    """Measure peak device memory during the work, in bytes above the level before it."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -85,20 +85,20 @@ def peak_on_gpu(work: Callable[[], object]) -> int:
 
 
 def peak_memory(arguments: Sequence[str]) -> int:
-    """Bytes that this script prints when it is run with ``arguments``, in a process of its own; on a CPU."""
+    """Run this script with ``arguments`` in a separate CPU process and return the bytes it prints."""
     command = [sys.executable, sys.argv[0], *map(str, arguments)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def print_peak(work: Callable[[], object]) -> None:
-    """The other side of ``peak_memory``: the most that was held at a time, above what was held before the work."""
+    """Print, for ``peak_memory``, the peak memory of the work above the level before it."""
     before = resident_peak()
     work()
     print(resident_peak() - before)
 
 
 def resident_peak() -> int:
-    """Bytes that this process held at most so far; ``getrusage`` would count what its parent held at its start, too."""
+    """Return this process's peak memory so far, in bytes; ``getrusage`` would include its parent's at the start."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -108,7 +108,7 @@ def resident_peak() -> int:
 
 
 def header(device: str) -> dict[str, Any]:
-    """Where and with what the numbers were measured."""
+    """Describe where and with which versions the numbers were measured."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
@@ -121,7 +121,7 @@ def header(device: str) -> dict[str, Any]:
 
 
 def _measured(arguments: Sequence[str]) -> list[str]:
-    """Without the place of the JSON file, and of other places the last name only."""
+    """Drop the path of the JSON file, and shorten other paths to their last name."""
     place = arguments.index("--out") if "--out" in arguments else len(arguments)
     kept = [*arguments[:place], *arguments[place + 2 :]]
     return [Path(each).name if Path(each).is_absolute() else each for each in kept]

@@ -1,4 +1,4 @@
-"""Batches of a prepared set: exams held on the device, exams streamed from their files, and the training step.
+"""Time batches of a prepared set (held on the device, or streamed from files) and the training step.
 
     python benchmarks/feed.py PREPARED --batch 8 --turns 20
 

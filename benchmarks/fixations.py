@@ -1,10 +1,10 @@
-"""Fixation time found of simulated gaze whose fixations are known, at tracker rates and noise, beside other programs.
+"""Compare programs by the fixation time they find in simulated gaze with known fixations, by rate and noise.
 
 python benchmarks/fixations.py --seeds 5
 
-Compared where they can be imported: pymovements (its I-VT), I2MC and REMoDNaV, all with their own defaults but for
-threshold (30 degrees/s) and shortest fixation (100 ms) where they have them. The two last are no dependencies of
-gazekit; a folder that ``pip install --target FOLDER --no-deps I2MC remodnav`` filled can be named with --also.
+If importable, these are compared too: pymovements (I-VT), I2MC and REMoDNaV, with their own defaults except for
+threshold (30 degrees/s) and shortest fixation (100 ms) where available. The last two are not dependencies of
+gazekit; install them with ``pip install --target FOLDER --no-deps I2MC remodnav`` and pass --also FOLDER.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ from gazekit.records.recording import Recording
 RATES = (30, 60, 90, 120, 150, 250, 300, 500, 1000)
 NOISE = (0.05, 0.1, 0.2, 0.3, 0.4)
 PIXELS, SCREEN = 40.0, (1600, 1200)
-"""Per degree, and width and height, for programs that need a screen; the eye stays within 14 degrees of its middle."""
+"""Pixels per degree, and width and height, for programs that need a screen; the eye stays within 14 degrees of its
+centre."""
 SHORTEST, FASTEST = 100.0, 30.0
 """ms and degrees per second."""
 
@@ -46,7 +47,7 @@ def gazekit_ivt(gaze: Simulated, _rate: float, **more: Any) -> Floats:
 
 
 def pymovements_ivt(gaze: Simulated, rate: float) -> Floats:
-    """Velocities by its five-point method, which Engbert & Kliegl introduced, then its I-VT."""
+    """Compute velocities by the five-point method of Engbert & Kliegl, then apply I-VT."""
     events = import_module("pymovements.events")
     half = 1000 / rate
     velocity = np.stack([_five_point(axis, rate) for axis in (gaze.x, gaze.y)], axis=1)
@@ -87,9 +88,7 @@ def i2mc(gaze: Simulated, rate: float) -> Floats:
         "disttoscreen": distance,
         "minFixDur": SHORTEST,
     }
-    if (
-        rate < 120
-    ):  # what its authors say of low rates: fewer steps of down-sampling, and a filter that can follow
+    if rate < 120:  # its authors' advice for low rates: fewer down-sampling steps and a matching filter
         options |= {"downsamples": [2, 3], "downsampFilter": False}
     elif rate < 250:
         options |= {"downsamples": [2, 3, 5], "chebyOrder": 7}
@@ -108,7 +107,7 @@ def remodnav(gaze: Simulated, rate: float) -> Floats:
     events = classify(
         classify.preproc(raw, savgol_length=max(0.019, 5 / rate))
     )  # its filter needs five samples
-    kinds = ("FIXA", "PURS")  # of a slow drift it makes a pursuit
+    kinds = ("FIXA", "PURS")  # it labels slow drift as pursuit
     found = [(e["start_time"], e["end_time"]) for e in events if e["label"] in kinds]
     spans = 1000 * np.array(found, dtype=np.float64).reshape(-1, 2)
     return spans[spans[:, 1] - spans[:, 0] >= SHORTEST]
@@ -160,13 +159,13 @@ def main() -> None:
 def cell(
     method: Callable[[Simulated, float], Floats], gaze: Sequence[Simulated], rate: float
 ) -> dict[str, Any]:
-    """Score of a method over all recordings of one rate and noise, or the error that it ended with."""
+    """Score a method over all recordings of a rate and noise, or return the error it raised."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             found = [method(each, rate) for each in gaze]
-    except Exception as error:  # of somebody else's program
+    except Exception as error:  # another program may raise anything
         return {"error": f"{type(error).__name__}: {str(error)[:80]}"}
     result = score(found, [each.fixations for each in gaze])
     true = sum(len(each.fixations) for each in gaze)

@@ -1,12 +1,12 @@
-"""What preparing raw DICOM files costs, held against the bare decoding of the same files in the same run.
+"""Time the preparation of raw DICOM files against bare decoding of the same files in the same run.
 
     python benchmarks/prepare.py [--exams 2] [--turns 5] [--images FOLDER] [--out benchmarks/results/prepare.json]
 
 Mammograms of the phantom at full size, or real ones from a folder, are written once in each transfer syntax. Then four
-things are timed in turns, in one process, by its processor time: decoding every file, and the whole preparation of the
+tasks are timed in turns, in one process, by processor time: decoding every file, and the whole preparation of the
 same files (reading, grey scale, breast outline, crop, resize, hashes, arrays and tables on disk). Each is done with the
-decoders that gazekit takes and with those that it took before: the first that pydicom finds where python-gdcm is there
-and pylibjpeg-rle is not. The target is 1.3 times the bare decoding for JPEG 2000, in which mammograms are archived.
+decoders that gazekit uses now and those it used before: the first that pydicom finds with python-gdcm installed
+and pylibjpeg-rle not. The target is 1.3 times the bare decoding for JPEG 2000, in which mammograms are archived.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ EARLIER = {
 
 
 class Files:
-    """The data set of some pairs of files: images, and nothing else to read."""
+    """A data set of file pairs: images only."""
 
     classes = ("benign", "malignant")
     region = "breast"
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--height", type=int, default=HEIGHT, help="rows of a phantom's image; it is 0.8 times as wide"
     )
-    parser.add_argument("--images", type=Path, help="folder of DICOM mammograms in place of the phantom's")
+    parser.add_argument("--images", type=Path, help="folder of DICOM mammograms instead of the phantom's")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     with TemporaryDirectory() as folder:
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int) -> dict[str, Any]:
-    """Decode and prepare the files in one transfer syntax, with the decoders of now and of before, in turns."""
+    """Decode and prepare the files in one transfer syntax, with new and former decoders in turns."""
     source = folder / str(syntax)
     source.mkdir()
     for number, path in enumerate(paths):
@@ -144,7 +144,7 @@ def measure(paths: list[Path], folder: Path, syntax: pydicom.uid.UID, turns: int
 
 
 def decoded_as_before(dataset: Any) -> NDArray[Any]:
-    """Decode with the decoder that pydicom finds first."""
+    """Decode with the first decoder that pydicom finds."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     cells, _ = decoder.as_array(dataset, decoding_plugin=EARLIER[decoder.UID])
     return np.ascontiguousarray(cells)

@@ -1,8 +1,8 @@
-"""How time and memory of a Mammo-Net step grow with the size of the images and of the batch.
+"""Measure how time and memory of a Mammo-Net step grow with image and batch size.
 
     python benchmarks/scale.py --sizes 224 512 --batches 4 8 --turns 3
 
-Each cell is timed and measured one after the other, on a CPU in a process of its own.
+Cells are timed and measured one after the other, on a CPU each in a separate process.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Gaze whose fixations are known: saccades on the main sequence, drift, tremor, and a tracker's white noise.
+"""Simulate gaze with known fixations: saccades on the main sequence, drift, tremor, and a tracker's white noise.
 
 Saccades last ``2.2 ms/° · A + 21 ms`` (Carpenter, Movements of the Eyes, 1988) and move as ``10u³ - 15u⁴ + 6u⁵``, the
-smoothest way there (Flash & Hogan 1985), so that the peak velocity is 1.875 A / duration, 436 °/s at 10°. Drift is a
-random walk of 20 arcmin²/s on each axis, tremor 0.004° at 85 Hz: the usual orders of magnitude, chosen, not measured.
+smoothest path (Flash & Hogan 1985), so the peak velocity is 1.875 A / duration, 436 °/s at 10°. Drift is a
+random walk of 20 arcmin²/s on each axis, tremor 0.004° at 85 Hz: typical magnitudes, chosen, not measured.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FIXATION = (260.0, 0.45, 120.0, 1200.0)
-"""Median in ms and spread of the log-normal durations, shortest and longest."""
+"""Log-normal durations: median in ms, spread, shortest and longest."""
 AMPLITUDE = (2.0, 2.2, 1.0, 18.0)
-"""Shape and scale in degrees of the gamma-distributed saccades, smallest and largest."""
+"""Gamma-distributed saccades in degrees: shape, scale, smallest and largest."""
 FIELD = (14.0, 10.0)
-"""Degrees to each side, and up and down, that are looked at."""
+"""Half width and half height of the visual field, in degrees."""
 DRIFT, TREMOR = 20.0, (0.004, 85.0)
 """arcmin²/s; degrees and Hz."""
 GRID_MS = 0.5
-"""Step of the true path, from which samples are interpolated."""
+"""Time step of the true path; samples are interpolated from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Simulated:
 
 
 def simulate(seed: int, *, rate: float, noise: float, seconds: float = 60.0) -> Simulated:
-    """Simulate a recording; the same seed is the same eye at every rate and noise.
+    """Simulate a recording; the same seed gives the same eye movements at every rate and noise.
 
     Args:
-        seed: of the eye's path, and, with rate, of the noise.
+        seed: for the eye's path, and, together with rate, for the noise.
         rate: samples per second.
         noise: standard deviation of each sample's error on each axis, degrees.
-        seconds: about how long.
+        seconds: approximate duration.
     """
     eye = np.random.default_rng(seed)
     true, path, time = _path(eye, 1000 * seconds)
@@ -53,7 +53,7 @@ def simulate(seed: int, *, rate: float, noise: float, seconds: float = 60.0) -> 
 
 
 def _path(eye: np.random.Generator, length_ms: float) -> tuple[Floats, Floats, Floats]:
-    """Fixations ``[n, 2]``, the path ``[T, 2]`` and its times ``[T]``, on the fine grid."""
+    """Draw fixations ``[n, 2]``, the path ``[T, 2]`` and its times ``[T]``, on the fine grid."""
     median, spread, *range_ms = FIXATION
     true, places, saccades = [], [np.zeros(2)], []
     now = 0.0
@@ -83,7 +83,7 @@ def _path(eye: np.random.Generator, length_ms: float) -> tuple[Floats, Floats, F
 
 
 def _goal(eye: np.random.Generator, place: Floats) -> tuple[float, Floats]:
-    """Amplitude and end of the next saccade, inside the field."""
+    """Draw amplitude and end of the next saccade, inside the field."""
     shape, scale, *limits = AMPLITUDE
     while True:
         amplitude = float(np.clip(eye.gamma(shape, scale), *limits))
@@ -95,12 +95,12 @@ def _goal(eye: np.random.Generator, place: Floats) -> tuple[float, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a method found of the true fixations.
+    """The share of true fixations that a method found.
 
     Args:
-        time: share of the true fixation time that lies in a fixation found.
-        matched: the same, one to one: of a fixation torn to pieces only the longest counts, of several that are taken
-            for one only the one that overlaps most.
+        time: share of the true fixation time covered by fixations found.
+        matched: the same, one to one: of a split fixation only the longest piece counts, of merged fixations
+            only the one with the largest overlap.
         number: fixations found per true one.
     """
 

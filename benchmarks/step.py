@@ -1,4 +1,4 @@
-"""What each part of Mammo-Net adds to the plain training step, in time and memory.
+"""Measure how much time and memory each part of Mammo-Net adds to the plain training step.
 
     python benchmarks/step.py --size 224 --batch 8 --turns 20
 

@@ -1,4 +1,4 @@
-"""Training steps of systems that differ in one thing, on exams made of noise."""
+"""Build training steps of systems that differ in one feature, on exams of noise."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ SYSTEMS = {
     "all (Mammo-Net)": (),
     "all, maps by hooks": (),
 }
-"""Overrides of the preset ``mammonet``; the plain one is two ResNet-18 branches, concatenation and a hidden layer."""
+"""Overrides of the preset ``mammonet``; the plain one has two ResNet-18 branches, concatenation and a hidden layer."""
 HOOKS = "all, maps by hooks"
 
 
@@ -37,7 +37,7 @@ def preset_of(name: str, *more: str) -> Preset:
 
 
 def make_step(name: str, device: str, *more: str) -> Callable[[Batch], object]:
-    """The step that ``gazekit train`` takes; with training.cuda_graphs recorded."""
+    """Make the training step of ``gazekit train``; training.cuda_graphs records it."""
     torch.manual_seed(0)
     registry, preset = gazekit.load_registry(), preset_of(name, *more)
     model = build_model(preset, registry, classes=2).to(device).train()
@@ -62,11 +62,11 @@ def noise(views: tuple[str, ...], exams: int, size: int, device: str) -> Batch:
 
 
 class HookedGradCAM:
-    """Grad-CAM the way of CAM libraries such as torch-cam, kept differentiable with respect to the maps.
+    """Grad-CAM as in CAM libraries such as torch-cam, but differentiable with respect to the maps.
 
     Forward hooks store the last maps, ``backward`` of the score runs through the whole network, hooks on the maps
-    catch their gradient, and the gradients of the weights that it left behind are thrown away. (torch-cam itself
-    detaches the maps, so that they cannot be supervised.)
+    catch their gradient, and the resulting weight gradients are discarded. (torch-cam itself
+    detaches the maps, so they cannot be supervised.)
     """
 
     def __init__(self, model: MultiViewClassifier) -> None:

@@ -1,8 +1,8 @@
-"""Runs of a study trained together on one device: seconds per run with 1, 4, 8, … at a time.
+"""Time runs of a study trained together on one device: seconds per run with 1, 4, 8, … at a time.
 
     python benchmarks/together.py PREPARED --split SPLIT --at-a-time 1 8 --device cuda
 
-Each is a whole `gazekit benchmark` of one preset with as many seeds: processes start, train, select and evaluate.
+Each measurement is a whole `gazekit benchmark` of one preset with as many seeds, from process start to evaluation.
 """
 
 import subprocess

@@ -1,8 +1,8 @@
-"""A whole training of Mammo-Net: seconds for all epochs, where they go, and how busy the device is.
+"""Time a whole training of Mammo-Net: seconds for all epochs, their breakdown, and device utilisation.
 
     python benchmarks/training.py --size 224 --exams 80 --epochs 300 --device cuda --set training.amp=bf16
 
-The exams are noise; a quarter as many validate. It is an ordinary run, with its checkpoints, in a temporary folder.
+The exams are noise, with a quarter as many to validate. It is an ordinary run with checkpoints, in a temporary folder.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 
 WARM_UP, WATCHED = 5, 4
-"""Epochs before those in which the device is watched, and their number."""
+"""Epochs before the device is profiled, and number of profiled epochs."""
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def run(preset: Preset, dataset: PreparedDataset, device: str, ended: Callable[[State], None]) -> float:
-    """Train; the seconds it took from the first step on, checkpoints and validation included."""
+    """Train and return the seconds from the first step on, including checkpoints and validation."""
     registry = gazekit.load_registry()
     split = {exam: "val" if number % 5 == 4 else "train" for number, exam in enumerate(dataset.exam_ids)}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def run(preset: Preset, dataset: PreparedDataset, device: str, ended: Callable[[
 
 
 def busy(preset: Preset, dataset: PreparedDataset) -> float | None:
-    """The share of some epochs' time, checkpoints included, in which a kernel or a copy ran on the device."""
+    """Return the share of some epochs' time, including checkpoints, in which a kernel or copy ran on the device."""
     few = replace_epochs(preset, WARM_UP + WATCHED)
     watch = profile(activities=[ProfilerActivity.CUDA])
     times: list[float] = []
@@ -110,7 +110,7 @@ def replace_epochs(preset: Preset, epochs: int) -> Preset:
 
 
 def noise(training: int, size: int) -> PreparedDataset:
-    """Exams of random pixels, four in five to train on."""
+    """Make exams of random pixels, four in five for training."""
     random, views = np.random.default_rng(0), ("cc", "mlo")
     count = training * 5 // 4
     shape = (count, len(views), size, size)

@@ -1,4 +1,4 @@
-"""Where the breast lies in a mammogram, digital or film."""
+"""Find the breast in a mammogram, digital or film."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,37 +8,37 @@ from gazekit.records.arrays import Grey, Mask
 from gazekit.records.region import Region, block_means, whole_image
 
 REGION = 2
-"""Version of the rules below. A change that moves crops raises it: sets cut by different rules are not mixed."""
+"""Version of the rules below, raised by any change that moves crops; sets cut by different rules are never mixed."""
 MARGIN = 0.02
 """Margin around the breast as a fraction of the image's longer side (ours)."""
 FILM_MARGIN = 0.01
-"""The margin where letters, a frame or a glow lie beside the breast: less of them comes back with it (ours)."""
+"""Margin next to letters, a frame or a glow, smaller so that the crop includes less of them (ours)."""
 LEAST_AREA = 0.02
-"""A component smaller than this part of the image is no breast (ours)."""
+"""A component smaller than this fraction of the image is not a breast (ours)."""
 _COARSE, _SMALLEST = 384, 8
-"""Longer side in pixels of the reduced image in which the breast is sought, and its least shorter side."""
+"""Longer side of the reduced image that is searched for the breast, and its minimum shorter side, in pixels."""
 
-# All of these are ours, set on phantoms and on eight films; parts of the reduced image's sides, or of its white.
+# All of these are ours, tuned on phantoms and eight films; fractions of the reduced image's sides, or of white.
 _FRAME_DEPTH, _FRAME_WHITE, _FRAME_SHARE, _FRAME_GAP = 0.12, 0.2, 0.25, 0.04
 _BLACK, _LIT, _ROOM = 0.01, 0.4, 0.1
-"""Padding is this black, in parts of white, and the film's edge behind it is not, for this part of its length; this
-part of the film is dark."""
+"""Padding is darker than this fraction of white; the adjoining film edge is lit for this fraction of its length; this
+fraction of the film is dark."""
 _GLOW_DEPTH, _GLOW_STRETCH = 0.25, 0.03
 _STEP, _SOFT_STEP = 1.12, 1.05
-"""How much brighter than the glow beside it the breast is, surely and at its skin line."""
+"""Factor by which the breast is brighter than the glow next to it: certain tissue, and skin line."""
 _CONTRAST, _SOFT_CONTRAST = 0.03, 0.006
-"""How much brighter than the background, likewise, in parts of white."""
+"""Brightness above the background, likewise, as a fraction of white."""
 _OPENING, _SKIN, _TAIL = 0.008, 0.05, 1.5
 _WHITE = 0.4
-"""Neither a mammogram nor its border, once a frame is off, is white for more than this part."""
+"""At most this fraction of a mammogram, and of its border without a frame, is white."""
 _SECOND = 0.4
-"""A second component this large beside the largest is another breast."""
+"""A second component of this size relative to the largest is another breast."""
 _CLEAN = 0.002
-"""Less than this part of the image beside the breast is no film: specks, noise."""
+"""Structures outside the breast below this fraction of the image are specks or noise, not film."""
 _WALL = 0.05
-"""The chest wall, where the breast is at least half as high as anywhere, lies within this part of its width."""
+"""The chest wall, where the breast has at least half its largest height, is within this fraction of its width."""
 _LEAST_FILLED = 0.4
-"""A breast fills more of its box than this (half an ellipse: 0.79)."""
+"""A breast fills more of its box than this (half an ellipse fills 0.79)."""
 
 
 class Breast:
@@ -52,13 +52,13 @@ class Breast:
 
 
 def find_region(pixels: Grey) -> Region:
-    """Find the breast: skin, nipple, pectoral muscle and axilla, without letters, frames, and glow of the film's edge.
+    """Find the breast (skin, nipple, pectoral muscle, axilla) without letters, frames and the glow of the film's edge.
 
-    The image is reduced by block means, and black padding around a film cut off. Of each border a white frame is peeled
-    off, and the glow along it measured where it is darkest. Surely breast is what is brighter than glow and background
-    by a step and survives an opening; its largest component grows, by 5 % of the image at most, to where it is barely
-    brighter: the skin and the nipple. Where that gives no plausible breast the image is kept whole, and ``doubt`` says
-    why. Ours.
+    Reduce the image by block means and cut off black padding around a film. Remove a white frame from each border, and
+    measure the glow along it where it is darkest. Pixels brighter than glow and background by a step that survive an
+    opening are certain tissue. The largest component of these grows, by at most 5 % of the image, to where it is barely
+    brighter: the skin and the nipple. If this gives no plausible breast, keep the whole image; ``doubt`` says why.
+    The method is ours.
 
     Args:
         pixels: ``[H, W]`` in [0, 1], dark background.
@@ -89,7 +89,7 @@ def find_region(pixels: Grey) -> Region:
 
 
 def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
-    """The breast in the reduced image and what lies beside it, or why none was found."""
+    """Find the breast in the reduced image and the structures around it, or say why there is none."""
     white = float(np.percentile(coarse, 99.5))
     frame = _frame(coarse, white)
     outside = np.pad(frame, 1, constant_values=True)
@@ -116,11 +116,11 @@ def _breast(coarse: Grey) -> tuple[Mask, Mask] | str:
 
 
 def _film(coarse: Grey) -> tuple[slice, slice]:
-    """Rows and columns without black padding around a film; the dark background of a breast is none.
+    """Return the rows and columns without black padding around a film; dark background next to a breast is no padding.
 
-    Black lines at a border are padding where the next line is lit for much of its length, as a film's edge is; where
-    that holds of two borders, those at the others are padding, too. A film has dark parts, too: without them it is a
-    breast with straight edges.
+    Black lines at a border are padding if the next line is lit for much of its length, like the edge of a film; if
+    this holds at two borders, black lines at the other borders are padding too. A film also has dark parts: without
+    them it is a breast with straight edges.
     """
     white = float(np.percentile(coarse, 99.5))
     lit = coarse > coarse.min() + _BLACK * white
@@ -140,7 +140,7 @@ def _film(coarse: Grey) -> tuple[slice, slice]:
 
 
 def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
-    """The film without its padding; the lines that share their blocks with it are those next to them."""
+    """Cut the padding off a film; lines in blocks shared with the padding repeat their neighbours."""
     cut = coarse[film].copy()
     if min(cut.shape) < _SMALLEST:
         return cut
@@ -154,11 +154,11 @@ def _within(coarse: Grey, film: tuple[slice, slice]) -> Grey:
 
 
 def _without_background(coarse: Grey, ring: Mask, white: float) -> str:
-    """Why there is no dark background in which to look; empty where there may be.
+    """Say why there is no dark background to search; empty if there may be one.
 
     Args:
-        ring: the border of the reduced image, once a frame is off.
-        white: what counts as white.
+        ring: the border of the reduced image, without a frame.
+        white: the value that counts as white.
     """
     if white - coarse.min() < 1e-3 or not ring.any():
         return "the image is empty"
@@ -168,7 +168,7 @@ def _without_background(coarse: Grey, ring: Mask, white: float) -> str:
 
 
 def _largest(foreground: Mask) -> tuple[NDArray[np.int32], Mask, str]:
-    """All components, the largest, and why it is not the only breast; empty where it may be."""
+    """Return all components, the largest, and why it is not the only breast; empty if it may be."""
     labels, count = ndimage.label(foreground)
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     largest = np.asarray(labels == 1 + np.argmax(sizes))
@@ -176,15 +176,15 @@ def _largest(foreground: Mask) -> tuple[NDArray[np.int32], Mask, str]:
     if largest.mean() < LEAST_AREA:
         doubt = "no breast was found"
     elif count > 1 and np.partition(sizes, -2)[-2] > _SECOND * sizes.max():
-        doubt = "there are two regions of similar size, as of two breasts in one image"
+        doubt = "there are two regions of similar size, like two breasts in one image"
     return np.asarray(labels, dtype=np.int32), largest, doubt
 
 
 def _misfit(coarse: Grey, breast: Mask, beside: Mask) -> str:
-    """Why this is not one breast in front of a background; empty where it may be."""
+    """Say why this is not one breast in front of a background; empty if it may be."""
     cut = breast[np.ix_(breast.any(axis=1), breast.any(axis=0))]
     if cut.mean() < _LEAST_FILLED:
-        return "the bright region has not the shape of a breast"
+        return "the bright region does not have the shape of a breast"
     heights = cut.sum(axis=0)
     end = max(1, round(_WALL * len(heights)))
     if max(heights[:end].max(), heights[-end:].max()) < 0.5 * heights.max():
@@ -196,7 +196,7 @@ def _misfit(coarse: Grey, breast: Mask, beside: Mask) -> str:
 
 
 def _to_the_edge(breast: Mask, glow: Mask) -> Mask:
-    """Filled, row by row, from the breast to the edge that it grows from, where a glow hides it."""
+    """Fill rows between the breast and the edge it grows from, where a glow hides it."""
     left = breast[:, : breast.shape[1] // 2].sum() >= breast[:, breast.shape[1] // 2 :].sum()
     from_edge = slice(None) if left else slice(None, None, -1)
     lit = np.logical_and.accumulate(glow[:, from_edge], axis=1)  # [h, w]
@@ -205,7 +205,7 @@ def _to_the_edge(breast: Mask, glow: Mask) -> Mask:
 
 
 def _without_tails(breast: Mask, glow: Mask) -> Mask:
-    """Without a strip above or below it in the glow of the film's edge: the wall of the belly, or nothing at all."""
+    """Remove a strip above or below the breast in the film edge's glow: abdominal wall, or nothing."""
     kept = breast.copy()
     rows = np.flatnonzero(breast.any(axis=1))
     wide = np.asarray((breast & ~glow).any(axis=1))
@@ -217,19 +217,19 @@ def _without_tails(breast: Mask, glow: Mask) -> Mask:
 
 
 def _frame(coarse: Grey, white: float) -> Mask:
-    """A white frame of the film or its scanner, side by side: bright at the border and dark soon after."""
+    """Find a white frame of film or scanner on each side: bright at the border and dark soon after."""
     frame = np.zeros(coarse.shape, dtype=bool)
     for turns in range(4):
-        side = np.rot90(frame, turns)  # a view, its upper border another one each time
+        side = np.rot90(frame, turns)  # a view, whose upper border is a different side each time
         side |= np.arange(len(side))[:, None] < _frame_depth(np.rot90(coarse, turns), white)
-    return np.asarray(ndimage.binary_dilation(frame))  # with the blocks that it shares with the film
+    return np.asarray(ndimage.binary_dilation(frame))  # including the blocks it shares with the film
 
 
 def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
-    """Depth of the frame at the upper border per column.
+    """Measure the depth of the frame at the upper border, per column.
 
-    It ends with a step from bright to less than half, and not by and by as a glow does. Where tissue lies against it,
-    it ends where the image is no longer a step brighter than further in, and is little deeper than elsewhere.
+    The frame ends with a step from bright to less than half, not gradually like a glow. Where it touches tissue, it
+    ends where the image is no longer a step brighter than further in, and is little deeper than elsewhere.
     """
     reach = max(3, round(_FRAME_DEPTH * len(image)))
     image = ndimage.median_filter(
@@ -257,7 +257,7 @@ def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
 
 
 def _glow(coarse: Grey, background: float) -> Grey:
-    """The light from a film's edge: a profile per side, alike along the side, and dark at a quarter's depth."""
+    """Estimate the light from a film's edge: a profile per side, constant along it, and dark at a quarter's depth."""
     glow = np.zeros_like(coarse)
     for turns in range(4):
         image = np.rot90(coarse, turns)
@@ -273,7 +273,7 @@ def _glow(coarse: Grey, background: float) -> Grey:
 
 
 def _opened(foreground: Mask, radius: int) -> Mask:
-    """Without what is thinner than the disc (a square for radius 1); a breast that leaves the image goes on there."""
+    """Remove parts thinner than the disc (a square for radius 1); a breast at the border is assumed to continue."""
     padded = np.pad(foreground, radius + 1, mode="symmetric")
     within = slice(radius + 1, -radius - 1)
     return np.asarray(ndimage.binary_opening(padded, _disc(radius))[within, within])
@@ -284,7 +284,7 @@ def _dilated(foreground: Mask, radius: int) -> Mask:
 
 
 def _filled(breast: Mask) -> Mask:
-    """Without holes; a dark place at the chest wall is one where breast lies above and below it."""
+    """Fill holes; a dark place at the chest wall is one if there is breast above and below it."""
     left = breast[:, 0].sum() >= breast[:, -1].sum()
     sides = ((0, 0), (1, 0) if left else (0, 1))
     filled = ndimage.binary_fill_holes(np.pad(breast, sides, constant_values=True))
@@ -297,7 +297,7 @@ def _disc(radius: int) -> Mask:
 
 
 def _otsu(image: Grey) -> float:
-    """Threshold of the greatest variance between two classes. Source: DOI 10.1109/TSMC.1979.4310076."""
+    """Find the threshold with the greatest variance between two classes. Source: DOI 10.1109/TSMC.1979.4310076."""
     counts, edges = np.histogram(image, bins=256)
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]  # [255]

@@ -56,7 +56,7 @@ def draw_finding(finding: SceneFinding, view: View, outline: BreastOutline, shap
 def _draw_mass(
     malignant: bool, rng: np.random.Generator, matrix: Floats, centre: Floats, size: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Draw a mass. Benign: a smooth ellipsoid with sharp margin. Malignant: an irregular, blurred core with spicules."""
+    """Draw a mass. Benign: a smooth ellipsoid with sharp margin. Malignant: irregular, blurred core with spicules."""
     pixels = float(np.linalg.norm(matrix[0]))  # of one diameter
     if not malignant:
         radii = rng.uniform(0.42, 0.58, 3)
