@@ -15,7 +15,7 @@ from gazekit.records.identity import IdentityRule
 from gazekit.registry.registry import Registry
 
 SIDE_UNKNOWN = (
-    "training images were mirrored by side, but neither header nor name gives the side: predicted unmirrored"
+    "neither header nor name gives the side, by which the training images were mirrored: predicted unmirrored"
 )
 
 
