@@ -1,1 +1,1 @@
-"""The prepared data set on disk: index, arrays, splits, leaks."""
+"""Read and write the prepared data set on disk: index, arrays, splits, leaks."""

@@ -1,10 +1,10 @@
-"""Leaks of a split: a patient, or an identical image, in two parts."""
+"""Find leaks of a split: a patient, or an identical image, in two parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _NAMED = 5
-"""Patients and exams that a message names before it only counts."""
+"""Number of patients and exams that a message names; it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,14 @@ class Leak:
 
     Args:
         patients: every patient with exams in more than one part.
-        duplicates: exams that hold an identical image and are in more than one part, a tuple per image.
+        duplicates: exams in more than one part that share an identical image, a tuple per image.
     """
 
     patients: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        """One line that names the patients and exams."""
+        """Name the patients and exams in one line."""
         said = []
         if self.patients:
             who = "patient is" if len(self.patients) == 1 else "patients are"
@@ -35,11 +35,11 @@ class Leak:
 
 
 def find_leak(exams: Iterable[tuple[str, str, str]], duplicates: Iterable[Sequence[str]] = ()) -> Leak | None:
-    """The leak of a split, or None.
+    """Find the leak of a split, or None.
 
     Args:
-        exams: (exam id, patient id, part); a part of ``""`` is no part.
-        duplicates: exams that hold an identical image, one sequence of exam ids per image.
+        exams: (exam id, patient id, part); ``""`` means no part.
+        duplicates: exams that share an identical image, one sequence of exam ids per image.
     """
     parts: dict[str, set[str]] = {}
     part_of: dict[str, str] = {}

@@ -11,7 +11,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".xlsx")
 
 
 def why_not_prepared(path: Path) -> str:
-    """Why a path is no prepared data set and what to do, as the end of a message; empty if it is one."""
+    """Say, as the end of a message, why a path is not a prepared data set and what to do; empty if it is one."""
     if path.is_file():
         return _of_file(path)
     if not path.is_dir():
@@ -60,5 +60,5 @@ def _of_file(path: Path) -> str:
 
 
 def _beside(folder: Path) -> Path:
-    """A name for the prepared data set, beside the raw one."""
+    """Suggest a path for the prepared data set, next to the raw one."""
     return folder.parent / f"{folder.name}-prepared" if folder.name else Path("prepared")

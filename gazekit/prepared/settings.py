@@ -1,4 +1,4 @@
-"""The settings of a preparation."""
+"""Define the settings of a preparation."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from gazekit.gaze.fixations import FixationSettings
 from gazekit.reading.window import FIRST, parse_window
 
 WHOLE = "none"
-"""The crop that keeps the whole image; every other is the name of a region."""
+"""The crop that keeps the whole image; any other is the name of a region."""
 LateralityRule = Literal["auto", "off"]
 PixelType = Literal["uint8", "uint16"]
 
@@ -25,24 +25,24 @@ class PreparationSettings:
     """Settings of a preparation; plain values only.
 
     Args:
-        views: the views an exam must have, in order; before a preparation none stands for all views of the source.
+        views: the views an exam must have, in order; before a preparation, empty means all views of the source.
         size: (height, width) of the prepared images in pixels.
-        crop: name of the region that images are cut to; ``"none"`` keeps the whole image. Before a preparation empty
-            stands for the region that the source names.
-        laterality: ``"auto"`` flips images of the right side, so that all lie as those of the left; ``"off"`` never.
-        window: which window or VOI LUT of DICOM files: ``"first"``, its number (``"2"``) or name, ``"range"`` for all
-            that is in the image, or ``"CENTER,WIDTH"``.
-        dtype: of prepared images and heat maps; their greatest value stands for 1.
-        bit_depth: bits of the full scale of whole numbers of more than 8 bits in files other than DICOM; None where
+        crop: name of the region that images are cut to; ``"none"`` keeps the whole image. Before a preparation, empty
+            means the region that the source names.
+        laterality: ``"auto"`` mirrors images of the right side to match the left; ``"off"`` never does.
+        window: window or VOI LUT of DICOM files: ``"first"``, its number (``"2"``) or name, ``"range"`` for the
+            full range of the image, or ``"CENTER,WIDTH"``.
+        dtype: of prepared images and heat maps; its maximum represents 1.
+        bit_depth: bits of the full scale of integers of more than 8 bits in files other than DICOM; None if
             there are none.
         fixations: how gaze samples become fixations and heat maps.
-        mask_outside: make everything outside the region background; None does so where images are cut to it.
-        region: version of the rules by which the region is found; 0 where none is looked for.
-        masked_by: name of the region outside of which images are masked though they are not cut to it; else empty.
-            Sets of earlier versions do not say it.
+        mask_outside: make everything outside the region background; None does so if images are cut to it.
+        region: version of the rules that find the region; 0 if none is sought.
+        masked_by: name of the region outside which images are masked without being cut to it; else empty.
+            Sets of earlier versions lack it.
 
     Raises:
-        ConfigurationError: a value out of its range.
+        ConfigurationError: a value is out of range.
     """
 
     views: tuple[str, ...] = ()
@@ -87,16 +87,16 @@ class PreparationSettings:
 
     @property
     def finds_region(self) -> bool:
-        """Whether images are cut to a region or masked by it."""
+        """Say whether images are cut to a region or masked by it."""
         return self.crop not in ("", WHOLE) or bool(self.mask_outside)
 
     @property
     def region_name(self) -> str:
-        """Name of the region that is looked for; empty where there is none, or an earlier version did not note it."""
+        """Name of the region sought; empty if there is none, or an earlier version did not record it."""
         return self.masked_by if self.crop == WHOLE else self.crop
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values, as they always were: those that do not matter are left out."""
+        """Return the settings as JSON values, in a stable form that leaves out irrelevant ones."""
         values = asdict(self)
         if self.bit_depth is None:
             del values["bit_depth"]
@@ -108,11 +108,11 @@ class PreparationSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PreparationSettings":
-        """The inverse of :meth:`to_json`; other keys are ignored, and what is left out has its default.
+        """Invert :meth:`to_json`; other keys are ignored, and missing ones take their default.
 
         Raises:
-            ConfigurationError: a value of another type, or out of its range.
-            KeyError, TypeError: no settings at all.
+            ConfigurationError: a value has another type, or is out of range.
+            KeyError, TypeError: the values are not settings.
         """
         values = completed(values)
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
@@ -133,7 +133,7 @@ def _adapter() -> pydantic.TypeAdapter[PreparationSettings]:
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in JSON values, with what versions of gazekit did that had no such setting yet."""
+    """Complete settings in JSON values with the behaviour of versions that lacked a setting."""
     cut = values.get("crop") not in ("", WHOLE)
     earlier = {"bit_depth": None, "mask_outside": False, "region": 1 if cut else 0, "masked_by": ""}
     return earlier | dict(values) if "crop" in values else dict(values)

@@ -1,4 +1,4 @@
-"""Training, validation and test parts: by patient, stratified by label."""
+"""Make and check training, validation and test parts, by patient and stratified by label."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,23 +35,23 @@ def make_split(
     anew: bool = False,
     allow_leak: bool = False,
 ) -> Split:
-    """Split a data set by patient, stratified by label and data set; a split that the source gives is respected.
+    """Split a data set by patient, stratified by label and data set; use the source's split if there is one.
 
-    A patient's label is the greatest over its exams; patients that share an identical image count as one. Where a part
-    would lack a class that patients have beside a greater one, patients are exchanged between the parts.
-    Where the source gives a split without a validation part, that is carved from its training part.
+    A patient's label is the greatest over the patient's exams; patients who share an identical image count as one. If a
+    part would lack a class that some patients have besides a greater one, patients are exchanged between parts.
+    If the source's split has no validation part, one is taken from its training part.
 
     Args:
         dataset: what to split.
         seed: of the random order of the patients.
-        test: part of the patients of each class in the test part, in [0, 1).
+        test: share of the patients of each class in the test part, in [0, 1).
         val: part of the other patients in the validation part, in [0, 1).
-        anew: pass over the split that the source gives.
-        allow_leak: respect it even if it puts a patient on two sides.
+        anew: ignore the source's split.
+        allow_leak: use the source's split even if it puts a patient on two sides.
 
     Raises:
         ConfigurationError: a fraction outside [0, 1).
-        DataError: a class has too few patients for the parts asked for, or the source's split leaks.
+        DataError: a class has too few patients for the requested parts, or the source's split leaks.
     """
     for name, fraction in (("test", test), ("val", val)):
         if not 0 <= fraction < 1:
@@ -75,7 +75,7 @@ def make_split(
 
 
 def part_named(word: str) -> str | None:
-    """The part that a word of a table stands for, case aside (``Training`` → ``train``); None for any other word."""
+    """Return the part named by a word in a table, ignoring case (``Training`` → ``train``); None for other words."""
     part = _OTHER_NAMES.get(word.strip().lower(), word.strip().lower())
     return part if part in PARTS else None
 
@@ -83,14 +83,14 @@ def part_named(word: str) -> str | None:
 def k_folds(
     dataset: PreparedDataset, folds: int, seed: int = 0, *, val: float = 0.2, repeat: int = 0
 ) -> list[Split]:
-    """Splits whose test parts are disjoint and cover the data set, each with validation carved from the rest.
+    """Make splits whose test parts are disjoint and cover the data set, each with validation taken from the rest.
 
     Args:
-        dataset: what to split; a split that its source gives is not looked at.
+        dataset: what to split; its source's split is ignored.
         folds: how many, at least 2.
         seed: of the random order of the patients.
         val: part of the other patients in the validation part, in [0, 1).
-        repeat: number of the repetition, from 0; each deals the patients anew.
+        repeat: number of the repetition, from 0; each shuffles the patients differently.
 
     Raises:
         ConfigurationError: fewer than two folds.
@@ -98,7 +98,7 @@ def k_folds(
     """
     if folds < 2:
         raise ConfigurationError(f"split: {folds} folds; expected at least 2")
-    each = 2 if folds == 2 and val > 0 else 1  # one fold has to do for both training and validation
+    each = 2 if folds == 2 and val > 0 else 1  # one fold must serve both training and validation
     fold_of = _deal(dataset, range(len(dataset)), folds, seed, each=each, repeat=repeat)
     splits = []
     for fold in range(folds):
@@ -110,9 +110,9 @@ def k_folds(
 
 
 def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, seed: int = 0) -> list[Split]:
-    """Splits of the exams that are not in the test part of ``outer``: each fold is the validation part once.
+    """Split the exams outside the test part of ``outer``; each fold is the validation part once.
 
-    What is chosen by them has not seen the test part, which stays the same in all of them.
+    Choices based on them have not seen the test part, which is the same in all of them.
 
     Args:
         dataset: what ``outer`` splits.
@@ -138,13 +138,13 @@ def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, 
 
 
 def leak_of(dataset: PreparedDataset, split: Mapping[str, str]) -> Leak | None:
-    """The patients and identical images that a split puts on two sides, or None."""
+    """Find the patients and identical images that a split puts on two sides, or None."""
     parts = [split[exam_id] for exam_id in dataset.exam_ids]
     return find_leak(zip(dataset.exam_ids, dataset.patient_ids, parts, strict=True), dataset.duplicates)
 
 
 def check_split(dataset: PreparedDataset, split: Mapping[str, str], *, allow_leak: bool = False) -> None:
-    """Raise a DataError if a split does not fit its data set, has a part of one class, or leaks and may not."""
+    """Raise a DataError if a split does not fit its data set, has a part of one class, or leaks without permission."""
     missing = [exam_id for exam_id in dataset.exam_ids if exam_id not in split]
     unknown = sorted(set(split) - set(dataset.exam_ids))
     if missing or unknown:
@@ -187,7 +187,7 @@ def write_split(path: Path, dataset: PreparedDataset, split: Mapping[str, str]) 
 
 
 def read_split(path: Path) -> Split:
-    """Read what :func:`write_split` wrote, or a table by hand. Raises: DataError when it is damaged or wrong."""
+    """Read a split by :func:`write_split`, or a handmade table. Raises: DataError if it is damaged or wrong."""
     if not path.exists() or path.is_dir():
         told = "is a folder" if path.is_dir() else "there is no such file"
         name = (
@@ -199,7 +199,7 @@ def read_split(path: Path) -> Split:
             f"{path}: {told}; expected a table of exam_id, split, as gazekit data split writes it{name}"
         )
     split: Split = {}
-    with opened(path, KIND):  # a file, and no larger than such a table can be
+    with opened(path, KIND):  # checks that it is a file of plausible size
         table = open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table")
     for row in table.rows():
         exam_id, part = from_cell(row.word("exam_id")), part_named(row["split"])
@@ -214,20 +214,20 @@ def read_split(path: Path) -> Split:
 
 
 def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) -> NDArray[np.int64]:
-    """Positions of a part's exams in the data set, in its order, ``[n]``."""
+    """Return the positions of a part's exams in the data set, in order, ``[n]``."""
     return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)
 
 
 def _deal(
     dataset: PreparedDataset, exams: Sequence[int], folds: int, seed: int, *, each: int = 1, repeat: int = 0
 ) -> NDArray[np.int64]:
-    """The fold of each exam of the data set, ``[N]``; 0 for those that are not dealt.
+    """Assign a fold to each exam of the data set, ``[N]``; 0 for exams not dealt.
 
-    Every fold gets ``each`` patients of every class or more.
+    Every fold gets at least ``each`` patients of every class.
     """
     dealt = strata(dataset, exams, seed, least=each * folds, repeat=repeat)
     every = [group for groups in dealt for group in groups]
-    # goes on over the classes, so that no fold gets every remainder
+    # continues across classes, so that no fold gets every remainder
     parts = {group: number % folds for number, group in enumerate(every)}
     spread(dataset.labels, dealt, parts, dict.fromkeys(range(folds), each))
     fold_of = np.zeros(len(dataset), dtype=np.int64)
@@ -245,7 +245,7 @@ def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: fl
 
 
 def _divide(dealt: Sequence[Sequence[Group]], fraction: float, part: str, *, kept: int) -> dict[Group, str]:
-    """Put a fraction of each stratum's groups in a part (one at least, unless it is 0) and the others in ``train``."""
+    """Put a fraction of each stratum's groups (at least one, unless it is 0) in a part and the others in ``train``."""
     parts: dict[Group, str] = {}
     for groups in dealt:
         number = min(max(round(fraction * len(groups)), 1), len(groups) - kept) if fraction > 0 else 0

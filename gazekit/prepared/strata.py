@@ -1,4 +1,4 @@
-"""Exams that may not be parted, and the strata from which they are dealt: by label, and by data set within it."""
+"""Group inseparable exams, and deal the groups from strata by label, and by data set within a label."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -13,21 +13,21 @@ from gazekit.records.labels import near_misses
 
 Part = TypeVar("Part", str, int)
 Group = tuple[int, ...]
-"""Exams that may not be parted, as indices: of one patient, or joined by an identical image."""
+"""Inseparable exams, as indices: of one patient, or joined by an identical image."""
 
 
 def strata(
     dataset: PreparedDataset, exams: Sequence[int], seed: int, *, least: int, repeat: int = 0
 ) -> list[list[Group]]:
-    """The groups of some exams by stratum, each in a random order.
+    """Return the groups of exams by stratum, each in random order.
 
-    A group's label is the greatest of its exams. A label of fewer than ``least`` groups, whose class other groups have
-    beside a greater one, goes with the next greater label. Within a label there is a stratum per data set, where that
-    has ``least`` groups; the rest of the label is one more. The order depends on seed, repeat, stratum and exam ids
-    only.
+    A group's label is the greatest of its exams. If a label has fewer than ``least`` groups, but other groups have its
+    class besides a greater one, it joins the next greater label. Within a label there is a stratum per data set with
+    at least ``least`` groups, and one for the rest. The order depends only on seed, repeat, stratum and exam
+    ids.
 
     Raises:
-        DataError: one class only, or a class that fewer than ``least`` groups have.
+        DataError: there is one class only, or fewer than ``least`` groups have a class.
     """
     labels: dict[int, list[Group]] = defaultdict(list)
     holders: Counter[int] = Counter()
@@ -57,21 +57,21 @@ def spread(
     parts: MutableMapping[Group, Part],
     needs: Mapping[Part, int],
 ) -> None:
-    """Exchange groups between parts until each part has the groups of every class that it needs, where that can be.
+    """Exchange groups between parts until each part has the groups of every class that it needs, if possible.
 
-    Two groups change places, of one stratum where there are such, so that sizes stay. Nothing is changed if every
-    part has what it needs.
+    Two groups swap places, within a stratum if possible, so that sizes stay. Nothing changes if every
+    part already has what it needs.
 
     Args:
         labels: of the data set, ``[N]``.
         dealt: the strata.
         parts: group → part; changed in place.
-        needs: part → how many groups of each class it needs.
+        needs: part → number of groups of each class it needs.
     """
     held = {group: frozenset(map(int, labels[list(group)])) for group in parts}
     lacking = [(label, part) for label in sorted(set().union(*held.values())) for part in needs]
     while any(_exchange(held, dealt, parts, needs, label, part) for label, part in lacking):
-        pass  # an exchange may make room for another
+        pass  # an exchange may enable another
 
 
 def _exchange(
@@ -82,7 +82,7 @@ def _exchange(
     label: int,
     part: Part,
 ) -> bool:
-    """Give a part that needs a label one group more that has it. Returns whether that was needed and could be done."""
+    """Give a part one more group with a label that it needs; return whether this was needed and possible."""
     if sum(label in held[group] for group in parts if parts[group] == part) >= needs[part]:
         return False
     pair = next(_exchanges(held, dealt, parts, needs, label, part), None)
@@ -101,7 +101,7 @@ def _exchanges(
     label: int,
     part: Part,
 ) -> Iterator[tuple[Group, Group]]:
-    """Pairs of a group with a label from another part and one without it from a part; those of one stratum first."""
+    """Pair groups with a label in other parts with groups without it in a part; pairs within a stratum come first."""
     counts = Counter((parts[group], each) for group in parts for each in held[group])
 
     def may_lose(place: Part, lost: frozenset[int]) -> bool:
@@ -120,7 +120,7 @@ def _exchanges(
 
 
 def _joined(labels: Mapping[int, list[Group]], least: int) -> dict[int, list[Group]]:
-    """Groups by label, those of a label of fewer than ``least`` with the next greater one, or the greatest left."""
+    """Group by label; a label with fewer than ``least`` groups joins the next greater one, or the greatest left."""
     joined: dict[int, list[Group]] = {}
     waiting: list[Group] = []
     for label, members in sorted(labels.items()):
@@ -144,12 +144,12 @@ def _too_few(dataset: PreparedDataset, exams: Sequence[int], label: int, number:
     joined = " (those that share an identical image count as one)" if dataset.duplicates else ""
     return (
         f"{dataset.root}: class '{name}' has {number} patient{'s' * (number != 1)} to split{joined}; expected at least "
-        f"{least} for the parts asked for; {advice}"
+        f"{least} for the requested parts; {advice}"
     )
 
 
 def _by_dataset(dataset: PreparedDataset, members: Sequence[Group], least: int) -> list[list[Group]]:
-    """Groups by the data set of their exams; those too few for a stratum of their own are put together."""
+    """Group by the data set of their exams; data sets with too few groups share a stratum."""
     found: dict[str, list[Group]] = defaultdict(list)
     for group in members:
         found["+".join(sorted({dataset.datasets[exam] for exam in group}))].append(group)
@@ -161,7 +161,7 @@ def _by_dataset(dataset: PreparedDataset, members: Sequence[Group], least: int) 
 
 
 def groups(dataset: PreparedDataset, exams: Sequence[int]) -> list[Group]:
-    """Exams of one patient together, patients with an identical image too; ordered by exam id."""
+    """Group exams by patient, joining patients with an identical image; ordered by exam id."""
     leader = {patient: patient for patient in dataset.patient_ids}
     patient_of = dict(zip(dataset.exam_ids, dataset.patient_ids, strict=True))
 

@@ -1,1 +1,1 @@
-"""Raw data to a prepared data set. Imports no torch."""
+"""Turn raw data into a prepared data set, without importing torch."""

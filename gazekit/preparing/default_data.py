@@ -1,4 +1,4 @@
-"""The data that a preset is trained on when none are given: generated and prepared once, then cached."""
+"""Generate and prepare a preset's default data once, and cache them."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from gazekit.registry.registry import Registry
 
 
 def cache_folder() -> Path:
-    """Where generated data are kept: ``GAZEKIT_CACHE``, or the user's cache folder."""
+    """Return the folder for generated data: ``GAZEKIT_CACHE``, or the user's cache folder."""
     return Path(os.environ.get("GAZEKIT_CACHE") or platformdirs.user_cache_dir("gazekit"))
 
 
@@ -30,13 +30,13 @@ def default_data(
     note: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
-    """The prepared default data of a preset, made on first use.
+    """Return the prepared default data of a preset, made on first use.
 
     Args:
-        preset: its ``data`` table says what is generated.
-        registry: where the data source comes from.
-        note: told what is used and where it lies.
-        progress: called with (done, total) while it is made.
+        preset: its ``data`` table says what to generate.
+        registry: provides the data source.
+        note: called with the data used and their folder.
+        progress: called with (done, total) during generation.
 
     Raises:
         ConfigurationError: the preset names no data source that can generate data.

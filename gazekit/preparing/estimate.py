@@ -15,19 +15,19 @@ from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
 
 _IDLE = 90 * 2**20
-"""Bytes that a worker takes before it reads anything (measured on Linux, Python 3.11)."""
+"""Bytes that an idle worker takes (measured on Linux, Python 3.11)."""
 _PER_PIXEL = 10
-"""Bytes per pixel of the image that a worker is at (7.8 measured at 13.6 million pixels, JPEG 2000)."""
+"""Bytes per pixel of the image in a worker (7.8 measured at 13.6 million pixels, JPEG 2000)."""
 _LOOKED_AT = 8
-"""Images whose size stands for that of all."""
+"""Images whose size represents all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one call of a preparation read.
+    """Input read by one call of a preparation.
 
     Args:
-        exams, files: how many.
+        exams, files: their numbers.
         read_bytes: size of the files.
         seconds: from the first to the last exam.
     """
@@ -38,7 +38,7 @@ class Work:
     seconds: float
 
     def __str__(self) -> str:
-        """One line for the user."""
+        """Describe in one line."""
         megabytes, seconds = self.read_bytes / 1e6, max(self.seconds, 1e-3)
         return (
             f"{self.exams} exams, {self.files} files: {megabytes:.1f} MB in {seconds:.1f} s, "
@@ -48,7 +48,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class WorkEstimate:
-    """What a preparation will take.
+    """Estimated cost of a preparation.
 
     Args:
         files: to read.
@@ -65,7 +65,7 @@ class WorkEstimate:
     jobs: int
 
     def __str__(self) -> str:
-        """One line for the user."""
+        """Describe in one line."""
         return (
             f"reading {self.files} files of {self.read_bytes / 1e6:.0f} MB in {self.jobs} "
             f"process{'es' * (self.jobs > 1)}; will take about {self.memory_bytes / 1e9:.1f} GB of memory and "
@@ -74,7 +74,7 @@ class WorkEstimate:
 
 
 def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) -> WorkEstimate:
-    """What preparing some exams will take, from the sizes of their files and the heads of the first images."""
+    """Estimate the cost of preparing exams from their file sizes and the headers of the first images."""
     files = list(_files(exams))
     sizes = list(islice(_image_sizes(exams), _LOOKED_AT))
     pixels = max((height * width for height, width in sizes), default=0)
@@ -90,7 +90,7 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
 
 
 def check_disk(out: Path, needed: WorkEstimate) -> None:
-    """Raise a StorageError when the disk has no room for the arrays."""
+    """Raise a StorageError if the disk has no room for the arrays."""
     free = shutil.disk_usage(out).free
     if free < needed.disk_bytes:
         raise StorageError(
@@ -100,7 +100,7 @@ def check_disk(out: Path, needed: WorkEstimate) -> None:
 
 
 def _files(exams: Sequence[Exam]) -> Iterator[Path]:
-    """The files of some exams that are there, each once."""
+    """List the existing files of exams, each once."""
     masks = (
         m.path for e in exams for of_view in e.masks.values() for m in of_view if isinstance(m, MaskFile)
     )
@@ -113,5 +113,5 @@ def _image_sizes(exams: Sequence[Exam]) -> Iterator[tuple[int, int]]:
         for path in exam.images.values():
             try:
                 yield image_size(path)
-            except DataError:  # the preparation refuses it with its reason
+            except DataError:  # the preparation will refuse it with the reason
                 continue

@@ -1,4 +1,4 @@
-"""Every recording of a collection checked, on its image where a data set is at hand."""
+"""Check every recording of a collection, on its image if there is a data set."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -33,22 +33,22 @@ NUMBERS = (
     "region",
     "lesion",
 )
-"""Numbers of a check of which a collection has a median."""
+"""Numbers of a check whose median is taken over a collection."""
 FORMER = {"breast": "region", "breast_area": "region_area"}
-"""Names that numbers had until 0.1, written beside those of today for one release → the name now."""
+"""Former name (until 0.1, still written for one release) → current name of a number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checked:
-    """A recording with its format, its image, and what was found.
+    """A recording with its format, image and check.
 
     Args:
-        recording: as it was read.
-        format: the format of its file.
-        key: exam and view of its image; None when it matches none.
+        recording: as read.
+        format: of its file.
+        key: exam and view of its image; None without a match.
         check: the numbers.
         image_fault: why its image or masks cannot be used.
-        drawing: what an overlay is drawn from; None when none was asked for or it has no fixation.
+        drawing: input for an overlay; None unless requested, or without fixations.
     """
 
     recording: Recording
@@ -60,18 +60,18 @@ class Checked:
 
     @property
     def name(self) -> str:
-        """Exam and view where it matches an image, else its file and what it names; and who looked."""
+        """Exam and view if it matches an image, else its file and the names in it; and the reader."""
         one = self.recording
         about = self.key or (one.source.name, one.exam_id, one.view, one.image)
         return " ".join(filter(None, (*about, one.reader)))
 
     @property
     def doubts(self) -> list[str]:
-        """What looks wrong with it and how it was read, in sentences that do not name it."""
+        """Doubts about it and how it was read, in sentences that do not name it."""
         return [*self.recording.notes, *doubts_about(self.check)]
 
     def record(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return plain values."""
         numbers = asdict(self.check)
         return {
             "file": str(self.recording.source),
@@ -89,7 +89,7 @@ class Checked:
 
 
 def read_files(files: Sequence[GazeFile]) -> tuple[list[Recording], list[str]]:
-    """The recordings of all files, and a sentence per file that cannot be read."""
+    """Read the recordings of all files, with a sentence per unreadable file."""
     found: list[Recording] = []
     faults = []
     for file in files:
@@ -114,13 +114,13 @@ def check_all(
     """Check the recordings, image by image, then those without an image one by one.
 
     Args:
-        recordings: what was recorded.
-        formats: the format of each file.
-        exams, joined: the data set, and which recording belongs to which image; without one, nothing is read.
+        recordings: the recordings.
+        formats: of each file.
+        exams, joined: the data set, and the recordings of each image; without them, no image is read.
         settings: how fixations are found.
-        draw: give the drawings too.
+        draw: also return drawings.
         jobs: worker processes that read images.
-        region: in which dwell is measured, by finder and name.
+        region: where dwell is measured, as finder and name.
     """
     images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
     tasks: list[tuple[Key | None, Viewed]] = []
@@ -141,12 +141,12 @@ def check_all(
 
 
 def _lost(viewed: Viewed, reason: str) -> ViewCheck:
-    """What can be said without the image that took its worker along."""
+    """Check recordings without their image, which crashed its worker."""
     return replace(check_view(replace(viewed, image=None)), fault=f"{viewed.image}: {reason}")
 
 
 def medians(checked: Sequence[Checked]) -> dict[str, float | None]:
-    """The median of every number over the recordings that have it; None where none has."""
+    """Compute the median of every number over the recordings that have it; None if none does."""
     values = {name: [getattr(each.check, name) for each in checked] for name in NUMBERS}
     known = {name: [value for value in some if value is not None] for name, some in values.items()}
     found = {name: float(median(some)) if some else None for name, some in known.items()}
@@ -154,7 +154,7 @@ def medians(checked: Sequence[Checked]) -> dict[str, float | None]:
 
 
 def doubts(checked: Sequence[Checked]) -> dict[str, list[str]]:
-    """What looks wrong → the names of the recordings of which it holds; sentences about most recordings first."""
+    """Map each doubt to the names of its recordings, the most frequent doubt first."""
     found: dict[str, list[str]] = {}
     for each in checked:
         for sentence in each.doubts:

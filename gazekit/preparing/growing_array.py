@@ -1,7 +1,7 @@
-"""An ``.npy`` file that grows by rows and is valid once it is closed.
+"""Write an ``.npy`` file that grows by rows and is valid once closed.
 
-NumPy pads the header so that the number of rows can be rewritten in place. Rows are written and not mapped:
-a full disk is then an error that can be reported, not a bus error.
+NumPy pads the header so that the number of rows can be rewritten in place. Rows are written, not mapped:
+a full disk then raises an error that can be reported, not a bus error.
 """
 
 from io import BytesIO
@@ -19,7 +19,7 @@ class GrowingArray:
     """An array ``[N, …]`` on disk to which rows are appended.
 
     Args:
-        path: the file; rows that are there already stay.
+        path: the file; existing rows stay.
         shape: of one row.
         dtype: of its values.
     """
@@ -33,7 +33,7 @@ class GrowingArray:
         self.rows = max(written // self.row_bytes, 0)
 
     def row(self, number: int) -> NDArray[Any]:
-        """Read a row that was written."""
+        """Read a written row."""
         with disk_errors(self.path):
             self._file.seek(len(self._header(0)) + number * self.row_bytes)
             content = bytearray(self.row_bytes)
@@ -43,7 +43,7 @@ class GrowingArray:
         return np.frombuffer(content, dtype=self.dtype).reshape(self.shape)
 
     def keep(self, rows: int) -> None:
-        """Drop all rows after the first ``rows``, whole or torn."""
+        """Drop all rows after the first ``rows``, complete or torn."""
         self.rows = rows
         with disk_errors(self.path):
             self._file.seek(0)
@@ -51,7 +51,7 @@ class GrowingArray:
             self._file.truncate(self._end())
 
     def append(self, row: NDArray[Any]) -> None:
-        """Write one row after the last. Raises: StorageError when the disk is full."""
+        """Append one row. Raises: StorageError if the disk is full."""
         with disk_errors(self.path):
             self._file.seek(self._end())
             self._write(np.ascontiguousarray(row, dtype=self.dtype).tobytes())
@@ -64,7 +64,7 @@ class GrowingArray:
             self._write(self._header(self.rows))
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file without updating the header."""
         self._file.close()
 
     def _end(self) -> int:
@@ -79,5 +79,5 @@ class GrowingArray:
 
     def _write(self, content: bytes) -> None:
         view = memoryview(content)
-        while view:  # an unbuffered write may take a part only
+        while view:  # an unbuffered write may be partial
             view = view[self._file.write(view) :]

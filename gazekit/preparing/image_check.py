@@ -1,4 +1,4 @@
-"""Recordings held against the image that was looked at; runs in worker processes, so it must not import torch."""
+"""Check recordings against the image viewed; runs in worker processes, so it must not import torch."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gazekit.contracts.interfaces import RegionFinder
 
 SIDES = (512, 1024)
-"""Least and most pixels of the longer side of a drawing: large enough to see, small enough to draw quickly."""
+"""Bounds for the longer side of a drawing in pixels: large enough to see, small enough to draw quickly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,12 +29,12 @@ class Viewed:
     """An image and the recordings on it.
 
     Args:
-        image: the file; None when no exam is known.
-        recordings: what was recorded on it.
-        lesions: its annotated lesions; None where nothing is annotated.
+        image: the file; None if the exam is unknown.
+        recordings: recorded on it.
+        lesions: its annotated lesions; None without annotations.
         settings: how fixations are found.
-        draw: give the drawings too.
-        region: in which dwell is measured, by finder and name; None measures none.
+        draw: also return drawings.
+        region: where dwell is measured, as finder and name; None measures none.
     """
 
     image: Path | None
@@ -47,12 +47,12 @@ class Viewed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """What an overlay of one recording is drawn from, on a grid of 512 to 1024 pixels.
+    """Input for an overlay of one recording, on a grid of 512 to 1024 pixels.
 
     Args:
         pixels: ``[H, W]`` in [0, 1].
         fixations: in pixels of that grid.
-        sigma: width of a fixation's Gaussian across and down, likewise.
+        sigma: width of a fixation's Gaussian across and down, in pixels of that grid.
     """
 
     pixels: Grey
@@ -62,7 +62,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewCheck:
-    """A check per recording, in their order, and a drawing of each that has fixations, if asked for."""
+    """A check per recording, in order, and if requested a drawing of each with fixations."""
 
     checks: list[RecordingCheck] = field(default_factory=list)
     drawings: list[Drawing | None] = field(default_factory=list)
@@ -73,7 +73,7 @@ class ViewCheck:
 def check_view(viewed: Viewed) -> ViewCheck:
     """Check all recordings on one image, with the dwell inside the region and the lesions.
 
-    The region is its bounding box. A fault of the image is returned and not raised: the recordings are then
+    The region is its bounding box. A fault of the image is returned, not raised: the recordings are then
     checked without it.
     """
     pixels = region = lesion = fault = None

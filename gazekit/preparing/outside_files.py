@@ -1,4 +1,4 @@
-"""Files that a table of exams names outside its folder: refused, unless the folder above them is allowed by name."""
+"""Refuse files that a table of exams names outside its folder, unless their folder is explicitly allowed."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from gazekit.records.lesions import MaskFile
 
 
 def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Path]:
-    """The files of an exam that lie neither below the folder of the data set nor below one that is allowed."""
+    """List the files of an exam that are neither below the data set's folder nor below an allowed one."""
     masks = (
         lesion.path for lesions in exam.masks.values() for lesion in lesions if isinstance(lesion, MaskFile)
     )
@@ -21,10 +21,10 @@ def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Pa
 
 
 def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()) -> tuple[int, str]:
-    """How many exams name files outside that are not allowed, and a line that says so; empty if none does.
+    """Count the exams that name files outside without permission, and word a warning; empty if there are none.
 
     Raises:
-        DataError: all of them do; it is said before any file is read.
+        DataError: all of them do; raised before any file is read.
     """
     refused = {exam.exam_id: list(outside(exam, root, allowed)) for exam in exams}
     refused = {exam_id: paths for exam_id, paths in refused.items() if paths}
@@ -43,13 +43,13 @@ def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    """By the path as it is written, else with its links followed (``/tmp`` may be one)."""
+    """Compare the path as written, then with links resolved (``/tmp`` may be one)."""
     pairs = ((path, folder), (os.path.realpath(path), os.path.realpath(folder)))
     return any(Path(os.path.relpath(*pair)).parts[:1] != (os.pardir,) for pair in pairs)
 
 
 def _folders_above(paths: Iterable[Path]) -> list[Path]:
-    """The folders that hold all of the paths, one for each first part of a path; those of most files first."""
+    """Return folders that hold all paths, one per top-level folder; those with most files first."""
     by_start: dict[tuple[str, ...], list[str]] = {}
     for path in dict.fromkeys(paths):
         folder = os.path.normpath(path.absolute().parent)

@@ -9,7 +9,7 @@ from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
 
 _SHORTEST = 4
-"""A name without its suffix that is shorter could be any number."""
+"""Names without suffix that are shorter are kept: they could be any number."""
 _OUR_WORDS = frozenset(
     """
     image images mask masks view views exam exams file files data gaze bytes bits pixels rows columns cells
@@ -20,16 +20,16 @@ _OUR_WORDS = frozenset(
     with from
     """.split()  # noqa: SIM905
 )
-"""Words that messages are made of: a file that is called so, ``bytes.dcm``, is named after nobody."""
+"""Words used in messages: a file with such a name, like ``bytes.dcm``, is not named after a person."""
 
 
 def without_names(text: str, files: Mapping[Path, str], root: Path | None = None) -> str:
-    """A text with words in the place of files.
+    """Replace file names in a text by neutral words.
 
     Args:
-        text: such as the reason of an error.
-        files: path → the words for it. They replace the path, whole or from ``root``, the file's name, and other names
-            that differ in the suffix only.
+        text: such as the reason for an error.
+        files: path → its replacement, for the path, in full or relative to ``root``, the file name, and names
+            that differ only in the suffix.
         root: a folder above the files.
     """
     whole: dict[str, str] = {}
@@ -41,7 +41,7 @@ def without_names(text: str, files: Mapping[Path, str], root: Path | None = None
         if len(path.stem) >= _SHORTEST:
             suffix = r"\.\w+" if path.stem.lower() in _OUR_WORDS else r"(?:\.\w+)?"
             stems.setdefault(re.escape(path.stem) + suffix, instead)
-    # the longest first, and a file's own name before that of another that differs in the suffix
+    # longest first, and a file's own name before one that differs in the suffix
     ordered = [(name, each[name]) for each in (whole, stems) for name in sorted(each, key=len, reverse=True)]
     if not ordered:
         return text
@@ -50,7 +50,7 @@ def without_names(text: str, files: Mapping[Path, str], root: Path | None = None
 
 
 def files_of(exam: Exam) -> dict[Path, str]:
-    """The files of an exam, and words for each."""
+    """Return the files of an exam, with words for each."""
     images = {path: f"the image of view {view}" for view, path in exam.images.items()}
     gaze = {path: f"the gaze file of view {view}" for view, path in exam.gaze.items()}
     masks = {

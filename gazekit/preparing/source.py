@@ -1,4 +1,4 @@
-"""The input of a preparation: exams, classes, a fingerprint of their files, gaze recordings."""
+"""Collect the input of a preparation: exams, classes, a fingerprint of the files, gaze recordings."""
 
 import hashlib
 import json
@@ -36,15 +36,15 @@ class RawData:
     """A raw data set, and how to read it.
 
     Args:
-        source: says which exams there are below ``root``.
+        source: lists the exams below ``root``.
         root: the folder of the data set.
         positive: the positive class of two; None takes the source's order.
-        allow_outside: folders outside ``root`` below which the source may name files too.
-        gaze_reader: looks a gaze reader up by the name that an exam gives.
-        gaze_options: the options with which ``gaze_reader`` reads the exams' own gaze files, in JSON values: a folder
-            prepared with others holds another preparation.
-        recordings: joined by exam and view or by image name, in place of the exams' own.
-        registry: where the region comes from that images are cut to; None finds all plugins.
+        allow_outside: folders outside ``root`` where the source may also name files.
+        gaze_reader: looks up a gaze reader by the name that an exam gives.
+        gaze_options: options with which ``gaze_reader`` reads the exams' own gaze files, as JSON values; a folder
+            prepared with other options holds another preparation.
+        recordings: joined by exam and view or by image name, instead of the exams' own.
+        registry: provides the region that images are cut to; None finds all plugins.
     """
 
     source: "DataSource"
@@ -58,10 +58,10 @@ class RawData:
 
 
 def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Finding]]:
-    """All exams of a source, their labels spelled alike, and what was noticed.
+    """List all exams of a source, with consistent spelling of labels, and the findings.
 
     Raises:
-        DataError: no such folder, no exam, or an id that comes twice.
+        DataError: there is no such folder or no exam, or an id comes twice.
     """
     if not root.is_dir():
         told = f"is a file; give its folder, {root.parent}" if root.exists() else "there is no such folder"
@@ -92,7 +92,7 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
 
 
 def _check_names(exam: Exam, root: Path) -> None:
-    """Raise DataError if a name that is written into tables cannot be read back from them, or steers a terminal."""
+    """Raise DataError if a name cannot be read back from tables, or contains terminal control characters."""
     names = [("exam_id", exam.exam_id), ("patient_id", exam.patient_id), ("label", exam.label)]
     names += [("dataset", exam.dataset), *(("view", view) for view in exam.images)]
     for what, name in names:
@@ -104,15 +104,15 @@ def _check_names(exam: Exam, root: Path) -> None:
 
 
 def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None = None) -> tuple[str, ...]:
-    """The source's classes, else the labels found, in numeric order if they are numbers.
+    """Return the source's classes, else the labels found, in numeric order if they are numbers.
 
     Args:
         source, exams: see :func:`list_exams`.
-        positive: the class that comes last of two; None leaves the order.
+        positive: the class to put last of two; None keeps the order.
 
     Raises:
-        DataError: a label outside the classes, or fewer than two classes.
-        ConfigurationError: no such positive class, or more than two classes.
+        DataError: a label is outside the classes, or there are fewer than two classes.
+        ConfigurationError: there is no such positive class, or there are more than two classes.
     """
     found = in_order(exam.label for exam in exams)
     classes = found if source.classes is None else tuple(source.classes)
@@ -126,13 +126,13 @@ def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None
 
 
 def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
-    """All views of a source, in the order of the exam that has most of them, then as they first appear."""
+    """List all views of a source, in the order of the exam with the most views, then by first appearance."""
     fullest = sorted(exams, key=lambda exam: -len(exam.images))
     return tuple(dict.fromkeys(view for exam in fullest for view in exam.images))
 
 
 def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The views that are asked for, else all. Raises: DataError, at once: a view of no exam, or no view at all."""
+    """Return the requested views, else all. Raises: DataError: no exam has a requested view, or there is no view."""
     there = views_of(exams)
     if not wanted and not there:
         raise DataError(f"{root}: no exam names an image; expected one per view")
@@ -145,7 +145,7 @@ def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tu
 
 
 def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:
-    """A hash of the table of exams, of the size and time of every file, and of what external recordings hold."""
+    """Hash the table of exams, size and time of every file, and the content of external recordings."""
     digest = hashlib.sha256()
     for exam in exams:
         files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
@@ -171,7 +171,7 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
 
 
 def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
-    """View, relative path, size and modification time; the last two None where the file is missing."""
+    """Return view, relative path, size and modification time; the last two are None if the file is missing."""
     stamps = []
     for view, path in paths:
         about = path.stat() if path.exists() else None
@@ -186,7 +186,7 @@ def _mask_files(exam: Exam) -> list[tuple[str, Path]]:
 
 
 def _outlines(exam: Exam) -> list[Any]:
-    """What the files do not say of the masks."""
+    """Return mask data that are not in files."""
     return [
         (view, lesion.resize if isinstance(lesion, MaskFile) else lesion.points)
         for view, lesions in exam.masks.items()
@@ -197,13 +197,13 @@ def _outlines(exam: Exam) -> list[Any]:
 def tasks_of(
     exams: Sequence[Exam], raw: RawData, settings: PreparationSettings, joined: Joined | None = None
 ) -> Iterator[Task | Refused]:
-    """A task per exam with its recordings read, or why it is refused; gaze files that exams share are read once.
+    """Make a task per exam with its recordings, or refuse it with a reason; gaze files shared by exams are read once.
 
     Args:
-        exams: of the data set.
-        raw: where they are; files outside its folder are refused unless they are below one that it allows.
-        settings: of the preparation.
-        joined: external recordings, in place of the exams' own.
+        exams: the exams of the data set.
+        raw: the data set; files outside its folder are refused unless below an allowed one.
+        settings: the preparation settings.
+        joined: external recordings, instead of the exams' own.
     """
 
     @lru_cache(maxsize=8)
@@ -232,7 +232,7 @@ def tasks_of(
 
 
 def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:
-    """External recordings by exam, their files by name only. Raises: DataError when nothing matches."""
+    """Assign external recordings to exams, with file names only. Raises: DataError if nothing matches."""
     if recordings is None:
         return None
     return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
@@ -253,12 +253,12 @@ def _check_files(exam: Exam, raw: RawData, views: Sequence[str]) -> None:
 
 
 def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -> Recordings:
-    """Those recordings in a view's gaze file that are about it."""
+    """Select the recordings in a view's gaze file that belong to the view."""
     path = exam.gaze[view]
     if exam.gaze_reader is None:
         raise DataError(f"{path}: no gaze reader is named for this exam; expected the name of its format")
     every = read(exam.gaze_reader, path)
-    if not every:  # none of the readers that were asked for looked at it
+    if not every:  # none is from a requested reader
         return ()
     found = tuple(each for each in every if _is_about(each, exam, view))
     if not found:
@@ -268,7 +268,7 @@ def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -
 
 
 def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
-    """By exam and view, else by the name of the image; a recording that names nothing belongs to its file's view."""
+    """Match by exam and view, else by image name; a recording that names nothing belongs to its file's view."""
     if recording.exam_id is not None:
         return recording.exam_id == exam.exam_id and recording.view in (None, view)
     if recording.view is not None:

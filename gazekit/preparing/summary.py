@@ -16,20 +16,20 @@ from gazekit.records.refused import Refused
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a preparation made.
+    """Summary of a preparation.
 
     Args:
         root: the prepared data set.
-        exams: exams prepared.
+        exams: number of exams prepared.
         classes: class → exams prepared.
-        refused: the exams that are left out, each with its reason.
+        refused: the exams left out, each with its reason.
         with_gaze, with_mask: view → exams that have one.
-        with_side: view → exams whose image is known to be a left or a right one; None where the preparation was not to
-            turn images by their sides, or is of an earlier version.
-        findings: what the source left out, missed or settled.
-        duplicates: exams that hold an identical image, a tuple of exam ids per image.
-        unmatched_recordings: external recordings that belong to no exam.
-        work: what this call read, and how long it took; None when the data set was prepared already.
+        with_side: view → exams whose image has a known side; None if the preparation did not
+            mirror images by side, or comes from an earlier version.
+        findings: data that the source left out, missed or resolved.
+        duplicates: exams that share an identical image, a tuple of exam ids per image.
+        unmatched_recordings: external recordings without an exam.
+        work: input and duration of this call; None if the data set was already prepared.
     """
 
     root: Path
@@ -46,18 +46,18 @@ class Summary:
 
     @property
     def rejects(self) -> tuple[tuple[str, str], ...]:
-        """The former name of ``refused``, for one release: exam and reason."""
+        """Return ``refused`` under its former name, for one release: exam and reason."""
         warnings.warn("rejects is now refused; the former name goes in the next release", FutureWarning, 2)
         return tuple((each.key, each.reason) for each in self.refused)
 
     @property
     def doubtful(self) -> list[Finding]:
-        """What a user should look at: headers that do not fit their pixels, doubtful regions, gaze that looks wrong."""
+        """Findings to look at: headers that do not fit their pixels, doubtful regions, suspicious gaze."""
         return [each for each in self.findings if each.kind in (ODD, DOUBT, GAZE)]
 
 
 def summarise(out: Path, work: Work | None = None) -> Summary:
-    """The summary of a finished preparation."""
+    """Summarise a finished preparation."""
     manifest = read_manifest(out)
     counts = manifest.counts
     return Summary(
@@ -76,7 +76,7 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
 
 
 def findings_of(entries: Sequence[Entry]) -> list[Finding]:
-    """What the preparation noticed of single images, named by exam, view and, where it is kept, file."""
+    """List findings on single images, named by exam, view and, if kept, file."""
     found: list[Finding] = []
     for exam in entries:
         if isinstance(exam, Refused):
@@ -89,7 +89,7 @@ def findings_of(entries: Sequence[Entry]) -> list[Finding]:
 
 
 def check_result(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, *, external: bool) -> None:
-    """Raise a DataError when no exam is left, or none has gaze though there are recordings."""
+    """Raise a DataError if no exam is left, or none has gaze although there are recordings."""
     refused = [entry for entry in entries if isinstance(entry, Refused)]
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
     if not prepared:

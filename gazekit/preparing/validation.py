@@ -18,11 +18,11 @@ from gazekit.records.labels import doubts, in_order, positive_of
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Findings of one sort.
+    """Findings of one kind.
 
     Args:
         kind, what: as in :class:`Finding`.
-        about: what each is about, in order.
+        about: the subject of each, in order.
     """
 
     kind: str
@@ -32,11 +32,11 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class PartCounts:
-    """A part of the split that the source gives, or the whole.
+    """Counts for a part of the source's split, or for the whole.
 
     Args:
-        exams, patients: how many.
-        views: views that an exam has, joined by ``+`` → exams.
+        exams, patients: their numbers.
+        views: the views of an exam, joined by ``+`` → exams.
         classes: class → exams.
     """
 
@@ -48,22 +48,22 @@ class PartCounts:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a raw data set holds.
+    """Content of a raw data set.
 
     Args:
         whole: all exams.
-        parts: the same by split; empty where the source gives none.
-        datasets: part of the source → exams, where there are several.
-        sides: laterality → exams with images of that side, where the tables say it.
-        positive: the positive class of two; None where there are more.
-        doubts: what looks like a mistake in the classes, a sentence each.
+        parts: the same for each part; empty if the source gives no split.
+        datasets: part of the source → exams, if there are several.
+        sides: laterality → exams with images of that side, if the tables give it.
+        positive: the positive class of two; None if there are more.
+        doubts: possible mistakes in the classes, one sentence each.
         two_sided: patients with exams in several parts of the split.
         refused: why no preparation is possible, or empty.
-        images: image files that the exams name.
-        missing: exam and view of each that is not there.
+        images: number of image files that the exams name.
+        missing: exam and view of each missing one.
         with_mask, with_gaze: view → exams that have one.
-        noticed: what the source left out, missed or settled.
-        faults: None when the images were not read.
+        noticed: data that the source left out, missed or resolved.
+        faults: None if the images were not read.
     """
 
     whole: PartCounts
@@ -90,18 +90,18 @@ def validate(
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Validation:
-    """Read a data set as a preparation does, and keep only what there is to say.
+    """Read a data set as a preparation does, and keep only counts and findings.
 
     Args:
         raw: the data set.
-        settings: of the preparation to come: what it would refuse may depend on them.
-        read_images: read every image with its masks and gaze too, not only the tables.
+        settings: of the planned preparation, on which refusals may depend.
+        read_images: also read every image with its masks and gaze, not only the tables.
         jobs: worker processes; None takes one per core.
         progress: called with (images done, images).
 
     Raises:
-        DataError: no exam, or a faulty table.
-        ConfigurationError: no such positive class, or no such region.
+        DataError: there is no exam, or a table is faulty.
+        ConfigurationError: there is no such positive class or no such region.
     """
     exams, findings = list_exams(raw.source, raw.root)
     some_outside = all_outside = refused = ""
@@ -133,10 +133,10 @@ def tally(
     """Count exams and findings.
 
     Args:
-        exams, findings: of a source.
+        exams, findings: from a source.
         classes: in order.
         refused: why no preparation is possible, or empty.
-        chosen: the positive class was asked for by name.
+        chosen: whether the positive class was given by name.
     """
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
     images = [(exam.exam_id, view, path) for exam in exams for view, path in exam.images.items()]
@@ -179,7 +179,7 @@ def _per_view(exams: Iterable[Exam], kind: str) -> dict[str, int]:
 
 
 def _noticed(findings: Iterable[Finding]) -> tuple[Noticed, ...]:
-    """Findings by kind and sentence, the most frequent of a kind first."""
+    """Group findings by kind and sentence, the most frequent of a kind first."""
     about: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in findings:
         about[each.kind, each.what].append(each.about)

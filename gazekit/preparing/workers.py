@@ -1,4 +1,4 @@
-"""Exams prepared in child processes, each within limits: a file that crashes a decoder costs its own exam only."""
+"""Prepare exams in child processes with limits, so that a file that crashes a decoder costs only its own exam."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -10,11 +10,11 @@ from gazekit.records.refused import Refused
 
 
 def prepare_all(tasks: Iterable[Task | Refused], jobs: int) -> Generator[PreparedExam | Refused, None, None]:
-    """Prepare exams in order; one that dies, hangs or swells is refused with that reason.
+    """Prepare exams in order; refuse one whose process dies, hangs or takes too much memory.
 
     Args:
-        tasks: exams to prepare, and refused ones, which keep their places and reach no worker.
-        jobs: child processes; 0 works in this one, without limits.
+        tasks: exams to prepare, and refused ones, which keep their places without reaching a worker.
+        jobs: number of child processes; 0 works in this process, without limits.
     """
     places: deque[Refused | None] = deque()  # None for a task
 
