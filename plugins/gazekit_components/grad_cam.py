@@ -33,7 +33,7 @@ class GradCAM:
         weights = score_gradients(output, target, output.pooled, detach=self.detach_weights)  # [B, C]
         maps = {}
         for view, features in output.features.items():  # [B, C, h, w]
-            places = features[0, 0].numel()  # torch.Size.numel() would fix the number of exams in an exported model
+            places = features[0, 0].numel()  # torch.Size.numel() would fix B in an exported model
             explained = torch.einsum("bc,bchw->bhw", weights[view], features) / places
             maps[view] = explained.relu() if self.relu else explained
         return maps
