@@ -1,4 +1,4 @@
-"""The record of a prepared exam, and how it is written: as JSON in the journal, as rows in the tables."""
+"""Define the record of a prepared exam, written as JSON in the journal and as rows in the tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -82,7 +82,7 @@ class ViewRecord:
     fixations: tuple[ReaderFixation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """What the journal and the index say of the view itself."""
+        """Return the journal's and index's values for the view itself."""
         return {
             "view": self.view,
             "image": self.image,
@@ -116,11 +116,11 @@ class ExamRecord:
     digest: str
 
     def without_image_names(self) -> "ExamRecord":
-        """The record as it is kept where the files' names are not."""
+        """Return the record without file names."""
         return replace(self, views=tuple(replace(view, image="") for view in self.views))
 
     def to_json(self) -> dict[str, Any]:
-        """The line of the journal."""
+        """Return the journal line."""
         return {
             **{name: getattr(self, name) for name in EXAM_COLUMNS},
             "views": [view.to_json() for view in self.views],
@@ -145,18 +145,18 @@ class ExamRecord:
 
 
 Entry = ExamRecord | Refused
-"""What a journal says of an exam."""
+"""Entry of a journal about an exam."""
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
-    """The line of the journal about an exam, prepared or refused."""
+    """Return the journal line of an exam, prepared or refused."""
     if isinstance(entry, Refused):
         return {"exam_id": entry.key, "refused": entry.reason}
     return entry.to_json()
 
 
 class _Placed(pydantic.BaseModel):
-    """A view as journal and index write it: flat."""
+    """A view in the flat form of journal and index."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The tables of a prepared data set: its index, fixations, findings and refused exams."""
+"""Read and write the tables of a prepared data set: index, fixations, findings and refused exams."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,24 +62,24 @@ def write_tables(root: Path, entries: Iterable[Entry]) -> None:
 
 
 def refused_path(root: Path) -> Path:
-    """The table of refused exams, under its former name where there is only that."""
+    """Return the table of refused exams, under its former name if only that exists."""
     path, former = root / REFUSED, root / FORMER_REFUSED
     return former if former.exists() and not path.exists() else path
 
 
 def read_refused(root: Path, most: int) -> list[Refused]:
-    """Read the refused exams, at most so many."""
+    """Read refused exams, up to a maximum number."""
     rows = read_table(refused_path(root), REFUSED_COLUMNS, TABLE, most=most)
     return [Refused(row["exam_id"], row["reason"]) for row in rows]
 
 
 def write_findings(root: Path, findings: Iterable[Finding]) -> None:
-    """Write what a source noticed, a row per finding."""
+    """Write a source's findings, a row each."""
     write_table(root / FINDINGS, FINDING_COLUMNS, (astuple(each) for each in findings))
 
 
 def read_findings(root: Path) -> list[Finding]:
-    """The inverse of :func:`write_findings`."""
+    """Invert :func:`write_findings`."""
     return [
         Finding(row["kind"], row["about"], row["what"])
         for row in read_table(root / FINDINGS, FINDING_COLUMNS, TABLE)
@@ -119,7 +119,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV; None becomes an empty cell, and no cell is one that a spreadsheet would carry out."""
+    """Format rows as CSV; None becomes an empty cell, and no cell can run as a spreadsheet formula."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(to_cell, columns))
@@ -155,7 +155,7 @@ def read_table(
 
 
 def rows_of(path: Path, columns: Sequence[str], kind: FileKind) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file, one after another; see ``read_table``."""
+    """Yield the rows of a CSV file; see ``read_table``."""
     reader = csv.reader(lines_of(path, kind))
     try:
         names = next(reader, [])

@@ -1,4 +1,4 @@
-"""The manifest ``dataset.json``: written last, so that its presence says that a preparation is complete."""
+"""Read and write the manifest ``dataset.json``, written last, so its presence marks a complete preparation."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ class _Part(pydantic.BaseModel):
 
 
 class Counts(_Part):
-    """How many there are; ``with_…`` per view, ``with_side`` None where nobody counted them."""
+    """Counts of exams; ``with_…`` per view, ``with_side`` None if not counted."""
 
     exams: Annotated[int, Field(ge=1, lt=2**31)]
     refused: Annotated[Number, Field(validation_alias=pydantic.AliasChoices("refused", "rejected"))]
@@ -56,7 +56,7 @@ class FileFacts(_Part):
 
 
 class Manifest(_Part):
-    """What ``dataset.json`` says.
+    """Content of ``dataset.json``.
 
     Args:
         format, version: of the file; the latter is ``schema`` in it.
@@ -96,7 +96,7 @@ def make_manifest(
     unmatched: int,
     files: Mapping[str, FileFacts],
 ) -> str:
-    """The manifest as JSON text.
+    """Return the manifest as JSON text.
 
     Args:
         header: of the journal: settings, classes, source.
@@ -136,7 +136,7 @@ CONTENT = ("exam_id", "patient_id", "label", "split", "dataset", "digest")
 
 
 def fingerprint_of(header: Mapping[str, Any], content: Iterable[Sequence[Any]]) -> str:
-    """A hash of the settings and of every exam's labels and arrays.
+    """Hash the settings and every exam's labels and arrays.
 
     It is the same wherever the same data were prepared in the same way.
 
@@ -165,7 +165,7 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def _check(manifest: Manifest, path: Path) -> None:
-    """Raise DataError unless the settings are settings, the classes classes, and the files are named."""
+    """Raise DataError unless settings and classes are valid and the files are listed."""
     try:
         views = manifest.settings.views
     except ConfigurationError as error:
@@ -191,7 +191,7 @@ def _per_view(views: Sequence[str], prepared: Sequence[ExamRecord], flag: str) -
 
 
 def _duplicates(prepared: Sequence[ExamRecord]) -> list[list[str]]:
-    """Exams that hold an identical image, per image."""
+    """Group exams that share an identical image, per image."""
     owners: dict[str, dict[str, None]] = {}
     for entry in prepared:
         for view in entry.views:

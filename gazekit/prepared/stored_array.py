@@ -1,4 +1,4 @@
-"""An ``.npy`` file of ours, mapped: only if its header says what it should, and the file is as long as that."""
+"""Map our ``.npy`` files, if header and file length are as expected."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> Array:
         try:
             readers = {(1, 0): npy.read_array_header_1_0}
             found, in_columns, stored = readers[npy.read_magic(file)](file, max_header_size=_LONGEST_HEADER)
-        except Exception:  # of the expression that a header is, whatever it raises
-            raise DataError(f"{path}: is no array in NPY format; {AGAIN}") from None
+        except Exception:  # evaluating the header's expression may raise anything
+            raise DataError(f"{path}: is not an array in NPY format; {AGAIN}") from None
         if (found, stored, in_columns) != (shape, np.dtype(dtype), False):
             raise DataError(
                 f"{path}: {stored} {str(list(found))[:80]}; expected {dtype} {list(shape)}, as the manifest has it; "

@@ -1,7 +1,7 @@
-"""Whether a prepared data set is what was prepared: files against the manifest, content against the fingerprint.
+"""Verify a prepared data set: files against the manifest, content against the fingerprint.
 
-Checksums find what a share, a copy or a second process has changed. They are no signature: who changes the manifest
-too is believed.
+Checksums detect changes by a share, a copy or a second process. They are no signature: a change that also updates the
+manifest goes unnoticed.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _KIND = FileKind("a file of a prepared data set", 2**62, AGAIN)
 
 
 def facts_of(path: Path) -> FileFacts:
-    """Size and checksum of a file. Raises DataError: not there, or no regular file."""
+    """Return size and checksum of a file. Raises DataError: it is missing, or not a regular file."""
     with opened(path, _KIND) as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileFacts(bytes=file.tell(), sha256=digest.hexdigest())
@@ -50,7 +50,7 @@ def check_sizes(root: Path, manifest: Manifest) -> None:
 
 
 def check_file(root: Path, name: str, manifest: Manifest) -> None:
-    """Raise DataError if a file is not the one that the manifest has the checksum of."""
+    """Raise DataError if a file does not match its checksum in the manifest."""
     if name in manifest.files:
         check_size(root / name, _KIND, manifest.files[name].bytes)
         if facts_of(root / name) != manifest.files[name]:
@@ -67,7 +67,7 @@ def check_content(root: Path, manifest: Manifest, content: "PreparedDataset") ->
 
 
 def seal(root: Path) -> None:
-    """Write the manifest anew for files that were changed on purpose, as a negative control does."""
+    """Update the manifest for files changed on purpose, as in a negative control."""
     from gazekit.prepared.dataset import PreparedDataset
 
     manifest = read_manifest(root)
@@ -94,7 +94,7 @@ def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What ``faults_of`` found: a line per fault, and the files that there is no checksum of."""
+    """Result of ``faults_of``: a line per fault, and the files without a checksum."""
 
     faults: list[str]
     unchecked: list[str]

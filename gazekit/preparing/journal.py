@@ -1,7 +1,7 @@
-"""The journal of a preparation: what is finished, so that a killed one goes on where it stopped.
+"""Keep the journal of a preparation, so that a killed one resumes where it stopped.
 
 The arrays only ever grow by one exam; a line of the journal follows when its exam is in them. Whatever is
-torn after a kill (a part of a row, a part of a line, a row without its line) is dropped and made again.
+torn after a kill (a part of a row, a part of a line, a row without its line) is dropped and written again.
 """
 
 import json
@@ -75,7 +75,7 @@ class Journal:
             opened.pop_all()
 
     def _intact(self, entries: list[Entry]) -> list[Entry]:
-        """The leading entries whose rows of the arrays are those that were written for them."""
+        """Return the leading entries whose array rows are intact."""
         row = 0
         for number, entry in enumerate(entries):
             if isinstance(entry, ExamRecord):
@@ -86,7 +86,7 @@ class Journal:
         return entries
 
     def append(self, result: PreparedExam | Refused) -> None:
-        """Add the next exam. Raises: StorageError when the disk is full."""
+        """Add the next exam. Raises: StorageError if the disk is full."""
         entry: Entry = result.record if isinstance(result, PreparedExam) else result
         if isinstance(result, PreparedExam):
             for name, array in self.arrays.items():
@@ -108,7 +108,7 @@ class Journal:
 
 
 def read_header(root: Path) -> dict[str, Any]:
-    """The settings and the source of the preparation in a folder, finished or not; empty where there is none."""
+    """Read settings and source of the preparation in a folder, finished or not; empty if there is none."""
     if (root / MANIFEST).exists():
         return dict(read_manifest(root).preparation)
     return _read(root / JOURNAL)[0] if (root / JOURNAL).exists() else {}
@@ -118,7 +118,7 @@ _SENTENCES = {
     "source": "the files of the source have changed",
     "region": "the region was cut out by another version of its rules there",
 }
-"""What differs where the two values of a setting would say nothing."""
+"""Words for differences whose two values would not help the reader."""
 
 
 def check_same(root: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -143,7 +143,7 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Entry]]:
-    """The header and the entries of a journal up to a torn one. Raises DataError: it is no journal."""
+    """Read the header and the entries up to a torn one. Raises DataError: the file is not a journal."""
     header: dict[str, Any] | None = None
     entries: list[Entry] = []
     for line in lines_of(path, _KIND):
@@ -162,7 +162,7 @@ _HEADER = pydantic.TypeAdapter(dict[str, Any])
 
 
 def _first(entries: list[Entry], rows: int) -> list[Entry]:
-    """The leading entries for which the arrays have rows."""
+    """Return the leading entries for which the arrays have rows."""
     kept: list[Entry] = []
     for entry in entries:
         rows -= isinstance(entry, ExamRecord)

@@ -1,4 +1,4 @@
-"""From raw files to a prepared data set: once, in parallel, resumable."""
+"""Prepare a data set from raw files: once, in parallel, resumable."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ class Procedure:
             raise ConfigurationError(f"preparation: jobs is {self.jobs}; expected at least 0")
 
     def workers(self, exams: int) -> int:
-        """Worker processes for so many exams."""
+        """Return the number of worker processes for a number of exams."""
         return min(available_cores() if self.jobs is None else self.jobs, exams)
 
 
@@ -157,7 +157,7 @@ def _work_off(
     joined: Joined | None,
     procedure: Procedure,
 ) -> Work:
-    """Prepare the exams that the journal does not have yet."""
+    """Prepare the exams missing from the journal."""
     rest, workers = exams[len(journal.entries) :], procedure.workers(len(exams))
     needed = estimate(rest, settings, workers)
     check_disk(journal.path.parent, needed)
@@ -177,7 +177,7 @@ def _depth(
     settings: PreparationSettings,
     procedure: Procedure,
 ) -> int | None:
-    """The bit depth of the whole data set: that of an earlier call on the same files, or else found in them."""
+    """Return the bit depth of the whole data set: from an earlier call on the same files, else from the files."""
     earlier = read_header(out)
     if earlier.get("source") == files and earlier.get("bit_depth") is not None:
         depth: int | None = int(earlier["bit_depth"])
@@ -194,7 +194,7 @@ def _depth(
 
 
 def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -> bool:
-    """Whether ``out`` is prepared, but its files are not those of its manifest any more.
+    """Say whether ``out`` is prepared, but its files no longer match its manifest.
 
     Raises: DataError when it is prepared otherwise, or its manifest cannot be read.
     """
@@ -214,7 +214,7 @@ def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) 
 def _finish(
     out: Path, header: dict[str, Any], journal: Journal, exams: Sequence[Exam], joined: Joined | None
 ) -> None:
-    """Write the tables, then, once all is known to be there, the manifest, which says so."""
+    """Write the tables, then, once everything is known to be complete, the manifest."""
     write_tables(out, journal.entries)
     check_result(journal.entries, exams, out, external=joined is not None)
     _check_arrays(out, journal)
@@ -225,7 +225,7 @@ def _finish(
 
 
 def _check_arrays(out: Path, journal: Journal) -> None:
-    """Raise DataError unless every exam's rows of the arrays are those that the journal has noted."""
+    """Raise DataError unless every exam's array rows match the journal."""
     prepared = [entry for entry in journal.entries if isinstance(entry, ExamRecord)]
     arrays = [
         stored_array(array.path, (len(prepared), *array.shape), str(array.dtype))
@@ -235,12 +235,12 @@ def _check_arrays(out: Path, journal: Journal) -> None:
         if digest != entry.digest:
             raise DataError(
                 f"{out}: the pixels of exam {entry.exam_id} were changed while it was prepared; run the same "
-                "command again, which makes them anew from there"
+                "command again, which prepares them again from there"
             )
 
 
 def _claim(out: Path) -> None:
-    """Make the folder, or make sure that it is that of a preparation. Raises: DataError."""
+    """Make the folder, or check that it holds a preparation. Raises: DataError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in out.iterdir() if not path.name.endswith(PARTIAL)} - {LOCK}
@@ -249,7 +249,7 @@ def _claim(out: Path) -> None:
 
 
 def _discard(out: Path) -> None:
-    """Remove a preparation; nothing else that may lie in its folder. Raises: StorageError."""
+    """Remove a preparation and nothing else in its folder. Raises: StorageError."""
     with disk_errors(out):
         for name in _OURS:  # the manifest first: without it the rest is no data set
             (out / name).unlink(missing_ok=True)

@@ -18,12 +18,12 @@ from gazekit.records.refused import Refused
 
 T = TypeVar("T")
 _SIZE = (64, 64)
-"""Of the images that are made to see whether they can be made, and thrown away."""
+"""Size of the images made only to see whether they can be made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What reading every image with its masks and gaze brought to light.
+    """Faults found by reading every image with its masks and gaze.
 
     Args:
         refused: every image that a preparation would refuse.
@@ -48,7 +48,7 @@ def find_faults(
     jobs: int | None,
     progress: Callable[[int, int], None],
 ) -> Faults:
-    """Read every image that is there, with its masks and gaze, as a preparation does.
+    """Read every existing image, with its masks and gaze, as a preparation does.
 
     Args:
         exams, raw: of a data set.

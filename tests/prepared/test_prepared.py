@@ -75,7 +75,7 @@ def cut(path, share=0.6):
         (lambda root: change_manifest(root, schema=1), "schema version 1; this gazekit reads version 4"),
         (lambda root: change_manifest(root, format="other"), "not the manifest"),
         (lambda root: cut(root / "images.npy"), r"images.npy: has \d+ bytes, its header says \d+"),
-        (lambda root: cut(root / "gaze.npy", 0), "gaze.npy: is no array in NPY format"),
+        (lambda root: cut(root / "gaze.npy", 0), "gaze.npy: is not an array in NPY format"),
         (lambda root: (root / "masks.npy").unlink(), "masks.npy: there is no such file"),
         (
             lambda root: np.save(root / "images.npy", np.zeros((4, 2, 8, 8), np.uint8)),
