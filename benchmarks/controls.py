@@ -3,7 +3,8 @@
     python benchmarks/controls.py PREPARED OUT gaze_shuffled --split SPLIT.csv
 
 - ``gaze_shuffled``: every exam gets the gaze of another exam, view by view.
-- ``gaze_shifted``: every heat map moves by a third of the image, wrapping around its edges.
+- ``gaze_shifted``: every fixation moves by a third of the image, wrapping around its edges.
+- ``order_shuffled``: every reader's fixations on an image come in random order; places and durations stay.
 - ``views_mispaired``: the last view of every exam comes from another exam with the same label.
 
 Exam ids, patients, labels and splits stay, so a study can compare the control with the original. Exchanges happen
@@ -11,17 +12,21 @@ within a part of the split, so that no breast is on two sides of it.
 """
 
 import argparse
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.index import FIXATION_COLUMNS, FIXATIONS, TABLE, read_table, write_table
+from gazekit.prepared.exam_record import FIXATION_COLUMNS, SIGMA_COLUMNS
+from gazekit.prepared.index import FIXATIONS, TABLE, read_table, write_table
 from gazekit.prepared.splits import Split, read_split
 from gazekit.prepared.verification import seal
 
+COLUMNS = (*FIXATION_COLUMNS, *SIGMA_COLUMNS)
 SHIFT = 1 / 3
 """Shift as a fraction of height and width."""
 
@@ -30,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("control", choices=("gaze_shuffled", "gaze_shifted", "views_mispaired"))
+    parser.add_argument(
+        "control", choices=("gaze_shuffled", "gaze_shifted", "order_shuffled", "views_mispaired")
+    )
     parser.add_argument("--split", type=Path, help="split file of the study")
     arguments = parser.parse_args()
     split = read_split(arguments.split) if arguments.split else {}
@@ -40,27 +47,28 @@ def main() -> None:
 def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
     """Write the control next to the original, with new checksums and a new fingerprint."""
     dataset = PreparedDataset.open(prepared)
+    if dataset.layers is not None and control != "views_mispaired":
+        raise SystemExit(f"{control}: expected gaze as fixations, but these data hold finished heat maps")
     shutil.copytree(prepared, out)
     labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
     parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]
     order = another([f"{part} {label}" for part, label in zip(parts, labels, strict=True)], seed)
     if control == "views_mispaired":
         last = len(dataset.views) - 1
-        for name in ("images", "masks", "gaze"):
-            values = np.array(getattr(dataset, name))
+        for name, stored in dataset.arrays.items():
+            values = np.array(stored)
             values[:, last] = values[order, last]
             np.save(out / f"{name}.npy", values)
         move_fixations(dataset, out, order, dataset.views[-1:])
     elif control == "gaze_shuffled":
         if not dataset.has_gaze.all():
             raise SystemExit("gaze_shuffled: expected gaze on every view of every exam")
-        np.save(out / "gaze.npy", np.array(dataset.gaze)[order])
         move_fixations(dataset, out, order, dataset.views)
+    elif control == "order_shuffled":
+        shuffle_order(out, seed)
     else:
         height, width = dataset.size
-        down, right = round(SHIFT * height), round(SHIFT * width)
-        np.save(out / "gaze.npy", np.roll(dataset.gaze, (down, right), axis=(2, 3)))
-        shift_fixations(dataset, out, down, right)
+        shift_fixations(dataset, out, round(SHIFT * height), round(SHIFT * width))
     seal(out)
 
 
@@ -74,23 +82,46 @@ def another(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def move_fixations(dataset: PreparedDataset, out: Path, order: np.ndarray, views: tuple[str, ...]) -> None:
-    """Move fixations along with their heat maps."""
+    """Give every exam the fixations of another one on some views."""
     goes_to = {dataset.exam_ids[source]: dataset.exam_ids[exam] for exam, source in enumerate(order)}
     rows = [
-        row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row
-        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS, TABLE)
+        row | {"exam_id": goes_to[row["exam_id"]]} if row["view"] in views else row for row in read_rows(out)
     ]
-    write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
+    place = {exam_id: number for number, exam_id in enumerate(dataset.exam_ids)}
+    write_rows(out, sorted(rows, key=lambda row: place[row["exam_id"]]))
+
+
+def shuffle_order(out: Path, seed: int) -> None:
+    """Exchange the places, durations and widths of each reader's fixations on an image; the onsets stay in order."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _, reading in itertools.groupby(
+        read_rows(out), key=lambda row: (row["exam_id"], row["view"], row["reader"])
+    ):
+        own = list(reading)
+        turned = [own[i] for i in random.permutation(len(own))]
+        rows += [other | {"onset_ms": row["onset_ms"]} for row, other in zip(own, turned, strict=True)]
+    write_rows(out, rows)
 
 
 def shift_fixations(dataset: PreparedDataset, out: Path, down: float, right: float) -> None:
-    """Wrap fixations around the image's border like their heat maps."""
+    """Move every fixation, wrapping around the image's border."""
     height, width = dataset.size
     rows = [
         row | {"x": (float(row["x"]) + right) % width, "y": (float(row["y"]) + down) % height}
-        for row in read_table(out / FIXATIONS, FIXATION_COLUMNS, TABLE)
+        for row in read_rows(out)
     ]
-    write_table(out / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows))
+    write_rows(out, rows)
+
+
+def read_rows(out: Path) -> list[dict[str, Any]]:
+    """The rows of the table of fixations."""
+    return list(read_table(out / FIXATIONS, COLUMNS, TABLE))
+
+
+def write_rows(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write them back."""
+    write_table(out / FIXATIONS, COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from gazekit.contracts.types import Batch, Output, Views
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.preset import Preset
+from gazekit.testing.promises import random_gaze
 from gazekit.training.captured import fastest
 from gazekit.training.execution import prepare_execution
 from gazekit.training.optimiser import make_optimizer
@@ -41,7 +42,7 @@ def make_step(name: str, device: str, *more: str) -> Callable[[Batch], object]:
     torch.manual_seed(0)
     registry, preset = gazekit.load_registry(), preset_of(name, *more)
     model = build_model(preset, registry, classes=2).to(device).train()
-    objective = build_objective(preset, registry).to(device)
+    objective = build_objective(preset, registry, model).to(device)
     prepare_execution(model, preset.training)
     if name == HOOKS:
         objective.attention_map = HookedGradCAM(model)
@@ -52,13 +53,13 @@ def make_step(name: str, device: str, *more: str) -> Callable[[Batch], object]:
 
 def noise(views: tuple[str, ...], exams: int, size: int, device: str) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    shape = (exams, size, size)
-    return Batch(
-        images={view: torch.randn(shape, generator=generator)[:, None].to(device) for view in views},
-        labels=(torch.arange(exams) % 2).to(device),
-        gaze={view: torch.rand(shape, generator=generator).to(device) for view in views},
-        has_gaze={view: torch.ones(exams, dtype=torch.bool, device=device) for view in views},
+    shape = (exams, 1, size, size)
+    batch = Batch(
+        images={view: torch.randn(shape, generator=generator) for view in views},
+        labels=torch.arange(exams) % 2,
+        gaze=random_gaze(views, size, exams=exams, fixations=40),
     )
+    return batch.map(lambda tensor: tensor.to(device))
 
 
 class HookedGradCAM:

@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import gazekit
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.fixation_table import FixationTable
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.presets.preset import Preset
 from gazekit.training.loop import State
@@ -115,12 +116,11 @@ def noise(training: int, size: int) -> PreparedDataset:
     count = training * 5 // 4
     shape = (count, len(views), size, size)
     flags = np.ones(shape[:2], dtype=bool)
-    return PreparedDataset(
+    dataset = PreparedDataset(
         root=Path(),
         settings=PreparationSettings(views, (size, size)),
         classes=("benign", "malignant"),
         images=random.integers(0, 256, shape, dtype=np.uint8),
-        gaze=random.integers(0, 256, shape, dtype=np.uint8),
         masks=np.zeros(shape, dtype=np.uint8),
         has_gaze=flags,
         has_mask=~flags,
@@ -131,6 +131,23 @@ def noise(training: int, size: int) -> PreparedDataset:
         datasets=("",) * count,
         fingerprint="noise",
     )
+    fixations = 40 * count * len(views)
+    place = np.arange(fixations) // 40
+    numbers = random.random((3, fixations))
+    sigma = np.full(fixations, size / 27)
+    dataset.__dict__["fixation_table"] = FixationTable(
+        ("reader",),
+        *(place // len(views), place % len(views), np.zeros(fixations, dtype=np.int64)),
+        *(
+            numbers[0] * size,
+            numbers[1] * size,
+            np.full(fixations, np.nan),
+            100 + 400 * numbers[2],
+            sigma,
+            sigma,
+        ),
+    )
+    return dataset
 
 
 if __name__ == "__main__":

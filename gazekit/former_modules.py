@@ -31,6 +31,7 @@ FORMER = {
     "gazekit.hookspecs": "gazekit.contracts.hookspecs",
     "gazekit.interfaces": "gazekit.contracts.interfaces",
     "gazekit.model": "gazekit.modelling.model",
+    "gazekit.modelling.precision": "gazekit.contracts.precision",
     "gazekit.objective": "gazekit.modelling.objective",
     "gazekit.preset": "gazekit.presets.preset",
     "gazekit.signature": "gazekit.registry.signature",

@@ -232,7 +232,7 @@ def test_exams_come_in_batches_of_torch(dataset: PreparedDataset) -> None:
     assert batch["label"].tolist() == dataset.labels[[2, 0]].tolist()
     column = dataset.views.index("mlo")
     assert np.allclose(batch["images"]["mlo"][0, 0], dataset.images[2, column] / 255, atol=1e-7)
-    assert np.allclose(batch["gaze"]["mlo"][1], dataset.gaze[0, column] / 255, atol=1e-7)
+    assert np.allclose(batch["gaze"]["mlo"][1], dataset.heat_map(0, "mlo"), atol=1e-7)
     assert batch["has_gaze"]["mlo"].tolist() == dataset.has_gaze[[2, 0], column].tolist()
     assert len(gazekit.ExamDataset(dataset)) == len(dataset)
 

@@ -23,6 +23,7 @@ CONTRACTS = {
     ),
     "attention_map": ("contracts.interfaces.AttentionMap", "contracts.types.Output"),
     "alignment_loss": ("contracts.interfaces.AlignmentLoss",),
+    "term": ("contracts.interfaces.Term", "contracts.types.Batch", "contracts.gaze.Gaze"),
     "dataset": (
         "contracts.interfaces.DataSource",
         "contracts.interfaces.GeneratedSource",

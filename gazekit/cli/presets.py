@@ -8,6 +8,7 @@ import typer
 from gazekit.cli import console
 from gazekit.cli.options import Json
 from gazekit.errors import ConfigurationError
+from gazekit.presets.preset import Preset
 
 app = typer.Typer(help="List and show presets.", no_args_is_help=True)
 
@@ -32,7 +33,7 @@ def list_presets(as_json: Json = False) -> None:
                 "images": fusion.images.use if fusion.images else "–",
                 "maps": fusion.maps.use if fusion.maps else "–",
                 "vectors": fusion.vectors.use if fusion.vectors else "–",
-                "gaze": preset.gaze.alignment_loss.use if preset.gaze else "–",
+                "gaze": _of_gaze(preset),
                 "what": preset.description + (f" (stand-in: {preset.stand_in})" if preset.stand_in else ""),
                 "package": str(component.provenance),
             }
@@ -43,6 +44,16 @@ def list_presets(as_json: Json = False) -> None:
     console.print_table(
         ("name", "views, backbone, fusions, gaze; what it is"), [(r["name"], _two_lines(r)) for r in rows]
     )
+
+
+def _of_gaze(preset: Preset) -> str:
+    """What gaze does in a preset, by the names of its alignment loss and terms."""
+    aligned = preset.gaze.alignment_loss if preset.gaze else None
+    terms = [
+        term.use or (term.alignment_loss.use if term.alignment_loss else "")
+        for term in preset.active_terms.values()
+    ]
+    return " + ".join(filter(None, [aligned.use if aligned else "", *terms])) or "–"
 
 
 def _two_lines(row: dict[str, str]) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Fusion,
         GazeReader,
         RegionFinder,
+        Term,
     )
 
 VERSION = 1
@@ -57,6 +58,11 @@ def gazekit_attention_maps() -> Mapping[str, type[AttentionMap]]:
 @hookspec
 def gazekit_alignment_losses() -> Mapping[str, type[AlignmentLoss]]:
     """Distances between an attention map and a gaze heat map."""
+
+
+@hookspec
+def gazekit_terms() -> Mapping[str, type[Term]]:
+    """Terms of the loss: any signal that gaze, lesion masks or the model itself can give."""
 
 
 @hookspec

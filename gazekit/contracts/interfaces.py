@@ -7,11 +7,12 @@ A component is a class whose *positional* parameters are context that the core h
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from gazekit.contracts.types import Output, Views
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.types import Batch, Output, Views
 from gazekit.records.arrays import Grey
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
@@ -28,7 +29,11 @@ class Backbone(nn.Module):
     """
 
     stages: nn.ModuleList
-    """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first."""
+    """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first.
+
+    A stage may return ``(maps, extras)``: extras are tensors by name with exams along the first axis, such as
+    ``"attention"`` ``[B, layers, heads, n, n]``, the weights of its transformer blocks (a class token first).
+    """
     channels: tuple[int, ...]
     """Channels out of each stage."""
 
@@ -44,16 +49,19 @@ class Backbone(nn.Module):
 class ImageFusion(nn.Module, ABC):
     """Views meet at the images; ``__init__(views, in_channels, *, options)``."""
 
-    needs_gaze: ClassVar[bool] = False
-    """True only if gaze is read at inference too."""
+    needs_gaze: ClassVar[Literal["never", "training", "always"]] = "never"
+    """When gaze is handed over: never, in training only, or at inference too; else ``gaze`` is None.
+
+    In training an exam may lack gaze (``gaze.present(view)``); with ``"always"`` none does.
+    """
     views: tuple[str, ...]
     """Views that come out."""
     in_channels: int
     """Channels of every view that comes out."""
 
     @abstractmethod
-    def forward(self, images: Views, gaze: Views | None) -> Views:
-        """Map images ``[B, C, H, W]`` (and heat maps ``[B, H, W]``) to the views the branches see."""
+    def forward(self, images: Views, gaze: Gaze | None) -> Views:
+        """Map images ``[B, C, H, W]`` (and gaze, whose ``gaze[view]`` is a heat map) to the views the branches see."""
 
 
 class MapFusion(nn.Module, ABC):
@@ -84,7 +92,11 @@ Fusion = ImageFusion | MapFusion | VectorFusion
 
 @runtime_checkable
 class AttentionMap(Protocol):
-    """Where the model looked; ``__init__(*, options)``."""
+    """Where the model looked; ``__init__(*, options)``.
+
+    If it is an ``nn.Module``, its parameters learn and are saved with the run. A class that reads ``output.stages``
+    says so with ``reads_stages = True``, and gets the maps of all stages, in one graph with the logits.
+    """
 
     def __call__(self, output: Output, target: Tensor) -> Views:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
@@ -98,11 +110,36 @@ class AttentionMap(Protocol):
 class AlignmentLoss(nn.Module, ABC):
     """How far attention is from gaze; ``__init__(*, options)``."""
 
+    reads: ClassVar[Literal["heat_map", "fixations"]] = "heat_map"
+    """What it compares attention with."""
+
     @abstractmethod
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
-        """Map attention ``[B, h, w]`` and heat maps ``[B, H, W]`` in [0, 1] to a loss per map, ``[B]``.
+        """Map attention ``[B, h, w]`` and gaze to a loss per map, ``[B]``.
+
+        Gaze is a heat map ``[B, H, W]`` in [0, 1]; for a loss that reads fixations ``[B, F, 3]``: x and y in cells of
+        the attention map ((0, 0) is the outer corner of the first), and the duration in ms. Unused rows are NaN.
 
         Unreduced: the core masks maps without gaze, weighs and averages.
+        """
+
+
+class Term(nn.Module, ABC):
+    """A term of the loss; ``__init__(views, channels, *, options)`` with the channels of the last feature maps.
+
+    Its parameters learn with the model and are saved with the run.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it reads of a batch besides images and labels: ``"gaze"``, ``"masks"``."""
+
+    @abstractmethod
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """Map the model's output and the batch to one number per exam ``[B]``, or several ``[B, n]``.
+
+        NaN says nothing: an exam without gaze, for example. The core averages the other numbers over all exams of the
+        batch, whichever process has them, and weighs. Make a NaN with ``torch.where`` from a finite number, whose
+        gradient is then zero.
         """
 
 

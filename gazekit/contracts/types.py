@@ -5,14 +5,17 @@ Letters: ``B`` exams in a batch, ``C`` channels, ``h w`` a feature map, ``H W`` 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from gazekit.contracts.gaze import Gaze
+
 Views = dict[str, Tensor]
 """One tensor per view, in preset order."""
+Extras = dict[str, Tensor]
+"""What a stage of a backbone chose to show beside its maps, by name: attention weights, tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +25,32 @@ class Batch:
     Args:
         images: per view ``[B, C, H, W]``, float32, normalised.
         labels: truth, ``[B]`` int64, in ``0 … max(K, 2) - 1``.
-        gaze: per view the gaze heat map ``[B, H, W]`` in [0, 1]; meaningless where ``has_gaze`` is false.
-        has_gaze: per view ``[B]`` bool.
+        gaze: where readers looked; None where nothing in the training asks for it.
+        masks: per view ``[B, H, W]`` float32 in [0, 1], 1 in a lesion, zero where nothing is marked; None where no term
+            asks for them.
     """
 
     images: Views
     labels: Tensor
-    gaze: Views
-    has_gaze: Views
+    gaze: Gaze | None = None
+    masks: Views | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch of what a function makes of each tensor: a slice of exams, a copy, another device."""
-        made: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            made[field.name] = (
-                {view: function(tensor) for view, tensor in value.items()}
-                if isinstance(value, dict)
-                else function(value)
-            )
-        return Batch(**made)
+        """The batch with a function applied to each tensor: a slice of exams, a copy, another device."""
+        masks = self.masks and {view: function(mask) for view, mask in self.masks.items()}
+        return Batch(
+            {view: function(image) for view, image in self.images.items()},
+            function(self.labels),
+            self.gaze and self.gaze.map(function),
+            masks,
+        )
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor, field by field."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            yield from value.values() if isinstance(value, dict) else (value,)
+        yield from self.images.values()
+        yield self.labels
+        yield from self.gaze.tensors() if self.gaze is not None else ()
+        yield from (self.masks or {}).values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Output:
         pooled: per view their mean over space ``[B, C]``; in the graph of ``logits``.
         vectors: per view ``p_v`` ``[B, D_v]``, the projection of ``pooled``.
         fused: ``I`` ``[B, D]``.
+        stages: per view the feature maps after each stage; empty unless an attention map reads them.
+        extras: per view what each stage chose to show; empty where none does.
     """
 
     logits: Tensor
@@ -67,6 +72,8 @@ class Output:
     pooled: Views
     vectors: Views
     fused: Tensor
+    stages: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    extras: dict[str, tuple[Extras, ...]] = field(default_factory=dict)
 
     def score(self, target: Tensor) -> Tensor:
         """The scalar that an attention map explains, per exam ``[B]``.

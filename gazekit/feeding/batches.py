@@ -2,14 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.types import Batch
 from gazekit.feeding.augment import random_affine, random_generator, warp
+from gazekit.feeding.stored_gaze import StoredGaze, warped
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
 
@@ -18,8 +21,11 @@ Rows = Sequence[NDArray[np.int64]]
 """The exams of each batch."""
 
 
+Layer = Literal["image", "heat_map", "mask"]
+
+
 class Exams(ABC):
-    """Some exams in two layers, image and heat map, or in one.
+    """Some exams, each with one or more layers of pixels per view, and their fixations.
 
     Args:
         preset: names the views and the normalisation.
@@ -28,7 +34,8 @@ class Exams(ABC):
         shape: of one exam's pixels, ``(V, layers, H, W)``.
         dtype: of the pixels as stored, uint8 or uint16; its greatest value stands for 1.
         labels: ``[n]``; None where the truth is not known.
-        has_gaze: ``[n, V]`` bool; None = nowhere.
+        layers: what the layers are; the image comes first.
+        gaze: of the same exams; None where nobody asks for it.
     """
 
     def __init__(
@@ -40,22 +47,24 @@ class Exams(ABC):
         shape: tuple[int, ...],
         dtype: np.dtype[np.unsignedinteger],
         labels: NDArray[np.int64] | None = None,
-        has_gaze: NDArray[np.bool_] | None = None,
+        layers: Sequence[Layer] = ("image",),
+        gaze: StoredGaze | None = None,
     ) -> None:
         self.views = preset.views
         self.device = device
         self.indices = indices
         self.shape = shape
         self.dtype = dtype
-        present = np.zeros((len(indices), shape[0]), dtype=bool) if has_gaze is None else has_gaze
-        self.has_gaze = torch.as_tensor(present, device=device)  # [n, V]
+        self.layers = tuple(layers)
+        self.gaze = gaze
+        self.one_reader = preset.gaze is not None and preset.gaze.readers == "sampled"
         truth = np.zeros(len(indices), dtype=np.int64) if labels is None else labels
         self.labels = torch.as_tensor(truth, device=device)
         full = float(np.iinfo(dtype).max)
-        layers = [preset.data.normalisation(full), (1 / full, 0.0)][: shape[1]]
-        self.gain, self.offset = torch.tensor(layers, device=device).mT[
-            :, :, None, None
-        ]  # [layers, 1, 1] both
+        scales = {"image": preset.data.normalisation(full)}
+        self.gain, self.offset = torch.tensor(
+            [scales.get(layer, (1 / full, 0.0)) for layer in layers], device=device
+        ).mT[:, :, None, None]  # [layers, 1, 1] both
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -69,27 +78,41 @@ class Exams(ABC):
     def pixels(self, rows: Rows, rows_on_device: Sequence[Tensor]) -> Iterator[Tensor]:
         """The pixels of each batch as stored, ``[B, V, layers, H, W]`` on the device; ``rows`` come in both places."""
 
-    def batches(self, rows: Rows, theta: NDArray[np.float32] | None = None) -> Generator[Batch]:
+    def batches(
+        self,
+        rows: Rows,
+        theta: NDArray[np.float32] | None = None,
+        readers: NDArray[np.float32] | None = None,
+    ) -> Generator[Batch]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
-        All that the device must know for them is sent before the first one.
+        All that the device must know for them is sent before the first one. ``readers`` ``[sum of B]``: the only reader
+        of each exam.
         """
         if not rows:
             return
         lengths = [len(batch) for batch in rows]
+
+        def parts(values: NDArray[Any] | None) -> Sequence[Tensor | None]:
+            return [None] * len(rows) if values is None else torch.split(send(values, self.device), lengths)
+
         on_device = torch.split(send(np.concatenate(rows), self.device), lengths)
-        maps = [None] * len(rows) if theta is None else torch.split(send(theta, self.device), lengths)
-        for where, pixels, warped_by in zip(on_device, self.pixels(rows, on_device), maps, strict=True):
-            yield self._batch(pixels, where, warped_by)
+        each = zip(on_device, self.pixels(rows, on_device), parts(theta), parts(readers), strict=True)
+        for where, pixels, warped_by, drawn in each:
+            yield self._batch(pixels, where, warped_by, drawn)
 
     def augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int
     ) -> Generator[Batch]:
         """The exams of each batch as they look in this epoch of a run with this seed."""
         height, width = self.shape[2:]
-        exams = self.indices[np.concatenate(rows)]
+        positions = np.concatenate(rows)
+        exams = self.indices[positions]
         theta = random_affine(settings, exams, len(self.views), seed=seed, epoch=epoch, aspect=height / width)
-        return self.batches(rows, theta)
+        readers = None
+        if self.gaze is not None and self.one_reader:
+            readers = self.gaze.draw(positions, exams, seed=seed, epoch=epoch)
+        return self.batches(rows, theta, readers)
 
     def batch(self, rows: NDArray[np.int64], theta: NDArray[np.float32] | None = None) -> Batch:
         """One batch."""
@@ -102,23 +125,32 @@ class Exams(ABC):
             np.arange(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)
         ]
 
-    def _batch(self, pixels: Tensor, where: Tensor, theta: Tensor | None) -> Batch:
+    def _batch(self, pixels: Tensor, where: Tensor, theta: Tensor | None, drawn: Tensor | None) -> Batch:
         values = pixels.float()  # [B, V, layers, H, W]
         if theta is not None:
             values = warp(values.flatten(0, 1), theta.flatten(0, 1)).view_as(values)
         values = torch.addcmul(self.offset, values, self.gain)
-        has_gaze, gaze = self.has_gaze[where], {}
-        if self.shape[1] == 2:
-            gaze = {view: values[:, i, 1] for i, view in enumerate(self.views)}
-            has_gaze = has_gaze & (
-                values[:, :, 1].amax(dim=(2, 3)) > 0
-            )  # one moved out of the frame says nothing
+
+        def layer(name: Layer) -> dict[str, Tensor]:
+            number = self.layers.index(name)
+            return {view: values[:, i, number] for i, view in enumerate(self.views)}
+
         return Batch(
             images={view: values[:, i, :1].contiguous() for i, view in enumerate(self.views)},  # [B, 1, H, W]
             labels=self.labels[where],
-            gaze=gaze,
-            has_gaze={view: has_gaze[:, i] for i, view in enumerate(self.views)},
+            gaze=self._gaze(where, theta, drawn, layer("heat_map") if "heat_map" in self.layers else {}),
+            masks=layer("mask") if "mask" in self.layers else None,
         )
+
+    def _gaze(
+        self, where: Tensor, theta: Tensor | None, drawn: Tensor | None, layers: dict[str, Tensor]
+    ) -> Gaze | None:
+        if self.gaze is None:
+            return Gaze.of_heat_maps(layers) if layers else None
+        rows = self.gaze.rows_of(where, drawn)  # [B, V, F, 8]
+        if theta is not None:
+            rows = warped(rows, theta, self.gaze.size)
+        return self.gaze.gaze(rows, self.views, layers, one_reader=drawn is not None)
 
 
 class ResidentExams(Exams):
@@ -126,7 +158,7 @@ class ResidentExams(Exams):
 
     Args:
         pixels: ``[n, V, layers, H, W]`` uint8 or uint16.
-        preset, device, indices, labels, has_gaze: see ``Exams``.
+        preset, device, indices, labels, layers, gaze: see ``Exams``.
     """
 
     def __init__(
@@ -137,7 +169,8 @@ class ResidentExams(Exams):
         *,
         indices: NDArray[np.int64],
         labels: NDArray[np.int64] | None = None,
-        has_gaze: NDArray[np.bool_] | None = None,
+        layers: Sequence[Layer] = ("image",),
+        gaze: StoredGaze | None = None,
     ) -> None:
         super().__init__(
             preset,
@@ -146,7 +179,8 @@ class ResidentExams(Exams):
             shape=pixels.shape[1:],
             dtype=pixels.dtype,
             labels=labels,
-            has_gaze=has_gaze,
+            layers=layers,
+            gaze=gaze,
         )
         self.held = torch.as_tensor(pixels, device=device)
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.batches import Exams, ResidentExams
+from gazekit.feeding.batches import Exams, Layer, ResidentExams
+from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.feeding.streamed import StreamedExams, read_pixels
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
@@ -26,41 +27,40 @@ def prepared_exams(
     device: torch.device,
     *,
     with_gaze: bool,
+    with_masks: bool = False,
     needs_gaze: bool = False,
     hold: bool | Literal["auto"] = "auto",
 ) -> Exams:
-    """Some exams of a prepared data set, with their heat maps if asked for, or needed at inference.
+    """Some exams of a prepared data set, with their gaze if asked for, or needed at inference.
 
     Args:
         dataset, indices: the exams.
-        preset: names the views.
+        preset: names the views, and says whose gaze is read how.
         device: where batches go.
-        with_gaze, needs_gaze: whether heat maps are read, and whether every exam must have one.
+        with_gaze, needs_gaze: whether gaze is read, and whether every exam must have some.
+        with_masks: whether lesion masks are read.
         hold: all on the device; ``"auto"``: if they take no more than half of the memory that is free there.
 
     Raises:
-        ConfigurationError: the data lack a view of the preset.
+        ConfigurationError: the data lack a view of the preset, or a reader.
         DataError: an exam lacks gaze that is needed.
     """
     check_views(dataset, preset)
     if needs_gaze:
         check_gaze_of_all(dataset, indices, preset)
+    with_gaze = with_gaze or needs_gaze
     columns = [dataset.views.index(view) for view in preset.views]
-    streamed = StreamedExams(
-        dataset, columns, preset, device, indices=indices, with_gaze=with_gaze or needs_gaze
-    )
+    layers: list[Layer] = ["image"]
+    layers += ["heat_map"] if with_gaze and dataset.layers is not None else []
+    layers += ["mask"] if with_masks else []
+    gaze = stored_gaze(dataset, indices, preset, device) if with_gaze else None
+    streamed = StreamedExams(dataset, columns, preset, device, indices=indices, layers=layers, gaze=gaze)
     if hold is False or (hold == "auto" and streamed.nbytes > _SHARE * free_memory(device)):
         return streamed
     pixels = np.empty((len(indices), *streamed.shape), streamed.dtype)
-    read_pixels(dataset, indices, columns, pixels)
-    return ResidentExams(
-        pixels,
-        preset,
-        device,
-        indices=indices,
-        labels=dataset.labels[indices],
-        has_gaze=dataset.has_gaze[indices][:, columns] if streamed.shape[1] == 2 else None,
-    )
+    read_pixels(dataset, indices, columns, layers, pixels)
+    labels = dataset.labels[indices]
+    return ResidentExams(pixels, preset, device, indices=indices, labels=labels, layers=layers, gaze=gaze)
 
 
 def free_memory(device: torch.device) -> float:

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazekit.feeding.batches import Exams, Rows, Stored
+from gazekit.feeding.batches import Exams, Layer, Rows, Stored
+from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
 
@@ -25,8 +26,7 @@ class StreamedExams(Exams):
     Args:
         dataset: the prepared data set.
         columns: of the preset's views in it.
-        with_gaze: whether there is a second layer.
-        preset, device, indices: see ``Exams``.
+        preset, device, indices, layers, gaze: see ``Exams``.
     """
 
     def __init__(
@@ -37,16 +37,18 @@ class StreamedExams(Exams):
         device: torch.device,
         *,
         indices: NDArray[np.int64],
-        with_gaze: bool,
+        layers: Sequence[Layer] = ("image",),
+        gaze: StoredGaze | None = None,
     ) -> None:
         super().__init__(
             preset,
             device,
             indices=indices,
-            shape=(len(columns), 1 + with_gaze, *dataset.size),
+            shape=(len(columns), len(layers), *dataset.size),
             dtype=dataset.images.dtype,
             labels=dataset.labels[indices],
-            has_gaze=dataset.has_gaze[indices][:, columns] if with_gaze else None,
+            layers=layers,
+            gaze=gaze,
         )
         self.dataset = dataset
         self.columns = columns
@@ -77,7 +79,7 @@ class StreamedExams(Exams):
         pixels = torch.empty(
             (len(rows), *self.shape), dtype=self.torch_dtype, pin_memory=self.copies is not None
         )
-        read_pixels(self.dataset, self.indices[rows], self.columns, pixels.numpy())
+        read_pixels(self.dataset, self.indices[rows], self.columns, self.layers, pixels.numpy())
         if self.copies is None:
             return pixels
         with torch.cuda.stream(self.copies):
@@ -85,8 +87,18 @@ class StreamedExams(Exams):
 
 
 def read_pixels(
-    dataset: PreparedDataset, indices: NDArray[np.int64], columns: Sequence[int], out: Stored
+    dataset: PreparedDataset,
+    indices: NDArray[np.int64],
+    columns: Sequence[int],
+    layers: Sequence[Layer],
+    out: Stored,
 ) -> None:
-    """Write images and, if there is a second layer, heat maps of some exams to ``[n, V, layers, H, W]``."""
-    for layer, stored in enumerate((dataset.images, dataset.gaze)[: out.shape[2]]):
-        out[:, :, layer] = stored[indices][:, columns]
+    """Write the layers of some exams to ``[n, V, layers, H, W]``; their greatest value stands for 1."""
+    for number, layer in enumerate(layers):
+        if layer == "mask":
+            of_mask = np.iinfo(out.dtype).max // np.iinfo(dataset.masks.dtype).max
+            out[:, :, number] = dataset.masks[indices][:, columns] * out.dtype.type(of_mask)
+        else:
+            stored = dataset.images if layer == "image" else dataset.layers
+            assert stored is not None
+            out[:, :, number] = stored[indices][:, columns]

@@ -41,7 +41,7 @@ class ExamDataset(Dataset[dict[str, Any]]):
         views = list(enumerate(prepared.views))
         return {
             "images": {view: _tensor(prepared.images[exam, column])[None] for column, view in views},
-            "gaze": {view: _tensor(prepared.gaze[exam, column]) for column, view in views},
+            "gaze": {view: torch.from_numpy(prepared.heat_map(exam, view)) for column, view in views},
             "has_gaze": {view: bool(prepared.has_gaze[exam, column]) for column, view in views},
             "label": int(prepared.labels[exam]),
             "exam_id": prepared.exam_ids[exam],

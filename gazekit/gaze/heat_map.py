@@ -1,5 +1,7 @@
 """Turn fixations into a gaze heat map."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +49,30 @@ def heat_map(
         ConfigurationError: sigma is too small.
         DataError: no point with a weight lies on the map or within 3 sigma of it.
     """
-    height, width = shape
     across, down = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    check_on_image(x, y, weight, shape=shape, sigma=(across, down))
+    height, width = shape
+    total = np.zeros(shape)
+    for first in range(0, len(x), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        rows = _gaussian(y[part], height, down)  # [n, H]
+        columns = _gaussian(x[part], width, across)  # [n, W]
+        total += (rows * weight[part, None]).T @ columns  # [H, W]
+    return np.asarray(total / total.max(), dtype=np.float32)
+
+
+def mean_heat_map(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Average the heat maps of readers, scaled to a maximum of 1."""
+    total = np.sum(list(maps), axis=0, dtype=np.float64)
+    return np.asarray(total / total.max(), dtype=np.float32)
+
+
+def check_on_image(
+    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: tuple[float, float]
+) -> None:
+    """Raise what :func:`heat_map` raises where it cannot make a map of these points."""
+    height, width = shape
+    across, down = sigma
     if not min(across, down) >= NARROWEST:
         raise ConfigurationError(
             f"gaze heat map: sigma is {min(across, down):g} pixels; expected at least {NARROWEST}; make the map larger "
@@ -62,13 +86,6 @@ def heat_map(
             f"within {REACH:g} sigma ({REACH * max(across, down):.1f} pixels); check that gaze and image belong "
             "together"
         )
-    total = np.zeros(shape)
-    for first in range(0, len(x), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        rows = _gaussian(y[part], height, down)  # [n, H]
-        columns = _gaussian(x[part], width, across)  # [n, W]
-        total += (rows * weight[part, None]).T @ columns  # [H, W]
-    return np.asarray(total / total.max(), dtype=np.float32)
 
 
 def _gaussian(centre: Floats, size: int, sigma: float) -> Floats:

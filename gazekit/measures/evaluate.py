@@ -49,7 +49,7 @@ def evaluate(
         rest = None
         if own is not None and len(looked_at[view]) > 1:
             rest = counts[view] - fixation_counts(own, dataset.size)
-        return gaze_agreement(attention, dataset.gaze[exam, column], own, rest)
+        return gaze_agreement(attention, dataset.heat_map(exam, view), own, rest)
 
     def location(exam: int, view: str, attention: NDArray[np.float32]) -> dict[str, float] | None:
         column = dataset.views.index(view)

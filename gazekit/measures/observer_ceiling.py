@@ -12,12 +12,12 @@ import numpy as np
 from gazekit.errors import DataError
 from gazekit.records.arrays import Floats
 
-Gaze = TypeVar("Gaze")
+Looked = TypeVar("Looked")
 """Whatever a measure compares a map with: fixations ``[F, 2]``, or a heat map ``[H, W]``."""
 
 
 def observer_ceiling(
-    maps: Mapping[str, Floats], gaze: Mapping[str, Gaze], measure: Callable[[Floats, Gaze], float]
+    maps: Mapping[str, Floats], gaze: Mapping[str, Looked], measure: Callable[[Floats, Looked], float]
 ) -> dict[str, float]:
     """Leave one reader out: how well the mean heat map of the *other* readers predicts the one left out.
 

@@ -1,16 +1,24 @@
 """From a preset to the modules that it names."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gazekit.contracts.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.contracts.interfaces import (
+    AttentionMap,
+    Backbone,
+    ImageFusion,
+    MapFusion,
+    Term,
+    VectorFusion,
+)
 from gazekit.errors import ConfigurationError
+from gazekit.modelling.alignment import Alignment, Explained
 from gazekit.modelling.model import MultiViewClassifier
-from gazekit.modelling.objective import Objective
+from gazekit.modelling.objective import GAZE, Objective
 from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
@@ -91,7 +99,7 @@ def build_model(
     if preset.model.vector_features:
         projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
     vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
-    return MultiViewClassifier(
+    model = MultiViewClassifier(
         views,
         backbones,
         outputs=1 if classes == 2 else classes,
@@ -102,6 +110,19 @@ def build_model(
         projections=projections,
         vector_fusion=vector_fusion,
     )
+    model.shows_stages = any(_reads_stages(preset, registry))
+    return model
+
+
+def _reads_stages(preset: Preset, registry: Registry) -> Iterator[bool]:
+    """Of each attention map of a preset, whether it reads the maps of all stages."""
+    keys: list[Key] = [
+        ("attention_map",),
+        *(("terms", name, "attention_map") for name in preset.active_terms),
+    ]
+    for key in keys:
+        if (choice := preset.component(key)) is not None:
+            yield getattr(registry.component("attention_map", choice.use).value, "reads_stages", False)
 
 
 def _check_views(views: Sequence[str], preset: Preset) -> None:
@@ -122,20 +143,63 @@ def _check_views(views: Sequence[str], preset: Preset) -> None:
         )
 
 
-def build_objective(preset: Preset, registry: Registry, *, class_weights: Tensor | None = None) -> Objective:
-    """Make the objective of a preset."""
+def build_objective(
+    preset: Preset,
+    registry: Registry,
+    model: MultiViewClassifier | None = None,
+    *,
+    class_weights: Tensor | None = None,
+) -> Objective:
+    """Make the objective of a preset.
+
+    Args:
+        preset, registry: as in ``build_model``.
+        model: of the preset; its fusion of vectors may bring losses. Without it (until 0.1) ``objective(model, output,
+            batch)`` takes them from the model, with a warning.
+        class_weights: ``[classes]``; None = all alike.
+
+    Raises:
+        ConfigurationError: a term does not fit the preset.
+    """
+    terms: dict[str, Term | Alignment] = {}
+    weights: dict[str, float] = {}
     gaze = preset.gaze
+    if gaze is not None and gaze.alignment_loss is not None:
+        terms[GAZE] = _alignment(("gaze",), preset, registry, gaze.target)
+        weights[GAZE] = preset.loss.gaze_weight
+    for name, settings in preset.active_terms.items():
+        key: Key = ("terms", name)
+        if settings.use is None:
+            terms[name] = _alignment(key, preset, registry, settings.target)
+        else:
+            if model is None:
+                raise ConfigurationError(f"build_objective: terms.{name} needs the model; hand it over")
+            channels = model.backbones[0].channels[-1]  # type: ignore[index]
+            terms[name] = registry.create("term", settings.use, model.views, channels, **settings.options)
+            if gaze is None and "gaze" in terms[name].needs:
+                del terms[name]  # gaze = "none" is a training without gaze, whatever a preset adds to it
+                continue
+        weights[name] = settings.weight
     return Objective(
-        attention_map=build_attention_map(preset, registry) if gaze else None,
-        alignment_loss=(
-            registry.create("alignment_loss", gaze.alignment_loss.use, **gaze.alignment_loss.options)
-            if gaze
-            else None
-        ),
-        target=gaze.target if gaze else "label",
-        gaze_weight=preset.loss.gaze_weight,
+        attention_map=build_attention_map(preset, registry),
+        terms=terms,
+        weights=weights,
         auxiliary_weight=preset.loss.auxiliary_weight,
+        auxiliary_losses=model.vector_fusion.auxiliary_losses if model and model.vector_fusion else None,
         class_weights=class_weights,
+        balanced=preset.loss.balance == "gradient",
+    )
+
+
+def _alignment(key: Key, preset: Preset, registry: Registry, target: Explained) -> Alignment:
+    choice = preset.component((*key, "alignment_loss"))
+    own = preset.component((*key, "attention_map"))
+    assert choice is not None and preset.gaze is not None
+    return Alignment(
+        registry.create("alignment_loss", choice.use, **choice.options),
+        target=target,
+        each_reader=preset.gaze.readers == "each",
+        attention_map=registry.create("attention_map", own.use, **own.options) if own else None,
     )
 
 

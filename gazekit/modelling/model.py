@@ -1,14 +1,16 @@
 """The model shell: images → maps → vectors → logits, with the views meeting wherever a fusion says so."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
-from gazekit.contracts.types import Output, Views
+from gazekit.contracts.types import Extras, Output, Views
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.recompute import recomputed
 
@@ -53,21 +55,32 @@ class MultiViewClassifier(nn.Module):
         """Half precision that ``encode`` computes in; its maps are float32 all the same."""
         self.checkpoint_activations = False
         """Whether ``encode`` computes each stage again in the backward pass instead of keeping its activations."""
+        self.shows_stages = False
+        """Whether the output holds the maps of every stage, for an attention map that reads them."""
+
+    @property
+    def gaze_use(self) -> str:
+        """When the images are fused with gaze: ``"never"``, in ``"training"`` or ``"always"``."""
+        return "never" if self.image_fusion is None else gaze_use(type(self.image_fusion))
 
     @property
     def needs_gaze(self) -> bool:
         """Whether a prediction needs gaze."""
-        return self.image_fusion is not None and self.image_fusion.needs_gaze
+        return self.gaze_use == "always"
 
-    def forward(self, images: Views, gaze: Views | None = None) -> Output:
+    def forward(self, images: Views, gaze: Gaze | None = None) -> Output:
         """Map images ``[B, C, H, W]`` per view to logits ``[B, K]`` and all that the losses need.
 
-        ``gaze`` (``[B, H, W]`` per view) is read only if the image fusion says that it needs it.
+        ``gaze`` is read only if the image fusion says that it needs it, in training or always.
         """
-        return self.classify(self.encode(images, gaze))
+        return self.classify(self.encode_all(images, gaze))
 
-    def encode(self, images: Views, gaze: Views | None = None) -> Views:
+    def encode(self, images: Views, gaze: Gaze | None = None) -> Views:
         """Images to the last feature maps ``[B, C, h, w]``."""
+        return self.encode_all(images, gaze).maps
+
+    def encode_all(self, images: Views, gaze: Gaze | None = None) -> "Encoded":
+        """Images to the last feature maps, and what the stages show beside them."""
         if self.needs_gaze and gaze is None:
             raise ConfigurationError(
                 "this model reads gaze at inference too; give recordings with the images"
@@ -75,26 +88,43 @@ class MultiViewClassifier(nn.Module):
         if self.amp is None:
             return self._encode(images, gaze)
         with torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
-            maps = self._encode(images, gaze)
-        return {view: values.float() for view, values in maps.items()}
+            encoded = self._encode(images, gaze)
+        return Encoded(
+            {view: values.float() for view, values in encoded.maps.items()},
+            {view: tuple(each.float() for each in maps) for view, maps in encoded.stages.items()},
+            encoded.extras,
+        )
 
-    def _encode(self, images: Views, gaze: Views | None) -> Views:
+    def _encode(self, images: Views, gaze: Gaze | None) -> "Encoded":
         if self.image_fusion is not None:
-            images = self.image_fusion(images, gaze if self.needs_gaze else None)
+            handed = self.needs_gaze or (self.gaze_use == "training" and self.training)
+            images = self.image_fusion(images, gaze if handed else None)
         maps = {view: images[view] for view in self.views}
+        stages: dict[str, tuple[Tensor, ...]] = {}
+        extras: dict[str, tuple[Extras, ...]] = {}
         backbones = [cast(Backbone, backbone) for backbone in self.backbones]
         shared = len(backbones) == 1
         for stage in range(len(backbones[0].stages)):
             for branch, view in enumerate(self.views):
                 module = backbones[0 if shared else branch].stages[stage]
                 run = partial(recomputed, module) if self.checkpoint_activations else module
-                maps[view] = run(maps[view])
+                result = run(maps[view])
+                maps[view], shown = result if isinstance(result, tuple) else (result, {})
+                extras[view] = (*extras.get(view, ()), shown)
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:
                 maps = self.map_fusion(maps)
-        return maps
+            if self.shows_stages:
+                stages = {view: (*stages.get(view, ()), maps[view]) for view in self.views}
+        shown_somewhere = any(shown for found in extras.values() for shown in found)
+        return Encoded(maps, stages, extras if shown_somewhere else {})
 
-    def classify(self, features: Views) -> Output:
-        """The last feature maps to logits; the only part that an attention map differentiates."""
+    def classify(self, encoded: "Encoded | Views") -> Output:
+        """The last feature maps to logits; the only part that an attention map of them differentiates.
+
+        Args:
+            encoded: from ``encode_all``, or the last maps alone, per view ``[B, C, h, w]``.
+        """
+        features, stages, extras = encoded if isinstance(encoded, Encoded) else (encoded, {}, {})
         pooled = {view: maps.mean(dim=(2, 3)) for view, maps in features.items()}  # [B, C]
         vectors = pooled
         if self.projections is not None:
@@ -103,16 +133,16 @@ class MultiViewClassifier(nn.Module):
             fused = vectors[self.views[0]]
         else:
             fused = self.vector_fusion(vectors)  # [B, D]
-        return Output(self.head(fused), features, pooled, vectors, fused)
+        return Output(self.head(fused), features, pooled, vectors, fused, stages, extras)
 
     def explain(
         self,
         images: Views,
         attention_map: AttentionMap,
         target: Tensor | None = None,
-        gaze: Views | None = None,
+        gaze: Gaze | None = None,
     ) -> tuple[Output, Views]:
-        """Logits and attention maps ``[B, h, w]`` without the graph of the backbone.
+        """Logits and attention maps ``[B, h, w]``, without the graph of the backbone unless the map reads stages.
 
         Args:
             images: per view ``[B, C, H, W]``.
@@ -120,13 +150,73 @@ class MultiViewClassifier(nn.Module):
             target: class to explain per exam ``[B]``; None = see ``explained_class``.
             gaze: only for models that need it.
         """
-        with torch.no_grad():
-            features = self.encode(images, gaze)
-        with torch.enable_grad():
-            leaves = {view: maps.detach().requires_grad_() for view, maps in features.items()}
-            output = self.classify(leaves)
-            maps = attention_map(output, explained_class(output.logits) if target is None else target)
+        if self.shows_stages:
+            with torch.enable_grad():
+                leaves = {view: image.detach().requires_grad_() for view, image in images.items()}
+                output = self(leaves, gaze)
+                maps = self._attention(attention_map, output, target)
+        else:
+            with torch.no_grad():
+                encoded = self.encode_all(images, gaze)
+            with torch.enable_grad():
+                leaves = {view: each.detach().requires_grad_() for view, each in encoded.maps.items()}
+                output = self.classify(Encoded(leaves, {}, encoded.extras))
+                maps = self._attention(attention_map, output, target)
         return output, {view: attention.detach() for view, attention in maps.items()}
+
+    def _attention(self, attention_map: AttentionMap, output: Output, target: Tensor | None) -> Views:
+        return attention_map(output, explained_class(output.logits) if target is None else target)
+
+
+class Encoded(NamedTuple):
+    """The last feature maps per view, and what the stages show beside them; see ``Output``."""
+
+    maps: Views
+    stages: dict[str, tuple[Tensor, ...]]
+    extras: dict[str, tuple[Extras, ...]]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Encoded":
+        """With a function applied to each tensor."""
+        return Encoded.joined([self], lambda same: function(same[0]))
+
+    @staticmethod
+    def joined(parts: Sequence["Encoded"], join: Callable[[list[Tensor]], Tensor] = torch.cat) -> "Encoded":
+        """The parts of a batch as one."""
+        first = parts[0]
+        return Encoded(
+            {view: join([part.maps[view] for part in parts]) for view in first.maps},
+            {
+                view: tuple(join([part.stages[view][i] for part in parts]) for i in range(len(maps)))
+                for view, maps in first.stages.items()
+            },
+            {
+                view: tuple(
+                    {name: join([part.extras[view][i][name] for part in parts]) for name in shown}
+                    for i, shown in enumerate(found)
+                )
+                for view, found in first.extras.items()
+            },
+        )
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, in a fixed order."""
+        of_stages = [each for maps in self.stages.values() for each in maps]
+        shown = [each for found in self.extras.values() for extras in found for each in extras.values()]
+        return [*self.maps.values(), *of_stages, *shown]
+
+
+def gaze_use(fusion: type[ImageFusion]) -> str:
+    """``needs_gaze`` of an image fusion, which was a bool until 0.1."""
+    declared = fusion.needs_gaze
+    if isinstance(declared, bool):
+        now = "always" if declared else "never"
+        warnings.warn(
+            f"{fusion.__name__}.needs_gaze = {declared} is now needs_gaze = '{now}'; the bool goes in the next release",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return now
+    return declared
 
 
 def explained_class(logits: Tensor) -> Tensor:

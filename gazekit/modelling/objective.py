@@ -1,15 +1,23 @@
-"""The loss: classification + λ · alignment of attention with gaze + μ · the fusion's own terms (Eq. 8)."""
+"""The loss: classification, the terms that gaze, masks or plugins bring, and the fusion's own (Eq. 8)."""
 
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap
-from gazekit.contracts.types import Batch, Output
+from gazekit.contracts.interfaces import AttentionMap, Term
+from gazekit.contracts.types import Batch, Output, Views
 from gazekit.distributed.processes import share, total
-from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.alignment import Alignment
+
+OwnLosses = Callable[[Views, Tensor], Mapping[str, Tensor]]
+"""From vectors and fused vector to the losses of a fusion itself."""
+GAZE = "gaze"
+"""Name of the term that the table ``gaze`` of a preset asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,60 +29,123 @@ class Losses:
 
 
 class Objective(nn.Module):
-    """``L = L_class + λ L_gaze + μ Σ L_auxiliary``.
+    """``L = L_class + Σ_t λ_t c_t L_t + μ Σ L_auxiliary``.
 
     Args:
-        attention_map, alignment_loss: gaze supervision; both None = without.
-        target: class whose attention is aligned, ``"label"`` (the true one) or ``"positive"`` (for one logit
-            the positive one, for several the true one).
-        gaze_weight: λ.
+        attention_map: of the alignment terms that have none of their own; its parameters learn.
+        terms: by name, such as ``"gaze"``.
+        weights: λ of each term.
         auxiliary_weight: μ.
+        auxiliary_losses: of the model's vector fusion; None = it has none.
         class_weights: ``[classes]``; None = all alike.
+        balanced: let ``balance`` choose the factors ``c_t``, which are 1 before; else they do not exist.
 
     Source: Sec. 2.4, Eq. 8; the class weights Sec. 3.2.
     """
 
     class_weights: Tensor | None
+    factors: Tensor | None
 
     def __init__(
         self,
         *,
         attention_map: AttentionMap | None = None,
-        alignment_loss: AlignmentLoss | None = None,
-        target: str = "label",
-        gaze_weight: float = 0.5,
+        terms: Mapping[str, Term | Alignment] | None = None,
+        weights: Mapping[str, float] | None = None,
         auxiliary_weight: float = 0.2,
+        auxiliary_losses: OwnLosses | None = None,
         class_weights: Tensor | None = None,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
         self.attention_map = attention_map
-        self.alignment_loss = alignment_loss
-        self.target = target
-        self.gaze_weight = gaze_weight
+        self.terms = nn.ModuleDict(terms or {})
+        self.weights = dict(weights or {})
         self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_losses = auxiliary_losses
         self.register_buffer("class_weights", class_weights)
+        self.register_buffer("factors", torch.ones(len(self.terms)) if balanced else None)
+        self.register_load_state_dict_pre_hook(_with_former_names)  # type: ignore[no-untyped-call]
 
-    def forward(self, model: MultiViewClassifier, output: Output, batch: Batch) -> Losses:
+    def forward(self, output: Output, batch: Batch, *former: Any) -> Losses:
         """Sum the terms for one batch.
 
         Of a batch that several processes share, each has some exams, and gets its part of every term: the parts
         add up to the term of the whole batch, however the exams are shared out. A fusion's own terms are taken
         to be means over exams.
         """
+        if former:  # until 0.1: objective(model, output, batch)
+            return self._former(output, batch, *former)
         exams = share(output.logits.new_full((), len(batch.labels)))
         weight = exams
         if self.class_weights is not None and output.logits.shape[1] > 1:  # what its mean is divided by
             weight = share(self.class_weights[batch.labels].sum())
         terms = {"classification": weight * self.classification(output.logits, batch.labels)}
         loss = terms["classification"]
-        if self.alignment_loss is not None:
-            terms["gaze"] = self.alignment(output, batch)
-            loss = loss + self.gaze_weight * terms["gaze"]
-        if model.vector_fusion is not None:
-            for name, term in model.vector_fusion.auxiliary_losses(output.vectors, output.fused).items():
+        for number, (name, values) in enumerate(self.values(output, batch).items()):
+            terms[name] = _mean_said(values)
+            factor = self.weights[name] if self.factors is None else self.weights[name] * self.factors[number]
+            loss = loss + factor * terms[name]
+        if self.auxiliary_losses is not None:
+            for name, term in self.auxiliary_losses(output.vectors, output.fused).items():
                 terms[name] = exams * term
                 loss = loss + self.auxiliary_weight * terms[name]
         return Losses(loss, terms)
+
+    def _former(self, model: Any, output: Any, batch: Any) -> Losses:
+        warnings.warn(
+            "objective(model, output, batch) is now build_objective(preset, registry, model)(output, batch); "
+            "the former way goes in the next release",
+            FutureWarning,
+            stacklevel=4,
+        )
+        self.auxiliary_losses = model.vector_fusion.auxiliary_losses if model.vector_fusion else None
+        return self.forward(output, batch)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the terms read of a batch besides images and labels: ``"gaze"``, ``"masks"``."""
+        return frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
+
+    def values(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """What each term says, unweighted: ``[B]`` or ``[B, n]``, NaN where it says nothing."""
+        maps: dict[tuple[int, str], Views] = {}  # terms that align the same map share it
+        found = {}
+        for name, term in self.terms.items():
+            if isinstance(term, Alignment):
+                attention_map = term.attention_map or self.attention_map
+                assert attention_map is not None, "a preset with an alignment names an attention map"
+                key = (id(attention_map), term.target)
+                if key not in maps:
+                    maps[key] = attention_map(output, term.explained(output, batch.labels))
+                found[name] = term(maps[key], batch)
+            else:
+                found[name] = term(output, batch)
+        return found
+
+    def balance(self, output: Output, batch: Batch) -> None:
+        """Choose the factors so that each term pulls at the last maps as hard as classification does.
+
+        ``c_t = ‖∂L_class / ∂A‖ / ‖∂L_t / ∂A‖`` over the last maps A of all views, and 1 where a term has no gradient
+        there. Losses of different sizes can then be compared at the same λ. Ours.
+
+        Args:
+            output: of the untrained model, with its graph.
+            batch: of training exams.
+        """
+        assert self.factors is not None, "made with balanced=True"
+        maps = list(output.features.values())
+
+        def pull(loss: Tensor) -> Tensor:
+            if not loss.requires_grad:
+                return loss.new_zeros(())
+            gradients = torch.autograd.grad(loss, maps, retain_graph=True, allow_unused=True)
+            return torch.stack([each.square().sum() for each in gradients if each is not None]).sum().sqrt()
+
+        reference = pull(self.classification(output.logits, batch.labels))
+        for number, values in enumerate(self.values(output, batch).values()):
+            own = pull(_mean_said(values))
+            self.factors[number] = torch.where(own > 0, reference / own, 1.0)
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1."""
@@ -86,27 +157,18 @@ class Objective(nn.Module):
             )
         return functional.cross_entropy(logits, labels, weight=weights)
 
-    def alignment(self, output: Output, batch: Batch) -> Tensor:
-        """Mean alignment loss over the (exam, view) pairs that have gaze; exactly 0 if none has.
 
-        In a run of several processes: the sum over the pairs of this one, divided by the number of all.
-        """
-        assert self.attention_map is not None and self.alignment_loss is not None
-        target = batch.labels
-        if self.target == "positive" and output.logits.shape[1] == 1:
-            target = torch.ones_like(target)
-        maps = self.attention_map(output, target)
-        views = [view for view in maps if view in batch.gaze]
-        summed, pairs = output.logits.new_zeros(()), output.logits.new_zeros(())
-        for shape in dict.fromkeys(maps[view].shape[1:] for view in views):
-            alike = [view for view in views if maps[view].shape[1:] == shape]
-            has_gaze = torch.cat([batch.has_gaze[view] for view in alike])  # [V·B]
-            gaze = torch.cat([batch.gaze[view] for view in alike])  # [V·B, H, W]
-            gaze = torch.where(has_gaze[:, None, None], gaze, 0)  # what is absent may hold anything
-            losses = self.alignment_loss(torch.cat([maps[view] for view in alike]), gaze)  # [V·B]
-            summed = summed + torch.where(has_gaze, losses, 0).sum()
-            pairs = pairs + has_gaze.sum()
-        return summed / total(pairs).clamp(min=1)
+def _mean_said(values: Tensor) -> Tensor:
+    """The mean of the numbers among ``[B]`` or ``[B, n]``; of a batch in several processes, this one's part of it."""
+    said = ~values.isnan()
+    return torch.where(said, values, 0).sum() / total(said.sum()).clamp(min=1)
+
+
+def _with_former_names(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let the alignment loss of a run that gazekit 0.1 began be found where it is now."""
+    former = f"{prefix}alignment_loss."
+    for key in [key for key in state if key.startswith(former)]:
+        state[f"{prefix}terms.{GAZE}.alignment_loss.{key.removeprefix(former)}"] = state.pop(key)
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

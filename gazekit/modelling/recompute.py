@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from gazekit.contracts.types import Extras
+
 
 @contextmanager
 def frozen_buffers(module: nn.Module) -> Iterator[None]:
@@ -26,7 +28,7 @@ def frozen_buffers(module: nn.Module) -> Iterator[None]:
             part._buffers[name] = buffer
 
 
-def recomputed(stage: nn.Module, maps: Tensor) -> Tensor:
+def recomputed(stage: nn.Module, maps: Tensor) -> Tensor | tuple[Tensor, Extras]:
     """``stage(maps)``, of which only ``maps`` is kept for the backward pass.
 
     The second forward pass draws the same dropout and leaves running statistics alone, so results are those of
@@ -37,7 +39,7 @@ def recomputed(stage: nn.Module, maps: Tensor) -> Tensor:
         return nullcontext(), frozen_buffers(stage)
 
     if not torch.is_grad_enabled():
-        output: Tensor = stage(maps)
+        output: Tensor | tuple[Tensor, Extras] = stage(maps)
     else:
         output = checkpoint(stage, maps, use_reentrant=False, context_fn=contexts)
     return output

@@ -17,8 +17,9 @@ from gazekit.contracts.interfaces import RegionFinder
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Stored
 from gazekit.feeding.feed import check_gaze_of_all, check_views
+from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.prediction.file_grouping import LooseExam
-from gazekit.prediction.members import Member, ask
+from gazekit.prediction.members import GazeOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
@@ -140,7 +141,13 @@ def predict_prepared(
     for start in range(0, len(dataset), batch_size):
         rows = slice(start, start + batch_size)
         images = np.ascontiguousarray(dataset.images[rows][:, columns])
-        gaze = np.ascontiguousarray(dataset.gaze[rows][:, columns]) if needs_gaze else None
+        gaze = None
+        if needs_gaze:
+            indices = np.arange(len(dataset))[rows]
+            layers = (
+                None if dataset.layers is None else np.ascontiguousarray(dataset.layers[rows][:, columns])
+            )
+            gaze = GazeOfImages(stored_gaze(dataset, indices, members[0].preset, device), layers)
         yield from _predictions(
             members,
             dataset.exam_ids[rows],
@@ -198,7 +205,7 @@ def _predictions(
     device: torch.device,
     *,
     explain: bool,
-    gaze: Stored | None = None,
+    gaze: GazeOfImages | None = None,
 ) -> Iterator[ExamPrediction]:
     answers = ask(members, images, device, explain=explain, gaze=gaze)
     probabilities = answers.probabilities.astype(np.float64)  # [M, n, classes]

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from gazekit.contracts.interfaces import AttentionMap
 from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.augment import warp
-from gazekit.feeding.batches import ResidentExams, Stored
+from gazekit.feeding.batches import Layer, ResidentExams, Stored
+from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.modelling.model import MultiViewClassifier, probabilities
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
@@ -82,12 +84,22 @@ def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles
     return np.stack(found).astype(np.float32)
 
 
+class GazeOfImages(NamedTuple):
+    """The gaze on some images, for models that read it at inference.
+
+    ``fixations`` are of the same exams; ``heat_maps`` ``[n, V, H, W]`` are those that the data bring finished, if any.
+    """
+
+    fixations: StoredGaze
+    heat_maps: Stored | None = None
+
+
 def ask(
     members: Sequence[Member],
     images: Stored,
     device: torch.device,
     *,
-    gaze: Stored | None = None,
+    gaze: GazeOfImages | None = None,
     explain: bool = False,
 ) -> Answers:
     """Predict exams with every member under each of its transforms.
@@ -100,7 +112,7 @@ def ask(
         members: with the same views and classes.
         images: ``[n, V, H, W]`` as stored.
         device: where the models are.
-        gaze: heat maps shaped like ``images``, for models that read gaze at inference.
+        gaze: on the images, for models that read it at inference.
         explain: also average the attention maps of the members that have one.
     """
     total = sum(len(member.transforms) for member in members)
@@ -123,12 +135,14 @@ _Question = tuple[Member, ResidentExams, Singles]
 
 
 def _questions(
-    members: Sequence[Member], images: Stored, gaze: Stored | None, device: torch.device
+    members: Sequence[Member], images: Stored, gaze: GazeOfImages | None, device: torch.device
 ) -> Iterator[_Question]:
     indices = np.arange(len(images))
-    pixels: Stored = np.stack([images] if gaze is None else [images, gaze], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
+    fixations, heat_maps = gaze or (None, None)
+    layers: tuple[Layer, ...] = ("image",) if heat_maps is None else ("image", "heat_map")
+    pixels: Stored = np.stack([images] if heat_maps is None else [images, heat_maps], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
     for member in members:
-        exams = ResidentExams(pixels, member.preset, device, indices=indices)
+        exams = ResidentExams(pixels, member.preset, device, indices=indices, layers=layers, gaze=fixations)
         for transform in member.transforms:
             yield member, exams, transform
 

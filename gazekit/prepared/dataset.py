@@ -1,5 +1,8 @@
 """A prepared data set: memory-mapped arrays and their index."""
 
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -11,12 +14,14 @@ from numpy.typing import NDArray
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
+from gazekit.gaze.heat_map import heat_map, mean_heat_map
 from gazekit.prepared.exam_record import IndexRow
+from gazekit.prepared.fixation_table import FixationTable
 from gazekit.prepared.index import FIXATIONS, INDEX, TABLE, read_fixations, read_index
 from gazekit.prepared.manifest import Manifest, read_manifest
 from gazekit.prepared.not_prepared import why_not_prepared
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.prepared.stored_array import ARRAYS, stored_array
+from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, arrays_of, stored_array
 from gazekit.prepared.verification import check_content, check_file, check_sizes
 from gazekit.records.arrays import Array
 from gazekit.records.geometry import Geometry
@@ -32,7 +37,7 @@ class PreparedDataset:
         root: the folder.
         settings: how it was prepared, with ``views``, ``size`` and ``dtype``.
         classes: class names; ``labels`` index them.
-        images, gaze: ``[N, V, H, W]`` uint8 or uint16; gaze is zero where ``has_gaze`` is false.
+        images: ``[N, V, H, W]`` uint8 or uint16.
         masks: ``[N, V, H, W]`` uint8, 255 in the lesion; zero where ``has_mask`` is false.
         has_gaze, has_mask: ``[N, V]`` bool.
         labels: ``[N]`` int64.
@@ -42,6 +47,8 @@ class PreparedDataset:
         fingerprint: of labels, arrays and settings; equal for equal data.
         modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
         sides: ``"L"`` and ``"R"`` as far as they were known; None where an earlier version did not write them down.
+        layers: finished heat maps ``[N, V, H, W]`` like ``images``, zero where an exam has none; None where the data
+            bring no such.
         duplicates: exams that hold an identical image, a tuple of exam ids per image.
         geometry: raw to prepared pixels, per exam a mapping from view.
         laterality: ``"L"`` or ``"R"``, per exam a mapping from view; empty where it is not known.
@@ -55,7 +62,6 @@ class PreparedDataset:
     settings: PreparationSettings
     classes: tuple[str, ...]
     images: Array
-    gaze: Array
     masks: NDArray[np.uint8]
     has_gaze: NDArray[np.bool_]
     has_mask: NDArray[np.bool_]
@@ -67,6 +73,7 @@ class PreparedDataset:
     fingerprint: str
     modalities: tuple[str, ...] = ()
     sides: tuple[str, ...] | None = None
+    layers: Array | None = field(default=None, repr=False)
     duplicates: tuple[tuple[str, ...], ...] = ()
     geometry: tuple[dict[str, Geometry], ...] = field(default=(), repr=False)
     image_names: tuple[dict[str, str], ...] = field(default=(), repr=False)
@@ -88,8 +95,11 @@ class PreparedDataset:
         manifest = read_manifest(root)
         settings = manifest.settings
         shape = (manifest.counts.exams, len(settings.views), *settings.size)
-        dtypes = {"images": settings.dtype, "gaze": settings.dtype, "masks": "uint8"}
-        arrays = {name: stored_array(root / f"{name}.npy", shape, dtypes[name]) for name in ARRAYS}
+        dtypes = defaultdict(lambda: settings.dtype, masks="uint8")
+        arrays = {
+            name: stored_array(root / f"{name}.npy", shape, dtypes[name])
+            for name in arrays_of(manifest.preparation)
+        }
         check_sizes(root, manifest)
         exams = _rows_by_exam(root, manifest)
         first = [rows[0] for rows in exams]
@@ -99,7 +109,9 @@ class PreparedDataset:
             root=root,
             settings=settings,
             classes=manifest.classes,
-            **arrays,
+            images=arrays["images"],
+            masks=arrays["masks"],
+            layers=arrays.get(HEAT_MAPS, arrays.get(FORMER_HEAT_MAPS)),
             has_gaze=_flags(exams, "has_gaze"),
             has_mask=_flags(exams, "has_mask"),
             labels=np.array([number[row.label] for row in first], dtype=np.int64),
@@ -155,25 +167,86 @@ class PreparedDataset:
         """(height, width) of the images in pixels."""
         return self.settings.size
 
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name, in the order in which they are hashed."""
+        names = arrays_of(read_manifest(self.root).preparation)
+        return {name: getattr(self, name if name in ("images", "masks") else "layers") for name in names}
+
+    @property
+    def gaze(self) -> Array:
+        """Heat maps ``[N, V, H, W]`` as whole numbers, all of them at once; until 0.1 the set stored them."""
+        warnings.warn(
+            "PreparedDataset.gaze is now heat_map(exam, view), made from fixations; it goes in the next release",
+            FutureWarning,
+            stacklevel=2,
+        )
+        scale = float(np.iinfo(self.images.dtype).max)
+        maps = [[self.heat_map(exam, view) for view in self.views] for exam in range(len(self))]
+        return np.rint(np.array(maps) * scale).astype(self.images.dtype)
+
+    def heat_map(self, exam: int, view: str, *, readers: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """The mean heat map of the readers of one image, ``[H, W]`` in [0, 1]; zero where there is no gaze.
+
+        Args:
+            exam: position in the data set.
+            view: of the image.
+            readers: only these; None takes all.
+        """
+        column = self.views.index(view)
+        table = self.fixation_table.take(self._rows(exam, view))
+        maps = []
+        for reader in dict.fromkeys(table.reader[~np.isnan(table.sigma_x)].tolist()):
+            if readers is None or table.readers[reader] in readers:
+                own = table.take(table.reader == reader)
+                sigma = (float(own.sigma_x[0]), float(own.sigma_y[0]))
+                maps.append(heat_map(own.x, own.y, own.duration_ms, shape=self.size, sigma=sigma))
+        if maps:
+            return mean_heat_map(maps)
+        if self.layers is None or readers is not None:
+            return np.zeros(self.size, dtype=np.float32)
+        scale = np.float32(np.iinfo(self.layers.dtype).max)
+        return np.asarray(self.layers[exam, column] / scale, dtype=np.float32)
+
     def fixations(self, exam: int, view: str) -> tuple[Fixations, ...]:
         """The fixations on one image, one item per reader, in prepared pixels; empty where there is no gaze."""
-        readers = self._fixations.get((self.exam_ids[exam], view), {})
-        columns = (np.array(rows, dtype=np.float64).T for rows in readers.values())
-        return tuple(Fixations(*each) for each in columns)
+        table = self.fixation_table.take(self._rows(exam, view))
+        columns = np.stack([table.x, table.y, table.onset_ms, table.duration_ms])
+        readers = dict.fromkeys(table.reader.tolist())
+        return tuple(Fixations(*columns[:, table.reader == reader]) for reader in readers)
 
     def readers(self, exam: int, view: str) -> tuple[str, ...]:
         """Who looked at one image, in the order of :meth:`fixations`; numbers where the recordings do not name them."""
-        return tuple(self._fixations.get((self.exam_ids[exam], view), {}))
+        table = self.fixation_table
+        return tuple(table.readers[i] for i in dict.fromkeys(table.reader[self._rows(exam, view)].tolist()))
 
     @cached_property
-    def _fixations(self) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
-        """(exam, view) → reader → rows of x, y, onset, duration."""
-        found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
+    def fixation_table(self) -> FixationTable:
+        """All fixations. Raises DataError: the table is damaged, or names an exam or view that there is not."""
         check_file(self.root, FIXATIONS, read_manifest(self.root))
-        for row in read_fixations(self.root):
-            readers = found.setdefault((row.exam_id, row.view), {})
-            readers.setdefault(row.reader, []).append([row.x, row.y, row.onset_ms, row.duration_ms])
-        return found
+        exams = {name: number for number, name in enumerate(self.exam_ids)}
+        views = {name: number for number, name in enumerate(self.views)}
+        try:
+            return FixationTable.of_rows(
+                (exams[row.exam_id], views[row.view], *row[2:]) for row in read_fixations(self.root)
+            )
+        except KeyError as error:
+            raise DataError(
+                f"{self.root / FIXATIONS}: {visible(str(error))} is no exam or view of the index; {TABLE.remedy}"
+            ) from None
+
+    def _rows(self, exam: int, view: str) -> NDArray[np.int64]:
+        """Where the fixations on one image are in the table."""
+        return self._rows_by_image.get((exam, self.views.index(view)), np.empty(0, dtype=np.int64))
+
+    @cached_property
+    def _rows_by_image(self) -> dict[tuple[int, int], NDArray[np.int64]]:
+        table = self.fixation_table
+        image = table.exam * len(self.views) + table.view
+        order = np.argsort(image, kind="stable")
+        numbers, first = np.unique(image[order], return_index=True)
+        parts = np.split(order, first[1:])
+        return {divmod(int(n), len(self.views)): part for n, part in zip(numbers, parts, strict=True)}
 
     @cached_property
     def is_checked(self) -> bool:

@@ -1,9 +1,12 @@
 """Define the record of a prepared exam, written as JSON in the journal and as rows in the tables."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import pydantic
 from pydantic import Field
 
@@ -29,6 +32,8 @@ SPACING_COLUMNS = ("spacing_y_mm", "spacing_x_mm")
 """Distance of the original's pixel centres; empty where its file says none, absent in sets of earlier versions."""
 INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
 FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
+SIGMA_COLUMNS = ("sigma_x", "sigma_y")
+"""Width of a fixation's Gaussian; absent in sets of earlier versions."""
 
 Id = Annotated[str, Field(min_length=1, max_length=1000)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -41,13 +46,28 @@ Spacing = Annotated[
 
 
 class ReaderFixation(NamedTuple):
-    """A fixation of a reader on one view, in prepared pixels; the onset is None where nobody recorded it."""
+    """A fixation of a reader on one view, in prepared pixels; the onset is None where nobody recorded it.
+
+    ``sigma_x`` and ``sigma_y`` are the standard deviations of its Gaussian.
+    """
 
     reader: str
     x: float
     y: float
     onset_ms: float | None
     duration_ms: float
+    sigma_x: float
+    sigma_y: float
+
+
+def fixation_digest(fixations: Iterable[tuple[str, ReaderFixation]]) -> str:
+    """A hash of the fixations of an exam, given as views and fixations in the order of the table."""
+    digest = hashlib.sha256()
+    for view, fixation in fixations:
+        reader, *numbers = fixation
+        digest.update(f"{view}\n{reader}\n".encode())
+        digest.update(np.array([np.nan if each is None else each for each in numbers]).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,10 @@ class ExamRecord:
             "digest": self.digest,
         }
 
+    def fixation_digest(self) -> str:
+        """A hash of all fixations."""
+        return fixation_digest((view.view, each) for view in self.views for each in view.fixations)
+
     def index_rows(self) -> Iterator[list[Any]]:
         """A row of ``index.csv`` per view: ``INDEX_COLUMNS`` and ``SPACING_COLUMNS``."""
         exam = [getattr(self, name) for name in EXAM_COLUMNS]
@@ -139,7 +163,7 @@ class ExamRecord:
             yield [*exam, *(values[name] for name in columns)]
 
     def fixation_rows(self) -> Iterator[list[Any]]:
-        """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS``."""
+        """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS`` and ``SIGMA_COLUMNS``."""
         for view in self.views:
             yield from ([self.exam_id, view.view, *each] for each in view.fixations)
 
@@ -203,7 +227,7 @@ class _JournalExam(pydantic.BaseModel):
     split: str | None
     dataset: str
     views: list[_JournalView]
-    fixations: list[tuple[str, str, float, float, float | None, float]]
+    fixations: list[tuple[str, str, float, float, float | None, float, float, float]]
     image_digests: list[str]
     findings: list[tuple[str, str, str]] = []
     digest: str
@@ -277,3 +301,5 @@ class FixationRow(NamedTuple):
     y: float
     onset_ms: float
     duration_ms: float
+    sigma_x: float = nan
+    sigma_y: float = nan

@@ -17,6 +17,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.exam_record import (
     FIXATION_COLUMNS,
     INDEX_COLUMNS,
+    SIGMA_COLUMNS,
     SPACING_COLUMNS,
     Entry,
     ExamRecord,
@@ -52,9 +53,8 @@ def write_tables(root: Path, entries: Iterable[Entry]) -> None:
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
     index = (row for exam in prepared for row in exam.index_rows())
     write_table(root / INDEX, (*INDEX_COLUMNS, *SPACING_COLUMNS), index)
-    write_table(
-        root / FIXATIONS, FIXATION_COLUMNS, (row for exam in prepared for row in exam.fixation_rows())
-    )
+    fixations = (row for exam in prepared for row in exam.fixation_rows())
+    write_table(root / FIXATIONS, (*FIXATION_COLUMNS, *SIGMA_COLUMNS), fixations)
     refused = ([entry.key, entry.reason] for entry in entries if isinstance(entry, Refused))
     write_table(root / REFUSED, REFUSED_COLUMNS, refused)
     with disk_errors(root / FORMER_REFUSED):
@@ -104,7 +104,8 @@ def read_fixations(root: Path) -> Iterator[FixationRow]:
     path = root / FIXATIONS
     for number, row in enumerate(rows_of(path, FIXATION_COLUMNS, TABLE), 2):
         try:
-            numbers = [float(row[name]) if row[name] else nan for name in FIXATION_COLUMNS[3:]]
+            names = (*FIXATION_COLUMNS[3:], *SIGMA_COLUMNS)
+            numbers = [float(cell) if (cell := row.get(name)) else nan for name in names]
             yield FixationRow(row["exam_id"], row["view"], row["reader"], *numbers)
         except ValueError as error:
             raise DataError(f"{path}: row {number}: {error}; {TABLE.remedy}") from None

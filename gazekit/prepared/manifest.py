@@ -17,11 +17,10 @@ from gazekit.prepared.settings import PreparationSettings
 
 MANIFEST = "dataset.json"
 FORMAT: Final = "gazekit prepared data set"
-SCHEMA = 5
-_REJECTED = 4
-"""The version before: refused exams are ``rejected`` there, and their table ``rejects.csv``."""
-_WITHOUT_CHECKSUMS = 3
-"""The version before that: it also says nothing of the files beside it."""
+SCHEMA = 6
+_EARLIER = (3, 4, 5)
+"""Versions that kept heat maps and no sigma of fixations. Up to 4 refused exams are ``rejected`` and their table is
+``rejects.csv``; 3 says nothing of the files beside it."""
 NAMED = "image_names"
 """Key of the settings, there where the files' names were kept."""
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
@@ -107,7 +106,7 @@ def make_manifest(
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
     labels = Counter(entry.label for entry in prepared)
     manifest = Manifest(
-        fingerprint=fingerprint_of(header, ([getattr(entry, key) for key in CONTENT] for entry in prepared)),
+        fingerprint=fingerprint_of(header, (content_of(entry) for entry in prepared)),
         preparation=dict(header),
         counts=Counts(
             exams=len(prepared),
@@ -131,8 +130,10 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(manifest.model_dump(by_alias=True), indent=2) + "\n"
 
 
-CONTENT = ("exam_id", "patient_id", "label", "split", "dataset", "digest")
-"""What the fingerprint takes of an exam; ``digest`` is that of its rows of the arrays."""
+def content_of(exam: ExamRecord) -> list[Any]:
+    """What the fingerprint takes of an exam: labels, the digest of its rows of the arrays, that of its fixations."""
+    labels = (exam.exam_id, exam.patient_id, exam.label, exam.split, exam.dataset)
+    return [*labels, exam.digest, exam.fixation_digest()]
 
 
 def fingerprint_of(header: Mapping[str, Any], content: Iterable[Sequence[Any]]) -> str:
@@ -142,7 +143,7 @@ def fingerprint_of(header: Mapping[str, Any], content: Iterable[Sequence[Any]]) 
 
     Args:
         header: settings and classes; where the data came from does not count.
-        content: ``CONTENT`` of each exam, in order.
+        content: ``content_of`` each exam, in order.
     """
     settings = {key: value for key, value in header.items() if key not in ("source", NAMED)}
     return hashlib.sha256(json.dumps([settings, list(content)]).encode()).hexdigest()
@@ -154,7 +155,7 @@ def read_manifest(root: Path) -> Manifest:
     values = read_json(path, KIND)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{path}: not the manifest of a prepared data set; choose the folder of one")
-    if values.get("schema") not in (SCHEMA, _REJECTED, _WITHOUT_CHECKSUMS):
+    if values.get("schema") not in (SCHEMA, *_EARLIER):
         raise DataError(
             f"{path}: schema version {str(values.get('schema'))[:20]}; this gazekit reads version {SCHEMA}; "
             "prepare the data set again"
@@ -180,7 +181,7 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise DataError(f"{path}: preparation.classes: expected two names or more, each once; {AGAIN}")
     if not views or not all(isinstance(view, str) for view in views):
         raise DataError(f"{path}: preparation.views: expected names; {AGAIN}")
-    if manifest.version != _WITHOUT_CHECKSUMS and not manifest.files:
+    if manifest.version != _EARLIER[0] and not manifest.files:
         raise DataError(f"{path}: files: expected size and checksum of each file; {AGAIN}")
 
 

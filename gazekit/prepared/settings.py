@@ -36,6 +36,7 @@ class PreparationSettings:
         bit_depth: bits of the full scale of integers of more than 8 bits in files other than DICOM; None if
             there are none.
         fixations: how gaze samples become fixations and heat maps.
+        heat_maps: keep the finished heat maps that exams bring; there are some.
         mask_outside: make everything outside the region background; None does so if images are cut to it.
         region: version of the rules that find the region; 0 if none is sought.
         masked_by: name of the region outside which images are masked without being cut to it; else empty.
@@ -56,6 +57,7 @@ class PreparationSettings:
     mask_outside: bool | None = None
     region: int = 0
     masked_by: str = ""
+    heat_maps: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.views)) != len(self.views):
@@ -100,6 +102,8 @@ class PreparationSettings:
         values = asdict(self)
         if self.bit_depth is None:
             del values["bit_depth"]
+        if not self.heat_maps:
+            del values["heat_maps"]
         if not self.finds_region:
             del values["mask_outside"], values["region"]
         if not self.masked_by:
@@ -135,5 +139,6 @@ def _adapter() -> pydantic.TypeAdapter[PreparationSettings]:
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete settings in JSON values with the behaviour of versions that lacked a setting."""
     cut = values.get("crop") not in ("", WHOLE)
-    earlier = {"bit_depth": None, "mask_outside": False, "region": 1 if cut else 0, "masked_by": ""}
+    earlier: dict[str, Any] = {"bit_depth": None, "heat_maps": False, "mask_outside": False}
+    earlier |= {"region": 1 if cut else 0, "masked_by": ""}
     return earlier | dict(values) if "crop" in values else dict(values)

@@ -1,6 +1,8 @@
 """Map our ``.npy`` files, if header and file length are as expected."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -9,10 +11,22 @@ from gazekit.disk.own_files import FileKind, opened
 from gazekit.errors import DataError
 from gazekit.records.arrays import Array
 
-ARRAYS = ("images", "gaze", "masks")
+HEAT_MAPS = "heat_maps"
+"""The array of the heat maps that the data bring finished."""
+FORMER_HEAT_MAPS = "gaze"
+"""The array of the heat maps in sets of earlier versions, which kept no sigma of fixations."""
+LAYOUT = 5
+"""Version of the arrays and of the table of fixations; earlier ones are not noted in the settings."""
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
 _KIND = FileKind("an array of a prepared data set", 2**62, AGAIN)
 _LONGEST_HEADER = 2**12
+
+
+def arrays_of(preparation: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the arrays of a set with these settings, in the order in which they are hashed."""
+    if "layout" not in preparation:
+        return ("images", FORMER_HEAT_MAPS, "masks")
+    return ("images", "masks", HEAT_MAPS) if preparation.get(HEAT_MAPS) else ("images", "masks")
 
 
 def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> Array:

@@ -5,14 +5,18 @@ manifest goes unnoticed.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gazekit.disk.atomic import write_atomically
 from gazekit.disk.own_files import FileKind, check_size, opened
 from gazekit.errors import DataError
+from gazekit.prepared.exam_record import ReaderFixation, fixation_digest
 from gazekit.prepared.index import FINDINGS, FIXATIONS, FORMER_REFUSED, INDEX, REFUSED, refused_path
 from gazekit.prepared.manifest import (
     AGAIN,
@@ -23,17 +27,19 @@ from gazekit.prepared.manifest import (
     read_manifest,
     to_json,
 )
-from gazekit.prepared.stored_array import ARRAYS
+from gazekit.prepared.stored_array import arrays_of
 from gazekit.records.arrays import Array
 
 if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset
 
-FILES = (*(f"{name}.npy" for name in ARRAYS), INDEX, FIXATIONS, FINDINGS, REFUSED)
-"""What there is beside the manifest."""
-_FORMER_FILES = (*FILES[:-1], FORMER_REFUSED)
-"""The same in a set of an earlier version."""
+TABLES = (INDEX, FIXATIONS, FINDINGS, REFUSED)
 _KIND = FileKind("a file of a prepared data set", 2**62, AGAIN)
+
+
+def files_of(preparation: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files of a set with these settings, beside its manifest."""
+    return (*(f"{name}.npy" for name in arrays_of(preparation)), *TABLES)
 
 
 def facts_of(path: Path) -> FileFacts:
@@ -71,7 +77,7 @@ def seal(root: Path) -> None:
     from gazekit.prepared.dataset import PreparedDataset
 
     manifest = read_manifest(root)
-    names = (*FILES[:-1], refused_path(root).name)
+    names = (*files_of(manifest.preparation)[:-1], refused_path(root).name)
     manifest = manifest.model_copy(update={"files": {name: facts_of(root / name) for name in names}})
     write_atomically(root / MANIFEST, to_json(manifest))
     fingerprint = _fingerprint(manifest, PreparedDataset.open(root))
@@ -86,10 +92,26 @@ def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
         (content.classes[label] for label in content.labels),
         splits,
         content.datasets,
-        row_digests(content.images, content.gaze, content.masks),
+        row_digests(*content.arrays.values()),
+        *([fixation_digests(content)] if "layout" in manifest.preparation else []),
         strict=True,
     )
     return fingerprint_of(manifest.preparation, map(list, exams))
+
+
+def fixation_digests(content: "PreparedDataset") -> Iterator[str]:
+    """The digest of each exam's fixations, as the preparation took it."""
+    table = content.fixation_table
+    rows = np.stack(
+        [table.x, table.y, table.onset_ms, table.duration_ms, table.sigma_x, table.sigma_y], axis=1
+    )
+    bounds = np.searchsorted(table.exam, np.arange(len(content) + 1))  # exam by exam in the file
+    for first, end in itertools.pairwise(bounds.tolist()):
+        views = (content.views[view] for view in table.view[first:end].tolist())
+        readers = (table.readers[reader] for reader in table.reader[first:end].tolist())
+        named = zip(readers, rows[first:end].tolist(), strict=True)
+        fixations = (ReaderFixation(reader, *numbers) for reader, numbers in named)
+        yield fixation_digest(zip(views, fixations, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +161,7 @@ def row_digests(*arrays: Array) -> Iterator[str]:
 
 def _named(root: Path, manifest: Manifest) -> list[str]:
     """The files of the manifest. Raises DataError: it names others than there are."""
-    if manifest.files and set(manifest.files) not in (set(FILES), set(_FORMER_FILES)):
-        raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(FILES)}; {AGAIN}")
+    expected = files_of(manifest.preparation)
+    if manifest.files and set(manifest.files) not in (set(expected), {*expected[:-1], FORMER_REFUSED}):
+        raise DataError(f"{root / 'dataset.json'}: files: expected {', '.join(expected)}; {AGAIN}")
     return list(manifest.files)

@@ -78,7 +78,7 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
     files = list(_files(exams))
     sizes = list(islice(_image_sizes(exams), _LOOKED_AT))
     pixels = max((height * width for height, width in sizes), default=0)
-    per_image = 2 * np.dtype(settings.dtype).itemsize + 1  # image, heat map, mask
+    per_image = (1 + settings.heat_maps) * np.dtype(settings.dtype).itemsize + 1  # image, heat map, mask
     height, width = settings.size
     return WorkEstimate(
         files=len(files),
@@ -104,7 +104,11 @@ def _files(exams: Sequence[Exam]) -> Iterator[Path]:
     masks = (
         m.path for e in exams for of_view in e.masks.values() for m in of_view if isinstance(m, MaskFile)
     )
-    others = (path for exam in exams for path in (*exam.images.values(), *exam.gaze.values()))
+    others = (
+        path
+        for exam in exams
+        for path in (*exam.images.values(), *exam.gaze.values(), *exam.heat_maps.values())
+    )
     return (path for path in dict.fromkeys([*others, *masks]) if path.is_file())
 
 

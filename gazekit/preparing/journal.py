@@ -20,7 +20,7 @@ from gazekit.prepared.exam_record import JOURNAL_ENTRY, Entry, ExamRecord, entry
 from gazekit.prepared.manifest import MANIFEST, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings, completed
-from gazekit.prepared.stored_array import ARRAYS
+from gazekit.prepared.stored_array import arrays_of
 from gazekit.prepared.verification import row_digests
 from gazekit.preparing.growing_array import GrowingArray
 from gazekit.preparing.one_exam import PreparedExam
@@ -59,10 +59,11 @@ class Journal:
         there, entries = _read(self.path)
         check_same(root, there, header)
         shape = (len(settings.views), *settings.size)  # [V, H, W]
-        dtypes = dict.fromkeys(ARRAYS, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
+        arrays = arrays_of(header)
+        dtypes = dict.fromkeys(arrays, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
         self.arrays: dict[str, GrowingArray] = {}
         with ExitStack() as opened:
-            for name in ARRAYS:
+            for name in arrays:
                 self.arrays[name] = GrowingArray(root / f"{name}.npy", shape, dtypes[name])
                 opened.callback(self.arrays[name].abandon)
             whole = min(array.rows for array in self.arrays.values())
@@ -116,6 +117,7 @@ def read_header(root: Path) -> dict[str, Any]:
 
 _SENTENCES = {
     "source": "the files of the source have changed",
+    "layout": "another version of gazekit kept gaze in another form there",
     "region": "the region was cut out by another version of its rules there",
 }
 """Words for differences whose two values would not help the reader."""

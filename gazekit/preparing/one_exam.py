@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import fixations_of
-from gazekit.gaze.heat_map import heat_map, sigma_pixels
+from gazekit.gaze.heat_map import check_on_image, sigma_pixels
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
@@ -59,11 +59,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedExam:
-    """An exam as arrays ``[V, H, W]``, and its record."""
+    """An exam as arrays ``[V, H, W]``, and its record; ``heat_maps`` are those that the data bring finished."""
 
     images: NDArray[Any]
-    gaze: NDArray[Any]
     masks: NDArray[np.uint8]
+    heat_maps: NDArray[Any]
     record: ExamRecord
 
 
@@ -72,13 +72,13 @@ class _View:
     """One prepared view as arrays ``[H, W]``, and its record."""
 
     image: Grey
-    gaze: Grey | None
     mask: Grey | None
+    heat_map: Grey | None
     record: ViewRecord
 
 
 def prepare_exam(task: Task) -> PreparedExam | Refused:
-    """Decode, crop, flip and resize all views of an exam, with their heat maps and masks, or refuse it."""
+    """Decode, crop, flip and resize all views of an exam, with their fixations and masks, or refuse it."""
     try:
         views = [_prepare_view(task, view) for view in task.settings.views]
     except DataError as error:
@@ -87,10 +87,11 @@ def prepare_exam(task: Task) -> PreparedExam | Refused:
     blank = np.zeros(task.settings.size, dtype=np.float32)
     arrays = (
         _whole_numbers([view.image for view in views], dtype),
-        _whole_numbers([blank if view.gaze is None else view.gaze for view in views], dtype),
         _whole_numbers([blank if view.mask is None else view.mask for view in views], np.dtype("uint8")),
+        _whole_numbers([blank if view.heat_map is None else view.heat_map for view in views], dtype),
     )
-    return PreparedExam(*arrays, record=_record(task.exam, views, arrays))
+    stored = arrays if task.settings.heat_maps else arrays[:2]
+    return PreparedExam(*arrays, record=_record(task.exam, views, stored))
 
 
 def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> ExamRecord:
@@ -112,18 +113,18 @@ def _prepare_view(task: Task, view: str) -> _View:
     if settings.mask_outside and not region.doubt:
         image *= region.inside(geometry)
     mask = _mask(lesion, geometry)
-    gaze: Grey | None = None
+    heat_map = _finished(exam.heat_maps[view], raw, geometry, settings) if view in exam.heat_maps else None
     fixations: tuple[ReaderFixation, ...] = ()
     findings = [(ODD, warning) for warning in raw.warnings]
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
-        gaze, fixations = _gaze(task.recordings[view], raw, geometry, settings)
+        fixations = _fixations(task.recordings[view], raw, geometry, settings)
         findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
     record = ViewRecord(
         view=view,
         image=Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
-        has_gaze=gaze is not None,
+        has_gaze=bool(fixations) or heat_map is not None,
         has_mask=mask is not None,
         laterality=side or "",
         modality=raw.modality,
@@ -134,7 +135,7 @@ def _prepare_view(task: Task, view: str) -> _View:
         findings=tuple(Finding(kind, view, what) for kind, what in findings),
         fixations=fixations,
     )
-    return _View(image, gaze, mask, record)
+    return _View(image, mask, heat_map, record)
 
 
 def _read(path: Path, settings: PreparationSettings) -> RawImage:
@@ -178,31 +179,42 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
     return np.asarray(coverage >= enough, dtype=np.float32)
 
 
-def _gaze(
+def _fixations(
     recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
-) -> tuple[Grey, tuple[ReaderFixation, ...]]:
-    """The mean of the readers' heat maps, scaled to a maximum of 1, and all fixations in prepared pixels.
-
-    Several recordings of one reader count as much together as the one of another.
-    """
+) -> tuple[ReaderFixation, ...]:
+    """All fixations in prepared pixels, reader by reader. Raises DataError: a recording has none on the image."""
     height, width = raw.pixels.shape
-    total = np.zeros(settings.size, dtype=np.float32)
     rows: list[ReaderFixation] = []
-    readers = reader_names(recordings)
-    for reader, recording in zip(readers, recordings, strict=True):
+    for reader, recording in zip(reader_names(recordings), recordings, strict=True):
         found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
         x, y = geometry.apply(found.x, found.y)
         across, down = sigma_pixels(recording, height, width, settings.fixations)
         sigma = (across * geometry.scale, down * geometry.scale)
         try:
-            heat = heat_map(x, y, found.duration_ms, shape=settings.size, sigma=sigma)  # [H, W]
-            total += heat / np.float32(readers.count(reader))
+            check_on_image(x, y, found.duration_ms, shape=settings.size, sigma=sigma)
         except DataError as error:
             raise DataError(f"{recording}: {error}") from None
         onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
-        rows += [ReaderFixation(reader, *row) for row in columns]
-    return total / total.max(), tuple(rows)
+        rows += [ReaderFixation(reader, *row, *sigma) for row in columns]
+    return tuple(rows)
+
+
+def _finished(path: Path, raw: RawImage, geometry: Geometry, settings: PreparationSettings) -> Grey:
+    """A heat map that the data bring as an image, cut and resized like the image it lies on, with a maximum of 1.
+
+    Raises: DataError: it has another shape, or is empty there.
+    """
+    pixels = read_image(path, parse_window(settings.window), settings.bit_depth).pixels
+    if pixels.shape != raw.pixels.shape:
+        raise DataError(
+            f"{path}: a heat map of {pixels.shape[1]} x {pixels.shape[0]} pixels on an image of "
+            f"{raw.pixels.shape[1]} x {raw.pixels.shape[0]}; expected the same size"
+        )
+    heat_map = geometry.warp(pixels)
+    if heat_map.max() <= 0:
+        raise DataError(f"{path}: the heat map is empty where the image is kept; leave it out")
+    return np.asarray(heat_map / heat_map.max(), dtype=np.float32)
 
 
 def _whole_numbers(layers: list[Grey], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Pa
     masks = (
         lesion.path for lesions in exam.masks.values() for lesion in lesions if isinstance(lesion, MaskFile)
     )
-    for path in (*exam.images.values(), *exam.gaze.values(), *masks):
+    for path in (*exam.images.values(), *exam.gaze.values(), *exam.heat_maps.values(), *masks):
         if not any(_is_below(path, folder) for folder in (root, *allowed)):
             yield path
 

@@ -21,8 +21,9 @@ from gazekit.prepared.index import (
 from gazekit.prepared.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL as NAME
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.prepared.stored_array import stored_array
-from gazekit.prepared.verification import FILES, check_file, facts_of, row_digests
+from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, LAYOUT, stored_array
+from gazekit.prepared.verification import TABLES, check_file, facts_of, row_digests
+from gazekit.prepared.verification import files_of as files_beside
 from gazekit.preparing.estimate import Work, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header
 from gazekit.preparing.one_exam import PreparedExam
@@ -49,7 +50,8 @@ from gazekit.records.refused import Refused
 
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
-_OURS = (MANIFEST, NAME, *FILES, FORMER_REFUSED)
+_ARRAYS = ("images", "masks", HEAT_MAPS, FORMER_HEAT_MAPS)
+_OURS = (MANIFEST, NAME, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
 
 
 def _silent(*_said: object) -> None:
@@ -98,7 +100,7 @@ def prepare(
     settings: PreparationSettings,
     procedure: Procedure = Procedure(),
 ) -> Summary:
-    """Decode, crop, flip and resize every exam of a data set, with its heat maps and masks.
+    """Decode, crop, flip and resize every exam of a data set, with its fixations and masks.
 
     A killed preparation resumes when called again with the same settings; a finished one is left as it is. The
     result does not depend on the number of jobs.
@@ -132,7 +134,8 @@ def prepare(
             _discard(out)
         if settings.bit_depth is None and settings.window == FIRST:
             settings = replace(settings, bit_depth=_depth(out, files, exams, raw, settings, procedure))
-        header = settings.to_json() | {"classes": list(classes), "source": files}
+        settings = replace(settings, heat_maps=any(exam.heat_maps for exam in exams))
+        header = settings.to_json() | {"layout": LAYOUT} | {"classes": list(classes), "source": files}
         header |= {NAMED: True} if procedure.image_names else {}
         header |= {OUTSIDE: refused} if refused else {}
         if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
@@ -219,7 +222,7 @@ def _finish(
     check_result(journal.entries, exams, out, external=joined is not None)
     _check_arrays(out, journal)
     unmatched = len(joined.unmatched_recordings) if joined else 0
-    files = {name: facts_of(out / name) for name in FILES}
+    files = {name: facts_of(out / name) for name in files_beside(header)}
     write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched, files))
     journal.path.unlink()
 

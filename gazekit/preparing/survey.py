@@ -88,6 +88,7 @@ def _tasks(
                 exam,
                 images=_only(exam.images, view),
                 gaze=_only(exam.gaze, view),
+                heat_maps=_only(exam.heat_maps, view),
                 masks=_only(exam.masks, view),
             )
             for exam, _ in of_view

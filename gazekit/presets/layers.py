@@ -1,7 +1,7 @@
 """Merge the layers of a preset (files, environment, command line), each value with its origin."""
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -25,7 +25,29 @@ COMPONENT_KEYS: dict[Key, str] = {
     ("attention_map",): "attention_map",
     ("gaze", "alignment_loss"): "alignment_loss",
 }
-"""Key at which a preset names a component → kind of component."""
+"""Where a preset names a component, and of which kind; see also ``component_kind``."""
+_OF_TERMS: dict[Key, str] = {
+    (): "term",
+    ("alignment_loss",): "alignment_loss",
+    ("attention_map",): "attention_map",
+}
+"""The same within ``terms.NAME``."""
+
+
+def component_kind(key: Key) -> str | None:
+    """The kind of component that a preset names at a key; None where it names none."""
+    if len(key) > 1 and key[0] == "terms":
+        return _OF_TERMS.get(key[2:])
+    return COMPONENT_KEYS.get(key)
+
+
+def component_keys(tables: Mapping[str, Any]) -> Iterator[Key]:
+    """The keys at which the tables of a preset can name components."""
+    yield from COMPONENT_KEYS
+    terms = tables.get("terms")
+    for name in terms if isinstance(terms, Mapping) else ():
+        yield from (("terms", name, *key) for key in _OF_TERMS)
+
 
 PRESET = FileKind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
 """A file of settings; gazekit's largest has 3 kB, 6 when resolved."""
@@ -127,7 +149,7 @@ def merge(layers: Iterable[Layer]) -> Layer:
         for key, new in layer.items():
             old = merged.get(key)
             component = key[:-1] if key[-1] == "use" else key
-            if component in COMPONENT_KEYS and not (old and old.value == new.value):
+            if component_kind(component) and not (old and old.value == new.value):
                 _drop(merged, component, keep=layer)
             _drop(merged, key, keep=layer)
             for length in range(1, len(key)):  # gaze = "none" below, gaze.target = … on top
@@ -182,7 +204,7 @@ def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
         for part, inner in value.items():
             leaves.update(_leaves((*key, part), inner, origin, comment))
         return leaves
-    if key in COMPONENT_KEYS and value != "none":
+    if component_kind(key) and value != "none":
         key = (*key, "use")
     return {key: Value(value, origin, comment)}
 

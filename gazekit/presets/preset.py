@@ -1,5 +1,6 @@
 """A preset: its components, their options and the training. TOML → validated values."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
@@ -14,6 +15,8 @@ from gazekit.presets.layers import (
     Key,
     Layer,
     Value,
+    component_keys,
+    component_kind,
     environment_layer,
     merge,
     nest,
@@ -31,6 +34,7 @@ from gazekit.presets.tables import (
     PresetTable,
     ReportedSettings,
     Slot,
+    TermSettings,
     TrainingSettings,
     absent,
 )
@@ -69,6 +73,8 @@ class Preset(PresetTable):
     """Computes the model's attention, for supervision and for every picture."""
     gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
     loss: LossSettings = LossSettings()
+    terms: dict[str, Annotated[TermSettings | None, pydantic.BeforeValidator(absent)]] = {}
+    """More terms of the loss, by a name of their own."""
     training: TrainingSettings = TrainingSettings()
     reported: dict[str, ReportedSettings] = {}
     """Data set → published results, shown next to ours; a preset that extends this one does not inherit them."""
@@ -91,13 +97,24 @@ class Preset(PresetTable):
         """Origin and comment of every value that a layer set; other values are defaults."""
         return self._sources
 
+    @property
+    def active_terms(self) -> dict[str, TermSettings]:
+        """The terms of ``terms`` that are in force: with ``gaze = "none"`` no alignment is."""
+        return {
+            name: term
+            for name, term in self.terms.items()
+            if term is not None and (self.gaze is not None or term.use is not None)
+        }
+
     def component(self, key: Key) -> ComponentChoice | None:
-        """Return the component choice at a key of ``COMPONENT_KEYS``."""
+        """The choice at a key where a preset names a component."""
         value: Any = self
         for part in key:
-            value = getattr(value, part) if value is not None else None
-        choice: ComponentChoice | None = value
-        return choice
+            if isinstance(value, dict):
+                value = value.get(part)
+            else:
+                value = getattr(value, part, None) if value is not None else None
+        return value  # type: ignore[no-any-return]
 
     def to_toml(self) -> str:
         """Return the resolved preset as TOML, each value with its origin; it can be read back."""
@@ -133,12 +150,13 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
 def _check_components(tables: dict[str, Any], check: CheckComponent) -> list[tuple[Key, str]]:
     """Check each component's options and write their defaults into ``tables``."""
     problems: list[tuple[Key, str]] = []
-    for key in COMPONENT_KEYS:
+    for key in component_keys(tables):
         table: Any = tables
         for part in key:
             table = table.get(part) if isinstance(table, dict) else None
         if isinstance(table, dict) and isinstance(table.get("use"), str):
-            options = {name: value for name, value in table.items() if name != "use"}
+            own = set(TermSettings.model_fields) if key[0] == "terms" and len(key) == 2 else {"use"}
+            options = {name: value for name, value in table.items() if name not in own}
             checked, found = check(key, table["use"], options)
             table.update(checked)
             problems += [((*key, *path.split(".")), message) for path, message in found]
@@ -153,9 +171,28 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
         problems.append(
             (("fusion", "vectors"), f"{len(preset.views)} views need a fusion of vectors or of images")
         )
-    if preset.gaze and not preset.attention_map:
+    if preset.gaze and preset.gaze.alignment_loss and not preset.attention_map:
         problems.append((("attention_map",), "is needed for gaze supervision"))
+    if preset.gaze and not preset.gaze.alignment_loss and not preset.active_terms:
+        problems.append(
+            (("gaze", "alignment_loss"), "is needed, or a term that reads gaze in the table terms")
+        )
+    for name, term in preset.terms.items():
+        problems += [(("terms", name), message) for message in _faults_of_term(name, term, preset)]
     return problems
+
+
+def _faults_of_term(name: str, term: TermSettings | None, preset: Preset) -> Iterator[str]:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in {"gaze", "classification", "loss"}:
+        yield "cannot name a term; expected small letters, digits and _, and none of gaze, classification, loss"
+    if term is None:
+        return
+    if (term.use is None) == (term.alignment_loss is None):
+        yield "expected either use = NAME, a component of kind term, or alignment_loss = NAME"
+    elif term.use is None and term.options:
+        yield f"'{next(iter(term.options))}' is no option of an alignment; expected weight, target, attention_map"
+    elif term.alignment_loss and not (term.attention_map or preset.attention_map):
+        yield "an alignment needs an attention_map, here or in the preset"
 
 
 def _explain(item: Any, merged: Layer) -> str:
@@ -172,8 +209,8 @@ def _explain(item: Any, merged: Layer) -> str:
 
 
 def _is_option(key: Key) -> bool:
-    """Whether a key is an option of a component, whose names the tables do not list."""
-    return any(key[: len(component)] == component for component in COMPONENT_KEYS)
+    """Whether a key of a layer is an option of a component, whose names the tables do not have."""
+    return any(component_kind(key[:length]) for length in range(1, len(key)))
 
 
 def _keys(table: type[pydantic.BaseModel], above: str = "") -> Iterator[str]:
@@ -209,7 +246,14 @@ def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer
             table.add(part, inner)
 
 
-_OPTIONAL = {("gaze",), ("model", "vector_features"), ("training", "checkpoint_every"), *COMPONENT_KEYS}
+_OPTIONAL = {
+    ("gaze",),
+    ("gaze", "sigma"),
+    ("gaze", "window_ms"),
+    ("model", "vector_features"),
+    ("training", "checkpoint_every"),
+    *COMPONENT_KEYS,
+}
 
 
 def _remark(source: Value | None) -> str:

@@ -84,14 +84,39 @@ class FusionSettings(PresetTable):
 
 
 class GazeSettings(PresetTable):
-    """How gaze supervises the attention of the model."""
+    """How gaze is read and how it supervises attention; ``gaze = "none"`` trains without it."""
 
-    alignment_loss: ComponentChoice
+    alignment_loss: Slot = None
+    """Compares attention with gaze; absent: gaze serves the terms of ``terms`` only."""
     target: Literal["label", "positive"] = "label"
     """Class whose attention is aligned: the true one, or the positive one (of several classes: the true one).
 
     With one logit the maps of the two classes are each other's negatives, so ``"label"`` asks for opposite maps.
     """
+    readers: Literal["mean", "each", "sampled"] | Annotated[tuple[str, ...], Field(min_length=1)] = "mean"
+    """Whose gaze: the mean of all readers' heat maps, each reader in turn, one reader drawn per exam and epoch, or the
+    mean of those named."""
+    sigma: Annotated[Positive | None, pydantic.BeforeValidator(absent)] = None
+    """Width of a fixation's Gaussian in degrees of visual angle; absent: as prepared."""
+    window_ms: Annotated[tuple[NonNegative, Positive] | None, pydantic.BeforeValidator(absent)] = None
+    """Fixations that begin in this time; absent: all."""
+    minimum_duration_ms: NonNegative = 0.0
+    """Shorter fixations are left out."""
+
+
+class TermSettings(ComponentChoice):
+    """A term of the loss: a component by name with its options, or an alignment of attention with gaze."""
+
+    use: str | None = None  # type: ignore[assignment]
+    """A component of kind ``term``; absent: an alignment."""
+    weight: NonNegative = 1.0
+    """λ of the term."""
+    alignment_loss: Slot = None
+    """Of an alignment."""
+    attention_map: Slot = None
+    """Of an alignment; absent: the one of the preset."""
+    target: Literal["label", "positive"] = "label"
+    """Of an alignment: see ``gaze.target``."""
 
 
 class LossSettings(PresetTable):
@@ -103,6 +128,9 @@ class LossSettings(PresetTable):
     """μ of Eq. 8."""
     class_weights: Literal["balanced", "none"] = "balanced"
     """``balanced``: inverse to the frequency in the training split (binary: pos_weight = n_neg / n_pos)."""
+    balance: Literal["none", "gradient"] = "none"
+    """``gradient``: scale each term once, before training, so that its gradient at the last maps has the norm of
+    classification's; losses of different sizes can then be compared at one λ."""
 
 
 class AugmentationSettings(PresetTable):

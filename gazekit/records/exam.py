@@ -30,6 +30,8 @@ class Exam:
         gaze: view → raw gaze file, read by ``gaze_reader``; a view without gaze is absent.
         masks: view → its lesions, drawn into one mask; a view without annotations is absent.
         gaze_reader: name of the gaze reader for ``gaze``; None when there is none.
+        heat_maps: view → a finished gaze heat map, an image of the size of that on which it lies; where there are
+            recordings, leave it out.
         laterality: view → ``"L"`` or ``"R"``; absent when the image file gives it (or it does not matter).
         split: ``"train"``, ``"val"`` or ``"test"`` if the source fixes it, else None.
         dataset: sub-collection of the source, if it has several; splits are stratified by it.
@@ -45,6 +47,7 @@ class Exam:
     laterality: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     dataset: str = ""
+    heat_maps: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

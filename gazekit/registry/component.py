@@ -120,7 +120,7 @@ def check_contract(component: Component) -> None:
         signature.check_call(value, method, handed)
 
 
-CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels")}
+CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels"), "term": ("views", "channels")}
 """The positional parameters that the core passes to each kind; other kinds have none."""
 _METHODS = {
     "attention_map": ("__call__",),
@@ -135,16 +135,18 @@ def is_version(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+_CALLS = {
+    "attention_map": ("__call__", ("output", "target")),
+    "alignment_loss": ("forward", ("attention", "gaze")),
+    "term": ("forward", ("output", "batch")),
+    "region": ("find", ("pixels",)),
+}
+
+
 def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
     """Return the method of a kind that the core calls with arrays, and its arguments; empty if there is none."""
-    if kind == "attention_map":
-        return "__call__", ("output", "target")
-    if kind == "alignment_loss":
-        return "forward", ("attention", "gaze")
-    if kind == "region":
-        return "find", ("pixels",)
     if kind != "fusion":
-        return "", ()
+        return _CALLS.get(kind, ("", ()))
     images, maps, _ = _bases(kind)
     if issubclass(value, images):
         return "forward", ("images", "gaze")
@@ -160,6 +162,7 @@ def _bases(kind: str) -> tuple[type, ...]:
         "backbone": (interfaces.Backbone,),
         "fusion": (interfaces.ImageFusion, interfaces.MapFusion, interfaces.VectorFusion),
         "alignment_loss": (interfaces.AlignmentLoss,),
+        "term": (interfaces.Term,),
     }[kind]
 
 

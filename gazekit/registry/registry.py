@@ -10,7 +10,7 @@ import pluggy
 
 from gazekit.errors import ConfigurationError, PluginError
 from gazekit.presets import preset
-from gazekit.presets.layers import COMPONENT_KEYS, Key
+from gazekit.presets.layers import Key, component_kind
 from gazekit.registry import signature
 from gazekit.registry.component import OWN, Component, Failure, Provenance, check_contract, in_words, one_line
 from gazekit.registry.isolation import foreign_code
@@ -31,6 +31,7 @@ HOOKS = {
     "fusion": "gazekit_fusions",
     "attention_map": "gazekit_attention_maps",
     "alignment_loss": "gazekit_alignment_losses",
+    "term": "gazekit_terms",
     "dataset": "gazekit_datasets",
     "gaze_reader": "gazekit_gaze_readers",
     "region": "gazekit_regions",
@@ -208,7 +209,8 @@ class Registry:
     def _check_component(
         self, key: Key, name: str, options: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        kind = COMPONENT_KEYS[key]
+        kind = component_kind(key)
+        assert kind is not None, "asked only where a preset names a component"
         try:
             factory = self.component(kind, name, level=key[-1] if kind == "fusion" else "").value
         except PluginError:

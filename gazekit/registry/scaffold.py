@@ -19,6 +19,7 @@ _CONTRACTS = {
     "fusion": "FusionContract",
     "attention_map": "AttentionMapContract",
     "alignment_loss": "AlignmentLossContract",
+    "term": "TermContract",
     "dataset": "DataSourceContract",
     "gaze_reader": "GazeReaderContract",
     "region": "RegionContract",
@@ -30,6 +31,7 @@ _SLOTS = {
     "fusion": "fusion.vectors.use={}",
     "attention_map": "attention_map.use={}",
     "alignment_loss": "gaze.alignment_loss.use={}",
+    "term": "terms.{0}.use={0}",
     "dataset": "data.dataset.use={} --set gaze=none",
 }
 """Key at which a preset names a component of the kind; presets name no gaze reader and no region."""

@@ -1,7 +1,7 @@
 """Choose the weights of a run: selected by validation, or the last ones; warn if the choice is mostly noise."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, sqrt
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,8 @@ from gazekit.runs.directory import RunDirectory
 Select = Literal["auc", "loss", "last"]
 Which = Literal["selected", "last"]
 
+OBJECTIVE = "objective."
+"""Prefix of the tensors of attention map and terms in a checkpoint."""
 NOISE = 0.1
 """SD of a guessing model's validation AUC above which choosing an epoch by AUC counts as noise (ours)."""
 
@@ -27,6 +29,7 @@ class Weights:
 
     Args:
         tensors: by name, as ``model.state_dict()`` has them.
+        objective: the same of attention map and terms, as ``objective.state_dict()`` has them.
         which: ``"selected"`` or ``"last"``, as requested.
         epoch: after which they were written.
         why: reason for this epoch, in words.
@@ -36,6 +39,20 @@ class Weights:
     which: Which
     epoch: int
     why: str
+    objective: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, stored: Mapping[str, Tensor], which: Which, epoch: int, why: str, *, model: str = ""
+    ) -> "Weights":
+        """From the tensors of a checkpoint, in which those of the model have a prefix or none."""
+        own, learnt = {}, {}
+        for name, tensor in stored.items():
+            if name.startswith(OBJECTIVE):
+                learnt[name.removeprefix(OBJECTIVE)] = tensor
+            elif name.startswith(model):
+                own[name.removeprefix(model)] = tensor
+        return cls(own, which, epoch, why, learnt)
 
 
 def is_better(select: Select, auc: float, loss: float, best_auc: float, best_loss: float) -> bool:
@@ -83,9 +100,8 @@ def read_weights(
     for said in damaged:
         report(said)
     [epoch] = _numbers(best.state, ("epoch",), run.best)
-    return Weights(
-        best.weights, which, epoch, why_selected(run.read_metrics(), epoch, preset.training.select)
-    )
+    why = why_selected(run.read_metrics(), epoch, preset.training.select)
+    return Weights.of(best.weights, which, epoch, why)
 
 
 def check_whole(run: RunDirectory) -> None:
@@ -104,12 +120,8 @@ def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
     step, epoch, batch = _numbers(state, ("step", "epoch", "batch"), run.checkpoints)
     if step == 0:
         raise DataError(_no_weights(run, damaged))
-    prefix = "model."
-    tensors = {
-        name.removeprefix(prefix): tensor for name, tensor in last.weights.items() if name.startswith(prefix)
-    }
     why = "the last epoch" if batch == 0 else f"the newest checkpoint, {batch} batches after epoch {epoch}"
-    return Weights(tensors, which, epoch, why)
+    return Weights.of(last.weights, which, epoch, why, model="model.")
 
 
 def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:

@@ -25,6 +25,7 @@ from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
+from gazekit.runs.checkpoint import put_weights
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Weights, Which
@@ -139,9 +140,30 @@ def open_trained(
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
     model, weights = load_model(run, registry, device, which=which, report=report)
-    return Trained(
-        run, run.facts(), preset, model, build_attention_map(preset, registry), device, weights, registry
-    )
+    attention_map = _learnt_attention_map(run, preset, registry, weights, device)
+    return Trained(run, run.facts(), preset, model, attention_map, device, weights, registry)
+
+
+def _learnt_attention_map(
+    run: RunDirectory, preset: Preset, registry: Registry, weights: Weights, device: torch.device
+) -> AttentionMap | None:
+    """The attention map of a run with what it has learnt. Raises DataError: that was not saved."""
+    attention_map = build_attention_map(preset, registry)
+    if not isinstance(attention_map, torch.nn.Module) or not attention_map.state_dict():
+        return attention_map
+    prefix = "attention_map."
+    learnt = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.objective.items()
+        if name.startswith(prefix)
+    }
+    if not learnt:
+        raise DataError(
+            f"{run.path}: its selected weights lack the parameters of the attention map, which earlier versions did "
+            "not save with them; train the run again, or evaluate with --weights last"
+        )
+    put_weights(attention_map, learnt, run.path)
+    return attention_map.to(device).eval()
 
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:

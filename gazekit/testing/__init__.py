@@ -26,6 +26,7 @@ from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
 from gazekit.testing.plugin import PluginContract
 from gazekit.testing.region import RegionContract
+from gazekit.testing.term import TermContract
 
 __all__ = [
     "AlignmentLossContract",
@@ -36,6 +37,7 @@ __all__ = [
     "GazeReaderContract",
     "PluginContract",
     "RegionContract",
+    "TermContract",
     "check_component",
     "contract",
 ]
@@ -47,6 +49,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         FusionContract,
         AttentionMapContract,
         AlignmentLossContract,
+        TermContract,
         DataSourceContract,
         GazeReaderContract,
         RegionContract,
@@ -58,7 +61,7 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     """Return the contract of a kind for one component, as a class that pytest collects.
 
     Args:
-        kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"dataset"``,
+        kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"term"``, ``"dataset"``,
             ``"gaze_reader"`` or ``"region"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.

@@ -181,7 +181,7 @@ class FunctionContract(Contract):
             results = self.run(moved, {name: each.to(device) for name, each in leaves.items()})
         except (RuntimeError, NotImplementedError) as error:
             if device == "meta" and "unsupported scalarType" in str(error):
-                reason = "no GPU, and 'meta' has no autocast; gazekit.modelling.precision.full_precision does without"
+                reason = "no GPU, and 'meta' has no autocast; gazekit.contracts.precision.full_precision does without"
                 raise unittest.SkipTest(reason) from None
             promise(self.component, f"to work on device '{device}'", False, str(error).partition("\n")[0])
         places = {name: str(each.device) for name, each in results.items() if each.device.type != device}

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import ImageFusion, VectorFusion
 from gazekit.contracts.types import Views
+from gazekit.modelling.model import gaze_use
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
@@ -52,8 +54,10 @@ class FusionContract(ModuleContract):
         """Return the fused result and the fusion's own losses."""
         exams, _, *grid = next(iter(inputs.values())).shape
         if isinstance(component, ImageFusion):
-            gaze = {view: image[:, 0].sigmoid() for view, image in inputs.items()}
-            fused: Views = component(inputs, gaze if component.needs_gaze else None)
+            gaze = Gaze.of_heat_maps({view: image[:, 0].sigmoid() for view, image in inputs.items()})
+            use = gaze_use(type(component))
+            handed = use == "always" or (use == "training" and component.training)
+            fused: Views = component(inputs, gaze if handed else None)
             expected = dict.fromkeys(component.views, (exams, component.in_channels, *grid))
             check_shapes(self.component, fused, expected)
             return fused

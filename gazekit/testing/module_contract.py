@@ -4,7 +4,7 @@ import random
 import unittest
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from gazekit.testing.surroundings import one_process
 
 class ModuleContract(FunctionContract):
     """Contract of a ``torch.nn.Module``."""
+
+    compiles: ClassVar[bool] = True
+    """False for a kind that runs outside what is compiled."""
 
     @for_each_case(training=True)
     def test_gradient_of_parameters(self, case: ContractCase, module: Any) -> None:
@@ -97,6 +100,8 @@ class ModuleContract(FunctionContract):
     @for_each_case(one=True, costly=True)
     def test_compiled(self, case: ContractCase, module: Any) -> None:
         """The same results and gradients under torch.compile (traced by it, no code generated: aot_eager)."""
+        if not self.compiles:
+            raise unittest.SkipTest("it is called outside what is compiled")
         torch.compiler.reset()
         compiled = torch.compile(_Called(module, self.run), backend="aot_eager", dynamic=False)
         found = []

@@ -12,7 +12,7 @@ from gazekit.presets.preset import Preset
 from gazekit.registry.component import Provenance
 from gazekit.registry.discovery import ALL_FOREIGN, add_plugin, load_registry
 from gazekit.registry.registry import HOOKS, Registry
-from gazekit.testing.promises import random_tensor
+from gazekit.testing.promises import random_gaze, random_tensor
 from gazekit.testing.surroundings import same_random_numbers
 
 LARGEST = 64
@@ -71,15 +71,17 @@ def check_preset(preset: Preset, registry: Registry) -> None:
     """
     with same_random_numbers():
         model = build_model(preset, registry, classes=2).train()
-        objective = build_objective(preset, registry)
+        objective = build_objective(preset, registry, model)
         size, views = min(preset.data.size, LARGEST), preset.views
         batch = Batch(
             images={view: random_tensor(4, 1, size, size, seed=seed) for seed, view in enumerate(views)},
             labels=torch.tensor([0, 1, 0, 1]),
-            gaze={view: random_tensor(4, size, size, seed=seed).sigmoid() for seed, view in enumerate(views)},
-            has_gaze={view: torch.tensor([True, True, False, model.needs_gaze]) for view in views},
+            gaze=random_gaze(views, size, lacking=() if model.needs_gaze else (2,)),
+            masks={
+                view: (random_tensor(4, size, size, seed=seed) > 1).float() for seed, view in enumerate(views)
+            },
         )
-        losses = objective(model, model(batch.images, batch.gaze), batch)
+        losses = objective(model(batch.images, batch.gaze), batch)
         losses.total.backward()
     assert losses.total.isfinite(), f"preset {preset.name} promises a finite loss; came: {losses.terms}"
     for name, parameter in model.named_parameters():

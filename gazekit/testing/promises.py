@@ -1,6 +1,6 @@
 """Single promises: functions that raise AssertionError with the promise and the actual result."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gazekit.contracts.gaze import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
 from gazekit.contracts.types import Views
 
 EXAMS = 3
@@ -113,6 +114,33 @@ def leaves_of(inputs: Views, dtype: torch.dtype = torch.float32, *, constants: C
         .requires_grad_(name not in constants)
         for name, tensor in inputs.items()
     }
+
+
+def random_gaze(
+    views: Sequence[str],
+    size: int,
+    *,
+    exams: int = 4,
+    lacking: Collection[int] = (),
+    readers: int = 1,
+    fixations: int = 6,
+) -> Gaze:
+    """Fixations of readers one after another on square images, none for the exams that lack gaze."""
+    of_views = {}
+    for seed, view in enumerate(views):
+        rows = torch.empty(exams, fixations * readers, COLUMNS)
+        generator = torch.Generator().manual_seed(seed)
+        draws = torch.rand(exams, fixations * readers, 3, generator=generator)
+        rows[..., X], rows[..., Y] = draws[..., 0] * size, draws[..., 1] * size
+        rows[..., DURATION] = 100 + 400 * draws[..., 2]
+        rows[..., ONSET] = rows[..., DURATION].cumsum(1)
+        slots = torch.arange(readers).repeat_interleave(fixations).float()
+        rows[..., READER], rows[..., SLOT] = slots, slots
+        rows[..., SIGMA_X] = rows[..., SIGMA_Y] = size / 16
+        rows[list(lacking)] = torch.nan
+        of_views[view] = rows
+    names = tuple(f"reader {number + 1}" for number in range(readers))
+    return Gaze(of_views, (size, size), names, readers)
 
 
 def random_tensor(*shape: int, seed: int = 0) -> Tensor:

@@ -6,9 +6,11 @@ from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.batches import epoch_batches
 from gazekit.feeding.feed import check_views, prepared_exams
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
@@ -55,11 +57,14 @@ def try_one_batch(
 
     Raises:
         ConfigurationError: preset and data do not fit, or gaze would supervise maps of a single cell.
+        DataError: a term needs lesion masks, and no training exam has one.
         PluginError: a component breaks its promises.
     """
     training = indices_of(dataset, split, "train")
     few = training[: min(_smallest_batch(preset, len(training)), 2)]
-    exams = prepared_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True)
+    _check_objective(model, objective, preset, dataset, training)
+    with_masks = "masks" in objective.needs
+    exams = prepared_exams(dataset, few, preset, torch.device("cpu"), with_gaze=True, with_masks=with_masks)
     batch, copy = exams.batch(np.arange(len(few))), deepcopy(model).train()
     trial = TrialBatch(preset, registry)
     trial.watch(copy)
@@ -73,8 +78,8 @@ def try_one_batch(
                 f"(the preset is made for {preset.data.size}), take a backbone of smaller stride, "
                 "or train with --set gaze=none"
             )
-        trial.check_losses(copy, objective, output, batch)
-        objective(copy, output, batch)
+        trial.check_losses(objective, output, batch)
+        objective(output, batch)
     except (ValueError, RuntimeError) as error:
         if culprit_of(error, registry):
             raise
@@ -84,6 +89,45 @@ def try_one_batch(
             f"{preset.training.batch_size}: {error}"
         ) from None
     return smallest
+
+
+def _check_objective(
+    model: MultiViewClassifier,
+    objective: Objective,
+    preset: Preset,
+    dataset: PreparedDataset,
+    training: NDArray[np.int64],
+) -> None:
+    """Raise an error if the terms need what the training cannot give."""
+    if "masks" in objective.needs and not dataset.has_mask[training].any():
+        raise DataError(
+            f"{dataset.root}: none of the {len(training)} training exams has a lesion mask, which a term of preset "
+            f"'{preset.name}' needs; prepare data with masks, or switch the term off with --set terms.NAME=none"
+        )
+    if model.shows_stages and preset.training.accumulate > 1:
+        raise ConfigurationError(
+            f"preset '{preset.name}': an attention map reads the maps of inner stages, which training.accumulate > 1 "
+            "does not keep; set training.accumulate=1, with a smaller training.batch_size"
+        )
+
+
+def balance(
+    model: MultiViewClassifier,
+    objective: Objective,
+    preset: Preset,
+    dataset: PreparedDataset,
+    split: Split,
+    seed: int,
+) -> None:
+    """Choose the factors of the terms on the first batch of the training, without augmentation; see ``Objective``."""
+    training = indices_of(dataset, split, "train")
+    first = epoch_batches(len(training), preset.training.batch_size, seed=seed, epoch=0)[0]
+    with_masks = "masks" in objective.needs
+    exams = prepared_exams(
+        dataset, training[first], preset, torch.device("cpu"), with_gaze=True, with_masks=with_masks
+    )
+    batch, copy = exams.batch(np.arange(len(first))), deepcopy(model).train()
+    objective.balance(copy(batch.images, batch.gaze), batch)
 
 
 def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -> Iterator[str]:

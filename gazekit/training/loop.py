@@ -242,7 +242,7 @@ def _finish_epoch(
     if (
         auc is not None
         and is_better(settings.select, auc, loss, state.best_auc, state.best_loss)
-        and (settings.select == "last" or save_best(run, model, state.step, selected))
+        and (settings.select == "last" or save_best(run, model, state.step, selected, objective=objective))
     ):
         state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}

@@ -13,6 +13,7 @@ from gazekit.errors import DataError
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.selection import OBJECTIVE
 
 _QUICK = 0.1
 """Seconds that a checkpoint may always take after an epoch, however short the epoch."""
@@ -57,12 +58,21 @@ def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[
     return True
 
 
-def save_best(run: RunDirectory, model: MultiViewClassifier, step: int, state: Mapping[str, Any]) -> bool:
-    """Save the weights selected by validation; otherwise like ``save``."""
-    if not _finite(run, model, step):
+def save_best(
+    run: RunDirectory,
+    model: MultiViewClassifier,
+    step: int,
+    state: Mapping[str, Any],
+    *,
+    objective: torch.nn.Module | None = None,
+) -> bool:
+    """Save the weights selected by validation, with those of attention map and terms; otherwise like ``save``."""
+    modules = [model] if objective is None else [model, objective]
+    if not all(_finite(run, module, step) for module in modules):
         return False
     if rank() == 0:
-        checkpoint.save_step(run.best, step, model.state_dict(), state)
+        learnt = {} if objective is None else objective.state_dict(prefix=OBJECTIVE)
+        checkpoint.save_step(run.best, step, model.state_dict() | learnt, state)
     return True
 
 

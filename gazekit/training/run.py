@@ -52,16 +52,17 @@ def continue_run(
     check_processes(preset, len(indices_of(dataset, split, "train")))
     check_size(preset, registry, classes=len(facts.classes))
     model = build_model(preset, registry, classes=len(facts.classes))
-    objective = weighted_objective(preset, registry, dataset, split)
+    objective = weighted_objective(preset, registry, model, dataset, split)
 
-    def part(name: str, *, with_gaze: bool) -> Exams:
+    def part(name: str, *, for_learning: bool) -> Exams:
         indices = indices_of(dataset, split, name)
         return prepared_exams(
             dataset,
             indices,
             preset,
             device,
-            with_gaze=with_gaze,
+            with_gaze=for_learning and ("gaze" in objective.needs or model.gaze_use == "training"),
+            with_masks=for_learning and "masks" in objective.needs,
             needs_gaze=model.needs_gaze,
             hold=preset.training.exams_on_device,
         )
@@ -70,8 +71,8 @@ def continue_run(
         model, objective = model.to(device), objective.to(device)
         prepare_execution(model, preset.training)
         parts = Parts(
-            part("train", with_gaze=preset.gaze is not None),
-            part("val", with_gaze=False),
+            part("train", for_learning=True),
+            part("val", for_learning=False),
             dataset.exam_ids,
         )
         told = False

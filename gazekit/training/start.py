@@ -33,7 +33,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.environment import environment
 from gazekit.runs.files import Environment, PluginRow, RunFacts
 from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
-from gazekit.training.checks import check_fits, doubts, try_one_batch
+from gazekit.training.checks import balance, check_fits, doubts, try_one_batch
 
 GivenSplit = Mapping[str, str] | Path | str
 """A split, or a split file."""
@@ -122,8 +122,10 @@ def start_run(
     else:
         allowed = settings.allow_leak
         origins = start_from(settings.initial, model, registry, dataset, split, allow_leak=allowed, warn=warn)
-    objective = weighted_objective(preset, registry, dataset, split)
+    objective = weighted_objective(preset, registry, model, dataset, split)
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
+    if objective.factors is not None:
+        balance(model, objective, preset, dataset, split, settings.seed)
     warnings = list(doubts(preset, dataset, split, maps))
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     with RunDirectory.created(path, overwrite=overwrite, leftovers=leftovers) as run:
@@ -205,14 +207,18 @@ def resume_run(
 
 
 def weighted_objective(
-    preset: Preset, registry: Registry, dataset: PreparedDataset, split: Mapping[str, str]
+    preset: Preset,
+    registry: Registry,
+    model: MultiViewClassifier,
+    dataset: PreparedDataset,
+    split: Mapping[str, str],
 ) -> Objective:
     """Build the objective, weighting classes by the training part if the preset says so."""
     weights = None
     if preset.loss.class_weights == "balanced":
         labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
         weights = balanced_weights(labels, len(dataset.classes))
-    return build_objective(preset, registry, class_weights=weights)
+    return build_objective(preset, registry, model, class_weights=weights)
 
 
 def _initialise(backbone: torch.nn.Module) -> str:

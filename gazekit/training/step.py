@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gazekit.contracts.types import Batch, Views
+from gazekit.contracts.types import Batch
 from gazekit.distributed.processes import count, rank, total
 from gazekit.distributed.sharing import sum_gradients
-from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.model import Encoded, MultiViewClassifier
 from gazekit.modelling.objective import Losses, Objective
 from gazekit.modelling.recompute import frozen_buffers
 from gazekit.presets.tables import TrainingSettings
@@ -87,7 +87,7 @@ class TrainingStep:
         parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
-        losses: Losses = self.objective(self.model, self.model(batch.images, self._gaze(batch)), batch)
+        losses: Losses = self.objective(self.model(batch.images, batch.gaze), batch)
         self._scaled(losses.total).backward()
         return losses
 
@@ -104,25 +104,21 @@ class TrainingStep:
         seed = torch.initial_seed()
         with torch.no_grad(), frozen_buffers(self.model):
             cached = [self._encode(piece, seed, part) for part, piece in enumerate(pieces)]
-        leaves = {view: torch.cat([maps[view] for maps in cached]).requires_grad_() for view in cached[0]}
-        losses: Losses = self.objective(self.model, self.model.classify(leaves), batch)
+        leaves = Encoded.joined(cached).map(Tensor.requires_grad_)
+        losses: Losses = self.objective(self.model.classify(leaves), batch)
         self._scaled(losses.total).backward()
-        reached = {
-            view: maps.grad.tensor_split(parts) for view, maps in leaves.items() if maps.grad is not None
-        }
+        reached = [None if leaf.grad is None else leaf.grad.tensor_split(parts) for leaf in leaves.tensors()]
         for part, piece in enumerate(pieces):
-            maps = self._encode(piece, seed, part)
-            torch.autograd.backward(
-                [maps[view] for view in reached], [gradients[part] for gradients in reached.values()]
+            pairs = zip(self._encode(piece, seed, part).tensors(), reached, strict=True)
+            tensors, gradients = zip(
+                *[(each, own[part]) for each, own in pairs if own is not None], strict=True
             )
+            torch.autograd.backward(tensors, gradients)
         return losses
 
-    def _encode(self, piece: Batch, seed: int, part: int) -> Views:
-        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # same dropout in both passes
-        return self.model.encode(piece.images, self._gaze(piece))
-
-    def _gaze(self, batch: Batch) -> Views | None:
-        return batch.gaze if self.model.needs_gaze else None
+    def _encode(self, piece: Batch, seed: int, part: int) -> Encoded:
+        torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
+        return self.model.encode_all(piece.images, piece.gaze)
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.loss_scale is None else loss * self.loss_scale.scale

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from gazekit.contracts.types import Batch, Output, Views
 from gazekit.errors import PluginError
+from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.model import MultiViewClassifier
-from gazekit.modelling.objective import Objective
-from gazekit.presets.layers import COMPONENT_KEYS, Key
+from gazekit.modelling.objective import GAZE, Objective
+from gazekit.presets.layers import Key, component_kind
 from gazekit.presets.preset import Preset
 from gazekit.registry.component import in_words
 from gazekit.registry.registry import Registry
@@ -33,24 +34,32 @@ class TrialBatch:
             if fusion is not None:
                 self._watch(("fusion", level), fusion)
 
-    def check_losses(
-        self, model: MultiViewClassifier, objective: Objective, output: Output, batch: Batch
-    ) -> None:
-        """Check the loss terms besides classification: attention map, alignment loss and the fusion's loss."""
-        if not _finite(output.logits):  # the weights are not finite: no component's fault
+    def check_losses(self, objective: Objective, output: Output, batch: Batch) -> None:
+        """Check the terms beside classification: attention maps, alignment losses, terms and the fusion's own."""
+        if not _finite(output.logits):  # weights that are not finite: no component's fault
             return
-        if model.vector_fusion is not None:
+        if objective.auxiliary_losses is not None:
             key: Key = ("fusion", "vectors")
-            losses = model.vector_fusion.auxiliary_losses(output.vectors, output.fused)
+            losses = objective.auxiliary_losses(output.vectors, output.fused)
             self._check(key, losses, dict.fromkeys(losses, ()))
-        if objective.attention_map is None or objective.alignment_loss is None:
-            return
-        maps = objective.attention_map(output, batch.labels)
         exams = len(batch.labels)
-        self._check(("attention_map",), maps, dict.fromkeys(output.features, (exams, None, None)))
-        for view in [view for view in maps if view in batch.gaze]:
-            loss = objective.alignment_loss(maps[view], torch.nan_to_num(batch.gaze[view]))
-            self._check(("gaze", "alignment_loss"), {"loss": loss}, {"loss": (exams,)})
+        for name, term in objective.terms.items():
+            key = ("gaze",) if name == GAZE else ("terms", name)
+            if isinstance(term, Alignment):
+                attention_map = term.attention_map or objective.attention_map
+                assert attention_map is not None
+                maps = attention_map(output, batch.labels)
+                own = (*key, "attention_map") if term.attention_map is not None else ("attention_map",)
+                self._check(own, maps, dict.fromkeys(output.features, (exams, None, None)))
+                losses = term(maps, batch)
+                self._check((*key, "alignment_loss"), {"loss": losses}, {"loss": (exams, None)}, finite=False)
+                infinite = bool(losses.isinf().any())
+                self._promise((*key, "alignment_loss"), "finite loss", not infinite, "NaN or infinity")
+            else:
+                losses = term(output, batch)
+                shape: Shape = (exams,) if getattr(losses, "ndim", 1) == 1 else (exams, None)
+                self._check(key, {"loss": losses}, {"loss": shape}, finite=False)
+                self._promise(key, "finite loss or NaN", not bool(losses.isinf().any()), "infinity")
 
     def _watch(self, key: Key, fusion: nn.Module) -> None:
         versions: dict[str, int] = {}
@@ -98,8 +107,8 @@ class TrialBatch:
             self._promise(key, f"finite {name}", not finite or _finite(result), "NaN or infinity")
 
     def _promise(self, key: Key, promised: str, kept: bool, came: object) -> None:
-        choice, kind = self.preset.component(key), COMPONENT_KEYS[key]
-        if kept or choice is None:
+        choice, kind = self.preset.component(key), component_kind(key)
+        if kept or choice is None or kind is None:
             return
         origin = self.registry.component(kind, choice.use).provenance
         raise PluginError(

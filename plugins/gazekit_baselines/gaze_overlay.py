@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import PositiveFloat
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import ImageFusion
 from gazekit.contracts.types import Views
 
@@ -22,7 +23,7 @@ class GazeOverlay(ImageFusion):
     Source: Jiang et al. 2023, SSRN 4247845 ("double model"), from its description: a stand-in.
     """
 
-    needs_gaze = True
+    needs_gaze = "always"
 
     def __init__(self, views: Sequence[str], in_channels: int, *, strength: PositiveFloat = 1.0) -> None:
         super().__init__()
@@ -30,8 +31,8 @@ class GazeOverlay(ImageFusion):
         self.views = tuple(name for view in views for name in (view, f"{view}_gaze"))
         self.in_channels = in_channels
 
-    def forward(self, images: Views, gaze: Views | None) -> Views:
-        """Map images ``[B, C, H, W]`` and heat maps ``[B, H, W]`` to twice as many images."""
+    def forward(self, images: Views, gaze: Gaze | None) -> Views:
+        """Map images ``[B, C, H, W]`` and gaze to twice as many images."""
         assert gaze is not None, "the model shell hands gaze to a fusion that needs it"
         fused: Views = {}
         for view, image in images.items():

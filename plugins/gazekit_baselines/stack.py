@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import ImageFusion
 from gazekit.contracts.types import Views
 
@@ -26,6 +27,6 @@ class Stack(ImageFusion):
         self.views = ("stacked",)
         self.in_channels = in_channels * len(self.stacked)
 
-    def forward(self, images: Views, gaze: Views | None) -> Views:  # noqa: ARG002
+    def forward(self, images: Views, gaze: Gaze | None) -> Views:  # noqa: ARG002
         """Map images ``[B, C, H, W]`` per view to one of ``[B, V * C, H, W]``."""
         return {"stacked": torch.cat([images[view] for view in self.stacked], dim=1)}

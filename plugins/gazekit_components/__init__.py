@@ -10,7 +10,7 @@ from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gazekit.contracts.check import Check
-    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion
+    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion, Term
 
 
 @hookimpl
@@ -74,6 +74,16 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
         "dice": DiceLoss,
         "centre_of_mass": CentreOfMassLoss,
     }
+
+
+@hookimpl
+def gazekit_terms() -> Mapping[str, "type[Term]"]:
+    """A gaze decoder, next-fixation prediction, and attention against lesion masks."""
+    from gazekit_components.gaze_decoder import GazeDecoder
+    from gazekit_components.mask_alignment import MaskAlignment
+    from gazekit_components.next_fixation import NextFixation
+
+    return {"gaze_decoder": GazeDecoder, "next_fixation": NextFixation, "mask_alignment": MaskAlignment}
 
 
 @hookimpl

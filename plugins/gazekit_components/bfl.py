@@ -8,9 +8,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gazekit.contracts.interfaces import VectorFusion
+from gazekit.contracts.precision import full_precision
 from gazekit.contracts.types import Views
 from gazekit.distributed.processes import gathered
-from gazekit.modelling.precision import full_precision
 from gazekit_components.fusion_network import Activation, fusion_network
 
 

@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gazekit.contracts.interfaces import AlignmentLoss
-from gazekit.modelling.precision import full_precision
+from gazekit.contracts.precision import full_precision
 
 
 class Pyramid(AlignmentLoss):

@@ -41,13 +41,14 @@ class Columns:
 
     Args:
         names: ``exam_id`` … ``dataset`` → its column, as the table spells it; missing ones are left out.
-        views, gaze, masks: view → column.
+        views, gaze, masks, heat_maps: view → column.
     """
 
     names: Mapping[str, str]
     views: Mapping[str, str]
     gaze: Mapping[str, str] = field(default_factory=dict)
     masks: Mapping[str, str] = field(default_factory=dict)
+    heat_maps: Mapping[str, str] = field(default_factory=dict)
 
     def cell(self, row: Row, name: str) -> str:
         """Return a cell with composed accents; empty if it means missing, or the column does not exist."""
@@ -121,11 +122,11 @@ def find_columns(
         if column not in views
     ]
     of_views = {view.casefold(): view for view in views}
-    gaze, masks = dict[str, str](), dict[str, str]()
+    of_endings: dict[str, dict[str, str]] = {ending: {} for ending in ("gaze", "mask", "heat_map")}
     for column, (stem, ending) in attached.items():
         view = stem if stem in views else of_views.get(stem.casefold())
         if view is not None:
-            (gaze if ending == "gaze" else masks)[view] = column
+            of_endings[ending][view] = column
         elif not chosen and stem not in reasons and _names_files(column, rows):
             raise DataError(
                 f"{table}: column {column} belongs to no view; the views are {', '.join(views)}; "
@@ -133,7 +134,7 @@ def find_columns(
             )
         else:
             findings.append(Finding("note", column, "column not read: it belongs to no view"))
-    return Columns(names, {view: view for view in views}, gaze, masks), findings
+    return Columns(names, {view: view for view in views}, *of_endings.values()), findings
 
 
 def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:
@@ -174,8 +175,8 @@ def _advice(missing: Sequence[str], columns: Sequence[str]) -> str:
 
 def _attached(column: str) -> tuple[str, str] | None:
     """Return view and ending of a column such as ``cc_gaze``; None for other columns."""
-    found = re.fullmatch(r"(.+)_(gaze|mask)", column, re.IGNORECASE)
-    return (found[1], found[2].lower()) if found else None
+    found = re.fullmatch(r"(.+)_(gaze|mask|heat_?map)", column, re.IGNORECASE)
+    return (found[1], found[2].lower().replace("heatmap", "heat_map")) if found else None
 
 
 def _why_no_view(column: str, rows: Sequence[Row], files: FoundFiles) -> str:

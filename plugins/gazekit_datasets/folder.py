@@ -83,8 +83,9 @@ class Folder:
         side_letter = SIDES[side]
         gaze = _paths(row, columns.gaze, files)
         images = _paths(row, columns.views, files)
+        exam_id, patient_id, label = said.values()
         return Exam(
-            **said,
+            *(exam_id, patient_id, label),
             images=images,
             gaze=gaze,
             masks={view: (MaskFile(path),) for view, path in _paths(row, columns.masks, files).items()},
@@ -92,6 +93,7 @@ class Folder:
             laterality=_sides(columns, side_letter, images, files.root),
             split=_split(row, columns),
             dataset=columns.cell(row, "dataset"),
+            heat_maps=_paths(row, columns.heat_maps, files),
         )
 
 

@@ -308,7 +308,7 @@ def test_three_classes_tiff_npy_masks_gaze_and_data_sets_end_in_a_prepared_set(t
     np.testing.assert_array_equal(dataset.images[0], dataset.images[1])
     assert np.abs(dataset.images[0].astype(int) - dataset.images[3]).max() <= 1
     y, x = np.argwhere(dataset.masks[0, 0] > 0).mean(axis=0)
-    peak = np.unravel_index(dataset.gaze[0, 0].argmax(), (32, 24))
+    peak = np.unravel_index(dataset.heat_map(0, dataset.views[0]).argmax(), (32, 24))
     assert (y, x) == pytest.approx((15 * 0.8 - 0.5, 10 * 0.8 - 0.5), abs=0.3)
     assert peak == pytest.approx((15.5 * 0.8 - 0.5, 10.5 * 0.8 - 0.5), abs=0.6)
     assert dataset.has_gaze[:, 0].tolist() == [True, False, False, False]

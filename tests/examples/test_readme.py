@@ -37,7 +37,7 @@ def test_the_plugin_as_written_is_found_keeps_the_contract_and_trains(distributi
     preset = tiny(registry, "fusion.vectors.use=gated")
     model = gazekit.build_model(preset, registry, classes=2)
     batch = random_batch(preset.views)
-    gazekit.build_objective(preset, registry)(model, model(batch.images), batch).total.backward()
+    gazekit.build_objective(preset, registry, model)(model(batch.images), batch).total.backward()
     gate = model.vector_fusion.gate
     assert all(parameter.grad.abs().sum() > 0 for parameter in gate.parameters() if parameter.numel() > 1)
 

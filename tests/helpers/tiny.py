@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.types import Batch
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
@@ -36,8 +37,7 @@ def random_batch(
     return Batch(
         images={view: torch.randn(exams, 1, size, size, generator=generator) for view in views},
         labels=torch.arange(exams) % classes,
-        gaze={view: torch.rand(exams, size, size, generator=generator) for view in views},
-        has_gaze={view: torch.ones(exams, dtype=torch.bool) for view in views},
+        gaze=Gaze.of_heat_maps({view: torch.rand(exams, size, size, generator=generator) for view in views}),
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from tiny import random_batch, tiny
 from torch.nn import functional
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
@@ -18,13 +19,14 @@ from gazekit.registry.registry import Registry
 def built(registry: Registry) -> tuple[Preset, MultiViewClassifier, Objective]:
     torch.manual_seed(0)
     preset = tiny(registry)
-    return preset, build_model(preset, registry, classes=2).eval(), build_objective(preset, registry)
+    model = build_model(preset, registry, classes=2).eval()
+    return preset, model, build_objective(preset, registry, model)
 
 
 def test_the_total_is_the_weighted_sum(built: tuple[Preset, MultiViewClassifier, Objective]) -> None:
     preset, model, objective = built
     batch = random_batch(preset.views)
-    losses = objective(model, model(batch.images), batch)
+    losses = objective(model(batch.images), batch)
     assert set(losses.terms) == {"classification", "gaze", "bfl"}
     expected = losses.terms["classification"] + 0.5 * losses.terms["gaze"] + 0.2 * losses.terms["bfl"]
     torch.testing.assert_close(losses.total, expected)
@@ -40,16 +42,18 @@ def test_alignment_is_the_mean_over_pairs_with_gaze(
         "cc": torch.tensor([True, False, False, True]),
         "mlo": torch.tensor([False, False, True, False]),
     }
+    assert batch.gaze
     poisoned = {
         view: torch.where(has_gaze[view][:, None, None], batch.gaze[view], torch.nan) for view in preset.views
     }
-    batch = replace(batch, has_gaze=has_gaze, gaze=poisoned)
+    batch = replace(batch, gaze=Gaze.of_heat_maps(poisoned))
     output = model(batch.images)
-    assert objective.attention_map and objective.alignment_loss
+    assert batch.gaze and objective.attention_map
+    alignment_loss = objective.terms["gaze"].alignment_loss
     maps = objective.attention_map(output, torch.ones(4, dtype=torch.int64))
     pairs = [(view, i) for view in preset.views for i in range(4) if has_gaze[view][i]]
-    each = [objective.alignment_loss(maps[v][i : i + 1], batch.gaze[v][i : i + 1]) for v, i in pairs]
-    loss = objective.alignment(output, batch)
+    each = [alignment_loss(maps[v][i : i + 1], batch.gaze[v][i : i + 1]) for v, i in pairs]
+    loss = objective(output, batch).terms["gaze"]
     torch.testing.assert_close(loss, torch.cat(each).mean())
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -60,8 +64,8 @@ def test_a_batch_without_gaze_contributes_exactly_nothing(
 ) -> None:
     preset, model, objective = built
     batch = random_batch(preset.views)
-    none = {view: torch.zeros(4, dtype=torch.bool) for view in preset.views}
-    losses = objective(model, model(batch.images), replace(batch, has_gaze=none))
+    none = Gaze.of_heat_maps({view: torch.zeros(4, 32, 32) for view in preset.views})
+    losses = objective(model(batch.images), replace(batch, gaze=none))
     assert losses.terms["gaze"].item() == 0
     losses.terms["gaze"].backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
@@ -73,15 +77,15 @@ def test_target_is_the_label_or_always_the_positive_class(registry: Registry) ->
     model = build_model(preset, registry, classes=2).eval()
     batch = random_batch(preset.views)
     output = model(batch.images)
-    label = build_objective(tiny(registry, "gaze.target=label"), registry)
-    positive = build_objective(tiny(registry, "gaze.target=positive"), registry)
-    assert not torch.isclose(label.alignment(output, batch), positive.alignment(output, batch))
+    label = build_objective(tiny(registry, "gaze.target=label"), registry, model)
+    positive = build_objective(tiny(registry, "gaze.target=positive"), registry, model)
+    assert not torch.isclose(label(output, batch).terms["gaze"], positive(output, batch).terms["gaze"])
     ones = replace(batch, labels=torch.ones(4, dtype=torch.int64))
-    torch.testing.assert_close(label.alignment(output, ones), positive.alignment(output, batch))
+    torch.testing.assert_close(label(output, ones).terms["gaze"], positive(output, batch).terms["gaze"])
     several = build_model(preset, registry, classes=3).eval()
     batch = random_batch(preset.views, classes=3)
     output = several(batch.images)
-    torch.testing.assert_close(positive.alignment(output, batch), label.alignment(output, batch))
+    torch.testing.assert_close(positive(output, batch).terms["gaze"], label(output, batch).terms["gaze"])
 
 
 def test_balanced_weights_are_the_papers_pos_weight() -> None:
@@ -107,5 +111,5 @@ def test_several_classes_are_weighted_cross_entropy() -> None:
 def test_gaze_is_not_read_when_predicting(built: tuple[Preset, MultiViewClassifier, Objective]) -> None:
     preset, model, _ = built
     batch = random_batch(preset.views)
-    poison = {view: torch.full((4, 32, 32), torch.nan) for view in preset.views}
+    poison = Gaze.of_heat_maps({view: torch.full((4, 32, 32), torch.nan) for view in preset.views})
     assert torch.equal(model(batch.images).logits, model(batch.images, poison).logits)

@@ -2,7 +2,7 @@
 
 import torch
 
-from gazekit.modelling.precision import full_precision
+from gazekit.contracts.precision import full_precision
 
 
 def test_products_inside_are_in_single_precision() -> None:

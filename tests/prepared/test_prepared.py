@@ -25,14 +25,14 @@ def test_what_was_prepared_comes_back(prepared):
     assert [dataset.classes[label] for label in dataset.labels] == ["0", "1", "0", "1"]
     assert dataset.image_names[2]["mlo"] == "2_mlo.png"
     assert dataset.split is None
-    for name in ("images", "gaze", "masks"):
+    for name in ("images", "masks"):
         stored = np.load(prepared / f"{name}.npy")
         assert (stored.shape, stored.dtype) == ((4, 2, 32, 24), np.uint8)
         np.testing.assert_array_equal(getattr(dataset, name), stored)
     assert dataset.settings.to_json() == {
         key: value
         for key, value in json.loads((prepared / "dataset.json").read_text())["preparation"].items()
-        if key not in ("classes", "source", "image_names")
+        if key not in ("classes", "source", "image_names", "layout")
     }
 
 
@@ -72,10 +72,10 @@ def cut(path, share=0.6):
         (lambda root: (root / "dataset.json").rename(root / "journal.jsonl"), "incomplete"),
         (lambda root: cut(root / "dataset.json"), "not JSON"),
         (lambda root: (root / "dataset.json").write_text("[]"), "not the manifest"),
-        (lambda root: change_manifest(root, schema=1), "schema version 1; this gazekit reads version 4"),
+        (lambda root: change_manifest(root, schema=1), "schema version 1; this gazekit reads version 6"),
         (lambda root: change_manifest(root, format="other"), "not the manifest"),
         (lambda root: cut(root / "images.npy"), r"images.npy: has \d+ bytes, its header says \d+"),
-        (lambda root: cut(root / "gaze.npy", 0), "gaze.npy: is not an array in NPY format"),
+        (lambda root: cut(root / "masks.npy", 0), "masks.npy: is not an array in NPY format"),
         (lambda root: (root / "masks.npy").unlink(), "masks.npy: there is no such file"),
         (
             lambda root: np.save(root / "images.npy", np.zeros((4, 2, 8, 8), np.uint8)),

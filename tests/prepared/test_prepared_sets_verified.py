@@ -50,9 +50,7 @@ def test_a_whole_set_is_verified_and_opened(prepared: Path) -> None:
     assert PreparedDataset.open(prepared).is_checked
 
 
-@pytest.mark.parametrize(
-    "name", ["images.npy", "gaze.npy", "masks.npy", "fixations.csv", "index.csv", "refused.csv"]
-)
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "fixations.csv", "index.csv", "refused.csv"])
 def test_one_other_bit_is_found_and_its_file_named(prepared: Path, name: str) -> None:
     flip_pixel(prepared / name)
     said = gazekit("data", "verify", prepared, code=3).stderr
@@ -175,7 +173,7 @@ def test_exams_that_are_black_though_the_journal_has_them_are_made_again(tmp_pat
     run(exams, root, out, progress=lambda *at: done.append(at[0]))
     assert done == [2, 3, 4], "the first one is as it was written"
     run(exams, root, tmp_path / "whole")
-    for name in ("images.npy", "gaze.npy", "masks.npy", "dataset.json"):
+    for name in ("images.npy", "masks.npy", "dataset.json"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
@@ -200,7 +198,7 @@ def test_what_changes_while_it_is_prepared_is_not_called_complete(
 
     def closed(journal: Journal) -> None:
         close(journal)
-        flip_pixel(out / "gaze.npy")
+        flip_pixel(out / "masks.npy")
 
     monkeypatch.setattr(Journal, "close", closed)
     with pytest.raises(DataError, match="the pixels of exam e3 were changed while it was prepared"):
@@ -230,9 +228,9 @@ def test_arrays_are_not_written_through_a_link(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.write_bytes(b"x" * 100)
     exams, root, out = interrupted(tmp_path)
-    (out / "gaze.npy").unlink()
-    (out / "gaze.npy").symlink_to(theirs)
-    with pytest.raises(StorageError, match=r"gaze\.npy: cannot write"):
+    (out / "masks.npy").unlink()
+    (out / "masks.npy").symlink_to(theirs)
+    with pytest.raises(StorageError, match=r"masks\.npy: cannot write"):
         run(exams, root, out)
     assert theirs.read_bytes() == b"x" * 100
 

@@ -23,7 +23,6 @@ def dataset(patients, labels, *, split=None, datasets=None, duplicates=(), class
         settings=PreparationSettings(("cc",), (8, 8)),
         classes=classes,
         images=blank,
-        gaze=blank,
         masks=blank,
         has_gaze=flags,
         has_mask=flags,

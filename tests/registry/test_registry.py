@@ -43,6 +43,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
         "alignment_loss": {
             *("mse", "pyramid", "kl", "correlation", "cosine", "outside", "dice", "centre_of_mass"),
         },
+        "term": {"gaze_decoder", "next_fixation", "mask_alignment"},
         "dataset": {"folder", "phantom", "inbreast", "cbis_ddsm", "cmmd", "vindr_mammo"},
         "gaze_reader": {
             *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),

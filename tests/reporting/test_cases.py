@@ -34,7 +34,9 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
         truth = dataset.labels[exam]
         assert case.label == truth
         assert case.error == pytest.approx(1 - predictions.probabilities[row, truth])
-        heats = {v: dataset.gaze[exam, c] for c, v in enumerate(dataset.views) if dataset.has_gaze[exam, c]}
+        heats = {
+            v: dataset.heat_map(exam, v) for c, v in enumerate(dataset.views) if dataset.has_gaze[exam, c]
+        }
         agreements = [correlation(predictions.attention[view][row], heat) for view, heat in heats.items()]
         assert case.agreement == (pytest.approx(np.mean(agreements)) if agreements else None)
         for column, view in enumerate(case.views):

@@ -313,7 +313,7 @@ def test_a_hundred_grainy_exams_stay_below_15_megabytes(written, dataset):
         dataset,
         settings=replace(dataset.settings, size=(512, 512)),
         images=images,
-        gaze=gaze,
+        layers=gaze,
         masks=np.broadcast_to(lesion, shape),
         has_gaze=there,
         has_mask=there,

@@ -28,7 +28,8 @@ def make_step(
     preset: Preset, registry: Registry, change: Callable[[nn.Module], Any] = lambda model: model
 ) -> TrainingStep:
     torch.manual_seed(0)
-    model, objective = build_model(preset, registry, classes=2).train(), build_objective(preset, registry)
+    model = build_model(preset, registry, classes=2).train()
+    objective = build_objective(preset, registry, model)
     change(model)
     prepare_execution(model, preset.training)
     modules = nn.ModuleDict({"model": model, "objective": objective})
@@ -36,12 +37,7 @@ def make_step(
 
 
 def double(batch: Batch) -> Batch:
-    return Batch(
-        {view: images.double() for view, images in batch.images.items()},
-        batch.labels,
-        {view: maps.double() for view, maps in batch.gaze.items()},
-        batch.has_gaze,
-    )
+    return batch.map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def weights(step: TrainingStep) -> dict[str, Tensor]:
@@ -57,7 +53,8 @@ def moments(step: TrainingStep) -> list[Tensor]:
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(registry: Registry, parts: int) -> None:
     """BFL's negatives and the averages over exams with gaze are those of the whole batch."""
     batch = double(random_batch(("cc", "mlo"), exams=7))
-    batch.has_gaze["cc"][:3] = False
+    assert batch.gaze
+    batch.gaze.layers["cc"][:3] = 0  # no gaze
     whole, in_parts = (
         make_step(tiny(registry, f"training.accumulate={n}"), registry, without_batch_norm)
         for n in (1, parts)
@@ -217,7 +214,7 @@ def test_gaze_supervision_differentiates_no_convolution_twice(registry: Registry
     for name in ("convolution", "convolution_backward", "native_batch_norm", "native_batch_norm_backward"):
         assert supervised[name] == plain[name]
     assert plain["convolution_backward"] == plain["convolution"] > 0
-    assert sum(supervised.values()) - sum(plain.values()) < 340  # two levels; 321 when this was written
+    assert sum(supervised.values()) - sum(plain.values()) < 360  # two levels; 351 when this was written
 
 
 def test_parts_cost_one_more_forward_pass_and_no_backward_pass(registry: Registry) -> None:

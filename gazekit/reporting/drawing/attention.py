@@ -78,7 +78,7 @@ def _view(shown: ShownViews, exam: int, view: str, attention: Mapping[str, NDArr
     place = picture.placement.map
     return ViewPanel(
         image=picture.image,
-        gaze=place(dataset.gaze[exam, column]) if dataset.has_gaze[exam, column] else None,
+        gaze=place(dataset.heat_map(exam, view)) if dataset.has_gaze[exam, column] else None,
         mask=place(dataset.masks[exam, column] > 0) > 0.5 if dataset.has_mask[exam, column] else None,
         attention={title: place(each) for title, each in attention.items()},
         title=view_words(picture.side, view),

@@ -206,7 +206,7 @@ def _view(
     dataset, column = shown.dataset, shown.dataset.views.index(name)
     picture = shown.show(exam, name, longest=side)
     place, shape = picture.placement, picture.shape
-    gaze = dataset.gaze[exam, column] if dataset.has_gaze[exam, column] else None
+    gaze = dataset.heat_map(exam, name) if dataset.has_gaze[exam, column] else None
     mask = dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None
     readers = dataset.fixations(exam, name)
     drawn = scanpaths([_moved(each, place) for each in readers], shape)
@@ -238,7 +238,7 @@ def _moved(found: Fixations, place: ShownPlacement) -> Fixations:
 
 
 def _numbers(
-    attention: NDArray[np.float32], gaze: NDArray[np.integer] | None, mask: NDArray[np.bool_] | None
+    attention: NDArray[np.float32], gaze: NDArray[np.float32] | None, mask: NDArray[np.bool_] | None
 ) -> MapNumbers:
     lesion = mask is not None and bool(mask.any())
     return MapNumbers(

@@ -1,0 +1,75 @@
+"""Sets that earlier versions prepared, with heat maps and no width of fixations, can still be used."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny
+
+from gazekit.errors import ConfigurationError
+from gazekit.feeding.feed import prepared_exams
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.exam_record import FIXATION_COLUMNS
+from gazekit.prepared.index import FIXATIONS, TABLE, read_table, write_table
+from gazekit.prepared.manifest import MANIFEST
+from gazekit.prepared.verification import faults_of, seal
+from gazekit.registry.registry import Registry
+
+
+@pytest.fixture
+def earlier(dataset: PreparedDataset, tmp_path: Path) -> PreparedDataset:
+    """The shared data set as version 5 of the manifest would have written it."""
+    root = tmp_path / "earlier"
+    shutil.copytree(dataset.root, root)
+    full = np.iinfo(dataset.images.dtype).max
+    maps = [[dataset.heat_map(exam, view) for view in dataset.views] for exam in range(len(dataset))]
+    np.save(root / "gaze.npy", np.rint(np.array(maps) * full).astype(dataset.images.dtype))
+    rows = read_table(root / FIXATIONS, FIXATION_COLUMNS, TABLE)
+    write_table(
+        root / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows)
+    )
+    manifest: dict[str, Any] = json.loads((root / MANIFEST).read_text())
+    manifest["schema"] = 5
+    del manifest["preparation"]["layout"]
+    manifest["files"]["gaze.npy"] = manifest["files"]["images.npy"]
+    (root / MANIFEST).write_text(json.dumps(manifest))
+    seal(root)
+    return PreparedDataset.open(root)
+
+
+def test_its_heat_maps_and_fixations_are_read(dataset: PreparedDataset, earlier: PreparedDataset) -> None:
+    assert not faults_of(earlier.root).faults and earlier.is_checked
+    assert earlier.layers is not None and set(earlier.arrays) == {"images", "gaze", "masks"}
+    for exam in range(len(dataset)):
+        for view in dataset.views:
+            np.testing.assert_allclose(
+                earlier.heat_map(exam, view), dataset.heat_map(exam, view), atol=1 / 255
+            )
+            for ours, theirs in zip(
+                dataset.fixations(exam, view), earlier.fixations(exam, view), strict=True
+            ):
+                np.testing.assert_array_equal(ours.x, theirs.x)
+
+
+def test_it_is_fed_as_finished_heat_maps(
+    dataset: PreparedDataset, earlier: PreparedDataset, registry: Registry
+) -> None:
+    preset, every = tiny(registry), np.arange(len(dataset))
+    now, then = (
+        prepared_exams(each, every, preset, torch.device("cpu"), with_gaze=True).batch(every)
+        for each in (dataset, earlier)
+    )
+    assert now.gaze is not None and then.gaze is not None and then.gaze.layers and not now.gaze.layers
+    for view in preset.views:
+        torch.testing.assert_close(now.gaze[view], then.gaze[view], atol=1 / 255, rtol=0)
+        assert now.gaze.present(view).tolist() == then.gaze.present(view).tolist()
+
+
+def test_single_readers_are_refused_with_a_remedy(earlier: PreparedDataset, registry: Registry) -> None:
+    preset = tiny(registry, 'gaze.readers="sampled"')
+    with pytest.raises(ConfigurationError, match="prepare it again"):
+        prepared_exams(earlier, np.arange(4), preset, torch.device("cpu"), with_gaze=True)

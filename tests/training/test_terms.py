@@ -1,0 +1,225 @@
+"""Terms of the loss in a whole training: readers by name, learnt attention maps, balance, resume."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import random_batch, tiny
+
+import gazekit
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.index import write_table
+from gazekit.prepared.verification import seal
+from gazekit.registry.registry import Registry
+from gazekit.testing.promises import random_gaze
+
+SHORT = ("training.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
+SCALED = '''
+"""An attention map with a parameter: CAM-like, times a scale that learns."""
+from collections.abc import Mapping
+import torch
+from torch import nn
+from gazekit.contracts.hookspecs import hookimpl
+
+
+class Scaled(nn.Module):
+    """``H = a + s * sum_c f_c`` with learnt a and s.
+
+    Args:
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(()))
+        self.shift = nn.Parameter(torch.randn(()))
+
+    def forward(self, output, target):
+        sign = torch.where(target > 0, 1.0, -1.0)[:, None, None]
+        return {v: sign * (self.shift + self.scale * f.sum(1)) for v, f in output.features.items()}
+
+
+@hookimpl
+def gazekit_attention_maps() -> Mapping[str, type]:
+    return {"scaled": Scaled}
+'''
+
+
+@pytest.fixture
+def read(dataset: PreparedDataset, tmp_path: Path) -> PreparedDataset:
+    """The shared data with several fixations of two readers, one of whom did not read every third exam."""
+    import shutil
+
+    from gazekit.prepared.exam_record import FIXATION_COLUMNS, SIGMA_COLUMNS
+
+    root = tmp_path / "read"
+    shutil.copytree(dataset.root, root)
+    random = np.random.default_rng(0)
+    rows = []
+    for number, exam in enumerate(dataset.exam_ids):
+        for view in dataset.views:
+            for reader in ("Ann",) if number % 3 == 0 else ("Ann", "Bob"):
+                for step in range(4):
+                    x, y = (random.random(2) * 16).tolist()
+                    rows.append([exam, view, reader, x, y, 300.0 * step, 200.0, 1.5, 1.5])
+    write_table(root / "fixations.csv", (*FIXATION_COLUMNS, *SIGMA_COLUMNS), rows)
+    index = (root / "index.csv").read_text().splitlines()
+    column = index[0].split(",").index("has_gaze")
+    lines = [line.split(",") for line in index[1:]]
+    text = [index[0], *(",".join([*line[:column], "1", *line[column + 1 :]]) for line in lines)]
+    (root / "index.csv").write_text("\n".join(text) + "\n")
+    seal(root)
+    return PreparedDataset.open(root)
+
+
+def train(preset: Any, data: PreparedDataset, out: Path, registry: Registry, **options: Any) -> Any:
+    return gazekit.train(preset, data, out, registry=registry, device="cpu", note=lambda _: None, **options)
+
+
+def losses(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+MANY = (
+    "terms.divergence.alignment_loss=kl",
+    "terms.divergence.weight=0.3",
+    "terms.decoder.use=gaze_decoder",
+    "terms.decoder.hidden=4",
+    "terms.order.use=next_fixation",
+    "terms.order.features=4",
+    "terms.lesions.use=mask_alignment",
+)
+
+
+def test_several_terms_train_together_and_resume_to_the_bit(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    preset = tiny(registry, *MANY, *SHORT, "gaze.readers=sampled")
+    whole = train(preset, read, tmp_path / "whole", registry)
+    assert set(losses(whole.run.path)[0]) >= {"gaze", "divergence", "decoder", "order", "lesions", "bfl"}
+    assert all(np.isfinite(line["order"]) for line in losses(whole.run.path))
+    shorter = tiny(registry, *MANY, *SHORT, "gaze.readers=sampled", "training.epochs=1")
+    train(shorter, read, tmp_path / "parts", registry)
+    again = train(preset, read, tmp_path / "parts", registry, resume=True)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+def test_readers_are_chosen_by_name_and_one_may_lack_exams(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    ann, bob, both = (
+        losses(
+            train(tiny(registry, f"gaze.readers={names}", *SHORT), read, tmp_path / name, registry).run.path
+        )
+        for name, names in (("ann", '["Ann"]'), ("bob", '["Bob"]'), ("both", '["Ann","Bob"]'))
+    )
+    values = {round(each[0]["gaze"], 6) for each in (ann, bob, both)}
+    assert len(values) == 3
+    with pytest.raises(ConfigurationError, match="no reader 'Zoe'"):
+        train(tiny(registry, 'gaze.readers=["Zoe"]', *SHORT), read, tmp_path / "zoe", registry)
+    assert not (tmp_path / "zoe").exists()
+
+
+def test_a_learnt_attention_map_is_the_same_after_load(
+    read: PreparedDataset, tmp_path: Path, distribution: Any
+) -> None:
+    distribution("scaled", "1.0", SCALED)
+    registry = gazekit.load_registry()
+    preset = tiny(registry, "attention_map=scaled", *SHORT)
+    trained = train(preset, read, tmp_path / "run", registry)
+    for which in ("selected", "last"):
+        loaded = gazekit.load(tmp_path / "run", registry=registry, device="cpu", weights=which)
+        again = gazekit.load(tmp_path / "run", registry=registry, device="cpu", weights=which)
+        assert isinstance(loaded.attention_map, torch.nn.Module) and isinstance(
+            again.attention_map, torch.nn.Module
+        )
+        learnt, twice = (each.attention_map.state_dict() for each in (loaded, again))
+        assert all(torch.equal(learnt[name], twice[name]) for name in learnt)
+        maps = [each.predict(read, "test").attention["cc"] for each in (loaded, again)]
+        np.testing.assert_array_equal(*maps)
+    from gazekit.runs import checkpoint
+
+    stored = checkpoint.load_latest(trained.run.checkpoints, report=print)
+    assert stored is not None
+    last = gazekit.load(tmp_path / "run", registry=registry, device="cpu", weights="last").attention_map
+    assert isinstance(last, torch.nn.Module)
+    assert torch.equal(stored.weights["objective.attention_map.scale"], last.state_dict()["scale"])
+
+
+def test_balanced_terms_pull_as_hard_as_classification(registry: Registry) -> None:
+    torch.manual_seed(0)
+    preset = tiny(registry, *MANY, "loss.balance=gradient")
+    model = build_model(preset, registry, classes=2).train()
+    objective = build_objective(preset, registry, model)
+    batch = random_batch(preset.views, exams=6)
+    masks = {view: (image[:, 0] > 1).float() for view, image in batch.images.items()}
+    from dataclasses import replace
+
+    batch = replace(batch, gaze=random_gaze(preset.views, 32, exams=6), masks=masks)
+    output = model(batch.images)
+    objective.balance(output, batch)
+    maps = list(output.features.values())
+
+    def norm(loss: torch.Tensor) -> float:
+        gradients = torch.autograd.grad(loss, maps, retain_graph=True, allow_unused=True)
+        return float(torch.cat([each.flatten() for each in gradients if each is not None]).norm())
+
+    reference = norm(objective.classification(output.logits, batch.labels))
+    assert objective.factors is not None
+    for number, values in enumerate(objective.values(output, batch).values()):
+        assert norm(objective.factors[number] * values.nanmean()) == pytest.approx(reference, rel=1e-4)
+    total = objective(output, batch)
+    expected = total.terms["classification"] + 0.2 * total.terms["bfl"]
+    for number, name in enumerate(objective.terms):
+        expected = expected + objective.weights[name] * objective.factors[number] * total.terms[name]
+    torch.testing.assert_close(total.total, expected)
+
+
+def test_the_factors_are_kept_with_the_run(registry: Registry, read: PreparedDataset, tmp_path: Path) -> None:
+    from gazekit.runs import checkpoint
+
+    run = train(tiny(registry, "loss.balance=gradient", *SHORT), read, tmp_path / "run", registry).run
+    first, last = (checkpoint.load(path) for path in checkpoint.steps_of(run.checkpoints))
+    factors = first.weights["objective.factors"]
+    assert torch.equal(factors, last.weights["objective.factors"]) and factors.item() not in (0.0, 1.0)
+
+
+def test_without_gaze_no_term_reads_it(registry: Registry) -> None:
+    preset = tiny(registry, *MANY, "gaze=none")
+    model = build_model(preset, registry, classes=2)
+    objective = build_objective(preset, registry, model)
+    assert list(objective.terms) == ["lesions"] and objective.needs == {"masks"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("terms.extra.weight=1",), "either use = NAME"),
+        (("terms.extra.use=next_fixation", "terms.extra.alignment_loss=kl"), "either use = NAME"),
+        (("terms.extra.use=next_fixatoin",), "Did you mean 'next_fixation'"),
+        (("terms.extra.use=next_fixation", "terms.extra.featurse=3"), "featurse"),
+        (("terms.extra.alignment_loss=kl", "terms.extra.temprature=3"), "temprature"),
+        (("terms.gaze.use=next_fixation",), "cannot name a term"),
+        (("gaze.readers=everybody",), "gaze.readers"),
+    ],
+)
+def test_faulty_terms_are_said_with_their_key(
+    registry: Registry, overrides: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        tiny(registry, *overrides)
+
+
+def test_masks_that_no_training_exam_has_are_missed_before_the_run(
+    registry: Registry, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    blind = PreparedDataset.open(dataset.root)
+    blind.__dict__["has_mask"] = np.zeros_like(blind.has_mask)
+    with pytest.raises(DataError, match="lesion mask"):
+        train(tiny(registry, "terms.lesions.use=mask_alignment"), blind, tmp_path / "run", registry)
+    assert not (tmp_path / "run").exists()
