@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gazekit.contracts.types import Output, Views
+from gazekit.contracts.types import Extras, Output, Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
 from gazekit.testing.fusion import CHANNELS, ODD_NAMES, VIEWS, numbered
@@ -73,7 +73,20 @@ class _Explained(nn.Module):
 
 
 def _linear_output(features: Views, head: nn.Linear) -> Output:
-    """Make the output of a model with a linear head on the pooled features."""
+    """Make the output of a model of one stage, which shows attention, with a linear head on the pooled features."""
     pooled = {view: maps.mean(dim=(2, 3)) for view, maps in features.items()}  # [B, C]
     fused = torch.cat(list(pooled.values()), dim=1)
-    return Output(head(fused), features, pooled, pooled, fused)
+    stages: dict[str, tuple[torch.Tensor, ...]] = {view: (maps,) for view, maps in features.items()}
+    extras: dict[str, tuple[Extras, ...]] = {
+        view: ({"attention": _attention(maps)},) for view, maps in features.items()
+    }
+    return Output(head(fused), features, pooled, pooled, fused, stages, extras)
+
+
+def _attention(maps: torch.Tensor) -> torch.Tensor:
+    """Attention of two layers with two heads among places and a class token, ``[B, 2, 2, 1 + h w, 1 + h w]``."""
+    places = maps.flatten(2).mT  # [B, h w, C]
+    tokens = torch.cat([places.mean(dim=1, keepdim=True), places], dim=1)
+    heads = torch.stack(tokens.chunk(2, dim=2), dim=1)  # [B, heads, n, C / 2]
+    products = heads @ heads.mT
+    return torch.stack([products, products / 2], dim=1).softmax(dim=-1)

@@ -43,13 +43,24 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
 
 @hookimpl
 def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
-    """Offer CAM and the maps that generalise it."""
+    """Offer CAM, the maps that generalise it, and the attention that transformers show."""
     from gazekit_components.cam import CAM
+    from gazekit_components.class_attention import ClassAttention
     from gazekit_components.grad_cam import GradCAM
     from gazekit_components.grad_cam_pp import GradCAMPlusPlus
     from gazekit_components.hires_cam import HiResCAM
+    from gazekit_components.layer_cam import LayerCAM
+    from gazekit_components.rollout import AttentionRollout
 
-    return {"cam": CAM, "grad_cam": GradCAM, "grad_cam_pp": GradCAMPlusPlus, "hires_cam": HiResCAM}
+    return {
+        "cam": CAM,
+        "grad_cam": GradCAM,
+        "grad_cam_pp": GradCAMPlusPlus,
+        "hires_cam": HiResCAM,
+        "layer_cam": LayerCAM,
+        "rollout": AttentionRollout,
+        "class_attention": ClassAttention,
+    }
 
 
 @hookimpl
@@ -61,6 +72,7 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
     from gazekit_components.dice_loss import DiceLoss
     from gazekit_components.kl_loss import KullbackLeibler
     from gazekit_components.mse_loss import MeanSquaredError
+    from gazekit_components.nss_loss import NormalisedScanpathSaliency
     from gazekit_components.outside_loss import OutsideLoss
     from gazekit_components.pyramid_loss import Pyramid
 
@@ -73,6 +85,7 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
         "outside": OutsideLoss,
         "dice": DiceLoss,
         "centre_of_mass": CentreOfMassLoss,
+        "nss": NormalisedScanpathSaliency,
     }
 
 

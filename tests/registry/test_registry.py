@@ -39,9 +39,11 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
     expected = {
         "backbone": {"timm", "small_resnet", "phresnet"},
         "fusion": {"concat", "cross_attention", "token_attention", "bfl", "stack", "gaze_overlay"},
-        "attention_map": {"cam", "grad_cam", "grad_cam_pp", "hires_cam"},
+        "attention_map": {
+            *("cam", "grad_cam", "grad_cam_pp", "hires_cam", "layer_cam", "rollout", "class_attention"),
+        },
         "alignment_loss": {
-            *("mse", "pyramid", "kl", "correlation", "cosine", "outside", "dice", "centre_of_mass"),
+            *("mse", "pyramid", "kl", "correlation", "cosine", "outside", "dice", "centre_of_mass", "nss"),
         },
         "term": {"gaze_decoder", "next_fixation", "mask_alignment"},
         "dataset": {"folder", "phantom", "inbreast", "cbis_ddsm", "cmmd", "vindr_mammo"},

@@ -32,6 +32,9 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "grad_cam_pp": [{}, {"detach_weights": False}, {"relu": True}],
     "hires_cam": [{}, {"detach_weights": False}, {"relu": True}],
+    "layer_cam": [{}, {"stage": 1, "detach_weights": False}, {"relu": True}],
+    "rollout": [{}],
+    "class_attention": [{}, {"heads": (1,)}],
     "mse": [{}],
     "pyramid": [{"levels": 3}, {"levels": 3, "order": "standardize_first"}],
     "kl": [{}, {"temperature": 0.5}, {"normalise": "positive"}],
@@ -40,6 +43,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "outside": [{}],
     "dice": [{}, {"overlap": "minimum"}],
     "centre_of_mass": [{}],
+    "nss": [{}, {"weights": "equal"}],
 }
 TABLES = {
     "backbone": gazekit_components.gazekit_backbones() | gazekit_baselines.gazekit_backbones(),
@@ -390,9 +394,41 @@ class IgnoresAttention(_Loss):
         return super().forward(attention * 0, gaze)
 
 
+class _FixationLoss(AlignmentLoss):
+    """A sound loss on fixations: minus the share of attention, a softmax, in the cells that were looked at."""
+
+    reads = "fixations"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        share = attention.flatten(1).float().softmax(dim=1).to(attention.dtype)
+        used = ~gaze.isnan().any(dim=2)  # [B, F]
+        column, row = (torch.where(used, gaze[..., axis], 0).long() for axis in (0, 1))
+        cell = (row * attention.shape[2] + column).clamp(0, share.shape[1] - 1)
+        values = torch.where(used, share.gather(1, cell), 0.0)
+        return -values.sum(dim=1) / used.sum(dim=1).clamp(min=1)
+
+
+class CountsUnusedRows(_FixationLoss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return super().forward(attention, gaze) / gaze.shape[1]
+
+
+class UpsetByUnusedRows(_FixationLoss):
+    def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
+        return (
+            super().forward(attention, gaze) * gaze.isnan().logical_not().all(dim=2).sum(dim=1).reciprocal()
+        )
+
+
 @pytest.mark.parametrize(
     ("kind", "cls"),
-    [("backbone", _Backbone), ("fusion", _Fusion), ("attention_map", _Map), ("alignment_loss", _Loss)],
+    [
+        *(("backbone", _Backbone), ("fusion", _Fusion), ("attention_map", _Map), ("alignment_loss", _Loss)),
+        ("alignment_loss", _FixationLoss),
+    ],
 )
 def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
     check_component(kind, cls)
@@ -439,6 +475,8 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("alignment_loss", UpsetByConstants, "finite loss; came: NaN or infinity"),
         ("alignment_loss", UpsetByMissingGaze, "finite loss; came: NaN"),
         ("alignment_loss", IgnoresAttention, "a gradient for attention; came: zeros"),
+        ("alignment_loss", CountsUnusedRows, "the same loss however many rows are unused"),
+        ("alignment_loss", UpsetByUnusedRows, "finite loss; came: NaN"),
     ],
 )
 def test_each_promise_can_be_broken(kind: str, cls: type[Any], promised: str) -> None:
