@@ -109,6 +109,11 @@ class Fixations:
     def __len__(self) -> int:
         return len(self.x)
 
+    def inside(self, shape: tuple[int, int]) -> "Fixations":
+        """Return the fixations inside an image of (height, width) pixels; a place that is NaN is not."""
+        height, width = shape
+        return self._where((self.x >= 0) & (self.y >= 0) & (self.x < width) & (self.y < height))
+
     def _where(self, keep: NDArray[np.bool_]) -> "Fixations":
         return Fixations(*(getattr(self, field.name)[keep] for field in fields(self)))
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["classification", "gaze_agreement", "localisation"]
+Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths"]
+"""``scanpaths`` compares readers with each other, and is no part of the evaluation of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ MEASURES = {
     "nss": Measure(
         "gaze_agreement",
         "NSS",
-        "attention at the reader's fixations, in standard deviations; 0 is guessing",
+        "attention at each reader's fixations, in standard deviations; 0 is guessing",
         scale=None,
     ),
     "correlation": Measure(
@@ -68,6 +69,12 @@ MEASURES = {
         "of attention and gaze heat map (Pearson's); 0 is guessing",
         scale=(-1.0, 1.0),
         chance=0.0,
+    ),
+    "information_gain": Measure(
+        "gaze_agreement",
+        "Information gain",
+        "bits per fixation beyond the centre bias, which comes from other images' fixations; 0 is the centre bias",
+        scale=None,
     ),
     "shuffled_auc": Measure(
         "gaze_agreement",
@@ -95,6 +102,33 @@ MEASURES = {
         "overlap of attention and gaze as distributions; higher is better",
         in_studies=False,
     ),
+    "nss_ceiling": Measure(
+        "gaze_agreement",
+        "NSS ceiling",
+        "NSS of the other readers' mean heat map, each reader left out in turn; images with two readers or more",
+        scale=None,
+        in_studies=False,
+    ),
+    "nss_share": Measure(
+        "gaze_agreement",
+        "NSS share",
+        "share of the NSS ceiling that attention reaches, on the same images; 0 is guessing, 1 as good as readers",
+        scale=None,
+    ),
+    "information_gain_ceiling": Measure(
+        "gaze_agreement",
+        "Information gain ceiling",
+        "bits of the other readers' mean heat map, each reader left out in turn; images with two readers or more",
+        scale=None,
+        in_studies=False,
+    ),
+    "information_gain_share": Measure(
+        "gaze_agreement",
+        "Information gain share",
+        "share of the information gain ceiling that attention reaches, on the same images; 0 is the centre bias",
+        scale=None,
+        in_studies=False,
+    ),
     "pointing_game": Measure(
         "localisation", "Pointing game", "share of views whose attention is highest inside the lesion"
     ),
@@ -105,5 +139,41 @@ MEASURES = {
         "localisation",
         "Best IoU",
         "overlap of lesion and attention, at the threshold that suits each map best: an upper bound",
+    ),
+    "multimatch_shape": Measure(
+        "scanpaths",
+        "MultiMatch shape",
+        "likeness of aligned saccades as vectors; 1 is equal",
+        in_studies=False,
+    ),
+    "multimatch_direction": Measure(
+        "scanpaths", "MultiMatch direction", "likeness of their directions; 1 is equal", in_studies=False
+    ),
+    "multimatch_length": Measure(
+        "scanpaths", "MultiMatch length", "likeness of their lengths; 1 is equal", in_studies=False
+    ),
+    "multimatch_position": Measure(
+        "scanpaths",
+        "MultiMatch position",
+        "nearness of where they begin; 1 is the same place",
+        in_studies=False,
+    ),
+    "multimatch_duration": Measure(
+        "scanpaths",
+        "MultiMatch duration",
+        "likeness of the fixations' durations; 1 is equal",
+        in_studies=False,
+    ),
+    "scanmatch": Measure(
+        "scanpaths",
+        "ScanMatch",
+        "alignment of the scanpaths as strings of grid cells, with time; 1 is equal",
+        in_studies=False,
+    ),
+    "dtw_distance": Measure(
+        "scanpaths",
+        "DTW distance",
+        "mean distance of the warped scanpaths, in image diagonals; lower is better",
+        in_studies=False,
     ),
 }

@@ -1,20 +1,24 @@
 """Evaluate predictions: classification, agreement of attention with gaze, localisation, each with its interval."""
 
-import itertools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.measures.classification import classification_metrics
-from gazekit.measures.gaze_agreement import fixation_counts, gaze_agreement
+from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
 from gazekit.measures.intervals import Interval, mean_interval
 from gazekit.measures.localisation import localisation
+from gazekit.measures.looked_at import LookedAt, heat_maps_of
+from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.arrays import Array, Floats
 
 Metrics = dict[str, dict[str, Interval]]
+_Values = dict[str, float | tuple[float, float]]
+"""Measure → value on one image; of a share, the score and the ceiling, which are divided at the end."""
+_WITH_CEILING = ("nss", "information_gain")
 
 
 def evaluate(
@@ -29,7 +33,8 @@ def evaluate(
 
     Returns:
         ``classification`` and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``:
-        measure → mean over exams (an exam's views averaged) with its 95 % interval.
+        measure → mean over exams (an exam's views averaged) with its 95 % interval. Measures that compare with
+        fixations are averaged over the readers of an image.
     """
     indices = predictions.indices
     patients = [dataset.patient_ids[i] for i in indices]
@@ -38,69 +43,76 @@ def evaluate(
             predictions.probabilities, dataset.labels[indices], patients, seed=seed, resamples=resamples
         )
     }
-    looked_at = _fixations_by_view(dataset, predictions)
-    counts = {view: _all_counts(exams, dataset.size) for view, exams in looked_at.items()}
+    looked = LookedAt.of(dataset, indices.tolist(), predictions.attention)
 
-    def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> dict[str, float] | None:
+    def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
         column = dataset.views.index(view)
         if not dataset.has_gaze[exam, column]:
             return None
-        own = looked_at[view].get(exam)
-        rest = None
-        if own is not None and len(looked_at[view]) > 1:
-            rest = counts[view] - fixation_counts(own, dataset.size)
-        return gaze_agreement(attention, dataset.heat_map(exam, view), own, rest)
+        found: _Values = {**gaze_agreement(attention, dataset.heat_map(exam, view))}
+        points = looked.points(exam, view)
+        if points:
+            measures = fixation_measures(dataset.size, looked.elsewhere(exam, view))
+            scores = {
+                name: float(np.mean([measure(attention, own) for own in points.values()]))
+                for name, measure in measures.items()
+            }
+            found |= scores | _ceilings(dataset, points, measures, scores, (exam, view))
+        return found
 
-    def location(exam: int, view: str, attention: NDArray[np.float32]) -> dict[str, float] | None:
+    def location(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
         column = dataset.views.index(view)
         if not dataset.has_mask[exam, column]:
             return None
-        return localisation(attention, dataset.masks[exam, column] > 0)
+        return {**localisation(attention, dataset.masks[exam, column] > 0)}
 
     for name, measure in {"gaze_agreement": agreement, "localisation": location}.items():
-        found = _means(dataset, predictions, measure, seed=seed, resamples=resamples)
+        found = _over_exams(dataset, predictions, measure, seed=seed, resamples=resamples)
         if found:
             metrics[name] = found
     return metrics
 
 
-def _all_counts(exams: Mapping[int, NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.int64]:
-    """Count the fixations of all exams on each pixel, ``[H, W]``."""
-    if not exams:
-        return np.zeros(size, dtype=np.int64)
-    return fixation_counts(np.concatenate(list(exams.values())), size)
-
-
-def _fixations_by_view(dataset: PreparedDataset, predictions: Predictions) -> dict[str, dict[int, Any]]:
-    """Map view → exam → ``[F, 2]``, the fixations inside the image in prepared pixels, for all predicted exams."""
-    height, width = dataset.size
-    found: dict[str, dict[int, Any]] = {view: {} for view in predictions.attention}
-    for view, exam in itertools.product(predictions.attention, predictions.indices.tolist()):
-        readers = [np.stack([each.x, each.y], axis=1) for each in dataset.fixations(exam, view)]
-        points = np.concatenate([np.empty((0, 2)), *readers])
-        inside = points[((points >= 0) & (points < (width, height))).all(axis=1)]
-        if len(inside):
-            found[view][exam] = inside
+def _ceilings(
+    dataset: PreparedDataset,
+    points: Mapping[str, Floats],
+    measures: Mapping[str, Callable[[Array, Array], float]],
+    scores: Mapping[str, float],
+    image: tuple[int, str],
+) -> _Values:
+    """How well the other readers predict each reader of an image, beside the scores; empty for a single reader."""
+    maps = heat_maps_of(dataset, image, points)
+    if len(maps) < 2:
+        return {}
+    points = {reader: points[reader] for reader in maps}
+    found: _Values = {}
+    for name in _WITH_CEILING:
+        if name in measures:
+            ceiling = float(np.mean(list(observer_ceiling(maps, points, measures[name]).values())))
+            found[f"{name}_ceiling"] = ceiling
+            found[f"{name}_share"] = (scores[name], ceiling)
     return found
 
 
-def _means(
+def _over_exams(
     dataset: PreparedDataset,
     predictions: Predictions,
-    measure: Callable[[int, str, NDArray[np.float32]], dict[str, float] | None],
+    measure: Callable[[int, str, NDArray[np.float32]], _Values | None],
     *,
     seed: int,
     resamples: int,
 ) -> dict[str, Interval]:
     """Average each measure over an exam's views, then over exams; at least two patients are needed."""
-    per_measure: dict[str, list[tuple[float, str]]] = {}
+    per_measure: dict[str, list[tuple[Floats, str]]] = {}
     for row, exam in enumerate(predictions.indices):
         views = [measure(int(exam), view, maps[row]) for view, maps in predictions.attention.items()]
         for name in dict.fromkeys(name for values in views if values for name in values):
-            of_exam = [values[name] for values in views if values and name in values]
-            per_measure.setdefault(name, []).append((float(np.mean(of_exam)), dataset.patient_ids[exam]))
-    return {
-        name: mean_interval(*map(list, zip(*pairs, strict=True)), seed=seed, resamples=resamples)
-        for name, pairs in per_measure.items()
-        if len({patient for _, patient in pairs}) > 1
-    }
+            of_exam = np.array([values[name] for values in views if values and name in values])
+            per_measure.setdefault(name, []).append((of_exam.mean(axis=0), dataset.patient_ids[exam]))
+    found = {}
+    for name, pairs in per_measure.items():
+        values, patients = np.array([value for value, _ in pairs]), [patient for _, patient in pairs]
+        if len(set(patients)) > 1:
+            interval = share_interval if values.ndim == 2 else mean_interval
+            found[name] = interval(values, patients, seed=seed, resamples=resamples)
+    return found

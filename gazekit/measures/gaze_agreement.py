@@ -1,16 +1,21 @@
 """Measure how well attention agrees with gaze, with the measures of the saliency field.
 
-Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All six measures are invariant under
+Attention ``[h, w]`` is resized bilinearly to the grid ``[H, W]`` of the gaze. All measures are invariant under
 a → s·a + b with s > 0, which alignment losses leave open. A constant map scores chance: NSS 0, correlation 0,
-AUC 0.5, and KL and SIM those of the uniform distribution.
+AUC 0.5, and KL, SIM and information gain those of the uniform distribution.
 
 Source: Bylinskii et al. 2019, doi:10.1109/TPAMI.2018.2815601.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.measures.fixated_pixels import fixated_pixels, fixation_counts
+from gazekit.measures.information_gain import centre_bias, information_gain
 from gazekit.measures.resizing import resize_bilinear
 from gazekit.records.arrays import Array, Floats
 
@@ -29,7 +34,7 @@ def nss(attention: Array, fixations: Array, shape: tuple[int, int]) -> float:
         DataError: no fixation inside, or attention that is not finite.
     """
     values = resize_bilinear(attention, shape)
-    rows, columns = _pixels(fixations, shape)
+    rows, columns = fixated_pixels(fixations, shape)
     return float(_standardised(values)[rows, columns].mean())
 
 
@@ -41,7 +46,7 @@ def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> floa
     """
     values = resize_bilinear(attention, shape)
     fixated = np.zeros(shape, dtype=bool)
-    fixated[_pixels(fixations, shape)] = True
+    fixated[fixated_pixels(fixations, shape)] = True
     at_fixations, elsewhere = np.sort(values[fixated]), np.sort(values[~fixated])
     if elsewhere.size == 0:
         raise DataError(f"every pixel of the {shape[0]} × {shape[1]} grid is fixated: AUC-Judd needs others")
@@ -78,20 +83,13 @@ def shuffled_auc_of_counts(attention: Array, fixations: Array, counts: NDArray[n
         DataError: no fixation of this image inside; or attention that is not finite.
     """
     values = resize_bilinear(attention, (counts.shape[0], counts.shape[1]))
-    here = values[_pixels(fixations, (counts.shape[0], counts.shape[1]))]
+    here = values[fixated_pixels(fixations, (counts.shape[0], counts.shape[1]))]
     looked_at = counts > 0
     order = np.argsort(values[looked_at])
     there = values[looked_at][order]
     total = np.r_[0, np.cumsum(counts[looked_at][order])]
     below, up_to = (total[np.searchsorted(there, here, side=side)] for side in ("left", "right"))
     return float((below + up_to).mean() / (2 * total[-1]))
-
-
-def fixation_counts(fixations: Array, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Count the fixations on each pixel, ``[H, W]``; see `nss` for Args and Raises."""
-    counts = np.zeros(shape, dtype=np.int64)
-    np.add.at(counts, _pixels(fixations, shape), 1)
-    return counts
 
 
 def correlation(attention: Array, gaze: Array) -> float:
@@ -123,8 +121,8 @@ def gaze_agreement(
     Args:
         attention: ``[h, w]``.
         gaze: heat map ``[H, W]``, not negative.
-        fixations: ``[F, 2]`` on the grid of ``gaze``; adds ``nss`` and ``auc_judd``.
-        others: fixations of other images on each pixel, ``[H, W]``; with ``fixations`` adds ``shuffled_auc``.
+        fixations: ``[F, 2]`` on the grid of ``gaze``; adds those of `fixation_measures`.
+        others: as there.
 
     Returns:
         ``correlation``, ``kl_divergence``, ``similarity`` and those added.
@@ -133,25 +131,31 @@ def gaze_agreement(
         measure.__name__: measure(attention, gaze) for measure in (correlation, kl_divergence, similarity)
     }
     if fixations is not None:
-        shape = (gaze.shape[0], gaze.shape[1])
-        found["nss"] = nss(attention, fixations, shape)
-        found["auc_judd"] = auc_judd(attention, fixations, shape)
-        if others is not None:
-            found["shuffled_auc"] = shuffled_auc_of_counts(attention, fixations, others)
+        measures = fixation_measures((gaze.shape[0], gaze.shape[1]), others)
+        found |= {name: measure(attention, fixations) for name, measure in measures.items()}
     return found
 
 
-def _pixels(fixations: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns of the pixels with fixations inside the grid."""
-    points = np.asarray(fixations, dtype=np.float64).reshape(-1, 2)
-    inside = (points >= 0).all(axis=1) & (points < (shape[1], shape[0])).all(axis=1)  # NaN is outside
-    if not inside.any():
-        raise DataError(
-            f"none of {len(points)} fixations lies inside the {shape[0]} × {shape[1]} grid: "
-            "give x and y in its pixels, and leave out views without gaze"
-        )
-    columns, rows = np.floor(points[inside]).astype(np.int64).T
-    return rows, columns
+def fixation_measures(
+    shape: tuple[int, int], others: NDArray[np.int64] | None = None
+) -> dict[str, Callable[[Array, Array], float]]:
+    """Return the measures that compare a map ``[h, w]`` with fixations ``[F, 2]``, as functions of these two.
+
+    Args:
+        shape: ``(H, W)`` of the grid that the fixations lie on.
+        others: fixations of other images on each pixel, ``[H, W]``; adds ``shuffled_auc`` and ``information_gain``.
+
+    Returns:
+        ``nss``, ``auc_judd`` and those added.
+    """
+    measures: dict[str, Callable[[Array, Array], float]] = {
+        "nss": partial(nss, shape=shape),
+        "auc_judd": partial(auc_judd, shape=shape),
+    }
+    if others is not None:
+        measures["shuffled_auc"] = partial(shuffled_auc_of_counts, counts=others)
+        measures["information_gain"] = partial(information_gain, baseline=centre_bias(others))
+    return measures
 
 
 def _pair(attention: Array, gaze: Array) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.gaze_agreement import fixation_counts
+from gazekit.measures.fixated_pixels import fixation_counts
 from gazekit.measures.resizing import resize_bilinear
 from gazekit.records.arrays import Array, Floats
 

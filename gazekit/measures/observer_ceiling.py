@@ -4,20 +4,21 @@ Source: Judd et al. 2012, MIT-CSAIL-TR-2012-001, where it is called inter-observ
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.records.arrays import Floats
+from gazekit.measures.intervals import Interval, patient_bootstrap
+from gazekit.records.arrays import Array, Floats
 
 Looked = TypeVar("Looked")
-"""Whatever a measure compares a map with: fixations ``[F, 2]``, or a heat map ``[H, W]``."""
+"""The thing that a measure compares a map with: fixations ``[F, 2]``, or a heat map ``[H, W]``."""
 
 
 def observer_ceiling(
-    maps: Mapping[str, Floats], gaze: Mapping[str, Looked], measure: Callable[[Floats, Looked], float]
+    maps: Mapping[str, Array], gaze: Mapping[str, Looked], measure: Callable[[Floats, Looked], float]
 ) -> dict[str, float]:
     """Leave one reader out: how well the mean heat map of the *other* readers predicts the one left out.
 
@@ -52,3 +53,34 @@ def share_of_ceiling(score: float, ceiling: float, chance: float = 0.0) -> float
     NaN where the readers do not predict each other better than chance, and there is nothing to have a share of.
     """
     return (score - chance) / (ceiling - chance) if ceiling > chance else math.nan
+
+
+def share_interval(
+    pairs: Floats,
+    patients: Sequence[str],
+    *,
+    chance: float = 0.0,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Interval:
+    """Share of the mean ceiling that the mean score reaches, with its 95 % interval over patients.
+
+    The means are divided, and not the exams' shares averaged: an exam on which the readers hardly agree has a share
+    that can be anything.
+
+    Args:
+        pairs: score and ceiling of each exam, ``[N, 2]``.
+        patients: patient of each exam, ``[N]``.
+        chance: as in `share_of_ceiling`.
+        seed, resamples: of the bootstrap.
+
+    Raises:
+        DataError: fewer than two patients.
+    """
+
+    def share(weights: Floats) -> Floats:
+        above = weights @ (pairs - chance)  # [R, 2]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(above[:, 1] > 0, above[:, 0] / above[:, 1], np.nan)
+
+    return patient_bootstrap(share, patients, seed=seed, resamples=resamples, bounded=False)

@@ -131,7 +131,7 @@ def scanpath_similarity(first: Fixations, second: Fixations, shape: tuple[int, i
         ``scanmatch`` and ``dtw_distance`` where each has a fixation inside the image. Where each has 3 or more, also
         the values of `multimatch` as ``multimatch_shape`` and so on; the duration only where both have times.
     """
-    one, other = (_keep(each, shape) for each in (first, second))
+    one, other = (each.inside(shape) for each in (first, second))
     found: dict[str, float] = {}
     if min(len(one), len(other)) >= _FEWEST:
         found = {f"multimatch_{name}": value for name, value in multimatch(one, other, shape).items()}
@@ -182,15 +182,8 @@ def _points(scanpath: Fixations) -> Floats:
     return np.stack([scanpath.x, scanpath.y], axis=1)
 
 
-def _keep(scanpath: Fixations, shape: tuple[int, int]) -> Fixations:
-    """The fixations inside the image."""
-    x, y = scanpath.x, scanpath.y
-    inside = (x >= 0) & (y >= 0) & (x < shape[1]) & (y < shape[0])  # NaN is outside
-    return Fixations(x[inside], y[inside], scanpath.onset_ms[inside], scanpath.duration_ms[inside])
-
-
 def _inside(scanpath: Fixations, shape: tuple[int, int], fewest: int = 1) -> Fixations:
-    kept = _keep(scanpath, shape)
+    kept = scanpath.inside(shape)
     if len(kept) < fewest:
         raise DataError(
             f"{len(kept)} of {len(scanpath)} fixations lie inside the {shape[0]} × {shape[1]} image; expected at least "

@@ -7,21 +7,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
+from gazekit.measures.fixated_pixels import fixation_counts
 from gazekit.measures.former_names import by_current_name, with_former_names
 from gazekit.measures.gaze_agreement import (
     auc_judd,
     correlation,
-    fixation_counts,
     gaze_agreement,
     kl_divergence,
     nss,
     shuffled_auc,
     similarity,
 )
+from gazekit.measures.information_gain import centre_bias
 from gazekit.measures.resizing import resize_bilinear
 
 SHAPE = (9, 12)
-MEASURES = ["correlation", "kl_divergence", "similarity", "nss", "auc_judd", "shuffled_auc"]
+MEASURES = [
+    "correlation",
+    "kl_divergence",
+    "similarity",
+    "nss",
+    "auc_judd",
+    "shuffled_auc",
+    "information_gain",
+]
 
 
 def case(seed, digits=8):
@@ -62,6 +71,7 @@ def slow(attention, gaze, fixations, others):
     judd = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(curve))
 
     pairs = [(values[i], values[int(y), int(x)]) for i in at for x, y in others]
+    bias = centre_bias(fixation_counts(others, SHAPE))  # test_information_gain.py has its definition
     return {
         "correlation": np.corrcoef(values.ravel(), gaze.ravel())[0, 1],
         "kl_divergence": sum(q[i] * math.log(eps + q[i] / (eps + p[i])) for i in cells),
@@ -69,6 +79,8 @@ def slow(attention, gaze, fixations, others):
         "nss": sum((values[i] - mean) / sd for i in at) / len(at),
         "auc_judd": judd,
         "shuffled_auc": sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs),
+        "information_gain": sum(math.log2(0.9 * p[i] + 0.1 / len(cells)) - math.log2(bias[i]) for i in at)
+        / len(at),
     }
 
 
@@ -105,7 +117,9 @@ def test_a_constant_map_scores_chance(value):
     q = (gaze - gaze.min()) / (gaze - gaze.min()).sum()
     uniform = 1 / gaze.size
     kl = sum(v * math.log(v / uniform) for v in q.ravel() if v > 0)
-    expected = [0.0, kl, np.minimum(q, uniform).sum(), 0.0, 0.5, 0.5]
+    bias = centre_bias(fixation_counts(others, SHAPE))
+    bits = np.mean([math.log2(uniform / bias[int(y), int(x)]) for x, y in fixations])
+    expected = [0.0, kl, np.minimum(q, uniform).sum(), 0.0, 0.5, 0.5, bits]
     assert found == pytest.approx(dict(zip(MEASURES, expected, strict=True)), abs=1e-9)
 
 

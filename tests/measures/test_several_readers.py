@@ -1,0 +1,174 @@
+"""Fifteen viewers of twelve pictures: how well they predict each other, and a model beside that."""
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from command_line import gazekit
+from made_viewers import PAGE, prepare_viewers
+
+from gazekit.errors import DataError
+from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.evaluate import evaluate
+from gazekit.measures.fixated_pixels import fixation_counts
+from gazekit.measures.gaze_agreement import correlation, nss
+from gazekit.measures.information_gain import centre_bias, information_gain
+from gazekit.measures.looked_at import LookedAt
+from gazekit.measures.reader_comparison import compare_readers
+from gazekit.measures.scanpath import dtw_distance
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory):
+    return PreparedDataset.open(prepare_viewers(tmp_path_factory.mktemp("viewers")))
+
+
+@pytest.fixture(scope="module")
+def found(viewed):
+    return compare_readers(viewed)
+
+
+@pytest.fixture
+def once(monkeypatch, found):
+    """The command prints a comparison that was made before: it takes seconds."""
+    monkeypatch.setattr("gazekit.measures.reader_comparison.compare_readers", lambda *_, **__: found)
+
+
+@pytest.fixture
+def compared(once, viewed):
+    return json.loads(gazekit("gaze", "compare", viewed.root, "--json").stdout)
+
+
+def predicting(dataset, maps):
+    """What a model would say whose attention are these maps."""
+    even = np.full((len(dataset), 2), 0.5, dtype=np.float32)
+    return Predictions(np.arange(len(dataset)), even, even, {"photo": np.array(maps, dtype=np.float32)})
+
+
+def mean_maps(dataset, readers=None):
+    return [
+        np.mean(
+            [
+                dataset.heat_map(exam, "photo", readers=(name,))
+                for name in readers or dataset.readers(exam, "photo")
+            ],
+            axis=0,
+        )
+        for exam in range(len(dataset))
+    ]
+
+
+def test_the_heat_map_of_14_viewers_predicts_the_fifteenth_better_than_the_centre_bias(compared):
+    found = compared["prediction"]
+    assert compared["images"] == 12 and compared["pairs"] == 12 * 105 and len(compared["readers"]) == 15
+    gain = found["information_gain"]
+    assert gain["low"] > 1 and gain["control"]["value"] == 0  # bits per fixation
+    for name in ("nss", "auc_judd", "shuffled_auc"):
+        assert found[name]["low"] > found[name]["control"]["high"]
+    assert all(values["information_gain"] > 0 for values in compared["readers"].values())
+
+
+def test_two_viewers_of_a_picture_go_about_it_more_alike_than_about_different_pictures(compared):
+    found = compared["scanpaths"]
+    assert found["dtw_distance"]["high"] < found["dtw_distance"]["control"]["low"]
+    for name in ("multimatch_shape", "multimatch_direction", "multimatch_position", "scanmatch"):
+        assert found[name]["low"] > found[name]["control"]["high"]
+    duration = found["multimatch_duration"]  # drawn at random
+    assert duration["value"] == pytest.approx(duration["control"]["value"], abs=0.02)
+
+
+def test_the_page_prints_what_the_command_prints(once, viewed):
+    printed = gazekit("gaze", "compare", viewed.root).stdout
+    (block,) = re.findall(r"^```text\n(.*?)^…\n```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    number = r"\d+\.\d+"
+    shown = "\n".join(line.rstrip() for line in printed.splitlines()[: len(block.splitlines())])
+    assert re.sub(number, "N", shown).split() == re.sub(number, "N", block).split()
+    numbers = [[float(found) for found in re.findall(number, text)] for text in (shown, block)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.002)
+
+
+def test_the_comparison_is_its_slow_definition(found, viewed):
+    gains, distances = [], []
+    for exam in range(len(viewed)):
+        others = [each for e in range(len(viewed)) if e != exam for each in viewed.fixations(e, "photo")]
+        x, y = (np.concatenate([getattr(each, axis) for each in others]) for axis in ("x", "y"))
+        bias = centre_bias(fixation_counts(np.stack([x, y], axis=1), viewed.size))
+        paths = dict(zip(viewed.readers(exam, "photo"), viewed.fixations(exam, "photo"), strict=True))
+        for name, path in paths.items():
+            rest = np.mean(
+                [viewed.heat_map(exam, "photo", readers=(each,)) for each in paths if each != name], axis=0
+            )
+            gains.append(information_gain(rest, np.stack([path.x, path.y], axis=1), bias))
+            distances += [dtw_distance(path, paths[each], viewed.size) for each in paths if each != name]
+    assert found.prediction["information_gain"].found.value == pytest.approx(np.mean(gains))
+    assert found.scanpaths["dtw_distance"].found.value == pytest.approx(np.mean(distances))
+
+
+def test_the_heat_map_of_all_readers_is_the_mean_of_theirs_scaled_to_one(viewed):
+    (mean,) = mean_maps(viewed)[:1]
+    assert viewed.heat_map(0, "photo") == pytest.approx(mean / mean.max(), abs=1e-6)
+    one = viewed.heat_map(0, "photo", readers=("viewer03",))
+    assert one.max() == 1 and correlation(one, mean) > 0.3
+    assert not viewed.heat_map(0, "photo", readers=("nobody",)).any()
+
+
+def test_a_score_is_the_mean_over_readers_and_stands_beside_the_ceiling(found, viewed):
+    maps = mean_maps(viewed, readers=("viewer03", "viewer08"))
+    measured = evaluate(viewed, predicting(viewed, maps), resamples=50)["gaze_agreement"]
+    looked = LookedAt.of(viewed, range(len(viewed)), ["photo"])
+    expected = np.mean(
+        [
+            np.mean([nss(maps[exam], own, viewed.size) for own in looked.points(exam, "photo").values()])
+            for exam in range(len(viewed))
+        ]
+    )
+    assert measured["nss"].value == pytest.approx(expected)
+    for name in ("nss", "information_gain"):
+        assert measured[f"{name}_ceiling"].value == pytest.approx(found.prediction[name].found.value)
+        share = measured[name].value / measured[f"{name}_ceiling"].value
+        assert measured[f"{name}_share"].value == pytest.approx(share)
+        assert 0 < share < 1, "two viewers know less than fourteen"
+    assert set(measured) == {name for name, measure in MEASURES.items() if measure.group == "gaze_agreement"}
+    assert set(found.scanpaths) == {
+        name for name, measure in MEASURES.items() if measure.group == "scanpaths"
+    }
+
+
+def test_attention_that_knows_nothing_has_no_share(viewed):
+    maps = np.random.default_rng(0).random((len(viewed), 4, 4))
+    found = evaluate(viewed, predicting(viewed, maps), resamples=50)["gaze_agreement"]
+    assert abs(found["nss_share"].value) < 0.15
+    assert found["information_gain"].value < 0, "worse than the centre bias"
+
+
+def test_data_with_one_reader_have_no_ceiling_and_nothing_to_compare(dataset):
+    maps = np.random.default_rng(0).random((len(dataset), 4, 4))
+    even = np.full((len(dataset), 2), 0.5, dtype=np.float32)
+    predictions = Predictions(np.arange(len(dataset)), even, even, {"cc": maps.astype(np.float32)})
+    found = evaluate(dataset, predictions, resamples=50)["gaze_agreement"]
+    assert "information_gain" in found and not any(name.endswith(("ceiling", "share")) for name in found)
+    with pytest.raises(DataError, match="no image has the gaze of two readers"):
+        compare_readers(dataset)
+    said = gazekit("gaze", "compare", dataset.root, code=3).stderr
+    assert "no image has the gaze of two readers" in said
+
+
+def test_one_patient_gives_values_without_intervals(viewed, monkeypatch):
+    monkeypatch.setattr(
+        "gazekit.measures.reader_comparison.scanpath_similarity", lambda *_: {"scanmatch": 0.5}
+    )
+    alone = replace(viewed, patient_ids=("one",) * len(viewed))
+    found = compare_readers(alone, resamples=10)
+    assert found.scanpaths["scanmatch"].found.value == 0.5 and found.scanpaths["scanmatch"].control is None
+    assert math.isnan(found.prediction["nss"].found.low)
+    monkeypatch.setattr("gazekit.measures.reader_comparison.compare_readers", lambda *_, **__: found)
+    assert (
+        json.loads(gazekit("gaze", "compare", viewed.root, "--json").stdout)["prediction"]["nss"]["low"]
+        is None
+    )
+    assert "nan" not in gazekit("gaze", "compare", viewed.root).stdout
