@@ -242,6 +242,8 @@ class PreparedDataset:
     @cached_property
     def _rows_by_image(self) -> dict[tuple[int, int], NDArray[np.int64]]:
         table = self.fixation_table
+        if not len(table.exam):
+            return {}
         image = table.exam * len(self.views) + table.view
         order = np.argsort(image, kind="stable")
         numbers, first = np.unique(image[order], return_index=True)
