@@ -12,6 +12,7 @@ from tiny import tiny
 
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.feed import prepared_exams
+from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.exam_record import FIXATION_COLUMNS
 from gazekit.prepared.index import FIXATIONS, TABLE, read_table, write_table
@@ -73,3 +74,24 @@ def test_single_readers_are_refused_with_a_remedy(earlier: PreparedDataset, regi
     preset = tiny(registry, 'gaze.readers="sampled"')
     with pytest.raises(ConfigurationError, match="prepare it again"):
         prepared_exams(earlier, np.arange(4), preset, torch.device("cpu"), with_gaze=True)
+
+
+@pytest.mark.parametrize("loss", ["pyramid", "mse"])
+def test_losses_of_rendered_and_stored_heat_maps_agree(
+    dataset: PreparedDataset, earlier: PreparedDataset, registry: Registry, loss: str
+) -> None:
+    """To 1e-3: what differs are the 8 bits of the stored maps."""
+    torch.manual_seed(0)
+    other = () if loss == "pyramid" else ("backbone.use=small_resnet", "backbone.widths=[4,6,8,10]")
+    preset = tiny(registry) if loss == "pyramid" else tiny(registry, *other, preset="ga_net")
+    every = np.arange(len(dataset))
+    model = build_model(preset, registry, classes=2).eval()
+    objective = build_objective(preset, registry, model)
+    now, then = (
+        objective(model(batch.images), batch).terms["gaze"].item()
+        for batch in (
+            prepared_exams(each, every, preset, torch.device("cpu"), with_gaze=True).batch(every)
+            for each in (dataset, earlier)
+        )
+    )
+    assert now == pytest.approx(then, rel=1e-3)
