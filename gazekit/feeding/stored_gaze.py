@@ -111,8 +111,8 @@ def stored_gaze(
     """The fixations of some exams as the table ``gaze`` of a preset wants them.
 
     Raises:
-        ConfigurationError: no such reader, or single readers of data prepared before fixations had a width.
-        DataError: nothing is left of the fixations of any exam.
+        ConfigurationError: no such reader, or a choice among the fixations of data that hold finished heat maps only.
+        DataError: a window of time, and no fixation has an onset.
     """
     settings = preset.gaze or GazeSettings()
     columns = np.array([dataset.views.index(view) for view in preset.views])
@@ -155,6 +155,7 @@ def stored_gaze(
 
 def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDataset) -> FixationTable:
     """The fixations that the settings ask for, with the sigma that they ask for."""
+    _check_can_choose(table, settings, dataset)
     kept = table.duration_ms >= settings.minimum_duration_ms
     if settings.window_ms is not None:
         begin, end = settings.window_ms
@@ -163,12 +164,6 @@ def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDatas
                 f"{dataset.root}: no fixation has an onset, which gaze.window_ms needs; train without it"
             )
         kept &= (table.onset_ms >= begin) & (table.onset_ms < end)  # NaN is outside
-    single = settings.readers != "mean"
-    if single and len(table.x) and np.isnan(table.sigma_x).all():
-        raise ConfigurationError(
-            f"{dataset.root}: prepared by an earlier version, which kept the mean heat map of all readers only; "
-            f"prepare it again to train with gaze.readers = {settings.readers!r}"
-        )
     if isinstance(settings.readers, tuple):
         missing = sorted(set(settings.readers) - set(table.readers))
         if missing:
@@ -182,6 +177,25 @@ def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDatas
         factor = settings.sigma / dataset.settings.fixations.sigma_degrees
     chosen = table.take(kept)
     return replace(chosen, sigma_x=chosen.sigma_x * factor, sigma_y=chosen.sigma_y * factor)
+
+
+def _check_can_choose(table: FixationTable, settings: GazeSettings, dataset: PreparedDataset) -> None:
+    """Raise ConfigurationError if fixations are to be chosen of data that hold finished heat maps only."""
+    defaults = GazeSettings()
+    names = ("readers", "sigma", "window_ms", "minimum_duration_ms")
+    asked = [name for name in names if getattr(settings, name) != getattr(defaults, name)]
+    if not asked or not np.isnan(table.sigma_x).all():
+        return
+    setting = f"gaze.{asked[0]} = {getattr(settings, asked[0])!r}"
+    if len(table.x):
+        raise ConfigurationError(
+            f"{dataset.root}: prepared by an earlier version, which kept the mean heat map of all readers only; "
+            f"prepare it again to train with {setting}"
+        )
+    if dataset.layers is not None:
+        raise ConfigurationError(
+            f"{dataset.root}: holds finished heat maps and no fixations; train without {setting}"
+        )
 
 
 def _slots(image: NDArray[np.int64], reader: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -168,6 +168,8 @@ def build_objective(
         terms[GAZE] = _alignment(("gaze",), preset, registry, gaze.target)
         weights[GAZE] = preset.loss.gaze_weight
     for name, settings in preset.active_terms.items():
+        if hasattr(nn.ModuleDict(), name):
+            raise ConfigurationError(f"terms.{name}: '{name}' cannot name a term; choose another name")
         key: Key = ("terms", name)
         if settings.use is None:
             terms[name] = _alignment(key, preset, registry, settings.target)

@@ -182,9 +182,19 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
     return problems
 
 
+_NOT_A_TERM = frozenset(
+    (
+        *("gaze", "classification", "loss"),
+        *("epoch", "step", "val_auc", "val_loss", "best_epoch", "skipped_steps", "learning_rate", "seconds"),
+    )
+)
+"""Names that a line of ``metrics.jsonl`` has already."""
+
+
 def _faults_of_term(name: str, term: TermSettings | None, preset: Preset) -> Iterator[str]:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in {"gaze", "classification", "loss"}:
-        yield "cannot name a term; expected small letters, digits and _, and none of gaze, classification, loss"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _NOT_A_TERM:
+        taken = ", ".join(sorted(_NOT_A_TERM))
+        yield f"cannot name a term; expected small letters, digits and _, and none of {taken}"
     if term is None:
         return
     if (term.use is None) == (term.alignment_loss is None):

@@ -12,6 +12,8 @@ from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import epoch_batches
 from gazekit.feeding.feed import check_views, prepared_exams
+from gazekit.feeding.stored_gaze import stored_gaze
+from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
 from gazekit.prepared.dataset import PreparedDataset
@@ -99,6 +101,8 @@ def _check_objective(
     training: NDArray[np.int64],
 ) -> None:
     """Raise an error if the terms need what the training cannot give."""
+    if "gaze" in objective.needs:
+        _check_gaze_left(objective, preset, dataset, training)
     if "masks" in objective.needs and not dataset.has_mask[training].any():
         raise DataError(
             f"{dataset.root}: none of the {len(training)} training exams has a lesion mask, which a term of preset "
@@ -109,6 +113,26 @@ def _check_objective(
             f"preset '{preset.name}': an attention map reads the maps of inner stages, which training.accumulate > 1 "
             "does not keep; set training.accumulate=1, with a smaller training.batch_size"
         )
+
+
+def _check_gaze_left(
+    objective: Objective, preset: Preset, dataset: PreparedDataset, training: NDArray[np.int64]
+) -> None:
+    """Raise DataError if the table ``gaze`` leaves no fixation of the training exams that a term could read."""
+    if len(stored_gaze(dataset, training, preset, torch.device("cpu")).rows) > 1:
+        return
+    finished = dataset.layers is not None and dataset.has_gaze[training].any()
+    if not finished:
+        raise DataError(
+            f"{dataset.root}: no fixation of the {len(training)} training exams is left of those that the table gaze "
+            f"of preset '{preset.name}' asks for; look at gaze.readers, gaze.window_ms and gaze.minimum_duration_ms"
+        )
+    for name, term in objective.terms.items():
+        if isinstance(term, Alignment) and (term.each_reader or term.alignment_loss.reads == "fixations"):
+            raise DataError(
+                f"{dataset.root}: holds finished heat maps, and the loss '{name}' of preset '{preset.name}' reads "
+                "fixations; prepare the data with recordings, or take an alignment loss that reads heat maps"
+            )
 
 
 def balance(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Batch, Output, Views
-from gazekit.errors import PluginError
+from gazekit.errors import ConfigurationError, PluginError
 from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import GAZE, Objective
@@ -42,7 +42,16 @@ class TrialBatch:
             key: Key = ("fusion", "vectors")
             losses = objective.auxiliary_losses(output.vectors, output.fused)
             self._check(key, losses, dict.fromkeys(losses, ()))
+            if twice := sorted(set(losses) & {*objective.terms, "classification", "loss"}):
+                raise ConfigurationError(
+                    f"'{twice[0]}' names a loss of the fusion of vectors, and a term beside it; give the term another "
+                    f"name than terms.{twice[0]}"
+                )
         exams = len(batch.labels)
+        aligned = [term for term in objective.terms.values() if isinstance(term, Alignment)]
+        if objective.attention_map is not None and all(term.attention_map is not None for term in aligned):
+            pictured = objective.attention_map(output, batch.labels)
+            self._check(("attention_map",), pictured, dict.fromkeys(output.features, (exams, None, None)))
         for name, term in objective.terms.items():
             key = ("gaze",) if name == GAZE else ("terms", name)
             if isinstance(term, Alignment):

@@ -70,8 +70,14 @@ def test_it_is_fed_as_finished_heat_maps(
         assert now.gaze.present(view).tolist() == then.gaze.present(view).tolist()
 
 
-def test_single_readers_are_refused_with_a_remedy(earlier: PreparedDataset, registry: Registry) -> None:
-    preset = tiny(registry, 'gaze.readers="sampled"')
+@pytest.mark.parametrize(
+    "setting",
+    ['gaze.readers="sampled"', "gaze.sigma=0.5", "gaze.window_ms=[0,900]", "gaze.minimum_duration_ms=80"],
+)
+def test_a_choice_among_fixations_is_refused_with_a_remedy(
+    earlier: PreparedDataset, registry: Registry, setting: str
+) -> None:
+    preset = tiny(registry, setting)
     with pytest.raises(ConfigurationError, match="prepare it again"):
         prepared_exams(earlier, np.arange(4), preset, torch.device("cpu"), with_gaze=True)
 
