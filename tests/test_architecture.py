@@ -206,3 +206,10 @@ def test_a_plugin_imports_no_sibling() -> None:
     for package in PLUGINS:
         for path in package.rglob("*.py"):
             assert not {name.split(".")[0] for name in imports(path)} & (names - {package.name}), path
+
+
+def test_a_file_of_tests_has_a_name_of_its_own() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert not {name for name in names if names.count(name) > 1}, (
+        "pytest cannot import two modules of one name"
+    )

@@ -31,7 +31,7 @@ class DeployedModel(nn.Module):
         size: (height, width) of the images in pixels.
 
     Raises:
-        ConfigurationError: the model reads gaze at inference.
+        ConfigurationError: the model reads gaze at inference, or the attention map more than the last feature maps.
     """
 
     def __init__(
@@ -57,7 +57,14 @@ class DeployedModel(nn.Module):
         head = _head(model, attention_map, preset.views)
         with torch.no_grad():
             features = tuple(self._encode(examples))
-        self.head = _trace(head, features)
+        try:
+            self.head = _trace(head, features)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"an exported model has the last feature maps alone, and the attention map of preset '{preset.name}' "
+                f"reads inner stages or attention weights ({error}); train with another one, such as grad_cam, to "
+                "export it"
+            ) from None
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
         """Map one ``[B, 1, H, W]`` in [0, 1] per view, in preset order, to the tensors named in ``outputs``."""

@@ -186,6 +186,16 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
         )
 
 
+def left_out(preset: Preset, objective: Objective) -> Iterator[str]:
+    """Name the terms of a preset that its training without gaze leaves out, in one line."""
+    names = [name for name, term in preset.terms.items() if term is not None and name not in objective.terms]
+    if names:
+        yield (
+            f"preset '{preset.name}' trains without gaze, so the loss has no {', '.join(names)}; to train with it, "
+            "set gaze.readers=mean"
+        )
+
+
 def _smallest_batch(preset: Preset, exams: int) -> int:
     return exams // -(-exams // preset.training.batch_size)
 

@@ -33,7 +33,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.environment import environment
 from gazekit.runs.files import Environment, PluginRow, RunFacts
 from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
-from gazekit.training.checks import balance, check_fits, doubts, try_one_batch
+from gazekit.training.checks import balance, check_fits, doubts, left_out, try_one_batch
 
 GivenSplit = Mapping[str, str] | Path | str
 """A split, or a split file."""
@@ -126,7 +126,7 @@ def start_run(
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
     if objective.factors is not None:
         balance(model, objective, preset, dataset, split, settings.seed)
-    warnings = list(doubts(preset, dataset, split, maps))
+    warnings = [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     with RunDirectory.created(path, overwrite=overwrite, leftovers=leftovers) as run:
         for text in warnings:

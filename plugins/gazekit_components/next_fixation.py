@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gazekit.contracts.gaze import SLOT, X, Y
+from gazekit.contracts.gaze import ONSET, SLOT, X, Y
 from gazekit.contracts.interfaces import Term
 from gazekit.contracts.types import Batch, Output, Views
 
@@ -20,7 +20,7 @@ class NextFixation(Term):
         P(c | c_1 ... c_t) = softmax_c( k_c q_t / sqrt(d) + r log(1 + visits of c up to t) )
 
     with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. Only steps count
-    between two fixations of one reader that both lie on the image. The last state of a prediction starts the next:
+    between two fixations of one recording that both lie on the image. The last state of a prediction starts the next:
     see ``predict``.
 
     Args:
@@ -52,7 +52,8 @@ class NextFixation(Term):
             rows = gaze.scanpaths(view, (height, width))  # [B, F, 8]
             cells, there = _cells(rows, height, width)  # [B, F] both
             reader = rows[..., SLOT].nan_to_num(-1.0)
-            step = there[:, :-1] & there[:, 1:] & (reader[:, :-1] == reader[:, 1:])  # [B, F - 1]
+            back = rows[:, 1:, ONSET] < rows[:, :-1, ONSET]  # another recording; NaN is not
+            step = there[:, :-1] & there[:, 1:] & (reader[:, :-1] == reader[:, 1:]) & ~back  # [B, F - 1]
             before = _same_reader_up_to(reader, there)  # [B, F, F]
             scores = self._scores(maps, cells, before)[:, :-1]  # [B, F - 1, cells]
             surprise = -scores.log_softmax(dim=2).gather(2, cells[:, 1:, None])[..., 0]

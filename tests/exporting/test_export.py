@@ -79,6 +79,11 @@ def test_what_reads_gaze_cannot_be_exported(registry: Registry) -> None:
         deployed(registry, "double_model", 2, ())
 
 
+def test_a_map_of_inner_stages_cannot_be_exported(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match="the last feature maps alone"):
+        deployed(registry, "mammonet_small", 2, ("attention_map.use=layer_cam", "attention_map.stage=2"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_onnx_of_every_head_agrees_in_onnxruntime(registry: Registry, tmp_path: Path, head: str) -> None:

@@ -10,7 +10,7 @@ from gazekit_components.mask_alignment import MaskAlignment
 from gazekit_components.next_fixation import NextFixation
 from torch import Tensor
 
-from gazekit.contracts.gaze import SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import ONSET, SLOT, Gaze, X, Y
 from gazekit.contracts.types import Batch, Output
 from gazekit.testing import TermContract
 from gazekit.testing.promises import random_gaze, random_tensor
@@ -39,6 +39,19 @@ def output_of(maps: dict[str, Tensor]) -> Output:
 
 def batch_of(gaze: Gaze | None = None, masks: dict[str, Tensor] | None = None, exams: int = 3) -> Batch:
     return Batch({}, torch.arange(exams) % 2, gaze, masks)
+
+
+def test_the_begin_of_a_second_recording_is_no_next_fixation() -> None:
+    torch.manual_seed(0)
+    maps = output_of({"cc": random_tensor(1, 4, 5, 5)})
+    rows = random_gaze(("cc",), 40, exams=1, fixations=2).fixations["cc"]
+    rows[..., X] = rows[..., Y] = 20.0
+    rows[0, :, SLOT] = 0
+    term = NextFixation(("cc",), 4, features=3)
+    for onsets, steps in (([0.0, 300.0], 1), ([300.0, 0.0], 0), ([math.nan, math.nan], 1)):
+        rows[0, :, ONSET] = torch.tensor(onsets)
+        said = term(maps, batch_of(Gaze({"cc": rows.clone()}, (40, 40)), exams=1))
+        assert said.isfinite().item() is bool(steps), onsets
 
 
 def test_the_decoder_is_the_kl_divergence_of_cells() -> None:
