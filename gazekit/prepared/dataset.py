@@ -1,12 +1,12 @@
 """A prepared data set: memory-mapped arrays and their index."""
 
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from gazekit.prepared.index import FIXATIONS, INDEX, TABLE, read_fixations, read
 from gazekit.prepared.manifest import Manifest, read_manifest
 from gazekit.prepared.not_prepared import why_not_prepared
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, arrays_of, stored_array
+from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, arrays_of, shape_of, stored_array
+from gazekit.prepared.stored_masks import StoredMasks
 from gazekit.prepared.verification import check_content, check_file, check_sizes
 from gazekit.records.arrays import Array
 from gazekit.records.geometry import Geometry
@@ -62,7 +63,7 @@ class PreparedDataset:
     settings: PreparationSettings
     classes: tuple[str, ...]
     images: Array
-    masks: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | StoredMasks
     has_gaze: NDArray[np.bool_]
     has_mask: NDArray[np.bool_]
     labels: NDArray[np.int64]
@@ -94,15 +95,15 @@ class PreparedDataset:
         _check_there(root)
         manifest = read_manifest(root)
         settings = manifest.settings
-        shape = (manifest.counts.exams, len(settings.views), *settings.size)
-        dtypes = defaultdict(lambda: settings.dtype, masks="uint8")
-        arrays = {
-            name: stored_array(root / f"{name}.npy", shape, dtypes[name])
-            for name in arrays_of(manifest.preparation)
-        }
+        earlier = "layout" not in manifest.preparation
+        arrays = {}
+        for name in arrays_of(manifest.preparation):
+            shape = (manifest.counts.exams, *shape_of(name, settings, earlier=earlier))
+            dtype = "uint8" if name == "masks" else settings.dtype
+            arrays[name] = stored_array(root / f"{name}.npy", shape, dtype)
         check_sizes(root, manifest)
         exams = _rows_by_exam(root, manifest)
-        first = [rows[0] for rows in exams]
+        first, masks = [rows[0] for rows in exams], arrays["masks"]
         number = {name: label for label, name in enumerate(manifest.classes)}
         splits = tuple(row.split for row in first)
         return cls(
@@ -110,7 +111,7 @@ class PreparedDataset:
             settings=settings,
             classes=manifest.classes,
             images=arrays["images"],
-            masks=arrays["masks"],
+            masks=masks if earlier else StoredMasks(masks, settings.size[1]),
             layers=arrays.get(HEAT_MAPS, arrays.get(FORMER_HEAT_MAPS)),
             has_gaze=_flags(exams, "has_gaze"),
             has_mask=_flags(exams, "has_mask"),
@@ -168,10 +169,12 @@ class PreparedDataset:
         return self.settings.size
 
     @property
-    def arrays(self) -> dict[str, Array]:
-        """The arrays by name, in the order in which they are hashed."""
+    def arrays(self) -> dict[str, Any]:
+        """The arrays by name as they are stored, in the order in which they are hashed."""
         names = arrays_of(read_manifest(self.root).preparation)
-        return {name: getattr(self, name if name in ("images", "masks") else "layers") for name in names}
+        masks = self.masks.stored if isinstance(self.masks, StoredMasks) else self.masks
+        held = {"images": self.images, "masks": masks}
+        return {name: held.get(name, self.layers) for name in names}
 
     @property
     def gaze(self) -> Array:

@@ -9,6 +9,8 @@ from numpy.lib import format as npy
 
 from gazekit.disk.own_files import FileKind, opened
 from gazekit.errors import DataError
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.stored_masks import packed_width
 from gazekit.records.arrays import Array
 
 HEAT_MAPS = "heat_maps"
@@ -27,6 +29,12 @@ def arrays_of(preparation: Mapping[str, Any]) -> tuple[str, ...]:
     if "layout" not in preparation:
         return ("images", FORMER_HEAT_MAPS, "masks")
     return ("images", "masks", HEAT_MAPS) if preparation.get(HEAT_MAPS) else ("images", "masks")
+
+
+def shape_of(name: str, settings: PreparationSettings, *, earlier: bool = False) -> tuple[int, ...]:
+    """Return the shape of one exam in an array, ``[V, H, W]``; masks have eight pixels a byte, but for earlier sets."""
+    height, width = settings.size
+    return (len(settings.views), height, packed_width(width) if name == "masks" and not earlier else width)
 
 
 def stored_array(path: Path, shape: tuple[int, ...], dtype: str) -> Array:

@@ -78,12 +78,12 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
     files = list(_files(exams))
     sizes = list(islice(_image_sizes(exams), _LOOKED_AT))
     pixels = max((height * width for height, width in sizes), default=0)
-    per_image = (1 + settings.heat_maps) * np.dtype(settings.dtype).itemsize + 1  # image, heat map, mask
+    per_image = (1 + settings.heat_maps) * np.dtype(settings.dtype).itemsize + 1 / 8  # image, heat map, mask
     height, width = settings.size
     return WorkEstimate(
         files=len(files),
         read_bytes=sum(path.stat().st_size for path in files),
-        disk_bytes=len(exams) * len(settings.views) * height * width * per_image,
+        disk_bytes=round(len(exams) * len(settings.views) * height * width * per_image),
         memory_bytes=max(jobs, 1) * (_IDLE + _PER_PIXEL * pixels),
         jobs=max(jobs, 1),
     )

@@ -20,7 +20,7 @@ from gazekit.prepared.exam_record import JOURNAL_ENTRY, Entry, ExamRecord, entry
 from gazekit.prepared.manifest import MANIFEST, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings, completed
-from gazekit.prepared.stored_array import arrays_of
+from gazekit.prepared.stored_array import arrays_of, shape_of
 from gazekit.prepared.verification import row_digests
 from gazekit.preparing.growing_array import GrowingArray
 from gazekit.preparing.one_exam import PreparedExam
@@ -58,13 +58,12 @@ class Journal:
             write_atomically(self.path, _line(header))  # before the arrays: it marks the folder as ours
         there, entries = _read(self.path)
         check_same(root, there, header)
-        shape = (len(settings.views), *settings.size)  # [V, H, W]
         arrays = arrays_of(header)
         dtypes = dict.fromkeys(arrays, np.dtype(settings.dtype)) | {"masks": np.dtype("uint8")}
         self.arrays: dict[str, GrowingArray] = {}
         with ExitStack() as opened:
             for name in arrays:
-                self.arrays[name] = GrowingArray(root / f"{name}.npy", shape, dtypes[name])
+                self.arrays[name] = GrowingArray(root / f"{name}.npy", shape_of(name, settings), dtypes[name])
                 opened.callback(self.arrays[name].abandon)
             whole = min(array.rows for array in self.arrays.values())
             self.entries = self._intact(_first(entries, whole))

@@ -17,6 +17,7 @@ from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.settings import WHOLE, PreparationSettings
+from gazekit.prepared.stored_masks import packed
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
@@ -59,7 +60,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedExam:
-    """An exam as arrays ``[V, H, W]``, and its record; ``heat_maps`` are those that the data bring finished."""
+    """An exam as arrays ``[V, H, W]``, its masks packed, and its record; ``heat_maps`` come finished with the data."""
 
     images: NDArray[Any]
     masks: NDArray[np.uint8]
@@ -87,7 +88,7 @@ def prepare_exam(task: Task) -> PreparedExam | Refused:
     blank = np.zeros(task.settings.size, dtype=np.float32)
     arrays = (
         _whole_numbers([view.image for view in views], dtype),
-        _whole_numbers([blank if view.mask is None else view.mask for view in views], np.dtype("uint8")),
+        packed(np.stack([blank if view.mask is None else view.mask for view in views]) > 0),
         _whole_numbers([blank if view.heat_map is None else view.heat_map for view in views], dtype),
     )
     stored = arrays if task.settings.heat_maps else arrays[:2]

@@ -29,6 +29,7 @@ def earlier(dataset: PreparedDataset, tmp_path: Path) -> PreparedDataset:
     full = np.iinfo(dataset.images.dtype).max
     maps = [[dataset.heat_map(exam, view) for view in dataset.views] for exam in range(len(dataset))]
     np.save(root / "gaze.npy", np.rint(np.array(maps) * full).astype(dataset.images.dtype))
+    np.save(root / "masks.npy", np.asarray(dataset.masks))
     rows = read_table(root / FIXATIONS, FIXATION_COLUMNS, TABLE)
     write_table(
         root / FIXATIONS, FIXATION_COLUMNS, ([row[name] for name in FIXATION_COLUMNS] for row in rows)
@@ -47,6 +48,8 @@ def test_its_heat_maps_and_fixations_are_read(dataset: PreparedDataset, earlier:
     assert earlier.layers is not None and set(earlier.arrays) == {"images", "gaze", "masks"}
     for exam in range(len(dataset)):
         for view in dataset.views:
+            column = dataset.views.index(view)
+            np.testing.assert_array_equal(earlier.masks[exam, column], dataset.masks[exam, column])
             np.testing.assert_allclose(
                 earlier.heat_map(exam, view), dataset.heat_map(exam, view), atol=1 / 255
             )

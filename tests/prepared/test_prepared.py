@@ -25,10 +25,13 @@ def test_what_was_prepared_comes_back(prepared):
     assert [dataset.classes[label] for label in dataset.labels] == ["0", "1", "0", "1"]
     assert dataset.image_names[2]["mlo"] == "2_mlo.png"
     assert dataset.split is None
-    for name in ("images", "masks"):
-        stored = np.load(prepared / f"{name}.npy")
-        assert (stored.shape, stored.dtype) == ((4, 2, 32, 24), np.uint8)
-        np.testing.assert_array_equal(getattr(dataset, name), stored)
+    stored = np.load(prepared / "images.npy")
+    assert (stored.shape, stored.dtype) == ((4, 2, 32, 24), np.uint8)
+    np.testing.assert_array_equal(dataset.images, stored)
+    packed = np.load(prepared / "masks.npy")
+    assert (packed.shape, packed.dtype, dataset.masks.shape) == ((4, 2, 32, 3), np.uint8, (4, 2, 32, 24))
+    np.testing.assert_array_equal(dataset.masks[1:3], 255 * np.unpackbits(packed[1:3], axis=-1))
+    np.testing.assert_array_equal(np.asarray(dataset.masks)[3, 1], dataset.masks[3, 1])
     assert dataset.settings.to_json() == {
         key: value
         for key, value in json.loads((prepared / "dataset.json").read_text())["preparation"].items()
