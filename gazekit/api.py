@@ -66,7 +66,7 @@ _OPTION = (
     r"--([a-z]+(?:-[a-z]+)*)"
     r"(?: ([A-Z]+\b|[0-9][0-9.]*\b)"  # --size N, --size 224
     r"| ([a-z_]+(?:\.[a-z_]+)*=\S*[^\s,.;:)])"  # --set key.path=value
-    r"| (all|val|test|train)\b)?"  # --split val
+    r"| (all|val|test|train)\b)?"  # --part val
 )
 
 
@@ -78,7 +78,7 @@ def _argument(found: re.Match[str]) -> str:
     if setting:
         return f'overrides=["{setting}"]' if option == "set" else f'{name}="{setting}"'
     if part:
-        return f'part="{part}"' if option == "split" else f'{name}="{part}"'
+        return f'{name}="{part}"'
     return f"{name}={plain}" if plain else name
 
 
@@ -155,7 +155,7 @@ def train(
         if changed := resume_run(run, preset, registry, dataset=dataset, seed=seed, split=split):
             note(f"{out}: {changed}")
     else:
-        parts = split_of(preset, dataset, split, allow_leak=allow_leak)
+        made = split_of(preset, dataset, split, allow_leak=allow_leak)
         settings = StartSettings(
             seed=seed or 0,
             device=chosen,
@@ -164,7 +164,7 @@ def train(
             allow_leak=allow_leak,
             initial=None if initial is None else Path(initial),
         )
-        run = start_run(out, preset, registry, dataset, parts, settings, warn=warn)
+        run = start_run(out, preset, registry, dataset, made, settings, warn=warn)
     report = progress or _each_epoch(note, preset.training.epochs)
     continue_run(run, registry, dataset, device=chosen, report=report, warn=warn)
     return open_trained(run.path, registry, chosen)

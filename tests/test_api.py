@@ -70,7 +70,7 @@ def test_it_trains_what_the_command_line_trains(
     for part in ("val", "test"):
         mine, theirs = trained.predict(dataset, part), other.predict(dataset, part)
         assert np.array_equal(mine.logits, theirs.logits) and len(mine.logits) > 0
-    assert trained.run.split.read_text() == other.run.split.read_text()
+    assert trained.run.split_path.read_text() == other.run.split_path.read_text()
 
 
 def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_refused(
@@ -141,7 +141,7 @@ def test_messages_name_arguments_in_place_of_options() -> None:
         "RUN: exists already; go on with --resume, start anew with --overwrite": (
             "RUN: exists already; go on with resume=True, start anew with overwrite=True"
         ),
-        "take it all the same with --allow-leak, or --split val": (
+        "take it all the same with --allow-leak, or --part val": (
             'take it all the same with allow_leak=True, or part="val"'
         ),
         "prepare them with --size 224, or --set gaze=none": (

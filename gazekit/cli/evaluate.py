@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, choose_device
+from gazekit.cli.options import Device, FormerPart, Json, Part, choose_device, part_of
 
 
 def evaluate(
@@ -14,10 +14,7 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
     ] = None,
-    split: Annotated[
-        Literal["test", "val", "train", "all"],
-        typer.Option(help="Part of the run's split; all = every exam, e.g. of another data set."),
-    ] = "test",
+    part: Part = "test",
     weights: Annotated[
         Literal["selected", "last"],
         typer.Option(help="Weights of the epoch that training selected (training.select), or of the last."),
@@ -25,6 +22,7 @@ def evaluate(
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
     as_json: Json = False,
+    split: FormerPart = None,
 ) -> None:
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation if there is truth.
 
@@ -35,8 +33,9 @@ def evaluate(
     from gazekit.runs.evaluation import SCHEMA, evaluate_run
     from gazekit.runs.trained import open_data, open_trained
 
+    part = part_of(part, split)
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
-    result = evaluate_run(trained, open_data(trained, data), split, resamples=resamples)
+    result = evaluate_run(trained, open_data(trained, data), part, resamples=resamples)
     if as_json:
         console.print_json(SCHEMA, result)
     else:

@@ -1,16 +1,31 @@
-"""The options ``--device`` and ``--json``."""
+"""The options ``--part``, ``--device`` and ``--json``."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gazekit.cli import console
 from gazekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import torch
 
+PartName = Literal["test", "val", "train", "all"]
+Part = Annotated[
+    PartName, typer.Option(help="Part of the run's split; all = every exam, e.g. of another data set.")
+]
+FormerPart = Annotated[PartName | None, typer.Option("--split", hidden=True)]
+"""The name of ``--part`` until 0.1."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema version.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto (cuda where there is one).")]
+
+
+def part_of(part: PartName, former: PartName | None) -> PartName:
+    """Return the part to use, and warn where it was given under the option's former name."""
+    if former is None:
+        return part
+    console.warn(f"--split {former} is now --part {former}; the former name goes in the next release")
+    return former
 
 
 def device_of_runs(name: str, launcher: str) -> "torch.device":

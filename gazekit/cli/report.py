@@ -1,12 +1,12 @@
 """``gazekit report``: write a page about a run or a study."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device
+from gazekit.cli.options import Device, FormerPart, Part, choose_device, part_of
 
 
 def report(
@@ -20,13 +20,10 @@ def report(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Other prepared data, with --split all.", show_default="the one that was trained on"
+            help="Other prepared data, with --part all.", show_default="the one that was trained on"
         ),
     ] = None,
-    split: Annotated[
-        Literal["test", "val", "train", "all"],
-        typer.Option(help="Part of the run's split; all = every exam."),
-    ] = "test",
+    part: Part = "test",
     threshold: Annotated[
         str,
         typer.Option(
@@ -60,6 +57,7 @@ def report(
         Path | None, typer.Option(help="Page to write.", show_default="report.html in the run")
     ] = None,
     device: Device = "auto",
+    split: FormerPart = None,
 ) -> None:
     """Write report.html into the directory of a run or a study: one self-contained page that needs no network.
 
@@ -69,6 +67,7 @@ def report(
     """
     from gazekit.errors import ConfigurationError
 
+    part = part_of(part, split)
     if originals is None and (kind or overrides):
         raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
     if (run / "study.json").is_file():
@@ -92,7 +91,7 @@ def report(
             source = registry.create("dataset", kind, **options_of(overrides)) if kind else None
             found = find_originals(dataset, originals, source)
         settings = ReportSettings(
-            part=split, threshold=threshold, exams=exam or (), cases=cases, originals=found
+            part=part, threshold=threshold, exams=exam or (), cases=cases, originals=found
         )
         other = None if without is None else open_trained(without, registry, chosen, report=console.warn)
         path = write_report(trained, dataset, settings, without=other, out=out)

@@ -78,8 +78,8 @@ def compare(
     rows: list[tuple[object, ...]] = [
         (key, *(_NONE if value is None else value for value in values)) for key, values in differing.items()
     ]
-    validation = [f"{run.best[0]:.3f}" if run.best else _NONE for run in found]
-    rows += [("state", *(run.state for run in found)), ("validation AUC", *validation)]
+    val_auc = [f"{run.best[0]:.3f}" if run.best else _NONE for run in found]
+    rows += [("state", *(run.state for run in found)), ("validation AUC", *val_auc)]
     rows += [(_words(name), *map(_interval, values)) for name, values in measured.items()]
     console.print_table(("", *names), rows)
     console.note(

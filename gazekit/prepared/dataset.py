@@ -43,7 +43,7 @@ class PreparedDataset:
         has_gaze, has_mask: ``[N, V]`` bool.
         labels: ``[N]`` int64.
         exam_ids, patient_ids: of the exams, in order.
-        split: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
+        parts: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
         datasets: part of the source that an exam comes from; empty where there is only one.
         fingerprint: of labels, arrays and settings; equal for equal data.
         modalities: of the DICOM files among the images (``"MG"``); empty where there was none.
@@ -69,7 +69,7 @@ class PreparedDataset:
     labels: NDArray[np.int64]
     exam_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
-    split: tuple[str, ...] | None
+    parts: tuple[str, ...] | None
     datasets: tuple[str, ...]
     fingerprint: str
     modalities: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class PreparedDataset:
         exams = _rows_by_exam(root, manifest)
         first, masks = [rows[0] for rows in exams], arrays["masks"]
         number = {name: label for label, name in enumerate(manifest.classes)}
-        splits = tuple(row.split for row in first)
+        parts = tuple(row.part for row in first)
         return cls(
             root=root,
             settings=settings,
@@ -118,7 +118,7 @@ class PreparedDataset:
             labels=np.array([number[row.label] for row in first], dtype=np.int64),
             exam_ids=tuple(row.exam_id for row in first),
             patient_ids=tuple(row.patient_id for row in first),
-            split=splits if all(splits) else None,
+            parts=parts if all(parts) else None,
             datasets=tuple(row.dataset for row in first),
             fingerprint=manifest.fingerprint,
             modalities=tuple(manifest.modalities),
@@ -175,6 +175,14 @@ class PreparedDataset:
         masks = self.masks.stored if isinstance(self.masks, StoredMasks) else self.masks
         held = {"images": self.images, "masks": masks}
         return {name: held.get(name, self.layers) for name in names}
+
+    @property
+    def split(self) -> tuple[str, ...] | None:
+        """The name of ``parts`` until 0.1."""
+        warnings.warn(
+            "PreparedDataset.split is now parts; it goes in the next release", FutureWarning, stacklevel=2
+        )
+        return self.parts
 
     @property
     def gaze(self) -> Array:

@@ -122,7 +122,7 @@ class ExamRecord:
     """One prepared exam.
 
     Args:
-        exam_id, patient_id, label, split, dataset: as in :class:`gazekit.records.exam.Exam`.
+        exam_id, patient_id, label, part, dataset: as in :class:`gazekit.records.exam.Exam`.
         views: in the order of the arrays.
         digest: of its rows of the arrays.
     """
@@ -130,10 +130,14 @@ class ExamRecord:
     exam_id: str
     patient_id: str
     label: str
-    split: str | None
+    part: str | None
     dataset: str
     views: tuple[ViewRecord, ...]
     digest: str
+
+    def _facts(self) -> tuple[str | None, ...]:
+        """The values of ``EXAM_COLUMNS``."""
+        return self.exam_id, self.patient_id, self.label, self.part, self.dataset
 
     def without_image_names(self) -> "ExamRecord":
         """Return the record without file names."""
@@ -142,7 +146,7 @@ class ExamRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the journal line."""
         return {
-            **{name: getattr(self, name) for name in EXAM_COLUMNS},
+            **dict(zip(EXAM_COLUMNS, self._facts(), strict=True)),
             "views": [view.to_json() for view in self.views],
             "fixations": [[view.view, *each] for view in self.views for each in view.fixations],
             "image_digests": [view.digest for view in self.views],
@@ -156,11 +160,10 @@ class ExamRecord:
 
     def index_rows(self) -> Iterator[list[Any]]:
         """A row of ``index.csv`` per view: ``INDEX_COLUMNS`` and ``SPACING_COLUMNS``."""
-        exam = [getattr(self, name) for name in EXAM_COLUMNS]
         columns = (*VIEW_COLUMNS, *GEOMETRY_COLUMNS, *SPACING_COLUMNS)
         for view in self.views:
             values = view.to_json()
-            yield [*exam, *(values[name] for name in columns)]
+            yield [*self._facts(), *(values[name] for name in columns)]
 
     def fixation_rows(self) -> Iterator[list[Any]]:
         """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS`` and ``SIGMA_COLUMNS``."""
@@ -224,7 +227,7 @@ class _JournalExam(pydantic.BaseModel):
     exam_id: str
     patient_id: str
     label: str
-    split: str | None
+    part: Annotated[str | None, Field(validation_alias="split")]
     dataset: str
     views: list[_JournalView]
     fixations: list[tuple[str, str, float, float, float | None, float, float, float]]
@@ -243,7 +246,7 @@ class _JournalExam(pydantic.BaseModel):
             self._view(view, digest) for view, digest in zip(self.views, self.image_digests, strict=True)
         )
         return ExamRecord(
-            *(self.exam_id, self.patient_id, self.label, self.split, self.dataset),
+            *(self.exam_id, self.patient_id, self.label, self.part, self.dataset),
             views=tuple(views),
             digest=self.digest,
         )
@@ -285,7 +288,7 @@ class IndexRow(_Placed):
     exam_id: Id
     patient_id: Text
     label: Text
-    split: Literal["", "train", "val", "test"]
+    part: Annotated[Literal["", "train", "val", "test"], Field(validation_alias="split")]
     dataset: Text
     has_gaze: Literal["0", "1"]
     has_mask: Literal["0", "1"]

@@ -56,11 +56,11 @@ def make_split(
     for name, fraction in (("test", test), ("val", val)):
         if not 0 <= fraction < 1:
             raise ConfigurationError(f"split: {name} is {fraction}; expected a fraction from 0 to below 1")
-    if dataset.split is not None and not anew:
-        split = dict(zip(dataset.exam_ids, dataset.split, strict=True))
-        if "val" not in dataset.split:
-            training = [i for i, part in enumerate(dataset.split) if part == "train"]
-            split |= _carve_validation(dataset, training, val, seed)
+    if dataset.parts is not None and not anew:
+        split = dict(zip(dataset.exam_ids, dataset.parts, strict=True))
+        if "val" not in dataset.parts:
+            training = [i for i, part in enumerate(dataset.parts) if part == "train"]
+            split |= _carve_val(dataset, training, val, seed)
     else:
         dealt = strata(dataset, range(len(dataset)), seed, least=1 + (test > 0) + (val > 0))
         needs = {"test": int(test > 0), "train": 1 + (val > 0)}
@@ -68,7 +68,7 @@ def make_split(
         spread(dataset.labels, dealt, parts, needs)
         split = _exams_of(dataset, parts)
         rest = [exam for group, part in parts.items() if part == "train" for exam in group]
-        split |= _carve_validation(dataset, rest, val, seed)
+        split |= _carve_val(dataset, rest, val, seed)
     split = {exam_id: split[exam_id] for exam_id in dataset.exam_ids}
     check_split(dataset, split, allow_leak=allow_leak and not anew)
     return split
@@ -103,7 +103,7 @@ def k_folds(
     splits = []
     for fold in range(folds):
         rest = np.flatnonzero(fold_of != fold).tolist()
-        split = dict.fromkeys(dataset.exam_ids, "test") | _carve_validation(dataset, rest, val, seed)
+        split = dict.fromkeys(dataset.exam_ids, "test") | _carve_val(dataset, rest, val, seed)
         check_split(dataset, split)
         splits.append(split)
     return splits
@@ -191,7 +191,7 @@ def read_split(path: Path) -> Split:
     if not path.exists() or path.is_dir():
         told = "is a folder" if path.is_dir() else "there is no such file"
         name = (
-            f"; to choose the part to evaluate: gazekit evaluate RUN --split {path}"
+            f"; to choose the part to evaluate: gazekit evaluate RUN --part {path}"
             if str(path) in PARTS
             else ""
         )
@@ -236,7 +236,7 @@ def _deal(
     return fold_of
 
 
-def _carve_validation(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:
+def _carve_val(dataset: PreparedDataset, training: Sequence[int], val: float, seed: int) -> Split:
     """Divide training exams into training and validation."""
     dealt = strata(dataset, training, seed, least=1 + (val > 0))
     parts = _divide(dealt, val, "val", kept=1)

@@ -85,12 +85,12 @@ def seal(root: Path) -> None:
 
 
 def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
-    splits: Sequence[str | None] = content.split or [None] * len(content.exam_ids)
+    parts: Sequence[str | None] = content.parts or [None] * len(content.exam_ids)
     exams = zip(
         content.exam_ids,
         content.patient_ids,
         (content.classes[label] for label in content.labels),
-        splits,
+        parts,
         content.datasets,
         row_digests(*content.arrays.values()),
         *([fixation_digests(content)] if "layout" in manifest.preparation else []),

@@ -97,7 +97,7 @@ def prepare_exam(task: Task) -> PreparedExam | Refused:
 
 def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) -> ExamRecord:
     return ExamRecord(
-        *(exam.exam_id, exam.patient_id, exam.label, exam.split, exam.dataset),
+        *(exam.exam_id, exam.patient_id, exam.label, exam.part, exam.dataset),
         views=tuple(view.record for view in views),
         digest=hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
     )

@@ -82,10 +82,10 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
         if exam.exam_id in seen:
             raise DataError(f"{root}: exam {exam.exam_id} comes twice; expected every exam_id once")
         seen.add(exam.exam_id)
-    given = [exam.exam_id for exam in exams if exam.split is not None]
+    given = [exam.exam_id for exam in exams if exam.part is not None]
     if given and len(given) < len(exams):
         raise DataError(
-            f"{root}: {len(given)} of {len(exams)} exams name a split (such as {given[0]}); expected all or none"
+            f"{root}: {len(given)} of {len(exams)} exams name a part (such as {given[0]}); expected all or none"
         )
     exams, respelled = spell_alike(exams, source.classes)
     return exams, [*findings, *respelled]
@@ -154,7 +154,7 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
             exam.exam_id,
             exam.patient_id,
             exam.label,
-            exam.split,
+            exam.part,
             exam.dataset,
             exam.gaze_reader,
         ]

@@ -144,8 +144,8 @@ def tally(
     findings = list(findings)
     if not any(each.what == NOT_THERE for each in findings):
         findings += [Finding("missing", name, NOT_THERE) for name in missing]
-    parts = {part: [exam for exam in exams if exam.split == part] for part in PARTS}
-    leak = find_leak((exam.exam_id, exam.patient_id, exam.split or "") for exam in exams)
+    parts = {part: [exam for exam in exams if exam.part == part] for part in PARTS}
+    leak = find_leak((exam.exam_id, exam.patient_id, exam.part or "") for exam in exams)
     datasets = Counter(exam.dataset for exam in exams)
     return Validation(
         whole=_part(exams, classes),

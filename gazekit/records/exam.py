@@ -1,8 +1,11 @@
 """One exam as a data source describes it, before any pixel is read."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from gazekit.records.lesions import Lesion
 
@@ -18,6 +21,26 @@ KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, "note")
 """Kinds of findings, most serious first."""
 
 
+def _warn_of_split() -> None:
+    warnings.warn("Exam.split is now Exam.part; it goes in the next release", FutureWarning, stacklevel=3)
+
+
+def _with_former_argument(kind: type) -> Any:
+    """Let a class take ``split`` for ``part``, with a warning."""
+    make = kind.__init__  # type: ignore[misc]
+
+    @wraps(make)
+    def accepting(exam: Any, *values: Any, **named: Any) -> None:
+        if "split" in named:
+            _warn_of_split()
+            named["part"] = named.pop("split")
+        make(exam, *values, **named)
+
+    kind.__init__ = accepting  # type: ignore[misc]
+    return kind
+
+
+@_with_former_argument
 @dataclass(frozen=True, slots=True)
 class Exam:
     """One breast of one visit (or whatever is one sample in another field).
@@ -33,7 +56,7 @@ class Exam:
         heat_maps: view → a finished gaze heat map, an image of the size of that on which it lies; where there are
             recordings, leave it out.
         laterality: view → ``"L"`` or ``"R"``; absent when the image file gives it (or it does not matter).
-        split: ``"train"``, ``"val"`` or ``"test"`` if the source fixes it, else None.
+        part: ``"train"``, ``"val"`` or ``"test"`` if the source fixes it, else None.
         dataset: sub-collection of the source, if it has several; splits are stratified by it.
     """
 
@@ -45,9 +68,15 @@ class Exam:
     masks: Mapping[str, tuple[Lesion, ...]] = field(default_factory=dict)
     gaze_reader: str | None = None
     laterality: Mapping[str, str] = field(default_factory=dict)
-    split: str | None = None
+    part: str | None = None
     dataset: str = ""
     heat_maps: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def split(self) -> str | None:
+        """The name of ``part`` until 0.1; also as an argument."""
+        _warn_of_split()
+        return self.part
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,12 @@ class RunDirectory:
     path: Path
 
     @property
-    def preset(self) -> Path:
+    def preset_path(self) -> Path:
         """The resolved preset."""
         return self.path / "preset.toml"
 
     @property
-    def split(self) -> Path:
+    def split_path(self) -> Path:
         """The table that assigns exams to parts."""
         return self.path / "split.csv"
 
@@ -172,7 +172,7 @@ class RunDirectory:
 
     def check_links(self) -> None:
         """Raise DataError if preset or split is a link; their readers follow links, which users may pass."""
-        for file in (self.preset, self.split):
+        for file in (self.preset_path, self.split_path):
             if file.is_symlink():
                 raise DataError(f"{file}: is a link; expected a file of the run; get another copy of the run")
 

@@ -33,7 +33,7 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """
     run.check_links()
     try:
-        return registry.preset(str(run.preset), **layers)
+        return registry.preset(str(run.preset_path), **layers)
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
@@ -41,11 +41,11 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
 
 def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:
     """Read the split of a run. Raises DataError: it is damaged, or does not cover exactly the exams of its data."""
-    split = read_split(run.split)
+    split = read_split(run.split_path)
     wrong = sorted(set(split) ^ set(dataset.exam_ids))
     if wrong:
         raise DataError(
-            f"{run.split}: exam {visible(wrong[0])[:60]} is {'in it' if wrong[0] in split else 'not in it'}, and "
+            f"{run.split_path}: exam {visible(wrong[0])[:60]} is {'in it' if wrong[0] in split else 'not in it'}, and "
             f"{'not ' if wrong[0] in split else ''}in {dataset.root} ({len(wrong)} such); the run is damaged; get "
             "another copy, or train it again"
         )

@@ -64,7 +64,7 @@ def summarise(path: Path) -> RunSummary:
     try:
         run.check_links()
         facts = run.facts()
-        values = flattened(read_tables(run.preset))
+        values = flattened(read_tables(run.preset_path))
         lines = run.read_metrics()
         evaluation = run.read_evaluation() if os.path.lexists(run.evaluation) else None
         done = lines[-1]["epoch"] if lines else 0
@@ -82,7 +82,7 @@ def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:
     epochs = values.get("training.epochs")
     if not isinstance(epochs, int):
         raise DataError(
-            f"{run.preset}: training.epochs: expected a whole number; get another copy of the run"
+            f"{run.preset_path}: training.epochs: expected a whole number; get another copy of the run"
         )
     return epochs
 

@@ -56,11 +56,11 @@ class Trained:
         if part == "all":
             indices = np.arange(len(dataset))
         else:
-            check_same_data(self.run, self.facts, dataset, "to evaluate on other data, add --split all")
+            check_same_data(self.run, self.facts, dataset, "to evaluate on other data, add --part all")
             indices = indices_of(dataset, stored_split(self.run, dataset), part)
         if len(indices) == 0:
             raise DataError(
-                f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --split"
+                f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --part"
             )
         return self.predict_exams(dataset, indices)
 

@@ -27,17 +27,17 @@ def _faults(run: RunDirectory) -> Iterator[str]:
     checks: list[Callable[[], object]] = [
         run.check_links,
         lambda: facts.append(run.facts()),
-        lambda: read_tables(run.preset),
+        lambda: read_tables(run.preset_path),
         run.plugins,
         run.environment,
         run.read_metrics,
-        lambda: split.update(read_split(run.split)),
+        lambda: split.update(read_split(run.split_path)),
     ]
     for check in checks:
         yield from _said(check)
     wrong = sorted({part for part in split.values() if part not in PARTS})
     if wrong:
-        yield f"{run.split}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
+        yield f"{run.split_path}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
     for part in EVALUATED:
         yield from _evaluated(run, part, facts, split)
     for folder in (run.checkpoints, run.best):

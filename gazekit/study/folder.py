@@ -79,7 +79,7 @@ class StudyFolder:
         """The file that describes the study."""
         return self.path / "study.json"
 
-    def split(self, fold: str) -> Path:
+    def split_path(self, fold: str) -> Path:
         """Return the split file of a fold."""
         return self.path / "splits" / f"{fold}.csv"
 
@@ -180,8 +180,8 @@ def enter(
     for name in ("splits", "systems", "runs"):
         own_folder(folder.path / name)
     for fold, split in splits.items():
-        if not folder.split(fold).exists():
-            write_split(folder.split(fold), dataset, split)
+        if not folder.split_path(fold).exists():
+            write_split(folder.split_path(fold), dataset, split)
     for system, preset in presets.items():
         if not folder.preset_path(system).exists():
             write_atomically(folder.preset_path(system), preset.to_toml())
@@ -210,7 +210,7 @@ def _check_same(
         different += [
             f"the split {fold} is another"
             for fold, split in splits.items()
-            if folder.split(fold).exists() and read_split(folder.split(fold)) != split
+            if folder.split_path(fold).exists() and read_split(folder.split_path(fold)) != split
         ]
     for system, preset in presets.items():
         if folder.preset_path(system).exists():

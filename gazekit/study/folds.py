@@ -88,7 +88,7 @@ def protocol(
         who = f"one split by patient, {10 - 10 * test:g}:{10 * test:g}"
         if settings.folds != "given":
             who = f"the split {Path(settings.folds).name}"
-        elif dataset.split:
+        elif dataset.parts:
             who = "the source's own split"
         return f"{who}: {parts.removeprefix('about ')}"
     times = f", dealt {settings.repeats} times" if settings.repeats > 1 else ""

@@ -18,7 +18,7 @@ class RunTask:
         path: the run directory.
         preset_path: the resolved preset, a TOML file.
         data: the prepared data set.
-        split: the split file.
+        split_path: the split file.
         device: ``cpu`` or ``cuda``.
         test: predict and evaluate the test part when training is complete.
         allow_leak: train even if the split leaks.
@@ -30,7 +30,7 @@ class RunTask:
     path: Path
     preset_path: Path
     data: Path
-    split: Path
+    split_path: Path
     device: str
     test: bool = True
     allow_leak: bool = False
@@ -48,7 +48,9 @@ class RunTask:
     def from_text(cls, text: str) -> "RunTask":
         """Restore a task from ``to_text``."""
         values = json.loads(text)
-        return cls(**values | {key: Path(values[key]) for key in ("path", "preset_path", "data", "split")})
+        return cls(
+            **values | {key: Path(values[key]) for key in ("path", "preset_path", "data", "split_path")}
+        )
 
     def command(self) -> list[str]:
         """The command that carries out the task in a new process; it resumes, and exits 75 or 130 when stopped."""
@@ -83,7 +85,7 @@ def run_tasks(
             path=out / "runs" / system / f"{fold}-seed-{seed}",
             preset_path=out / "systems" / f"{system}.toml",
             data=data,
-            split=out / "splits" / f"{fold}.csv",
+            split_path=out / "splits" / f"{fold}.csv",
             device=device,
             test=test,
             allow_leak=allow_leak,

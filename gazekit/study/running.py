@@ -79,7 +79,7 @@ def _run(
     for own in (task.path.parent, task.path):  # a link may lead outside the study
         check_folder(own)
     if not (task.path / "run.json").exists():
-        split = split_of(preset, dataset, task.split)
+        split = split_of(preset, dataset, task.split_path)
         settings = StartSettings(
             seed=task.seed,
             device=device,
@@ -94,7 +94,7 @@ def _run(
         registry,
         dataset=dataset,
         seed=task.seed,
-        split=task.split,
+        split=task.split_path,
         may_extend=False,
         remedy="remove the run",
     )

@@ -14,7 +14,7 @@ from gazekit.records.image_header import ImageHeader
 from gazekit.testing.contract import Contract
 from gazekit.testing.promises import promise
 
-SPLITS = ("train", "val", "test", None)
+PARTS = ("train", "val", "test", None)
 
 
 class DataSourceContract(Contract):
@@ -39,7 +39,7 @@ class DataSourceContract(Contract):
             )
 
     def test_exams(self) -> None:
-        """Exams with ids that are unique, a patient, a label that is a class, images that are there, a known split."""
+        """Exams with ids that are unique, a patient, a label that is a class, images that are there, a known part."""
         source = self.make()
         with self.folder(source) as root:
             found = list(source.exams(root))
@@ -65,7 +65,7 @@ class DataSourceContract(Contract):
             )
         known = classes is None or exam.label in classes
         promise(self.component, f"a label among {classes}", known, f"{exam.label!r} in {where}")
-        promise(self.component, f"a split among {SPLITS}", exam.split in SPLITS, f"{exam.split!r} in {where}")
+        promise(self.component, f"a part among {PARTS}", exam.part in PARTS, f"{exam.part!r} in {where}")
         promise(self.component, "images", bool(exam.images), f"none in {where}")
         for view, file in {**exam.images, **exam.gaze}.items():
             there = isinstance(file, Path) and file.exists()

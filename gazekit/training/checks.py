@@ -176,13 +176,13 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
             f"attention maps have {' × '.join(map(str, maps))} cells for images of {here} px: they point at nothing "
             f"finer; prepare the data with a larger --size, or take a backbone of smaller stride"
         )
-    validation = dataset.labels[indices_of(dataset, split, "val")].tolist()
-    if text := doubt(validation, len(dataset.classes), preset.training.select):
+    val_labels = dataset.labels[indices_of(dataset, split, "val")].tolist()
+    if text := doubt(val_labels, len(dataset.classes), preset.training.select):
         yield text
     if not len(indices_of(dataset, split, "test")):
         yield (
-            "the split has no test part: evaluate with --split val, whose exams also select the weights, or on other "
-            "data (--data OTHER --split all)"
+            "the split has no test part: evaluate with --part val, whose exams also select the weights, or on other "
+            "data (--data OTHER --part all)"
         )
 
 

@@ -65,8 +65,8 @@ class State:
 class Parts:
     """Training exams, and validation exams that select the epoch; ``exam_ids`` cover the whole data set."""
 
-    training: Exams
-    validation: Exams
+    train: Exams
+    val: Exams
     exam_ids: Sequence[str]
 
 
@@ -108,15 +108,15 @@ def train(
     synchronise_batch_norm(model)
     model.train()
     while state.epoch < settings.epochs:
-        batches = epoch_batches(len(parts.training), settings.batch_size, seed=seed, epoch=state.epoch)
+        batches = epoch_batches(len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
             state.sums, state.exams = {}, 0
         left = batches[state.batch :]
-        record = LossRecord(len(left), parts.training.device)
-        exam_ids = ([parts.exam_ids[i] for i in parts.training.indices[rows]] for rows in left)
+        record = LossRecord(len(left), parts.train.device)
+        exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
         account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
         own = [own_rows(rows) for rows in left]
-        augmented = parts.training.augmented(own, settings.augmentation, seed=seed, epoch=state.epoch)
+        augmented = parts.train.augmented(own, settings.augmentation, seed=seed, epoch=state.epoch)
         with closing(augmented):
             for batch in augmented:
                 stop = any_of_all(should_stop())
@@ -140,7 +140,7 @@ def train(
                 report(state, len(batches))
         account(wait=True)
         diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
-        _finish_epoch(model, objective, parts.validation, settings, run, state)
+        _finish_epoch(model, objective, parts.val, settings, run, state)
         report(state, len(batches))
         if pace.due() or state.epoch == settings.epochs:
             with pace.measured():
@@ -222,17 +222,17 @@ def _warn_of_divergence(
 def _finish_epoch(
     model: MultiViewClassifier,
     objective: Objective,
-    validation: Exams,
+    val: Exams,
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,
 ) -> None:
     """Validate, keep the weights if they are the best so far, and write the epoch's line."""
-    predictions = predict(model, validation, batch_size=settings.batch_size)
-    labels = validation.labels.cpu()
+    predictions = predict(model, val, batch_size=settings.batch_size)
+    labels = val.labels.cpu()
     with torch.no_grad():
-        logits = torch.as_tensor(predictions.logits, device=validation.device)
-        loss = float(objective.classification(logits, validation.labels))
+        logits = torch.as_tensor(predictions.logits, device=val.device)
+        loss = float(objective.classification(logits, val.labels))
     finite = bool(np.isfinite(predictions.logits).all())
     auc = area_under_roc(predictions.probabilities, labels.numpy()) if finite else None
     state.epoch += 1

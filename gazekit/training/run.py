@@ -80,7 +80,7 @@ def continue_run(
         def after_step(state: State, batches: int) -> None:
             nonlocal told
             if not told:
-                told, taken = True, describe_memory(peak_memory(device), [parts.training, parts.validation])
+                told, taken = True, describe_memory(peak_memory(device), [parts.train, parts.val])
                 run.log(taken)
                 note(taken)
             report(state, batches)

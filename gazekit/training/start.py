@@ -137,7 +137,7 @@ def start_run(
         run.write_json("environment.json", Environment(**environment()).model_dump())
         for origin in dict.fromkeys(origins):
             run.log(f"initial weights: {origin}")
-        write_split(run.split, dataset, split)
+        write_split(run.split_path, dataset, split)
         checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
         run.write_facts(
             RunFacts(
@@ -191,7 +191,7 @@ def resume_run(
         raise ConfigurationError(
             f"{run.path}: began with seed {facts.seed}, not {seed}; {remedy or 'resume without --seed'}"
         )
-    if split is not None and _read(split) != read_split(run.split):
+    if split is not None and _read(split) != read_split(run.split_path):
         asked = "the one given" if isinstance(split, Mapping) else split
         raise ConfigurationError(
             f"{run.path}: began with another split than {asked}; {remedy or 'resume without --split'}"
@@ -278,7 +278,7 @@ def _check_not_seen(
     warn: Callable[[str], None],
 ) -> None:
     """Raise DataError if the weights of a run have seen a patient of the test part."""
-    seen = {row["patient_id"] for row in read_table(run.split, COLUMNS, KIND) if row["split"] != "test"}
+    seen = {row["patient_id"] for row in read_table(run.split_path, COLUMNS, KIND) if row["split"] != "test"}
     tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
     both = sorted(seen & tested)
     if not both:
@@ -289,7 +289,8 @@ def _check_not_seen(
     )
     if not allow_leak:
         raise DataError(
-            f"{said}; train on the split of that run (--split {run.split}), or use it all the same with --allow-leak"
+            f"{said}; train on the split of that run (--split {run.split_path}), or use it "
+            "all the same with --allow-leak"
         )
     warn(f"{said}; the test result will flatter the model")
 

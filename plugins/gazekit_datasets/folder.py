@@ -91,7 +91,7 @@ class Folder:
             masks={view: (MaskFile(path),) for view, path in _paths(row, columns.masks, files).items()},
             gaze_reader=self.gaze_reader if gaze else None,
             laterality=_sides(columns, side_letter, images, files.root),
-            split=_split(row, columns),
+            part=_part(row, columns),
             dataset=columns.cell(row, "dataset"),
             heat_maps=_paths(row, columns.heat_maps, files),
         )
@@ -124,7 +124,7 @@ def _needed(row: Row, columns: Columns, name: str) -> str:
     raise DataError(f"{row.where}: {name} is {means}; expected a value in every row")
 
 
-def _split(row: Row, columns: Columns) -> str | None:
+def _part(row: Row, columns: Columns) -> str | None:
     if "split" not in columns.names:
         return None
     word = row[columns.names["split"]]

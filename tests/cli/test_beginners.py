@@ -186,7 +186,7 @@ def test_a_preset_with_a_suffix_it_does_not_have():
 def test_splits(dataset, raw_folder, tmp_path):
     start = ("train", "mammonet_small", "--data", dataset.root, "--out", tmp_path / "run", *TINY, "--split")
     assert told(gazekit(*start, "test", code=3)).endswith(
-        "to choose the part to evaluate: gazekit evaluate RUN --split test"
+        "to choose the part to evaluate: gazekit evaluate RUN --part test"
     )
     said = told(gazekit(*start, raw_folder / "exams.csv", code=3))
     assert "no column split" in said and said.endswith("gazekit data split writes such a table")
@@ -216,7 +216,7 @@ def test_data_that_were_moved_are_asked_for(tiny_run, dataset, tmp_path):
     for command in (["evaluate", tmp_path / "run"], ["train", "--resume", "--out", tmp_path / "run"]):
         said = told(gazekit(*command, code=3))
         assert said.endswith("are no longer there; say where they are with --data"), said
-    gazekit("evaluate", tmp_path / "run", "--data", dataset.root, "--split", "val")
+    gazekit("evaluate", tmp_path / "run", "--data", dataset.root, "--part", "val")
 
 
 def test_the_classes_are_said_from_the_first_look_to_the_evaluation(raw_folder, tmp_path):

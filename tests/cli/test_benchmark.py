@@ -173,7 +173,7 @@ def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
     run, before = out / "runs" / "late_concat" / "fold-1-seed-0", predictions(out)
-    gazekit("evaluate", run, "--split", "val")
+    gazekit("evaluate", run, "--part", "val")
     assert (run / "evaluation_val.json").exists() and (run / "predictions_val.csv").exists()
     assert predictions(out) == before
     RunDirectory.check_free(run, overwrite=True)  # it is still a run and nothing else

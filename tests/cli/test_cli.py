@@ -56,7 +56,7 @@ def test_help_is_light_and_names_every_command() -> None:
 def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp_path: Path) -> None:
     table = gazekit("evaluate", run).stdout
     assert "auc" in table and "pointing game" in table and "95 % interval" in table
-    result = json.loads(gazekit("evaluate", run, "--split", "val", "--json").stdout)
+    result = json.loads(gazekit("evaluate", run, "--part", "val", "--json").stdout)
     assert result["schema"] == "gazekit.evaluation/1" and result["split"] == "val"
     assert 0 <= result["metrics"]["classification"]["auc"]["value"] <= 1
 
@@ -72,7 +72,9 @@ def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp
 
 
 def test_prediction_of_raw_images_is_that_of_the_prepared_set(run: Path, raw_folder: Path) -> None:
-    gazekit("evaluate", run, "--split", "all")
+    said = gazekit("evaluate", run, "--split", "all").stderr
+    assert "--split all is now --part all; the former name goes in the next release" in said
+    assert "is now" not in gazekit("evaluate", run, "--part", "all").stderr
     rows = [line.split(",") for line in (run / "predictions_all.csv").read_text().splitlines()]
     evaluated = {row[0]: float(row[-1]) for row in rows[1:]}
     pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
@@ -108,7 +110,7 @@ def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
     more = gazekit("train", "--out", out, "--resume", "--epochs", 2)
     assert "goes on to epoch 2, begun with 1; the schedule one_cycle now spans 2 epochs" in more.stderr
     assert [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
-    last = gazekit("evaluate", out, "--weights", "last", "--split", "val")
+    last = gazekit("evaluate", out, "--weights", "last", "--part", "val")
     assert "weights of epoch 2: the last epoch" in last.stderr
     assert (out / "evaluation_val_last.json").exists() and not (out / "evaluation_val.json").exists()
 

@@ -28,9 +28,9 @@ def exams(tmp_path):
     point = (Outline(((1.0, 2.0),)),)
     left = {"cc": "L", "mlo": "L"}
     return [
-        exam(0, "p0", "1", ["cc", "mlo"], tmp_path, split="train", masks={"cc": point}, laterality=left),
-        exam(1, "p0", "0", ["cc", "mlo"], tmp_path, split="test", laterality={"cc": "R", "mlo": "R"}),
-        exam(2, "p1", "0", ["mlo"], tmp_path, split="test", laterality={"mlo": "L"}),
+        exam(0, "p0", "1", ["cc", "mlo"], tmp_path, part="train", masks={"cc": point}, laterality=left),
+        exam(1, "p0", "0", ["cc", "mlo"], tmp_path, part="test", laterality={"cc": "R", "mlo": "R"}),
+        exam(2, "p1", "0", ["mlo"], tmp_path, part="test", laterality={"mlo": "L"}),
     ]
 
 

@@ -143,7 +143,7 @@ def check_sound(exam: Exam, classes: Sequence[str] | None) -> None:
     """What every exam promises, whatever it was read from."""
     assert exam.exam_id and exam.patient_id and exam.label
     assert classes is None or exam.label in classes
-    assert exam.split in (None, "train", "val", "test")
+    assert exam.part in (None, "train", "val", "test")
     assert set(exam.laterality.values()) <= {"L", "R"}
     assert set(exam.masks) | set(exam.gaze) <= set(exam.images)
     for lesions in exam.masks.values():

@@ -26,7 +26,7 @@ def table(root, text, encoding="utf-8"):
 
 def test_exams_say_what_the_table_says(tmp_path):
     first, second = Folder().exams(table(tmp_path, GOOD + ROWS))
-    assert (first.exam_id, first.patient_id, first.label, first.split) == ("a", "p1", "1", "train")
+    assert (first.exam_id, first.patient_id, first.label, first.part) == ("a", "p1", "1", "train")
     assert first.images == {"cc": tmp_path / "i/a.dcm", "mlo": tmp_path / "i/b.png"}
     assert (first.gaze, first.gaze_reader) == ({"cc": tmp_path / "g/a.csv"}, "auto")
     assert first.masks == {"mlo": (MaskFile(tmp_path / "m/b.png"),)}
@@ -172,7 +172,7 @@ def test_words_for_the_parts_of_a_split_are_known(tmp_path):
     words = ["Train", "training", "VALIDATION", "valid", "Testing", "test"]
     rows = "".join(f"e{i},p{i},{i % 2},{word},{i}.png\n" for i, word in enumerate(words))
     exams = Folder().exams(table(tmp_path, "exam_id,patient_id,label,split,cc\n" + rows))
-    assert [exam.split for exam in exams] == ["train", "train", "val", "val", "test", "test"]
+    assert [exam.part for exam in exams] == ["train", "train", "val", "val", "test", "test"]
 
 
 @pytest.mark.parametrize(

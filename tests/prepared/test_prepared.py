@@ -24,7 +24,7 @@ def test_what_was_prepared_comes_back(prepared):
     assert dataset.patient_ids == ("p0", "p0", "p1", "p1")
     assert [dataset.classes[label] for label in dataset.labels] == ["0", "1", "0", "1"]
     assert dataset.image_names[2]["mlo"] == "2_mlo.png"
-    assert dataset.split is None
+    assert dataset.parts is None
     stored = np.load(prepared / "images.npy")
     assert (stored.shape, stored.dtype) == ((4, 2, 32, 24), np.uint8)
     np.testing.assert_array_equal(dataset.images, stored)
@@ -54,9 +54,12 @@ def test_a_split_of_the_source_comes_back(tmp_path):
 
     parts = ("train", "train", "test", "test")
     exams = write_exams(tmp_path / "raw", 4)
-    exams = [replace(exam, split=part) for exam, part in zip(exams, parts, strict=True)]
+    exams = [replace(exam, part=part) for exam, part in zip(exams, parts, strict=True)]
     run(exams, tmp_path / "raw", tmp_path / "out")
-    assert PreparedDataset.open(tmp_path / "out").split == parts
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.parts == parts
+    with pytest.warns(FutureWarning, match="split is now parts"):
+        assert dataset.split == parts
 
 
 def change_manifest(root, **values):

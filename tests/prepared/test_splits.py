@@ -13,7 +13,7 @@ from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import check_split, k_folds, leak_of, make_split, read_split, write_split
 
 
-def dataset(patients, labels, *, split=None, datasets=None, duplicates=(), classes=("benign", "malignant")):
+def dataset(patients, labels, *, parts=None, datasets=None, duplicates=(), classes=("benign", "malignant")):
     """A data set without pixels."""
     count = len(patients)
     blank = np.zeros((count, 1, 8, 8), dtype=np.uint8)
@@ -29,7 +29,7 @@ def dataset(patients, labels, *, split=None, datasets=None, duplicates=(), class
         labels=np.array(labels, dtype=np.int64),
         exam_ids=tuple(f"e{i}" for i in range(count)),
         patient_ids=tuple(patients),
-        split=split,
+        parts=parts,
         datasets=datasets or ("",) * count,
         fingerprint="0",
         duplicates=duplicates,
@@ -127,11 +127,11 @@ def test_a_given_split_is_kept_and_validation_carved_from_its_training_part():
     patients = [f"p{i // 2}" for i in range(80)]
     labels = [i // 2 % 2 for i in range(80)]
     given_parts = tuple("train" if i < 60 else "test" for i in range(80))
-    split = make_split(dataset(patients, labels, split=given_parts))
+    split = make_split(dataset(patients, labels, parts=given_parts))
     assert [exam for exam in split if split[exam] == "test"] == [f"e{i}" for i in range(60, 80)]
     assert sum(part == "val" for part in split.values()) == 12
     whole = tuple("train" if i < 40 else "val" if i < 60 else "test" for i in range(80))
-    assert tuple(make_split(dataset(patients, labels, split=whole), seed=5).values()) == whole
+    assert tuple(make_split(dataset(patients, labels, parts=whole), seed=5).values()) == whole
 
 
 def test_more_than_two_classes_are_stratified():
@@ -168,7 +168,7 @@ def test_a_given_split_that_parts_a_patient_is_refused():
         DataError,
         match=r"1 patient is on two sides of the split \(p0\); .* --anew\), or use it all the same with --allow-leak",
     ):
-        make_split(dataset(["p0", "p0", "p1", "p2", "p3", "p4"], [0, 1, 1, 0, 0, 1], split=parts))
+        make_split(dataset(["p0", "p0", "p1", "p2", "p3", "p4"], [0, 1, 1, 0, 0, 1], parts=parts))
 
 
 def test_too_few_patients_and_wrong_fractions_are_refused():
@@ -229,7 +229,7 @@ def test_an_identical_image_on_two_sides_of_a_split_is_refused():
 def test_a_leak_may_be_allowed_and_names_its_patients():
     parts = ("train", "test") * 7
     patients = [f"p{i // 2}" for i in range(14)]
-    data = dataset(patients, [0, 0, 1, 1] * 3 + [0, 1], split=parts)
+    data = dataset(patients, [0, 0, 1, 1] * 3 + [0, 1], parts=parts)
     with pytest.raises(
         DataError, match=r"7 patients are on two sides of the split \(p0, p1, p2, p3, p4 and 2 more"
     ):
@@ -341,7 +341,7 @@ def test_a_split_by_hand_may_use_other_words_and_separators(tmp_path):
     path.write_text("exam_id,split\ne0,dev\n")
     with pytest.raises(DataError, match="row 2: the split puts exam e0 in 'dev'; expected train, val, test"):
         read_split(path)
-    with pytest.raises(DataError, match=r"test: there is no such file.*gazekit evaluate RUN --split test"):
+    with pytest.raises(DataError, match=r"test: there is no such file.*gazekit evaluate RUN --part test"):
         read_split(Path("test"))
     with pytest.raises(DataError, match="is a folder"):
         read_split(tmp_path)

@@ -95,7 +95,7 @@ def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
     fails("exam e0 comes twice", [*exams, exams[0]])
     fails("exam e1: label '1' is none of the classes a, 0", exams, classes=("a", "0"))
     fails("one class only: all 6", [replace(exam, label="x") for exam in exams], classes=None)
-    fails("1 of 6 exams name a split", [replace(exams[0], split="train"), *exams[1:]])
+    fails("1 of 6 exams name a part", [replace(exams[0], part="train"), *exams[1:]])
     fails("size", exams, ConfigurationError, size=(4, 40))
     fails("crop", exams, ConfigurationError, crop="lungs")
     fails("each once", exams, ConfigurationError, views=["cc", "cc"])

@@ -169,7 +169,7 @@ def test_a_report_on_other_data_says_so_and_takes_its_threshold_from_the_trainin
     others = tmp_path / "others"
     gazekit("data", "prepare", "folder", raw, others, "--size", 16, "--crop", "none", "--jobs", 1)
     page = tmp_path / "page.html"
-    given = ("report", run, "--split", "all", "--out", page)
+    given = ("report", run, "--part", "all", "--out", page)
     gazekit(*given, "--data", others)
     assert "On other data (others), 8 exams of 4 patients" in page.read_text()
     assert "their numbers flatter it" not in page.read_text()

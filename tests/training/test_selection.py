@@ -175,7 +175,7 @@ def test_a_finished_run_goes_on_to_more_epochs(
     short = start(tmp_path / "short", registry, dataset, constant, "training.epochs=2")
     continue_run(short, registry, dataset)
     stored = stored_preset(short, registry)
-    wanted = registry.preset(str(short.preset), overrides=["training.epochs=3"])
+    wanted = registry.preset(str(short.preset_path), overrides=["training.epochs=3"])
     assert extend(short, stored, wanted) == "goes on to epoch 3, begun with 2"
     continue_run(short, registry, dataset)
     whole = start(tmp_path / "whole", registry, dataset, constant)
@@ -190,19 +190,21 @@ def test_only_more_epochs_extend_a_run(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, run: RunDirectory
 ) -> None:
     stored = stored_preset(run, registry)
-    fewer = registry.preset(str(run.preset), overrides=["training.epochs=2"])
+    fewer = registry.preset(str(run.preset_path), overrides=["training.epochs=2"])
     with pytest.raises(
         ConfigurationError, match="has already trained 3 epochs; it can go on to more, not to 2"
     ):
         extend(run, stored, fewer)
-    other = registry.preset(str(run.preset), overrides=["training.epochs=9", "training.weight_decay=0.5"])
+    other = registry.preset(
+        str(run.preset_path), overrides=["training.epochs=9", "training.weight_decay=0.5"]
+    )
     assert extend(run, stored, other) == ""
     with pytest.raises(ConfigurationError, match=r"training\.epochs, training\.weight_decay"):
         check_resume(run, stored, other)
     assert extend(run, stored, stored) == ""
     more = start(tmp_path / "cycle", registry, dataset)
     cycle = stored_preset(more, registry)
-    longer = registry.preset(str(more.preset), overrides=["training.epochs=4"])
+    longer = registry.preset(str(more.preset_path), overrides=["training.epochs=4"])
     assert "the schedule one_cycle now spans 4 epochs" in extend(more, cycle, longer)
 
 
@@ -273,7 +275,7 @@ def test_small_images_and_maps_and_a_missing_test_part_are_said_at_the_start(
         text.startswith(f"the images have {height} × {width} px, under half of the 64") for text in said
     )
     assert any(f"cells for images of {height} × {width} px" in text for text in said)
-    assert any("the split has no test part: evaluate with --split val" in text for text in said)
+    assert any("the split has no test part: evaluate with --part val" in text for text in said)
     log = (tmp_path / "run/log.txt").read_text()
     assert all(f"warning: {text}" in log for text in said)
 

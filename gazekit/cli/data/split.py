@@ -45,17 +45,17 @@ def split(
         splits = {out: make_split(dataset, seed=seed, test=test, val=val, anew=anew, allow_leak=allow_leak)}
     else:
         splits = {
-            out / (f"repeat-{repeat + 1}-" * (repeats > 1) + f"fold-{fold}.csv"): parts
+            out / (f"repeat-{repeat + 1}-" * (repeats > 1) + f"fold-{fold}.csv"): dealt
             for repeat in range(repeats)
-            for fold, parts in enumerate(k_folds(dataset, folds, seed, val=val, repeat=repeat), start=1)
+            for fold, dealt in enumerate(k_folds(dataset, folds, seed, val=val, repeat=repeat), start=1)
         }
         with disk_errors(out):
             out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for path, parts in splits.items():
-        write_split(path, dataset, parts)
-        counts = Counter(parts.values())
+    for path, made in splits.items():
+        write_split(path, dataset, made)
+        counts = Counter(made.values())
         rows.append((path, counts["train"], counts["val"], counts["test"]))
-        if leak := leak_of(dataset, parts):
+        if leak := leak_of(dataset, made):
             console.warn(f"{path}: {leak}; training on it needs --allow-leak")
     console.print_table(("file", "train", "val", "test"), rows)

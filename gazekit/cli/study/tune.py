@@ -26,10 +26,12 @@ def tune(
     ],
     folds: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per fold: seeds 0, 1, …")] = 1,
-    split: Annotated[
+    split_path: Annotated[
         Path | None,
         typer.Option(
-            help="Split file whose test part stays closed.", show_default="made as gazekit train would"
+            "--split",
+            help="Split file whose test part stays closed.",
+            show_default="made as gazekit train would",
         ),
     ] = None,
     changes: Changes = None,
@@ -65,7 +67,7 @@ def tune(
             registry,
             device=device_of_runs(device, launcher),
             kind="tune",
-            splits=lambda dataset: _inner(dataset, split, base, folds),
+            splits=lambda dataset: _inner(dataset, split_path, base, folds),
         )
         failures = finish(study, "the same command", launcher=launcher, jobs=jobs)
         tuning = choose(study, preset)
@@ -76,13 +78,13 @@ def tune(
 
 
 def _inner(
-    dataset: "PreparedDataset", split: Path | None, preset: "Preset", folds: int
+    dataset: "PreparedDataset", split_path: Path | None, preset: "Preset", folds: int
 ) -> "dict[str, Split]":
     """Make inner folds of the exams outside the split's test part."""
     from gazekit.study.folds import inner_splits
     from gazekit.training.start import split_of
 
-    return inner_splits(dataset, split_of(preset, dataset, split), folds)
+    return inner_splits(dataset, split_of(preset, dataset, split_path), folds)
 
 
 def _show(tuning: "Tuning", *, as_json: bool) -> None:

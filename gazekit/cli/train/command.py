@@ -60,9 +60,9 @@ def train(
     ] = None,
     seed: Seed = None,
     device: Device = "auto",
-    split: Annotated[
+    split_path: Annotated[
         Path | None,
-        typer.Option(help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
+        typer.Option("--split", help="Split file (gazekit data split).", show_default="made by patient, 7:3"),
     ] = None,
     allow_leak: AllowLeak = False,
     config: Annotated[Path | None, typer.Option(help="TOML file on top of the preset.")] = None,
@@ -126,7 +126,7 @@ def train(
                 data=data,
                 seed=seed,
                 device=device,
-                split=split,
+                split_path=split_path,
                 allow_leak=allow_leak,
                 resume=resume,
                 overwrite=overwrite,
@@ -176,7 +176,7 @@ def _run(
         facts, preset = run.facts(), stored_preset(run, registry)
     dataset = open_data(data_folder(run, facts, data))
     chosen = choose_device(facts.device if device == "auto" else device)
-    parts = Counter(read_split(run.split).values())
+    parts = Counter(read_split(run.split_path).values())
     console.note(
         f"{facts.preset}: {parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test; "
         f"views {', '.join(preset.views)} of {' × '.join(map(str, dataset.size))} px; on {chosen.type}"
@@ -226,4 +226,4 @@ def _run(
     if facts.leak:
         console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
     if state.best_epoch:
-        console.note(f"next: gazekit evaluate {run.path}" + ("" if parts["test"] else " --split val"))
+        console.note(f"next: gazekit evaluate {run.path}" + ("" if parts["test"] else " --part val"))

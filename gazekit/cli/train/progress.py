@@ -58,12 +58,12 @@ class TrainingProgress:
         """Show the losses of the epoch so far and the AUC; announce once how long a slow run will take."""
         total = batches * self.epochs
         means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
-        validation = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
-        if validation and self.preset.training.select == "auc":
-            validation += f", best {max(state.best_auc, 0):.3f}"
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items()) + validation
+        val = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
+        if val and self.preset.training.select == "auc":
+            val += f", best {max(state.best_auc, 0):.3f}"
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items()) + val
         if self.terminal and len(losses) > self.columns:
-            losses = f"loss {means.get('loss', 0.0):.3f}{validation}"
+            losses = f"loss {means.get('loss', 0.0):.3f}{val}"
         validated = state.batch == 0
         epoch = state.epoch if validated else state.epoch + 1
         self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)

@@ -24,7 +24,7 @@ class AskedRun:
     data: Path | None
     seed: int | None
     device: str
-    split: Path | None
+    split_path: Path | None
     allow_leak: bool
     resume: bool
     overwrite: bool
@@ -72,7 +72,7 @@ def _start(asked: AskedRun, preset: "Preset", registry: "Registry") -> "RunDirec
     )
     dataset = open_data(asked.data or _default_data(preset, registry))
     path = asked.out or _free_folder(Path("runs"), preset.name)
-    split = split_of(preset, dataset, asked.split, allow_leak=asked.allow_leak)
+    split = split_of(preset, dataset, asked.split_path, allow_leak=asked.allow_leak)
     return start_run(path, preset, registry, dataset, split, settings, warn=console.warn)
 
 
@@ -92,7 +92,7 @@ def _reopen(run: "RunDirectory", asked: AskedRun, registry: "Registry") -> "RunD
         registry,
         dataset=dataset,
         seed=asked.seed,
-        split=asked.split,
+        split=asked.split_path,
     )
     if changed:
         console.note(f"{run.path}: {changed}")

@@ -58,14 +58,12 @@ def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) 
     if wanted == "val":
         if dataset.fingerprint != trained.facts.fingerprint:  # the validation part is in the training data
             dataset = open_data(trained, None)
-        validation = pooled_of(dataset, trained.predict(dataset, "val"))
-        if not is_binary(validation):
+        val = pooled_of(dataset, trained.predict(dataset, "val"))
+        if not is_binary(val):
             raise ConfigurationError(
                 "--threshold val: the validation part does not hold two classes; give a number"
             )
-        return youden_threshold(
-            validation
-        ), "The threshold of the greatest Youden index on the validation part."
+        return youden_threshold(val), "The threshold of the greatest Youden index on the validation part."
     try:
         value = float(wanted)
     except ValueError:

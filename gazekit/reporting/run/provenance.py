@@ -16,7 +16,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
     facts, preset = trained.facts, trained.preset
     environment = trained.run.environment()
     plugins = trained.run.plugins()
-    parts = Counter(read_split(trained.run.split).values())
+    parts = Counter(read_split(trained.run.split_path).values())
     height, width = dataset.size
     return {
         "Run": {
@@ -30,7 +30,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "prepared set": Path(facts.data).name,
             "fingerprint": facts.fingerprint[:16],
             "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
-            "split, SHA-256": hashlib.sha256(read_bytes(trained.run.split, KIND)).hexdigest()[:16],
+            "split, SHA-256": hashlib.sha256(read_bytes(trained.run.split_path, KIND)).hexdigest()[:16],
             "views": ", ".join(preset.views),
             "image size": f"{height} × {width} px",
             "gaze": f"{int(dataset.has_gaze.any(axis=1).sum())} of {len(dataset)} exams",

@@ -110,7 +110,7 @@ def run_page(
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=run_facts(trained, dataset),
-        texts={"Preset, resolved": read_text(trained.run.preset, PRESET)},
+        texts={"Preset, resolved": read_text(trained.run.preset_path, PRESET)},
         limits=_limits(found, where),
     )
 

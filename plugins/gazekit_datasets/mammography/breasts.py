@@ -28,7 +28,7 @@ class Mammogram:
         visit: study or date; breasts of different visits are different exams.
         order: among images of a repeated view.
         lesions: annotated on it.
-        split: ``"train"``, ``"val"``, ``"test"`` or None.
+        part: ``"train"``, ``"val"``, ``"test"`` or None.
         dataset: part of the data set.
         fault: why its exam cannot be used; empty if it can.
         name: of the image in findings; empty uses its file name.
@@ -42,7 +42,7 @@ class Mammogram:
     visit: str = ""
     order: int = 0
     lesions: tuple[Lesion, ...] = ()
-    split: str | None = None
+    part: str | None = None
     dataset: str = ""
     fault: str = ""
     name: str = ""
@@ -108,9 +108,9 @@ def _exam(exam_id: str, images: Sequence[Mammogram], grouping: BreastGrouping) -
     if is_disputed:
         yield Finding("disagrees", exam_id, "views of a breast disagree: the worse is taken")
     exam = _record(exam_id, views, label)
-    if any(each.split != exam.split for each in views.values()):
+    if any(each.part != exam.part for each in views.values()):
         yield Finding(
-            "disagrees", exam_id, f"images of the exam lie in several splits: it goes to {exam.split}"
+            "disagrees", exam_id, f"images of the exam lie in several parts: it goes to {exam.part}"
         )
     yield exam
 
@@ -152,7 +152,7 @@ def _label(images: Sequence[Mammogram], grouping: BreastGrouping) -> tuple[str, 
 
 def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
     first = next(iter(views.values()))
-    splits = {each.split for each in views.values()}
+    parts = {each.part for each in views.values()}
     return Exam(
         exam_id=exam_id,
         patient_id=first.patient_id,
@@ -161,6 +161,6 @@ def _record(exam_id: str, views: Mapping[str, Mammogram], label: str) -> Exam:
         masks={view: each.lesions for view, each in views.items() if each.lesions},
         laterality={view: each.side for view, each in views.items()},
         # test exams must never be trained on: an exam in several parts leaves the training part
-        split=next((part for part in ("test", "val", "train") if part in splits), None),
+        part=next((part for part in ("test", "val", "train") if part in parts), None),
         dataset="+".join(sorted({each.dataset for each in views.values() if each.dataset})),
     )

@@ -30,7 +30,7 @@ TABLE, FINDINGS, IMAGES = "breast-level_annotations.csv", "finding_annotations.c
 BOX = ("xmin", "ymin", "xmax", "ymax")
 SIDES = {"L": "L", "R": "R"}
 VIEWS = {"CC": "cc", "MLO": "mlo"}
-SPLITS = {"training": "train", "test": "test"}
+PARTS = {"training": "train", "test": "test"}
 COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads", "split")
 FARTHEST = 100_000.0
 """Box corners beyond this, in pixels, are refused."""
@@ -96,7 +96,7 @@ class VinDrMammo:
                 grade=self.birads.grade(row["breast_birads"], row.where),
                 order=len(rows),
                 lesions=tuple(boxes.get(image, ())),
-                split=_choice(row, "split", SPLITS),
+                part=_choice(row, "split", PARTS),
             )
         for image in sorted(boxes.keys() - rows.keys()):
             yield Finding("note", image, f"boxes of an image that {TABLE} does not list")

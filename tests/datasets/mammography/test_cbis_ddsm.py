@@ -81,7 +81,7 @@ def test_a_miniature_set_is_prepared_from_every_layout(tmp_path, layout):
     dataset = PreparedDataset.open(tmp_path / "out")
     assert dataset.exam_ids == ("P_00001_L", "P_00002_R", "P_00003_L", "P_00004_R")
     assert dataset.labels.tolist() == [1, 0, 1, 0]
-    assert dataset.split == ("train", "train", "test", "test")
+    assert dataset.parts == ("train", "train", "test", "test")
     assert dataset.datasets == ("mass", "mass", "calc+mass", "calc")
     assert dataset.has_mask.all()
     assert [dataset.geometry[i]["cc"].flip for i in range(4)] == [False, True, False, True]
@@ -147,11 +147,11 @@ def test_the_split_official_mended_or_none(tmp_path):
     lesions = [*LESIONS, *(Lesion("P_00003", "RIGHT", view, kind="calc") for view in ("CC", "MLO"))]
     root = miniature(tmp_path, lesions=lesions)
     exams, findings = read(root)
-    assert (exams["P_00003_L"].split, exams["P_00003_R"].split) == ("test", "train")
+    assert (exams["P_00003_L"].part, exams["P_00003_R"].part) == ("test", "train")
     assert number(findings, "patient on both sides of the official split") == 1
     exams, _ = read(root, split="patient")
-    assert (exams["P_00003_L"].split, exams["P_00003_R"].split) == ("test", "test")
-    assert {exam.split for exam in read(root, split="none")[0].values()} == {None}
+    assert (exams["P_00003_L"].part, exams["P_00003_R"].part) == ("test", "test")
+    assert {exam.part for exam in read(root, split="none")[0].values()} == {None}
 
 
 def test_the_tasks(tmp_path):

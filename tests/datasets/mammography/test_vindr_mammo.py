@@ -27,7 +27,7 @@ def listed(root, **options):
 
 def test_breasts_with_category_label_and_official_split(root):
     exams, findings = listed(root)
-    assert {name: (exam.label, exam.split) for name, exam in exams.items()} == {
+    assert {name: (exam.label, exam.part) for name, exam in exams.items()} == {
         f"{FIRST}_L": ("benign", "train"),
         f"{FIRST}_R": ("malignant", "train"),
         f"{SECOND}_L": ("benign", "train"),
@@ -56,7 +56,7 @@ def test_a_prepared_set_has_the_boxes_and_the_split(root, tmp_path):
     prepare(VinDrMammo(), root, out, size=(64, 48), crop="none", jobs=0)
     data = PreparedDataset.open(out)
     assert data.labels.tolist() == [0, 1, 0, 1, 0]
-    assert data.split == ("train", "train", "train", "test", "test")
+    assert data.parts == ("train", "train", "train", "test", "test")
     assert data.has_mask.tolist() == [[0, 0], [1, 1], [0, 0], [1, 1], [0, 0]]
     expected = np.zeros((64, 48), dtype=bool)
     left, right = data.masks[3, 0] > 0, data.masks[1, 0] > 0

@@ -40,12 +40,12 @@ def mammograms(
             is_positive = [
                 row.kind == "mass" if reading.task == "mass" else row.is_malignant for row in breast
             ]
-            split = _split(of_patient if reading.split == "patient" else breast, reading)
+            part = _part(of_patient if reading.split == "patient" else breast, reading)
             kinds = "+".join(sorted({row.kind for row in breast}))
             for view in _by(breast, lambda row: row.view).values():
                 mammogram, findings = _mammogram(root, files, view, resize_masks=reading.resize_masks)
                 yield from findings
-                yield replace(mammogram, grade=int(any(is_positive)), split=split, dataset=kinds)
+                yield replace(mammogram, grade=int(any(is_positive)), part=part, dataset=kinds)
 
 
 def _disagreements(name: str, breast: Sequence[Abnormality], reading: Reading) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def _disagreements(name: str, breast: Sequence[Abnormality], reading: Reading) -
         yield Finding("disagrees", name, "breast with benign and malignant findings: it is malignant")
 
 
-def _split(rows: Iterable[Abnormality], reading: Reading) -> str | None:
+def _part(rows: Iterable[Abnormality], reading: Reading) -> str | None:
     """Choose one part for all; test exams must never be trained on."""
     if reading.split == "none":
         return None
