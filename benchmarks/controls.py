@@ -42,6 +42,9 @@ def main() -> None:
     arguments = parser.parse_args()
     split = read_split(arguments.split) if arguments.split else {}
     make_control(arguments.prepared, arguments.out, arguments.control, split)
+    print(
+        f"{arguments.out}: {arguments.control}, of {arguments.prepared}; train on it with --data {arguments.out}"
+    )
 
 
 def make_control(prepared: Path, out: Path, control: str, split: Split, seed: int = 0) -> None:
@@ -49,6 +52,8 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
     dataset = PreparedDataset.open(prepared)
     if dataset.layers is not None and control != "views_mispaired":
         raise SystemExit(f"{control}: expected gaze as fixations, but these data hold finished heat maps")
+    if out.exists():
+        raise SystemExit(f"{out}: exists already; choose another folder")
     shutil.copytree(prepared, out)
     labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
     parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]

@@ -172,7 +172,9 @@ def build_objective(
             raise ConfigurationError(f"terms.{name}: '{name}' cannot name a term; choose another name")
         key: Key = ("terms", name)
         if settings.use is None:
-            terms[name] = _alignment(key, preset, registry, settings.target)
+            terms[name] = _alignment(
+                key, preset, registry, settings.target or (gaze.target if gaze else "label")
+            )
         else:
             if model is None:
                 raise ConfigurationError(f"build_objective: terms.{name} needs the model; hand it over")

@@ -134,7 +134,8 @@ def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
     below = read_layer(_locate(str(parent.value), find))
     if ("extends",) in below:
         raise ConfigurationError(
-            f"{parent.origin}: extends = '{parent.value}' extends another preset itself; only one level is allowed"
+            f"{parent.origin}: extends = '{parent.value}' extends another preset itself; only one level is allowed: "
+            "train that preset with this file as --config, without extends"
         )
     return [{key: value for key, value in below.items() if key[0] not in _OWN}, own]
 

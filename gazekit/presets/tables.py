@@ -83,6 +83,26 @@ class FusionSettings(PresetTable):
     vectors: Slot = None
 
 
+def _readers(value: Any) -> Any:
+    """A way to take readers, or their names. Raises ValueError: neither."""
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if value not in ("mean", "each", "sampled"):
+        raise ValueError('expected "mean", "each", "sampled", or a list of readers such as ["Ann", "Bob"]')
+    return value
+
+
+def _window(value: Any) -> Any:
+    """Two times in order. Raises ValueError: something else."""
+    value = absent(value)
+    if value is None:
+        return None
+    numbers = isinstance(value, list | tuple) and all(isinstance(each, int | float) for each in value)
+    if not (numbers and len(value) == 2 and 0 <= value[0] < value[1]):
+        raise ValueError("expected [from, to] in ms, such as [0, 2000]")
+    return tuple(map(float, value))
+
+
 class GazeSettings(PresetTable):
     """How gaze is read and how it supervises attention; ``gaze = "none"`` trains without it."""
 
@@ -93,12 +113,14 @@ class GazeSettings(PresetTable):
 
     With one logit the maps of the two classes are each other's negatives, so ``"label"`` asks for opposite maps.
     """
-    readers: Literal["mean", "each", "sampled"] | Annotated[tuple[str, ...], Field(min_length=1)] = "mean"
+    readers: Annotated[
+        Literal["mean", "each", "sampled"] | tuple[str, ...], pydantic.BeforeValidator(_readers)
+    ] = "mean"
     """Whose gaze: the mean of all readers' heat maps, each reader in turn, one reader drawn per exam and epoch, or the
     mean of those named."""
     sigma: Annotated[Positive | None, pydantic.BeforeValidator(absent)] = None
     """Width of a fixation's Gaussian in degrees of visual angle; absent: as prepared."""
-    window_ms: Annotated[tuple[NonNegative, Positive] | None, pydantic.BeforeValidator(absent)] = None
+    window_ms: Annotated[tuple[float, float] | None, pydantic.BeforeValidator(_window)] = None
     """Fixations that begin in this time; absent: all."""
     minimum_duration_ms: NonNegative = 0.0
     """Shorter fixations are left out."""
@@ -115,8 +137,8 @@ class TermSettings(ComponentChoice):
     """Of an alignment."""
     attention_map: Slot = None
     """Of an alignment; absent: the one of the preset."""
-    target: Literal["label", "positive"] = "label"
-    """Of an alignment: see ``gaze.target``."""
+    target: Annotated[Literal["label", "positive"] | None, pydantic.BeforeValidator(absent)] = None
+    """Of an alignment; absent: ``gaze.target``."""
 
 
 class LossSettings(PresetTable):

@@ -135,6 +135,9 @@ def start_run(
         run.write_text("preset.toml", preset.to_toml())
         run.write_json("plugins.json", [PluginRow(**row).model_dump() for row in registry.table()])
         run.write_json("environment.json", Environment(**environment()).model_dump())
+        if objective.factors is not None:
+            factors = zip(objective.terms, objective.factors.tolist(), strict=True)
+            run.log(f"loss.balance: {', '.join(f'{name} x {factor:.4g}' for name, factor in factors)}")
         for origin in dict.fromkeys(origins):
             run.log(f"initial weights: {origin}")
         write_split(run.split_path, dataset, split)

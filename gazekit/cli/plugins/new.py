@@ -11,7 +11,9 @@ from gazekit.cli import console
 def new(
     kind: Annotated[
         str,
-        typer.Argument(help="backbone, fusion, attention-map, alignment-loss, dataset or gaze-reader."),
+        typer.Argument(
+            help="backbone, fusion, attention-map, alignment-loss, term, dataset, gaze-reader or region."
+        ),
     ],
     name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],
     out: Annotated[Path | None, typer.Option(help="Folder to make.", show_default="gazekit-NAME")] = None,
