@@ -205,7 +205,7 @@ def test_without_gaze_no_term_reads_it(registry: Registry) -> None:
         (("terms.extra.use=next_fixation", "terms.extra.featurse=3"), "featurse"),
         (("terms.extra.alignment_loss=kl", "terms.extra.temprature=3"), "temprature"),
         (("terms.gaze.use=next_fixation",), "cannot name a term"),
-        (("gaze.readers=everybody",), "expected \"mean\", \"each\""),
+        (("gaze.readers=everybody",), 'expected "mean", "each"'),
         (("gaze.window_ms=[2000, 1000]",), r"expected \[from, to\]"),
     ],
 )
