@@ -1,5 +1,6 @@
 """The contract of attention maps."""
 
+import unittest
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,15 @@ from gazekit.contracts.types import Extras, Output, Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.contract import FunctionContract
 from gazekit.testing.fusion import CHANNELS, ODD_NAMES, VIEWS, numbered
-from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
+from gazekit.testing.promises import (
+    EXAMS,
+    ContractCase,
+    check_equal,
+    check_gradients,
+    check_shapes,
+    promise,
+    random_tensor,
+)
 
 
 class AttentionMapContract(FunctionContract):
@@ -53,6 +62,23 @@ class AttentionMapContract(FunctionContract):
         except RuntimeError as error:
             promise(self.component, "a graph of the logits that the other losses can still use", False, error)
         return maps
+
+    @for_each_case()
+    def test_saved_parameters(self, case: ContractCase, component: Any) -> None:
+        """If it is a module: a finite gradient for every parameter, and a state dict that restores its maps."""
+        attention_map = component.attention_map
+        if not isinstance(attention_map, nn.Module) or not attention_map.state_dict():
+            raise unittest.SkipTest("it has no parameters")
+        results = self.call(component, case.inputs)
+        parameters = {name: each for name, each in attention_map.named_parameters() if each.requires_grad}
+        if parameters:
+            check_gradients(self.component, results, parameters, may_vanish=True)
+        torch.manual_seed(1)
+        twin = case.build().eval()
+        twin.head.load_state_dict(component.head.state_dict())
+        twin.attention_map.load_state_dict(attention_map.state_dict())
+        promised = "a state dict that holds all that its maps depend on"
+        check_equal(self.component, promised, results, self.call(twin, case.inputs))
 
     @for_each_case()
     def test_view_names(self, case: ContractCase, component: Any) -> None:

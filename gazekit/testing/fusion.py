@@ -1,5 +1,6 @@
 """The contract of fusions at any level."""
 
+import unittest
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,15 @@ from gazekit.contracts.types import Views
 from gazekit.modelling.model import gaze_use
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.module_contract import ModuleContract
-from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, promise, random_tensor
+from gazekit.testing.promises import (
+    EXAMS,
+    ContractCase,
+    check_equal,
+    check_finite,
+    check_shapes,
+    promise,
+    random_tensor,
+)
 
 CHANNELS = 6
 VIEWS = (("only",), ("front", "side"), ("front", "left", "right"), ("l_front", "l_side", "r_front", "r_side"))
@@ -71,6 +80,25 @@ class FusionContract(ModuleContract):
         losses = component.auxiliary_losses(inputs, vector)
         check_shapes(self.component, losses, dict.fromkeys(losses, ()))
         return {"fused": vector, **losses}
+
+    @for_each_case()
+    def test_needs_gaze(self, case: ContractCase, component: Any) -> None:
+        """Of images: no use of gaze against ``needs_gaze`` (it is NaN then); finite results for exams without gaze."""
+        if not isinstance(component, ImageFusion):
+            raise unittest.SkipTest("it is handed no gaze")
+        use = gaze_use(type(component))
+        maps = {view: image[:, 0].sigmoid() for view, image in case.inputs.items()}
+        poisoned = Gaze.of_heat_maps({view: torch.full_like(heat, torch.nan) for view, heat in maps.items()})
+        if use == "never":
+            promised = "the same results whatever gaze holds"
+            check_equal(
+                self.component, promised, component(case.inputs, None), component(case.inputs, poisoned)
+            )
+        if use == "training":
+            nobody = Gaze.of_heat_maps({view: torch.zeros_like(heat) for view, heat in maps.items()})
+            check_finite(
+                self.component, "for exams without gaze finite ", component.train()(case.inputs, nobody)
+            )
 
     @for_each_case()
     def test_view_names(self, case: ContractCase, component: Any) -> None:

@@ -85,7 +85,12 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
     prepare_execution(model.train(), preset.training)
     synchronise_batch_norm(model)
     exams = prepared_exams(
-        dataset, np.arange(len(dataset)), preset, torch.device("cpu"), with_gaze=preset.gaze is not None
+        dataset,
+        np.arange(len(dataset)),
+        preset,
+        torch.device("cpu"),
+        with_gaze=preset.gaze is not None,
+        with_masks="masks" in objective.needs,
     )
     losses = []
     for epoch in range(3):
@@ -102,6 +107,15 @@ PRESETS = [
     ("late_concat", ()),
     ("ga_net", ()),
     ("mammonet_small", ("training.accumulate=2",)),
+    (
+        "mammonet_small",
+        (
+            "terms.spots.alignment_loss=nss",
+            "terms.decoder.use=gaze_decoder",
+            "terms.order.use=next_fixation",
+            "terms.lesions.use=mask_alignment",
+        ),
+    ),
 ]
 
 

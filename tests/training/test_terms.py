@@ -87,6 +87,8 @@ def losses(run: Path) -> list[dict[str, Any]]:
 MANY = (
     "terms.divergence.alignment_loss=kl",
     "terms.divergence.weight=0.3",
+    "terms.spots.alignment_loss=nss",
+    "terms.spots.weight=0.1",
     "terms.decoder.use=gaze_decoder",
     "terms.decoder.hidden=4",
     "terms.order.use=next_fixation",
@@ -100,7 +102,15 @@ def test_several_terms_train_together_and_resume_to_the_bit(
 ) -> None:
     preset = tiny(registry, *MANY, *SHORT, "gaze.readers=sampled")
     whole = train(preset, read, tmp_path / "whole", registry)
-    assert set(losses(whole.run.path)[0]) >= {"gaze", "divergence", "decoder", "order", "lesions", "bfl"}
+    assert set(losses(whole.run.path)[0]) >= {
+        "gaze",
+        "divergence",
+        "spots",
+        "decoder",
+        "order",
+        "lesions",
+        "bfl",
+    }
     assert all(np.isfinite(line["order"]) for line in losses(whole.run.path))
     shorter = tiny(registry, *MANY, *SHORT, "gaze.readers=sampled", "training.epochs=1")
     train(shorter, read, tmp_path / "parts", registry)
@@ -187,6 +197,37 @@ def test_the_factors_are_kept_with_the_run(registry: Registry, read: PreparedDat
     first, last = (checkpoint.load(path) for path in checkpoint.steps_of(run.checkpoints))
     factors = first.weights["objective.factors"]
     assert torch.equal(factors, last.weights["objective.factors"]) and factors.item() not in (0.0, 1.0)
+
+
+@pytest.mark.parametrize("readers", ["mean", "each"])
+def test_a_batch_in_parts_has_the_terms_of_the_whole(registry: Registry, readers: str) -> None:
+    from dataclasses import replace
+
+    from tiny import without_batch_norm
+    from torch import nn
+
+    from gazekit.training.optimiser import make_optimizer
+    from gazekit.training.step import TrainingStep
+
+    batch = random_batch(("cc", "mlo"), exams=7)
+    masks = {view: (image[:, 0] > 1).float() for view, image in batch.images.items()}
+    gaze = random_gaze(("cc", "mlo"), 32, exams=7, readers=2, lacking=(0, 1, 2))
+    batch = replace(batch, gaze=gaze, masks=masks).map(
+        lambda each: each.double() if each.is_floating_point() else each
+    )
+    found = []
+    for parts in (1, 3):
+        preset = tiny(registry, *MANY, f"gaze.readers={readers}", f"training.accumulate={parts}")
+        torch.manual_seed(0)
+        model = build_model(preset, registry, classes=2).train()
+        without_batch_norm(model)
+        objective = build_objective(preset, registry, model).double()
+        optimizer = make_optimizer(nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+        step = TrainingStep(model, objective, optimizer, preset.training)
+        found.append((step(batch)[1], {name: p.detach().clone() for name, p in model.named_parameters()}))
+    (whole, weights), (terms, came) = found
+    torch.testing.assert_close(terms, whole, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(came, weights, rtol=1e-7, atol=1e-9)
 
 
 def test_without_gaze_no_term_reads_it(registry: Registry) -> None:
