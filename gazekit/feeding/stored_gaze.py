@@ -11,6 +11,7 @@ from torch import Tensor
 from gazekit.contracts.gaze import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.augment import random_generator
+from gazekit.gaze.heat_map import NARROWEST
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.fixation_table import FixationTable
 from gazekit.presets.preset import Preset
@@ -172,10 +173,16 @@ def _chosen(table: FixationTable, settings: GazeSettings, dataset: PreparedDatas
             )
         wanted = [table.readers.index(name) for name in settings.readers]
         kept &= np.isin(table.reader, wanted)
-    factor = 1.0
-    if settings.sigma is not None:
-        factor = settings.sigma / dataset.settings.fixations.sigma_degrees
     chosen = table.take(kept)
+    if settings.sigma is None:
+        return chosen
+    factor = settings.sigma / dataset.settings.fixations.sigma_degrees
+    narrow = factor * np.fmin.reduce(np.minimum(chosen.sigma_x, chosen.sigma_y), initial=np.inf)
+    if narrow < NARROWEST:
+        raise ConfigurationError(
+            f"gaze.sigma = {settings.sigma:g} degrees is {narrow:.2g} pixels on the images of {dataset.root}; "
+            f"expected at least {NARROWEST}: choose a larger sigma, or prepare the data with a larger --size"
+        )
     return replace(chosen, sigma_x=chosen.sigma_x * factor, sigma_y=chosen.sigma_y * factor)
 
 

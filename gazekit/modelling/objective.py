@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -120,7 +120,7 @@ class Objective(nn.Module):
                     maps[key] = attention_map(output, term.explained(output, batch.labels))
                 found[name] = term(maps[key], batch)
             else:
-                found[name] = term(output, batch)
+                found[name] = term(output, _as_needed(batch, term.needs))
         return found
 
     def balance(self, output: Output, batch: Batch) -> None:
@@ -156,6 +156,12 @@ class Objective(nn.Module):
                 logits[:, 0], labels.to(logits.dtype), pos_weight=positive
             )
         return functional.cross_entropy(logits, labels, weight=weights)
+
+
+def _as_needed(batch: Batch, needs: frozenset[str]) -> Batch:
+    """Hand a term nothing that it does not declare."""
+    kept = {name: getattr(batch, name) if name in needs else None for name in ("gaze", "masks")}
+    return replace(batch, **kept)
 
 
 def _mean_said(values: Tensor) -> Tensor:

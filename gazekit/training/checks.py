@@ -108,6 +108,11 @@ def _check_objective(
             f"{dataset.root}: none of the {len(training)} training exams has a lesion mask, which a term of preset "
             f"'{preset.name}' needs; prepare data with masks, or switch the term off with --set terms.NAME=none"
         )
+    if model.gaze_use == "training" and not dataset.has_gaze[training].any():
+        raise DataError(
+            f"{dataset.root}: none of the {len(training)} training exams has gaze, which the fusion of images of "
+            f"preset '{preset.name}' reads in training; prepare the data with recordings, or choose another fusion.images"
+        )
     if model.shows_stages and preset.training.accumulate > 1:
         raise ConfigurationError(
             f"preset '{preset.name}': an attention map reads the maps of inner stages, which training.accumulate > 1 "

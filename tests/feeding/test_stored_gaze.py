@@ -121,6 +121,7 @@ def test_a_reader_is_drawn_per_exam_and_epoch_and_never_two(registry: Registry) 
 @pytest.mark.parametrize(
     ("data", "setting", "said"),
     [
+        (_Data(), "gaze.sigma=0.01", "is 0.03 pixels"),
         (_Data(), 'gaze.readers=["Zoe"]', "no reader 'Zoe'; there are Ann, Bob"),
         (_Data(with_sigma=False), 'gaze.readers="each"', "prepare it again"),
         (_Data(with_onset=False), "gaze.window_ms=[0, 100]", "no fixation has an onset"),
