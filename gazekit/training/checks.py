@@ -111,7 +111,7 @@ def _check_objective(
     if model.gaze_use == "training" and not dataset.has_gaze[training].any():
         raise DataError(
             f"{dataset.root}: none of the {len(training)} training exams has gaze, which the fusion of images of "
-            f"preset '{preset.name}' reads in training; prepare the data with recordings, or choose another fusion.images"
+            f"preset '{preset.name}' reads in training; prepare the data with recordings, or take another fusion"
         )
     if model.shows_stages and preset.training.accumulate > 1:
         raise ConfigurationError(
