@@ -1,14 +1,16 @@
 """``gazekit presets``: the systems that can be trained, and the origin of their values."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Json
 from gazekit.errors import ConfigurationError
-from gazekit.presets.preset import Preset
+
+if TYPE_CHECKING:
+    from gazekit.presets.preset import Preset
 
 app = typer.Typer(help="List and show presets.", no_args_is_help=True)
 
@@ -46,7 +48,7 @@ def list_presets(as_json: Json = False) -> None:
     )
 
 
-def _of_gaze(preset: Preset) -> str:
+def _of_gaze(preset: "Preset") -> str:
     """What gaze does in a preset, by the names of its alignment loss and terms."""
     aligned = preset.gaze.alignment_loss if preset.gaze else None
     terms = [

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +120,7 @@ class Objective(nn.Module):
                     maps[key] = attention_map(output, term.explained(output, batch.labels))
                 found[name] = term(maps[key], batch)
             else:
-                found[name] = term(output, _as_needed(batch, term.needs))
+                found[name] = term(output, _as_needed(batch, cast(Term, term).needs))
         return found
 
     def balance(self, output: Output, batch: Batch) -> None:
@@ -160,8 +160,11 @@ class Objective(nn.Module):
 
 def _as_needed(batch: Batch, needs: frozenset[str]) -> Batch:
     """Hand a term nothing that it does not declare."""
-    kept = {name: getattr(batch, name) if name in needs else None for name in ("gaze", "masks")}
-    return replace(batch, **kept)
+    return replace(
+        batch,
+        gaze=batch.gaze if "gaze" in needs else None,
+        masks=batch.masks if "masks" in needs else None,
+    )
 
 
 def _mean_said(values: Tensor) -> Tensor:

@@ -174,7 +174,7 @@ def test_lists_and_shows() -> None:
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
     assert gazekit("plugins", "show", "bfl").stdout == shown
     presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
-    assert len(presets) == 14
+    assert len(presets) == 15
     text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
     assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
 
@@ -210,7 +210,7 @@ def test_a_shell_completes_commands_and_presets() -> None:
         return gazekit(**asked).stdout.split()
 
     assert completed("gazekit tr", 1) == ["train"]
-    assert completed("gazekit train mammonet_s", 2) == ["mammonet_small"]
+    assert completed("gazekit train mammonet_s", 2) == ["mammonet_scanpath", "mammonet_small"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])

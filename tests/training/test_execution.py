@@ -57,7 +57,7 @@ def test_options_are_part_of_the_run(dataset: PreparedDataset, tmp_path: Path) -
     assert re.search(
         r"memory: (\d+ MB|\d+\.\d GB) at the most in the first step; exams of 1 MB, held on cpu", said
     )
-    written = RunDirectory.open(out).preset.read_text()
+    written = RunDirectory.open(out).preset_path.read_text()
     for line in ("accumulate = 2", "checkpoint_activations = true", "deterministic = true", 'amp = "bf16"'):
         assert f"\n{line} # --set" in written
     assert not torch.are_deterministic_algorithms_enabled()
