@@ -1,6 +1,5 @@
 """The contract of attention maps."""
 
-import unittest
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -68,7 +67,7 @@ class AttentionMapContract(FunctionContract):
         """If it is a module: a finite gradient for every parameter, and a state dict that restores its maps."""
         attention_map = component.attention_map
         if not isinstance(attention_map, nn.Module) or not attention_map.state_dict():
-            raise unittest.SkipTest("it has no parameters")
+            return
         results = self.call(component, case.inputs)
         parameters = {name: each for name, each in attention_map.named_parameters() if each.requires_grad}
         if parameters:

@@ -1,6 +1,5 @@
 """The contract of fusions at any level."""
 
-import unittest
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -85,7 +84,7 @@ class FusionContract(ModuleContract):
     def test_needs_gaze(self, case: ContractCase, component: Any) -> None:
         """Of images: no use of gaze against ``needs_gaze`` (it is NaN then); finite results for exams without gaze."""
         if not isinstance(component, ImageFusion):
-            raise unittest.SkipTest("it is handed no gaze")
+            return
         use = gaze_use(type(component))
         maps = {view: image[:, 0].sigmoid() for view, image in case.inputs.items()}
         poisoned = Gaze.of_heat_maps({view: torch.full_like(heat, torch.nan) for view, heat in maps.items()})
