@@ -49,7 +49,7 @@ def list_presets(as_json: Json = False) -> None:
 
 
 def _of_gaze(preset: "Preset") -> str:
-    """What gaze does in a preset, by the names of its alignment loss and terms."""
+    """Name the alignment loss and the terms of a preset."""
     aligned = preset.gaze.alignment_loss if preset.gaze else None
     terms = [
         term.use or (term.alignment_loss.use if term.alignment_loss else "")

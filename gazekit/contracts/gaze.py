@@ -1,4 +1,4 @@
-"""The gaze on the images of a batch: fixations of each reader, and heat maps made from them where one asks."""
+"""The gaze on the images of a batch: the fixations of each reader, and heat maps rendered from them on request."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gazekit.contracts.precision import full_precision
-
-X, Y, ONSET, DURATION, READER, SIGMA_X, SIGMA_Y, SLOT = range(8)
-"""The columns of ``Gaze.fixations``."""
-COLUMNS = 8
-REACH = 3.0
-"""Sigmas within which a fixation outside the image still counts as looking at it."""
+from gazekit.contracts.heat_map import COLUMNS, X, Y, is_looking, normalised, of_slots, render
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +86,7 @@ class Gaze(Mapping[str, Tensor]):
         return heat
 
     def heat_maps(self, view: str) -> Tensor:
-        """The heat map of each reader, ``[B, slots, H, W]`` in [0, 1]; zero where a reader did not look.
-
-        ``R = Gy' diag(w) Gx`` with ``Gx[k, j] = exp(-(j + ½ - x_k)² / 2σ_x²)``, ``Gy`` alike and the durations as
-        weights, divided by its maximum.
-        """
+        """The heat map of each reader, ``[B, slots, H, W]`` in [0, 1]; zero where a reader did not look."""
         return self._of_view("readers", view)
 
     def scanpaths(self, view: str, grid: tuple[int, int]) -> Tensor:
@@ -121,54 +111,12 @@ class Gaze(Mapping[str, Tensor]):
         if what not in self._made:
             rows = torch.stack(list(self.fixations.values()))  # [V, B, F, 8]
             if what == "present":
-                of_slots = self._of_slots(rows)
-                self._made[what] = (self._reaching(rows)[..., None] & of_slots).any(dim=2)  # [V, B, slots]
+                looking = is_looking(rows, self.size)[..., None] & of_slots(rows, self.slots)
+                self._made[what] = looking.any(dim=2)  # [V, B, slots]
             elif what == "readers":
-                self._made[what] = self._rendered(rows)  # [V, B, slots, H, W]
+                self._made[what] = render(rows, self.size, self.slots)  # [V, B, slots, H, W]
             else:
                 maps = self._made.get("readers")
-                maps = self._rendered(rows) if maps is None else maps
-                self._made[what] = maps[:, :, 0] if self.slots == 1 else _scaled(maps.sum(dim=2))
+                maps = render(rows, self.size, self.slots) if maps is None else maps
+                self._made[what] = maps[:, :, 0] if self.slots == 1 else normalised(maps.sum(dim=2))
         return self._made[what][list(self.fixations).index(view)]
-
-    def _rendered(self, rows: Tensor) -> Tensor:
-        """The heat map of each reader on each image, ``[V, B, slots, H, W]``."""
-        height, width = self.size
-        down = _gaussian(rows[..., Y], rows[..., SIGMA_Y], height)  # [V, B, F, H]
-        across = _gaussian(rows[..., X], rows[..., SIGMA_X], width)  # [V, B, F, W]
-        reaching = torch.where(self._reaching(rows), rows[..., DURATION], 0)
-        weights = reaching[..., None] * self._of_slots(rows)  # [V, B, F, slots]
-        with full_precision(rows.device):
-            maps = [(down * weights[..., slot, None]).mT @ across for slot in range(self.slots)]
-        return _scaled(torch.stack(maps, dim=2))
-
-    def _of_slots(self, rows: Tensor) -> Tensor:
-        """Whose fixation each row is, ``[..., F, slots]`` bool."""
-        return rows[..., SLOT, None] == torch.arange(self.slots, device=rows.device, dtype=rows.dtype)
-
-    def _reaching(self, rows: Tensor) -> Tensor:
-        """Fixations with a duration that lie on the image or within reach of it, ``[..., F]``; NaN does not."""
-        height, width = self.size
-        beside = _outside(rows[..., X], rows[..., SIGMA_X], width)
-        above = _outside(rows[..., Y], rows[..., SIGMA_Y], height)
-        return (torch.hypot(beside, above) <= REACH) & (rows[..., DURATION] > 0)
-
-
-def _outside(place: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """How many sigmas a place lies outside ``[0, size]`` along an axis; on the image 0, whatever sigma is."""
-    centre = size / 2
-    beyond = ((place - centre).abs() - centre).clamp(min=0)
-    return torch.where(beyond == 0, 0, beyond / sigma)
-
-
-def _gaussian(centre: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[..., F, size]``; zero for NaN."""
-    pixels = torch.arange(size, device=centre.device, dtype=centre.dtype) + 0.5
-    distance = (pixels - centre[..., None]) / sigma[..., None]
-    return torch.exp(-0.5 * distance.square()).nan_to_num(0.0)
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    """Each map divided by its largest value; one of zeros stays."""
-    largest = maps.amax(dim=(-2, -1), keepdim=True)
-    return maps / torch.where(largest > 0, largest, 1.0)

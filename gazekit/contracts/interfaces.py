@@ -111,7 +111,7 @@ class AlignmentLoss(nn.Module, ABC):
     """How far attention is from gaze; ``__init__(*, options)``."""
 
     reads: ClassVar[Literal["heat_map", "fixations"]] = "heat_map"
-    """What it compares attention with."""
+    """The form of gaze that attention is compared with."""
 
     @abstractmethod
     def forward(self, attention: Tensor, gaze: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class Term(nn.Module, ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it reads of a batch besides images and labels: ``"gaze"``, ``"masks"``."""
+    """The parts of a batch it reads besides images and labels: ``"gaze"``, ``"masks"``; others are None."""
 
     @abstractmethod
     def forward(self, output: Output, batch: Batch) -> Tensor:
@@ -141,6 +141,14 @@ class Term(nn.Module, ABC):
         batch, whichever process has them, and weighs. Make a NaN with ``torch.where`` from a finite number, whose
         gradient is then zero.
         """
+
+
+@runtime_checkable
+class PredictsScanpaths(Protocol):
+    """A term that can also predict where readers look, in order; ``evaluate`` compares that with their scanpaths."""
+
+    def predict(self, output: Output, *, fixations: int) -> Views:
+        """Predict a scanpath per view, ``[B, fixations, 2]``: x and y as shares of the image's width and height."""
 
 
 @runtime_checkable

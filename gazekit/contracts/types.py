@@ -15,7 +15,7 @@ from gazekit.contracts.gaze import Gaze
 Views = dict[str, Tensor]
 """One tensor per view, in preset order."""
 Extras = dict[str, Tensor]
-"""What a stage of a backbone chose to show beside its maps, by name: attention weights, tokens."""
+"""Tensors that a stage of a backbone shows beside its maps, by name: attention weights, tokens."""
 
 
 @dataclass(frozen=True, slots=True)

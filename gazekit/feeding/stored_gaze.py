@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazekit.contracts.gaze import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.augment import random_generator
 from gazekit.gaze.heat_map import NARROWEST

@@ -14,6 +14,8 @@ REACH = 3.0
 """Distance in sigmas at which a fixation outside the image still counts."""
 NARROWEST = 0.05
 """Smallest sigma in pixels of the map."""
+Sigma = float | Floats
+"""Of all points, or ``[n]``."""
 _AT_ONCE = 4096
 """Points per matrix product, which limits the memory for a long recording."""
 
@@ -31,7 +33,7 @@ def sigma_pixels(
 
 
 def heat_map(
-    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: float | tuple[float, float]
+    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: float | tuple[Sigma, Sigma]
 ) -> NDArray[np.float32]:
     """Sum one weighted Gaussian per point and divide by the maximum: ``[H, W]`` in [0, 1].
 
@@ -43,20 +45,21 @@ def heat_map(
         weight: ``[n]`` >= 0, usually durations.
         shape: (H, W).
         sigma: pixels of the map, >= 0.05 (a narrower Gaussian can miss every pixel centre); one, or one across and
-            one down.
+            one down, of all points or ``[n]``.
 
     Raises:
         ConfigurationError: sigma is too small.
         DataError: no point with a weight lies on the map or within 3 sigma of it.
     """
-    across, down = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-    check_on_image(x, y, weight, shape=shape, sigma=(across, down))
+    pair = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    check_on_image(x, y, weight, shape=shape, sigma=pair)
+    across, down = (np.broadcast_to(each, x.shape) for each in pair)
     height, width = shape
     total = np.zeros(shape)
     for first in range(0, len(x), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        rows = _gaussian(y[part], height, down)  # [n, H]
-        columns = _gaussian(x[part], width, across)  # [n, W]
+        rows = _gaussian(y[part], height, down[part])  # [n, H]
+        columns = _gaussian(x[part], width, across[part])  # [n, W]
         total += (rows * weight[part, None]).T @ columns  # [H, W]
     return np.asarray(total / total.max(), dtype=np.float32)
 
@@ -68,27 +71,29 @@ def mean_heat_map(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def check_on_image(
-    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: tuple[float, float]
+    x: Floats, y: Floats, weight: Floats, *, shape: tuple[int, int], sigma: tuple[Sigma, Sigma]
 ) -> None:
     """Raise what :func:`heat_map` raises where it cannot make a map of these points."""
     height, width = shape
     across, down = sigma
-    if not min(across, down) >= NARROWEST:
+    narrowest = min(np.min(across), np.min(down))
+    if not narrowest >= NARROWEST:
         raise ConfigurationError(
-            f"gaze heat map: sigma is {min(across, down):g} pixels; expected at least {NARROWEST}; make the map larger "
+            f"gaze heat map: sigma is {narrowest:g} pixels; expected at least {NARROWEST}; make the map larger "
             "or sigma wider"
         )
     beside = np.maximum(np.maximum(-x, x - width), 0)
     above = np.maximum(np.maximum(-y, y - height), 0)
     if not np.any((weight > 0) & (np.hypot(beside / across, above / down) <= REACH)):
+        reach = REACH * max(np.max(across), np.max(down))
         raise DataError(
             f"gaze heat map of {width} x {height} pixels: none of the {len(x)} fixations lies on it or "
-            f"within {REACH:g} sigma ({REACH * max(across, down):.1f} pixels); check that gaze and image belong "
+            f"within {REACH:g} sigma ({reach:.1f} pixels); check that gaze and image belong "
             "together"
         )
 
 
-def _gaussian(centre: Floats, size: int, sigma: float) -> Floats:
+def _gaussian(centre: Floats, size: int, sigma: Floats) -> Floats:
     """Evaluate ``exp(-(i + ½ - c)² / 2σ²)`` for every pixel i of an axis, ``[n, size]``."""
     distance = np.arange(size) + 0.5 - centre[:, None]
-    return np.asarray(np.exp(-0.5 * np.square(distance / sigma)))
+    return np.asarray(np.exp(-0.5 * np.square(distance / sigma[:, None])))

@@ -11,9 +11,10 @@ from gazekit.measures.intervals import Interval, mean_interval
 from gazekit.measures.localisation import localisation
 from gazekit.measures.looked_at import LookedAt, heat_maps_of
 from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
+from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.records.arrays import Array, Floats
+from gazekit.records.arrays import Array, Floats, Integers
 
 Metrics = dict[str, dict[str, Interval]]
 _Values = dict[str, float | tuple[float, float]]
@@ -32,9 +33,10 @@ def evaluate(
         seed, resamples: of the bootstrap over patients.
 
     Returns:
-        ``classification`` and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``:
-        measure → mean over exams (an exam's views averaged) with its 95 % interval. Measures that compare with
-        fixations are averaged over the readers of an image.
+        ``classification`` and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``; if scanpaths
+        were predicted, and readers have some, ``scanpaths``. Each is measure → mean over exams (an exam's views
+        averaged) with its 95 % interval. Measures that compare with fixations are averaged over the readers of an
+        image; a predicted scanpath has no times, so only the places and order of theirs count.
     """
     indices = predictions.indices
     patients = [dataset.patient_ids[i] for i in indices]
@@ -43,7 +45,8 @@ def evaluate(
             predictions.probabilities, dataset.labels[indices], patients, seed=seed, resamples=resamples
         )
     }
-    looked = LookedAt.of(dataset, indices.tolist(), predictions.attention)
+    views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
+    looked = LookedAt.of(dataset, indices.tolist(), views)
 
     def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
         column = dataset.views.index(view)
@@ -66,8 +69,21 @@ def evaluate(
             return None
         return {**localisation(attention, dataset.masks[exam, column] > 0)}
 
-    for name, measure in {"gaze_agreement": agreement, "localisation": location}.items():
-        found = _over_exams(dataset, predictions, measure, seed=seed, resamples=resamples)
+    def order(exam: int, view: str, places: NDArray[np.float32]) -> _Values | None:
+        readers = looked.scanpaths.get((exam, view), {})
+        path = predicted_scanpath(places, dataset.size)
+        each = [scanpath_similarity(path, untimed(own), dataset.size) for own in readers.values()]
+        names = dict.fromkeys(name for found in each for name in found)
+        return {
+            name: float(np.mean([found[name] for found in each if name in found])) for name in names
+        } or None
+
+    for name, (given, measure) in {
+        "gaze_agreement": (predictions.attention, agreement),
+        "localisation": (predictions.attention, location),
+        "scanpaths": (predictions.scanpaths, order),
+    }.items():
+        found = _over_exams(dataset, indices, given, measure, seed=seed, resamples=resamples)
         if found:
             metrics[name] = found
     return metrics
@@ -96,7 +112,8 @@ def _ceilings(
 
 def _over_exams(
     dataset: PreparedDataset,
-    predictions: Predictions,
+    indices: Integers,
+    given: Mapping[str, NDArray[np.float32]],
     measure: Callable[[int, str, NDArray[np.float32]], _Values | None],
     *,
     seed: int,
@@ -104,8 +121,8 @@ def _over_exams(
 ) -> dict[str, Interval]:
     """Average each measure over an exam's views, then over exams; at least two patients are needed."""
     per_measure: dict[str, list[tuple[Floats, str]]] = {}
-    for row, exam in enumerate(predictions.indices):
-        views = [measure(int(exam), view, maps[row]) for view, maps in predictions.attention.items()]
+    for row, exam in enumerate(indices):
+        views = [measure(int(exam), view, of_view[row]) for view, of_view in given.items()]
         for name in dict.fromkeys(name for values in views if values for name in values):
             of_exam = np.array([values[name] for values in views if values and name in values])
             per_measure.setdefault(name, []).append((of_exam.mean(axis=0), dataset.patient_ids[exam]))

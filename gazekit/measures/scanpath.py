@@ -5,12 +5,13 @@ the image, so that images of different sizes can be averaged.
 """
 
 import math
+from dataclasses import astuple, replace
 
 import numpy as np
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import Fixations
-from gazekit.records.arrays import Floats, Integers
+from gazekit.records.arrays import Array, Floats, Integers
 
 _FEWEST = 3
 """Fixations that MultiMatch needs: two saccades."""
@@ -124,14 +125,15 @@ def scanpath_similarity(first: Fixations, second: Fixations, shape: tuple[int, i
     """Compare two scanpaths by every measure that they allow.
 
     Args:
-        first, second: fixations; x and y in pixels of the image.
+        first, second: fixations; x and y in pixels of the image. Where the onsets go back another recording begins,
+            which is left out.
         shape: ``(H, W)`` of the image.
 
     Returns:
         ``scanmatch`` and ``dtw_distance`` where each has a fixation inside the image. Where each has 3 or more, also
         the values of `multimatch` as ``multimatch_shape`` and so on; the duration only where both have times.
     """
-    one, other = (each.inside(shape) for each in (first, second))
+    one, other = (_first_recording(each).inside(shape) for each in (first, second))
     found: dict[str, float] = {}
     if min(len(one), len(other)) >= _FEWEST:
         found = {f"multimatch_{name}": value for name, value in multimatch(one, other, shape).items()}
@@ -141,6 +143,24 @@ def scanpath_similarity(first: Fixations, second: Fixations, shape: tuple[int, i
         found["scanmatch"] = scanmatch(one, other, shape)
         found["dtw_distance"] = dtw_distance(one, other, shape)
     return found
+
+
+def predicted_scanpath(places: Array, shape: tuple[int, int]) -> Fixations:
+    """Make a scanpath without times of predicted places ``[F, 2]``, x and y as shares of width and height."""
+    x, y = np.asarray(places, dtype=np.float64).T * np.array([[shape[1]], [shape[0]]])
+    return Fixations(x, y, np.full(len(x), np.nan), np.ones(len(x)))
+
+
+def untimed(scanpath: Fixations) -> Fixations:
+    """Leave out onsets and durations, so that only places in their order count, as for a prediction without times."""
+    return replace(scanpath, onset_ms=np.full(len(scanpath), np.nan), duration_ms=np.ones(len(scanpath)))
+
+
+def _first_recording(scanpath: Fixations) -> Fixations:
+    """Cut a scanpath off where its onsets go back."""
+    back = np.flatnonzero(np.diff(scanpath.onset_ms) < 0)  # NaN does not
+    end = int(back[0]) + 1 if len(back) else len(scanpath)
+    return Fixations(*(column[:end] for column in astuple(scanpath)))
 
 
 def _alignment(costs: Floats) -> Integers:

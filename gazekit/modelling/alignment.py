@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gazekit.contracts.gaze import DURATION, SLOT, X, Y
+from gazekit.contracts.heat_map import DURATION, SLOT, X, Y
 from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap
 from gazekit.contracts.types import Batch, Output, Views
 
@@ -56,9 +56,7 @@ class Alignment(nn.Module):
         assert gaze is not None, "the core hands gaze to what needs it"
         views = [view for view in maps if view in gaze]
         found: list[Tensor] = []
-        for shape in dict.fromkeys(
-            maps[view].shape[1:] for view in views
-        ):  # one call for the maps of one size
+        for shape in dict.fromkeys(maps[view].shape[1:] for view in views):  # maps of one size in one call
             alike = [view for view in views if maps[view].shape[1:] == shape]
             present = torch.stack([self._present(batch, view) for view in alike], dim=1)  # [B, V, readers]
             compared = torch.stack([self._gaze(batch, view, maps[view]) for view in alike], dim=1)

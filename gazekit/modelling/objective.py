@@ -22,10 +22,14 @@ GAZE = "gaze"
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The total to minimise and its unweighted terms by name, all scalars."""
+    """The total to minimise and its unweighted terms by name, all scalars.
+
+    ``said`` counts the numbers behind each term that may say nothing, in the whole batch; with none it is 0.
+    """
 
     total: Tensor
     terms: dict[str, Tensor]
+    said: dict[str, Tensor]
 
 
 class Objective(nn.Module):
@@ -82,15 +86,16 @@ class Objective(nn.Module):
             weight = share(self.class_weights[batch.labels].sum())
         terms = {"classification": weight * self.classification(output.logits, batch.labels)}
         loss = terms["classification"]
+        said = {}
         for number, (name, values) in enumerate(self.values(output, batch).items()):
-            terms[name] = _mean_said(values)
+            terms[name], said[name] = _mean_said(values)
             factor = self.weights[name] if self.factors is None else self.weights[name] * self.factors[number]
             loss = loss + factor * terms[name]
         if self.auxiliary_losses is not None:
             for name, term in self.auxiliary_losses(output.vectors, output.fused).items():
                 terms[name] = exams * term
                 loss = loss + self.auxiliary_weight * terms[name]
-        return Losses(loss, terms)
+        return Losses(loss, terms, said)
 
     def _former(self, model: Any, output: Any, batch: Any) -> Losses:
         warnings.warn(
@@ -104,11 +109,11 @@ class Objective(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the terms read of a batch besides images and labels: ``"gaze"``, ``"masks"``."""
+        """The parts of a batch that the terms read besides images and labels: ``"gaze"``, ``"masks"``."""
         return frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
 
     def values(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """What each term says, unweighted: ``[B]`` or ``[B, n]``, NaN where it says nothing."""
+        """Evaluate each term, unweighted: ``[B]`` or ``[B, n]``, NaN where it says nothing."""
         maps: dict[tuple[int, str], Views] = {}  # terms that align the same map share it
         found = {}
         for name, term in self.terms.items():
@@ -144,7 +149,7 @@ class Objective(nn.Module):
 
         reference = pull(self.classification(output.logits, batch.labels))
         for number, values in enumerate(self.values(output, batch).values()):
-            own = pull(_mean_said(values))
+            own = pull(_mean_said(values)[0])
             self.factors[number] = torch.where(own > 0, reference / own, 1.0)
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -167,10 +172,14 @@ def _as_needed(batch: Batch, needs: frozenset[str]) -> Batch:
     )
 
 
-def _mean_said(values: Tensor) -> Tensor:
-    """The mean of the numbers among ``[B]`` or ``[B, n]``; of a batch in several processes, this one's part of it."""
-    said = ~values.isnan()
-    return torch.where(said, values, 0).sum() / total(said.sum()).clamp(min=1)
+def _mean_said(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Average the numbers among ``[B]`` or ``[B, n]``, and count them.
+
+    Of a batch in several processes: this process's part of the mean, and the count of all.
+    """
+    numbers = ~values.isnan()
+    said = total(numbers.sum())
+    return torch.where(numbers, values, 0).sum() / said.clamp(min=1), said
 
 
 def _with_former_names(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -1,14 +1,14 @@
 """Run a model over exams: each exam once, in order, whatever the batch size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazekit.contracts.interfaces import AttentionMap
+from gazekit.contracts.interfaces import AttentionMap, PredictsScanpaths
 from gazekit.distributed.processes import count, gathered, rank
 from gazekit.feeding.batches import Exams
 from gazekit.modelling.model import MultiViewClassifier, probabilities
@@ -24,12 +24,18 @@ class Predictions:
         probabilities: ``[N, classes]``.
         attention: view → ``[N, h, w]`` for the explained class; empty unless requested, or if the branches see
             no single view (an image fusion has combined them).
+        scanpaths: view → ``[N, F, 2]``, x and y as shares of width and height; empty unless a term predicts them.
     """
 
     indices: NDArray[np.int64]
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     attention: dict[str, NDArray[np.float32]]
+    scanpaths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+PREDICTED_FIXATIONS = 10
+"""Fixations of a predicted scanpath (ours)."""
 
 
 def predict(
@@ -38,6 +44,7 @@ def predict(
     *,
     batch_size: int,
     attention_map: AttentionMap | None = None,
+    scanpath_term: PredictsScanpaths | None = None,
 ) -> Predictions:
     """Predict all exams in evaluation mode; processes that train together share the batches and all get every result.
 
@@ -46,10 +53,11 @@ def predict(
         exams: not augmented.
         batch_size: exams at a time.
         attention_map: also explains the predictions, see ``model.explained_class``.
+        scanpath_term: also predicts scanpaths; needs an attention map beside it.
     """
     was_training = model.training
     model.eval()
-    logits, attention = [], []
+    logits, attention, scanpaths = [], [], []
     batches = exams.in_order(batch_size)
     shared = count() > 1 and attention_map is None
     for batch in exams.batches(batches[rank() :: count()] if shared else batches):
@@ -60,6 +68,9 @@ def predict(
         else:
             output, maps = model.explain(batch.images, attention_map, gaze=gaze)
             attention.append({view: maps[view].cpu() for view in exams.views if view in maps})
+            if scanpath_term is not None:
+                paths = scanpath_term.predict(output, fixations=PREDICTED_FIXATIONS)
+                scanpaths.append({view: paths[view].cpu() for view in exams.views if view in paths})
         logits.append(output.logits.detach())
     model.train(was_training)
     joined = torch.cat(logits or [torch.empty(0, model.head.out_features)]).cpu()
@@ -69,10 +80,14 @@ def predict(
         indices=exams.indices,
         logits=joined.numpy(),
         probabilities=probabilities(joined).numpy(),
-        attention={
-            view: torch.cat([maps[view] for maps in attention]).numpy() for view in (attention or [{}])[0]
-        },
+        attention=_joined(attention),
+        scanpaths=_joined(scanpaths),
     )
+
+
+def _joined(batches: Sequence[dict[str, Tensor]]) -> dict[str, NDArray[np.float32]]:
+    """Concatenate the batches view by view."""
+    return {view: torch.cat([batch[view] for batch in batches]).numpy() for view in (batches or [{}])[0]}
 
 
 def _in_order(rows: Tensor, batches: Sequence[NDArray[np.int64]]) -> Tensor:

@@ -147,7 +147,7 @@ class PreparedDataset:
         return f"<table>{''.join(rows)}</table>"
 
     def _summary(self) -> dict[str, str]:
-        """What it holds, without ids of exams or patients."""
+        """Describe the contents, without ids of exams or patients."""
         counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return {
             "exams": str(len(self)),
@@ -210,7 +210,7 @@ class PreparedDataset:
         for reader in dict.fromkeys(table.reader[~np.isnan(table.sigma_x)].tolist()):
             if readers is None or table.readers[reader] in readers:
                 own = table.take(table.reader == reader)
-                sigma = (float(own.sigma_x[0]), float(own.sigma_y[0]))
+                sigma = (own.sigma_x, own.sigma_y)  # recordings of one reader may differ in it
                 maps.append(heat_map(own.x, own.y, own.duration_ms, shape=self.size, sigma=sigma))
         if maps:
             return mean_heat_map(maps)

@@ -131,7 +131,7 @@ def to_json(manifest: Manifest) -> str:
 
 
 def content_of(exam: ExamRecord) -> list[Any]:
-    """What the fingerprint takes of an exam: labels, the digest of its rows of the arrays, that of its fixations."""
+    """List what the fingerprint covers of an exam: labels, the digests of its arrays and of its fixations."""
     labels = (exam.exam_id, exam.patient_id, exam.label, exam.part, exam.dataset)
     return [*labels, exam.digest, exam.fixation_digest()]
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,7 @@ def _prepare_view(task: Task, view: str) -> _View:
     if task.recordings.get(view):
         fixations = _fixations(task.recordings[view], raw, geometry, settings)
         findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
+        findings += [(GAZE, doubt) for doubt in _repeated_readers(task.recordings[view])]
     record = ViewRecord(
         view=view,
         image=Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
@@ -199,6 +201,16 @@ def _fixations(
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
         rows += [ReaderFixation(reader, *row, *sigma) for row in columns]
     return tuple(rows)
+
+
+def _repeated_readers(recordings: tuple[Recording, ...]) -> Iterator[str]:
+    """Report readers with several recordings of one image."""
+    readers = Counter(each.reader for each in recordings if each.reader is not None)
+    if any(count > 1 for count in readers.values()):
+        yield (
+            "a reader has several recordings of one image: they make one heat map, and their order counts within each "
+            "recording only"
+        )
 
 
 def _finished(path: Path, raw: RawImage, geometry: Geometry, settings: PreparationSettings) -> Grey:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.presets.tables import TermSettings
 from gazekit.registry import signature
 from gazekit.registry.distribution import NAME
 
@@ -115,6 +116,11 @@ def check_contract(component: Component) -> None:
             f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
         )
     signature.check_signature(value, CONTEXT.get(component.kind, ()))
+    own = [option.name for option in signature.options_of(value) if option.name in _TABLE_OF_TERM]
+    if component.kind == "term" and own:
+        raise ConfigurationError(
+            f"{value.__name__} has an option '{own[0]}', which a table of terms means itself; rename the option"
+        )
     method, handed = _call(component.kind, value)
     if method:
         signature.check_call(value, method, handed)
@@ -135,6 +141,7 @@ def is_version(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+_TABLE_OF_TERM = frozenset(TermSettings.model_fields)
 _CALLS = {
     "attention_map": ("__call__", ("output", "target")),
     "alignment_loss": ("forward", ("attention", "gaze")),

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gazekit.contracts.interfaces import AttentionMap
+from gazekit.contracts.interfaces import AttentionMap, PredictsScanpaths
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.feed import prepared_exams
-from gazekit.modelling.build import build_attention_map
+from gazekit.modelling.build import build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
@@ -44,6 +44,7 @@ class Trained:
     device: torch.device
     weights: Weights
     registry: Registry = field(repr=False)
+    scanpath_term: PredictsScanpaths | None = None
 
     def __repr__(self) -> str:
         return (
@@ -70,7 +71,11 @@ class Trained:
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
         return predict(
-            self.model, exams, batch_size=self.preset.training.batch_size, attention_map=self.attention_map
+            self.model,
+            exams,
+            batch_size=self.preset.training.batch_size,
+            attention_map=self.attention_map,
+            scanpath_term=self.scanpath_term,
         )
 
     def trained_on(self) -> TrainedOn:
@@ -140,30 +145,35 @@ def open_trained(
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
     model, weights = load_model(run, registry, device, which=which, report=report)
-    attention_map = _learnt_attention_map(run, preset, registry, weights, device)
-    return Trained(run, run.facts(), preset, model, attention_map, device, weights, registry)
+    objective = build_objective(preset, registry, model)
+    attention_map = objective.attention_map
+    if isinstance(attention_map, torch.nn.Module):
+        _put_learnt(run, attention_map, "attention_map.", weights, device)
+    terms = {name: term for name, term in objective.terms.items() if isinstance(term, PredictsScanpaths)}
+    for name, term in terms.items():
+        _put_learnt(run, term, f"terms.{name}.", weights, device)
+    return Trained(
+        *(run, run.facts(), preset, model, attention_map, device, weights, registry),
+        scanpath_term=next(iter(terms.values()), None),
+    )
 
 
-def _learnt_attention_map(
-    run: RunDirectory, preset: Preset, registry: Registry, weights: Weights, device: torch.device
-) -> AttentionMap | None:
-    """The attention map of a run with what it has learnt. Raises DataError: that was not saved."""
-    attention_map = build_attention_map(preset, registry)
-    if not isinstance(attention_map, torch.nn.Module) or not attention_map.state_dict():
-        return attention_map
-    prefix = "attention_map."
+def _put_learnt(
+    run: RunDirectory, module: torch.nn.Module, prefix: str, weights: Weights, device: torch.device
+) -> None:
+    """Load the parameters of an attention map or a term. Raises DataError: they were not saved."""
     learnt = {
         name.removeprefix(prefix): tensor
         for name, tensor in weights.objective.items()
         if name.startswith(prefix)
     }
-    if not learnt:
+    if module.state_dict() and not learnt:
         raise DataError(
-            f"{run.path}: its selected weights lack the parameters of the attention map, which earlier versions did "
-            "not save with them; train the run again, or evaluate with --weights last"
+            f"{run.path}: its selected weights lack the parameters of {prefix.removesuffix('.')}, which earlier "
+            "versions did not save with them; train the run again, or evaluate with --weights last"
         )
-    put_weights(attention_map, learnt, run.path)
-    return attention_map.to(device).eval()
+    put_weights(module, learnt, run.path)
+    module.to(device).eval()
 
 
 def open_data(trained: Trained, data: Path | None) -> PreparedDataset:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gazekit.contracts.gaze import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.contracts.types import Views
 
 EXAMS = 3

@@ -67,9 +67,9 @@ class TermContract(ModuleContract):
         values = self.values(component, inputs)
         return {"term": values.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf)}
 
-    def values(self, component: Any, inputs: Views) -> Tensor:
-        """Call the term on a model's output and a batch."""
-        needs = type(component).needs
+    def values(self, component: Any, inputs: Views, *, handed: frozenset[str] | None = None) -> Tensor:
+        """Call the term on a model's output and a batch with the gaze and masks it needs, or with others."""
+        handed = type(component).needs if handed is None else handed
         views = [name for name in inputs if name not in self.constants]
         maps = {view: inputs[view] for view in views}
         pooled = {view: each.mean(dim=(2, 3)) for view, each in maps.items()}
@@ -80,8 +80,8 @@ class TermContract(ModuleContract):
         batch = Batch(
             {view: _images(each) for view, each in maps.items()},
             inputs[_LABELS].long(),
-            gaze if "gaze" in needs else None,
-            masks if "masks" in needs else None,
+            gaze if "gaze" in handed else None,
+            masks if "masks" in handed else None,
         )
         values: Tensor = component(output, batch)
         exams = len(inputs[_LABELS])
@@ -104,7 +104,7 @@ class TermContract(ModuleContract):
             name: _poisoned(value) if name.startswith(tuple(_OF[each] for each in known - needs)) else value
             for name, value in leaves.items()
         }
-        poisoned = self.values(component, unread)
+        poisoned = self.values(component, unread, handed=known)
         promised = "results that do not depend on what needs does not name"
         check_equal(
             self.component, promised, {"term": clean.nan_to_num(0.0)}, {"term": poisoned.nan_to_num(0.0)}

@@ -42,6 +42,7 @@ class State:
         batch: batches completed in the current epoch.
         step: batches completed in all.
         sums: sum of each loss term over the exams of the current epoch.
+        said: exams in the batches of which a term said something.
         exams: exams summed over.
         skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row``: the current streak.
         auc: of the last validation; None before the first, or if the outputs were not finite.
@@ -52,6 +53,7 @@ class State:
     batch: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
     exams: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
@@ -59,6 +61,11 @@ class State:
     best_auc: float = -math.inf
     best_loss: float = math.inf
     best_epoch: int = 0
+
+    def means(self) -> dict[str, float | None]:
+        """Average each loss term over the exams of the epoch so far; None for one that has said nothing."""
+        numbers = {name: self.said.get(name, self.exams) for name in self.sums}
+        return {name: total / numbers[name] if numbers[name] else None for name, total in self.sums.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def train(
     while state.epoch < settings.epochs:
         batches = epoch_batches(len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
-            state.sums, state.exams = {}, 0
+            state.sums, state.said, state.exams = {}, {}, 0
         left = batches[state.batch :]
         record = LossRecord(len(left), parts.train.device)
         exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
@@ -185,7 +192,9 @@ def _account(
             state.skipped_in_a_row = 0
             state.exams += len(exams)
             for name, term in terms.items():
-                state.sums[name] = state.sums.get(name, 0.0) + term * len(exams)
+                silent = math.isnan(term)
+                state.sums[name] = state.sums.get(name, 0.0) + (0.0 if silent else term * len(exams))
+                state.said[name] = state.said.get(name, 0) + (0 if silent else len(exams))
             continue
         state.skipped += 1
         state.skipped_in_a_row += 1
@@ -206,7 +215,7 @@ def _warn_of_divergence(
 ) -> bool:
     """Warn if an epoch's classification loss is far above that of guessing; return whether it is."""
     guessing = math.log(max(model.head.out_features, 2))
-    loss = state.sums.get("classification", 0.0) / max(state.exams, 1)
+    loss = state.means().get("classification") or 0.0
     if loss <= _DIVERGED * guessing:
         return False
     said = (
@@ -246,7 +255,7 @@ def _finish_epoch(
     ):
         state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
-    line |= {name: total / max(state.exams, 1) for name, total in state.sums.items()}
+    line |= state.means()
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)

@@ -68,7 +68,11 @@ class TrainingStep:
             self.optimizer.grad_scale = self.loss_scale.scale.clone()  # type: ignore[attr-defined]
             self.loss_scale.update(taken)
         self.optimizer.step()
-        return taken, dict(zip(names, terms, strict=True))
+        reported = dict(zip(names, terms, strict=True))
+        reported |= {
+            name: torch.where(said > 0, reported[name], torch.nan) for name, said in losses.said.items()
+        }
+        return taken, reported
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the optimiser, and of the loss scale if there is one, for a checkpoint."""

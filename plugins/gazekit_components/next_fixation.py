@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gazekit.contracts.gaze import ONSET, SLOT, X, Y
+from gazekit.contracts.heat_map import ONSET, SLOT, X, Y
 from gazekit.contracts.interfaces import Term
 from gazekit.contracts.types import Batch, Output, Views
 

@@ -39,9 +39,8 @@ class NormalisedScanpathSaliency(AlignmentLoss):
         height, width = maps.shape[1:]
         x, y, duration = gaze.to(maps.dtype).unbind(dim=2)  # [B, F]
         counts = ~gaze.isnan().any(dim=2) & (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-        with full_precision(
-            maps.device
-        ):  # products with matrices: no gather, whose gradient is not deterministic
+        # products with matrices: no gather, whose gradient is not deterministic
+        with full_precision(maps.device):
             rows, columns = _bilinear(y, counts, height), _bilinear(x, counts, width)  # [B, F, h], [B, F, w]
             values = ((rows @ maps) * columns).sum(dim=2)  # [B, F]
         weight = torch.where(counts, duration.clamp(min=0) if self.weights == "duration" else 1.0, 0.0)

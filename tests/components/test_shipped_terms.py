@@ -10,7 +10,8 @@ from gazekit_components.mask_alignment import MaskAlignment
 from gazekit_components.next_fixation import NextFixation
 from torch import Tensor
 
-from gazekit.contracts.gaze import ONSET, SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import ONSET, SLOT, X, Y
 from gazekit.contracts.types import Batch, Output
 from gazekit.testing import TermContract
 from gazekit.testing.promises import random_gaze, random_tensor

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.contracts.gaze import DURATION, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import DURATION, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.gaze.heat_map import heat_map
 from gazekit.testing.promises import random_gaze
 

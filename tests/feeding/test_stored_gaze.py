@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny import tiny
 
-from gazekit.contracts.gaze import DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, Gaze, X, Y
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.augment import random_affine, warp
 from gazekit.feeding.batches import ResidentExams

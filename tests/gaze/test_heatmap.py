@@ -137,3 +137,18 @@ def test_sigma_across_follows_an_image_that_was_shown_stretched():
     heat = heat_map(np.array([50.5]), np.array([40.5]), np.ones(1), shape=(80, 100), sigma=(20.0, 10.0))
     assert heat[40, 70] == pytest.approx(np.exp(-0.5), rel=1e-5)
     assert heat[50, 50] == pytest.approx(np.exp(-0.5), rel=1e-5)
+
+
+def test_every_point_may_have_a_width_of_its_own() -> None:
+    x, y, weight = np.array([3.0, 9.0]), np.array([4.0, 8.0]), np.array([1.0, 2.0])
+    wide, narrow = (
+        heat_map(x[[i]], y[[i]], weight[[i]], shape=(12, 12), sigma=s) for i, s in enumerate((2.0, 0.7))
+    )
+    rows, columns = np.indices((12, 12)) + 0.5
+    peaks = [
+        weight[i] * np.exp(-((columns - x[i]) ** 2 + (rows - y[i]) ** 2) / (2 * s**2)).max()
+        for i, s in enumerate((2.0, 0.7))
+    ]
+    both = heat_map(x, y, weight, shape=(12, 12), sigma=(np.array([2.0, 0.7]), np.array([2.0, 0.7])))
+    expected = peaks[0] * wide + peaks[1] * narrow
+    np.testing.assert_allclose(both, expected / expected.max(), atol=1e-6)

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -220,3 +221,10 @@ def test_too_short_scanpaths_and_wrong_options_are_refused():
     for options in ({"reach": 0}, {"bin_ms": -1}, {"grid": (0, 3)}):
         with pytest.raises(ConfigurationError, match="scanmatch"):
             scanmatch(path, path, SHAPE, **options)
+
+
+def test_a_second_recording_is_left_out() -> None:
+    once = Fixations(*np.array([[1.0, 8, 4, 9], [2.0, 3, 9, 1], [0.0, 200, 500, 900], [150.0, 200, 300, 90]]))
+    twice = Fixations(*(np.concatenate([column, column[:2] + 1]) for column in astuple(once)))
+    other = Fixations(*np.array([[2.0, 6, 7], [1.0, 5, 8], [0.0, 300, 700], [250.0, 300, 100]]))
+    assert scanpath_similarity(twice, other, (12, 12)) == scanpath_similarity(once, other, (12, 12))

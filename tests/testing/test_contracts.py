@@ -2,6 +2,7 @@
 
 import random
 import unittest
+from collections.abc import Sequence
 from typing import Any
 
 import gazekit_baselines
@@ -10,9 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gazekit.contracts.interfaces import AlignmentLoss, Backbone, ImageFusion, MapFusion, VectorFusion
-from gazekit.contracts.types import Output, Views
+from gazekit.contracts.interfaces import (
+    AlignmentLoss,
+    Backbone,
+    ImageFusion,
+    MapFusion,
+    Term,
+    VectorFusion,
+)
+from gazekit.contracts.types import Batch, Output, Views
 from gazekit.errors import ConfigurationError
+from gazekit.registry.component import Component, Provenance, check_contract
 from gazekit.registry.registry import Registry
 from gazekit.testing import check_component, contract
 
@@ -576,3 +585,42 @@ def test_random_numbers_of_the_caller_are_untouched() -> None:
     torch.manual_seed(3)
     check_component("fusion", _Fusion)
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_term_that_reads_what_it_does_not_declare_is_found() -> None:
+    class Secret(Term):
+        """Reads gaze if there is some, and does not say so.
+
+        Args:
+        """
+
+        def __init__(self, views: Sequence[str], channels: int) -> None:
+            super().__init__()
+            self.views = tuple(views)
+
+        def forward(self, output: Output, batch: Batch) -> Tensor:
+            value = output.logits[:, 0].square()
+            if batch.gaze is not None:
+                value = value + sum(batch.gaze.fixations[view].sum(dim=(1, 2)) for view in self.views)
+            return value
+
+    with pytest.raises(AssertionError, match="does not name"):
+        contract("term", Secret)().test_needs()
+
+
+def test_a_term_may_not_take_an_option_of_its_table() -> None:
+    class Weighted(Term):
+        """Has an option that a preset's table means itself.
+
+        Args:
+            weight: hidden by the weight of the term.
+        """
+
+        def __init__(self, views: Sequence[str], channels: int, *, weight: float = 1.0) -> None:
+            super().__init__()
+
+        def forward(self, output: Output, batch: Batch) -> Tensor:
+            return output.logits[:, 0]
+
+    with pytest.raises(ConfigurationError, match="an option 'weight'"):
+        check_contract(Component("term", "weighted", Weighted, Provenance("p", "d", "1")))

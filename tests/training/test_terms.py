@@ -310,3 +310,40 @@ def test_a_training_without_gaze_says_which_terms_it_leaves_out(
     preset = tiny(registry, "gaze=none", "terms.divergence.alignment_loss=kl", *SHORT)
     train(preset, read, tmp_path / "run", registry)
     assert "trains without gaze, so the loss has no divergence" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_predicted_scanpath_is_compared_with_the_readers(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
+
+    preset = tiny(registry, "terms.order.use=next_fixation", "terms.order.features=4", *SHORT)
+    train(preset, read, tmp_path / "run", registry)
+    trained = gazekit.load(tmp_path / "run", registry=registry, device="cpu")
+    found = gazekit.evaluate(trained, read, "test")["metrics"]["scanpaths"]
+    assert {"scanmatch", "dtw_distance", "multimatch_shape"} <= set(
+        found
+    ) and "multimatch_duration" not in found
+    predictions = trained.predict(read, "test")
+    per_exam = []
+    for row, exam in enumerate(predictions.indices.tolist()):
+        of_views = []
+        for view, paths in predictions.scanpaths.items():
+            path = predicted_scanpath(paths[row], read.size)
+            each = [scanpath_similarity(path, untimed(own), read.size) for own in read.fixations(exam, view)]
+            of_views.append(np.mean([values["dtw_distance"] for values in each]))
+        per_exam.append(np.mean(of_views))
+    assert found["dtw_distance"]["value"] == pytest.approx(np.mean(per_exam))
+    again = gazekit.load(tmp_path / "run", registry=registry, device="cpu").predict(read, "test")
+    np.testing.assert_array_equal(again.scanpaths["cc"], predictions.scanpaths["cc"])
+
+
+def test_a_term_that_says_nothing_is_no_zero(
+    registry: Registry, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    """The shared data have one fixation an image, after which nobody looks anywhere."""
+    run = train(
+        tiny(registry, "terms.order.use=next_fixation", *SHORT), dataset, tmp_path / "run", registry
+    ).run
+    assert [line["order"] for line in losses(run.path)] == [None, None]
+    assert all(line["gaze"] > 0 for line in losses(run.path))

@@ -57,13 +57,13 @@ class TrainingProgress:
     def report(self, state: State, batches: int) -> None:
         """Show the losses of the epoch so far and the AUC; announce once how long a slow run will take."""
         total = batches * self.epochs
-        means = {name: value / max(state.exams, 1) for name, value in state.sums.items()}
+        means = {name: "–" if mean is None else f"{mean:.3f}" for name, mean in state.means().items()}
         val = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
         if val and self.preset.training.select == "auc":
             val += f", best {max(state.best_auc, 0):.3f}"
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items()) + val
+        losses = "  ".join(f"{name} {value}" for name, value in means.items()) + val
         if self.terminal and len(losses) > self.columns:
-            losses = f"loss {means.get('loss', 0.0):.3f}{val}"
+            losses = f"loss {means.get('loss', '–')}{val}"
         validated = state.batch == 0
         epoch = state.epoch if validated else state.epoch + 1
         self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)
