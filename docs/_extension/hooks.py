@@ -16,6 +16,7 @@ same hooks. gazekit calls a hook when its kind is first needed, so import heavy 
 """
 CONTRACTS = {
     "backbone": ("contracts.interfaces.Backbone",),
+    "pooling": ("contracts.interfaces.Pooling",),
     "fusion": (
         "contracts.interfaces.ImageFusion",
         "contracts.interfaces.MapFusion",

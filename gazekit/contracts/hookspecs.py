@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DataSource,
         Fusion,
         GazeReader,
+        Pooling,
         RegionFinder,
         Term,
     )
@@ -43,6 +44,11 @@ hookimpl = pluggy.HookimplMarker("gazekit")
 @hookspec
 def gazekit_backbones() -> Mapping[str, type[Backbone]]:
     """Networks that turn one view into feature maps, stage by stage."""
+
+
+@hookspec
+def gazekit_poolings() -> Mapping[str, type[Pooling]]:
+    """Ways to turn the last feature maps of a view, and tokens beside them, into one vector."""
 
 
 @hookspec

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.types import Batch, Output, Views
+from gazekit.contracts.types import Batch, Extras, Output, Views
 from gazekit.records.arrays import Grey
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
@@ -88,6 +88,20 @@ class VectorFusion(nn.Module, ABC):
 
 
 Fusion = ImageFusion | MapFusion | VectorFusion
+
+
+class Pooling(nn.Module, ABC):
+    """Turns the last maps of a view into one vector; ``__init__(channels, *, options)``.
+
+    There is one per branch, or one for all views that share a backbone. It computes in the precision of the weights.
+    """
+
+    is_mean: ClassVar[bool] = False
+    """Whether it is the mean over space, which attention maps have a closed form for."""
+
+    @abstractmethod
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        """Map the last maps ``[B, C, h, w]`` to ``[B, C]``; ``extras`` are those of the last stage, such as tokens."""
 
 
 @runtime_checkable

@@ -60,11 +60,12 @@ class Output:
     Args:
         logits: ``[B, K]``.
         features: per view the last feature maps ``[B, C, h, w]``.
-        pooled: per view their mean over space ``[B, C]``; in the graph of ``logits``.
+        pooled: per view the vector that pooling makes of them ``[B, C]``; in the graph of ``logits``.
         vectors: per view ``p_v`` ``[B, D_v]``, the projection of ``pooled``.
         fused: ``I`` ``[B, D]``.
         stages: per view the feature maps after each stage; empty unless an attention map reads them.
         extras: per view what each stage chose to show; empty where none does.
+        mean_pooled: whether ``pooled`` is the mean of ``features`` over space.
     """
 
     logits: Tensor
@@ -74,6 +75,7 @@ class Output:
     fused: Tensor
     stages: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
     extras: dict[str, tuple[Extras, ...]] = field(default_factory=dict)
+    mean_pooled: bool = True
 
     def score(self, target: Tensor) -> Tensor:
         """The scalar that an attention map explains, per exam ``[B]``.

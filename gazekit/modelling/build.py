@@ -12,6 +12,7 @@ from gazekit.contracts.interfaces import (
     Backbone,
     ImageFusion,
     MapFusion,
+    Pooling,
     Term,
     VectorFusion,
 )
@@ -87,6 +88,7 @@ def build_model(
     backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
     channels = backbones[0].channels
     after = preset.model.map_fusion_after
+    poolings: list[Pooling] = [create(("pooling",), channels[-1]) for _ in range(branches)]
     map_fusion: MapFusion | None = None
     if preset.fusion.maps is not None:
         if after > len(channels):
@@ -102,6 +104,7 @@ def build_model(
     model = MultiViewClassifier(
         views,
         backbones,
+        poolings,
         outputs=1 if classes == 2 else classes,
         head_features=vector_fusion.out_features if vector_fusion else features,
         image_fusion=image_fusion,

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.interfaces import AttentionMap, Backbone, ImageFusion, MapFusion, VectorFusion
+from gazekit.contracts.interfaces import (
+    AttentionMap,
+    Backbone,
+    ImageFusion,
+    MapFusion,
+    Pooling,
+    VectorFusion,
+)
 from gazekit.contracts.types import Extras, Output, Views
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.recompute import recomputed
@@ -21,6 +28,7 @@ class MultiViewClassifier(nn.Module):
     Args:
         views: the views that the branches see, in order.
         backbones: one for all views, or one per view.
+        poolings: as many as backbones.
         outputs: K, the number of logits.
         image_fusion, map_fusion, vector_fusion: where views meet; None = they do not. Without a vector
             fusion there must be one view, whose vector goes to the head.
@@ -33,6 +41,7 @@ class MultiViewClassifier(nn.Module):
         self,
         views: Sequence[str],
         backbones: Sequence[Backbone],
+        poolings: Sequence[Pooling],
         *,
         outputs: int,
         head_features: int,
@@ -45,6 +54,7 @@ class MultiViewClassifier(nn.Module):
         super().__init__()
         self.views = tuple(views)
         self.backbones = nn.ModuleList(backbones)
+        self.poolings = nn.ModuleList(poolings)
         self.image_fusion = image_fusion
         self.map_fusion = map_fusion
         self.map_fusion_after = map_fusion_after
@@ -92,7 +102,7 @@ class MultiViewClassifier(nn.Module):
         return Encoded(
             {view: values.float() for view, values in encoded.maps.items()},
             {view: tuple(each.float() for each in maps) for view, maps in encoded.stages.items()},
-            encoded.extras,
+            {view: tuple(map(_in_float, found)) for view, found in encoded.extras.items()},
         )
 
     def _encode(self, images: Views, gaze: Gaze | None) -> "Encoded":
@@ -125,15 +135,25 @@ class MultiViewClassifier(nn.Module):
             encoded: from ``encode_all``, or the last maps alone, per view ``[B, C, h, w]``.
         """
         features, stages, extras = encoded if isinstance(encoded, Encoded) else (encoded, {}, {})
-        pooled = {view: maps.mean(dim=(2, 3)) for view, maps in features.items()}  # [B, C]
-        vectors = pooled
+        vectors = pooled = self._pool(features, extras)
         if self.projections is not None:
             vectors = {view: self.projections[view](vector) for view, vector in pooled.items()}  # [B, D_v]
         if self.vector_fusion is None:
             fused = vectors[self.views[0]]
         else:
             fused = self.vector_fusion(vectors)  # [B, D]
-        return Output(self.head(fused), features, pooled, vectors, fused, stages, extras)
+        mean_pooled = all(cast(Pooling, pooling).is_mean for pooling in self.poolings)
+        return Output(self.head(fused), features, pooled, vectors, fused, stages, extras, mean_pooled)
+
+    def _pool(self, features: Views, extras: dict[str, tuple[Extras, ...]]) -> Views:
+        """The last feature maps, and what the last stage shows beside them, to ``[B, C]`` per view."""
+        shared = len(self.poolings) == 1
+        return {
+            view: self.poolings[0 if shared else branch](
+                features[view], extras[view][-1] if view in extras else {}
+            )
+            for branch, view in enumerate(self.views)
+        }
 
     def explain(
         self,
@@ -203,6 +223,10 @@ class Encoded(NamedTuple):
         of_stages = [each for maps in self.stages.values() for each in maps]
         shown = [each for found in self.extras.values() for extras in found for each in extras.values()]
         return [*self.maps.values(), *of_stages, *shown]
+
+
+def _in_float(extras: Extras) -> Extras:
+    return {name: each.float() if each.is_floating_point() else each for name, each in extras.items()}
 
 
 def gaze_use(fusion: type[ImageFusion]) -> str:

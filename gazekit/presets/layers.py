@@ -19,6 +19,7 @@ Key = tuple[str, ...]
 COMPONENT_KEYS: dict[Key, str] = {
     ("data", "dataset"): "dataset",
     ("backbone",): "backbone",
+    ("pooling",): "pooling",
     ("fusion", "images"): "fusion",
     ("fusion", "maps"): "fusion",
     ("fusion", "vectors"): "fusion",

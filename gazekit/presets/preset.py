@@ -67,6 +67,8 @@ class Preset(PresetTable):
     data: DataSettings = DataSettings()
     backbone: ComponentChoice
     """The network of every view."""
+    pooling: ComponentChoice = ComponentChoice(use="mean")
+    """Turns the last feature maps of a view into one vector."""
     model: ModelSettings = ModelSettings()
     fusion: FusionSettings = FusionSettings()
     attention_map: Slot = None

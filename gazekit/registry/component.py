@@ -126,7 +126,12 @@ def check_contract(component: Component) -> None:
         signature.check_call(value, method, handed)
 
 
-CONTEXT = {"backbone": ("in_channels",), "fusion": ("views", "channels"), "term": ("views", "channels")}
+CONTEXT = {
+    "backbone": ("in_channels",),
+    "pooling": ("channels",),
+    "fusion": ("views", "channels"),
+    "term": ("views", "channels"),
+}
 """The positional parameters that the core passes to each kind; other kinds have none."""
 _METHODS = {
     "attention_map": ("__call__",),
@@ -143,6 +148,7 @@ def is_version(value: object) -> bool:
 
 _TABLE_OF_TERM = frozenset(TermSettings.model_fields)
 _CALLS = {
+    "pooling": ("forward", ("maps", "extras")),
     "attention_map": ("__call__", ("output", "target")),
     "alignment_loss": ("forward", ("attention", "gaze")),
     "term": ("forward", ("output", "batch")),
@@ -167,6 +173,7 @@ def _bases(kind: str) -> tuple[type, ...]:
 
     return {
         "backbone": (interfaces.Backbone,),
+        "pooling": (interfaces.Pooling,),
         "fusion": (interfaces.ImageFusion, interfaces.MapFusion, interfaces.VectorFusion),
         "alignment_loss": (interfaces.AlignmentLoss,),
         "term": (interfaces.Term,),

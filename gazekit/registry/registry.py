@@ -23,12 +23,14 @@ if TYPE_CHECKING:  # they import torch
         DataSource,
         Fusion,
         GazeReader,
+        Pooling,
         RegionFinder,
     )
 
 HOOKS = {
     "backbone": "gazekit_backbones",
     "fusion": "gazekit_fusions",
+    "pooling": "gazekit_poolings",
     "attention_map": "gazekit_attention_maps",
     "alignment_loss": "gazekit_alignment_losses",
     "term": "gazekit_terms",
@@ -98,6 +100,10 @@ class Registry:
     def create(
         self, kind: Literal["backbone"], name: str, *context: object, **options: object
     ) -> "Backbone": ...
+    @overload
+    def create(
+        self, kind: Literal["pooling"], name: str, *context: object, **options: object
+    ) -> "Pooling": ...
     @overload
     def create(self, kind: Literal["fusion"], name: str, *context: object, **options: object) -> "Fusion": ...
     @overload

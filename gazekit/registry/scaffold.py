@@ -16,6 +16,7 @@ from gazekit.registry.registry import HOOKS, KINDS
 
 _CONTRACTS = {
     "backbone": "BackboneContract",
+    "pooling": "PoolingContract",
     "fusion": "FusionContract",
     "attention_map": "AttentionMapContract",
     "alignment_loss": "AlignmentLossContract",
@@ -28,6 +29,7 @@ _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset"
 """Small options, for the tests."""
 _SLOTS = {
     "backbone": "backbone.use={}",
+    "pooling": "pooling.use={}",
     "fusion": "fusion.vectors.use={}",
     "attention_map": "attention_map.use={}",
     "alignment_loss": "gaze.alignment_loss.use={}",

@@ -25,6 +25,7 @@ from gazekit.testing.dataset import DataSourceContract
 from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
 from gazekit.testing.plugin import PluginContract
+from gazekit.testing.pooling import PoolingContract
 from gazekit.testing.region import RegionContract
 from gazekit.testing.term import TermContract
 
@@ -36,6 +37,7 @@ __all__ = [
     "FusionContract",
     "GazeReaderContract",
     "PluginContract",
+    "PoolingContract",
     "RegionContract",
     "TermContract",
     "check_component",
@@ -46,6 +48,7 @@ CONTRACTS: dict[str, type[Contract]] = {
     each.kind: each
     for each in (
         BackboneContract,
+        PoolingContract,
         FusionContract,
         AttentionMapContract,
         AlignmentLossContract,
@@ -61,8 +64,8 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     """Return the contract of a kind for one component, as a class that pytest collects.
 
     Args:
-        kind: ``"backbone"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"term"``, ``"dataset"``,
-            ``"gaze_reader"`` or ``"region"``.
+        kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"term"``,
+            ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

@@ -116,7 +116,7 @@ class ModuleContract(FunctionContract):
 
 
 def _parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    parameters = dict(module.named_parameters())
+    parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
     if not parameters:
         raise unittest.SkipTest("it has no parameters")
     return parameters

@@ -10,7 +10,7 @@ from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gazekit.contracts.check import Check
-    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion, Term
+    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion, Pooling, Term
 
 
 @hookimpl
@@ -23,6 +23,24 @@ def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
         from gazekit_components.timm_backbone import TimmBackbone
 
     return {"timm": TimmBackbone, "small_resnet": SmallResNet}
+
+
+@hookimpl
+def gazekit_poolings() -> Mapping[str, "type[Pooling]"]:
+    """Offer mean, maximum and what lies between, the class token, and gated attention."""
+    from gazekit_components.class_token import ClassToken
+    from gazekit_components.gated_attention import GatedAttention
+    from gazekit_components.gem_pooling import GeneralisedMean
+    from gazekit_components.max_pooling import MaxPooling
+    from gazekit_components.mean_pooling import MeanPooling
+
+    return {
+        "mean": MeanPooling,
+        "max": MaxPooling,
+        "gem": GeneralisedMean,
+        "class_token": ClassToken,
+        "gated": GatedAttention,
+    }
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The class activation map of a linear head."""
+"""The class activation map of a linear head on mean-pooled features."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ class CAM:
     """``H = sum_i w_i f_i`` (Eq. 1), with ``w_i`` the weight of feature ``i`` in a linear head, detached.
 
     The weights are the gradient of the score at the pooled features, which for a linear head is the head's weight
-    (through any number of linear layers). So ``CAM = h w Grad-CAM``.
+    (through any number of linear layers). So ``CAM = h w Grad-CAM``. It exists where pooling is a mean.
 
     Args:
         relu: keep only the positive part of ``H``.
@@ -27,8 +27,14 @@ class CAM:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
 
         Raises:
-            ConfigurationError: the head is not linear in the pooled features, so the weights do not exist.
+            ConfigurationError: pooling is not a mean, or the head is not linear in the pooled features, so the weights
+                do not exist.
         """
+        if not output.mean_pooled:
+            raise ConfigurationError(
+                'attention_map cam: expected pooling = "mean", of which the score is a sum over places; use '
+                "grad_cam or hires_cam, which differentiate any pooling"
+            )
         pooled = list(output.pooled.values())
         weights = torch.autograd.grad(
             output.score(target).sum(), pooled, create_graph=True, allow_unused=True, materialize_grads=True

@@ -1,4 +1,4 @@
-"""Grad-CAM from the gradient at the pooled features: the graph spans the head only."""
+"""Grad-CAM from the gradient at the pooled features, or at the maps: the graph spans head and pooling only."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,9 @@ from gazekit_components.score_gradients import score_gradients
 class GradCAM:
     """Feature maps weighted by their influence on the score.
 
-    ``H = sum_i w_i f_i`` (Eq. 1) with ``w_i`` the mean over space of ``d score / d f_i``. Pooling is a mean,
-    so that is ``d score / d pooled_i / (h w)``: no part of the backbone is differentiated a second time.
+    ``H = sum_i w_i f_i`` (Eq. 1) with ``w_i`` the mean over space of ``d score / d f_i``. Where pooling is a mean, that
+    is ``d score / d pooled_i / (h w)``; through another pooling it is differentiated as it stands. No part of the
+    backbone is differentiated a second time.
 
     Args:
         detach_weights: treat ``w`` as constants, so that a loss on ``H`` reaches the network through ``f``
@@ -29,11 +30,19 @@ class GradCAM:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view.
 
         A view that does not influence the score gets a map of zeros.
+
+        Raises:
+            ConfigurationError: the pooling does not read the maps.
         """
-        weights = score_gradients(output, target, output.pooled, detach=self.detach_weights)  # [B, C]
+        at = output.pooled if output.mean_pooled else output.features
+        gradients = score_gradients(output, target, at, detach=self.detach_weights)
         maps = {}
         for view, features in output.features.items():  # [B, C, h, w]
-            places = features[0, 0].numel()  # torch.Size.numel() would fix B in an exported model
-            explained = torch.einsum("bc,bchw->bhw", weights[view], features) / places
+            if output.mean_pooled:
+                places = features[0, 0].numel()  # torch.Size.numel() would fix B in an exported model
+                explained = torch.einsum("bc,bchw->bhw", gradients[view], features) / places
+            else:
+                weights = gradients[view].mean(dim=(2, 3))  # [B, C]
+                explained = torch.einsum("bc,bchw->bhw", weights, features)
             maps[view] = explained.relu() if self.relu else explained
         return maps

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gazekit.contracts.types import Output, Views
+from gazekit.errors import ConfigurationError
 
 
 def score_gradients(output: Output, target: Tensor, at: Views, *, detach: bool) -> Views:
@@ -21,6 +22,9 @@ def score_gradients(output: Output, target: Tensor, at: Views, *, detach: bool) 
 
     Returns:
         The gradients, of the shapes of ``at``; zeros where a view does not influence the score.
+
+    Raises:
+        ConfigurationError: no view's tensor influences the score.
     """
     gradients = torch.autograd.grad(
         output.score(target).sum(),
@@ -29,6 +33,12 @@ def score_gradients(output: Output, target: Tensor, at: Views, *, detach: bool) 
         create_graph=not detach,
         allow_unused=True,
     )
+    if all(gradient is None for gradient in gradients):
+        raise ConfigurationError(
+            "attention_map: the score does not depend on the feature maps, because the pooling reads other tensors of "
+            "the backbone, such as its class token; use a pooling of maps, or an attention map of the backbone's own "
+            "attention, such as rollout or class_attention"
+        )
     return {
         view: torch.zeros_like(tensor) if gradient is None else gradient
         for (view, tensor), gradient in zip(at.items(), gradients, strict=True)

@@ -38,6 +38,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
     assert not failures(registry)
     expected = {
         "backbone": {"timm", "small_resnet", "phresnet"},
+        "pooling": {"mean", "max", "gem", "class_token", "gated"},
         "fusion": {"concat", "cross_attention", "token_attention", "bfl", "stack", "gaze_overlay"},
         "attention_map": {
             *("cam", "grad_cam", "grad_cam_pp", "hires_cam", "layer_cam", "rollout", "class_attention"),

@@ -16,10 +16,11 @@ from gazekit.contracts.interfaces import (
     Backbone,
     ImageFusion,
     MapFusion,
+    Pooling,
     Term,
     VectorFusion,
 )
-from gazekit.contracts.types import Batch, Output, Views
+from gazekit.contracts.types import Batch, Extras, Output, Views
 from gazekit.errors import ConfigurationError
 from gazekit.registry.component import Component, Provenance, check_contract
 from gazekit.registry.registry import Registry
@@ -28,6 +29,11 @@ from gazekit.testing import check_component, contract
 SMALL: dict[str, list[dict[str, Any]]] = {
     "timm": [{"model": "resnet10t", "pretrained": False}],
     "small_resnet": [{"widths": (4, 6, 8, 10)}],
+    "mean": [{}],
+    "max": [{}],
+    "gem": [{}, {"power": 1.0, "learn_power": False}],
+    "class_token": [{}],
+    "gated": [{"features": 5}],
     "concat": [{}, {"hidden": (5, 4), "activation": "relu", "dropout": 0.5}],
     "bfl": [{"hidden": (5,)}, {"hidden": (), "anchor": "view", "dropout": 0.5}],
     "cross_attention": [
@@ -56,6 +62,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
 }
 TABLES = {
     "backbone": gazekit_components.gazekit_backbones() | gazekit_baselines.gazekit_backbones(),
+    "pooling": gazekit_components.gazekit_poolings(),
     "fusion": gazekit_components.gazekit_fusions() | gazekit_baselines.gazekit_fusions(),
     "attention_map": gazekit_components.gazekit_attention_maps(),
     "alignment_loss": gazekit_components.gazekit_alignment_losses(),
@@ -104,6 +111,35 @@ class _Backbone(Backbone):
         super().__init__()
         self.channels = (2, 3)
         self.stages = nn.ModuleList([nn.Conv2d(in_channels, 2, 3, stride=2), nn.Conv2d(2, 3, 3)])
+
+
+class _Pooling(Pooling):
+    """Sound: the largest of each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        return maps.amax(dim=(2, 3))
+
+
+class NoMean(_Pooling):
+    is_mean = True
+
+
+class KeepsTheGrid(_Pooling):
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        return maps.flatten(1)
+
+
+class ReadsNothing(_Pooling):
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        return 0 * super().forward(maps, extras)
+
+
+class AddsEveryExtra(_Pooling):
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        return super().forward(maps, extras) + sum(each.flatten(1)[:, :1] for each in extras.values())
 
 
 class UndeclaredStage(_Backbone):
@@ -435,7 +471,13 @@ class UpsetByUnusedRows(_FixationLoss):
 @pytest.mark.parametrize(
     ("kind", "cls"),
     [
-        *(("backbone", _Backbone), ("fusion", _Fusion), ("attention_map", _Map), ("alignment_loss", _Loss)),
+        *(
+            ("backbone", _Backbone),
+            ("pooling", _Pooling),
+            ("fusion", _Fusion),
+            ("attention_map", _Map),
+            ("alignment_loss", _Loss),
+        ),
         ("alignment_loss", _FixationLoss),
     ],
 )
@@ -450,6 +492,10 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("backbone", WrongChannels, r"maps \[1, 4, …\] from stage 2; came: \[1, 3"),
         ("backbone", GrowingGrid, "stage 2 no larger than before"),
         ("backbone", UnusedParameter, "a gradient for forgotten.weight; came: none"),
+        ("pooling", NoMean, "the mean over space, because is_mean = True"),
+        ("pooling", KeepsTheGrid, r"pooled of shape \[1, 6\]; came: \[1, 120\]"),
+        ("pooling", ReadsNothing, "a gradient for maps; came: zeros"),
+        ("pooling", AddsEveryExtra, "the same results whatever else a stage shows"),
         ("fusion", Undocumented, r"docstring per option; came: \['temperature'\]"),
         ("fusion", WholeNumbers, "fused of floating dtype; came: torch.int64"),
         ("fusion", SinglePrecisionOnly, "float64 results from float64"),
