@@ -1,6 +1,7 @@
-"""Opening a prepared data set: what comes back, and what is refused."""
+"""A prepared data set opens with the content it was made with, or its damage is one clear line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 
 
-@pytest.fixture
-def prepared(tmp_path):
-    exams = write_exams(tmp_path / "raw", 4)
-    run(exams, tmp_path / "raw", tmp_path / "out", size=(32, 24), image_names=True)
-    return tmp_path / "out"
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    exams = write_exams(folder / "raw", 4)
+    run(exams, folder / "raw", folder / "out", size=(32, 24), image_names=True)
+    return folder / "out"
 
 
 def test_what_was_prepared_comes_back(prepared):
@@ -95,7 +97,8 @@ def cut(path, share=0.6):
         (lambda root: (root / "index.csv").unlink(), "index.csv: there is no such file"),
     ],
 )
-def test_damage_is_one_clear_line(prepared, damage, expected):
+def test_damage_is_one_clear_line(prepared, tmp_path, damage, expected):
+    prepared = shutil.copytree(prepared, tmp_path / "out")
     damage(prepared)
     with pytest.raises(DataError, match=expected) as caught:
         PreparedDataset.open(prepared)

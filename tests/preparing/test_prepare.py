@@ -110,11 +110,12 @@ def test_no_gaze_is_a_state_and_an_empty_mask_is_none(root, exams, tmp_path):
 
 
 def test_workers_change_nothing(root, exams, tmp_path):
-    """Every byte is the same with one process and with two."""
+    """Every byte is the same with no worker, with one and with two."""
     done = []
+    run(exams, root, tmp_path / "none", jobs=0)
     run(exams, root, tmp_path / "one")
     run(exams, root, tmp_path / "two", jobs=2, progress=lambda *at: done.append(at))
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert contents(tmp_path / "none") == contents(tmp_path / "one") == contents(tmp_path / "two")
     assert done == [(i + 1, 6) for i in range(6)]
 
 

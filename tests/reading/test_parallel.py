@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,28 @@ def test_no_jobs_work_in_this_process_and_one_in_another():
     assert other != os.getpid()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_worker_that_dies_hangs_or_swells_costs_its_own_task_only(jobs):
+def parent(_number):
+    return os.getppid()
+
+
+def no_socket():
+    raise OSError("AF_UNIX path too long")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there each worker is a new Python")
+def test_workers_are_forked_from_one_server_and_started_by_this_process_where_it_cannot_be_reached(
+    monkeypatch,
+):
+    pools = [set(ordered_map(parent, range(3), jobs=1)) for _ in range(2)]
+    assert pools[0] == pools[1] and os.getpid() not in pools[0]
+    monkeypatch.setattr(forkserver, "ensure_running", no_socket)
+    assert set(ordered_map(parent, range(3), jobs=1)) == {os.getpid()}
+
+
+@pytest.mark.parametrize(("jobs", "server"), [(1, True), (2, True), (2, False)])
+def test_a_worker_that_dies_hangs_or_swells_costs_its_own_task_only(monkeypatch, jobs, server):
+    if not server:
+        monkeypatch.setattr(forkserver, "ensure_running", no_socket)
     limits = Limits(seconds=1.5, mebibytes=512)
     results = ordered_map(misbehave, range(6), jobs=jobs, limits=limits, lost=lambda task, why: (task, why))
     zero, died, hung, swelled, *rest = results
@@ -165,7 +186,19 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     assert "__main__" in said
 
 
-def test_workers_that_are_still_starting_at_the_end_go_silently(capfd):
-    for _ in range(2):
-        assert list(ordered_map(abs, [-1], jobs=6)) == [1]
-    assert "Traceback" not in capfd.readouterr().err
+@pytest.mark.parametrize("server", [True, False])
+def test_workers_that_are_still_starting_at_the_end_go_silently(server):
+    code = """if __name__ == "__main__":
+        from multiprocessing import forkserver
+        from gazekit.reading.parallel import ordered_map
+        def no_socket():
+            raise OSError
+        if not {server}:
+            forkserver.ensure_running = no_socket
+        for _ in range(2):
+            assert list(ordered_map(abs, [-1], jobs=6)) == [1]
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", code.format(server=server)], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
