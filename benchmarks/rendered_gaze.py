@@ -12,6 +12,7 @@ from systems import make_step, preset_of
 
 from gazekit.contracts.types import Batch
 from gazekit.feeding.batches import Layer, ResidentExams
+from gazekit.feeding.exam_facts import labels_alone
 from gazekit.feeding.stored_gaze import StoredGaze
 
 SYSTEM = "all (Mammo-Net)"
@@ -68,10 +69,10 @@ def exams(size: int, number: int, fixations: int, device: torch.device) -> dict[
         of_exams=((0,),) * number,
         size=(size, size),
     )
-    which, labels = np.arange(number), np.arange(number) % 2
+    which, facts = np.arange(number), labels_alone(np.arange(number) % 2, device)
     return {
-        STORED: ResidentExams(pixels, preset, device, indices=which, labels=labels, layers=layers),
-        RENDERED: ResidentExams(pixels[:, :, :1], preset, device, indices=which, labels=labels, gaze=gaze),
+        STORED: ResidentExams(pixels, preset, device, indices=which, facts=facts, layers=layers),
+        RENDERED: ResidentExams(pixels[:, :, :1], preset, device, indices=which, facts=facts, gaze=gaze),
     }
 
 

@@ -124,6 +124,7 @@ def noise(training: int, size: int) -> PreparedDataset:
         masks=np.zeros(shape, dtype=np.uint8),
         has_gaze=flags,
         has_mask=~flags,
+        has_image=flags,
         labels=np.arange(count) // 2 % 2,
         exam_ids=tuple(f"exam-{number}" for number in range(count)),
         patient_ids=tuple(f"patient-{number}" for number in range(count)),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DataSource,
         Fusion,
         GazeReader,
+        Head,
         Pooling,
         RegionFinder,
         Term,
@@ -54,6 +55,11 @@ def gazekit_poolings() -> Mapping[str, type[Pooling]]:
 @hookspec
 def gazekit_fusions() -> Mapping[str, type[Fusion]]:
     """Modules in which views meet: at the images, the feature maps or the vectors."""
+
+
+@hookspec
+def gazekit_heads() -> Mapping[str, type[Head]]:
+    """Last layers, from the fused vector to the logits of each target."""
 
 
 @hookspec

@@ -104,6 +104,23 @@ class Pooling(nn.Module, ABC):
         """Map the last maps ``[B, C, h, w]`` to ``[B, C]``; ``extras`` are those of the last stage, such as tokens."""
 
 
+class Head(nn.Module, ABC):
+    """From the fused vector to the logits of each target; ``__init__(features, outputs, views, channels, *, options)``.
+
+    Args:
+        features: of the fused vector; where the model reads covariates, they are part of it.
+        outputs: target → logits K (1 = binary, else one per class), the label first.
+        views, channels: of the vectors.
+    """
+
+    @abstractmethod
+    def forward(self, fused: Tensor, vectors: Views) -> dict[str, Tensor]:
+        """Map ``[B, features]``, and ``[B, channels]`` per view, to logits ``[B, K]`` per target.
+
+        With one logit, its sigmoid is the probability of the second class; with several, their softmax is that of each.
+        """
+
+
 @runtime_checkable
 class AttentionMap(Protocol):
     """Where the model looked; ``__init__(*, options)``.

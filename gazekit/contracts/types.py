@@ -28,21 +28,34 @@ class Batch:
         gaze: where readers looked; None where nothing in the training asks for it.
         masks: per view ``[B, H, W]`` float32 in [0, 1], 1 in a lesion, zero where nothing is marked; None where no term
             asks for them.
+        targets: truth of the further targets by name, ``[B]`` int64, -1 where it is not known.
+        covariates: ``[B, C]`` float32 in preset order, NaN where not known; None without any.
+        present: per view ``[B]`` bool, false where an exam lacks the view, whose pixels are then zero; None where no
+            exam of the data lacks one.
     """
 
     images: Views
     labels: Tensor
     gaze: Gaze | None = None
     masks: Views | None = None
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    covariates: Tensor | None = None
+    present: Views | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with a function applied to each tensor: a slice of exams, a copy, another device."""
-        masks = self.masks and {view: function(mask) for view, mask in self.masks.items()}
+
+        def each(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: function(tensor) for name, tensor in tensors.items()}
+
         return Batch(
-            {view: function(image) for view, image in self.images.items()},
+            each(self.images),
             function(self.labels),
             self.gaze and self.gaze.map(function),
-            masks,
+            self.masks and each(self.masks),
+            each(self.targets),
+            None if self.covariates is None else function(self.covariates),
+            self.present and each(self.present),
         )
 
     def tensors(self) -> Iterator[Tensor]:
@@ -51,6 +64,9 @@ class Batch:
         yield self.labels
         yield from self.gaze.tensors() if self.gaze is not None else ()
         yield from (self.masks or {}).values()
+        yield from self.targets.values()
+        yield from () if self.covariates is None else (self.covariates,)
+        yield from (self.present or {}).values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,7 @@ class Output:
         stages: per view the feature maps after each stage; empty unless an attention map reads them.
         extras: per view what each stage chose to show; empty where none does.
         mean_pooled: whether ``pooled`` is the mean of ``features`` over space.
+        further: logits of the further targets by name, ``[B, K]``; ``logits`` are those of the label.
     """
 
     logits: Tensor
@@ -76,6 +93,7 @@ class Output:
     stages: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
     extras: dict[str, tuple[Extras, ...]] = field(default_factory=dict)
     mean_pooled: bool = True
+    further: dict[str, Tensor] = field(default_factory=dict)
 
     def score(self, target: Tensor) -> Tensor:
         """The scalar that an attention map explains, per exam ``[B]``.

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from gazekit.presets.tables import AugmentationSettings
 
+_DROPPED = 3
+"""Purpose of the random numbers that drop views."""
 _DRAWS = 6  # rotation, two shifts, size, two flips
 
 
@@ -57,6 +59,35 @@ def random_affine(
     theta[..., 1, 0], theta[..., 1, 1] = flip_y * sine / aspect, flip_y * cosine
     theta[..., :, 2] = shift
     return theta
+
+
+def dropped_views(
+    settings: AugmentationSettings,
+    exams: NDArray[np.int64],
+    present: NDArray[np.bool_],
+    *,
+    seed: int,
+    epoch: int,
+) -> NDArray[np.bool_]:
+    """Draw the view that an exam does without: with the given probability one of those it has, if it has several.
+
+    Args:
+        settings: with the probability.
+        exams: ``[B]`` indices of the exams in their data set.
+        present: ``[B, V]`` the views that each exam has.
+        seed, epoch: with the exam's index they fix the draw.
+
+    Returns:
+        ``[B, V]``, true for a view to take as missing.
+    """
+    dropped = np.zeros_like(present)
+    for row, exam in enumerate(exams):
+        generator = random_generator(seed=seed, purpose=_DROPPED, index=int(exam), epoch=epoch)
+        there = np.flatnonzero(present[row])
+        chance, which = generator.random(), generator.integers(len(there))
+        if len(there) > 1 and chance < settings.drop_view:
+            dropped[row, there[which]] = True
+    return dropped
 
 
 def warp(images: Tensor, theta: Tensor) -> Tensor:

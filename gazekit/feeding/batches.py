@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.types import Batch
-from gazekit.feeding.augment import random_affine, random_generator, warp
+from gazekit.feeding.augment import dropped_views, random_affine, random_generator, warp
+from gazekit.feeding.exam_facts import ExamFacts, labels_alone
 from gazekit.feeding.stored_gaze import StoredGaze, warped
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
@@ -33,7 +34,7 @@ class Exams(ABC):
         indices: ``[n]`` of the exams in their data set; augmentation is a function of them.
         shape: of one exam's pixels, ``(V, layers, H, W)``.
         dtype: of the pixels as stored, uint8 or uint16; its greatest value stands for 1.
-        labels: ``[n]``; None where the truth is not known.
+        facts: labels and what else is known of them; None where nothing is.
         layers: what the layers are; the image comes first.
         gaze: of the same exams; None where nobody asks for it.
     """
@@ -46,7 +47,7 @@ class Exams(ABC):
         indices: NDArray[np.int64],
         shape: tuple[int, ...],
         dtype: np.dtype[np.unsignedinteger],
-        labels: NDArray[np.int64] | None = None,
+        facts: ExamFacts | None = None,
         layers: Sequence[Layer] = ("image",),
         gaze: StoredGaze | None = None,
     ) -> None:
@@ -58,8 +59,7 @@ class Exams(ABC):
         self.layers = tuple(layers)
         self.gaze = gaze
         self.one_reader = preset.gaze is not None and preset.gaze.readers == "sampled"
-        truth = np.zeros(len(indices), dtype=np.int64) if labels is None else labels
-        self.labels = torch.as_tensor(truth, device=device)
+        self.facts = facts or labels_alone(np.zeros(len(indices), dtype=np.int64), device)
         full = float(np.iinfo(dtype).max)
         scales = {"image": preset.data.normalisation(full)}
         self.gain, self.offset = torch.tensor(
@@ -68,6 +68,11 @@ class Exams(ABC):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def labels(self) -> Tensor:
+        """Of all exams, ``[n]``."""
+        return self.facts.labels
 
     @property
     def nbytes(self) -> int:
@@ -83,11 +88,12 @@ class Exams(ABC):
         rows: Rows,
         theta: NDArray[np.float32] | None = None,
         readers: NDArray[np.float32] | None = None,
+        dropped: NDArray[np.bool_] | None = None,
     ) -> Generator[Batch]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
         All that the device must know for them is sent before the first one. ``readers`` ``[sum of B]``: the only reader
-        of each exam.
+        of each exam; ``dropped`` ``[sum of B, V]``: views to take as missing.
         """
         if not rows:
             return
@@ -97,9 +103,9 @@ class Exams(ABC):
             return [None] * len(rows) if values is None else torch.split(send(values, self.device), lengths)
 
         on_device = torch.split(send(np.concatenate(rows), self.device), lengths)
-        each = zip(on_device, self.pixels(rows, on_device), parts(theta), parts(readers), strict=True)
-        for where, pixels, warped_by, drawn in each:
-            yield self._batch(pixels, where, warped_by, drawn)
+        drawn = (parts(values) for values in (theta, readers, dropped))
+        for where, pixels, *given in zip(on_device, self.pixels(rows, on_device), *drawn, strict=True):
+            yield self._batch(pixels, where, *given)
 
     def augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int
@@ -112,7 +118,12 @@ class Exams(ABC):
         readers = None
         if self.gaze is not None and self.one_reader:
             readers = self.gaze.draw(positions, exams, seed=seed, epoch=epoch)
-        return self.batches(rows, theta, readers)
+        dropped = None
+        if settings.drop_view:
+            everywhere = torch.ones(len(self), len(self.views), dtype=torch.bool)
+            there = everywhere if self.facts.present is None else self.facts.present.cpu()
+            dropped = dropped_views(settings, exams, there[positions].numpy(), seed=seed, epoch=epoch)
+        return self.batches(rows, theta, readers, dropped)
 
     def batch(self, rows: NDArray[np.int64], theta: NDArray[np.float32] | None = None) -> Batch:
         """One batch."""
@@ -125,8 +136,19 @@ class Exams(ABC):
             np.arange(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)
         ]
 
-    def _batch(self, pixels: Tensor, where: Tensor, theta: Tensor | None, drawn: Tensor | None) -> Batch:
+    def _batch(
+        self,
+        pixels: Tensor,
+        where: Tensor,
+        theta: Tensor | None,
+        drawn: Tensor | None,
+        dropped: Tensor | None,
+    ) -> Batch:
         values = pixels.float()  # [B, V, layers, H, W]
+        present = None if self.facts.present is None else self.facts.present[where]  # [B, V]
+        if dropped is not None:
+            present = ~dropped if present is None else present & ~dropped
+            values = torch.where(dropped[:, :, None, None, None], 0, values)
         if theta is not None:
             values = warp(values.flatten(0, 1), theta.flatten(0, 1)).view_as(values)
         values = torch.addcmul(self.offset, values, self.gain)
@@ -138,16 +160,28 @@ class Exams(ABC):
         return Batch(
             images={view: values[:, i, :1].contiguous() for i, view in enumerate(self.views)},  # [B, 1, H, W]
             labels=self.labels[where],
-            gaze=self._gaze(where, theta, drawn, layer("heat_map") if "heat_map" in self.layers else {}),
+            gaze=self._gaze(
+                where, theta, drawn, dropped, layer("heat_map") if "heat_map" in self.layers else {}
+            ),
             masks=layer("mask") if "mask" in self.layers else None,
+            targets={name: truth[where] for name, truth in self.facts.targets.items()},
+            covariates=None if self.facts.covariates is None else self.facts.covariates[where],
+            present=None if present is None else {view: present[:, i] for i, view in enumerate(self.views)},
         )
 
     def _gaze(
-        self, where: Tensor, theta: Tensor | None, drawn: Tensor | None, layers: dict[str, Tensor]
+        self,
+        where: Tensor,
+        theta: Tensor | None,
+        drawn: Tensor | None,
+        dropped: Tensor | None,
+        layers: dict[str, Tensor],
     ) -> Gaze | None:
         if self.gaze is None:
             return Gaze.of_heat_maps(layers) if layers else None
         rows = self.gaze.rows_of(where, drawn)  # [B, V, F, 8]
+        if dropped is not None:
+            rows = torch.where(dropped[:, :, None, None], torch.nan, rows)
         if theta is not None:
             rows = warped(rows, theta, self.gaze.size)
         return self.gaze.gaze(rows, self.views, layers, one_reader=drawn is not None)
@@ -158,7 +192,7 @@ class ResidentExams(Exams):
 
     Args:
         pixels: ``[n, V, layers, H, W]`` uint8 or uint16.
-        preset, device, indices, labels, layers, gaze: see ``Exams``.
+        preset, device, indices, facts, layers, gaze: see ``Exams``.
     """
 
     def __init__(
@@ -168,7 +202,7 @@ class ResidentExams(Exams):
         device: torch.device,
         *,
         indices: NDArray[np.int64],
-        labels: NDArray[np.int64] | None = None,
+        facts: ExamFacts | None = None,
         layers: Sequence[Layer] = ("image",),
         gaze: StoredGaze | None = None,
     ) -> None:
@@ -178,7 +212,7 @@ class ResidentExams(Exams):
             indices=indices,
             shape=pixels.shape[1:],
             dtype=pixels.dtype,
-            labels=labels,
+            facts=facts,
             layers=layers,
             gaze=gaze,
         )

@@ -59,8 +59,8 @@ def prepared_exams(
         return streamed
     pixels = np.empty((len(indices), *streamed.shape), streamed.dtype)
     read_pixels(dataset, indices, columns, layers, pixels)
-    labels = dataset.labels[indices]
-    return ResidentExams(pixels, preset, device, indices=indices, labels=labels, layers=layers, gaze=gaze)
+    facts = streamed.facts
+    return ResidentExams(pixels, preset, device, indices=indices, facts=facts, layers=layers, gaze=gaze)
 
 
 def free_memory(device: torch.device) -> float:

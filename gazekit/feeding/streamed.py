@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.feeding.batches import Exams, Layer, Rows, Stored
+from gazekit.feeding.exam_facts import exam_facts
 from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
@@ -46,7 +47,7 @@ class StreamedExams(Exams):
             indices=indices,
             shape=(len(columns), len(layers), *dataset.size),
             dtype=dataset.images.dtype,
-            labels=dataset.labels[indices],
+            facts=exam_facts(dataset, indices, preset, device),
             layers=layers,
             gaze=gaze,
         )

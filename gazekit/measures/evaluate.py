@@ -33,9 +33,10 @@ def evaluate(
         seed, resamples: of the bootstrap over patients.
 
     Returns:
-        ``classification`` and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``; if scanpaths
-        were predicted, and readers have some, ``scanpaths``. Each is measure → mean over exams (an exam's views
-        averaged) with its 95 % interval. Measures that compare with fixations are averaged over the readers of an
+        ``classification``, ``target_NAME`` for each further target (over the exams whose class is known, if they have
+        two classes at least) and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``; if
+        scanpaths were predicted, and readers have some, ``scanpaths``. Each is measure → mean over exams (an exam's
+        views averaged) with its 95 % interval. Measures that compare with fixations are averaged over the readers of an
         image; a predicted scanpath has no times, so only the places and order of theirs count.
     """
     indices = predictions.indices
@@ -45,6 +46,7 @@ def evaluate(
             predictions.probabilities, dataset.labels[indices], patients, seed=seed, resamples=resamples
         )
     }
+    metrics |= _of_targets(dataset, predictions, seed=seed, resamples=resamples)
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
     looked = LookedAt.of(dataset, indices.tolist(), views)
 
@@ -87,6 +89,20 @@ def evaluate(
         if found:
             metrics[name] = found
     return metrics
+
+
+def _of_targets(dataset: PreparedDataset, predictions: Predictions, *, seed: int, resamples: int) -> Metrics:
+    """Measure the further targets."""
+    found = {}
+    for name, probabilities in predictions.further.items():
+        truth = dataset.targets[name][predictions.indices]
+        known = np.flatnonzero(truth >= 0)
+        if len(np.unique(truth[known])) > 1:
+            patients = [dataset.patient_ids[predictions.indices[row]] for row in known]
+            found[f"target_{name}"] = classification_metrics(
+                probabilities[known], truth[known], patients, seed=seed, resamples=resamples
+            )
+    return found
 
 
 def _ceilings(

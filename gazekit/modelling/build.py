@@ -1,7 +1,7 @@
 """From a preset to the modules that it names."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gazekit.contracts.interfaces import (
     AttentionMap,
     Backbone,
+    Head,
     ImageFusion,
     MapFusion,
     Pooling,
@@ -18,23 +19,32 @@ from gazekit.contracts.interfaces import (
 )
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.alignment import Alignment, Explained
+from gazekit.modelling.head import Covariates, PlainHead
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import GAZE, Objective
 from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.presets.preset import Preset
+from gazekit.presets.tables import LABEL
 from gazekit.registry.registry import Registry
 
 
-def check_size(preset: Preset, registry: Registry, *, classes: int, most: int | None = None) -> None:
+def check_size(
+    preset: Preset,
+    registry: Registry,
+    *,
+    classes: int,
+    targets: Mapping[str, Sequence[str]] | None = None,
+    most: int | None = None,
+) -> None:
     """Raise ConfigurationError if the model of a preset needs more memory than there is, before any of it is taken.
 
     Args:
-        preset, registry, classes: as in ``build_model``.
+        preset, registry, classes, targets: as in ``build_model``.
         most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
     """
     try:
         with torch.device("meta"):
-            modules = build_model(preset, registry, classes=classes)
+            modules = build_model(preset, registry, classes=classes, targets=targets)
     except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
         if "overflow" not in str(error):
             return  # a component that looks at its numbers while it is made; a real fault is said when it is made
@@ -61,7 +71,12 @@ def _memory() -> int:
 
 
 def build_model(
-    preset: Preset, registry: Registry, *, classes: int, in_channels: int = 1
+    preset: Preset,
+    registry: Registry,
+    *,
+    classes: int,
+    in_channels: int = 1,
+    targets: Mapping[str, Sequence[str]] | None = None,
 ) -> MultiViewClassifier:
     """Make the model of a preset with fresh weights.
 
@@ -70,6 +85,7 @@ def build_model(
         registry: where the components come from.
         classes: number of classes of the data; two give one logit.
         in_channels: channels of an image.
+        targets: further targets of the data, each with its classes; those that the preset names are predicted.
 
     Raises:
         ConfigurationError: the components do not fit each other.
@@ -101,12 +117,23 @@ def build_model(
     if preset.model.vector_features:
         projections = nn.ModuleDict({view: nn.Linear(channels[-1], features) for view in views})
     vector_fusion: VectorFusion | None = create(("fusion", "vectors"), views, features)
+    if odd := [name for name in preset.targets if hasattr(nn.ModuleDict, name)]:
+        raise ConfigurationError(
+            f"targets: '{odd[0]}' cannot name a target; rename its column, to {odd[0]}_class"
+        )
+    fused = vector_fusion.out_features if vector_fusion else features
+    covariates = Covariates(len(preset.covariates)) if preset.covariates else None
+    outputs = {LABEL: _logits(classes)}
+    outputs |= {name: _logits(len((targets or {})[name])) for name in preset.targets}
+    given = (fused + (covariates.features if covariates else 0), outputs, tuple(views), features)
+    head: Head = create(("head",), *given) or PlainHead(*given)
     model = MultiViewClassifier(
         views,
         backbones,
         poolings,
-        outputs=1 if classes == 2 else classes,
-        head_features=vector_fusion.out_features if vector_fusion else features,
+        head=head,
+        outputs=outputs[LABEL],
+        covariates=covariates,
         image_fusion=image_fusion,
         map_fusion=map_fusion,
         map_fusion_after=after,
@@ -115,6 +142,10 @@ def build_model(
     )
     model.shows_stages = any(_reads_stages(preset, registry))
     return model
+
+
+def _logits(classes: int) -> int:
+    return 1 if classes == 2 else classes
 
 
 def _reads_stages(preset: Preset, registry: Registry) -> Iterator[bool]:
@@ -152,6 +183,7 @@ def build_objective(
     model: MultiViewClassifier | None = None,
     *,
     class_weights: Tensor | None = None,
+    target_weights: Mapping[str, Tensor] | None = None,
 ) -> Objective:
     """Make the objective of a preset.
 
@@ -160,6 +192,7 @@ def build_objective(
         model: of the preset; its fusion of vectors may bring losses. Without it (until 0.1) ``objective(model, output,
             batch)`` takes them from the model, with a warning.
         class_weights: ``[classes]``; None = all alike.
+        target_weights: the same of further targets.
 
     Raises:
         ConfigurationError: a term does not fit the preset.
@@ -194,6 +227,7 @@ def build_objective(
         auxiliary_weight=preset.loss.auxiliary_weight,
         auxiliary_losses=model.vector_fusion.auxiliary_losses if model and model.vector_fusion else None,
         class_weights=class_weights,
+        targets={name: (weight, (target_weights or {}).get(name)) for name, weight in preset.targets.items()},
         balanced=preset.loss.balance == "gradient",
     )
 

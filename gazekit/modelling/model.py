@@ -12,6 +12,7 @@ from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import (
     AttentionMap,
     Backbone,
+    Head,
     ImageFusion,
     MapFusion,
     Pooling,
@@ -19,22 +20,28 @@ from gazekit.contracts.interfaces import (
 )
 from gazekit.contracts.types import Extras, Output, Views
 from gazekit.errors import ConfigurationError
+from gazekit.modelling.head import Covariates
 from gazekit.modelling.recompute import recomputed
 
 
 class MultiViewClassifier(nn.Module):
-    """Branches of convolutional stages, up to three fusions, and a linear head.
+    """Branches of convolutional stages, up to three fusions, and a head.
+
+    An exam may lack views, as long as it has one. The branch of a missing view sees the exam's first present image in
+    its place, so that batch norm sees images; its maps take no part in a fusion of maps (those of the exam stay as they
+    are), and its vector is the mean of the vectors of the views that are there. Ours.
 
     Args:
         views: the views that the branches see, in order.
         backbones: one for all views, or one per view.
         poolings: as many as backbones.
-        outputs: K, the number of logits.
+        head: from the fused vector, with the covariates beside it, to the logits.
+        outputs: K, the number of logits of the label.
+        covariates: standardises the covariates; None = the model reads none.
         image_fusion, map_fusion, vector_fusion: where views meet; None = they do not. Without a vector
             fusion there must be one view, whose vector goes to the head.
         map_fusion_after: stage after which ``map_fusion`` acts, counted from 1.
         projections: ``p_v`` = Linear(pooled) per view; None = ``p_v`` is ``pooled``.
-        head_features: D, features that reach the head.
     """
 
     def __init__(
@@ -43,13 +50,14 @@ class MultiViewClassifier(nn.Module):
         backbones: Sequence[Backbone],
         poolings: Sequence[Pooling],
         *,
+        head: Head,
         outputs: int,
-        head_features: int,
         image_fusion: ImageFusion | None = None,
         map_fusion: MapFusion | None = None,
         map_fusion_after: int = 3,
         projections: nn.ModuleDict | None = None,
         vector_fusion: VectorFusion | None = None,
+        covariates: Covariates | None = None,
     ) -> None:
         super().__init__()
         self.views = tuple(views)
@@ -60,7 +68,9 @@ class MultiViewClassifier(nn.Module):
         self.map_fusion_after = map_fusion_after
         self.projections = projections
         self.vector_fusion = vector_fusion
-        self.head = nn.Linear(head_features, outputs)
+        self.head = head
+        self.outputs = outputs
+        self.covariates = covariates
         self.amp: torch.dtype | None = None
         """Half precision that ``encode`` computes in; its maps are float32 all the same."""
         self.checkpoint_activations = False
@@ -78,34 +88,46 @@ class MultiViewClassifier(nn.Module):
         """Whether a prediction needs gaze."""
         return self.gaze_use == "always"
 
-    def forward(self, images: Views, gaze: Gaze | None = None) -> Output:
+    def forward(
+        self,
+        images: Views,
+        gaze: Gaze | None = None,
+        present: Views | None = None,
+        covariates: Tensor | None = None,
+    ) -> Output:
         """Map images ``[B, C, H, W]`` per view to logits ``[B, K]`` and all that the losses need.
 
-        ``gaze`` is read only if the image fusion says that it needs it, in training or always.
+        Args:
+            images: per view.
+            gaze: read only if the image fusion says that it needs it, in training or always.
+            present: per view ``[B]`` bool, which exams have it; None = all have all.
+            covariates: ``[B, C]``, NaN where not known; read only by a model that has some.
         """
-        return self.classify(self.encode_all(images, gaze))
+        return self.classify(self.encode_all(images, gaze, present), present, covariates)
 
     def encode(self, images: Views, gaze: Gaze | None = None) -> Views:
         """Images to the last feature maps ``[B, C, h, w]``."""
         return self.encode_all(images, gaze).maps
 
-    def encode_all(self, images: Views, gaze: Gaze | None = None) -> "Encoded":
+    def encode_all(self, images: Views, gaze: Gaze | None = None, present: Views | None = None) -> "Encoded":
         """Images to the last feature maps, and what the stages show beside them."""
         if self.needs_gaze and gaze is None:
             raise ConfigurationError(
                 "this model reads gaze at inference too; give recordings with the images"
             )
+        if present is not None:
+            images = _with_stand_ins(images, present)
         if self.amp is None:
-            return self._encode(images, gaze)
+            return self._encode(images, gaze, present)
         with torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
-            encoded = self._encode(images, gaze)
+            encoded = self._encode(images, gaze, present)
         return Encoded(
             {view: values.float() for view, values in encoded.maps.items()},
             {view: tuple(each.float() for each in maps) for view, maps in encoded.stages.items()},
             {view: tuple(map(_in_float, found)) for view, found in encoded.extras.items()},
         )
 
-    def _encode(self, images: Views, gaze: Gaze | None) -> "Encoded":
+    def _encode(self, images: Views, gaze: Gaze | None, present: Views | None) -> "Encoded":
         if self.image_fusion is not None:
             handed = self.needs_gaze or (self.gaze_use == "training" and self.training)
             images = self.image_fusion(images, gaze if handed else None)
@@ -122,28 +144,47 @@ class MultiViewClassifier(nn.Module):
                 maps[view], shown = result if isinstance(result, tuple) else (result, {})
                 extras[view] = (*extras.get(view, ()), shown)
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:
-                maps = self.map_fusion(maps)
+                maps = _where_whole(present, self.map_fusion(maps), maps)
             if self.shows_stages:
                 stages = {view: (*stages.get(view, ()), maps[view]) for view in self.views}
         shown_somewhere = any(shown for found in extras.values() for shown in found)
         return Encoded(maps, stages, extras if shown_somewhere else {})
 
-    def classify(self, encoded: "Encoded | Views") -> Output:
+    def classify(
+        self,
+        encoded: "Encoded | Views",
+        present: Views | None = None,
+        covariates: Tensor | None = None,
+    ) -> Output:
         """The last feature maps to logits; the only part that an attention map of them differentiates.
 
         Args:
             encoded: from ``encode_all``, or the last maps alone, per view ``[B, C, h, w]``.
+            present, covariates: see ``forward``.
         """
         features, stages, extras = encoded if isinstance(encoded, Encoded) else (encoded, {}, {})
         vectors = pooled = self._pool(features, extras)
         if self.projections is not None:
             vectors = {view: self.projections[view](vector) for view, vector in pooled.items()}  # [B, D_v]
+        if present is not None:
+            vectors = _with_mean_of_present(vectors, present)
         if self.vector_fusion is None:
             fused = vectors[self.views[0]]
         else:
             fused = self.vector_fusion(vectors)  # [B, D]
+        known = fused
+        if self.covariates is not None:
+            if covariates is None:
+                raise ConfigurationError(
+                    f"this model reads {self.covariates.count} covariates beside the images; give a number, or NaN, "
+                    "for each"
+                )
+            known = torch.cat([fused, self.covariates(covariates)], dim=1)
+        (_, logits), *further = self.head(known, vectors).items()
         mean_pooled = all(cast(Pooling, pooling).is_mean for pooling in self.poolings)
-        return Output(self.head(fused), features, pooled, vectors, fused, stages, extras, mean_pooled)
+        return Output(
+            logits, features, pooled, vectors, fused, stages, extras, mean_pooled, further=dict(further)
+        )
 
     def _pool(self, features: Views, extras: dict[str, tuple[Extras, ...]]) -> Views:
         """The last feature maps, and what the last stage shows beside them, to ``[B, C]`` per view."""
@@ -161,6 +202,8 @@ class MultiViewClassifier(nn.Module):
         attention_map: AttentionMap,
         target: Tensor | None = None,
         gaze: Gaze | None = None,
+        present: Views | None = None,
+        covariates: Tensor | None = None,
     ) -> tuple[Output, Views]:
         """Logits and attention maps ``[B, h, w]``, without the graph of the backbone unless the map reads stages.
 
@@ -169,18 +212,19 @@ class MultiViewClassifier(nn.Module):
             attention_map: what to compute.
             target: class to explain per exam ``[B]``; None = see ``explained_class``.
             gaze: only for models that need it.
+            present, covariates: see ``forward``.
         """
         if self.shows_stages:
             with torch.enable_grad():
                 leaves = {view: image.detach().requires_grad_() for view, image in images.items()}
-                output = self(leaves, gaze)
+                output = self(leaves, gaze, present, covariates)
                 maps = self._attention(attention_map, output, target)
         else:
             with torch.no_grad():
-                encoded = self.encode_all(images, gaze)
+                encoded = self.encode_all(images, gaze, present)
             with torch.enable_grad():
                 leaves = {view: each.detach().requires_grad_() for view, each in encoded.maps.items()}
-                output = self.classify(Encoded(leaves, {}, encoded.extras))
+                output = self.classify(Encoded(leaves, {}, encoded.extras), present, covariates)
                 maps = self._attention(attention_map, output, target)
         return output, {view: attention.detach() for view, attention in maps.items()}
 
@@ -227,6 +271,43 @@ class Encoded(NamedTuple):
 
 def _in_float(extras: Extras) -> Extras:
     return {name: each.float() if each.is_floating_point() else each for name, each in extras.items()}
+
+
+def _with_stand_ins(images: Views, present: Views) -> Views:
+    """Put the exam's first present image in the place of a missing one."""
+    first: Tensor | None = None
+    for view in reversed(images):
+        there = present[view][:, None, None, None]
+        first = images[view] if first is None else torch.where(there, images[view], first)
+    assert first is not None, "a model has a view"
+    return {
+        view: torch.where(present[view][:, None, None, None], image, first) for view, image in images.items()
+    }
+
+
+def _where_whole(present: Views | None, fused: Views, own: Views) -> Views:
+    """Take fused maps of exams that have all views, and a view's own maps of others."""
+    if present is None:
+        return fused
+    whole = torch.stack([present[view] for view in own if view in present] or [_all(own)]).all(dim=0)
+    return {view: torch.where(whole[:, None, None, None], fused[view], maps) for view, maps in own.items()}
+
+
+def _with_mean_of_present(vectors: Views, present: Views) -> Views:
+    """Put the mean of the vectors ``[B, D_v]`` of the views that are there in the place of a missing view's."""
+    there = {view: present.get(view, _all(vectors))[:, None] for view in vectors}
+    number = torch.stack(list(there.values())).sum(dim=0).clamp(min=1)
+    mean = (
+        torch.stack([torch.where(there[view], vector, 0) for view, vector in vectors.items()]).sum(dim=0)
+        / number
+    )
+    return {view: torch.where(there[view], vector, mean) for view, vector in vectors.items()}
+
+
+def _all(tensors: Views) -> Tensor:
+    """True for every exam, ``[B]``: for views that an image fusion has made of all."""
+    first = next(iter(tensors.values()))
+    return torch.ones(len(first), dtype=torch.bool, device=first.device)
 
 
 def gaze_use(fusion: type[ImageFusion]) -> str:

@@ -33,7 +33,7 @@ class Losses:
 
 
 class Objective(nn.Module):
-    """``L = L_class + Σ_t λ_t c_t L_t + μ Σ L_auxiliary``.
+    """``L = L_class + Σ_t λ_t c_t L_t + Σ_k w_k L_target,k + μ Σ L_auxiliary``.
 
     Args:
         attention_map: of the alignment terms that have none of their own; its parameters learn.
@@ -42,6 +42,7 @@ class Objective(nn.Module):
         auxiliary_weight: μ.
         auxiliary_losses: of the model's vector fusion; None = it has none.
         class_weights: ``[classes]``; None = all alike.
+        targets: further targets, each with the weight w of its cross-entropy and its class weights.
         balanced: let ``balance`` choose the factors ``c_t``, which are 1 before; else they do not exist.
 
     Source: Sec. 2.4, Eq. 8; the class weights Sec. 3.2.
@@ -59,6 +60,7 @@ class Objective(nn.Module):
         auxiliary_weight: float = 0.2,
         auxiliary_losses: OwnLosses | None = None,
         class_weights: Tensor | None = None,
+        targets: Mapping[str, tuple[float, Tensor | None]] | None = None,
         balanced: bool = False,
     ) -> None:
         super().__init__()
@@ -67,7 +69,10 @@ class Objective(nn.Module):
         self.weights = dict(weights or {})
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_losses = auxiliary_losses
+        self.targets = {name: weight for name, (weight, _) in (targets or {}).items()}
         self.register_buffer("class_weights", class_weights)
+        for name, (_, of_classes) in (targets or {}).items():
+            self.register_buffer(f"weights_of_{name}", of_classes, persistent=False)
         self.register_buffer("factors", torch.ones(len(self.terms)) if balanced else None)
         self.register_load_state_dict_pre_hook(_with_former_names)  # type: ignore[no-untyped-call]
 
@@ -91,6 +96,10 @@ class Objective(nn.Module):
             terms[name], said[name] = _mean_said(values)
             factor = self.weights[name] if self.factors is None else self.weights[name] * self.factors[number]
             loss = loss + factor * terms[name]
+        for name, weight_of_target in self.targets.items():
+            key = f"target_{name}"
+            terms[key], said[key] = _mean_said(self.of_target(name, output, batch))
+            loss = loss + weight_of_target * terms[key]
         if self.auxiliary_losses is not None:
             for name, term in self.auxiliary_losses(output.vectors, output.fused).items():
                 terms[name] = exams * term
@@ -127,6 +136,22 @@ class Objective(nn.Module):
             else:
                 found[name] = term(output, _as_needed(batch, cast(Term, term).needs))
         return found
+
+    def of_target(self, name: str, output: Output, batch: Batch) -> Tensor:
+        """Cross-entropy of a further target ``[B]``, NaN where its class is not known."""
+        logits, labels = output.further[name], batch.targets[name]
+        known = labels >= 0
+        certain = labels.clamp(min=0)
+        if logits.shape[1] == 1:
+            losses = functional.binary_cross_entropy_with_logits(
+                logits[:, 0], certain.to(logits.dtype), reduction="none"
+            )
+        else:
+            losses = functional.cross_entropy(logits, certain, reduction="none")
+        weights: Tensor | None = getattr(self, f"weights_of_{name}")
+        if weights is not None:
+            losses = weights[certain] * losses
+        return torch.where(known, losses, torch.nan)
 
     def balance(self, output: Output, batch: Batch) -> None:
         """Choose the factors so that each term pulls at the last maps as hard as classification does.

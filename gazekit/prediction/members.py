@@ -117,7 +117,7 @@ def ask(
     """
     total = sum(len(member.transforms) for member in members)
     wanted = explain and any(member.attention_map for member in members)
-    binary = members[0].model.head.out_features == 1
+    binary = members[0].model.outputs == 1
     single_pass = binary or total == 1
     answers = [
         _answer(*each, explain=wanted and single_pass) for each in _questions(members, images, gaze, device)
@@ -158,11 +158,13 @@ def _answer(
     gaze = batch.gaze if member.model.needs_gaze else None
     maps: Views = {}
     if explain and member.attention_map is not None:
-        output, found = member.model.explain(batch.images, member.attention_map, target, gaze)
+        output, found = member.model.explain(
+            batch.images, member.attention_map, target, gaze, batch.present, batch.covariates
+        )
         maps = {view: found[view] for view in exams.views if view in found}
     else:
         with torch.no_grad():
-            output = member.model(batch.images, gaze)
+            output = member.model(batch.images, gaze, batch.present, batch.covariates)
     if moved:
         back = torch.as_tensor(_inverse(transform), device=exams.device).expand(len(exams), 2, 3)
         maps = {view: warp(each[:, None], back)[:, 0] for view, each in maps.items()}

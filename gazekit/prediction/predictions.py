@@ -24,6 +24,7 @@ class Predictions:
         probabilities: ``[N, classes]``.
         attention: view → ``[N, h, w]`` for the explained class; empty unless requested, or if the branches see
             no single view (an image fusion has combined them).
+        further: further target → probabilities ``[N, its classes]``.
         scanpaths: view → ``[N, F, 2]``, x and y as shares of width and height; empty unless a term predicts them.
     """
 
@@ -32,6 +33,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
     attention: dict[str, NDArray[np.float32]]
     scanpaths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    further: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 PREDICTED_FIXATIONS = 10
@@ -57,31 +59,40 @@ def predict(
     """
     was_training = model.training
     model.eval()
-    logits, attention, scanpaths = [], [], []
+    logits, further, attention, scanpaths = [], [], [], []
     batches = exams.in_order(batch_size)
     shared = count() > 1 and attention_map is None
     for batch in exams.batches(batches[rank() :: count()] if shared else batches):
         gaze = batch.gaze if model.needs_gaze else None
         if attention_map is None:
             with torch.no_grad():
-                output = model(batch.images, gaze)
+                output = model(batch.images, gaze, batch.present, batch.covariates)
         else:
-            output, maps = model.explain(batch.images, attention_map, gaze=gaze)
+            output, maps = model.explain(
+                batch.images, attention_map, None, gaze, batch.present, batch.covariates
+            )
             attention.append({view: maps[view].cpu() for view in exams.views if view in maps})
             if scanpath_term is not None:
                 paths = scanpath_term.predict(output, fixations=PREDICTED_FIXATIONS)
                 scanpaths.append({view: paths[view].cpu() for view in exams.views if view in paths})
         logits.append(output.logits.detach())
+        further.append({name: probabilities(each.detach()) for name, each in output.further.items()})
     model.train(was_training)
-    joined = torch.cat(logits or [torch.empty(0, model.head.out_features)]).cpu()
-    if shared:
-        joined = _in_order(gathered(joined)[0], batches)
+
+    def together(rows: Sequence[Tensor], width: int) -> Tensor:
+        joined = torch.cat(list(rows) or [torch.empty(0, width)]).cpu()
+        return _in_order(gathered(joined)[0], batches) if shared else joined
+
+    joined = together(logits, model.outputs)
     return Predictions(
         indices=exams.indices,
         logits=joined.numpy(),
         probabilities=probabilities(joined).numpy(),
         attention=_joined(attention),
         scanpaths=_joined(scanpaths),
+        further={
+            name: together([batch[name] for batch in further], 0).numpy() for name in (further or [{}])[0]
+        },
     )
 
 

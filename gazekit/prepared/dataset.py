@@ -41,6 +41,7 @@ class PreparedDataset:
         images: ``[N, V, H, W]`` uint8 or uint16.
         masks: ``[N, V, H, W]`` uint8, 255 in the lesion; zero where ``has_mask`` is false.
         has_gaze, has_mask: ``[N, V]`` bool.
+        has_image: ``[N, V]`` bool, false where an exam lacks a view; its pixels are zero.
         labels: ``[N]`` int64.
         exam_ids, patient_ids: of the exams, in order.
         parts: ``"train"``, ``"val"`` or ``"test"`` per exam where the source fixed it, else None.
@@ -55,6 +56,8 @@ class PreparedDataset:
         laterality: ``"L"`` or ``"R"``, per exam a mapping from view; empty where it is not known.
         raw_size: (height, width) of the originals in pixels, likewise.
         spacing_mm: (vertical, horizontal) distance of the originals' pixel centres, likewise; absent where not known.
+        targets: further target → ``[N]`` int64, -1 where it is not known; ``target_classes`` names the classes.
+        covariates: name → ``[N]`` float64, NaN where it is not known.
         image_names: image files relative to the source, per exam a mapping from view; empty where the preparation did
             not keep them.
     """
@@ -66,6 +69,7 @@ class PreparedDataset:
     masks: NDArray[np.uint8] | StoredMasks
     has_gaze: NDArray[np.bool_]
     has_mask: NDArray[np.bool_]
+    has_image: NDArray[np.bool_]
     labels: NDArray[np.int64]
     exam_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
@@ -81,6 +85,9 @@ class PreparedDataset:
     laterality: tuple[dict[str, str], ...] = field(default=(), repr=False)
     raw_size: tuple[dict[str, tuple[int, int]], ...] = field(default=(), repr=False)
     spacing_mm: tuple[dict[str, tuple[float, float]], ...] = field(default=(), repr=False)
+    target_classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    covariates: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, root: Path | str) -> "PreparedDataset":
@@ -115,6 +122,7 @@ class PreparedDataset:
             layers=arrays.get(HEAT_MAPS, arrays.get(FORMER_HEAT_MAPS)),
             has_gaze=_flags(exams, "has_gaze"),
             has_mask=_flags(exams, "has_mask"),
+            has_image=_flags(exams, "has_image"),
             labels=np.array([number[row.label] for row in first], dtype=np.int64),
             exam_ids=tuple(row.exam_id for row in first),
             patient_ids=tuple(row.patient_id for row in first),
@@ -131,6 +139,12 @@ class PreparedDataset:
             spacing_mm=tuple(
                 {row.view: row.spacing_mm for row in rows if row.spacing_mm is not None} for rows in exams
             ),
+            target_classes=manifest.targets,
+            targets=_targets(root, first, manifest.targets),
+            covariates={
+                name: np.array([row.covariates.get(name, np.nan) for row in first])
+                for name in manifest.covariates
+            },
         )
 
     def __len__(self) -> int:
@@ -167,6 +181,16 @@ class PreparedDataset:
     def size(self) -> tuple[int, int]:
         """(height, width) of the images in pixels."""
         return self.settings.size
+
+    def known_of(self, exam: int) -> tuple[dict[str, str], dict[str, float]]:
+        """The further targets and the covariates of one exam that are known."""
+        targets = {
+            name: self.target_classes[name][labels[exam]]
+            for name, labels in self.targets.items()
+            if labels[exam] >= 0
+        }
+        numbers = {name: float(values[exam]) for name, values in self.covariates.items()}
+        return targets, {name: number for name, number in numbers.items() if not np.isnan(number)}
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -304,4 +328,23 @@ def _rows_by_exam(root: Path, manifest: Manifest) -> list[list[IndexRow]]:
 
 
 def _flags(exams: list[list[IndexRow]], name: str) -> NDArray[np.bool_]:
-    return np.array([[getattr(row, name) == "1" for row in rows] for rows in exams], dtype=bool)  # [N, V]
+    return np.array(
+        [[str(getattr(row, name)) == "1" for row in rows] for rows in exams], dtype=bool
+    )  # [N, V]
+
+
+def _targets(
+    root: Path, exams: list[IndexRow], classes: dict[str, tuple[str, ...]]
+) -> dict[str, NDArray[np.int64]]:
+    """Further target → ``[N]`` labels, -1 where not known. Raises DataError: an exam names no class of it."""
+    found = {}
+    for target, names in classes.items():
+        number = {name: label for label, name in enumerate(names)}
+        labels = [row.targets.get(target, "") for row in exams]
+        wrong = next((label for label in labels if label and label not in number), None)
+        if wrong is not None:
+            raise DataError(
+                f"{root / INDEX}: {target} is '{visible(wrong)}'; expected one of {', '.join(names)}; {TABLE.remedy}"
+            )
+        found[target] = np.array([number.get(label, -1) for label in labels], dtype=np.int64)
+    return found

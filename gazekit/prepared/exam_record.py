@@ -1,8 +1,8 @@
 """Define the record of a prepared exam, written as JSON in the journal and as rows in the tables."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
+from gazekit.prepared.settings import KEEP
 from gazekit.records.exam import Finding
 from gazekit.records.geometry import Geometry
 from gazekit.records.refused import Refused
@@ -32,6 +33,10 @@ SPACING_COLUMNS = ("spacing_y_mm", "spacing_x_mm")
 """Distance of the original's pixel centres; empty where its file says none, absent in sets of earlier versions."""
 INDEX_COLUMNS = (*EXAM_COLUMNS, *VIEW_COLUMNS, *GEOMETRY_COLUMNS)
 FIXATION_COLUMNS = ("exam_id", "view", "reader", "x", "y", "onset_ms", "duration_ms")
+HAS_IMAGE = "has_image"
+"""Column that is 0 where an exam lacks a view; there where a preparation keeps such exams."""
+TARGET, COVARIATE = "target_", "covariate_"
+"""Beginnings of the columns for further targets and for covariates; an empty cell is not known."""
 SIGMA_COLUMNS = ("sigma_x", "sigma_y")
 """Width of a fixation's Gaussian; absent in sets of earlier versions."""
 
@@ -86,6 +91,7 @@ class ViewRecord:
         digest: of the original's pixels, by which identical images are found.
         findings: what the preparation noticed of it, about the view.
         fixations: in the order in which they happened, reader by reader.
+        has_image: whether the exam has this view; without it the rest says nothing.
     """
 
     view: str
@@ -100,6 +106,20 @@ class ViewRecord:
     digest: str
     findings: tuple[Finding, ...] = ()
     fixations: tuple[ReaderFixation, ...] = ()
+    has_image: bool = True
+
+    @classmethod
+    def missing(cls, view: str, size: tuple[int, int]) -> "ViewRecord":
+        """The record of a view that an exam lacks; its pixels are zero."""
+        height, width = size
+        return cls(
+            *(view, "", False, False, "", ""),
+            raw_size=size,
+            geometry=Geometry.fit((0, 0, width, height), size, flip=False, keep_left=False),
+            spacing_mm=None,
+            digest="",
+            has_image=False,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the journal's and index's values for the view itself."""
@@ -114,6 +134,7 @@ class ViewRecord:
             "raw_width": self.raw_size[1],
             **self.geometry.to_numbers(),
             **dict(zip(SPACING_COLUMNS, self.spacing_mm or (None, None), strict=True)),
+            **({} if self.has_image else {HAS_IMAGE: 0}),
         }
 
 
@@ -125,6 +146,7 @@ class ExamRecord:
         exam_id, patient_id, label, part, dataset: as in :class:`gazekit.records.exam.Exam`.
         views: in the order of the arrays.
         digest: of its rows of the arrays.
+        targets, covariates: what is known of them, as in :class:`gazekit.records.exam.Exam`.
     """
 
     exam_id: str
@@ -134,6 +156,8 @@ class ExamRecord:
     dataset: str
     views: tuple[ViewRecord, ...]
     digest: str
+    targets: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, float] = field(default_factory=dict)
 
     def _facts(self) -> tuple[str | None, ...]:
         """The values of ``EXAM_COLUMNS``."""
@@ -152,23 +176,47 @@ class ExamRecord:
             "image_digests": [view.digest for view in self.views],
             "findings": [[each.kind, view.view, each.what] for view in self.views for each in view.findings],
             "digest": self.digest,
+            **({"targets": dict(self.targets)} if self.targets else {}),
+            **({"covariates": dict(self.covariates)} if self.covariates else {}),
         }
 
     def fixation_digest(self) -> str:
         """A hash of all fixations."""
         return fixation_digest((view.view, each) for view in self.views for each in view.fixations)
 
-    def index_rows(self) -> Iterator[list[Any]]:
-        """A row of ``index.csv`` per view: ``INDEX_COLUMNS`` and ``SPACING_COLUMNS``."""
+    def index_rows(self, further: Sequence[str] = ()) -> Iterator[list[Any]]:
+        """A row of ``index.csv`` per view: ``INDEX_COLUMNS``, ``SPACING_COLUMNS`` and ``further``.
+
+        Args:
+            further: ``further_columns`` of the set.
+        """
         columns = (*VIEW_COLUMNS, *GEOMETRY_COLUMNS, *SPACING_COLUMNS)
+        known: dict[str, Any] = {TARGET + name: label for name, label in self.targets.items()}
+        known |= {COVARIATE + name: repr(number) for name, number in self.covariates.items()}
         for view in self.views:
             values = view.to_json()
-            yield [*self._facts(), *(values[name] for name in columns)]
+            known[HAS_IMAGE] = int(view.has_image)
+            yield [
+                *self._facts(),
+                *(values[name] for name in columns),
+                *(known.get(name, "") for name in further),
+            ]
 
     def fixation_rows(self) -> Iterator[list[Any]]:
         """A row of ``fixations.csv`` per fixation: ``FIXATION_COLUMNS`` and ``SIGMA_COLUMNS``."""
         for view in self.views:
             yield from ([self.exam_id, view.view, *each] for each in view.fixations)
+
+
+def further_columns(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that ``index.csv`` has for missing views, further targets and covariates, after all others.
+
+    Args:
+        header: of the journal, or the ``preparation`` of the manifest.
+    """
+    presence = (HAS_IMAGE,) if header.get("missing_views") == KEEP else ()
+    targets, covariates = header.get("targets", {}), header.get("covariates", [])
+    return (*presence, *(TARGET + name for name in targets), *(COVARIATE + name for name in covariates))
 
 
 Entry = ExamRecord | Refused
@@ -205,6 +253,8 @@ class _Placed(pydantic.BaseModel):
     spacing_y_mm: Spacing = None
     spacing_x_mm: Spacing = None
 
+    has_image: Flag = 1
+
     @property
     def geometry(self) -> Geometry:
         """Raw to prepared pixels."""
@@ -234,6 +284,8 @@ class _JournalExam(pydantic.BaseModel):
     image_digests: list[str]
     findings: list[tuple[str, str, str]] = []
     digest: str
+    targets: dict[str, str] = {}
+    covariates: dict[str, float] = {}
 
     @pydantic.model_validator(mode="after")
     def _digest_per_view(self) -> "_JournalExam":
@@ -249,6 +301,8 @@ class _JournalExam(pydantic.BaseModel):
             *(self.exam_id, self.patient_id, self.label, self.part, self.dataset),
             views=tuple(views),
             digest=self.digest,
+            targets=self.targets,
+            covariates=self.covariates,
         )
 
     def _view(self, view: _JournalView, digest: str) -> ViewRecord:
@@ -265,6 +319,7 @@ class _JournalExam(pydantic.BaseModel):
             digest=digest,
             findings=tuple(Finding(kind, of, what) for kind, of, what in self.findings if of == view.view),
             fixations=tuple(ReaderFixation(*row[1:]) for row in self.fixations if row[0] == view.view),
+            has_image=bool(view.has_image),
         )
 
 
@@ -292,6 +347,18 @@ class IndexRow(_Placed):
     dataset: Text
     has_gaze: Literal["0", "1"]
     has_mask: Literal["0", "1"]
+    targets: dict[str, str] = {}
+    covariates: dict[str, float] = {}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _gather(cls, row: dict[str, Any]) -> dict[str, Any]:
+        """Gather the columns of targets and covariates."""
+        found: dict[str, Any] = dict(row)
+        for field_name, beginning in (("targets", TARGET), ("covariates", COVARIATE)):
+            cells = {name.removeprefix(beginning): row[name] for name in row if name.startswith(beginning)}
+            found[field_name] = {name: cell for name, cell in cells.items() if cell != ""}
+        return found
 
 
 class FixationRow(NamedTuple):

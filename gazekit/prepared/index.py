@@ -1,7 +1,7 @@
 """Read and write the tables of a prepared data set: index, fixations, findings and refused exams."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from io import StringIO
 from math import nan
@@ -23,6 +23,7 @@ from gazekit.prepared.exam_record import (
     ExamRecord,
     FixationRow,
     IndexRow,
+    further_columns,
 )
 from gazekit.records.exam import Finding
 from gazekit.records.refused import Refused
@@ -43,16 +44,17 @@ REFUSED_COLUMNS = ("exam_id", "reason")
 FINDING_COLUMNS = ("kind", "about", "what")
 
 
-def write_tables(root: Path, entries: Iterable[Entry]) -> None:
-    """Write the tables from the entries of a journal.
+def write_tables(root: Path, header: Mapping[str, Any], entries: Iterable[Entry]) -> None:
+    """Write the tables from the header and the entries of a journal.
 
     ``index.csv`` has a row per exam and view, in the order of the arrays; ``fixations.csv`` a row per fixation
     in the order in which they happened, in prepared pixels; ``refused.csv`` a row per refused exam.
     """
     entries = list(entries)
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
-    index = (row for exam in prepared for row in exam.index_rows())
-    write_table(root / INDEX, (*INDEX_COLUMNS, *SPACING_COLUMNS), index)
+    further = further_columns(header)
+    index = (row for exam in prepared for row in exam.index_rows(further))
+    write_table(root / INDEX, (*INDEX_COLUMNS, *SPACING_COLUMNS, *further), index)
     fixations = (row for exam in prepared for row in exam.fixation_rows())
     write_table(root / FIXATIONS, (*FIXATION_COLUMNS, *SIGMA_COLUMNS), fixations)
     refused = ([entry.key, entry.reason] for entry in entries if isinstance(entry, Refused))

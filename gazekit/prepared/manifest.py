@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gazekit.disk.own_files import MIB, FileKind, read_json, validated
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.prepared.exam_record import Entry, ExamRecord
+from gazekit.prepared.exam_record import Entry, ExamRecord, further_columns
 from gazekit.prepared.settings import PreparationSettings
 
 MANIFEST = "dataset.json"
@@ -84,6 +84,16 @@ class Manifest(_Part):
         return tuple(self.preparation["classes"])
 
     @property
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """Further targets, each with the names of its classes."""
+        return {name: tuple(classes) for name, classes in self.preparation.get("targets", {}).items()}
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+        return tuple(self.preparation.get("covariates", ()))
+
+    @property
     def settings(self) -> PreparationSettings:
         """How the set was prepared. Raises ConfigurationError, KeyError, TypeError or ValueError: it is no such."""
         return PreparationSettings.from_json(self.preparation)
@@ -106,7 +116,7 @@ def make_manifest(
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
     labels = Counter(entry.label for entry in prepared)
     manifest = Manifest(
-        fingerprint=fingerprint_of(header, (content_of(entry) for entry in prepared)),
+        fingerprint=fingerprint_of(header, (content_of(entry, header) for entry in prepared)),
         preparation=dict(header),
         counts=Counts(
             exams=len(prepared),
@@ -130,10 +140,34 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(manifest.model_dump(by_alias=True), indent=2) + "\n"
 
 
-def content_of(exam: ExamRecord) -> list[Any]:
+def content_of(exam: ExamRecord, header: Mapping[str, Any]) -> list[Any]:
     """List what the fingerprint covers of an exam: labels, the digests of its arrays and of its fixations."""
     labels = (exam.exam_id, exam.patient_id, exam.label, exam.part, exam.dataset)
-    return [*labels, exam.digest, exam.fixation_digest()]
+    present = [view.has_image for view in exam.views]
+    further = further_content(header, exam.targets, exam.covariates, present)
+    return [*labels, exam.digest, exam.fixation_digest(), *further]
+
+
+def further_content(
+    header: Mapping[str, Any],
+    targets: Mapping[str, str],
+    covariates: Mapping[str, float],
+    present: Sequence[bool],
+) -> list[Any]:
+    """List what the fingerprint covers beside that, of a set that has further targets, covariates or missing views.
+
+    Args:
+        header: of the journal, or the ``preparation`` of the manifest.
+        targets, covariates: of an exam, those that are known.
+        present: which views it has.
+    """
+    if not further_columns(header):
+        return []
+    return [
+        [targets.get(name) for name in header.get("targets", {})],
+        [covariates.get(name) for name in header.get("covariates", [])],
+        list(map(bool, present)),
+    ]
 
 
 def fingerprint_of(header: Mapping[str, Any], content: Iterable[Sequence[Any]]) -> str:
@@ -195,7 +229,7 @@ def _duplicates(prepared: Sequence[ExamRecord]) -> list[list[str]]:
     """Group exams that share an identical image, per image."""
     owners: dict[str, dict[str, None]] = {}
     for entry in prepared:
-        for view in entry.views:
+        for view in (each for each in entry.views if each.has_image):
             owners.setdefault(view.digest, {})[entry.exam_id] = None
     groups = dict.fromkeys(tuple(exams) for exams in owners.values() if len(exams) > 1)
     return [list(group) for group in groups]

@@ -16,6 +16,8 @@ from gazekit.reading.window import FIRST, parse_window
 
 WHOLE = "none"
 """The crop that keeps the whole image; any other is the name of a region."""
+KEEP, REFUSE = "keep", "refuse"
+MissingViews = Literal["refuse", "keep"]
 LateralityRule = Literal["auto", "off"]
 PixelType = Literal["uint8", "uint16"]
 
@@ -25,7 +27,7 @@ class PreparationSettings:
     """Settings of a preparation; plain values only.
 
     Args:
-        views: the views an exam must have, in order; before a preparation, empty means all views of the source.
+        views: the views of an exam, in order; before a preparation, empty means all views of the source.
         size: (height, width) of the prepared images in pixels.
         crop: name of the region that images are cut to; ``"none"`` keeps the whole image. Before a preparation, empty
             means the region that the source names.
@@ -41,6 +43,7 @@ class PreparationSettings:
         region: version of the rules that find the region; 0 if none is sought.
         masked_by: name of the region outside which images are masked without being cut to it; else empty.
             Sets of earlier versions lack it.
+        missing_views: ``"refuse"`` leaves out an exam that lacks a view, ``"keep"`` keeps it if it has one at least.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -58,6 +61,7 @@ class PreparationSettings:
     region: int = 0
     masked_by: str = ""
     heat_maps: bool = False
+    missing_views: MissingViews = "refuse"
 
     def __post_init__(self) -> None:
         if len(set(self.views)) != len(self.views):
@@ -71,7 +75,7 @@ class PreparationSettings:
                 raise ConfigurationError(
                     f"preparation: {name} is {getattr(self, name)[:60]!r}; expected the name of a region"
                 )
-        for name, choices in (("laterality", LateralityRule), ("dtype", PixelType)):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in get_args(choices):
                 raise ConfigurationError(
                     f"preparation: {name} is {getattr(self, name)!r}; expected one of "
@@ -104,6 +108,8 @@ class PreparationSettings:
             del values["bit_depth"]
         if not self.heat_maps:
             del values["heat_maps"]
+        if self.missing_views == REFUSE:
+            del values["missing_views"]
         if not self.finds_region:
             del values["mask_outside"], values["region"]
         if not self.masked_by:
@@ -131,6 +137,9 @@ class PreparationSettings:
         return settings
 
 
+_CHOICES = {"laterality": LateralityRule, "dtype": PixelType, "missing_views": MissingViews}
+
+
 @cache
 def _adapter() -> pydantic.TypeAdapter[PreparationSettings]:
     return pydantic.TypeAdapter(PreparationSettings)
@@ -140,5 +149,5 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete settings in JSON values with the behaviour of versions that lacked a setting."""
     cut = values.get("crop") not in ("", WHOLE)
     earlier: dict[str, Any] = {"bit_depth": None, "heat_maps": False, "mask_outside": False}
-    earlier |= {"region": 1 if cut else 0, "masked_by": ""}
+    earlier |= {"region": 1 if cut else 0, "masked_by": "", "missing_views": REFUSE}
     return earlier | dict(values) if "crop" in values else dict(values)

@@ -24,6 +24,7 @@ from gazekit.prepared.manifest import (
     FileFacts,
     Manifest,
     fingerprint_of,
+    further_content,
     read_manifest,
     to_json,
 )
@@ -96,7 +97,13 @@ def _fingerprint(manifest: Manifest, content: "PreparedDataset") -> str:
         *([fixation_digests(content)] if "layout" in manifest.preparation else []),
         strict=True,
     )
-    return fingerprint_of(manifest.preparation, map(list, exams))
+    known = map(content.known_of, range(len(content.exam_ids)))
+    further = (
+        further_content(manifest.preparation, *known_of_exam, present)
+        for known_of_exam, present in zip(known, content.has_image.tolist(), strict=True)
+    )
+    everything = ([*exam, *beside] for exam, beside in zip(exams, further, strict=True))
+    return fingerprint_of(manifest.preparation, everything)
 
 
 def fixation_digests(content: "PreparedDataset") -> Iterator[str]:

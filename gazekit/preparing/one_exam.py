@@ -82,7 +82,10 @@ class _View:
 def prepare_exam(task: Task) -> PreparedExam | Refused:
     """Decode, crop, flip and resize all views of an exam, with their fixations and masks, or refuse it."""
     try:
-        views = [_prepare_view(task, view) for view in task.settings.views]
+        views = [
+            _prepare_view(task, view) if view in task.exam.images else _missing_view(task.settings, view)
+            for view in task.settings.views
+        ]
     except DataError as error:
         return Refused(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
     dtype = np.dtype(task.settings.dtype)
@@ -101,6 +104,15 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
         *(exam.exam_id, exam.patient_id, exam.label, exam.part, exam.dataset),
         views=tuple(view.record for view in views),
         digest=hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest(),
+        targets=exam.targets,
+        covariates=exam.covariates,
+    )
+
+
+def _missing_view(settings: PreparationSettings, view: str) -> _View:
+    """A view that the exam lacks: black."""
+    return _View(
+        np.zeros(settings.size, dtype=np.float32), None, None, ViewRecord.missing(view, settings.size)
     )
 
 

@@ -35,6 +35,7 @@ from gazekit.preparing.source import (
     choose_views,
     classes_of,
     fingerprint,
+    further_of,
     join_recordings,
     list_exams,
     tasks_of,
@@ -136,6 +137,7 @@ def prepare(
             settings = replace(settings, bit_depth=_depth(out, files, exams, raw, settings, procedure))
         settings = replace(settings, heat_maps=any(exam.heat_maps for exam in exams))
         header = settings.to_json() | {"layout": LAYOUT} | {"classes": list(classes), "source": files}
+        header |= further_of(exams)
         header |= {NAMED: True} if procedure.image_names else {}
         header |= {OUTSIDE: refused} if refused else {}
         if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
@@ -218,7 +220,7 @@ def _finish(
     out: Path, header: dict[str, Any], journal: Journal, exams: Sequence[Exam], joined: Joined | None
 ) -> None:
     """Write the tables, then, once everything is known to be complete, the manifest."""
-    write_tables(out, journal.entries)
+    write_tables(out, header, journal.entries)
     check_result(journal.entries, exams, out, external=joined is not None)
     _check_arrays(out, journal)
     unmatched = len(joined.unmatched_recordings) if joined else 0

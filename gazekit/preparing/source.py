@@ -14,7 +14,7 @@ from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.image_names import last_part, without_suffix
 from gazekit.gaze.matching import Joined, join
-from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
 from gazekit.preparing.regions import find_finder
@@ -125,6 +125,29 @@ def classes_of(source: "DataSource", exams: Sequence[Exam], positive: str | None
     return classes if positive is None else with_positive(classes, positive)
 
 
+def further_of(exams: Sequence[Exam]) -> dict[str, Any]:
+    """Return the further targets with their classes, and the covariates, as far as any exam has some.
+
+    Raises:
+        DataError: a target has one class only.
+    """
+    found: dict[str, Any] = {}
+    if targets := dict.fromkeys(name for exam in exams for name in exam.targets):
+        found["targets"] = {
+            name: list(in_order(exam.targets[name] for exam in exams if name in exam.targets))
+            for name in targets
+        }
+        for name, classes in found["targets"].items():
+            if len(classes) < 2:
+                raise DataError(
+                    f"target {name}: all exams that say it are '{classes[0]}'; expected at least two classes; check "
+                    "the table, or leave the column out"
+                )
+    if covariates := dict.fromkeys(name for exam in exams for name in exam.covariates):
+        found["covariates"] = list(covariates)
+    return found
+
+
 def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
     """List all views of a source, in the order of the exam with the most views, then by first appearance."""
     fullest = sorted(exams, key=lambda exam: -len(exam.images))
@@ -159,6 +182,7 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
             exam.gaze_reader,
         ]
         about += [dict(exam.laterality), repr(_outlines(exam))]
+        about += [dict(exam.targets), dict(exam.covariates)] if exam.targets or exam.covariates else []
         digest.update(json.dumps([about, files]).encode())
     for recording in recordings or ():
         named: tuple[str | None, ...] = (recording.exam_id, recording.view, recording.image)
@@ -219,7 +243,7 @@ def tasks_of(
     finder = find_finder(settings.region_name, raw.registry)
     for exam in exams:
         try:
-            _check_files(exam, raw, settings.views)
+            _check_files(exam, raw, settings)
             views = [view for view in settings.views if view in exam.images]
             if joined is None:
                 recordings = {v: _belonging(read, exam, v) for v in views if v in exam.gaze}
@@ -238,12 +262,14 @@ def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam
     return join([replace(each, source=Path(each.source.name)) for each in recordings], exams)
 
 
-def _check_files(exam: Exam, raw: RawData, views: Sequence[str]) -> None:
+def _check_files(exam: Exam, raw: RawData, settings: PreparationSettings) -> None:
+    views = settings.views
     missing = [view for view in views if view not in exam.images]
-    if missing:
+    if missing and (settings.missing_views == REFUSE or len(missing) == len(views)):
         there = ", ".join(exam.images) or "none"
+        advice = "" if len(missing) == len(views) else "; --missing-views keep keeps such exams"
         raise DataError(
-            f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}"
+            f"missing view {', '.join(missing)}: expected an image for {', '.join(views)}; there is {there}{advice}"
         )
     for path in outside(exam, raw.root, raw.allow_outside):
         raise DataError(

@@ -23,6 +23,7 @@ COMPONENT_KEYS: dict[Key, str] = {
     ("fusion", "images"): "fusion",
     ("fusion", "maps"): "fusion",
     ("fusion", "vectors"): "fusion",
+    ("head",): "head",
     ("attention_map",): "attention_map",
     ("gaze", "alignment_loss"): "alignment_loss",
 }

@@ -25,12 +25,14 @@ from gazekit.presets.layers import (
     read_layer,
 )
 from gazekit.presets.tables import (
+    LABEL,
     ComponentChoice,
     DataSettings,
     FusionSettings,
     GazeSettings,
     LossSettings,
     ModelSettings,
+    NonNegative,
     PresetTable,
     ReportedSettings,
     Slot,
@@ -71,6 +73,12 @@ class Preset(PresetTable):
     """Turns the last feature maps of a view into one vector."""
     model: ModelSettings = ModelSettings()
     fusion: FusionSettings = FusionSettings()
+    head: Slot = None
+    """From the fused vector to the logits; absent: one linear layer per target."""
+    targets: dict[str, NonNegative] = {}
+    """Further targets of the data, predicted beside the label, each with the weight of its cross-entropy."""
+    covariates: tuple[str, ...] = ()
+    """Numbers of the data that the head gets beside the fused vector, standardised."""
     attention_map: Slot = None
     """Computes the model's attention, for supervision and for every picture."""
     gaze: Annotated[GazeSettings | None, pydantic.BeforeValidator(absent)] = None
@@ -169,6 +177,10 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
     problems: list[tuple[Key, str]] = []
     if len(set(preset.views)) < len(preset.views):
         problems.append((("views",), f"a view is named twice: {', '.join(preset.views)}"))
+    if len(set(preset.covariates)) < len(preset.covariates):
+        problems.append((("covariates",), f"a covariate is named twice: {', '.join(preset.covariates)}"))
+    if LABEL in preset.targets:
+        problems.append((("targets", LABEL), "the label is predicted anyway; name further targets only"))
     if len(preset.views) > 1 and not (preset.fusion.vectors or preset.fusion.images):
         problems.append(
             (("fusion", "vectors"), f"{len(preset.views)} views need a fusion of vectors or of images")
@@ -194,7 +206,7 @@ _NOT_A_TERM = frozenset(
 
 
 def _faults_of_term(name: str, term: TermSettings | None, preset: Preset) -> Iterator[str]:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _NOT_A_TERM:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _NOT_A_TERM or name.startswith("target_"):
         taken = ", ".join(sorted(_NOT_A_TERM))
         yield f"cannot name a term; expected small letters, digits and _, and none of {taken}"
     if term is None:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+LABEL = "label"
+"""The target that every exam has, which is explained, selected by and compared."""
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -170,6 +172,8 @@ class AugmentationSettings(PresetTable):
     """Probability."""
     same_for_views: bool = False
     """Draw one map per exam instead of one per view."""
+    drop_view: Share = 0.0
+    """Probability that an exam with several views is shown without one of them, as if it lacked it."""
 
 
 class ReportedSettings(PresetTable):

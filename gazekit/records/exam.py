@@ -49,7 +49,8 @@ class Exam:
         exam_id: unique in its data set.
         patient_id: exams of one patient always share a part of a split.
         label: class name as in the source (``"0"``, ``"malignant"`` …).
-        images: view → image file, which may be missing; a view that the tables do not name is absent.
+        images: view → image file, which may be missing; a view that the tables do not name, or that was not taken, is
+            absent.
         gaze: view → raw gaze file, read by ``gaze_reader``; a view without gaze is absent.
         masks: view → its lesions, drawn into one mask; a view without annotations is absent.
         gaze_reader: name of the gaze reader for ``gaze``; None when there is none.
@@ -58,6 +59,8 @@ class Exam:
         laterality: view → ``"L"`` or ``"R"``; absent when the image file gives it (or it does not matter).
         part: ``"train"``, ``"val"`` or ``"test"`` if the source fixes it, else None.
         dataset: sub-collection of the source, if it has several; splits are stratified by it.
+        targets: further target → class of the exam (``"density": "C"``); a target that is not known is absent.
+        covariates: name → number (``"age": 61``); one that is not known is absent.
     """
 
     exam_id: str
@@ -71,6 +74,8 @@ class Exam:
     part: str | None = None
     dataset: str = ""
     heat_maps: Mapping[str, Path] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def split(self) -> str | None:

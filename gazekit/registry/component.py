@@ -131,6 +131,7 @@ CONTEXT = {
     "pooling": ("channels",),
     "fusion": ("views", "channels"),
     "term": ("views", "channels"),
+    "head": ("features", "outputs", "views", "channels"),
 }
 """The positional parameters that the core passes to each kind; other kinds have none."""
 _METHODS = {
@@ -152,6 +153,7 @@ _CALLS = {
     "attention_map": ("__call__", ("output", "target")),
     "alignment_loss": ("forward", ("attention", "gaze")),
     "term": ("forward", ("output", "batch")),
+    "head": ("forward", ("fused", "vectors")),
     "region": ("find", ("pixels",)),
 }
 
@@ -177,6 +179,7 @@ def _bases(kind: str) -> tuple[type, ...]:
         "fusion": (interfaces.ImageFusion, interfaces.MapFusion, interfaces.VectorFusion),
         "alignment_loss": (interfaces.AlignmentLoss,),
         "term": (interfaces.Term,),
+        "head": (interfaces.Head,),
     }[kind]
 
 

@@ -31,6 +31,7 @@ HOOKS = {
     "backbone": "gazekit_backbones",
     "fusion": "gazekit_fusions",
     "pooling": "gazekit_poolings",
+    "head": "gazekit_heads",
     "attention_map": "gazekit_attention_maps",
     "alignment_loss": "gazekit_alignment_losses",
     "term": "gazekit_terms",

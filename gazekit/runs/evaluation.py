@@ -5,6 +5,7 @@ run or study always find the selected weights on the test part under the plain n
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from gazekit.measures.evaluate import Metrics, evaluate
@@ -88,9 +89,24 @@ def _number(value: float) -> float | None:
 def _predictions_csv(dataset: PreparedDataset, predictions: Predictions) -> str:
     labels = (dataset.classes[dataset.labels[exam]] for exam in predictions.indices)
     columns = ["exam_id", "patient_id", "label", *(f"p_{name}" for name in dataset.classes)]
-    # nine digits restore a float32 exactly
+    for target in predictions.further:
+        columns += [target, *(f"{target}:p_{name}" for name in dataset.target_classes[target])]
+
+    def further(row: int, exam: int) -> Iterator[str]:
+        for target, probabilities in predictions.further.items():
+            truth = dataset.targets[target][exam]
+            yield dataset.target_classes[target][truth] if truth >= 0 else ""
+            yield from map(_exact, probabilities[row])
+
     rows = (
-        [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *(f"{p:.9g}" for p in row)]
-        for exam, label, row in zip(predictions.indices, labels, predictions.probabilities, strict=True)
+        [dataset.exam_ids[exam], dataset.patient_ids[exam], label, *map(_exact, chances), *further(row, exam)]
+        for row, (exam, label, chances) in enumerate(
+            zip(predictions.indices, labels, predictions.probabilities, strict=True)
+        )
     )
     return as_csv(columns, rows)
+
+
+def _exact(probability: float) -> str:
+    """Nine digits restore a float32 exactly."""
+    return f"{probability:.9g}"

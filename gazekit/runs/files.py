@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -45,6 +45,7 @@ class RunFacts:
         device: ``cpu`` or ``cuda``.
         weights_origin: where each branch's initial weights came from.
         modalities: of the DICOM training files; empty if there were none.
+        targets: further targets that the model predicts, each with its classes.
         leak: names the patients on two sides of the split, in words; every report of the run repeats it.
     """
 
@@ -59,6 +60,7 @@ class RunFacts:
     modalities: tuple[Name, ...] = ()
     leak: str = ""
     sides: tuple[Text, ...] | None = None
+    targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
 
 
 class _Part(pydantic.BaseModel):

@@ -73,13 +73,14 @@ def load_model(
         DataError: there are no weights yet, or they do not fit the preset.
     """
     preset, facts = stored_preset(run, registry), run.facts()
+    known: dict[str, Any] = {"classes": len(facts.classes), "targets": facts.targets}
     largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
     try:
-        check_size(preset, registry, classes=len(facts.classes), most=largest and 2 * largest + _SMALL)
+        check_size(preset, registry, **known, most=largest and 2 * largest + _SMALL)
     except ConfigurationError:
         check_whole(run)  # a truncated file is not the preset's fault
         raise
-    model = build_model(preset, registry, classes=len(facts.classes))
+    model = build_model(preset, registry, **known)
     weights = read_weights(run, preset, model, which, report=report)
     checkpoint.put_weights(model, weights.tensors, run.path)
     return model.to(device).eval(), weights

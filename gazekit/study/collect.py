@@ -99,7 +99,9 @@ def _row(
         failures=tuple(
             FailedRun(t.name, reason) for t, reason in failures.items() if t.system == system.name
         ),
-        parameters=count_parameters(preset, study.registry, len(study.dataset.classes)),
+        parameters=count_parameters(
+            preset, study.registry, len(study.dataset.classes), study.dataset.target_classes
+        ),
         reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
         data=system.data.name if system.data else "",
     )

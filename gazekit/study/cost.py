@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,10 +24,12 @@ _WARM_UP = 5
 """Warm-up rounds; on a GPU the fourth records the step."""
 
 
-def count_parameters(preset: Preset, registry: Registry, classes: int) -> int | None:
+def count_parameters(
+    preset: Preset, registry: Registry, classes: int, targets: Mapping[str, Sequence[str]]
+) -> int | None:
     """Count the trainable parameters of a model; None if it cannot be built."""
     try:
-        model = build_model(preset, registry, classes=classes)
+        model = build_model(preset, registry, classes=classes, targets=targets)
     except GazekitError:
         return None
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -88,13 +90,20 @@ def _stepper(
     device: torch.device,
 ) -> Callable[[int], None]:
     """Make a function that takes one training step."""
-    model = build_model(preset, registry, classes=len(dataset.classes)).to(device).train()
+    model = build_model(preset, registry, classes=len(dataset.classes), targets=dataset.target_classes)
+    model = model.to(device).train()
     prepare_execution(model, preset.training)
-    objective = build_objective(preset, registry).to(device)
+    objective = build_objective(preset, registry, model).to(device)
     optimizer = make_optimizer(torch.nn.ModuleDict({"model": model, "objective": objective}), preset.training)
     indices = indices_of(dataset, split, "train")[:batch]
     exams = prepared_exams(
-        dataset, indices, preset, device, with_gaze=preset.gaze is not None, needs_gaze=model.needs_gaze
+        dataset,
+        indices,
+        preset,
+        device,
+        with_gaze="gaze" in objective.needs or model.gaze_use == "training",
+        with_masks="masks" in objective.needs,
+        needs_gaze=model.needs_gaze,
     )
     take = fastest(
         TrainingStep(model, objective, optimizer, preset.training), preset.training, lambda _reason: None

@@ -24,6 +24,7 @@ from gazekit.testing.contract import Contract
 from gazekit.testing.dataset import DataSourceContract
 from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
+from gazekit.testing.head import HeadContract
 from gazekit.testing.plugin import PluginContract
 from gazekit.testing.pooling import PoolingContract
 from gazekit.testing.region import RegionContract
@@ -36,6 +37,7 @@ __all__ = [
     "DataSourceContract",
     "FusionContract",
     "GazeReaderContract",
+    "HeadContract",
     "PluginContract",
     "PoolingContract",
     "RegionContract",
@@ -50,6 +52,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         BackboneContract,
         PoolingContract,
         FusionContract,
+        HeadContract,
         AttentionMapContract,
         AlignmentLossContract,
         TermContract,
@@ -64,8 +67,8 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     """Return the contract of a kind for one component, as a class that pytest collects.
 
     Args:
-        kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"attention_map"``, ``"alignment_loss"``, ``"term"``,
-            ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
+        kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"head"``, ``"attention_map"``, ``"alignment_loss"``,
+            ``"term"``, ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

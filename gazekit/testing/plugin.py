@@ -81,7 +81,7 @@ def check_preset(preset: Preset, registry: Registry) -> None:
                 view: (random_tensor(4, size, size, seed=seed) > 1).float() for seed, view in enumerate(views)
             },
         )
-        losses = objective(model(batch.images, batch.gaze), batch)
+        losses = objective(model(batch.images, batch.gaze, batch.present, batch.covariates), batch)
         losses.total.backward()
     assert losses.total.isfinite(), f"preset {preset.name} promises a finite loss; came: {losses.terms}"
     for name, parameter in model.named_parameters():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import epoch_batches
+from gazekit.feeding.exam_facts import check_known
 from gazekit.feeding.feed import check_views, prepared_exams
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.modelling.alignment import Alignment
@@ -39,6 +40,7 @@ def check_fits(preset: Preset, dataset: PreparedDataset, split: Split, *, allow_
         DataError: the split is unusable or leaks without permission, or gaze supervision lacks gaze.
     """
     check_views(dataset, preset)
+    check_known(dataset, preset)
     check_split(dataset, split, allow_leak=allow_leak)
     check_parts(dataset, split)
     _check_gaze(preset, dataset, split)
@@ -71,7 +73,7 @@ def try_one_batch(
     trial = TrialBatch(preset, registry)
     trial.watch(copy)
     try:
-        output = copy(batch.images, batch.gaze)
+        output = copy(batch.images, batch.gaze, batch.present, batch.covariates)
         smallest = min((tuple(maps.shape[-2:]) for maps in output.features.values()), key=prod)
         if preset.gaze is not None and prod(smallest) == 1:
             raise ConfigurationError(
@@ -156,7 +158,7 @@ def balance(
         dataset, training[first], preset, torch.device("cpu"), with_gaze=True, with_masks=with_masks
     )
     batch, copy = exams.batch(np.arange(len(first))), deepcopy(model).train()
-    objective.balance(copy(batch.images, batch.gaze), batch)
+    objective.balance(copy(batch.images, batch.gaze, batch.present, batch.covariates), batch)
 
 
 def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -> Iterator[str]:

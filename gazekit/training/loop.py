@@ -214,7 +214,7 @@ def _warn_of_divergence(
     warn: Callable[[str], None],
 ) -> bool:
     """Warn if an epoch's classification loss is far above that of guessing; return whether it is."""
-    guessing = math.log(max(model.head.out_features, 2))
+    guessing = math.log(max(model.outputs, 2))
     loss = state.means().get("classification") or 0.0
     if loss <= _DIVERGED * guessing:
         return False

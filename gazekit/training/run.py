@@ -1,6 +1,7 @@
 """Train a run to its end from its current state."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -50,8 +51,9 @@ def continue_run(
     device = device or torch.device(facts.device)
     split = stored_split(run, dataset)
     check_processes(preset, len(indices_of(dataset, split, "train")))
-    check_size(preset, registry, classes=len(facts.classes))
-    model = build_model(preset, registry, classes=len(facts.classes))
+    known: dict[str, Any] = {"classes": len(facts.classes), "targets": facts.targets}
+    check_size(preset, registry, **known)
+    model = build_model(preset, registry, **known)
     objective = weighted_objective(preset, registry, model, dataset, split)
 
     def part(name: str, *, for_learning: bool) -> Exams:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from gazekit.contracts.interfaces import Backbone
 from gazekit.disk.home_folder import without_home
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.exam_facts import covariates_of
 from gazekit.feeding.feed import check_gaze_of_all
 from gazekit.modelling.build import build_model, build_objective, check_size
 from gazekit.modelling.model import MultiViewClassifier
@@ -112,9 +114,13 @@ def start_run(
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
     check_fits(preset, dataset, split, allow_leak=settings.allow_leak)
-    check_size(preset, registry, classes=len(dataset.classes))
+    known: dict[str, Any] = {"classes": len(dataset.classes), "targets": dataset.target_classes}
+    check_size(preset, registry, **known)
     torch.manual_seed(settings.seed)
-    model = build_model(preset, registry, classes=len(dataset.classes))
+    model = build_model(preset, registry, **known)
+    if model.covariates is not None:
+        training = covariates_of(dataset, preset.covariates)[indices_of(dataset, split, "train")]
+        model.covariates.fit(torch.as_tensor(training))
     if model.needs_gaze:
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
     if settings.initial is None:
@@ -155,6 +161,7 @@ def start_run(
                 modalities=dataset.modalities,
                 sides=dataset.sides,
                 leak=str(leak_of(dataset, split) or ""),
+                targets={name: dataset.target_classes[name] for name in preset.targets},
             )
         )
     return run
@@ -217,11 +224,15 @@ def weighted_objective(
     split: Mapping[str, str],
 ) -> Objective:
     """Build the objective, weighting classes by the training part if the preset says so."""
-    weights = None
-    if preset.loss.class_weights == "balanced":
-        labels = torch.as_tensor(dataset.labels[indices_of(dataset, split, "train")])
-        weights = balanced_weights(labels, len(dataset.classes))
-    return build_objective(preset, registry, model, class_weights=weights)
+    if preset.loss.class_weights != "balanced":
+        return build_objective(preset, registry, model)
+    training = indices_of(dataset, split, "train")
+    targets = {}
+    for name in preset.targets:
+        labels = torch.as_tensor(dataset.targets[name][training])
+        targets[name] = balanced_weights(labels[labels >= 0], len(dataset.target_classes[name]))
+    weights = balanced_weights(torch.as_tensor(dataset.labels[training]), len(dataset.classes))
+    return build_objective(preset, registry, model, class_weights=weights, target_weights=targets)
 
 
 def _initialise(backbone: torch.nn.Module) -> str:

@@ -91,7 +91,9 @@ class TrainingStep:
         parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
-        losses: Losses = self.objective(self.model(batch.images, batch.gaze), batch)
+        losses: Losses = self.objective(
+            self.model(batch.images, batch.gaze, batch.present, batch.covariates), batch
+        )
         self._scaled(losses.total).backward()
         return losses
 
@@ -109,7 +111,7 @@ class TrainingStep:
         with torch.no_grad(), frozen_buffers(self.model):
             cached = [self._encode(piece, seed, part) for part, piece in enumerate(pieces)]
         leaves = Encoded.joined(cached).map(Tensor.requires_grad_)
-        losses: Losses = self.objective(self.model.classify(leaves), batch)
+        losses: Losses = self.objective(self.model.classify(leaves, batch.present, batch.covariates), batch)
         self._scaled(losses.total).backward()
         reached = [None if leaf.grad is None else leaf.grad.tensor_split(parts) for leaf in leaves.tensors()]
         for part, piece in enumerate(pieces):
@@ -122,7 +124,7 @@ class TrainingStep:
 
     def _encode(self, piece: Batch, seed: int, part: int) -> Encoded:
         torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
-        return self.model.encode_all(piece.images, piece.gaze)
+        return self.model.encode_all(piece.images, piece.gaze, piece.present)
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.loss_scale is None else loss * self.loss_scale.scale

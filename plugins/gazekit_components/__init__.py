@@ -10,7 +10,15 @@ from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gazekit.contracts.check import Check
-    from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap, Backbone, Fusion, Pooling, Term
+    from gazekit.contracts.interfaces import (
+        AlignmentLoss,
+        AttentionMap,
+        Backbone,
+        Fusion,
+        Head,
+        Pooling,
+        Term,
+    )
 
 
 @hookimpl
@@ -57,6 +65,14 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
         "cross_attention": CrossAttention,
         "token_attention": TokenAttention,
     }
+
+
+@hookimpl
+def gazekit_heads() -> Mapping[str, "type[Head]"]:
+    """Offer proportional odds, for grades."""
+    from gazekit_components.ordinal import Ordinal
+
+    return {"ordinal": Ordinal}
 
 
 @hookimpl

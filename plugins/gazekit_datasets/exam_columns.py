@@ -42,6 +42,7 @@ class Columns:
     Args:
         names: ``exam_id`` … ``dataset`` → its column, as the table spells it; missing ones are left out.
         views, gaze, masks, heat_maps: view → column.
+        targets, covariates: name → column, of ``target_NAME`` and ``covariate_NAME``.
     """
 
     names: Mapping[str, str]
@@ -49,6 +50,8 @@ class Columns:
     gaze: Mapping[str, str] = field(default_factory=dict)
     masks: Mapping[str, str] = field(default_factory=dict)
     heat_maps: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, str] = field(default_factory=dict)
 
     def cell(self, row: Row, name: str) -> str:
         """Return a cell with composed accents; empty if it means missing, or the column does not exist."""
@@ -87,7 +90,9 @@ def find_columns(
     findings = [
         Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
     ]
-    further = [column for column in columns if column and column not in names.values()]
+    known = {kind: _beginning(columns, f"{kind}_", table) for kind in ("target", "covariate")}
+    taken = {*names.values(), *known["target"].values(), *known["covariate"].values()}
+    further = [column for column in columns if column and column not in taken]
     attached = {column: found for column in further if (found := _attached(column))}
     candidates = [column for column in further if column not in attached]
     reasons = {column: _why_no_view(column, rows, files) for column in candidates}
@@ -134,7 +139,21 @@ def find_columns(
             )
         else:
             findings.append(Finding("note", column, "column not read: it belongs to no view"))
-    return Columns(names, {view: view for view in views}, *of_endings.values()), findings
+    return Columns(names, {view: view for view in views}, *of_endings.values(), *known.values()), findings
+
+
+def _beginning(columns: Sequence[str], beginning: str, table: Path) -> dict[str, str]:
+    """Map names to the columns that begin with a word, such as ``target_density``. Raises DataError: no such name."""
+    found = {}
+    for column in columns:
+        if column.casefold().startswith(beginning):
+            name = column[len(beginning) :].strip()
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+                raise DataError(
+                    f"{table}: column {column[:60]}: expected {beginning}NAME with letters, digits and _ in its name"
+                )
+            found[name] = column
+    return found
 
 
 def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:

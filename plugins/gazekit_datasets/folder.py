@@ -1,6 +1,7 @@
 """Read any folder of images with a table of exams."""
 
 from collections.abc import Iterator, Mapping
+from math import isfinite, nan
 from pathlib import Path
 
 from gazekit.errors import DataError
@@ -22,6 +23,9 @@ SIDES = {"": None, "l": "L", "left": "L", "r": "R", "right": "R"}
 
 class Folder:
     """Images listed in ``exams.csv``: ``exam_id,patient_id,label[,split][,laterality][,dataset]`` and a path per view.
+
+    A column ``target_NAME`` holds the class of a further target, a column ``covariate_NAME`` a number that is known of
+    the exam, such as an age; an empty cell is not known.
 
     A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty cell,
     ``NA``, ``nan``, ``None`` or ``-`` means that there is no file. The table is text as a spreadsheet
@@ -94,7 +98,29 @@ class Folder:
             part=_part(row, columns),
             dataset=columns.cell(row, "dataset"),
             heat_maps=_paths(row, columns.heat_maps, files),
+            targets={
+                name: row[column] for name, column in columns.targets.items() if not is_missing(row[column])
+            },
+            covariates=_numbers(row, columns.covariates),
         )
+
+
+def _numbers(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
+    """Return a row's numbers by name, without the missing ones. Raises: DataError for a cell that is no number."""
+    found = {}
+    for name, column in columns.items():
+        cell = row[column]
+        if is_missing(cell):
+            continue
+        try:
+            found[name] = float(cell.replace(",", ".", 1))
+        except ValueError:
+            found[name] = nan
+        if not isfinite(found[name]):
+            raise DataError(
+                f"{row.where}: {column} is {cell[:60]!r}; expected a number, or nothing if it is not known"
+            )
+    return found
 
 
 def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root: Path) -> dict[str, str]:

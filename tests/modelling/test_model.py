@@ -70,7 +70,7 @@ def test_a_single_view_is_pooled_and_linear(registry: Registry) -> None:
     preset = registry.preset("single_cc", overrides=["backbone=small_resnet"])
     model = build_model(preset, registry, classes=2)
     output = model(random_batch(("cc",)).images)
-    torch.testing.assert_close(output.logits, model.head(output.pooled["cc"]))
+    torch.testing.assert_close(output.logits, model.head(output.pooled["cc"], {})["label"])
 
 
 def test_explaining_gives_the_maps_of_the_full_graph_and_leaves_no_gradient(registry: Registry) -> None:

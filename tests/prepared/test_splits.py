@@ -26,6 +26,7 @@ def dataset(patients, labels, *, parts=None, datasets=None, duplicates=(), class
         masks=blank,
         has_gaze=flags,
         has_mask=flags,
+        has_image=~flags,
         labels=np.array(labels, dtype=np.int64),
         exam_ids=tuple(f"e{i}" for i in range(count)),
         patient_ids=tuple(patients),

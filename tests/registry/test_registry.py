@@ -52,6 +52,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
             *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),
             *("reflacx", "egd_cxr", "gazemedseg"),
         },
+        "head": {"ordinal"},
         "region": {"breast"},
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected

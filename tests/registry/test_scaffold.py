@@ -13,6 +13,7 @@ KINDS = [
     "backbone",
     "pooling",
     "fusion",
+    "head",
     "attention-map",
     "alignment-loss",
     "dataset",

@@ -39,8 +39,14 @@ def prepare(
     size: Annotated[str, typer.Option(help="Side, or HEIGHTxWIDTH, of the prepared images, px.")] = "224",
     views: Annotated[
         str | None,
-        typer.Option(help="Views an exam must have, separated by commas.", show_default="all of the source"),
+        typer.Option(help="Views of an exam, separated by commas.", show_default="all of the source"),
     ] = None,
+    missing_views: Annotated[
+        Literal["refuse", "keep"],
+        typer.Option(
+            help="An exam that lacks a view: refuse leaves it out, keep keeps it with the views it has."
+        ),
+    ] = "refuse",
     crop: Crop = None,
     mask_outside: MaskOutside = None,
     laterality: Annotated[
@@ -107,6 +113,7 @@ def prepare(
         size=_size(size),
         crop=crop or "",
         laterality=laterality,
+        missing_views=missing_views,
         window=window,
         dtype=dtype,
         fixations=detection,

@@ -1,0 +1,45 @@
+"""Proportional odds against a slow implementation."""
+
+import numpy as np
+import pytest
+import torch
+from gazekit_components.ordinal import Ordinal
+
+
+def oracle(score, thresholds):
+    """P(y = k) in float64, exam by exam."""
+    below = 1 / (1 + np.exp(-(np.asarray(thresholds) - score)))
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))
+
+
+def test_the_softmax_of_the_logits_is_the_probability_of_each_class():
+    torch.manual_seed(0)
+    head = Ordinal(5, {"label": 4}, ("cc",), 5).double()
+    head.targets["label"].steps.data = torch.tensor([0.3, -1.2], dtype=torch.float64)
+    fused = torch.randn(7, 5, dtype=torch.float64)
+    found = head(fused, {})["label"].softmax(dim=1).detach().numpy()
+    layer = head.targets["label"]
+    steps = np.log1p(np.exp(layer.steps.detach().numpy()))
+    thresholds = layer.first.item() + np.concatenate([[0.0], np.cumsum(steps)])
+    for exam in range(7):
+        score = float(fused[exam].numpy() @ layer.score.weight.detach().numpy()[0])
+        np.testing.assert_allclose(found[exam], oracle(score, thresholds), rtol=1e-12)
+
+
+def test_far_scores_stay_finite_and_reach_the_ends():
+    head = Ordinal(1, {"label": 3}, ("cc",), 1)
+    head.targets["label"].score.weight.data.fill_(1.0)
+    logits = head(torch.tensor([[-200.0], [200.0]]), {})["label"]
+    assert logits.isfinite().all()
+    assert logits.argmax(dim=1).tolist() == [0, 2]
+
+
+def test_a_target_that_is_not_ordered_gets_a_linear_layer_and_an_unknown_one_is_refused():
+    head = Ordinal(5, {"label": 1, "density": 4, "lesion": 3}, ("cc",), 5, ordered=("density",))
+    assert {name: type(layer).__name__ for name, layer in head.targets.items()} == {
+        "label": "Linear",
+        "density": "_ProportionalOdds",
+        "lesion": "Linear",
+    }
+    with pytest.raises(ValueError, match="'grade'; the targets are label"):
+        Ordinal(5, {"label": 3}, ("cc",), 5, ordered=("grade",))

@@ -1,0 +1,216 @@
+"""Further targets, covariates and missing views in a whole training, evaluation and prediction."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_visits import prepare_visits
+from tiny import random_batch, tiny
+
+import gazekit
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.augment import dropped_views
+from gazekit.feeding.feed import prepared_exams
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.modelling.head import Covariates
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.verification import faults_of
+from gazekit.presets.tables import AugmentationSettings
+from gazekit.registry.registry import Registry
+
+ALL = (
+    "targets.density=1.0",
+    "targets.calcification=0.5",
+    'covariates=["age"]',
+    "training.augmentation.drop_view=0.5",
+    "training.epochs=3",
+    "training.batch_size=8",
+    "training.learning_rate=0.01",
+)
+CLASSES = {"density": ("A", "B", "C"), "calcification": ("no", "yes")}
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return prepare_visits(tmp_path_factory.mktemp("visits"))
+
+
+def train(preset: Any, data: PreparedDataset, out: Path, registry: Registry, **options: Any) -> Any:
+    return gazekit.train(preset, data, out, registry=registry, device="cpu", note=lambda _: None, **options)
+
+
+@pytest.fixture(scope="module")
+def run(visits: PreparedDataset, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("visits_run") / "run"
+    train(tiny(registry, *ALL), visits, path, registry)
+    return path
+
+
+def test_a_prepared_set_keeps_what_is_known_and_what_is_missing(visits: PreparedDataset) -> None:
+    assert visits.target_classes == CLASSES
+    assert visits.targets["density"][:4].tolist() == [-1, 1, 2, 0]
+    assert np.isnan(visits.covariates["age"][[0, 9]]).all() and visits.covariates["age"][1] == 41
+    assert (~visits.has_image[:, 1]).nonzero()[0].tolist() == [0, 5, 10, 15, 20]
+    assert visits.has_image[:, 0].all() and not visits.images[0, 1].any()
+    assert faults_of(visits.root).faults == []
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("target_density", "C"), ("covariate_age", "42.5"), ("has_image", "0")]
+)
+def test_a_changed_cell_is_found(visits: PreparedDataset, tmp_path: Path, column: str, cell: str) -> None:
+    import shutil
+
+    from gazekit.prepared.manifest import read_manifest, to_json
+    from gazekit.prepared.verification import facts_of
+
+    root = shutil.copytree(visits.root, tmp_path / "copy")
+    with (root / "index.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows[2:4]:
+        row[column] = cell
+    with (root / "index.csv").open("w") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    manifest = read_manifest(root)
+    files = manifest.files | {"index.csv": facts_of(root / "index.csv")}
+    (root / "dataset.json").write_text(to_json(manifest.model_copy(update={"files": files})))
+    assert faults_of(root).faults
+
+
+def test_the_loss_of_a_target_is_the_mean_over_the_exams_that_know_it(registry: Registry) -> None:
+    preset = tiny(registry, "targets.density=2.0", "targets.calcification=0.5")
+    torch.manual_seed(0)
+    model = build_model(preset, registry, classes=2, targets=CLASSES).eval()
+    density, calcification = torch.tensor([-1, 2, 0, -1]), torch.tensor([1, -1, -1, 0])
+    batch = replace(random_batch(("cc", "mlo")), targets={"density": density, "calcification": calcification})
+    weights = {"density": torch.tensor([0.5, 1.0, 2.0])}
+    plain = build_objective(preset, registry, model)
+    weighted = build_objective(preset, registry, model, target_weights=weights)
+    output = model(batch.images)
+    logits = output.further["density"].detach().double().numpy()
+    own = [-(logits[i][k] - np.log(np.exp(logits[i]).sum())) for i, k in ((1, 2), (2, 0))]
+    score = output.further["calcification"].detach().double().numpy()[:, 0]
+    binary = [np.log1p(np.exp(-score[0])), np.log1p(np.exp(score[3]))]
+    losses = plain(output, batch)
+    np.testing.assert_allclose(losses.terms["target_density"].item(), np.mean(own), rtol=1e-5)
+    np.testing.assert_allclose(losses.terms["target_calcification"].item(), np.mean(binary), rtol=1e-5)
+    expected = np.mean([2.0 * own[0], 0.5 * own[1]])
+    np.testing.assert_allclose(weighted(output, batch).terms["target_density"].item(), expected, rtol=1e-5)
+    rest = build_objective(tiny(registry), registry, model)(output, batch).total
+    total = rest + 2.0 * losses.terms["target_density"] + 0.5 * losses.terms["target_calcification"]
+    torch.testing.assert_close(losses.total, total)
+
+
+def test_a_target_that_no_exam_of_a_batch_knows_says_nothing(registry: Registry) -> None:
+    preset = tiny(registry, "targets.density=1.0")
+    model = build_model(preset, registry, classes=2, targets=CLASSES)
+    batch = replace(random_batch(("cc", "mlo")), targets={"density": torch.full((4,), -1)})
+    losses = build_objective(preset, registry, model)(model(batch.images), batch)
+    assert losses.said["target_density"] == 0 and losses.terms["target_density"] == 0
+    losses.total.backward()
+    assert not model.head.further["density"].weight.grad.any()
+
+
+def test_covariates_are_standardised_by_the_exams_that_know_them() -> None:
+    module = Covariates(2)
+    values = np.array([[1.0, 7.0], [3.0, np.nan], [np.nan, 7.0], [8.0, 7.0]])
+    module.fit(torch.as_tensor(values, dtype=torch.float32))
+    mean, spread = np.nanmean(values[:, 0]), np.nanstd(values[:, 0])
+    expected = np.array(
+        [
+            [(1 - mean) / spread, 0, 1, 1],
+            [(3 - mean) / spread, 0, 1, 0],
+            [0, 0, 0, 1],
+            [(8 - mean) / spread, 0, 1, 1],
+        ]
+    )
+    found = module(torch.as_tensor(values, dtype=torch.float32))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_dropped_view_is_a_function_of_seed_epoch_and_exam_and_never_the_last() -> None:
+    settings = AugmentationSettings(drop_view=0.5)
+    exams, present = np.arange(400), np.ones((400, 2), dtype=bool)
+    present[::4, 1] = False
+    drawn = dropped_views(settings, exams, present, seed=3, epoch=7)
+    assert not drawn[::4].any() and (drawn.sum(axis=1) <= 1).all() and not (drawn & ~present).any()
+    assert 0.4 < drawn[present.all(axis=1)].any(axis=1).mean() < 0.6
+    part = dropped_views(settings, exams[5:9], present[5:9], seed=3, epoch=7)
+    assert np.array_equal(part, drawn[5:9])
+    assert not np.array_equal(dropped_views(settings, exams, present, seed=3, epoch=8), drawn)
+
+
+def test_a_dropped_view_has_no_pixels_and_no_gaze(visits: PreparedDataset, registry: Registry) -> None:
+    preset = tiny(registry, "training.augmentation.drop_view=1.0")
+    rows = np.array([1, 2, 3, 5])
+    exams = prepared_exams(visits, rows, preset, torch.device("cpu"), with_gaze=True, with_masks=True)
+    (batch,) = exams.augmented([np.arange(4)], preset.training.augmentation, seed=0, epoch=0)
+    assert batch.present is not None and batch.gaze is not None and batch.masks is not None
+    for number in range(4):
+        missing = [view for view in ("cc", "mlo") if not batch.present[view][number]]
+        assert len(missing) == 1
+        assert not batch.gaze.present(missing[0])[number] and not batch.masks[missing[0]][number].any()
+        assert batch.images[missing[0]][number].unique().numel() == 1
+    assert not batch.present["mlo"][3]
+
+
+def test_training_resumes_to_the_bit(
+    run: Path, visits: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    train(tiny(registry, *ALL, "training.epochs=1"), visits, tmp_path / "run", registry)
+    again = train(tiny(registry, *ALL), visits, tmp_path / "run", registry, resume=True)
+    whole = gazekit.load(run, registry=registry)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+    assert (run / "metrics.jsonl").read_text() == (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_an_evaluation_measures_every_target_over_the_exams_that_know_it(
+    run: Path, visits: PreparedDataset, registry: Registry
+) -> None:
+    trained = gazekit.load(run, registry=registry)
+    result = gazekit.evaluate(trained, part="all", data=visits, resamples=100)
+    assert {"classification", "target_density", "target_calcification"} <= set(result["metrics"])
+    with (run / "predictions_all.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    known = [row for row in rows if row["calcification"]]
+    assert len(rows) == 24 and len(known) == 18
+    positive = np.array([row["calcification"] == "yes" for row in known])
+    scores = np.array([float(row["calcification:p_yes"]) for row in known])
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
+    assert result["metrics"]["target_calcification"]["auc"]["value"] == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ("targets.grade=1.0",),
+            r"no target 'grade', .* the data have density, calcification: .* column target_grade",
+        ),
+        (('covariates=["weight"]',), r"no covariate 'weight', .* the data have age"),
+        (("targets.label=1.0",), "the label is predicted anyway"),
+        (('covariates=["age", "age"]',), "a covariate is named twice: age, age"),
+    ],
+)
+def test_what_the_data_do_not_know_is_said(
+    visits: PreparedDataset, registry: Registry, tmp_path: Path, overrides: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        train(tiny(registry, *overrides), visits, tmp_path / "run", registry)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_of_one_view_says_which_exams_lack_it(
+    visits: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        DataError, match=r"exam e\d+ has none of the views mlo .* prepare the data with views mlo"
+    ):
+        train(tiny(registry, preset="single_mlo"), visits, tmp_path / "run", registry)
