@@ -22,10 +22,10 @@ from gazekit.records.region import Region
 
 
 class Backbone(nn.Module):
-    """A convolutional network as a chain of stages; ``__init__(in_channels, *, options)``.
+    """A network as a chain of stages; ``__init__(in_channels, size, *, options)``.
 
-    It has no ``forward``: the model runs ``stages`` one after the other and may let the views
-    meet between two of them.
+    ``size`` is (height, width) of an image in pixels; leave the parameter out where it does not matter. The network has
+    no ``forward``: the model runs ``stages`` one after the other and may let the views meet between two of them.
     """
 
     stages: nn.ModuleList

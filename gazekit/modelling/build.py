@@ -34,17 +34,18 @@ def check_size(
     *,
     classes: int,
     targets: Mapping[str, Sequence[str]] | None = None,
+    size: tuple[int, int] | None = None,
     most: int | None = None,
 ) -> None:
     """Raise ConfigurationError if the model of a preset needs more memory than there is, before any of it is taken.
 
     Args:
-        preset, registry, classes, targets: as in ``build_model``.
+        preset, registry, classes, targets, size: as in ``build_model``.
         most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
     """
     try:
         with torch.device("meta"):
-            modules = build_model(preset, registry, classes=classes, targets=targets)
+            modules = build_model(preset, registry, classes=classes, targets=targets, size=size)
     except (RuntimeError, TypeError, ValueError, ConfigurationError) as error:
         if "overflow" not in str(error):
             return  # a component that looks at its numbers while it is made; a real fault is said when it is made
@@ -77,6 +78,7 @@ def build_model(
     classes: int,
     in_channels: int = 1,
     targets: Mapping[str, Sequence[str]] | None = None,
+    size: tuple[int, int] | None = None,
 ) -> MultiViewClassifier:
     """Make the model of a preset with fresh weights.
 
@@ -86,6 +88,7 @@ def build_model(
         classes: number of classes of the data; two give one logit.
         in_channels: channels of an image.
         targets: further targets of the data, each with its classes; those that the preset names are predicted.
+        size: (height, width) of an image, px; None = the square of ``data.size``.
 
     Raises:
         ConfigurationError: the components do not fit each other.
@@ -95,13 +98,14 @@ def build_model(
         choice = preset.component(key)
         return choice and registry.create(COMPONENT_KEYS[key], choice.use, *context, **choice.options)
 
+    size = size or (preset.data.size, preset.data.size)
     views: Sequence[str] = preset.views
     image_fusion: ImageFusion | None = create(("fusion", "images"), views, in_channels)
     if image_fusion is not None:
         views, in_channels = image_fusion.views, image_fusion.in_channels
     _check_views(views, preset)
     branches = 1 if preset.model.share_backbone else len(views)
-    backbones: list[Backbone] = [create(("backbone",), in_channels) for _ in range(branches)]
+    backbones: list[Backbone] = [create(("backbone",), in_channels, size) for _ in range(branches)]
     channels = backbones[0].channels
     after = preset.model.map_fusion_after
     poolings: list[Pooling] = [create(("pooling",), channels[-1]) for _ in range(branches)]

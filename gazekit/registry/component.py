@@ -115,7 +115,7 @@ def check_contract(component: Component) -> None:
         raise ConfigurationError(
             f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
         )
-    signature.check_signature(value, CONTEXT.get(component.kind, ()))
+    signature.check_signature(value, CONTEXT.get(component.kind, ()), MAY_LACK.get(component.kind, 0))
     own = [option.name for option in signature.options_of(value) if option.name in _TABLE_OF_TERM]
     if component.kind == "term" and own:
         raise ConfigurationError(
@@ -127,13 +127,15 @@ def check_contract(component: Component) -> None:
 
 
 CONTEXT = {
-    "backbone": ("in_channels",),
+    "backbone": ("in_channels", "size"),
     "pooling": ("channels",),
     "fusion": ("views", "channels"),
     "term": ("views", "channels"),
     "head": ("features", "outputs", "views", "channels"),
 }
 """The positional parameters that the core passes to each kind; other kinds have none."""
+MAY_LACK = {"backbone": 1}
+"""How many of them, from the end, a component of the kind may leave out."""
 _METHODS = {
     "attention_map": ("__call__",),
     "dataset": ("exams",),

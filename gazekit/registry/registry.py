@@ -120,13 +120,16 @@ class Registry:
     @overload
     def create(self, kind: str, name: str, *context: object, **options: object) -> Any: ...
     def create(self, kind: str, name: str, *context: object, **options: object) -> Any:
-        """Create a component from its context and options; check the options against its signature."""
+        """Create a component from its context and options; check the options against its signature.
+
+        A component that takes less of the context gets no more.
+        """
         factory = self.component(kind, name).value
         checked, problems = signature.validate(factory, options)
         if problems:
             lines = "; ".join(f"'{key}': {message}" for key, message in problems)
             raise ConfigurationError(f"{in_words(kind)} '{name}': {lines}")
-        return factory(*context, **checked)
+        return factory(*signature.taken(factory, context), **checked)
 
     def preset(
         self,

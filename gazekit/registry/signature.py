@@ -53,12 +53,19 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def check_signature(factory: type, context: Sequence[str] = ()) -> None:
+def taken(factory: type, context: Sequence[Any]) -> Sequence[Any]:
+    """Return as much of the context as the positional parameters of a component class take."""
+    positional = [p for p in _parameters(factory).values() if p.kind is not p.KEYWORD_ONLY]
+    return context[: len(positional)]
+
+
+def check_signature(factory: type, context: Sequence[str] = (), may_lack: int = 0) -> None:
     """Raise ConfigurationError unless the parameters are the context followed by named options.
 
     Args:
         factory: the class.
         context: names of the positional parameters, for messages; their number counts.
+        may_lack: how many of them, from the end, may be missing.
     """
     positional = []
     for parameter in _parameters(factory).values():
@@ -76,7 +83,7 @@ def check_signature(factory: type, context: Sequence[str] = ()) -> None:
             raise ConfigurationError(
                 f"option 'use' of {factory.__name__}: in a preset 'use' names the component"
             )
-    if len(positional) != len(context):
+    if not len(context) - may_lack <= len(positional) <= len(context):
         raise ConfigurationError(
             f"{factory.__name__} takes the positional ({', '.join(positional)}), expected "
             f"({', '.join(context)}); options come after a '*'"

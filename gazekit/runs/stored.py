@@ -73,7 +73,11 @@ def load_model(
         DataError: there are no weights yet, or they do not fit the preset.
     """
     preset, facts = stored_preset(run, registry), run.facts()
-    known: dict[str, Any] = {"classes": len(facts.classes), "targets": facts.targets}
+    known: dict[str, Any] = {
+        "classes": len(facts.classes),
+        "targets": facts.targets,
+        "size": tuple(facts.preparation["size"]),
+    }
     largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
     try:
         check_size(preset, registry, **known, most=largest and 2 * largest + _SMALL)

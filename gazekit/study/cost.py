@@ -90,7 +90,9 @@ def _stepper(
     device: torch.device,
 ) -> Callable[[int], None]:
     """Make a function that takes one training step."""
-    model = build_model(preset, registry, classes=len(dataset.classes), targets=dataset.target_classes)
+    model = build_model(
+        preset, registry, classes=len(dataset.classes), targets=dataset.target_classes, size=dataset.size
+    )
     model = model.to(device).train()
     prepare_execution(model, preset.training)
     objective = build_objective(preset, registry, model).to(device)

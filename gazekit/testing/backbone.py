@@ -21,7 +21,7 @@ class BackboneContract(ModuleContract):
         """Images of one and two channels."""
         for channels, exams in ((1, 1), (1, EXAMS), (2, EXAMS)):
             yield ContractCase(
-                partial(self.make, channels),
+                partial(self.make, channels, (self.size, self.size)),
                 {"image": random_tensor(exams, channels, self.size, self.size)},
                 f"{exams} images of {channels} channels, {self.size} × {self.size} px",
             )

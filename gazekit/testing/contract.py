@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from gazekit.contracts.types import Views
-from gazekit.registry.component import CONTEXT
-from gazekit.registry.signature import check_signature, options_of
+from gazekit.registry.component import CONTEXT, MAY_LACK
+from gazekit.registry.signature import check_signature, options_of, taken
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.promises import (
     ContractCase,
@@ -53,11 +53,11 @@ class Contract:
 
     def make(self, *context: Any) -> Any:
         """Build the component with the options."""
-        return self.component(*context, **self.options)
+        return self.component(*taken(self.component, context), **self.options)
 
     def test_signature(self) -> None:
         """Options after a '*', each with a type, a default and a line under Args of the docstring."""
-        check_signature(self.component, CONTEXT.get(self.kind, ()))
+        check_signature(self.component, CONTEXT.get(self.kind, ()), MAY_LACK.get(self.kind, 0))
         documentation = inspect.getdoc(self.component) or ""
         promise(self.component, "a docstring", bool(documentation), "none")
         missing = [

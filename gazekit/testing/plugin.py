@@ -70,9 +70,9 @@ def check_preset(preset: Preset, registry: Registry) -> None:
         ConfigurationError: the parts do not fit together.
     """
     with same_random_numbers():
-        model = build_model(preset, registry, classes=2).train()
-        objective = build_objective(preset, registry, model)
         size, views = min(preset.data.size, LARGEST), preset.views
+        model = build_model(preset, registry, classes=2, size=(size, size)).train()
+        objective = build_objective(preset, registry, model)
         batch = Batch(
             images={view: random_tensor(4, 1, size, size, seed=seed) for seed, view in enumerate(views)},
             labels=torch.tensor([0, 1, 0, 1]),

@@ -51,7 +51,11 @@ def continue_run(
     device = device or torch.device(facts.device)
     split = stored_split(run, dataset)
     check_processes(preset, len(indices_of(dataset, split, "train")))
-    known: dict[str, Any] = {"classes": len(facts.classes), "targets": facts.targets}
+    known: dict[str, Any] = {
+        "classes": len(facts.classes),
+        "targets": facts.targets,
+        "size": dataset.size,
+    }
     check_size(preset, registry, **known)
     model = build_model(preset, registry, **known)
     objective = weighted_objective(preset, registry, model, dataset, split)

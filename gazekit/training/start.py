@@ -114,7 +114,11 @@ def start_run(
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
     check_fits(preset, dataset, split, allow_leak=settings.allow_leak)
-    known: dict[str, Any] = {"classes": len(dataset.classes), "targets": dataset.target_classes}
+    known: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "targets": dataset.target_classes,
+        "size": dataset.size,
+    }
     check_size(preset, registry, **known)
     torch.manual_seed(settings.seed)
     model = build_model(preset, registry, **known)

@@ -1,14 +1,20 @@
 """The model shell: every combination of fusions, views and classes; explanation without the backbone's graph."""
 
 import itertools
+import types
 
 import pytest
 import torch
 from tiny import random_batch, tiny
+from torch import nn
 
+from gazekit.contracts.hookspecs import hookimpl
+from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.modelling.model import explained_class, probabilities
+from gazekit.registry.component import Provenance
+from gazekit.registry.discovery import ALL_FOREIGN, add_plugin, load_registry
 from gazekit.registry.registry import Registry
 
 
@@ -115,3 +121,25 @@ def test_components_that_do_not_fit(registry: Registry) -> None:
 def test_a_name_that_cannot_name_a_view(registry: Registry, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"views: '{name}' cannot name a view"):
         build_model(tiny(registry, f'views=["{name}", "mlo"]'), registry, classes=2)
+
+
+class _Sized(Backbone):
+    """Remembers the size of the images it is made for."""
+
+    def __init__(self, in_channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size, self.channels = size, (3,)
+        self.stages = nn.ModuleList([nn.Conv2d(in_channels, 3, 4, stride=4)])
+
+
+@pytest.mark.parametrize(("size", "expected"), [((48, 32), (48, 32)), (None, (24, 24))])
+def test_a_backbone_that_asks_for_it_gets_the_size_of_the_images(
+    size: tuple[int, int] | None, expected: tuple[int, int]
+) -> None:
+    registry = load_registry(disable=[ALL_FOREIGN])
+    plugin = types.ModuleType("sized")
+    plugin.gazekit_backbones = hookimpl(specname="gazekit_backbones")(lambda: {"sized": _Sized})
+    add_plugin(registry, Provenance("sized", "sized", "1"), lambda: plugin, where="a test")
+    overrides = ["backbone.use=sized", "gaze=none", "fusion.maps=none", "data.size=24"]
+    model = build_model(registry.preset("mammonet", overrides=overrides), registry, classes=2, size=size)
+    assert [backbone.size for backbone in model.backbones] == [expected, expected]

@@ -142,6 +142,24 @@ class AddsEveryExtra(_Pooling):
         return super().forward(maps, extras) + sum(each.flatten(1)[:, :1] for each in extras.values())
 
 
+class _OfOneSize(Backbone):
+    """Learns where a place is, so that it needs to know how many there are."""
+
+    def __init__(self, in_channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.channels = (in_channels,)
+        self.stages = nn.ModuleList([_Places(in_channels, size)])
+
+
+class _Places(nn.Module):
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.zeros(channels, *size))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.places
+
+
 class UndeclaredStage(_Backbone):
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels)
@@ -474,6 +492,7 @@ class UpsetByUnusedRows(_FixationLoss):
         *(
             ("backbone", _Backbone),
             ("pooling", _Pooling),
+            ("backbone", _OfOneSize),
             ("fusion", _Fusion),
             ("attention_map", _Map),
             ("alignment_loss", _Loss),
