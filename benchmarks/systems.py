@@ -14,6 +14,7 @@ from gazekit.testing.promises import random_gaze
 from gazekit.training.captured import fastest
 from gazekit.training.execution import prepare_execution
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
 PLAIN = ("fusion.maps=none", "fusion.vectors={use='concat', hidden=[256]}", "gaze=none")
@@ -47,7 +48,8 @@ def make_step(name: str, device: str, *more: str) -> Callable[[Batch], object]:
     if name == HOOKS:
         objective.attention_map = HookedGradCAM(model)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
-    step = TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+    optimizer = make_optimizer(modules, Recipe.of(preset.training, registry))
+    step = TrainingStep(model, objective, optimizer, preset.training)
     return fastest(step, preset.training, print)
 
 

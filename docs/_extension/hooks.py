@@ -25,6 +25,12 @@ CONTRACTS = {
     "attention_map": ("contracts.interfaces.AttentionMap", "contracts.types.Output"),
     "alignment_loss": ("contracts.interfaces.AlignmentLoss",),
     "term": ("contracts.interfaces.Term", "contracts.types.Batch", "contracts.gaze.Gaze"),
+    "optimizer": ("contracts.interfaces.Optimizer",),
+    "schedule": (
+        "contracts.interfaces.Schedule",
+        "contracts.progress.Elapsed",
+        "contracts.progress.Validated",
+    ),
     "dataset": (
         "contracts.interfaces.DataSource",
         "contracts.interfaces.GeneratedSource",

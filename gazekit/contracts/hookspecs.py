@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         Fusion,
         GazeReader,
         Head,
+        Optimizer,
         Pooling,
         RegionFinder,
+        Schedule,
         Term,
     )
 
@@ -75,6 +77,16 @@ def gazekit_alignment_losses() -> Mapping[str, type[AlignmentLoss]]:
 @hookspec
 def gazekit_terms() -> Mapping[str, type[Term]]:
     """Terms of the loss: any signal that gaze, lesion masks or the model itself can give."""
+
+
+@hookspec
+def gazekit_optimizers() -> Mapping[str, type[Optimizer]]:
+    """Optimisers of a training."""
+
+
+@hookspec
+def gazekit_schedules() -> Mapping[str, type[Schedule]]:
+    """Courses of the learning rate over a training."""
 
 
 @hookspec

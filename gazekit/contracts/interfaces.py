@@ -7,11 +7,13 @@ A component is a class whose *positional* parameters are context that the core h
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.progress import Elapsed
 from gazekit.contracts.types import Batch, Extras, Output, Views
 from gazekit.records.arrays import Grey
 from gazekit.records.exam import Exam, Finding
@@ -180,6 +182,34 @@ class PredictsScanpaths(Protocol):
 
     def predict(self, output: Output, *, fixations: int) -> Views:
         """Predict a scanpath per view, ``[B, fixations, 2]``: x and y as shares of the image's width and height."""
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """Makes the optimiser of a training; ``__init__(*, options)``.
+
+    Its options are those that hold for all parameters. Learning rates and weight decays belong to the groups, and the
+    core sets every group's ``lr`` before each step.
+    """
+
+    def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Make an optimiser of parameter groups, each with ``params``, ``lr`` and ``weight_decay``.
+
+        The state that it needs to go on is in its ``state_dict``. One that torch's gradient scaler can tell on the
+        device to change nothing (``fused=True`` in torch) never makes the host wait; before a step of another one, the
+        core waits to know whether the step counts.
+        """
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """The course of the learning rate over a training; ``__init__(*, options)``.
+
+    A function: it keeps no state, so a training that resumes needs nothing from it.
+    """
+
+    def __call__(self, now: Elapsed) -> float:
+        """Map the step about to be taken to the factor of every learning rate, finite and at least 0."""
 
 
 @runtime_checkable

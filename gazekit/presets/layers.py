@@ -26,6 +26,8 @@ COMPONENT_KEYS: dict[Key, str] = {
     ("head",): "head",
     ("attention_map",): "attention_map",
     ("gaze", "alignment_loss"): "alignment_loss",
+    ("training", "optimizer"): "optimizer",
+    ("training", "schedule"): "schedule",
 }
 """Where a preset names a component, and of which kind; see also ``component_kind``."""
 _OF_TERMS: dict[Key, str] = {
@@ -53,6 +55,8 @@ def component_keys(tables: Mapping[str, Any]) -> Iterator[Key]:
 
 PRESET = FileKind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
 """A file of settings; gazekit's largest has 3 kB, 6 when resolved."""
+_FORMER: dict[Key, Key] = {("training", "betas"): ("training", "optimizer", "betas")}
+"""Keys of 0.1, and where they are now."""
 _OWN = {"reported"}
 """Tables that hold for one preset but not for presets that extend it."""
 
@@ -123,23 +127,28 @@ def override_layer(items: Iterable[str]) -> Layer:
 
 
 def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
-    """Return the file of a preset and, below it, the preset that it extends (one level only).
+    """Return the file of a preset and, below it, the chain of presets that it extends, the last one lowest.
 
     Args:
         name: a registered name, or the path of a TOML file (it ends in ``.toml`` or names a folder).
         find: looks up a registered name.
+
+    Raises:
+        ConfigurationError: a preset extends itself, directly or through others; the message names the chain.
     """
-    own = read_layer(_locate(name, find))
-    parent = own.pop(("extends",), None)
-    if parent is None:
-        return [own]
-    below = read_layer(_locate(str(parent.value), find))
-    if ("extends",) in below:
-        raise ConfigurationError(
-            f"{parent.origin}: extends = '{parent.value}' extends another preset itself; only one level is allowed: "
-            "train that preset with this file as --config, without extends"
-        )
-    return [{key: value for key, value in below.items() if key[0] not in _OWN}, own]
+    layers = [read_layer(_locate(name, find))]
+    chain = [name]
+    while (parent := layers[0].pop(("extends",), None)) is not None:
+        above = str(parent.value)
+        if above in chain:
+            raise ConfigurationError(
+                f"{parent.origin}: extends = '{above}' comes back to where it began: "
+                f"{' -> '.join([*chain[chain.index(above) :], above])}; end the chain at one of them"
+            )
+        chain.append(above)
+        below = read_layer(_locate(above, find))
+        layers.insert(0, {key: value for key, value in below.items() if key[0] not in _OWN})
+    return layers
 
 
 def merge(layers: Iterable[Layer]) -> Layer:
@@ -209,7 +218,7 @@ def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
         return leaves
     if component_kind(key) and value != "none":
         key = (*key, "use")
-    return {key: Value(value, origin, comment)}
+    return {_FORMER.get(key, key): Value(value, origin, comment)}
 
 
 def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:

@@ -185,16 +185,33 @@ class ReportedSettings(PresetTable):
     """Source of the results."""
 
 
+class GroupSettings(PresetTable):
+    """How a part of the model learns, where that is not how the rest does."""
+
+    learning_rate: Annotated[Positive | None, pydantic.BeforeValidator(absent)] = None
+    """Its own rate, which the schedule multiplies too; absent: ``training.learning_rate``."""
+    weight_decay: Annotated[NonNegative | None, pydantic.BeforeValidator(absent)] = None
+    """Its own weight decay; absent: ``training.weight_decay``."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of backbones: the rate of each stage is that of the next one times this; the last stage has the group's rate."""
+
+
 class TrainingSettings(PresetTable):
     """How the model is trained."""
 
     epochs: Count = 300
     batch_size: Count = 8
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Slot = None
+    """Takes the steps; absent: Adam of torch as it comes."""
     learning_rate: Positive = 1e-4
     weight_decay: NonNegative = 0.0
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    schedule: Literal["constant", "one_cycle"] = "constant"
+    decay_norms_and_biases: bool = True
+    """Weight decay also pulls at parameters with a single axis, which are those of norms, and biases."""
+    schedule: Slot = None
+    """The course of the learning rate; absent: it stays."""
+    groups: dict[str, GroupSettings] = {}
+    """How parts of the model learn, by the part's name: ``backbones``, ``fusion``, ``projections``, ``head``,
+    ``objective``."""
     amp: Literal["off", "bf16", "fp16"] = "off"
     """Precision of the branches; layers after the last feature maps, and all weights, stay float32."""
     compile: bool = False

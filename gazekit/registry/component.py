@@ -141,6 +141,8 @@ _METHODS = {
     "dataset": ("exams",),
     "gaze_reader": ("fits", "read"),
     "region": ("find",),
+    "optimizer": ("__call__",),
+    "schedule": ("__call__",),
 }
 
 
@@ -157,6 +159,8 @@ _CALLS = {
     "term": ("forward", ("output", "batch")),
     "head": ("forward", ("fused", "vectors")),
     "region": ("find", ("pixels",)),
+    "optimizer": ("__call__", ("groups",)),
+    "schedule": ("__call__", ("now",)),
 }
 
 

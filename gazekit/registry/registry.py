@@ -23,8 +23,10 @@ if TYPE_CHECKING:  # they import torch
         DataSource,
         Fusion,
         GazeReader,
+        Optimizer,
         Pooling,
         RegionFinder,
+        Schedule,
     )
 
 HOOKS = {
@@ -35,6 +37,8 @@ HOOKS = {
     "attention_map": "gazekit_attention_maps",
     "alignment_loss": "gazekit_alignment_losses",
     "term": "gazekit_terms",
+    "optimizer": "gazekit_optimizers",
+    "schedule": "gazekit_schedules",
     "dataset": "gazekit_datasets",
     "gaze_reader": "gazekit_gaze_readers",
     "region": "gazekit_regions",
@@ -99,27 +103,33 @@ class Registry:
 
     @overload
     def create(
-        self, kind: Literal["backbone"], name: str, *context: object, **options: object
+        self, kind: Literal["backbone"], name: str, /, *context: object, **options: object
     ) -> "Backbone": ...
     @overload
     def create(
-        self, kind: Literal["pooling"], name: str, *context: object, **options: object
+        self, kind: Literal["pooling"], name: str, /, *context: object, **options: object
     ) -> "Pooling": ...
     @overload
-    def create(self, kind: Literal["fusion"], name: str, *context: object, **options: object) -> "Fusion": ...
+    def create(
+        self, kind: Literal["fusion"], name: str, /, *context: object, **options: object
+    ) -> "Fusion": ...
     @overload
-    def create(self, kind: Literal["attention_map"], name: str, **options: object) -> "AttentionMap": ...
+    def create(self, kind: Literal["attention_map"], name: str, /, **options: object) -> "AttentionMap": ...
     @overload
-    def create(self, kind: Literal["alignment_loss"], name: str, **options: object) -> "AlignmentLoss": ...
+    def create(self, kind: Literal["alignment_loss"], name: str, /, **options: object) -> "AlignmentLoss": ...
     @overload
-    def create(self, kind: Literal["dataset"], name: str, **options: object) -> "DataSource": ...
+    def create(self, kind: Literal["optimizer"], name: str, /, **options: object) -> "Optimizer": ...
     @overload
-    def create(self, kind: Literal["gaze_reader"], name: str, **options: object) -> "GazeReader": ...
+    def create(self, kind: Literal["schedule"], name: str, /, **options: object) -> "Schedule": ...
     @overload
-    def create(self, kind: Literal["region"], name: str, **options: object) -> "RegionFinder": ...
+    def create(self, kind: Literal["dataset"], name: str, /, **options: object) -> "DataSource": ...
     @overload
-    def create(self, kind: str, name: str, *context: object, **options: object) -> Any: ...
-    def create(self, kind: str, name: str, *context: object, **options: object) -> Any:
+    def create(self, kind: Literal["gaze_reader"], name: str, /, **options: object) -> "GazeReader": ...
+    @overload
+    def create(self, kind: Literal["region"], name: str, /, **options: object) -> "RegionFinder": ...
+    @overload
+    def create(self, kind: str, name: str, /, *context: object, **options: object) -> Any: ...
+    def create(self, kind: str, name: str, /, *context: object, **options: object) -> Any:
         """Create a component from its context and options; check the options against its signature.
 
         A component that takes less of the context gets no more.

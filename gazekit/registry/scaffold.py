@@ -22,6 +22,8 @@ _CONTRACTS = {
     "attention_map": "AttentionMapContract",
     "alignment_loss": "AlignmentLossContract",
     "term": "TermContract",
+    "optimizer": "OptimizerContract",
+    "schedule": "ScheduleContract",
     "dataset": "DataSourceContract",
     "gaze_reader": "GazeReaderContract",
     "region": "RegionContract",
@@ -36,6 +38,8 @@ _SLOTS = {
     "attention_map": "attention_map.use={}",
     "alignment_loss": "gaze.alignment_loss.use={}",
     "term": "terms.{0}.use={0}",
+    "optimizer": "training.optimizer.use={}",
+    "schedule": "training.schedule.use={}",
     "dataset": "data.dataset.use={} --set gaze=none",
 }
 """Key at which a preset names a component of the kind; presets name no gaze reader and no region."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gazekit.contracts.progress import Elapsed
 from gazekit.disk.home_folder import with_home
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
@@ -15,6 +16,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import read_split
 from gazekit.presets.layers import flattened
 from gazekit.presets.preset import Preset
+from gazekit.presets.tables import ComponentChoice
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
@@ -138,8 +140,13 @@ def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
 
 
-def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
+def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry) -> str:
     """Let a run train for more epochs than it was started with, if ``wanted`` changes nothing else.
+
+    Args:
+        run, stored: the run and its preset.
+        wanted: with more epochs.
+        registry: has its schedule.
 
     Returns:
         The change, in words; empty if the number of epochs is the same or other keys differ too.
@@ -157,13 +164,19 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset) -> str:
         )
     run.write_text("preset.toml", wanted.to_toml())
     said = f"goes on to epoch {after}, begun with {before}"
-    if wanted.training.schedule != "constant":
+    if wanted.training.schedule and _spans(wanted.training.schedule, registry):
         said += (
-            f"; the schedule {wanted.training.schedule} now spans {after} epochs, so the learning rate "
+            f"; the schedule {wanted.training.schedule.use} now spans {after} epochs, so the learning rate "
             "is not the one that a run of so many epochs would have had until here"
         )
     run.log(said)
     return said
+
+
+def _spans(choice: ComponentChoice, registry: Registry) -> bool:
+    """Whether a schedule depends on the length of the training."""
+    schedule = registry.create("schedule", choice.use, **choice.options)
+    return any(schedule(Elapsed(step, 1000)) != schedule(Elapsed(step, 2000)) for step in range(0, 1000, 50))
 
 
 def check_resume(run: RunDirectory, stored: Preset, wanted: Preset) -> None:

@@ -17,6 +17,7 @@ from gazekit.registry.registry import Registry
 from gazekit.training.captured import fastest
 from gazekit.training.execution import chosen_algorithms, prepare_execution
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
 _STEPS = 10
@@ -96,7 +97,8 @@ def _stepper(
     model = model.to(device).train()
     prepare_execution(model, preset.training)
     objective = build_objective(preset, registry, model).to(device)
-    optimizer = make_optimizer(torch.nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+    modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    optimizer = make_optimizer(modules, Recipe.of(preset.training, registry))
     indices = indices_of(dataset, split, "train")[:batch]
     exams = prepared_exams(
         dataset,

@@ -25,9 +25,11 @@ from gazekit.testing.dataset import DataSourceContract
 from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
 from gazekit.testing.head import HeadContract
+from gazekit.testing.optimizer import OptimizerContract
 from gazekit.testing.plugin import PluginContract
 from gazekit.testing.pooling import PoolingContract
 from gazekit.testing.region import RegionContract
+from gazekit.testing.schedule import ScheduleContract
 from gazekit.testing.term import TermContract
 
 __all__ = [
@@ -38,9 +40,11 @@ __all__ = [
     "FusionContract",
     "GazeReaderContract",
     "HeadContract",
+    "OptimizerContract",
     "PluginContract",
     "PoolingContract",
     "RegionContract",
+    "ScheduleContract",
     "TermContract",
     "check_component",
     "contract",
@@ -56,6 +60,8 @@ CONTRACTS: dict[str, type[Contract]] = {
         AttentionMapContract,
         AlignmentLossContract,
         TermContract,
+        OptimizerContract,
+        ScheduleContract,
         DataSourceContract,
         GazeReaderContract,
         RegionContract,
@@ -68,7 +74,7 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
 
     Args:
         kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"head"``, ``"attention_map"``, ``"alignment_loss"``,
-            ``"term"``, ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
+            ``"term"``, ``"optimizer"``, ``"schedule"``, ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

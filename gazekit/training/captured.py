@@ -10,6 +10,7 @@ from torch import Tensor
 from gazekit.contracts.types import Batch
 from gazekit.distributed.processes import count
 from gazekit.presets.tables import TrainingSettings
+from gazekit.training.optimiser import decides_on_device
 from gazekit.training.step import TrainingStep
 
 _EAGER = 3
@@ -27,12 +28,16 @@ def fastest(
         step: the training step.
         settings: ``accumulate`` and ``checkpoint_activations`` reset random numbers within a step, which
             cannot be recorded; neither can communication between processes.
-        note: called with any other obstacle: a component that makes the host wait, or an operation no graph supports.
+        note: called with any other obstacle: a component that makes the host wait, an optimiser that does, or an
+            operation no graph supports.
     """
     alone = count() == 1 and settings.accumulate == 1 and not settings.checkpoint_activations
-    if settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda":
-        return CapturedStep(step, note)
-    return step
+    if not (settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda"):
+        return step
+    if not decides_on_device(step.optimizer):
+        note("no CUDA graphs: the host must know whether a step counts before this optimiser takes it")
+        return step
+    return CapturedStep(step, note)
 
 
 class CapturedStep:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gazekit.contracts.progress import Elapsed, Validated
 from gazekit.distributed.processes import count, rank
 from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
@@ -24,7 +25,8 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import is_better
 from gazekit.training.captured import fastest
 from gazekit.training.loss_record import LossRecord
-from gazekit.training.optimiser import learning_rate, make_optimizer, set_learning_rate
+from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
+from gazekit.training.recipe import Recipe
 from gazekit.training.resume import Pace, keep_until, restore, save, save_best
 from gazekit.training.step import TrainingStep
 
@@ -47,6 +49,7 @@ class State:
         skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row``: the current streak.
         auc: of the last validation; None before the first, or if the outputs were not finite.
         best_auc, best_loss, best_epoch: validation of the selected weights; epoch 0 = none yet.
+        validated: AUC and loss of every validation so far, None where the outputs were not finite.
     """
 
     epoch: int = 0
@@ -61,6 +64,12 @@ class State:
     best_auc: float = -math.inf
     best_loss: float = math.inf
     best_epoch: int = 0
+    validated: list[tuple[float | None, float | None]] = field(default_factory=list)
+
+    def progress(self, batches: int, epochs: int) -> Elapsed:
+        """How far the training is, for its schedule."""
+        validated = [Validated(*each) for each in self.validated]
+        return Elapsed(self.step, batches * epochs, self.epoch, epochs, validated)
 
     def means(self) -> dict[str, float | None]:
         """Average each loss term over the exams of the epoch so far; None for one that has said nothing."""
@@ -81,7 +90,7 @@ def train(
     model: MultiViewClassifier,
     objective: Objective,
     parts: Parts,
-    settings: TrainingSettings,
+    recipe: Recipe,
     run: RunDirectory,
     *,
     should_stop: Callable[[], bool],
@@ -93,7 +102,7 @@ def train(
     Args:
         model, objective: on the device of the exams.
         parts: training and validation exams.
-        settings: the preset's ``training`` table.
+        recipe: the preset's ``training`` table, with its optimiser and schedule.
         run: holds checkpoints and metrics; its seed determines order, augmentation and dropout.
         should_stop: called before every step; if true, a checkpoint is written and Preempted raised.
         report: called with the state and an epoch's number of batches after every step and validation.
@@ -104,8 +113,9 @@ def train(
         GazekitError: loss or gradient was not finite ten steps in a row.
         StorageError: a checkpoint could not be written.
     """
+    settings = recipe.settings
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
-    optimizer = make_optimizer(modules, settings)
+    optimizer = make_optimizer(modules, recipe)
     step = TrainingStep(model, objective, optimizer, settings)
     take = fastest(step, settings, run.log)
     values = restore(run, modules)
@@ -138,8 +148,9 @@ def train(
                     raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
                 # dropout depends on (seed, step); each process drops different features
                 torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
-                steps = len(batches) * settings.epochs
-                set_learning_rate(optimizer, learning_rate(state.step, steps, settings))
+                set_learning_rates(
+                    optimizer, factor_of(recipe, state.progress(len(batches), settings.epochs))
+                )
                 record.add(*take(batch))
                 state.batch += 1
                 state.step += 1
@@ -247,6 +258,7 @@ def _finish_epoch(
     state.epoch += 1
     state.batch = 0
     state.auc = auc
+    state.validated.append((auc, loss if finite else None))
     selected = {"epoch": state.epoch, "val_auc": auc, "val_loss": loss}
     if (
         auc is not None

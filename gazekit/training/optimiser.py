@@ -1,58 +1,78 @@
-"""Build a preset's optimiser and set its learning rate at every step."""
+"""Build the optimiser of a training, set its learning rates, and take a step or none."""
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gazekit.presets.tables import TrainingSettings
+from gazekit.contracts.progress import Elapsed
+from gazekit.training.parts import parameter_groups
+from gazekit.training.recipe import Recipe
 
 
-def make_optimizer(module: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Build the preset's optimiser over all trainable parameters.
+def make_optimizer(modules: nn.ModuleDict, recipe: Recipe) -> torch.optim.Optimizer:
+    """Build the optimiser of a recipe over all that learns in model and objective.
 
-    For a recorded step (``training.captured``) the learning rate lives on the GPU, where the recording can read it.
+    For a recorded step (``training.captured``) the learning rates live on the GPU, where the recording can read them.
     """
-    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    recorded = settings.cuda_graphs and learning[0].is_cuda
-    rate = (
-        torch.tensor(settings.learning_rate, device=learning[0].device)
-        if recorded
-        else settings.learning_rate
-    )
-    return kinds[settings.optimizer](
-        learning,
-        lr=rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,
-        capturable=recorded,
-    )
+    groups = parameter_groups(modules, recipe.settings)
+    optimizer = recipe.optimizer(groups) if recipe.optimizer else torch.optim.Adam(groups, fused=True)
+    for group in optimizer.param_groups:
+        first: Tensor = group["params"][0]
+        if recipe.settings.cuda_graphs and first.is_cuda and decides_on_device(optimizer):
+            group["lr"] = torch.tensor(group["initial_lr"], device=first.device)
+            if "capturable" in group:
+                group["capturable"] = True
+    return optimizer
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of the next step without waiting for the device."""
-    group = optimizer.param_groups[0]
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
+def decides_on_device(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser reads ``found_inf`` and ``grad_scale``, as torch's gradient scaler asks."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
-def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
-    """Compute the learning rate of a step: constant, or one cycle (cosine rise over 30 %, cosine fall to zero).
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set each group's learning rate of the next step to a multiple of its own, without waiting for the device."""
+    for group in optimizer.param_groups:
+        rate = group["initial_lr"] * factor
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
-    Source: Smith & Topin 2019, doi:10.1117/12.2520589, in the cosine form of torch's OneCycleLR.
+
+def factor_of(recipe: Recipe, now: Elapsed) -> float:
+    """Compute the factor of the learning rates for a step; 1 without a schedule."""
+    return 1.0 if recipe.schedule is None else recipe.schedule(now)
+
+
+def step_if(taken: Tensor, optimizer: torch.optim.Optimizer, scale: Tensor | None = None) -> None:
+    """Take a step, or change neither weights nor state.
+
+    Args:
+        taken: whether the step counts, a bool on the device. The host waits for it only if the optimiser cannot.
+        optimizer: over parameters with gradients.
+        scale: of the loss, by which gradients are divided first.
     """
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    peak = max(1.0, 0.3 * steps - 1)
-    low = 1 / 25
-    if step <= peak:
-        return settings.learning_rate * (low + (1 - low) * _rise(step / peak))
-    return settings.learning_rate * _rise((steps - 1 - step) / max(1.0, steps - 1 - peak))
+    if decides_on_device(optimizer):
+        # torch's gradient scaler sets these; with found_inf 1 a fused optimiser changes nothing
+        optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
+        if scale is not None:
+            optimizer.grad_scale = scale.clone()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif taken:
+        if scale is not None:
+            parameters = (each for group in optimizer.param_groups for each in group["params"])
+            torch._foreach_div_([each.grad for each in parameters if each.grad is not None], scale)
+        optimizer.step()
 
 
-def _rise(share: float) -> float:
-    return (1 - math.cos(math.pi * share)) / 2
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore the state of an optimiser, and keep its settings.
+
+    Some optimisers of timm count their steps in a group, where a fresh one has no such entry.
+    """
+    settings = optimizer.state_dict()["param_groups"]
+    groups = [{**stored, **own} for stored, own in zip(state["param_groups"], settings, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})

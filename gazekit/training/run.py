@@ -17,6 +17,7 @@ from gazekit.training.checks import check_processes
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
 from gazekit.training.memory import describe_memory, peak_memory
+from gazekit.training.recipe import Recipe
 from gazekit.training.start import weighted_objective
 
 
@@ -95,7 +96,7 @@ def continue_run(
             model,
             objective,
             parts,
-            preset.training,
+            Recipe.of(preset.training, registry),
             run,
             should_stop=should_stop,
             report=after_step,

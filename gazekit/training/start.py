@@ -36,6 +36,9 @@ from gazekit.runs.environment import environment
 from gazekit.runs.files import Environment, PluginRow, RunFacts
 from gazekit.runs.stored import check_data_to_resume, check_resume, extend, load_model, stored_preset
 from gazekit.training.checks import balance, check_fits, doubts, left_out, try_one_batch
+from gazekit.training.optimiser import make_optimizer
+from gazekit.training.parts import check_groups
+from gazekit.training.recipe import Recipe
 
 GivenSplit = Mapping[str, str] | Path | str
 """A split, or a split file."""
@@ -138,6 +141,8 @@ def start_run(
         balance(model, objective, preset, dataset, split, settings.seed)
     warnings = [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    check_groups(modules, preset.training)
+    make_optimizer(modules, Recipe.of(preset.training, registry))  # it may not take its arguments
     with RunDirectory.created(path, overwrite=overwrite, leftovers=leftovers) as run:
         for text in warnings:
             run.log(f"warning: {text}")
@@ -213,7 +218,7 @@ def resume_run(
     stored = stored_preset(run, registry)
     if may_extend:
         with run.lock():
-            extended = extend(run, stored, preset)
+            extended = extend(run, stored, preset, registry)
         if extended:
             return extended
     check_resume(run, stored, preset)

@@ -17,6 +17,7 @@ from gazekit.modelling.objective import Losses, Objective
 from gazekit.modelling.recompute import frozen_buffers
 from gazekit.presets.tables import TrainingSettings
 from gazekit.training.loss_scale import LossScale
+from gazekit.training.optimiser import load_optimizer, step_if
 
 
 class TrainingStep:
@@ -62,12 +63,9 @@ class TrainingStep:
         )
         taken = torch.isfinite(terms[0]) & torch.isfinite(norm)
         self.statistics.restore_unless(taken)
-        # torch's gradient scaler sets these; with found_inf 1 a fused optimiser changes nothing
-        self.optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
+        step_if(taken, self.optimizer, None if self.loss_scale is None else self.loss_scale.scale)
         if self.loss_scale is not None:
-            self.optimizer.grad_scale = self.loss_scale.scale.clone()  # type: ignore[attr-defined]
             self.loss_scale.update(taken)
-        self.optimizer.step()
         reported = dict(zip(names, terms, strict=True))
         reported |= {
             name: torch.where(said > 0, reported[name], torch.nan) for name, said in losses.said.items()
@@ -81,8 +79,7 @@ class TrainingStep:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state from a checkpoint made on any device; the optimiser's settings are kept."""
-        settings = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
+        load_optimizer(self.optimizer, state["optimizer"])
         if self.loss_scale is not None:
             self.loss_scale.load_state_dict(state["loss_scale"])
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
         Backbone,
         Fusion,
         Head,
+        Optimizer,
         Pooling,
+        Schedule,
         Term,
     )
 
@@ -131,6 +133,37 @@ def gazekit_terms() -> Mapping[str, "type[Term]"]:
     from gazekit_components.next_fixation import NextFixation
 
     return {"gaze_decoder": GazeDecoder, "next_fixation": NextFixation, "mask_alignment": MaskAlignment}
+
+
+@hookimpl
+def gazekit_optimizers() -> Mapping[str, "type[Optimizer]"]:
+    """Offer torch's optimisers, and all of timm's."""
+    from gazekit_components.optimisers import SGD, Adam, AdamW
+    from gazekit_components.timm_optimizer import TimmOptimizer
+
+    return {"adam": Adam, "adamw": AdamW, "sgd": SGD, "timm": TimmOptimizer}
+
+
+@hookimpl
+def gazekit_schedules() -> Mapping[str, "type[Schedule]"]:
+    """Offer the courses of the learning rate that the field uses."""
+    from gazekit_components.schedules import (
+        ConstantRate,
+        CosineDecay,
+        OneCycle,
+        PlateauDecay,
+        PolynomialDecay,
+        StepwiseDecay,
+    )
+
+    return {
+        "constant": ConstantRate,
+        "one_cycle": OneCycle,
+        "cosine": CosineDecay,
+        "stepwise": StepwiseDecay,
+        "polynomial": PolynomialDecay,
+        "plateau": PlateauDecay,
+    }
 
 
 @hookimpl

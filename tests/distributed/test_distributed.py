@@ -38,6 +38,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.training.checks import check_processes
 from gazekit.training.execution import prepare_execution
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
 Work = Callable[..., Any]
@@ -80,7 +81,9 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
     ):  # its parts are other ones with more processes, and batch norm sees parts
         without_batch_norm(model)
     objective = build_objective(preset, registry, model, class_weights=torch.tensor([0.7, 1.9])).to(kind)
-    optimizer = make_optimizer(nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+    optimizer = make_optimizer(
+        nn.ModuleDict({"model": model, "objective": objective}), Recipe.of(preset.training, registry)
+    )
     step = TrainingStep(model, objective, optimizer, preset.training)
     prepare_execution(model.train(), preset.training)
     synchronise_batch_norm(model)

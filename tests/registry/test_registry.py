@@ -47,6 +47,8 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
             *("mse", "pyramid", "kl", "correlation", "cosine", "outside", "dice", "centre_of_mass", "nss"),
         },
         "term": {"gaze_decoder", "next_fixation", "mask_alignment"},
+        "optimizer": {"adam", "adamw", "sgd", "timm"},
+        "schedule": {"constant", "one_cycle", "cosine", "stepwise", "polynomial", "plateau"},
         "dataset": {"folder", "phantom", "inbreast", "cbis_ddsm", "cmmd", "vindr_mammo"},
         "gaze_reader": {
             *("plain", "miceye", "viewer_log", "tobii_sdk", "tobii_pro_lab", "tobii_studio", "eyelink"),

@@ -16,6 +16,8 @@ KINDS = [
     "head",
     "attention-map",
     "alignment-loss",
+    "optimizer",
+    "schedule",
     "dataset",
     "gaze-reader",
     "region",

@@ -26,7 +26,8 @@ from gazekit.training import captured
 from gazekit.training.captured import CapturedStep, fastest
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loss_record import LossRecord
-from gazekit.training.optimiser import make_optimizer, set_learning_rate
+from gazekit.training.optimiser import make_optimizer, set_learning_rates
+from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
 pytestmark = [
@@ -49,7 +50,8 @@ def make_step(
     model, objective = model.to(device), objective.to(device)
     prepare_execution(model, preset.training)
     modules = nn.ModuleDict({"model": model, "objective": objective})
-    return TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+    optimizer = make_optimizer(modules, Recipe.of(preset.training, registry))
+    return TrainingStep(model, objective, optimizer, preset.training)
 
 
 def batch(
@@ -81,7 +83,7 @@ def steps(
     losses = []
     for number in numbers:
         torch.manual_seed(number)
-        set_learning_rate(step.optimizer, 1e-3 * (1 + number % 5))
+        set_learning_rates(step.optimizer, 1 + number % 5)
         exams = batch(4 + number % 2, views, seed=number)
         if number == poisoned:
             exams.images[views[0]][0, 0, 0, 0] = torch.nan
@@ -183,7 +185,7 @@ def test_nothing_in_an_epoch_waits(registry: Registry, dataset: PreparedDataset,
                 exams.augmented(order, preset.training.augmentation, seed=0, epoch=epoch)
             ):
                 torch.manual_seed(number)
-                set_learning_rate(step.optimizer, 1e-3)
+                set_learning_rates(step.optimizer, 0.5)
                 record.add(*take(exam_batch))
                 list(record.arrived())
         finally:

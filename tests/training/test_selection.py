@@ -176,7 +176,7 @@ def test_a_finished_run_goes_on_to_more_epochs(
     continue_run(short, registry, dataset)
     stored = stored_preset(short, registry)
     wanted = registry.preset(str(short.preset_path), overrides=["training.epochs=3"])
-    assert extend(short, stored, wanted) == "goes on to epoch 3, begun with 2"
+    assert extend(short, stored, wanted, registry) == "goes on to epoch 3, begun with 2"
     continue_run(short, registry, dataset)
     whole = start(tmp_path / "whole", registry, dataset, constant)
     continue_run(whole, registry, dataset)
@@ -194,18 +194,18 @@ def test_only_more_epochs_extend_a_run(
     with pytest.raises(
         ConfigurationError, match="has already trained 3 epochs; it can go on to more, not to 2"
     ):
-        extend(run, stored, fewer)
+        extend(run, stored, fewer, registry)
     other = registry.preset(
         str(run.preset_path), overrides=["training.epochs=9", "training.weight_decay=0.5"]
     )
-    assert extend(run, stored, other) == ""
+    assert extend(run, stored, other, registry) == ""
     with pytest.raises(ConfigurationError, match=r"training\.epochs, training\.weight_decay"):
         check_resume(run, stored, other)
-    assert extend(run, stored, stored) == ""
+    assert extend(run, stored, stored, registry) == ""
     more = start(tmp_path / "cycle", registry, dataset)
     cycle = stored_preset(more, registry)
     longer = registry.preset(str(more.preset_path), overrides=["training.epochs=4"])
-    assert "the schedule one_cycle now spans 4 epochs" in extend(more, cycle, longer)
+    assert "the schedule one_cycle now spans 4 epochs" in extend(more, cycle, longer, registry)
 
 
 def test_a_run_starts_from_the_weights_of_another(

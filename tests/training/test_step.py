@@ -19,6 +19,7 @@ from gazekit.training.execution import prepare_execution
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.loss_scale import LossScale
 from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
 CPU = torch.device("cpu")
@@ -33,7 +34,8 @@ def make_step(
     change(model)
     prepare_execution(model, preset.training)
     modules = nn.ModuleDict({"model": model, "objective": objective})
-    return TrainingStep(model, objective, make_optimizer(modules, preset.training), preset.training)
+    optimizer = make_optimizer(modules, Recipe.of(preset.training, registry))
+    return TrainingStep(model, objective, optimizer, preset.training)
 
 
 def double(batch: Batch) -> Batch:

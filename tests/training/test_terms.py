@@ -207,6 +207,7 @@ def test_a_batch_in_parts_has_the_terms_of_the_whole(registry: Registry, readers
     from torch import nn
 
     from gazekit.training.optimiser import make_optimizer
+    from gazekit.training.recipe import Recipe
     from gazekit.training.step import TrainingStep
 
     batch = random_batch(("cc", "mlo"), exams=7)
@@ -222,7 +223,9 @@ def test_a_batch_in_parts_has_the_terms_of_the_whole(registry: Registry, readers
         model = build_model(preset, registry, classes=2).train()
         without_batch_norm(model)
         objective = build_objective(preset, registry, model).double()
-        optimizer = make_optimizer(nn.ModuleDict({"model": model, "objective": objective}), preset.training)
+        optimizer = make_optimizer(
+            nn.ModuleDict({"model": model, "objective": objective}), Recipe.of(preset.training, registry)
+        )
         step = TrainingStep(model, objective, optimizer, preset.training)
         found.append((step(batch)[1], {name: p.detach().clone() for name, p in model.named_parameters()}))
     (whole, weights), (terms, came) = found

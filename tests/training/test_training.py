@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gazekit_components.schedules import OneCycle
 from tiny import tiny
 
+from gazekit.contracts.progress import Elapsed
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
-from gazekit.presets.tables import TrainingSettings
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
 from gazekit.training import loop, resume
 from gazekit.training.loop import State
-from gazekit.training.optimiser import learning_rate
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 
@@ -231,14 +231,14 @@ def test_a_run_is_not_continued_on_other_data(
 
 
 def test_the_one_cycle_is_torchs() -> None:
-    settings = TrainingSettings(schedule="one_cycle", learning_rate=0.01)
+    schedule = OneCycle()
     steps = 50
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     reference = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=0.01, total_steps=steps, cycle_momentum=False, final_div_factor=1e9
     )
     for step in range(steps):
-        assert learning_rate(step, steps, settings) == pytest.approx(
+        assert 0.01 * schedule(Elapsed(step, steps)) == pytest.approx(
             optimizer.param_groups[0]["lr"], abs=1e-8
         )
         optimizer.step()

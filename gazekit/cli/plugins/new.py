@@ -12,7 +12,8 @@ def new(
     kind: Annotated[
         str,
         typer.Argument(
-            help="backbone, pooling, fusion, head, attention-map, alignment-loss, term, dataset, gaze-reader or region."
+            help="backbone, pooling, fusion, head, attention-map, alignment-loss, term, optimizer, schedule, dataset, "
+            "gaze-reader or region."
         ),
     ],
     name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],

@@ -1,0 +1,91 @@
+"""Each optimiser keeps its contract, whatever it is made of, and takes the step that its source states."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gazekit_components.optimisers import SGD, Adam, AdamW
+from gazekit_components.timm_optimizer import TimmOptimizer
+
+from gazekit.errors import ConfigurationError
+from gazekit.registry.registry import Registry
+from gazekit.testing import check_component
+from gazekit.training.optimiser import decides_on_device, step_if
+
+CASES: list[tuple[type[Any], dict[str, Any]]] = [
+    (Adam, {}),
+    (AdamW, {"betas": (0.8, 0.9)}),
+    (SGD, {}),
+    (SGD, {"momentum": 0.0}),
+    (SGD, {"nesterov": True}),
+    *((TimmOptimizer, {"algorithm": name}) for name in ("lamb", "lion", "muon", "adan", "nadamw")),
+]
+
+
+@pytest.mark.parametrize(("cls", "options"), CASES)
+def test_every_optimiser_keeps_its_contract(cls: type[Any], options: dict[str, Any]) -> None:
+    check_component("optimizer", cls, **options)
+
+
+def test_all_of_ours_are_tried(registry: Registry) -> None:
+    assert {component.value for component in registry.components("optimizer")} == {cls for cls, _ in CASES}
+
+
+def test_those_of_torch_decide_on_the_device() -> None:
+    made = {cls: cls()([{"params": [torch.zeros(1, requires_grad=True)], "lr": 0.1}]) for cls, _ in CASES}
+    assert {cls: decides_on_device(each) for cls, each in made.items()} == {
+        **dict.fromkeys((Adam, AdamW, SGD), True),
+        TimmOptimizer: False,
+    }
+
+
+def test_adam_with_decoupled_decay_takes_the_step_of_its_paper() -> None:
+    """Two steps of Algorithm 2 of Loshchilov & Hutter, in float64."""
+    weight = torch.tensor([0.5, -1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = AdamW(betas=(0.8, 0.95), eps=1e-6)([{"params": [weight], "lr": 0.1, "weight_decay": 0.2}])
+    expected, mean, square = np.array([0.5, -1.0]), np.zeros(2), np.zeros(2)
+    for step, gradient in enumerate(np.array([[0.3, -2.0], [1.0, 0.5]]), 1):
+        weight.grad = torch.tensor(gradient)
+        step_if(torch.tensor(True), optimizer)
+        expected *= 1 - 0.1 * 0.2
+        mean = 0.8 * mean + 0.2 * gradient
+        square = 0.95 * square + 0.05 * gradient**2
+        corrected = mean / (1 - 0.8**step), square / (1 - 0.95**step)
+        expected -= 0.1 * corrected[0] / (np.sqrt(corrected[1]) + 1e-6)
+        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_momentum_starts_as_in_torch() -> None:
+    """The velocity that is there from the start changes no bit of torch's steps."""
+    ours, theirs = (torch.tensor([0.5, -1.0], requires_grad=True) for _ in range(2))
+    optimizer = SGD(momentum=0.9, nesterov=True)([{"params": [ours], "lr": 0.1}])
+    reference = torch.optim.SGD([theirs], lr=0.1, momentum=0.9, nesterov=True)
+    for gradient in ([0.3, -2.0], [1.0, 0.5], [-0.7, 0.1]):
+        ours.grad, theirs.grad = torch.tensor(gradient), torch.tensor(gradient)
+        step_if(torch.tensor(True), optimizer)
+        reference.step()
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_a_scaled_gradient_is_divided_where_the_host_decides() -> None:
+    weights = []
+    for scale in (None, torch.tensor(1024.0)):
+        weight = torch.tensor([[0.5, -1.0]], requires_grad=True)
+        optimizer = TimmOptimizer(algorithm="lamb")([{"params": [weight], "lr": 0.1}])
+        weight.grad = torch.tensor([[0.3, -2.0]]) * (1 if scale is None else scale)
+        step_if(torch.tensor(True), optimizer, scale)
+        weights.append(weight.detach())
+    assert torch.equal(*weights)
+
+
+def test_what_timm_cannot_is_said(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r"training\.optimizer\.algorithm.*lambb"):
+        registry.preset(
+            "mammonet", overrides=["training.optimizer=timm", "training.optimizer.algorithm=lambb"]
+        )
+    with pytest.raises(ConfigurationError, match="timm has no such optimiser of first order"):
+        registry.create("optimizer", "timm", algorithm="adahessian")
+    made = registry.create("optimizer", "timm", algorithm="lion", arguments={"moment": 0.9})
+    with pytest.raises(ConfigurationError, match="timm's lion does not take these arguments"):
+        made([{"params": [torch.zeros(1, requires_grad=True)], "lr": 0.1}])
