@@ -38,6 +38,8 @@ CONTRACTS = {
         "contracts.interfaces.CroppedSource",
     ),
     "gaze_reader": ("contracts.interfaces.GazeReader",),
+    "head": ("contracts.interfaces.Head",),
+    "metric": ("contracts.interfaces.Metric",),
     "region": ("contracts.interfaces.RegionFinder", "records.region.Region"),
 }
 """The classes of gazekit that a kind's components derive from, imitate or receive."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Fusion,
         GazeReader,
         Head,
+        Metric,
         Optimizer,
         Pooling,
         RegionFinder,
@@ -102,6 +103,11 @@ def gazekit_gaze_readers() -> Mapping[str, type[GazeReader]]:
 @hookspec
 def gazekit_regions() -> Mapping[str, type[RegionFinder]]:
     """Parts of an image that a preparation cuts out, such as an organ."""
+
+
+@hookspec
+def gazekit_metrics() -> Mapping[str, type[Metric]]:
+    """Measures of a classification beside those of the core."""
 
 
 @hookspec

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.progress import Elapsed
 from gazekit.contracts.types import Batch, Extras, Output, Views
-from gazekit.records.arrays import Grey
+from gazekit.records.arrays import Floats, Grey, Integers
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
@@ -292,4 +292,31 @@ class RegionFinder(Protocol):
 
         Where none is plausible, return :func:`gazekit.records.region.whole_image` with the reason as its doubt. Never
         raises.
+        """
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A measure of a classification; ``__init__()``, without options, so that a name is the same number everywhere.
+
+    gazekit computes it wherever it computes the AUC, with an interval that resamples patients, and compares systems by
+    it. Its module needs no torch. It may also have the class attributes
+
+    - ``meaning``: one phrase for tables; the first line of the docstring by default,
+    - ``scale``: lowest and highest possible value, ``chance``: the score of guessing; None by default,
+    - ``reads = "calls"``, where the class that is called counts and not its probability,
+
+    and a method ``weighted(truth, probabilities, weights)``, which returns ``[R]``: the metric where exam i counts
+    ``weights[r, i]`` times, a whole number that may be 0. It makes the 2000 resamples of an interval one call.
+    """
+
+    title: str
+    """Name for tables."""
+    higher_is_better: bool
+
+    def __call__(self, truth: Integers, probabilities: Floats) -> float:
+        """Measure predictions; NaN says nothing, for example of classes that the metric is not made for.
+
+        ``truth`` is ``[N]``, ``probabilities`` ``[N, C]``; of two classes, 1 is the positive one. With
+        ``reads = "calls"`` each row of probabilities is 1 for the called class and 0 elsewhere.
         """

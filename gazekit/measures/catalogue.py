@@ -1,4 +1,7 @@
-"""Catalogue of all measures: group, title, meaning and scale. To add one, write a function and add a line here."""
+"""Catalogue of the core's measures: group, title, meaning and scale. To add one, write a function and add a line here.
+
+Metrics of a classification come from plugins, too (``gazekit_metrics``); ``measures.offered`` makes their entries.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -37,7 +40,9 @@ MEASURES = {
         chance=0.5,
     ),
     "accuracy": Measure(
-        "classification", "Accuracy", "share of exams called correctly (two classes: at probability 0.5)"
+        "classification",
+        "Accuracy",
+        "share of exams called correctly (two classes: at the threshold, 0.5 or the run's)",
     ),
     "balanced_accuracy": Measure(
         "classification",

@@ -76,12 +76,13 @@ def classification_metrics(
     labels: Integers,
     patients: Sequence[str],
     *,
+    threshold: float = 0.5,
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, Interval]:
     """Compute every classification metric with its 95 % interval over patients.
 
-    Two classes: column 1 is the positive class; ``accuracy`` calls positive above 0.5; ``brier`` is the mean
+    Two classes: column 1 is the positive class; ``accuracy`` calls positive above the threshold; ``brier`` is the mean
     of ``(p - y)²``; ``calibration_error`` bins p. More classes: ``auc`` and ``average_precision`` are macro
     one-vs-rest over the classes present; the highest probability is called; ``brier`` sums over
     classes; ``calibration_error`` bins the probability of the called class. A resample without one of the
@@ -91,6 +92,7 @@ def classification_metrics(
         probabilities: ``[N, C]``, C ≥ 2, rows sum to 1; never logits.
         labels: truth, ``[N]``, in ``0 … C - 1``.
         patients: patient of each exam, ``[N]``.
+        threshold: the second of two classes is called above it.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
@@ -100,7 +102,7 @@ def classification_metrics(
     Raises:
         DataError: one class only, fewer than two patients, or arrays of different lengths.
     """
-    statistics = _statistics(probabilities, labels)
+    statistics = _statistics(probabilities, labels, threshold)
     if len(patients) != len(labels):
         raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
     return {
@@ -124,16 +126,18 @@ def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> flo
     return float(_statistics(probabilities, labels)["auc"].of(np.ones((1, len(labels))))[0])
 
 
-def _statistics(probabilities: NDArray[np.floating], labels: Integers) -> dict[str, Statistic]:
+def _statistics(
+    probabilities: NDArray[np.floating], labels: Integers, threshold: float = 0.5
+) -> dict[str, Statistic]:
     truth = np.asarray(labels, dtype=np.int64)
     chances = np.asarray(probabilities, dtype=np.float64)
     _check(chances, truth)
-    return _binary(chances, truth) if chances.shape[1] == 2 else _multiclass(chances, truth)
+    return _binary(chances, truth, threshold) if chances.shape[1] == 2 else _multiclass(chances, truth)
 
 
-def _binary(chances: Floats, truth: Integers) -> dict[str, Statistic]:
+def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Statistic]:
     score, positive = chances[:, 1], truth == 1
-    correct = (score > 0.5) == positive
+    correct = (score > threshold) == positive
     return {
         "auc": Statistic(partial(auc, positive, score), partial(auc_without, positive, score)),
         "accuracy": _mean_of(correct),

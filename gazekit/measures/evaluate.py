@@ -1,6 +1,7 @@
 """Evaluate predictions: classification, agreement of attention with gaze, localisation, each with its interval."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,10 @@ from gazekit.measures.intervals import Interval, mean_interval
 from gazekit.measures.localisation import localisation
 from gazekit.measures.looked_at import LookedAt, heat_maps_of
 from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
+from gazekit.measures.offered import OfferedMetrics, measure_offered
+from gazekit.measures.pooled import Pooled
 from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
+from gazekit.measures.threshold import called_class
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array, Floats, Integers
@@ -23,13 +27,21 @@ _WITH_CEILING = ("nss", "information_gain")
 
 
 def evaluate(
-    dataset: PreparedDataset, predictions: Predictions, *, seed: int = 0, resamples: int = 2000
+    dataset: PreparedDataset,
+    predictions: Predictions,
+    *,
+    metrics: OfferedMetrics | None = None,
+    threshold: float = 0.5,
+    seed: int = 0,
+    resamples: int = 2000,
 ) -> Metrics:
     """Compare predictions with labels, gaze and lesion masks.
 
     Args:
         dataset: the exams that were predicted.
         predictions: with attention maps if gaze agreement and localisation are wanted.
+        metrics: those that plugins offer.
+        threshold: the second of two classes is called above it.
         seed, resamples: of the bootstrap over patients.
 
     Returns:
@@ -40,13 +52,20 @@ def evaluate(
         image; a predicted scanpath has no times, so only the places and order of theirs count.
     """
     indices = predictions.indices
-    patients = [dataset.patient_ids[i] for i in indices]
-    metrics = {
+    exams = pooled_of(dataset, predictions)
+    called = called_class(exams.probabilities, threshold)
+    measured = {
         "classification": classification_metrics(
-            predictions.probabilities, dataset.labels[indices], patients, seed=seed, resamples=resamples
+            exams.probabilities,
+            exams.labels,
+            exams.patient_ids,
+            threshold=threshold,
+            seed=seed,
+            resamples=resamples,
         )
+        | measure_offered(metrics or {}, exams, called, seed=seed, resamples=resamples)
     }
-    metrics |= _of_targets(dataset, predictions, seed=seed, resamples=resamples)
+    measured |= _of_targets(dataset, predictions, metrics or {}, seed=seed, resamples=resamples)
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
     looked = LookedAt.of(dataset, indices.tolist(), views)
 
@@ -87,20 +106,36 @@ def evaluate(
     }.items():
         found = _over_exams(dataset, indices, given, measure, seed=seed, resamples=resamples)
         if found:
-            metrics[name] = found
-    return metrics
+            measured[name] = found
+    return measured
 
 
-def _of_targets(dataset: PreparedDataset, predictions: Predictions, *, seed: int, resamples: int) -> Metrics:
-    """Measure the further targets."""
+def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
+    """Combine predictions with truth and patient of each exam."""
+    exams = predictions.indices
+    return Pooled(
+        exam_ids=[dataset.exam_ids[i] for i in exams],
+        patient_ids=[dataset.patient_ids[i] for i in exams],
+        labels=dataset.labels[exams],
+        probabilities=np.asarray(predictions.probabilities, dtype=np.float64),
+    )
+
+
+def _of_targets(
+    dataset: PreparedDataset, predictions: Predictions, metrics: OfferedMetrics, *, seed: int, resamples: int
+) -> Metrics:
+    """Measure the further targets; the likeliest class is called."""
     found = {}
+    everyone = pooled_of(dataset, predictions)
     for name, probabilities in predictions.further.items():
         truth = dataset.targets[name][predictions.indices]
-        known = np.flatnonzero(truth >= 0)
-        if len(np.unique(truth[known])) > 1:
-            patients = [dataset.patient_ids[predictions.indices[row]] for row in known]
+        exams = replace(everyone, labels=truth, probabilities=np.asarray(probabilities, dtype=np.float64))
+        exams = exams.at(np.flatnonzero(truth >= 0).tolist())
+        if len(np.unique(exams.labels)) > 1:
             found[f"target_{name}"] = classification_metrics(
-                probabilities[known], truth[known], patients, seed=seed, resamples=resamples
+                exams.probabilities, exams.labels, exams.patient_ids, seed=seed, resamples=resamples
+            ) | measure_offered(
+                metrics, exams, called_class(exams.probabilities), seed=seed, resamples=resamples
             )
     return found
 

@@ -66,6 +66,21 @@ class Comparison:
     runs_holm: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A metric of a system minus that of the reference, on the same exams.
+
+    Args:
+        value: with its paired 95 % interval over patients.
+        p: two-sided, of no difference, from the same resamples; None if it is undefined.
+        holm: the same, corrected by Holm for the systems of the study.
+    """
+
+    value: Bounded
+    p: float | None
+    holm: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
     """One system's predictions on the test parts, averaged over the runs of an exam.
@@ -81,20 +96,34 @@ class Pooled:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
 
+    def common(self, other: "Pooled") -> tuple["Pooled", "Pooled"]:
+        """Both, with the exams that both predicted alone, in the same order."""
+        shared = set(self.exam_ids) & set(other.exam_ids)
+        mine, theirs = (
+            [row for row, exam in enumerate(each.exam_ids) if exam in shared] for each in (self, other)
+        )
+        return self.at(mine), other.at(theirs)
+
+    def at(self, rows: Sequence[int]) -> "Pooled":
+        """The exams in some rows."""
+        return Pooled(
+            exam_ids=[self.exam_ids[row] for row in rows],
+            patient_ids=[self.patient_ids[row] for row in rows],
+            labels=self.labels[rows],
+            probabilities=self.probabilities[rows],
+        )
+
 
 def compare(system: Pooled, reference: Pooled) -> Comparison | None:
     """Compare a system with the reference on the exams that both predicted; None unless there are two classes.
 
     Patients are the independent unit of all tests. A test that is undefined on these exams has no p.
     """
-    common = set(reference.exam_ids)
-    mine = [row for row, exam in enumerate(system.exam_ids) if exam in common]
-    common &= set(system.exam_ids)
-    theirs = [row for row, exam in enumerate(reference.exam_ids) if exam in common]
-    labels, patients = system.labels[mine], [system.patient_ids[row] for row in mine]
+    system, reference = system.common(reference)
+    labels, patients = system.labels, system.patient_ids
     if system.probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2 or len(set(patients)) < 2:
         return None
-    a, b = system.probabilities[mine, 1], reference.probabilities[theirs, 1]
+    a, b = system.probabilities[:, 1], reference.probabilities[:, 1]
     try:
         tested = delong(labels, a, b, patients)
         # no variance: a p of 0 would only reflect a lack of exams
@@ -102,7 +131,7 @@ def compare(system: Pooled, reference: Pooled) -> Comparison | None:
     except DataError:
         delong_p = None
     return Comparison(
-        exams=len(mine),
+        exams=len(labels),
         auc_difference=auc_difference(labels, a, b, patients),
         delong_p=delong_p,
         mcnemar_p=mcnemar((a > 0.5) == labels, (b > 0.5) == labels, patients).p,

@@ -1,4 +1,4 @@
-"""Check whether a threshold of 0.5 separates two classes.
+"""Call classes at a threshold, and check whether a threshold of 0.5 separates two classes.
 
 A model may rank the exams well and still call all of them one class: that is poor calibration.
 """
@@ -18,6 +18,13 @@ _ORDERED = 0.5
 """Best Youden index of any threshold from which another threshold is worth choosing."""
 _NOTHING = "the threshold 0.5 separates nothing"
 _TRAIN = "train longer, or on more exams"
+
+
+def called_class(probabilities: NDArray[np.floating], threshold: float = 0.5) -> NDArray[np.int64]:
+    """Return the class called in each row ``[N, classes]``: of two the second above the threshold."""
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] > threshold).astype(np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def separates_nothing(

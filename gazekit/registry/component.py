@@ -111,10 +111,7 @@ def check_contract(component: Component) -> None:
     if inspect.isabstract(value):
         missing = ", ".join(sorted(value.__abstractmethods__))
         raise ConfigurationError(f"{value.__name__} does not define {missing}")
-    if component.kind == "region" and not is_version(getattr(value, "version", None)):
-        raise ConfigurationError(
-            f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
-        )
+    _check_attributes(component.kind, value)
     signature.check_signature(value, CONTEXT.get(component.kind, ()), MAY_LACK.get(component.kind, 0))
     own = [option.name for option in signature.options_of(value) if option.name in _TABLE_OF_TERM]
     if component.kind == "term" and own:
@@ -143,7 +140,29 @@ _METHODS = {
     "region": ("find",),
     "optimizer": ("__call__",),
     "schedule": ("__call__",),
+    "metric": ("__call__",),
 }
+
+
+def _check_attributes(kind: str, value: Any) -> None:
+    """Raise ConfigurationError unless a region or a metric has the class attributes of its kind."""
+    if kind == "region" and not is_version(getattr(value, "version", None)):
+        raise ConfigurationError(
+            f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
+        )
+    if kind != "metric":
+        return
+    title = getattr(value, "title", None)
+    if not isinstance(title, str) or not title:
+        raise ConfigurationError(f'{value.__name__} has no title; expected a class attribute title = "…"')
+    if not isinstance(getattr(value, "higher_is_better", None), bool):
+        raise ConfigurationError(
+            f"{value.__name__} says no direction; expected a class attribute higher_is_better = True or False"
+        )
+    if getattr(value, "reads", "probabilities") not in ("probabilities", "calls"):
+        raise ConfigurationError(
+            f"{value.__name__}.reads is {value.reads!r}; expected 'probabilities' or 'calls'"
+        )
 
 
 def is_version(value: object) -> bool:
@@ -161,6 +180,7 @@ _CALLS = {
     "region": ("find", ("pixels",)),
     "optimizer": ("__call__", ("groups",)),
     "schedule": ("__call__", ("now",)),
+    "metric": ("__call__", ("truth", "probabilities")),
 }
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # they import torch
         DataSource,
         Fusion,
         GazeReader,
+        Metric,
         Optimizer,
         Pooling,
         RegionFinder,
@@ -42,6 +43,7 @@ HOOKS = {
     "dataset": "gazekit_datasets",
     "gaze_reader": "gazekit_gaze_readers",
     "region": "gazekit_regions",
+    "metric": "gazekit_metrics",
     "preset": "gazekit_presets",
 }
 KINDS = tuple(kind for kind in HOOKS if kind != "preset")
@@ -127,6 +129,8 @@ class Registry:
     def create(self, kind: Literal["gaze_reader"], name: str, /, **options: object) -> "GazeReader": ...
     @overload
     def create(self, kind: Literal["region"], name: str, /, **options: object) -> "RegionFinder": ...
+    @overload
+    def create(self, kind: Literal["metric"], name: str, /, **options: object) -> "Metric": ...
     @overload
     def create(self, kind: str, name: str, /, *context: object, **options: object) -> Any: ...
     def create(self, kind: str, name: str, /, *context: object, **options: object) -> Any:

@@ -27,6 +27,7 @@ _CONTRACTS = {
     "dataset": "DataSourceContract",
     "gaze_reader": "GazeReaderContract",
     "region": "RegionContract",
+    "metric": "MetricContract",
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
 """Small options, for the tests."""
@@ -42,7 +43,7 @@ _SLOTS = {
     "schedule": "training.schedule.use={}",
     "dataset": "data.dataset.use={} --set gaze=none",
 }
-"""Key at which a preset names a component of the kind; presets name no gaze reader and no region."""
+"""Key at which a preset names a component of the kind; presets name no other kinds."""
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
@@ -98,6 +99,9 @@ def _words(kind: str, name: str) -> dict[str, str]:
             "It brings no preset, because a preset names no region: a preparation does, with `--crop`, or the data "
             f'set, with a class attribute `region = "{name}"`.'
         )
+    elif kind == "metric":
+        check, usage = distribution, f"gazekit evaluate RUN  # has a line for {name}"
+        note = "It brings no preset: every evaluation, report and study has it."
     else:
         check = f"{distribution} --sample {name}=tests/sample.json"
         usage = "gazekit gaze validate tests  # finds sample.json by its content"

@@ -10,6 +10,7 @@ from typing import Any
 
 from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
+from gazekit.measures.offered import offered_metrics
 from gazekit.measures.threshold import separates_nothing
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
@@ -35,7 +36,7 @@ def evaluate_run(
     """
     assert dataset.is_checked
     predictions = trained.predict(dataset, part)
-    metrics = evaluate(dataset, predictions, resamples=resamples)
+    metrics = evaluate(dataset, predictions, metrics=offered_metrics(trained.registry), resamples=resamples)
     record = _record(trained, dataset, predictions, metrics, part)
     measures, table = trained.run.evaluation_of(part, trained.weights.which)
     trained.run.write_text(table.name, _predictions_csv(dataset, predictions))

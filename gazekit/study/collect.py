@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gazekit.measures.comparison import holm
-from gazekit.measures.pooled import Comparison, Pooled, compare
+from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
+from gazekit.measures.pooled import Comparison, Difference, Pooled, compare
 from gazekit.prepared.splits import leak_of
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import preset_conflicts
@@ -38,6 +39,7 @@ def collect(
         The result, and the pooled predictions of every row with a finished run.
     """
     settings, dataset = study.settings, study.dataset
+    metrics = offered_metrics(study.registry)
     rows: dict[str, SystemRow] = {}
     pooled: dict[str, Pooled] = {}
     found: dict[str, list[RunRecord]] = {}
@@ -48,9 +50,12 @@ def collect(
         if records:
             found[system.name] = records
             pooled[system.name] = pool(dataset, records)
-            row = replace(row, runs=len(records), metrics=estimates(records, pooled[system.name]))
+            row = replace(
+                row, runs=len(records), metrics=estimates(records, pooled[system.name], metrics=metrics)
+            )
         rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)
+    differing = _differences(metrics, pooled, settings.reference_name)
     exams = [i for i, exam in enumerate(dataset.exam_ids) if _is_tested(study, exam)]
     result = StudyResult(
         title=settings.title,
@@ -64,7 +69,10 @@ def collect(
         repeats=settings.repeats,
         seeds=settings.seeds,
         reference=settings.reference_name,
-        rows=tuple(replace(row, comparison=comparisons.get(name)) for name, row in rows.items()),
+        rows=tuple(
+            replace(row, comparison=comparisons.get(name), differences=differing.get(name, {}))
+            for name, row in rows.items()
+        ),
         evidence=evidence(
             [task.path for name in rows for task in study.finished(name)],
             minutes=study.folder.read()["seconds"] / 60,
@@ -76,6 +84,7 @@ def collect(
         ),
         notes=_notes(study),
         reported=paper,
+        measures={name: metric.measure for name, metric in metrics.items()},
     )
     return result, pooled
 
@@ -131,6 +140,25 @@ def _comparisons(
         )
         for name, comparison in found.items()
     }
+
+
+def _differences(
+    metrics: OfferedMetrics, pooled: Mapping[str, Pooled], reference: str
+) -> dict[str, dict[str, Difference]]:
+    """Compare every other system with the reference by the metrics of plugins, correcting p-values for their number."""
+    if reference not in pooled:
+        return {}
+    found = {
+        name: differences(metrics, each, pooled[reference])
+        for name, each in pooled.items()
+        if name != reference
+    }
+    for metric in metrics:
+        holms = _corrected({name: its[metric].p for name, its in found.items() if metric in its})
+        for name, its in found.items():
+            if metric in its:
+                its[metric] = replace(its[metric], holm=holms.get(name))
+    return found
 
 
 def _corrected(p_values: Mapping[str, float | None]) -> dict[str, float]:

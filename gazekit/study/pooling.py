@@ -10,8 +10,10 @@ from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.former_names import by_current_name
+from gazekit.measures.offered import OfferedMetrics, measure_offered
 from gazekit.measures.permutation import permute_runs
 from gazekit.measures.pooled import Estimate, Pooled
+from gazekit.measures.threshold import called_class
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import read_predictions
@@ -69,11 +71,24 @@ def _check_fits(record: RunRecord, row_of: Mapping[str, int], classes: int) -> N
             )
 
 
-def estimates(records: Sequence[RunRecord], pooled: Pooled, *, resamples: int = 2000) -> dict[str, Estimate]:
-    """Estimate each measure: mean and spread over runs, with the interval of the pooled predictions if any."""
+def estimates(
+    records: Sequence[RunRecord],
+    pooled: Pooled,
+    *,
+    metrics: OfferedMetrics | None = None,
+    resamples: int = 2000,
+) -> dict[str, Estimate]:
+    """Estimate each measure: mean and spread over runs, with the interval of the pooled predictions if any.
+
+    Args:
+        records: the finished runs of a system.
+        pooled: their predictions.
+        metrics: those that plugins offer.
+        resamples: of the bootstrap.
+    """
     intervals = classification_metrics(
         pooled.probabilities, pooled.labels, pooled.patient_ids, resamples=resamples
-    )
+    ) | measure_offered(metrics or {}, pooled, called_class(pooled.probabilities), resamples=resamples)
     found = {}
     for name in dict.fromkeys(name for record in records for name in record.metrics):
         values = [record.metrics[name] for record in records if name in record.metrics]

@@ -10,8 +10,9 @@ import pydantic
 
 from gazekit.disk.own_files import MIB, FileKind, read_model, validated
 from gazekit.errors import DataError
+from gazekit.measures.catalogue import MEASURES, Measure
 from gazekit.measures.former_names import by_current_name, with_former_names
-from gazekit.measures.pooled import Comparison, Estimate, Pooled
+from gazekit.measures.pooled import Comparison, Difference, Estimate, Pooled
 
 SCHEMA = "gazekit.study/1"
 _KIND = FileKind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
@@ -49,8 +50,9 @@ class SystemRow:
         runs: number finished; ``planned``: number requested.
         failures: unfinished runs that failed.
         starts: origins of the runs' initial weights, if they differ.
-        metrics: measure (a key of ``measures.catalogue.MEASURES``) → estimate; empty without a finished run.
+        metrics: measure (a key of the study's ``catalogue``) → estimate; empty without a finished run.
         comparison: against the reference; None for the reference itself and if no comparison is possible.
+        differences: metric of a plugin → its difference to the reference.
         parameters: number of trainable parameters.
         step_ratio: median training step time over the reference's; None if not measured.
         reported: the publication's figures, if requested and available.
@@ -67,6 +69,7 @@ class SystemRow:
     starts: tuple[str, ...] = ()
     metrics: Named = field(default_factory=dict)
     comparison: Comparison | None = None
+    differences: dict[str, Difference] = field(default_factory=dict)
     parameters: int | None = None
     step_ratio: float | None = None
     reported: Reported | None = None
@@ -101,6 +104,7 @@ class StudyResult:
         leak: leaks of the splits, in words; empty if there are none.
         notes: remarks for the reader.
         reported: name under which published figures were requested; empty if not requested.
+        measures: entry in the catalogue of each metric that plugins offered.
     """
 
     title: str
@@ -120,6 +124,12 @@ class StudyResult:
     leak: str = ""
     notes: tuple[str, ...] = ()
     reported: str = ""
+    measures: dict[str, Measure] = field(default_factory=dict)
+
+    @property
+    def catalogue(self) -> dict[str, Measure]:
+        """Every measure of the study's tables: the core's, then those of plugins."""
+        return MEASURES | self.measures
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values with the schema; NaN becomes null."""

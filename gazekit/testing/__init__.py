@@ -25,6 +25,7 @@ from gazekit.testing.dataset import DataSourceContract
 from gazekit.testing.fusion import FusionContract
 from gazekit.testing.gaze_reader import GazeReaderContract
 from gazekit.testing.head import HeadContract
+from gazekit.testing.metric import MetricContract
 from gazekit.testing.optimizer import OptimizerContract
 from gazekit.testing.plugin import PluginContract
 from gazekit.testing.pooling import PoolingContract
@@ -40,6 +41,7 @@ __all__ = [
     "FusionContract",
     "GazeReaderContract",
     "HeadContract",
+    "MetricContract",
     "OptimizerContract",
     "PluginContract",
     "PoolingContract",
@@ -65,6 +67,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         DataSourceContract,
         GazeReaderContract,
         RegionContract,
+        MetricContract,
     )
 }
 
@@ -74,7 +77,8 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
 
     Args:
         kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"head"``, ``"attention_map"``, ``"alignment_loss"``,
-            ``"term"``, ``"optimizer"``, ``"schedule"``, ``"dataset"``, ``"gaze_reader"`` or ``"region"``.
+            ``"term"``, ``"optimizer"``, ``"schedule"``, ``"dataset"``, ``"gaze_reader"``,
+            ``"region"`` or ``"metric"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

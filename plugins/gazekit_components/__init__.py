@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Backbone,
         Fusion,
         Head,
+        Metric,
         Optimizer,
         Pooling,
         Schedule,
@@ -163,6 +164,25 @@ def gazekit_schedules() -> Mapping[str, "type[Schedule]"]:
         "stepwise": StepwiseDecay,
         "polynomial": PolynomialDecay,
         "plateau": PlateauDecay,
+    }
+
+
+@hookimpl
+def gazekit_metrics() -> Mapping[str, "type[Metric]"]:
+    """Offer measures of a working point, F1 and Cohen's kappa."""
+    from gazekit_components.f1 import F1
+    from gazekit_components.kappa import Kappa, LinearKappa, QuadraticKappa
+    from gazekit_components.partial_auc import PartialAUC
+    from gazekit_components.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
+
+    return {
+        "sensitivity_at_80": SensitivityAt80,
+        "sensitivity_at_90": SensitivityAt90,
+        "partial_auc": PartialAUC,
+        "f1": F1,
+        "kappa": Kappa,
+        "linear_kappa": LinearKappa,
+        "quadratic_kappa": QuadraticKappa,
     }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gazekit.gaze.fixations import Fixations
 from gazekit.measures.gaze_agreement import correlation
 from gazekit.measures.localisation import energy_inside, pointing_game
+from gazekit.measures.threshold import called_class
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array
@@ -134,13 +135,6 @@ def make_cases(
         _case(row, int(exam), shown, systems, views, threshold=threshold, side=side)
         for row, exam in enumerate(exams)
     ]
-
-
-def called_class(probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
-    """Return the class called in each row ``[N, classes]``: of two the second above the threshold."""
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] > threshold).astype(np.int64)
-    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _fitting_side(sample: Sequence[Sequence[Array]], exams: int, budget: int) -> int:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from gazekit.measures.intervals import Interval, patient_bootstrap
 from gazekit.measures.pooled import Pooled
+from gazekit.measures.threshold import called_class
 from gazekit.records.arrays import Floats
-from gazekit.reporting.run.cases import called_class
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))
 """(maximum number of exams, step between thresholds in hundredths)."""

@@ -5,12 +5,13 @@ from pathlib import Path
 from gazekit.disk.atomic import write_atomically
 from gazekit.errors import ConfigurationError
 from gazekit.measures.curves import is_binary
+from gazekit.measures.evaluate import pooled_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.page import rendered
 from gazekit.reporting.run.confusion import youden_threshold
 from gazekit.reporting.run.page import RunPage, write_run_page
-from gazekit.reporting.run.report import ReportSettings, pooled_of, run_page
+from gazekit.reporting.run.report import ReportSettings, run_page
 from gazekit.runs.trained import Trained, open_data
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazekit.measures.catalogue import MEASURES, Measure
+from gazekit.measures.catalogue import Measure
 from gazekit.measures.intervals import Interval
 from gazekit.measures.numbers import three
 
@@ -14,7 +14,11 @@ Metrics = Mapping[str, Mapping[str, Interval]]
 _TILES = ("auc", "accuracy", "correlation", "pointing_game")
 
 
-def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+Catalogue = Mapping[str, Measure]
+"""Measure → its title, meaning and scale."""
+
+
+def measure_groups(systems: Mapping[str, Metrics], catalogue: Catalogue) -> list[dict[str, Any]]:
     """Build a table per group that any system has: a row per measure, a value per system."""
     groups = dict.fromkeys(group for metrics in systems.values() for group in metrics)
     return [
@@ -22,7 +26,7 @@ def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
             "id": f"measures-{number}",
             "title": heading(group),
             "rows": [
-                _row(name, [metrics.get(group, {}).get(name) for metrics in systems.values()])
+                _row(name, catalogue, [metrics.get(group, {}).get(name) for metrics in systems.values()])
                 for name in dict.fromkeys(n for metrics in systems.values() for n in metrics.get(group, ()))
             ],
         }
@@ -30,7 +34,7 @@ def measure_groups(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
     ]
 
 
-def tiles(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+def tiles(systems: Mapping[str, Metrics], catalogue: Catalogue) -> list[dict[str, Any]]:
     """Build the tiles at the top: the main measures of the first system, with the others' values below."""
     found = []
     flat = {
@@ -42,7 +46,7 @@ def tiles(systems: Mapping[str, Metrics]) -> list[dict[str, Any]]:
         if name in own:
             words = interval_words(own[name])
             beside = [f"{title}: {interval_words(m[name])['value']}" for title, m in others if name in m]
-            title = "Correlation with gaze" if name == "correlation" else MEASURES[name].title
+            title = "Correlation with gaze" if name == "correlation" else catalogue[name].title
             found.append({"title": title, **words, "others": beside})
     return found
 
@@ -53,8 +57,8 @@ def heading(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _row(name: str, intervals: Sequence[Interval | None]) -> dict[str, Any]:
-    measure = MEASURES.get(name, Measure("classification", name.replace("_", " "), "", scale=None))
+def _row(name: str, catalogue: Catalogue, intervals: Sequence[Interval | None]) -> dict[str, Any]:
+    measure = catalogue.get(name, Measure("classification", name.replace("_", " "), "", scale=None))
     drawable = measure.scale and all(i is not None and math.isfinite(i.low) for i in intervals)
     return {
         "title": measure.title,

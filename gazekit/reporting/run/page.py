@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gazekit.measures.catalogue import MEASURES
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import legend_uri, text_size
 from gazekit.reporting.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
 from gazekit.reporting.run.cases import Case, CaseView, MapNumbers
 from gazekit.reporting.run.confusion import Confusion
-from gazekit.reporting.run.measure_rows import Metrics, heading, interval_words, measure_groups, tiles
+from gazekit.reporting.run.measure_rows import (
+    Catalogue,
+    Metrics,
+    heading,
+    interval_words,
+    measure_groups,
+    tiles,
+)
 
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
 """Fields of a view that the template shows unchanged."""
@@ -40,6 +48,7 @@ class RunPage:
         cases: exams of the case browser; may be empty.
         cases_text: how the cases were chosen.
         difference: a sentence that compares the systems; empty for one system.
+        catalogue: title, meaning and scale of each measure.
         warnings: reasons to doubt the numbers.
         limits: what limits this run, before the limits of every run.
     """
@@ -58,6 +67,7 @@ class RunPage:
     cases: Sequence[Case] = ()
     cases_text: str = ""
     difference: str = ""
+    catalogue: Catalogue = field(default_factory=lambda: MEASURES)
     warnings: Sequence[str] = ()
     limits: Sequence[str] = ()
 
@@ -72,8 +82,8 @@ def write_run_page(path: Path, page: RunPage) -> None:
         summary=page.summary,
         warnings=page.warnings,
         difference=page.difference,
-        tiles=tiles(page.metrics),
-        groups=measure_groups(page.metrics),
+        tiles=tiles(page.metrics, page.catalogue),
+        groups=measure_groups(page.metrics, page.catalogue),
         systems=systems,
         classes=page.classes,
         browser=_browser(page, systems) if page.cases else None,

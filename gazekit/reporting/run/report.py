@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from gazekit.disk.own_files import read_text
 from gazekit.errors import ConfigurationError
-from gazekit.measures.evaluate import Metrics, evaluate
+from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.evaluate import Metrics, evaluate, pooled_of
 from gazekit.measures.numbers import interval, probability
+from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
 from gazekit.measures.pooled import Pooled, compare
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
@@ -75,7 +75,8 @@ def run_page(
     """
     assert dataset.is_checked
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
-    metrics = {title: evaluate(dataset, predictions) for title, predictions in systems.items()}
+    offered = offered_metrics(trained.registry)
+    metrics = {title: evaluate(dataset, each, metrics=offered) for title, each in systems.items()}
     found = next(iter(pooled.values()))
     number = min(settings.cases, len(own.indices))
     where = _where(trained, dataset, settings.part)
@@ -98,7 +99,8 @@ def run_page(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
         summary=_summary(dataset, found, next(iter(metrics.values())), where),
         warnings=_warnings(trained, dataset, settings.part),
-        difference=_difference(pooled),
+        difference=_difference(pooled, offered),
+        catalogue=MEASURES | {name: metric.measure for name, metric in offered.items()},
         metrics=metrics,
         training=_training(trained),
         confusion=at_thresholds(found, threshold, threshold_origin),
@@ -112,17 +114,6 @@ def run_page(
         facts=run_facts(trained, dataset),
         texts={"Preset, resolved": read_text(trained.run.preset_path, PRESET)},
         limits=_limits(found, where),
-    )
-
-
-def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:
-    """Combine predictions with truth and patient of each exam."""
-    exams = predictions.indices
-    return Pooled(
-        exam_ids=[dataset.exam_ids[i] for i in exams],
-        patient_ids=[dataset.patient_ids[i] for i in exams],
-        labels=dataset.labels[exams],
-        probabilities=np.asarray(predictions.probabilities, dtype=np.float64),
     )
 
 
@@ -155,19 +146,28 @@ def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str
     return warnings
 
 
-def _difference(pooled: Mapping[str, Pooled]) -> str:
+def _difference(pooled: Mapping[str, Pooled], offered: OfferedMetrics) -> str:
     if len(pooled) < 2:
         return ""
     (title, own), (other_title, other) = list(pooled.items())[:2]
     found = compare(own, other)
     if found is None:
         return ""
-    p = probability(found.delong_p)
+    further = "; ".join(
+        f"{offered[name].measure.title} {interval(each.value, signed=True)}, p {_equals(each.p)}"
+        for name, each in differences(offered, own, other).items()
+    )
     return (
         f"AUC {title} minus {other_title}, on the same exams: {interval(found.auc_difference, signed=True)} "
-        f"(95 % interval over patients; DeLong's test, two-sided: p {p if p.startswith('<') else f'= {p}'}). One run "
-        "each: this says nothing about other seeds."
+        f"(95 % interval over patients; DeLong's test, two-sided: p {_equals(found.delong_p)}). "
+        + (f"Likewise: {further} (from the resamples of patients). " if further else "")
+        + "One run each: this says nothing about other seeds."
     )
+
+
+def _equals(p: float | None) -> str:
+    words = probability(p)
+    return words if words.startswith("<") else f"= {words}"
 
 
 def _limits(found: Pooled, where: str) -> list[str]:

@@ -100,6 +100,14 @@ def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
             "runs_p": compared.runs_p,
             "runs_holm": compared.runs_holm,
         }
+    for name, found in row.differences.items():
+        values |= {
+            f"{name}_difference": found.value.value,
+            f"{name}_difference_low": found.value.low,
+            f"{name}_difference_high": found.value.high,
+            f"{name}_p": found.p,
+            f"{name}_holm": found.holm,
+        }
     if theirs := row.reported:
         values |= {"reported_auc": theirs.auc, "reported_acc": theirs.acc, "reported_source": theirs.source}
     values |= {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gazekit.measures.catalogue import MEASURES, Group
+from gazekit.measures.catalogue import Group
 from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
 from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
@@ -59,6 +59,7 @@ class StudyTable:
 def study_table(result: StudyResult) -> StudyTable:
     """Format the result of a study; every system has a line in every block, even if it failed."""
     footnotes: list[str] = []
+    catalogue = result.catalogue
     marks = {row.name: _marks(row, result, footnotes) for row in result.rows}
 
     def block(title: str, columns: Sequence[str], cells: _Cells) -> TableBlock:
@@ -68,7 +69,7 @@ def study_table(result: StudyResult) -> StudyTable:
     def measures(title: str, *groups: Group) -> list[TableBlock]:
         there = [
             name
-            for name, measure in MEASURES.items()
+            for name, measure in catalogue.items()
             if measure.group in groups and measure.in_studies and name not in _FIRST
             if any(name in row.metrics for row in result.rows)
         ]
@@ -77,7 +78,7 @@ def study_table(result: StudyResult) -> StudyTable:
         return [
             block(
                 title if part is parts[0] else f"{title}, continued",
-                [MEASURES[name].title for name in part],
+                [catalogue[name].title for name in part],
                 partial(_means, part),
             )
             for part in parts
@@ -89,6 +90,7 @@ def study_table(result: StudyResult) -> StudyTable:
         *([_run_by_run(result, block)] if any(over_runs(row) for row in result.rows) else []),
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", "classification"),
+        *_further(result, block),
         *measures(
             "Attention, on the gaze and the lesions of the test exams", "gaze_agreement", "localisation"
         ),
@@ -112,6 +114,28 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
 
     columns = ("AUC difference [95 %]", "DeLong p", "Holm", "McNemar p", "Holm")
     return block(f"Against {result.reference}, on the same exams", columns, cells)
+
+
+def _further(
+    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
+) -> list[TableBlock]:
+    """The differences in the metrics of plugins, a block for each: with interval and p, two would be too wide."""
+
+    def cells(name: str, row: SystemRow) -> Sequence[str]:
+        found = row.differences.get(name)
+        if row.name == result.reference or found is None:
+            return ("reference" if row.name == result.reference else NONE, *[NONE] * 2)
+        return (interval(found.value, signed=True), probability(found.p), probability(found.holm))
+
+    return [
+        block(
+            f"Against {result.reference}, {measure.title}",
+            ("Difference [95 %]", "p", "Holm"),
+            partial(cells, name),
+        )
+        for name, measure in result.measures.items()
+        if any(name in row.differences for row in result.rows)
+    ]
 
 
 def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:

@@ -52,6 +52,10 @@ def reading(result: StudyResult) -> tuple[str, ...]:
             f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
             "networks that there are, and cover neither the chance in a run nor that in the training data"
         )
+    if any(row.differences for row in result.rows):
+        said.append(
+            "p of further measures: two-sided, from the resamples of patients that give the interval of the difference"
+        )
     if any(map(over_runs, result.rows)):
         said.append(
             "p over runs: two-sided, by permutation of the runs within a fold; it covers the chance in a run, not "

@@ -1,0 +1,49 @@
+"""Sensitivity at a specificity that a screening programme asks for."""
+
+import numpy as np
+
+from gazekit.records.arrays import Floats, Integers
+from gazekit_components.weighted_metric import WeightedMetric, nothing, rates
+
+
+class _SensitivityAtSpecificity(WeightedMetric):
+    specificity: float
+    higher_is_better = True
+    scale = (0.0, 1.0)
+
+    def weighted(self, truth: Integers, probabilities: Floats, weights: Floats) -> Floats:
+        """Take the largest true positive rate whose false positive rate is at most ``1 - specificity``."""
+        if probabilities.shape[1] != 2:
+            return nothing(weights)
+        false, true = rates(truth == 1, probabilities[:, 1], weights)
+        reached = np.where(false <= 1 - self.specificity + 1e-9, true, 0).max(axis=1)
+        return np.asarray(np.where(np.isnan(false[:, -1]) | np.isnan(true[:, -1]), np.nan, reached))
+
+
+class SensitivityAt80(_SensitivityAtSpecificity):
+    """Sensitivity at 80 % specificity: ``max TPR(t)`` over the thresholds t with ``FPR(t) ≤ 0.2``.
+
+    The thresholds are the probabilities of the measured exams, so that it measures the order of the exams, as the AUC
+    does, and flatters a threshold that was chosen beforehand. Two classes only.
+    """
+
+    title = "Sensitivity at 80 % specificity"
+    meaning = (
+        "share of positive exams found while 80 % of the negative ones are left alone; guessing scores 0.2"
+    )
+    specificity = 0.8
+    chance = 0.2
+
+
+class SensitivityAt90(_SensitivityAtSpecificity):
+    """Sensitivity at 90 % specificity: ``max TPR(t)`` over the thresholds t with ``FPR(t) ≤ 0.1``.
+
+    As `SensitivityAt80`. Two classes only.
+    """
+
+    title = "Sensitivity at 90 % specificity"
+    meaning = (
+        "share of positive exams found while 90 % of the negative ones are left alone; guessing scores 0.1"
+    )
+    specificity = 0.9
+    chance = 0.1

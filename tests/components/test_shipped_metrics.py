@@ -1,0 +1,106 @@
+"""The metrics that gazekit ships, against scikit-learn, torchmetrics and slow loops, with weights as repeated exams."""
+
+import numpy as np
+import pytest
+import torch
+from gazekit_components.f1 import F1
+from gazekit_components.kappa import Kappa, LinearKappa, QuadraticKappa
+from gazekit_components.partial_auc import PartialAUC
+from gazekit_components.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gazekit.testing import check_component
+
+SHIPPED = [SensitivityAt80, SensitivityAt90, PartialAUC, F1, Kappa, LinearKappa, QuadraticKappa]
+
+
+def made(seed, exams=60, classes=2, digits=2):
+    """Truth and probabilities with ties."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, exams)
+    truth[:classes] = np.arange(classes)
+    logits = random.normal(size=(exams, classes)) + np.eye(classes)[truth]
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    if classes == 2:
+        chances[:, 1] = np.round(chances[:, 1], digits)
+        chances[:, 0] = 1 - chances[:, 1]
+    return truth, chances
+
+
+def calls(chances):
+    return np.eye(chances.shape[1])[chances.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("metric", SHIPPED)
+def test_every_shipped_metric_keeps_its_contract(metric):
+    check_component("metric", metric)
+
+
+@given(seed=st.integers(0, 10_000), exams=st.integers(4, 40), digits=st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_sensitivity_is_the_best_of_any_threshold_of_that_specificity(seed, exams, digits):
+    truth, chances = made(seed, exams, digits=digits)
+    score = chances[:, 1]
+    for metric, wanted in ((SensitivityAt80(), 0.8), (SensitivityAt90(), 0.9)):
+        best = 0.0
+        for threshold in (*np.unique(score), np.inf):
+            called = score >= threshold
+            if np.mean(~called[truth == 0]) >= wanted - 1e-9:
+                best = max(best, np.mean(called[truth == 1]))
+        assert metric(truth, chances) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sensitivity_at_specificity_agrees_with_torchmetrics(seed):
+    from torchmetrics.functional.classification import binary_sensitivity_at_specificity
+
+    truth, chances = made(seed, 80)
+    theirs, _ = binary_sensitivity_at_specificity(
+        torch.tensor(chances[:, 1]), torch.tensor(truth), min_specificity=0.9
+    )
+    assert SensitivityAt90()(truth, chances) == pytest.approx(float(theirs))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_partial_auc_agrees_with_scikit_learn(seed):
+    metrics = pytest.importorskip("sklearn.metrics")
+    truth, chances = made(seed, 25)
+    expected = metrics.roc_auc_score(truth, chances[:, 1], max_fpr=0.2)
+    assert PartialAUC()(truth, chances) == pytest.approx(expected)
+
+
+def test_partial_auc_of_guessing_and_of_perfection():
+    truth = np.arange(40) % 2
+    alike = np.full((40, 2), 0.5)
+    assert PartialAUC()(truth, alike) == pytest.approx(0.5)
+    assert PartialAUC()(truth, np.eye(2)[truth]) == pytest.approx(1)
+    assert SensitivityAt80()(truth, alike) == 0 and SensitivityAt80()(truth, np.eye(2)[truth]) == 1
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_f1_and_kappa_agree_with_scikit_learn(seed, classes):
+    metrics = pytest.importorskip("sklearn.metrics")
+    truth, chances = made(seed, classes=classes)
+    called = chances.argmax(axis=1)
+    average = "binary" if classes == 2 else "macro"
+    assert F1()(truth, calls(chances)) == pytest.approx(metrics.f1_score(truth, called, average=average))
+    for metric, weights in ((Kappa, None), (LinearKappa, "linear"), (QuadraticKappa, "quadratic")):
+        found = metric()(truth, calls(chances))
+        if classes == 2 and weights:
+            assert np.isnan(found)
+        else:
+            assert found == pytest.approx(metrics.cohen_kappa_score(truth, called, weights=weights))
+
+
+@pytest.mark.parametrize("metric", SHIPPED)
+def test_exams_without_weight_are_as_if_they_were_not_there(metric):
+    for classes in (2, 4):
+        truth, chances = made(1, classes=classes)
+        given = calls(chances) if getattr(metric, "reads", "") == "calls" else chances
+        kept = np.arange(60) % 3 > 0
+        weights = kept[None].astype(float)
+        np.testing.assert_allclose(
+            metric().weighted(truth, given, weights)[0], metric()(truth[kept], given[kept])
+        )
