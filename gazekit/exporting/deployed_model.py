@@ -5,7 +5,7 @@ head and its gradient are first traced (``make_fx`` follows the operations of au
 exported model calls that graph after the branches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -14,15 +14,20 @@ from torch._decomp import core_aten_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from gazekit.contracts.interfaces import AttentionMap
+from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.model import MultiViewClassifier, explained_class
 from gazekit.presets.preset import Preset
 
+COVARIATES = "covariates"
+"""Name of the input that holds them."""
 _TRACED_BATCH = 2
 
 
 class DeployedModel(nn.Module):
-    """Map images in [0, 1] to logits and attention maps, without gazekit at run time.
+    """Map images in [0, 1], and covariates, to logits and attention maps, without gazekit at run time.
+
+    Every exam must have every view.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -48,15 +53,18 @@ class DeployedModel(nn.Module):
             )
         self.model = model
         self.views = preset.views
+        self.covariates = preset.covariates
+        self.inputs = (*preset.views, *((COVARIATES,) if preset.covariates else ()))
         self.gain, self.offset = preset.data.normalisation()
         examples = self.examples(size)
         self.outputs = (
             "logits",
+            *(f"logits_{name}" for name in preset.targets),
             *(f"attention_{view}" for view in _explained_views(model, attention_map, preset)),
         )
         head = _head(model, attention_map, preset.views)
         with torch.no_grad():
-            features = tuple(self._encode(examples))
+            features = self._encode(examples)
         try:
             self.head = _trace(head, features)
         except ConfigurationError as error:
@@ -66,22 +74,34 @@ class DeployedModel(nn.Module):
                 "export it"
             ) from None
 
-    def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
-        """Map one ``[B, 1, H, W]`` in [0, 1] per view, in preset order, to the tensors named in ``outputs``."""
-        return cast(tuple[Tensor, ...], tuple(self.head(*self._encode(images))))
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Map the tensors named in ``inputs`` to those named in ``outputs``.
+
+        One ``[B, 1, H, W]`` in [0, 1] per view, in preset order; then covariates ``[B, C]``, if the model reads some,
+        NaN where not known.
+        """
+        return cast(tuple[Tensor, ...], tuple(self.head(*self._encode(given))))
 
     def examples(
         self, size: tuple[int, int], exams: int = _TRACED_BATCH, seed: int = 0
     ) -> tuple[Tensor, ...]:
-        """Make random images of the right shape."""
+        """Make random inputs of the right shape."""
         generator = torch.Generator().manual_seed(seed)
-        return tuple(torch.rand(exams, 1, *size, generator=generator) for _ in self.views)
+        images = [torch.rand(exams, 1, *size, generator=generator) for _ in self.views]
+        if self.covariates:
+            images.append(torch.rand(exams, len(self.covariates), generator=generator))
+        return tuple(images)
 
-    def _encode(self, images: tuple[Tensor, ...]) -> list[Tensor]:
-        normalised = {
-            view: image * self.gain + self.offset for view, image in zip(self.views, images, strict=True)
-        }
-        return list(self.model.encode(normalised).values())
+    def named(self, given: Sequence[Tensor]) -> tuple[Views, Tensor | None]:
+        """The normalised images per view, and the covariates."""
+        images = zip(self.views, given, strict=not self.covariates)
+        normalised = {view: image * self.gain + self.offset for view, image in images}
+        return normalised, given[-1] if self.covariates else None
+
+    def _encode(self, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The last feature maps, and the covariates as they are."""
+        images, covariates = self.named(given)
+        return (*self.model.encode(images).values(), *(() if covariates is None else (covariates,)))
 
 
 def _explained_views(
@@ -94,16 +114,19 @@ def _explained_views(
 def _head(
     model: MultiViewClassifier, attention_map: AttentionMap | None, views: tuple[str, ...]
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """Map the last feature maps to logits ``[B, K]`` and maps ``[B, h, w]``."""
+    """Map the last feature maps, and covariates, to logits ``[B, K]`` and maps ``[B, h, w]``."""
 
-    def head(*features: Tensor) -> tuple[Tensor, ...]:
+    def head(*given: Tensor) -> tuple[Tensor, ...]:
+        features = given[: len(model.views)]
+        covariates = given[-1] if model.covariates is not None else None
         with torch.enable_grad():
             leaves = {
                 view: maps.detach().requires_grad_() for view, maps in zip(model.views, features, strict=True)
             }
-            output = model.classify(leaves)
+            output = model.classify(leaves, None, covariates)
             found = attention_map(output, explained_class(output.logits)) if attention_map else {}
-        return output.logits.detach(), *(found[view].detach() for view in views if view in found)
+        logits = [each.detach() for each in (output.logits, *output.further.values())]
+        return *logits, *(found[view].detach() for view in views if view in found)
 
     return head
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gazekit
+from gazekit.contracts.types import Views
 from gazekit.disk.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
@@ -71,7 +72,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
 
         def run(images: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
             found: Sequence[NDArray[np.float32]] = session.run(
-                None, dict(zip(deployed.views, images, strict=True))
+                None, dict(zip(deployed.inputs, images, strict=True))
             )
             return found
 
@@ -133,7 +134,7 @@ def _onnxruntime() -> ModuleType:
 
 def torch_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.export.ExportedProgram:
     """Export the program for any number of exams."""
-    shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.views),)
+    shapes = (tuple({0: torch.export.Dim("exams")} for _ in deployed.inputs),)
     program = torch.export.export(deployed, deployed.examples(size), dynamic_shapes=shapes, strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
@@ -149,7 +150,7 @@ def onnx_program(deployed: DeployedModel, size: tuple[int, int]) -> torch.onnx.O
             torch_program(deployed, size),
             deployed.examples(size),
             dynamo=True,
-            input_names=list(deployed.views),
+            input_names=list(deployed.inputs),
             output_names=list(deployed.outputs),
             verbose=False,
         )
@@ -201,15 +202,17 @@ def _original(
     trained: Trained, deployed: DeployedModel, images: Sequence[Tensor]
 ) -> list[NDArray[np.float32]]:
     """Return the outputs of the model as gazekit runs it."""
-    preset, model = trained.preset, trained.model
-    gain, offset = preset.data.normalisation()
-    normalised = {view: image * gain + offset for view, image in zip(preset.views, images, strict=True)}
+    model = trained.model
+    normalised, covariates = deployed.named(images)
+    maps: Views = {}
     if trained.attention_map is None:
         with torch.no_grad():
-            return [model(normalised).logits.numpy()]
-    output, maps = model.explain(normalised, trained.attention_map)
-    names = [name.removeprefix("attention_") for name in deployed.outputs[1:]]
-    return [output.logits.detach().numpy(), *(maps[view].numpy() for view in names)]
+            output = model(normalised, covariates=covariates)
+    else:
+        output, maps = model.explain(normalised, trained.attention_map, covariates=covariates)
+    logits = [each.detach().numpy() for each in (output.logits, *output.further.values())]
+    names = [name.removeprefix("attention_") for name in deployed.outputs[len(logits) :]]
+    return [*logits, *(maps[view].numpy() for view in names)]
 
 
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
@@ -231,10 +234,14 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "schema": SCHEMA,
         "gazekit": gazekit.__version__,
         "preset": facts.preset,
-        "inputs": list(deployed.views),
+        "inputs": list(deployed.inputs),
         "input": "float32 [exams, 1, height, width], grey values in [0, 1], dark background; normalised inside",
         "outputs": list(deployed.outputs),
         "classes": list(facts.classes),
+        **(
+            {"targets": {name: list(names) for name, names in facts.targets.items()}} if facts.targets else {}
+        ),
+        **({"covariates": list(deployed.covariates)} if deployed.covariates else {}),
         "probabilities": "sigmoid of the logit = the last class" if len(facts.classes) == 2 else "softmax",
         "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
         "preparation": {key: preparation[key] for key in keys},

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special
+from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
 from gazekit.prediction.image_look import look_at
+from gazekit.prepared.exam_record import COVARIATE
 from gazekit.reading.found_files import FoundFiles, is_too_long
 from gazekit.reading.spreadsheet import open_rows
-from gazekit.reading.table import Row, is_missing, rename_advice
+from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
 from gazekit.reading.view_names import SIDES, ViewNames, split_words
 from gazekit.records.identity import IdentityRule
 
@@ -27,17 +28,21 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRule]) -> Grouping:
+def read_exam_table(
+    path: Path, views: ViewNames, rules: Mapping[str, IdentityRule], *, keep_missing: bool = False
+) -> Grouping:
     """Read a table of exams, in order, keyed by exam id.
 
     The table has a column ``exam_id`` and one per view, with paths relative to the table, found as :class:`FoundFiles`
-    does; ``patient_id`` and ``laterality`` are optional. Other columns, such as the label, are ignored. Without a
-    column, the side is found as for loose images. Special images, such as spot compressions, are used as listed.
+    does; ``patient_id``, ``laterality`` and ``covariate_NAME`` are optional. Other columns, such as the label, are
+    ignored. Without a column, the side is found as for loose images. Special images, such as spot compressions, are
+    used as listed.
 
     Args:
         path: a text table, or a workbook (its first sheet is read).
         views: the views that each exam needs.
         rules: how data sources identify their own files.
+        keep_missing: predict an exam that lacks a view from the others.
 
     Raises:
         DataError: names the file, the row and the expected content.
@@ -54,6 +59,7 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
             f"{path}: no column exam_id; the file has {', '.join(names)[:300]}; expected a name for every exam"
         )
     columns = _columns(path, names, views, named)
+    covariates = beginning_with(COVARIATE, names, path)
     found = Grouping([])
     rows: dict[str, str] = {}
     for row in table:
@@ -78,10 +84,14 @@ def read_exam_table(path: Path, views: ViewNames, rules: Mapping[str, IdentityRu
                 key,
                 images,
                 patient=_cell(row, patients) if patients else "",
-                refused=_refused(cells),
+                refused="" if keep_missing and images else _refused(cells),
                 laterality={view: each for view, each in known.items() if each},
+                covariates=row.numbers(covariates),
             )
         )
+        if keep_missing and images and len(images) < len(cells):
+            missing = [view for view in cells if view not in images]
+            found.assumed.setdefault(without_views(missing), []).append(key)
         for view, look in looks.items():
             if look.identity.special:
                 found.assumed.setdefault(only_special(view, look.identity.special), []).append(key)

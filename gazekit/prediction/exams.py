@@ -19,7 +19,7 @@ from gazekit.feeding.batches import Stored
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.prediction.file_grouping import LooseExam
-from gazekit.prediction.members import GazeOfImages, Member, ask
+from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
@@ -48,6 +48,7 @@ class ExamPrediction:
         attention: view → ``[h, w]`` for the explained class; empty unless requested.
         geometry: view → mapping from raw to prepared pixels.
         findings: remarks about its images, one sentence each, without file names.
+        further: further target → probability of each of its classes.
     """
 
     key: str
@@ -58,6 +59,7 @@ class ExamPrediction:
     attention: dict[str, NDArray[np.float32]] = field(repr=False)
     geometry: dict[str, Geometry] = field(repr=False)
     findings: tuple[str, ...] = ()
+    further: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def __getattr__(name: str) -> Any:
@@ -154,6 +156,10 @@ def predict_prepared(
             images,
             dataset.geometry[rows],
             device,
+            known=KnownOfImages(
+                dataset.has_image[rows][:, columns],
+                {name: values[rows] for name, values in dataset.covariates.items()},
+            ),
             explain=explain,
             gaze=gaze,
         )
@@ -179,9 +185,14 @@ def _decided(
     found: dict[str, ExamPrediction] = {}
     if usable:
         keys = [key for key, _ in usable]
+        present = [[view.has_image for view in result.record.views] for _, result in usable]
+        given = {loose.key: loose.covariates for loose, _ in pairs}
+        names = {name for key in keys for name in given[key]}
+        covariates = {name: np.array([given[key].get(name, np.nan) for key in keys]) for name in names}
+        known = KnownOfImages(np.array(present), covariates)
         images = np.stack([result.images for _, result in usable])
         geometry = [{view.view: view.geometry for view in result.record.views} for _, result in usable]
-        predicted = _predictions(members, keys, images, geometry, device, explain=explain)
+        predicted = _predictions(members, keys, images, geometry, device, known=known, explain=explain)
         noticed = {key: _sentences(result) for key, result in usable}
         found = {each.key: replace(each, findings=noticed[each.key]) for each in predicted}
     for loose, result in pairs:
@@ -204,14 +215,16 @@ def _predictions(
     geometry: Sequence[dict[str, Geometry]],
     device: torch.device,
     *,
+    known: KnownOfImages,
     explain: bool,
     gaze: GazeOfImages | None = None,
 ) -> Iterator[ExamPrediction]:
-    answers = ask(members, images, device, explain=explain, gaze=gaze)
+    answers = ask(members, images, device, known=known, explain=explain, gaze=gaze)
     probabilities = answers.probabilities.astype(np.float64)  # [M, n, classes]
     mean = probabilities.mean(axis=0)  # [n, classes]
     entropies = predictive_entropy(probabilities)
     spreads = spread(probabilities)
+    further = {name: each.astype(np.float64).mean(axis=0) for name, each in answers.further.items()}
     for row, key in enumerate(keys):
         views = enumerate(members[0].preset.views)
         yield ExamPrediction(
@@ -222,4 +235,5 @@ def _predictions(
             images={view: in_unit_range(images[row, column]) for column, view in views},
             attention={view: maps[row] for view, maps in answers.attention.items()},
             geometry=dict(geometry[row]),
+            further={name: mean_of_target[row] for name, mean_of_target in further.items()},
         )

@@ -38,6 +38,7 @@ class LooseExam:
         patient: the patient's id, empty if unknown; shown only on request.
         refused: why the exam is not predicted, without a file name; empty if it is predicted.
         laterality: view → ``"L"`` or ``"R"``, where known.
+        covariates: name → number, as a table says.
     """
 
     key: str
@@ -45,6 +46,7 @@ class LooseExam:
     patient: str = ""
     refused: str = ""
     laterality: dict[str, str] = field(default_factory=dict)
+    covariates: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def only_special(view: str, special: str) -> str:
     return f"view {view} is there only as: {special}"
 
 
+def without_views(missing: Sequence[str]) -> str:
+    """Word the assumption made where an exam lacks views, and the model was trained on such exams too."""
+    return f"no view {', '.join(missing)}: predicted without"
+
+
 def few(names: Iterable[str]) -> str:
     """List the first names, and mark that there are more."""
     every = list(names)
@@ -107,6 +114,7 @@ class _Sorting:
     views: ViewNames
     modalities: Sequence[str]
     rules: Mapping[str, IdentityRule]
+    keep_missing: bool = False
     left_out: dict[str, list[Path]] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
     unfit: dict[tuple[Hashable, str], str] = field(default_factory=dict)
@@ -121,6 +129,8 @@ def group_images(
     views: Sequence[str],
     modalities: Sequence[str] = (),
     rules: Mapping[str, IdentityRule] | None = None,
+    *,
+    keep_missing: bool = False,
 ) -> Grouping:
     """Group image files, in any order, into exams; folders are searched.
 
@@ -135,6 +145,7 @@ def group_images(
         views: the views that each exam needs: ``cc`` and ``mlo`` of a breast, or ``l_cc`` … ``r_mlo`` of a visit.
         modalities: accepted for DICOM images; empty = any.
         rules: how data sources identify their own files, by source name.
+        keep_missing: predict an exam that lacks a view from the others.
 
     Returns:
         All exams; one that lacks a view, or has a view twice, is refused with that reason.
@@ -142,7 +153,7 @@ def group_images(
     Raises:
         DataError: a path does not exist, there is no image, or none can be used.
     """
-    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {})
+    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {}, keep_missing)
     files = dict(sorted(_files(paths)))
     if not files:
         table = next((file for path in paths if path.is_dir() for file in sorted(path.glob("exams.*"))), None)
@@ -230,7 +241,7 @@ def _groups(images: Sequence[ImageLook], sorting: _Sorting) -> Iterator[_Group]:
                 continue
             for view in sorting.views.views:
                 reason = sorting.unfit.get((owner, view))
-                if group.refused and reason and view not in group.images:
+                if (group.refused or sorting.keep_missing) and reason and view not in group.images:
                     group.refused = f"the only image of view '{view}' is not used: {reason}"
             if owner[0] == BY_STUDY:
                 group.assumed.append(NO_PATIENT)
@@ -321,9 +332,11 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
                 sorting.leave_out(image.path, f"{image.identity.special}, next to {beside} of the view")
     if missing and not group.refused:
         there = ", ".join(view for view in views if view in of_view)
-        group.refused = (
-            f"no view '{missing[0]}', only {there}; the model reads {', '.join(views)} of one exam together"
-        )
+        if sorting.keep_missing:
+            group.assumed.append(without_views(missing))
+        else:
+            together = f"the model reads {', '.join(views)} of one exam together"
+            group.refused = f"no view '{missing[0]}', only {there}; {together}"
     return group
 
 

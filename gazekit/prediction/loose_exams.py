@@ -8,7 +8,7 @@ from typing import Any
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
 from gazekit.prediction.file_grouping import Grouping, group_images
-from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import IdentityRule
@@ -66,13 +66,16 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
         DataError: there is nothing to predict, or a table cannot be read.
     """
     rules = identity_rules(registry)
+    keep_missing = PreparationSettings.from_json(trained_on.preparation).missing_views == KEEP
     tables = [path for path in inputs if is_table(path)]
     images = [path.absolute() for path in inputs if path not in tables]
     grouping = (
-        group_images(images, trained_on.views, trained_on.modalities, rules) if images else Grouping([])
+        group_images(images, trained_on.views, trained_on.modalities, rules, keep_missing=keep_missing)
+        if images
+        else Grouping([])
     )
     for table in tables:
-        found = read_exam_table(table, ViewNames(tuple(trained_on.views)), rules)
+        found = read_exam_table(table, ViewNames(tuple(trained_on.views)), rules, keep_missing=keep_missing)
         grouping.exams.extend(found.exams)
         for what, exams in found.assumed.items():
             grouping.assumed.setdefault(what, []).extend(exams)

@@ -1,7 +1,7 @@
 """Ask the models of an ensemble about the same exams, each under the transforms it was trained with."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.augment import warp
 from gazekit.feeding.batches import Layer, ResidentExams, Stored
+from gazekit.feeding.exam_facts import ExamFacts
 from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.modelling.model import MultiViewClassifier, probabilities
 from gazekit.presets.preset import Preset
@@ -48,10 +49,12 @@ class Answers:
     Args:
         probabilities: ``[M, n, classes]``.
         attention: view → ``[n, h, w]``, the mean map of all answers; empty unless requested.
+        further: further target → ``[M, n, its classes]``.
     """
 
     probabilities: Singles
     attention: dict[str, Singles]
+    further: dict[str, Singles]
 
 
 def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles:
@@ -84,6 +87,26 @@ def trained_transforms(settings: AugmentationSettings, aspect: float) -> Singles
     return np.stack(found).astype(np.float32)
 
 
+class KnownOfImages(NamedTuple):
+    """Facts about some exams besides pixels and gaze: ``present`` ``[n, V]`` bool, and covariate → ``[n]``, NaN where
+    not known."""
+
+    present: NDArray[np.bool_]
+    covariates: Mapping[str, NDArray[np.float64]]
+
+    def of(self, preset: Preset, device: torch.device) -> ExamFacts:
+        """What a model of a preset reads of them; a covariate that nobody gives is not known."""
+        exams = len(self.present)
+        columns = [self.covariates.get(name, np.full(exams, np.nan)) for name in preset.covariates]
+        return ExamFacts(
+            torch.zeros(exams, dtype=torch.int64, device=device),
+            covariates=torch.as_tensor(np.stack(columns, axis=1), dtype=torch.float32, device=device)
+            if columns
+            else None,
+            present=None if self.present.all() else torch.as_tensor(self.present, device=device),
+        )
+
+
 class GazeOfImages(NamedTuple):
     """The gaze on some images, for models that read it at inference.
 
@@ -99,6 +122,7 @@ def ask(
     images: Stored,
     device: torch.device,
     *,
+    known: KnownOfImages | None = None,
     gaze: GazeOfImages | None = None,
     explain: bool = False,
 ) -> Answers:
@@ -112,45 +136,64 @@ def ask(
         members: with the same views and classes.
         images: ``[n, V, H, W]`` as stored.
         device: where the models are.
+        known: of the exams; None = they have all views and no covariates.
         gaze: on the images, for models that read it at inference.
         explain: also average the attention maps of the members that have one.
     """
+    known = known or KnownOfImages(np.ones(images.shape[:2], dtype=bool), {})
     total = sum(len(member.transforms) for member in members)
     wanted = explain and any(member.attention_map for member in members)
     binary = members[0].model.outputs == 1
     single_pass = binary or total == 1
     answers = [
-        _answer(*each, explain=wanted and single_pass) for each in _questions(members, images, gaze, device)
+        _answer(*each, explain=wanted and single_pass)
+        for each in _questions(members, images, known, gaze, device)
     ]
-    joined = np.stack([probability for probability, _ in answers])  # [M, n, classes]
-    maps = [attention for _, attention in answers]
+    joined = np.stack([answer.probabilities for answer in answers])  # [M, n, classes]
+    further = {name: np.stack([answer.further[name] for answer in answers]) for name in answers[0].further}
+    maps = [answer.maps for answer in answers]
     if wanted and not single_pass:
         target = torch.as_tensor(joined.mean(axis=0).argmax(axis=1), device=device)
-        again = _questions(members, images, gaze, device)
-        maps = [_answer(*each, explain=True, target=target)[1] for each in again]
-    return Answers(joined, _average([each for each in maps if each]))
+        again = _questions(members, images, known, gaze, device)
+        maps = [_answer(*each, explain=True, target=target).maps for each in again]
+    return Answers(joined, _average([each for each in maps if each]), further)
 
 
 _Question = tuple[Member, ResidentExams, Singles]
 
 
 def _questions(
-    members: Sequence[Member], images: Stored, gaze: GazeOfImages | None, device: torch.device
+    members: Sequence[Member],
+    images: Stored,
+    known: KnownOfImages,
+    gaze: GazeOfImages | None,
+    device: torch.device,
 ) -> Iterator[_Question]:
     indices = np.arange(len(images))
     fixations, heat_maps = gaze or (None, None)
     layers: tuple[Layer, ...] = ("image",) if heat_maps is None else ("image", "heat_map")
     pixels: Stored = np.stack([images] if heat_maps is None else [images, heat_maps], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
     for member in members:
-        exams = ResidentExams(pixels, member.preset, device, indices=indices, layers=layers, gaze=fixations)
+        facts = known.of(member.preset, device)
+        exams = ResidentExams(
+            pixels, member.preset, device, indices=indices, facts=facts, layers=layers, gaze=fixations
+        )
         for transform in member.transforms:
             yield member, exams, transform
 
 
+class _Answer(NamedTuple):
+    """Probabilities ``[n, classes]`` of the label and of further targets, and each view's maps ``[n, h, w]``."""
+
+    probabilities: Singles
+    further: dict[str, Singles]
+    maps: Views
+
+
 def _answer(
     member: Member, exams: ResidentExams, transform: Singles, *, explain: bool, target: Tensor | None = None
-) -> tuple[Singles, Views]:
-    """Return the probabilities ``[n, classes]`` and each view's maps ``[n, h, w]``, transformed back."""
+) -> _Answer:
+    """Ask one question; maps are transformed back."""
     rows = np.arange(len(exams))
     moved = not np.array_equal(transform, IDENTITY)
     theta = np.broadcast_to(transform, (len(exams), len(exams.views), 2, 3)).copy() if moved else None
@@ -168,7 +211,13 @@ def _answer(
     if moved:
         back = torch.as_tensor(_inverse(transform), device=exams.device).expand(len(exams), 2, 3)
         maps = {view: warp(each[:, None], back)[:, 0] for view, each in maps.items()}
-    return probabilities(output.logits.detach()).cpu().numpy(), maps
+    further = {name: _chances(logits) for name, logits in output.further.items()}
+    return _Answer(_chances(output.logits), further, maps)
+
+
+def _chances(logits: Tensor) -> Singles:
+    chances: Singles = probabilities(logits.detach()).cpu().numpy()
+    return chances
 
 
 def _inverse(transform: Singles) -> Singles:

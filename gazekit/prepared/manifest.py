@@ -13,7 +13,7 @@ from pydantic import Field
 from gazekit.disk.own_files import MIB, FileKind, read_json, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.exam_record import Entry, ExamRecord, further_columns
-from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.settings import KEEP, PreparationSettings
 
 MANIFEST = "dataset.json"
 FORMAT: Final = "gazekit prepared data set"
@@ -36,7 +36,7 @@ class _Part(pydantic.BaseModel):
 
 
 class Counts(_Part):
-    """Counts of exams; ``with_…`` per view, ``with_side`` None if not counted."""
+    """Counts of exams; ``with_…`` per view, ``with_side`` and ``with_image`` None if not counted."""
 
     exams: Annotated[int, Field(ge=1, lt=2**31)]
     refused: Annotated[Number, Field(validation_alias=pydantic.AliasChoices("refused", "rejected"))]
@@ -44,6 +44,7 @@ class Counts(_Part):
     with_gaze: dict[Name, Number]
     with_mask: dict[Name, Number]
     with_side: dict[Name, Number] | None = None
+    with_image: dict[Name, Number] | None = None
     unmatched_recordings: Number
 
 
@@ -125,6 +126,9 @@ def make_manifest(
             with_gaze=_per_view(header["views"], prepared, "has_gaze"),
             with_mask=_per_view(header["views"], prepared, "has_mask"),
             with_side=_per_view(header["views"], prepared, "laterality"),
+            with_image=_per_view(header["views"], prepared, "has_image")
+            if header.get("missing_views") == KEEP
+            else None,
             unmatched_recordings=unmatched,
         ),
         modalities=sorted({view.modality for entry in prepared for view in entry.views} - {""}),

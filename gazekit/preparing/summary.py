@@ -24,6 +24,7 @@ class Summary:
         classes: class → exams prepared.
         refused: the exams left out, each with its reason.
         with_gaze, with_mask: view → exams that have one.
+        with_image: view → exams that have it; None if an exam that lacks a view is refused.
         with_side: view → exams whose image has a known side; None if the preparation did not
             mirror images by side, or comes from an earlier version.
         findings: data that the source left out, missed or resolved.
@@ -40,6 +41,7 @@ class Summary:
     with_gaze: dict[str, int]
     with_mask: dict[str, int]
     with_side: dict[str, int] | None
+    with_image: dict[str, int] | None
     duplicates: tuple[tuple[str, ...], ...]
     unmatched_recordings: int
     work: Work | None = None
@@ -68,6 +70,7 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
         findings=tuple(read_findings(out)),
         with_gaze=counts.with_gaze,
         with_mask=counts.with_mask,
+        with_image=counts.with_image,
         with_side=counts.with_side if manifest.preparation["laterality"] == "auto" else None,
         duplicates=tuple(map(tuple, manifest.duplicates)),
         unmatched_recordings=counts.unmatched_recordings,

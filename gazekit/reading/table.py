@@ -84,6 +84,25 @@ class Row:
             raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
         return number
 
+    def numbers(self, columns: Mapping[str, str]) -> dict[str, float]:
+        """Parse the numbers of some columns by name, without those that are lost. Raises: DataError."""
+        found = {name: self.number(column, may_be_lost=True) for name, column in columns.items()}
+        return {name: number for name, number in found.items() if not math.isnan(number)}
+
+
+def beginning_with(beginning: str, columns: Iterable[str], table: Path) -> dict[str, str]:
+    """Map names to the columns that begin with a word, such as ``target_density``. Raises DataError: no such name."""
+    found = {}
+    for column in columns:
+        if column.casefold().startswith(beginning):
+            name = column[len(beginning) :].strip()
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+                raise DataError(
+                    f"{table}: column {column[:60]}: expected {beginning}NAME with letters, digits and _ in its name"
+                )
+            found[name] = column
+    return found
+
 
 @dataclass(frozen=True, slots=True)
 class Table:

@@ -212,6 +212,7 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
         for what, own, its in (
             ("views", first.preset.views, other.preset.views),
             ("classes", first.facts.classes, other.facts.classes),
+            ("targets", first.facts.targets, other.facts.targets),
             *((key, prepared(first)[key], prepared(other)[key]) for key in _PREPARED_ALIKE),
         ):
             if own != its:

@@ -9,7 +9,7 @@ from unicodedata import normalize
 from gazekit.errors import DataError
 from gazekit.reading.content import SUFFIXES, has_image_suffix
 from gazekit.reading.found_files import FoundFiles
-from gazekit.reading.table import Row, is_missing, rename_advice
+from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
 from gazekit.records.exam import Finding
 
 NEEDED = ("exam_id", "patient_id", "label")
@@ -90,7 +90,7 @@ def find_columns(
     findings = [
         Finding("note", column, f"column read as {name}") for name, column in names.items() if column != name
     ]
-    known = {kind: _beginning(columns, f"{kind}_", table) for kind in ("target", "covariate")}
+    known = {kind: beginning_with(f"{kind}_", columns, table) for kind in ("target", "covariate")}
     taken = {*names.values(), *known["target"].values(), *known["covariate"].values()}
     further = [column for column in columns if column and column not in taken]
     attached = {column: found for column in further if (found := _attached(column))}
@@ -140,20 +140,6 @@ def find_columns(
         else:
             findings.append(Finding("note", column, "column not read: it belongs to no view"))
     return Columns(names, {view: view for view in views}, *of_endings.values(), *known.values()), findings
-
-
-def _beginning(columns: Sequence[str], beginning: str, table: Path) -> dict[str, str]:
-    """Map names to the columns that begin with a word, such as ``target_density``. Raises DataError: no such name."""
-    found = {}
-    for column in columns:
-        if column.casefold().startswith(beginning):
-            name = column[len(beginning) :].strip()
-            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-                raise DataError(
-                    f"{table}: column {column[:60]}: expected {beginning}NAME with letters, digits and _ in its name"
-                )
-            found[name] = column
-    return found
 
 
 def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Read any folder of images with a table of exams."""
 
 from collections.abc import Iterator, Mapping
-from math import isfinite, nan
 from pathlib import Path
 
 from gazekit.errors import DataError
@@ -101,26 +100,8 @@ class Folder:
             targets={
                 name: row[column] for name, column in columns.targets.items() if not is_missing(row[column])
             },
-            covariates=_numbers(row, columns.covariates),
+            covariates=row.numbers(columns.covariates),
         )
-
-
-def _numbers(row: Row, columns: Mapping[str, str]) -> dict[str, float]:
-    """Return a row's numbers by name, without the missing ones. Raises: DataError for a cell that is no number."""
-    found = {}
-    for name, column in columns.items():
-        cell = row[column]
-        if is_missing(cell):
-            continue
-        try:
-            found[name] = float(cell.replace(",", ".", 1))
-        except ValueError:
-            found[name] = nan
-        if not isfinite(found[name]):
-            raise DataError(
-                f"{row.where}: {column} is {cell[:60]!r}; expected a number, or nothing if it is not known"
-            )
-    return found
 
 
 def _sides(columns: Columns, given: str | None, images: Mapping[str, Path], root: Path) -> dict[str, str]:

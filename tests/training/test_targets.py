@@ -1,6 +1,7 @@
 """Further targets, covariates and missing views in a whole training, evaluation and prediction."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import gazekit
 from made_visits import prepare_visits
 from tiny import random_batch, tiny
 
-import gazekit
+import gazekit as api
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.augment import dropped_views
 from gazekit.feeding.feed import prepared_exams
@@ -40,7 +42,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
 
 
 def train(preset: Any, data: PreparedDataset, out: Path, registry: Registry, **options: Any) -> Any:
-    return gazekit.train(preset, data, out, registry=registry, device="cpu", note=lambda _: None, **options)
+    return api.train(preset, data, out, registry=registry, device="cpu", note=lambda _: None, **options)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,7 @@ def test_training_resumes_to_the_bit(
 ) -> None:
     train(tiny(registry, *ALL, "training.epochs=1"), visits, tmp_path / "run", registry)
     again = train(tiny(registry, *ALL), visits, tmp_path / "run", registry, resume=True)
-    whole = gazekit.load(run, registry=registry)
+    whole = api.load(run, registry=registry)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
     assert (run / "metrics.jsonl").read_text() == (tmp_path / "run" / "metrics.jsonl").read_text()
@@ -174,8 +176,8 @@ def test_training_resumes_to_the_bit(
 def test_an_evaluation_measures_every_target_over_the_exams_that_know_it(
     run: Path, visits: PreparedDataset, registry: Registry
 ) -> None:
-    trained = gazekit.load(run, registry=registry)
-    result = gazekit.evaluate(trained, part="all", data=visits, resamples=100)
+    trained = api.load(run, registry=registry)
+    result = api.evaluate(trained, part="all", data=visits, resamples=100)
     assert {"classification", "target_density", "target_calcification"} <= set(result["metrics"])
     with (run / "predictions_all.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -185,6 +187,39 @@ def test_an_evaluation_measures_every_target_over_the_exams_that_know_it(
     scores = np.array([float(row["calcification:p_yes"]) for row in known])
     pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
     assert result["metrics"]["target_calcification"]["auc"]["value"] == pytest.approx(np.mean(pairs))
+
+
+def test_files_and_the_prepared_set_are_predicted_alike_with_views_missing_and_covariates(
+    run: Path, visits: PreparedDataset
+) -> None:
+    raw = visits.root.parent / "raw"
+    prepared = json.loads(gazekit("predict", run, visits.root, "--json").stdout)
+    table = gazekit("predict", run, raw / "exams.csv", "--json")
+    assert "5 exams (e000, e005, e010, e015, e020): no view mlo: predicted without" in table.stderr
+    expected, found = ({e["exam"]: e for e in each["exams"]} for each in (prepared, json.loads(table.stdout)))
+    assert list(found) == list(expected) and prepared["targets"] == {k: list(v) for k, v in CLASSES.items()}
+    for exam, each in expected.items():
+        assert found[exam]["probabilities"] == pytest.approx(each["probabilities"], abs=2e-6)
+        for target, chances in each["targets"].items():
+            assert found[exam]["targets"][target] == pytest.approx(chances, abs=2e-6)
+            assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_exported_model_takes_covariates_and_gives_every_target(run: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    trained = api.load(run)
+    session = onnxruntime.InferenceSession(api.export(trained, tmp_path / "model.onnx"))
+    names = [each.name for each in session.get_outputs()]
+    assert names[:3] == ["logits", "logits_density", "logits_calcification"]
+    assert [each.name for each in session.get_inputs()] == ["cc", "mlo", "covariates"]
+    images = {
+        view: np.random.default_rng(0).random((2, 1, 16, 16), dtype=np.float32) for view in ("cc", "mlo")
+    }
+    young, unknown = (
+        session.run(["logits"], images | {"covariates": np.full((2, 1), age, dtype=np.float32)})[0]
+        for age in (20.0, np.nan)
+    )
+    assert np.isfinite(unknown).all() and not np.allclose(young, unknown)
 
 
 @pytest.mark.parametrize(

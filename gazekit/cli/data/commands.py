@@ -178,6 +178,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
 
     rows = [("exams", summary.exams)]
     rows += [(f"class {name}", count) for name, count in summary.classes.items()]
+    rows += [(f"{view} missing", summary.exams - count) for view, count in (summary.with_image or {}).items()]
     rows += [(f"{view} with gaze", count) for view, count in summary.with_gaze.items()]
     rows += [(f"{view} with a lesion mask", count) for view, count in summary.with_mask.items()]
     rows += [(f"{view} with a known side", count) for view, count in (summary.with_side or {}).items()]
@@ -219,7 +220,8 @@ def _warn_of_sides(summary: "Summary") -> None:
     """Say of how many images the side is unknown, so that they could not be turned by it."""
     if summary.with_side is None:
         return
-    images, known = summary.exams * len(summary.with_side), sum(summary.with_side.values())
+    there = (summary.with_image or dict.fromkeys(summary.with_side, summary.exams)).values()
+    images, known = sum(there), sum(summary.with_side.values())
     hint = "a column laterality says it, or L, R in the names (P1_R_VIEW.png)"
     if known == 0:
         console.note(

@@ -1,7 +1,7 @@
 """``gazekit predict``: predict new exams from raw images without gaze, or a prepared data set."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gazekit.prediction.members import Member
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.records.refused import Refused
+    from gazekit.runs.files import RunFacts
     from gazekit.runs.trained import Trained
 
 
@@ -115,6 +116,7 @@ def predict(
     header = Header(
         tuple(each.run.path.name for each in trained),
         facts.classes,
+        facts.targets,
         members[0].preset.views,
         sum(len(member.transforms) for member in members),
         total,
@@ -128,7 +130,7 @@ def predict(
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
         for done, found in enumerate(predictions, start=1):
-            record = _record(found, facts.classes, folder)
+            record = _record(found, facts, folder)
             writer.write(record | (_identity(by_key[found.key], folder) if identified else {}))
             if isinstance(found, ExamPrediction):
                 for each in found.findings:
@@ -268,7 +270,7 @@ def _predictions(
     return loose, len(exams)
 
 
-def _record(found: "ExamPrediction | Refused", classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def _record(found: "ExamPrediction | Refused", facts: "RunFacts", folder: Path) -> dict[str, Any]:
     from gazekit.records.refused import Refused
 
     if isinstance(found, Refused):
@@ -280,14 +282,21 @@ def _record(found: "ExamPrediction | Refused", classes: tuple[str, ...], folder:
     return {
         "exam": found.key,
         "status": "predicted",
-        "probabilities": {
-            name: round(float(p), 6) for name, p in zip(classes, found.probabilities, strict=True)
-        },
-        "predicted": classes[int(found.probabilities.argmax())],
+        "probabilities": _named(facts.classes, found.probabilities),
+        **(
+            {"targets": {name: _named(facts.targets[name], each) for name, each in found.further.items()}}
+            if found.further
+            else {}
+        ),
+        "predicted": facts.classes[int(found.probabilities.argmax())],
         "entropy": round(found.entropy, 6),
         "spread": None if found.spread is None else round(found.spread, 6),
         "findings": list(found.findings),
     }
+
+
+def _named(classes: tuple[str, ...], chances: Iterable[float]) -> dict[str, float]:
+    return {name: round(float(chance), 6) for name, chance in zip(classes, chances, strict=True)}
 
 
 def _identity(exam: "LooseExam", folder: Path) -> dict[str, Any]:

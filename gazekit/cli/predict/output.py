@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -23,6 +23,7 @@ class Header:
     Args:
         models: names of the run directories.
         classes: names in the order of the probabilities.
+        targets: further targets, each with its classes.
         views: views that the models read.
         answers: number of answers (models × test-time transforms) averaged in each probability.
         total: number of exams.
@@ -31,6 +32,7 @@ class Header:
 
     models: tuple[str, ...]
     classes: tuple[str, ...]
+    targets: Mapping[str, tuple[str, ...]]
     views: tuple[str, ...]
     answers: int
     total: int
@@ -83,6 +85,7 @@ class _Document:
             "schema": SCHEMA,
             "models": header.models,
             "classes": header.classes,
+            **({"targets": header.targets} if header.targets else {}),
             "views": header.views,
             "answers": header.answers,
             "total": header.total,
@@ -123,6 +126,7 @@ class _Csv:
         self.rows = csv.writer(sys.stdout, lineterminator="\n")
         columns = ["schema", "total", "exam", "status", *(f"p_{name}" for name in header.classes)]
         columns += ["predicted", "entropy", "spread", "reason", "findings"]
+        columns += [f"{target}:p_{name}" for target, names in header.targets.items() for name in names]
         self.rows.writerow(columns + (["patient", *header.views] if header.root else []))
 
     def write(self, record: dict[str, Any]) -> None:
@@ -131,6 +135,12 @@ class _Csv:
         row += [found.get(name) for name in self.header.classes]
         row += [record.get(name) for name in ("predicted", "entropy", "spread", "reason")]
         row.append("; ".join(record.get("findings", ())))
+        further = record.get("targets", {})
+        row += [
+            further.get(target, {}).get(name)
+            for target, names in self.header.targets.items()
+            for name in names
+        ]
         if self.header.root:
             row += [record["patient"], *(record["images"].get(view) for view in self.header.views)]
         self.rows.writerow([to_cell(visible(cell)) if isinstance(cell, str) else cell for cell in row])
@@ -152,6 +162,7 @@ class _Table:
             return
         cells = [record["exam"], *(f"{p:.3f}" for p in record["probabilities"].values()), record["predicted"]]
         cells += [f"{record['entropy']:.3f}"]
+        cells += [_most_probable(chances) for chances in record.get("targets", {}).values()]
         cells += [f"{record['spread']:.3f}"] if self.header.answers > 1 else []
         if self.header.root:
             cells += [record["patient"], ", ".join(record["images"].values())]
@@ -163,6 +174,7 @@ class _Table:
         if error is not None:
             console.note(f"ended early: {len(self.rows)} of {self.header.total} exams are predicted")
         columns = ["exam", *(f"p({name})" for name in self.header.classes), "predicted", "entropy"]
+        columns += list(self.header.targets)
         columns += ["spread"] if self.header.answers > 1 else []
         columns += ["patient", "images"] if self.header.root else []
         console.print_table(columns, self.rows)
@@ -172,6 +184,11 @@ class _Table:
             else ""
         )
         console.note(f"entropy in bits, 0 = certain{several}; not a medical device")
+
+
+def _most_probable(chances: dict[str, float]) -> str:
+    name = max(chances, key=lambda each: chances[each])
+    return f"{name} ({chances[name]:.3f})"
 
 
 def _json(record: dict[str, Any]) -> str:
