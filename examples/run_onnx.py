@@ -41,13 +41,22 @@ def main() -> None:
         view: prepare(path, view, about["preparation"], **options)[None, None]  # [1, 1, H, W]
         for view, path in pairs
     }
-    logits, *attention = session.run(None, inputs)
-    e = np.exp(np.append(0, logits[0]) if logits.shape[1] == 1 else logits[0])  # one logit: of the last class
-    for name, probability in reversed(list(zip(about["classes"], e / e.sum(), strict=True))):
+    found = dict(zip(about["outputs"], session.run(None, inputs), strict=True))
+    for name, probability in reversed(list(zip(about["classes"], chances(found), strict=True))):
         print(f"{name}: {probability:.4f}")
-    for name, heat in zip(about["outputs"][1:], attention, strict=True):
-        print(f"{name}: {heat.shape[1]} x {heat.shape[2]}, largest {heat.max():.3g}")
+    for name, heat in found.items():
+        if name.startswith("attention_"):
+            print(f"{name}: {heat.shape[1]} x {heat.shape[2]}, largest {heat.max():.3g}")
     print(f"{about['use']}", file=sys.stderr)
+
+
+def chances(found: dict[str, np.ndarray]) -> np.ndarray:
+    """The probability of every class: calibrated if the model is, else from the logits."""
+    if "probabilities" in found:
+        return found["probabilities"][0]
+    logits = found["logits"]
+    e = np.exp(np.append(0, logits[0]) if logits.shape[1] == 1 else logits[0])  # one logit: of the last class
+    return e / e.sum()
 
 
 def opened(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:

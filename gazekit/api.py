@@ -18,7 +18,7 @@ import torch
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
-from gazekit.measures.units import How, Per
+from gazekit.prediction.calibration import Method
 from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import find_exams
 from gazekit.prepared.dataset import PreparedDataset
@@ -30,6 +30,7 @@ from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
+from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import Which
@@ -201,8 +202,6 @@ def evaluate(
     *,
     weights: Which | None = None,
     resamples: int = 2000,
-    per: Per | None = None,
-    pool: How = "max",
 ) -> dict[str, Any]:
     """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
 
@@ -212,13 +211,11 @@ def evaluate(
         part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``; all but the first have files of their own.
         weights: ``"selected"`` or ``"last"``; None takes those that ``run`` was opened with.
         resamples: of the bootstrap over patients.
-        per: ``"side"`` or ``"patient"``: also measure those, with their exams pooled.
-        pool: ``"max"`` (of the positive class) or ``"mean"``.
     """
     trained = _opened(run, weights)
     if not isinstance(data, PreparedDataset):
         data = open_data(trained, None if data is None else Path(data))
-    return evaluate_run(trained, data, part, resamples=resamples, per=per, pool=pool)
+    return evaluate_run(trained, data, part, resamples=resamples)
 
 
 @_speaks_python
@@ -341,12 +338,37 @@ def predict(
 
 
 @_speaks_python
+def calibrate(
+    run: Trained | Path | str,
+    data: Dataset | None = None,
+    *,
+    method: Method = "temperature",
+    at_specificity: float | None = None,
+) -> dict[str, Any]:
+    """Fit probabilities, and a threshold, on the validation part of a run, and write calibration.json; its content.
+
+    Open the run again to use them. Doubts are warnings.
+
+    Args:
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
+        data: None is what it was trained on.
+        method: ``"temperature"``, ``"isotonic"`` (two classes), or ``"none"`` for the threshold alone.
+        at_specificity: choose the lowest threshold of this specificity; None calls above 0.5.
+    """
+    trained = _opened(run)
+    if not isinstance(data, PreparedDataset):
+        data = open_data(trained, None if data is None else Path(data))
+    settings = CalibrationSettings(method=method, at_specificity=at_specificity)
+    return calibrate_run(trained, data, settings, warn=lambda said: warnings.warn(said, stacklevel=4))
+
+
+@_speaks_python
 def report(
     run: Trained | Path | str,
     *,
     without: Trained | Path | str | None = None,
     part: str = "test",
-    threshold: float | Literal["val"] = 0.5,
+    threshold: float | Literal["val"] | None = None,
     exams: Sequence[str] = (),
     cases: int = 200,
 ) -> Path:

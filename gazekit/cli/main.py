@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import console, doctor, evaluate, export, presets, report, runs
+from gazekit.cli import calibrate, console, doctor, evaluate, export, presets, report, runs
 from gazekit.cli.data import commands as data
 from gazekit.cli.data import generate
 from gazekit.cli.gaze import commands as gaze
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("export")(export.export)

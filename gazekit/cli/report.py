@@ -25,12 +25,13 @@ def report(
     ] = None,
     part: Part = "test",
     threshold: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Probability above which the second class is called; 'val': the best by Youden's index on the "
-            "validation part."
+            "validation part.",
+            show_default="the run's, of gazekit calibrate, or 0.5",
         ),
-    ] = "0.5",
+    ] = None,
     exam: Annotated[
         list[str] | None,
         typer.Option(help="Exam of the figure; may be repeated.", show_default="the first two of each class"),

@@ -17,6 +17,7 @@ from gazekit.contracts.interfaces import AttentionMap
 from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.model import MultiViewClassifier, explained_class
+from gazekit.prediction.calibration import UNCALIBRATED, Calibration
 from gazekit.presets.preset import Preset
 
 COVARIATES = "covariates"
@@ -34,6 +35,7 @@ class DeployedModel(nn.Module):
         attention_map: explains the positive class (of several: the most probable); None = logits only.
         preset: names the views and the normalisation.
         size: (height, width) of the images in pixels.
+        calibration: adds the output ``probabilities`` ``[B, classes]``, unless its method is none.
 
     Raises:
         ConfigurationError: the model reads gaze at inference, or the attention map more than the last feature maps.
@@ -45,6 +47,7 @@ class DeployedModel(nn.Module):
         attention_map: AttentionMap | None,
         preset: Preset,
         size: tuple[int, int],
+        calibration: Calibration = UNCALIBRATED,
     ) -> None:
         super().__init__()
         if model.needs_gaze:
@@ -61,7 +64,9 @@ class DeployedModel(nn.Module):
             "logits",
             *(f"logits_{name}" for name in preset.targets),
             *(f"attention_{view}" for view in _explained_views(model, attention_map, preset)),
+            *(("probabilities",) if calibration.method != "none" else ()),
         )
+        self.calibration = calibration
         head = _head(model, attention_map, preset.views)
         with torch.no_grad():
             features = self._encode(examples)
@@ -80,7 +85,10 @@ class DeployedModel(nn.Module):
         One ``[B, 1, H, W]`` in [0, 1] per view, in preset order; then covariates ``[B, C]``, if the model reads some,
         NaN where not known.
         """
-        return cast(tuple[Tensor, ...], tuple(self.head(*self._encode(given))))
+        found = cast(tuple[Tensor, ...], tuple(self.head(*self._encode(given))))
+        if self.calibration.method == "none":
+            return found
+        return (*found, self.calibration.probabilities(found[0]))
 
     def examples(
         self, size: tuple[int, int], exams: int = _TRACED_BATCH, seed: int = 0

@@ -173,7 +173,9 @@ def _forget_places(made: torch.onnx.ONNXProgram) -> None:
 
 
 def _deployed(trained: Trained) -> DeployedModel:
-    return DeployedModel(trained.model, trained.attention_map, trained.preset, _size(trained)).eval()
+    return DeployedModel(
+        trained.model, trained.attention_map, trained.preset, _size(trained), trained.calibration
+    ).eval()
 
 
 def _size(trained: Trained) -> tuple[int, int]:
@@ -211,8 +213,18 @@ def _original(
     else:
         output, maps = model.explain(normalised, trained.attention_map, covariates=covariates)
     logits = [each.detach().numpy() for each in (output.logits, *output.further.values())]
-    names = [name.removeprefix("attention_") for name in deployed.outputs[len(logits) :]]
-    return [*logits, *(maps[view].numpy() for view in names)]
+    names = [name.removeprefix("attention_") for name in deployed.outputs if name.startswith("attention_")]
+    found = [*logits, *(maps[view].numpy() for view in names)]
+    if "probabilities" in deployed.outputs:
+        found.append(trained.calibration.probabilities(output.logits.detach()).numpy())
+    return found
+
+
+def _probabilities(trained: Trained) -> str:
+    """Say where a program finds the probabilities."""
+    if trained.calibration.method != "none":
+        return "the output probabilities, calibrated; the logits are not"
+    return "sigmoid of the logit = the last class" if len(trained.facts.classes) == 2 else "softmax"
 
 
 def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]:
@@ -242,7 +254,9 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
             {"targets": {name: list(names) for name, names in facts.targets.items()}} if facts.targets else {}
         ),
         **({"covariates": list(deployed.covariates)} if deployed.covariates else {}),
-        "probabilities": "sigmoid of the logit = the last class" if len(facts.classes) == 2 else "softmax",
+        "probabilities": _probabilities(trained),
+        "calibration": trained.calibration.words(),
+        **({"threshold": trained.calibration.threshold} if len(facts.classes) == 2 else {}),
         "attention": "of the positive class" if len(facts.classes) == 2 else "of the most probable class",
         "preparation": {key: preparation[key] for key in keys},
         "modalities": list(facts.modalities),

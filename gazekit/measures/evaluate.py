@@ -31,7 +31,6 @@ def evaluate(
     predictions: Predictions,
     *,
     metrics: OfferedMetrics | None = None,
-    threshold: float = 0.5,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Metrics:
@@ -41,7 +40,6 @@ def evaluate(
         dataset: the exams that were predicted.
         predictions: with attention maps if gaze agreement and localisation are wanted.
         metrics: those that plugins offer.
-        threshold: the second of two classes is called above it.
         seed, resamples: of the bootstrap over patients.
 
     Returns:
@@ -53,13 +51,13 @@ def evaluate(
     """
     indices = predictions.indices
     exams = pooled_of(dataset, predictions)
-    called = called_class(exams.probabilities, threshold)
+    called = called_class(exams.probabilities, predictions.threshold)
     measured = {
         "classification": classification_metrics(
             exams.probabilities,
             exams.labels,
             exams.patient_ids,
-            threshold=threshold,
+            threshold=predictions.threshold,
             seed=seed,
             resamples=resamples,
         )

@@ -1,4 +1,4 @@
-"""Call classes at a threshold, and check whether a threshold of 0.5 separates two classes.
+"""Call classes at a threshold, and check whether a threshold separates two classes.
 
 A model may rank the exams well and still call all of them one class: that is poor calibration.
 """
@@ -13,10 +13,9 @@ from gazekit.measures.intervals import Interval
 _FEWEST = 10
 """Fewer unlabelled exams than this may well be of one class."""
 _USELESS = 0.1
-"""Youden's index (sensitivity + specificity − 1) at 0.5 below which calls hardly separate the classes."""
+"""Youden's index (sensitivity + specificity − 1) below which calls hardly separate the classes."""
 _ORDERED = 0.5
 """Best Youden index of any threshold from which another threshold is worth choosing."""
-_NOTHING = "the threshold 0.5 separates nothing"
 _TRAIN = "train longer, or on more exams"
 
 
@@ -32,19 +31,22 @@ def separates_nothing(
     labels: NDArray[np.integer],
     classes: Sequence[str],
     area: Interval | None = None,
+    *,
+    threshold: float = 0.5,
 ) -> str:
-    """Describe the fault of the threshold 0.5 on exams of known truth; empty if it has none.
+    """Describe the fault of the threshold on exams of known truth; empty if it has none.
 
     Args:
         positive: ``[N]`` probabilities of the second of two classes.
         labels: ``[N]`` 0 and 1.
         classes: the names of both.
         area: the AUC with its interval.
+        threshold: the second class is called above it.
     """
     counts = [int((labels == k).sum()) for k in (0, 1)]
     if min(counts) == 0:
         return ""
-    called = positive > 0.5
+    called = positive > threshold
     youden = _youden(called, labels)
     cuts = np.unique(positive)
     best = max((_youden(positive > cut, labels) for cut in cuts), default=0.0)
@@ -54,11 +56,11 @@ def separates_nothing(
     truth = f"{counts[0]} are {classes[0]} and {counts[1]} {classes[1]}"
     if one_sided:
         one = classes[int(called[0])]
-        said = f"{_NOTHING}: all {len(labels)} exams are called {one}, and {truth}"
+        said = f"{_nothing(threshold)}: all {len(labels)} exams are called {one}, and {truth}"
     else:
         said = (
-            f"the threshold 0.5 separates next to nothing: {int(called.sum())} of {len(labels)} exams are called "
-            f"{classes[1]}, and {truth}"
+            f"the threshold {threshold:.3g} separates next to nothing: {int(called.sum())} of {len(labels)} exams "
+            f"are called {classes[1]}, and {truth}"
         )
     said += f" (P({classes[1]}) from {positive.min():.3f} to {positive.max():.3f})"
     if area is None:
@@ -76,20 +78,25 @@ def with_advice(said: str, run: str) -> str:
     return f"{said}; choose one on the validation part (gazekit report {run} --threshold val), or compare probabilities"
 
 
-def on_one_side(positive: NDArray[np.floating], classes: Sequence[str]) -> str:
-    """Describe a suspicion about exams of unknown truth; empty if they are few or lie on both sides of 0.5.
+def on_one_side(positive: NDArray[np.floating], classes: Sequence[str], threshold: float = 0.5) -> str:
+    """Describe a suspicion about exams of unknown truth; empty if they are few or lie on both sides of the threshold.
 
     Args:
         positive: ``[N]`` probabilities of the second of two classes.
         classes: the names of both.
+        threshold: the second class is called above it.
     """
-    called = positive > 0.5
+    called = positive > threshold
     if len(positive) < _FEWEST or (called.any() and not called.all()):
         return ""
     return (
         f"all {len(positive)} exams are called {classes[int(called[0])]} (P({classes[1]}) from {positive.min():.3f} to "
-        f"{positive.max():.3f}): if they are not all of one class, {_NOTHING}"
+        f"{positive.max():.3f}): if they are not all of one class, {_nothing(threshold)}"
     )
+
+
+def _nothing(threshold: float) -> str:
+    return f"the threshold {threshold:.3g} separates nothing"
 
 
 def _youden(called: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:

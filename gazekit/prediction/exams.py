@@ -49,6 +49,7 @@ class ExamPrediction:
         geometry: view → mapping from raw to prepared pixels.
         findings: remarks about its images, one sentence each, without file names.
         further: further target → probability of each of its classes.
+        threshold: the run's, above which the second of two classes is called; 0.5 for several runs.
     """
 
     key: str
@@ -60,6 +61,14 @@ class ExamPrediction:
     geometry: dict[str, Geometry] = field(repr=False)
     findings: tuple[str, ...] = ()
     further: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    threshold: float = 0.5
+
+    @property
+    def called(self) -> int:
+        """The class that is called: of two the second above the threshold, else the likeliest."""
+        if len(self.probabilities) == 2:
+            return int(self.probabilities[1] > self.threshold)
+        return int(self.probabilities.argmax())
 
 
 def __getattr__(name: str) -> Any:
@@ -236,4 +245,5 @@ def _predictions(
             attention={view: maps[row] for view, maps in answers.attention.items()},
             geometry=dict(geometry[row]),
             further={name: mean_of_target[row] for name, mean_of_target in further.items()},
+            threshold=members[0].calibration.threshold if len(members) == 1 else 0.5,
         )

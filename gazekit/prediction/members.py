@@ -17,7 +17,8 @@ from gazekit.feeding.augment import warp
 from gazekit.feeding.batches import Layer, ResidentExams, Stored
 from gazekit.feeding.exam_facts import ExamFacts
 from gazekit.feeding.stored_gaze import StoredGaze
-from gazekit.modelling.model import MultiViewClassifier, probabilities
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.prediction.calibration import UNCALIBRATED, Calibration
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
 
@@ -34,12 +35,14 @@ class Member:
         preset: names the views and the normalisation.
         attention_map: explains the prediction; None = no explanation.
         transforms: ``[T, 2, 3]`` applied to each image, see ``trained_transforms``.
+        calibration: of the probabilities of the label.
     """
 
     model: MultiViewClassifier
     preset: Preset
     attention_map: AttentionMap | None
     transforms: Singles
+    calibration: Calibration = UNCALIBRATED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,12 +214,12 @@ def _answer(
     if moved:
         back = torch.as_tensor(_inverse(transform), device=exams.device).expand(len(exams), 2, 3)
         maps = {view: warp(each[:, None], back)[:, 0] for view, each in maps.items()}
-    further = {name: _chances(logits) for name, logits in output.further.items()}
-    return _Answer(_chances(output.logits), further, maps)
+    further = {name: _chances(logits, UNCALIBRATED) for name, logits in output.further.items()}
+    return _Answer(_chances(output.logits, member.calibration), further, maps)
 
 
-def _chances(logits: Tensor) -> Singles:
-    chances: Singles = probabilities(logits.detach()).cpu().numpy()
+def _chances(logits: Tensor, calibration: Calibration) -> Singles:
+    chances: Singles = calibration.probabilities(logits.detach()).cpu().numpy()
     return chances
 
 

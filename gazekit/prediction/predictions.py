@@ -12,6 +12,7 @@ from gazekit.contracts.interfaces import AttentionMap, PredictsScanpaths
 from gazekit.distributed.processes import count, gathered, rank
 from gazekit.feeding.batches import Exams
 from gazekit.modelling.model import MultiViewClassifier, probabilities
+from gazekit.prediction.calibration import UNCALIBRATED, Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Predictions:
         probabilities: ``[N, classes]``.
         attention: view → ``[N, h, w]`` for the explained class; empty unless requested, or if the branches see
             no single view (an image fusion has combined them).
+        threshold: the second of two classes is called above it.
         further: further target → probabilities ``[N, its classes]``.
         scanpaths: view → ``[N, F, 2]``, x and y as shares of width and height; empty unless a term predicts them.
     """
@@ -34,6 +36,7 @@ class Predictions:
     attention: dict[str, NDArray[np.float32]]
     scanpaths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     further: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    threshold: float = 0.5
 
 
 PREDICTED_FIXATIONS = 10
@@ -47,6 +50,7 @@ def predict(
     batch_size: int,
     attention_map: AttentionMap | None = None,
     scanpath_term: PredictsScanpaths | None = None,
+    calibration: Calibration = UNCALIBRATED,
 ) -> Predictions:
     """Predict all exams in evaluation mode; processes that train together share the batches and all get every result.
 
@@ -56,6 +60,7 @@ def predict(
         batch_size: exams at a time.
         attention_map: also explains the predictions, see ``model.explained_class``.
         scanpath_term: also predicts scanpaths; needs an attention map beside it.
+        calibration: of the probabilities of the label; the logits stay.
     """
     was_training = model.training
     model.eval()
@@ -87,7 +92,8 @@ def predict(
     return Predictions(
         indices=exams.indices,
         logits=joined.numpy(),
-        probabilities=probabilities(joined).numpy(),
+        probabilities=calibration.probabilities(joined).numpy(),
+        threshold=calibration.threshold,
         attention=_joined(attention),
         scanpaths=_joined(scanpaths),
         further={

@@ -63,11 +63,13 @@ class RunFacts:
     targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
 
 
-class _Part(pydantic.BaseModel):
+class StoredPart(pydantic.BaseModel):
+    """Base of the models of a run's files: unknown fields are kept."""
+
     model_config = pydantic.ConfigDict(extra="allow", frozen=True, strict=True)
 
 
-class Epoch(_Part):
+class Epoch(StoredPart):
     """A line of ``metrics.jsonl``; every loss term adds its own key."""
 
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
@@ -79,7 +81,7 @@ class Epoch(_Part):
     skipped_steps: Whole = 0
 
 
-class Environment(_Part):
+class Environment(StoredPart):
     """``environment.json``."""
 
     python: Text
@@ -91,7 +93,7 @@ class Environment(_Part):
     command: list[Text] = []
 
 
-class PluginRow(_Part):
+class PluginRow(StoredPart):
     """A row of ``plugins.json``."""
 
     __pydantic_extra__: dict[str, Text] = Field(init=False)
@@ -99,7 +101,7 @@ class PluginRow(_Part):
     version: Text
 
 
-class StoredMeasure(_Part):
+class StoredMeasure(StoredPart):
     """A value with its interval; null if it could not be computed."""
 
     value: Real | None
@@ -107,7 +109,7 @@ class StoredMeasure(_Part):
     high: Real | None
 
 
-class Evaluation(_Part):
+class Evaluation(StoredPart):
     """``evaluation.json``, and ``evaluation_PART.json`` of the other parts."""
 
     schema_: Annotated[Literal["gazekit.evaluation/1"], Field(alias="schema")] = EVALUATION_SCHEMA
@@ -124,6 +126,8 @@ class Evaluation(_Part):
     interval: Text
     leak: Text
     threshold: Text = ""
+    called_above: Real = 0.5
+    calibration: Text = "none"
     metrics: dict[Name, dict[Name, StoredMeasure]]
 
 

@@ -15,6 +15,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.feed import prepared_exams
 from gazekit.modelling.build import build_objective
 from gazekit.modelling.model import MultiViewClassifier
+from gazekit.prediction.calibration import UNCALIBRATED, Calibration
 from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prediction.members import IDENTITY, Member, trained_transforms
@@ -25,6 +26,7 @@ from gazekit.prepared.splits import indices_of
 from gazekit.presets.preset import Preset
 from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
+from gazekit.runs.calibration_file import checksum, read_calibration
 from gazekit.runs.checkpoint import put_weights
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
@@ -45,6 +47,7 @@ class Trained:
     weights: Weights
     registry: Registry = field(repr=False)
     scanpath_term: PredictsScanpaths | None = None
+    calibration: Calibration = UNCALIBRATED
 
     def __repr__(self) -> str:
         return (
@@ -52,8 +55,8 @@ class Trained:
             f"epoch={self.weights.epoch}, device={self.device.type!r})"
         )
 
-    def predict(self, dataset: PreparedDataset, part: str) -> Predictions:
-        """Predict and explain one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
+    def predict(self, dataset: PreparedDataset, part: str, *, explain: bool = True) -> Predictions:
+        """Predict, and explain, one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
         if part == "all":
             indices = np.arange(len(dataset))
         else:
@@ -63,10 +66,12 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --part"
             )
-        return self.predict_exams(dataset, indices)
+        return self.predict_exams(dataset, indices, explain=explain)
 
-    def predict_exams(self, dataset: PreparedDataset, indices: NDArray[np.int64]) -> Predictions:
-        """Predict and explain the exams at the given positions of a data set."""
+    def predict_exams(
+        self, dataset: PreparedDataset, indices: NDArray[np.int64], *, explain: bool = True
+    ) -> Predictions:
+        """Predict, and explain, the exams at the given positions of a data set."""
         exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
@@ -74,8 +79,9 @@ class Trained:
             self.model,
             exams,
             batch_size=self.preset.training.batch_size,
-            attention_map=self.attention_map,
-            scanpath_term=self.scanpath_term,
+            attention_map=self.attention_map if explain else None,
+            scanpath_term=self.scanpath_term if explain else None,
+            calibration=self.calibration,
         )
 
     def trained_on(self) -> TrainedOn:
@@ -88,7 +94,7 @@ class Trained:
         height, width = self.facts.preparation["size"]
         augmentation = self.preset.training.augmentation
         transforms = trained_transforms(augmentation, height / width) if tta else IDENTITY[None]
-        return Member(self.model, self.preset, self.attention_map, transforms)
+        return Member(self.model, self.preset, self.attention_map, transforms, self.calibration)
 
     def predict_images(
         self, *paths: Path | str, bit_depth: int | None = None
@@ -155,7 +161,22 @@ def open_trained(
     return Trained(
         *(run, run.facts(), preset, model, attention_map, device, weights, registry),
         scanpath_term=next(iter(terms.values()), None),
+        calibration=_calibration(run, weights, report),
     )
+
+
+def _calibration(run: RunDirectory, weights: Weights, report: Callable[[str], None]) -> Calibration:
+    """Read the calibration of a run; none where it was fitted to other weights."""
+    stored = read_calibration(run)
+    if stored is None:
+        return UNCALIBRATED
+    if stored.weights != checksum(weights.tensors):
+        report(
+            f"{run.path}: its calibration was fitted to the weights of epoch {stored.epoch}, not to these of epoch "
+            f"{weights.epoch}; their probabilities are not calibrated; fit it again with gazekit calibrate"
+        )
+        return UNCALIBRATED
+    return stored.calibration
 
 
 def _put_learnt(

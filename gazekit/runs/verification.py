@@ -8,6 +8,7 @@ from gazekit.errors import GazekitError
 from gazekit.prepared.splits import PARTS, read_split
 from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
+from gazekit.runs.calibration_file import read_calibration
 from gazekit.runs.directory import EVALUATED, RunDirectory
 from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
 
@@ -31,6 +32,7 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         run.plugins,
         run.environment,
         run.read_metrics,
+        lambda: read_calibration(run),
         lambda: split.update(read_split(run.split_path)),
     ]
     for check in checks:

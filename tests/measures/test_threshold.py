@@ -77,7 +77,7 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
 
         return torch.tensor(np.stack([1 - shifted, shifted], axis=1), dtype=torch.float32)
 
-    monkeypatch.setattr("gazekit.prediction.predictions.probabilities", probabilities)
+    monkeypatch.setattr("gazekit.prediction.calibration.probabilities", probabilities)
     finished = gazekit("evaluate", run, "--resamples", 100)
     assert "warning: the threshold 0.5 separates nothing: all" in finished.stderr
     assert (f"gazekit report {run} --threshold val" in finished.stderr) or ("train longer" in finished.stderr)

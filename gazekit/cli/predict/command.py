@@ -157,7 +157,7 @@ def predict(
 
 
 def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
-    """Warn if the threshold 0.5 separates nothing on these exams, or on those that a run was evaluated on."""
+    """Warn if the threshold separates nothing on these exams, or on those that a run was evaluated on."""
     import numpy as np
 
     from gazekit.errors import DataError
@@ -176,7 +176,8 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
             known = with_advice(said, str(each.run.path))
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
             return
-    if said := on_one_side(np.array(answers)[:, 1], classes):
+    threshold = trained[0].calibration.threshold if len(trained) == 1 else 0.5
+    if said := on_one_side(np.array(answers)[:, 1], classes, threshold):
         console.warn(with_advice(said, str(trained[0].run.path)))
 
 
@@ -288,7 +289,7 @@ def _record(found: "ExamPrediction | Refused", facts: "RunFacts", folder: Path) 
             if found.further
             else {}
         ),
-        "predicted": facts.classes[int(found.probabilities.argmax())],
+        "predicted": facts.classes[found.called],
         "entropy": round(found.entropy, 6),
         "spread": None if found.spread is None else round(found.spread, 6),
         "findings": list(found.findings),

@@ -184,7 +184,7 @@ def _write_dicom(
         probabilities={
             name: float(p) for name, p in zip(facts.classes, prediction.probabilities, strict=True)
         },
-        called=facts.classes[int(prediction.probabilities.argmax())],
+        called=facts.classes[prediction.called],
         explained=explained_class(prediction, facts.classes),
         model=" + ".join(dict.fromkeys(each.facts.preset for each in trained)),
     )

@@ -15,6 +15,7 @@ from gazekit.reporting.run.report import ReportSettings, run_page
 from gazekit.runs.trained import Trained, open_data
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
+_GIVEN = "The threshold was given, not chosen on these exams."
 
 
 def write_report(
@@ -55,11 +56,13 @@ def write_report(
     return path
 
 
-def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) -> tuple[float, str]:
+def _threshold(wanted: str | float | None, trained: Trained, dataset: PreparedDataset) -> tuple[float, str]:
+    if wanted is None:
+        return trained.calibration.threshold, trained.calibration.threshold_origin or _GIVEN
     if wanted == "val":
         if dataset.fingerprint != trained.facts.fingerprint:  # the validation part is in the training data
             dataset = open_data(trained, None)
-        val = pooled_of(dataset, trained.predict(dataset, "val"))
+        val = pooled_of(dataset, trained.predict(dataset, "val", explain=False))
         if not is_binary(val):
             raise ConfigurationError(
                 "--threshold val: the validation part does not hold two classes; give a number"
@@ -71,7 +74,7 @@ def _threshold(wanted: str | float, trained: Trained, dataset: PreparedDataset) 
         value = -1.0
     if not 0 < value < 1:
         raise ConfigurationError(f"--threshold {wanted}: expected a number between 0 and 1, or 'val'")
-    return value, "The threshold was given, not chosen on these exams."
+    return value, _GIVEN
 
 
 def _check_same(trained: Trained, other: Trained, own: Predictions, theirs: Predictions) -> None:

@@ -38,14 +38,14 @@ class ReportSettings:
     Args:
         part: part of the run's split; ``"all"`` is every exam, e.g. of other data.
         threshold: probability above which the second of two classes is called, or ``"val"``, the best by Youden's
-            index on the validation part.
+            index on the validation part; None takes that of the run, which is 0.5 unless ``calibrate`` chose one.
         exams: ids of the exams in the figure; empty takes the first two of each class.
         cases: maximum number of exams in the case browser.
         originals: finds the raw images, to draw instead of the prepared ones; None shows the prepared ones.
     """
 
     part: str = "test"
-    threshold: str | float = 0.5
+    threshold: str | float | None = None
     exams: Sequence[str] = ()
     cases: int = 200
     originals: Originals | None = None

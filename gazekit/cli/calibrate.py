@@ -1,0 +1,71 @@
+"""``gazekit calibrate``: make the probabilities of a run mean what they say, and choose its threshold."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from gazekit.cli import console
+from gazekit.cli.options import Device, Json, choose_device
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
+    method: Annotated[
+        Literal["temperature", "isotonic", "none"],
+        typer.Option(
+            help="temperature: one number; isotonic: any rising function, of two classes; none: a threshold alone."
+        ),
+    ] = "temperature",
+    at_specificity: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the lowest threshold of this specificity on the validation part, e.g. 0.9.",
+            show_default="call above 0.5",
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the calibration and the threshold of the run.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Fit probabilities, and a threshold, on the validation part; write calibration.json into the run directory.
+
+    From then on evaluate, report, predict and export use them. The order of the exams, and so the AUC, stays as it is.
+    """
+    from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
+    from gazekit.runs.trained import open_data, open_trained
+
+    trained = open_trained(run, console.registry(), choose_device(device), report=lambda _said: None)
+    if remove:
+        removed = forget_calibration(trained)
+        console.note(f"{run}: {'its calibration is removed' if removed else 'it has no calibration'}")
+        return
+    settings = CalibrationSettings(method=method, at_specificity=at_specificity)
+    found = calibrate_run(trained, open_data(trained, data), settings, warn=console.warn)
+    if as_json:
+        console.print_json(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
+    else:
+        _print(found)
+    console.note(f"next: gazekit evaluate {run}")
+
+
+def _print(found: dict[str, Any]) -> None:
+    rows = [
+        (name.replace("_", " "), f"{value:.3f}", f"{found['after'][name]:.3f}")
+        for name, value in found["before"].items()
+    ]
+    title = f"{found['method']}, on {found['exams']} validation exams of {found['patients']} patients"
+    console.print_table(("measure", "before", "after"), rows, title=title)
+    if found["method"] == "temperature":
+        console.note(f"temperature {found['temperature']:.4g}: {_reading(found['temperature'])}")
+    console.note(found["threshold_origin"] or "calls above 0.5")
+    console.note("fitted to these exams, so that they flatter it; evaluate measures it on the test part")
+
+
+def _reading(temperature: float) -> str:
+    return "the model was too sure" if temperature > 1 else "the model was not sure enough"

@@ -1,0 +1,156 @@
+"""Calibrate a run on its validation part, and keep the calibration in its directory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gazekit.errors import ConfigurationError, DataError
+from gazekit.measures.calibration import FEW, MOST, fit_isotonic, fit_temperature, threshold_at_specificity
+from gazekit.measures.classification import classification_metrics
+from gazekit.prediction.calibration import Calibration, Method
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.arrays import Floats, Integers
+from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
+from gazekit.runs.trained import Trained
+
+__all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationSettings:
+    """How to calibrate a run.
+
+    Args:
+        method: ``temperature``, ``isotonic`` for two classes, or ``none`` to store the threshold alone.
+        at_specificity: choose the lowest threshold of this specificity on the validation part; None calls above 0.5.
+    """
+
+    method: Method = "temperature"
+    at_specificity: float | None = None
+
+
+def calibrate_run(
+    trained: Trained,
+    dataset: PreparedDataset,
+    settings: CalibrationSettings,
+    *,
+    warn: Callable[[str], None] = lambda _text: None,
+) -> dict[str, Any]:
+    """Fit a calibration on the validation part of a run, write ``calibration.json`` and return its content.
+
+    From then on the run predicts, evaluates, reports and exports calibrated probabilities.
+
+    Args:
+        trained: the run.
+        dataset: its training data, which hold the validation part.
+        settings: method and threshold.
+        warn: called with each doubt, one line each.
+
+    Raises:
+        ConfigurationError: a method or threshold for two classes and a model of more, or neither of them.
+        DataError: the validation part holds one class alone, or no threshold has that specificity.
+    """
+    _check(settings, len(trained.facts.classes))
+    predictions = trained.predict(dataset, "val", explain=False)
+    labels = dataset.labels[predictions.indices]
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"{trained.run.path}: its validation part holds one class alone, which calibrates nothing; train with a "
+            "larger one (--set data.validation=0.3)"
+        )
+    logits = torch.as_tensor(predictions.logits)
+    calibration = _fitted(settings.method, predictions.logits, labels, warn)
+    before, after = (
+        each.probabilities(logits).numpy().astype(np.float64) for each in (Calibration(), calibration)
+    )
+    threshold, origin = 0.5, ""
+    if settings.at_specificity is not None:
+        threshold, origin = _threshold(after[:, 1], labels, settings.at_specificity)
+    patients = [dataset.patient_ids[i] for i in predictions.indices]
+    stored = StoredCalibration(
+        method=settings.method,
+        temperature=calibration.temperature,
+        knots=[list(knot) for knot in calibration.knots],
+        threshold=threshold,
+        threshold_origin=origin,
+        weights=checksum(trained.weights.tensors),
+        epoch=trained.weights.epoch,
+        exams=len(labels),
+        patients=len(set(patients)),
+        before=_measures(before, labels),
+        after=_measures(after, labels),
+    )
+    record = stored.model_dump(by_alias=True)
+    trained.run.write_json(NAME, record)
+    return record
+
+
+def forget_calibration(trained: Trained) -> bool:
+    """Remove the calibration of a run; return whether there was one."""
+    path = trained.run.path / NAME
+    there = path.exists() or path.is_symlink()
+    path.unlink(missing_ok=True)
+    return there
+
+
+def _check(settings: CalibrationSettings, classes: int) -> None:
+    if settings.at_specificity is not None and not 0 < settings.at_specificity < 1:
+        raise ConfigurationError(
+            f"--at-specificity {settings.at_specificity:g}: expected a number between 0 and 1"
+        )
+    if classes > 2 and settings.method == "isotonic":
+        raise ConfigurationError("--method isotonic is for two classes; calibrate several by temperature")
+    if classes > 2 and settings.at_specificity is not None:
+        raise ConfigurationError("--at-specificity is for two classes; of several the likeliest is called")
+    if settings.method == "none" and settings.at_specificity is None:
+        raise ConfigurationError(
+            "--method none calibrates nothing; add --at-specificity for a threshold alone"
+        )
+
+
+def _fitted(
+    method: Method, logits: NDArray[np.floating], labels: Integers, warn: Callable[[str], None]
+) -> Calibration:
+    if method == "temperature":
+        temperature = fit_temperature(logits, labels)
+        if not 1.01 / MOST < temperature < MOST / 1.01:
+            warn(
+                f"the temperature is at its limit, {temperature:.3g}: the validation part is too small, or its exams "
+                f"are {'ordered without a fault' if temperature < 1 else 'not told apart'}"
+            )
+        return Calibration("temperature", temperature)
+    if method == "isotonic":
+        if len(labels) < FEW:
+            warn(
+                f"{len(labels)} validation exams: an isotonic regression of fewer than {FEW} follows their noise; "
+                "--method temperature fits one number"
+            )
+        stated = Calibration().probabilities(torch.as_tensor(logits))[:, 1].numpy()
+        return Calibration("isotonic", knots=fit_isotonic(stated, labels == 1))
+    return Calibration()
+
+
+def _threshold(scores: Floats, labels: Integers, specificity: float) -> tuple[float, str]:
+    """Choose the threshold, and say where it comes from."""
+    positive = labels == 1
+    threshold = threshold_at_specificity(scores, positive, specificity)
+    called = scores > threshold
+    return threshold, (
+        f"The lowest threshold of specificity {specificity:g} on the validation part, where its specificity is "
+        f"{np.mean(~called[~positive]):.2f} of {int((~positive).sum())} exams, its sensitivity "
+        f"{np.mean(called[positive]):.2f} of {int(positive.sum())}."
+    )
+
+
+def _measures(chances: Floats, labels: Integers) -> dict[str, float]:
+    """Measure how far probabilities are from the truth, on the exams they were fitted to."""
+    of_truth = np.maximum(chances[np.arange(len(labels)), labels], 1e-7)
+    measured = classification_metrics(chances, labels, [str(i) for i in range(len(labels))], resamples=1)
+    return {
+        "log_loss": float(-np.log(of_truth).mean()),
+        **{name: float(measured[name].value) for name in ("brier", "calibration_error")},
+    }

@@ -1,0 +1,132 @@
+"""A calibrated run predicts, evaluates, reports and exports calibrated probabilities; others are as they were."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import gazekit
+
+from gazekit.exporting.deployed_model import DeployedModel
+from gazekit.measures.calibration import fit_temperature, threshold_at_specificity
+from gazekit.prediction.calibration import UNCALIBRATED
+from gazekit.runs.trained import open_trained
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def calibrated(tiny_run, tmp_path_factory) -> Path:
+    """The run with a temperature, and a threshold of specificity 0.6; not to be changed."""
+    run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("calibrated") / "run")
+    said = gazekit("calibrate", run, "--at-specificity", 0.6, "--json")
+    assert json.loads(said.stdout)["schema"] == "gazekit.calibration/1"
+    return run
+
+
+def test_it_is_fitted_to_the_validation_part_of_the_selected_weights(calibrated, tiny_run, dataset, registry):
+    plain = open_trained(tiny_run, registry, CPU)
+    predictions = plain.predict(dataset, "val", explain=False)
+    labels = dataset.labels[predictions.indices]
+    found = json.loads((calibrated / "calibration.json").read_text())
+    assert found["temperature"] == pytest.approx(fit_temperature(predictions.logits, labels))
+    assert found["exams"] == len(labels)
+    assert found["after"]["log_loss"] <= found["before"]["log_loss"]
+    scores = 1 / (1 + np.exp(-predictions.logits[:, 0].astype(np.float64) / found["temperature"]))
+    assert found["threshold"] == pytest.approx(threshold_at_specificity(scores, labels == 1, 0.6), abs=1e-6)
+
+
+def test_predictions_are_calibrated_and_called_at_the_threshold(calibrated, tiny_run, dataset, registry):
+    plain, ours = (open_trained(run, registry, CPU) for run in (tiny_run, calibrated))
+    before, after = (each.predict(dataset, "test", explain=False) for each in (plain, ours))
+    np.testing.assert_array_equal(before.logits, after.logits)
+    scaled = torch.as_tensor(before.logits) / ours.calibration.temperature
+    np.testing.assert_allclose(after.probabilities[:, 1], scaled[:, 0].sigmoid(), rtol=1e-6)
+    assert (before.threshold, after.threshold) == (0.5, ours.calibration.threshold)
+    said = json.loads(gazekit("predict", calibrated, dataset.root, "--json").stdout)
+    for exam in said["exams"]:
+        positive = exam["probabilities"][dataset.classes[1]]
+        if abs(positive - after.threshold) > 1e-5:
+            assert exam["predicted"] == dataset.classes[int(positive > after.threshold)]
+
+
+def test_evaluation_says_so_and_keeps_the_order_of_the_exams(calibrated, tiny_run, dataset):
+    plain, ours = (
+        json.loads(gazekit("evaluate", run, "--part", "all", "--resamples", 100, "--json").stdout)
+        for run in (shutil.copytree(tiny_run, calibrated.parent / "plain"), calibrated)
+    )
+    assert (plain["calibration"], plain["called_above"]) == ("none", 0.5)
+    assert ours["calibration"].startswith("temperature ") and ours["called_above"] != 0.5
+    measures = [each["metrics"]["classification"] for each in (plain, ours)]
+    assert measures[0]["auc"] == measures[1]["auc"] and measures[0]["brier"] != measures[1]["brier"]
+    rows = (calibrated / "predictions_all.csv").read_text().splitlines()[1:]
+    chances, labels = (
+        np.array([row.split(",")[-1] for row in rows], dtype=float),
+        np.array([row.split(",")[2] == dataset.classes[1] for row in rows]),
+    )
+    accuracy = np.mean((chances > ours["called_above"]) == labels)
+    assert measures[1]["accuracy"]["value"] == pytest.approx(accuracy)
+
+
+def test_an_exported_model_has_calibrated_probabilities(calibrated, registry):
+    ours = open_trained(calibrated, registry, CPU)
+    made = DeployedModel(ours.model, ours.attention_map, ours.preset, (16, 16), ours.calibration).eval()
+    assert made.outputs[-1] == "probabilities"
+    logits, *_, chances = made(*made.examples((16, 16), 3))
+    torch.testing.assert_close(chances, ours.calibration.probabilities(logits))
+    plain = DeployedModel(ours.model, ours.attention_map, ours.preset, (16, 16), UNCALIBRATED).eval()
+    assert plain.outputs == made.outputs[:-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["temperature", "isotonic"])
+@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+def test_an_exported_file_agrees_and_says_how_it_was_calibrated(tiny_run, tmp_path, method, form):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    gazekit("calibrate", run, "--method", method, "--at-specificity", 0.6)
+    gazekit("export", run, "--format", form)  # compares every output
+    if form == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        session = onnxruntime.InferenceSession(run / "model.onnx", providers=["CPUExecutionProvider"])
+        about = json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])
+        assert about["calibration"].startswith(method) and about["outputs"][-1] == "probabilities"
+        assert 0 < about["threshold"] < 1 and "calibrated" in about["probabilities"]
+
+
+def test_a_calibration_of_other_weights_is_not_used(calibrated, registry, tmp_path):
+    run = shutil.copytree(calibrated, tmp_path / "run")
+    stored = json.loads((run / "calibration.json").read_text()) | {"weights": "0" * 16}
+    (run / "calibration.json").write_text(json.dumps(stored))
+    said: list[str] = []
+    assert open_trained(run, registry, CPU, report=said.append).calibration == UNCALIBRATED
+    assert len(said) == 1 and "fit it again with gazekit calibrate" in said[0]
+
+
+def test_a_damaged_calibration_is_an_error_of_one_line_and_runs_verify_finds_it(calibrated, tmp_path):
+    run = shutil.copytree(calibrated, tmp_path / "run")
+    stored = json.loads((run / "calibration.json").read_text())
+    (run / "calibration.json").write_text(json.dumps(stored | {"method": "isotonic", "knots": [[0.5, 2.0]]}))
+    assert "calibration.json" in gazekit("evaluate", run, code=3).stderr
+    assert "calibration.json" in gazekit("runs", "verify", run, code=3).stderr
+    (run / "calibration.json").write_text(json.dumps(stored | {"temperature": 0}))
+    assert "temperature" in gazekit("predict", run, ".", code=3).stderr
+
+
+def test_it_can_be_removed(calibrated, registry, tmp_path):
+    run = shutil.copytree(calibrated, tmp_path / "run")
+    assert "its calibration is removed" in gazekit("calibrate", run, "--remove").stderr
+    assert open_trained(run, registry, CPU).calibration == UNCALIBRATED
+    assert "it has no calibration" in gazekit("calibrate", run, "--remove").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--method", "none"), "--method none calibrates nothing"),
+        (("--at-specificity", "1.5"), "expected a number between 0 and 1"),
+    ],
+)
+def test_what_makes_no_sense_is_said(calibrated, options, said):
+    assert said in gazekit("calibrate", calibrated, *options, code=2).stderr
