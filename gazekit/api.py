@@ -18,6 +18,7 @@ import torch
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
+from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
 from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import find_exams
@@ -202,6 +203,8 @@ def evaluate(
     *,
     weights: Which | None = None,
     resamples: int = 2000,
+    per: Per | None = None,
+    pool: How = "max",
 ) -> dict[str, Any]:
     """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
 
@@ -211,11 +214,13 @@ def evaluate(
         part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``; all but the first have files of their own.
         weights: ``"selected"`` or ``"last"``; None takes those that ``run`` was opened with.
         resamples: of the bootstrap over patients.
+        per: ``"side"`` or ``"patient"``: also measure those, with their exams pooled.
+        pool: ``"max"`` (of the positive class) or ``"mean"``.
     """
     trained = _opened(run, weights)
     if not isinstance(data, PreparedDataset):
         data = open_data(trained, None if data is None else Path(data))
-    return evaluate_run(trained, data, part, resamples=resamples)
+    return evaluate_run(trained, data, part, resamples=resamples, per=per, pool=pool)
 
 
 @_speaks_python

@@ -193,12 +193,14 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
     command_line("data", "prepare", "folder", raw_folder, tmp_path / "theirs", "--size", 16)
     assert made.fingerprint == PreparedDataset.open(tmp_path / "theirs").fingerprint
     pair = [raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png"]
+    parts = (line.split(",") for line in trained.run.split_path.read_text().splitlines())
+    validated = next(exam for exam, *_, part in parts if part == "val")
     (one,) = gazekit.predict(trained, *pair)
     (two,) = gazekit.predict([trained, trained.run.path], *pair, tta=True)
     assert not isinstance(one, Refused) and not isinstance(two, Refused)
     assert np.allclose(one.probabilities, trained.predict_images(*pair)[0].probabilities)
     assert one.spread is None and two.spread is not None
-    page = gazekit.report(trained, part="val", cases=2)
+    page = gazekit.report(trained, part="val", cases=2, exams=[validated])
     assert page == trained.run.path / "report.html" and page.read_text().startswith("<!")
     with pytest.raises(ConfigurationError, match=r"threshold=1\.5: expected a number between 0 and 1"):
         gazekit.report(trained, threshold=1.5)

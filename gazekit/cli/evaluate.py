@@ -19,6 +19,14 @@ def evaluate(
         Literal["selected", "last"],
         typer.Option(help="Weights of the epoch that training selected (training.select), or of the last."),
     ] = "selected",
+    per: Annotated[
+        Literal["side", "patient"] | None,
+        typer.Option(help="Also measure sides of patients, or patients, whose exams are pooled."),
+    ] = None,
+    pool: Annotated[
+        Literal["max", "mean"],
+        typer.Option(help="With --per: the highest probability of the positive class, or the mean."),
+    ] = "max",
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
     as_json: Json = False,
@@ -35,7 +43,7 @@ def evaluate(
 
     part = part_of(part, split)
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
-    result = evaluate_run(trained, open_data(trained, data), part, resamples=resamples)
+    result = evaluate_run(trained, open_data(trained, data), part, resamples=resamples, per=per, pool=pool)
     if as_json:
         console.print_json(SCHEMA, result)
     else:

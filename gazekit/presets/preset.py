@@ -191,6 +191,13 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
         problems.append(
             (("gaze", "alignment_loss"), "is needed, or a term that reads gaze in the table terms")
         )
+    if preset.training.patience and preset.training.select == "last":
+        problems.append(
+            (
+                ("training", "patience"),
+                'cannot wait for better weights with select = "last"; select by auc or loss',
+            )
+        )
     for name, term in preset.terms.items():
         problems += [(("terms", name), message) for message in _faults_of_term(name, term, preset)]
     return problems
@@ -276,6 +283,8 @@ _OPTIONAL = {
     ("gaze", "window_ms"),
     ("model", "vector_features"),
     ("training", "checkpoint_every"),
+    ("training", "patience"),
+    ("training", "ema"),
     *COMPONENT_KEYS,
 }
 

@@ -11,6 +11,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+NonNegativeCount = Annotated[int, Field(ge=0)]
 
 
 class PresetTable(pydantic.BaseModel):
@@ -192,6 +193,8 @@ class GroupSettings(PresetTable):
     """Its own rate, which the schedule multiplies too; absent: ``training.learning_rate``."""
     weight_decay: Annotated[NonNegative | None, pydantic.BeforeValidator(absent)] = None
     """Its own weight decay; absent: ``training.weight_decay``."""
+    freeze_epochs: NonNegativeCount = 0
+    """Epochs at the start in which it rests: no gradient, no weight decay, and fixed statistics of batch norm."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of backbones: the rate of each stage is that of the next one times this; the last stage has the group's rate."""
 
@@ -231,4 +234,9 @@ class TrainingSettings(PresetTable):
     select: Literal["auc", "loss", "last"] = "auc"
     """Weights that are used: of the epoch with the highest validation AUC (of equal ones the lowest validation loss),
     of the epoch with the lowest validation loss, or of the last epoch."""
+    patience: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
+    """End the training after this many epochs without better weights, by ``select``; absent: train all epochs."""
+    ema: Annotated[float | None, Field(gt=0, lt=1), pydantic.BeforeValidator(absent)] = None
+    """Decay of a moving average of the weights, such as 0.999, which is then what is validated, selected and used;
+    absent: no average."""
     augmentation: AugmentationSettings = AugmentationSettings()

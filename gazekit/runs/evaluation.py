@@ -12,6 +12,7 @@ from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
 from gazekit.measures.offered import offered_metrics
 from gazekit.measures.threshold import separates_nothing
+from gazekit.measures.units import How, Per, pooled_metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import as_csv
@@ -24,7 +25,13 @@ __all__ = ["SCHEMA", "evaluate_run"]
 
 
 def evaluate_run(
-    trained: Trained, dataset: PreparedDataset, part: str, *, resamples: int = 2000
+    trained: Trained,
+    dataset: PreparedDataset,
+    part: str,
+    *,
+    resamples: int = 2000,
+    per: Per | None = None,
+    pool: How = "max",
 ) -> dict[str, Any]:
     """Predict one part of a data set, compare with the truth, write both files and return the content of the first.
 
@@ -33,10 +40,15 @@ def evaluate_run(
         dataset: the training data, or other data with ``part = "all"``.
         part: ``train``, ``val``, ``test`` or ``all``.
         resamples: number of bootstrap resamples over patients.
+        per, pool: also measure sides or patients, and pool their exams so; see ``pooled_metrics``.
     """
     assert dataset.is_checked
     predictions = trained.predict(dataset, part)
-    metrics = evaluate(dataset, predictions, metrics=offered_metrics(trained.registry), resamples=resamples)
+    offered = offered_metrics(trained.registry)
+    metrics = evaluate(dataset, predictions, metrics=offered, resamples=resamples)
+    if per is not None:
+        by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
+        metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}
     record = _record(trained, dataset, predictions, metrics, part)
     measures, table = trained.run.evaluation_of(part, trained.weights.which)
     trained.run.write_text(table.name, _predictions_csv(dataset, predictions))

@@ -71,6 +71,16 @@ def is_better(select: Select, auc: float, loss: float, best_auc: float, best_los
     return (auc, -loss) > (best_auc, -best_loss)
 
 
+def stopped_early(epoch: int, best_epoch: int, patience: int | None) -> bool:
+    """Say whether a training has ended after an epoch because the best one is too long ago.
+
+    Args:
+        epoch, best_epoch: epochs completed, and the selected one; 0 = none yet.
+        patience: ``training.patience``; None never ends a training.
+    """
+    return patience is not None and epoch - best_epoch >= patience
+
+
 def read_weights(
     run: RunDirectory,
     preset: Preset,
@@ -121,7 +131,9 @@ def _last(run: RunDirectory, module: torch.nn.Module, which: Which) -> Weights:
     if step == 0:
         raise DataError(_no_weights(run, damaged))
     why = "the last epoch" if batch == 0 else f"the newest checkpoint, {batch} batches after epoch {epoch}"
-    return Weights.of(last.weights, which, epoch, why, model="model.")
+    average = last.state.get("average")  # of the weights, where training.ema asks for one
+    tensors = average["weights"] if isinstance(average, Mapping) else last.weights
+    return Weights.of(tensors, which, epoch, why, model="model.")
 
 
 def _numbers(state: Any, names: Sequence[str], where: Path) -> list[int]:

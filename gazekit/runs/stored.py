@@ -21,7 +21,7 @@ from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
-from gazekit.runs.selection import Weights, Which, check_whole, read_weights
+from gazekit.runs.selection import Weights, Which, check_whole, read_weights, stopped_early
 
 _SMALL = 2**20
 """Bytes allowed for a model beyond twice the size of its stored weights."""
@@ -141,7 +141,7 @@ def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
 
 
 def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry) -> str:
-    """Let a run train for more epochs than it was started with, if ``wanted`` changes nothing else.
+    """Let a run train for more epochs than it was started with, or wait longer, if ``wanted`` changes nothing else.
 
     Args:
         run, stored: the run and its preset.
@@ -149,21 +149,32 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry
         registry: has its schedule.
 
     Returns:
-        The change, in words; empty if the number of epochs is the same or other keys differ too.
+        The change, in words; empty if epochs and patience are the same or other keys differ too.
 
     Raises:
-        ConfigurationError: fewer epochs than the run has trained.
+        ConfigurationError: fewer epochs than the run has trained, or its patience has ended it.
     """
-    if preset_conflicts(stored, wanted) != ["training.epochs"]:
-        return ""
+    changed = set(preset_conflicts(stored, wanted))
     before, after = stored.training.epochs, wanted.training.epochs
-    done = len(run.read_metrics())
+    waited, waits = stored.training.patience, wanted.training.patience
+    longer = waits is None or (waited is not None and waits > waited)
+    if not changed or changed - {"training.epochs", "training.patience"} or (waits != waited and not longer):
+        return ""
+    lines = run.read_metrics()
+    done = len(lines)
     if after < done:
         raise ConfigurationError(
             f"{run.path}: has already trained {done} epochs; it can go on to more, not to {after}"
         )
+    if lines and stopped_early(done, lines[-1]["best_epoch"], waits):
+        raise ConfigurationError(
+            f"{run.path}: has ended after epoch {done}, because training.patience = {waits} epochs brought no better "
+            f"weights; to go on, raise that too, or switch it off with --set training.patience=none"
+        )
     run.write_text("preset.toml", wanted.to_toml())
     said = f"goes on to epoch {after}, begun with {before}"
+    if waits != waited:
+        said += f"; training.patience is now {waits or 'none'}, begun with {waited}"
     if wanted.training.schedule and _spans(wanted.training.schedule, registry):
         said += (
             f"; the schedule {wanted.training.schedule.use} now spans {after} epochs, so the learning rate "

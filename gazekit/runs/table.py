@@ -10,6 +10,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.layers import flattened, read_tables
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
+from gazekit.runs.selection import stopped_early
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class RunSummary:
         facts: of the run; None if unreadable, and ``problem`` says why.
         values: of its preset, ``table.key`` → value.
         epochs: completed and planned.
+        early: whether ``training.patience`` ended it before the planned ones.
         best: validation AUC of the selected epoch, and that epoch; None before the first.
         evaluation: content of ``evaluation.json``; None if the run was not evaluated.
         problem: why the run cannot be read; empty if it can.
@@ -33,6 +35,7 @@ class RunSummary:
     best: tuple[float, int] | None = None
     evaluation: dict[str, Any] | None = None
     problem: str = ""
+    early: bool = False
 
     @property
     def state(self) -> str:
@@ -40,6 +43,8 @@ class RunSummary:
         done, planned = self.epochs
         if self.problem:
             return "not readable"
+        if done < planned and self.early:
+            return f"finished early, epoch {done} of {planned}"
         return "finished" if done >= planned else f"epoch {done} of {planned}"
 
 
@@ -74,7 +79,9 @@ def summarise(path: Path) -> RunSummary:
     except (DataError, ConfigurationError) as error:
         return RunSummary(path, None, {}, problem=str(error).splitlines()[0])
     chosen = (best, epoch) if best is not None else None
-    return RunSummary(path, facts, values, (done, planned), chosen, evaluation)
+    patience = values.get("training.patience")
+    early = isinstance(patience, int) and stopped_early(done, epoch, patience)
+    return RunSummary(path, facts, values, (done, planned), chosen, evaluation, early=early)
 
 
 def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ from gazekit.registry.isolation import blaming
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
+from gazekit.runs.selection import stopped_early
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
 from gazekit.training.loop import State
@@ -62,14 +63,17 @@ def is_finished(task: RunTask, preset: Preset) -> bool:
         return False
     run = RunDirectory.open(task.path)
     epochs = run.read_metrics()
-    if not epochs or epochs[-1]["epoch"] < preset.training.epochs:
+    if not epochs:
+        return False
+    done, best = epochs[-1]["epoch"], epochs[-1]["best_epoch"]
+    if done < preset.training.epochs and not stopped_early(done, best, preset.training.patience):
         return False
     if not task.test:
         return True
     if not (run.evaluation.exists() and run.predictions.exists()):
         return False
     evaluation = run.read_evaluation()
-    return bool(evaluation["split"] == "test" and evaluation.get("epoch") == epochs[-1]["best_epoch"])
+    return bool(evaluation["split"] == "test" and evaluation.get("epoch") == best)
 
 
 def _run(

@@ -58,11 +58,14 @@ class CapturedStep:
         self.taken: dict[tuple[torch.Size, ...], int] = {}
         self.recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
         self.refused = False
+        self.resting = step.resting
 
     def __call__(self, batch: Batch) -> Taken:
         """Learn from a batch; see ``TrainingStep``. The next step overwrites the returned tensors."""
         if self.refused:
             return self.step(batch)
+        if self.resting != self.step.resting:  # other parts learn: another step
+            self.resting, self.taken, self.recorded = self.step.resting, {}, {}
         shapes = tuple(tensor.shape for tensor in batch.tensors())
         before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
         if before <= _EAGER:

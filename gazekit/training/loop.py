@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from gazekit.modelling.objective import Objective
 from gazekit.prediction.predictions import predict
 from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.selection import is_better
+from gazekit.runs.selection import is_better, stopped_early
 from gazekit.training.captured import fastest
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
+from gazekit.training.parts import RestingParts
 from gazekit.training.recipe import Recipe
 from gazekit.training.resume import Pace, keep_until, restore, save, save_best
 from gazekit.training.step import TrainingStep
@@ -65,6 +66,10 @@ class State:
     best_loss: float = math.inf
     best_epoch: int = 0
     validated: list[tuple[float | None, float | None]] = field(default_factory=list)
+
+    def is_over(self, settings: TrainingSettings) -> bool:
+        """Whether the training has had all its epochs, or has lost its patience."""
+        return self.epoch >= settings.epochs or stopped_early(self.epoch, self.best_epoch, settings.patience)
 
     def progress(self, batches: int, epochs: int) -> Elapsed:
         """How far the training is, for its schedule."""
@@ -115,16 +120,17 @@ def train(
     """
     settings = recipe.settings
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
+    values = restore(run, modules)
     optimizer = make_optimizer(modules, recipe)
     step = TrainingStep(model, objective, optimizer, settings)
-    take = fastest(step, settings, run.log)
-    values = restore(run, modules)
+    take, resting = fastest(step, settings, run.log), RestingParts(modules, settings)
     state, seed = _continued(run, step, values), run.facts().seed
     keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged = state.step, Pace(), False
     synchronise_batch_norm(model)
     model.train()
-    while state.epoch < settings.epochs:
+    while not state.is_over(settings):
+        step.resting = resting.begin(state.epoch)
         batches = epoch_batches(len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch)
         if state.batch == 0:
             state.sums, state.said, state.exams = {}, {}, 0
@@ -158,9 +164,9 @@ def train(
                 report(state, len(batches))
         account(wait=True)
         diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
-        _finish_epoch(model, objective, parts.val, settings, run, state)
+        _finish_epoch(step.average.modules if step.average else modules, parts.val, settings, run, state)
         report(state, len(batches))
-        if pace.due() or state.epoch == settings.epochs:
+        if pace.due() or state.is_over(settings):
             with pace.measured():
                 if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
                     saved = state.step
@@ -240,14 +246,14 @@ def _warn_of_divergence(
 
 
 def _finish_epoch(
-    model: MultiViewClassifier,
-    objective: Objective,
+    modules: torch.nn.ModuleDict,
     val: Exams,
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,
 ) -> None:
     """Validate, keep the weights if they are the best so far, and write the epoch's line."""
+    model, objective = cast(MultiViewClassifier, modules["model"]), cast(Objective, modules["objective"])
     predictions = predict(model, val, batch_size=settings.batch_size)
     labels = val.labels.cpu()
     with torch.no_grad():
@@ -271,3 +277,8 @@ def _finish_epoch(
     line |= {"val_auc": auc, "val_loss": loss if finite else None}
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
+    if state.epoch < settings.epochs and state.is_over(settings):
+        run.log(
+            f"ended after epoch {state.epoch} of {settings.epochs}: training.patience = {settings.patience} epochs "
+            f"have brought no better weights than epoch {state.best_epoch}"
+        )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gazekit.errors import ConfigurationError
 from gazekit.presets.tables import GroupSettings, TrainingSettings
@@ -37,6 +38,48 @@ def check_groups(modules: nn.ModuleDict, settings: TrainingSettings) -> None:
             raise ConfigurationError(
                 f"training.groups.{name}.layer_decay: only {_BACKBONES} have stages; set learning_rate instead"
             )
+    if all(name in settings.groups and settings.groups[name].freeze_epochs for name in parts):
+        raise ConfigurationError(
+            "training.groups: every part rests at first (freeze_epochs); let one of them learn"
+        )
+
+
+class RestingParts:
+    """The parts that rest in the first epochs: no gradient reaches them and batch norm keeps its statistics.
+
+    Args:
+        modules: model and objective, as they are made.
+        settings: the preset's ``training`` table.
+    """
+
+    def __init__(self, modules: nn.ModuleDict, settings: TrainingSettings) -> None:
+        self.parts = [
+            (
+                name,
+                settings.groups[name].freeze_epochs,
+                module,
+                [p for p in module.parameters() if p.requires_grad],
+            )
+            for name, found in parts_of(modules).items()
+            for module in found
+            if name in settings.groups and settings.groups[name].freeze_epochs
+        ]
+
+    def begin(self, epoch: int) -> tuple[str, ...]:
+        """Let the parts rest or learn in an epoch, counted from 0, and name those that rest.
+
+        The modules are in training mode before.
+        """
+        resting = set()
+        for name, epochs, module, parameters in self.parts:
+            for parameter in parameters:
+                parameter.requires_grad_(epoch >= epochs)
+            if epoch < epochs:
+                resting.add(name)
+                for layer in module.modules():
+                    if isinstance(layer, _BatchNorm):
+                        layer.eval()
+        return tuple(sorted(resting))
 
 
 def parameter_groups(modules: nn.ModuleDict, settings: TrainingSettings) -> list[dict[str, Any]]:

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gazekit.contracts.types import Batch
+from gazekit.contracts.types import Batch, Views
 from gazekit.distributed.processes import count, rank, total
 from gazekit.distributed.sharing import sum_gradients
 from gazekit.modelling.model import Encoded, MultiViewClassifier
 from gazekit.modelling.objective import Losses, Objective
 from gazekit.modelling.recompute import frozen_buffers
 from gazekit.presets.tables import TrainingSettings
+from gazekit.training.average import WeightAverage
 from gazekit.training.loss_scale import LossScale
 from gazekit.training.optimiser import load_optimizer, step_if
 
@@ -44,6 +45,10 @@ class TrainingStep:
         device = self.parameters[0].device
         self.loss_scale = LossScale(device) if settings.amp == "fp16" else None
         self.statistics = _Statistics(model)
+        modules = nn.ModuleDict({"model": model, "objective": objective})
+        self.average = WeightAverage(modules, settings.ema) if settings.ema else None
+        self.resting: tuple[str, ...] = ()
+        """Parts of the model that no gradient reaches in this epoch."""
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from a batch, together with the processes that hold its other exams.
@@ -66,6 +71,8 @@ class TrainingStep:
         step_if(taken, self.optimizer, None if self.loss_scale is None else self.loss_scale.scale)
         if self.loss_scale is not None:
             self.loss_scale.update(taken)
+        if self.average is not None:
+            self.average.update(taken)
         reported = dict(zip(names, terms, strict=True))
         reported |= {
             name: torch.where(said > 0, reported[name], torch.nan) for name, said in losses.said.items()
@@ -73,24 +80,28 @@ class TrainingStep:
         return taken, reported
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the optimiser, and of the loss scale if there is one, for a checkpoint."""
+        """Return the state of the optimiser, and of loss scale and average if there are any, for a checkpoint."""
         scale = {} if self.loss_scale is None else {"loss_scale": self.loss_scale.state_dict()}
-        return {"optimizer": self.optimizer.state_dict(), **scale}
+        average = {} if self.average is None else {"average": self.average.state_dict()}
+        return {"optimizer": self.optimizer.state_dict(), **scale, **average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state from a checkpoint made on any device; the optimiser's settings are kept."""
         load_optimizer(self.optimizer, state["optimizer"])
         if self.loss_scale is not None:
             self.loss_scale.load_state_dict(state["loss_scale"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
 
     def _gradients(self, batch: Batch) -> Losses:
         """Add the loss gradient, times the loss scale, to every parameter's ``grad``."""
         parts = min(self.accumulate, _fewest(len(batch.labels))) if self.accumulate > 1 else 1
         if parts > 1:
             return self._gradients_in_parts(batch, parts)
-        losses: Losses = self.objective(
-            self.model(batch.images, batch.gaze, batch.present, batch.covariates), batch
-        )
+        encoded = self.model.encode_all(self._images(batch), batch.gaze, batch.present)
+        if self.resting:
+            encoded = encoded.map(_with_gradient)
+        losses: Losses = self.objective(self.model.classify(encoded, batch.present, batch.covariates), batch)
         self._scaled(losses.total).backward()
         return losses
 
@@ -113,11 +124,17 @@ class TrainingStep:
         reached = [None if leaf.grad is None else leaf.grad.tensor_split(parts) for leaf in leaves.tensors()]
         for part, piece in enumerate(pieces):
             pairs = zip(self._encode(piece, seed, part).tensors(), reached, strict=True)
-            tensors, gradients = zip(
-                *[(each, own[part]) for each, own in pairs if own is not None], strict=True
-            )
-            torch.autograd.backward(tensors, gradients)
+            learning = [(each, own[part]) for each, own in pairs if own is not None and each.requires_grad]
+            if learning:
+                tensors, gradients = zip(*learning, strict=True)
+                torch.autograd.backward(tensors, gradients)
         return losses
+
+    def _images(self, batch: Batch) -> Views:
+        """The images; where a part rests and an attention map reads stages, they begin the graph of their maps."""
+        if not (self.resting and self.model.shows_stages):
+            return batch.images
+        return {view: _with_gradient(image) for view, image in batch.images.items()}
 
     def _encode(self, piece: Batch, seed: int, part: int) -> Encoded:
         torch.manual_seed((seed * 1_000_003 + part) % 2**63)  # the same dropout both times
@@ -125,6 +142,13 @@ class TrainingStep:
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+
+def _with_gradient(values: Tensor) -> Tensor:
+    """The values, in a graph that attention maps can differentiate even if nothing before them learns."""
+    if values.requires_grad or not values.is_floating_point():
+        return values
+    return values.detach().requires_grad_()
 
 
 def _fewest(exams: int) -> int:

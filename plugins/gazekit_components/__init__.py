@@ -1,6 +1,5 @@
 """The parts of Mammo-Net and its ablations, as a gazekit plugin."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -28,10 +27,7 @@ if TYPE_CHECKING:
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
     """Offer timm's convolutional networks, and a small residual network."""
     from gazekit_components.small_resnet import SmallResNet
-
-    with warnings.catch_warnings():  # tqdm, which timm's hub imports, warns in a notebook without ipywidgets
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        from gazekit_components.timm_backbone import TimmBackbone
+    from gazekit_components.timm_backbone import TimmBackbone
 
     return {"timm": TimmBackbone, "small_resnet": SmallResNet}
 

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Literal
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
-from gazekit_components.timm_weights import InitialWeights, create_network, load_network
+from gazekit_components.timm_weights import InitialWeights, create_network, imported_timm, load_network
 
 
 class TimmBackbone(Backbone):
@@ -78,6 +77,7 @@ class TimmBackbone(Backbone):
 
 
 def _check_name(model: str) -> None:
+    timm = imported_timm()
     name, _, tag = model.partition(".")
     tags = timm.list_pretrained(f"{name}.*")
     if not timm.is_model(name):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import safetensors.torch
-import timm.models
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +21,14 @@ from gazekit_components.pretrained_keys import Match, Mismatch, match_names, mat
 
 HUB_TIMEOUT = 3.0
 """Seconds to wait for the hub's first answer: the time lost without a network."""
+
+
+def imported_timm() -> ModuleType:
+    """Import timm when a network of it is made: with torchvision, that takes seconds."""
+    with warnings.catch_warnings():  # tqdm, which timm's hub imports, warns in a notebook without ipywidgets
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import timm
+    return timm
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
         return network, _load_file(network, choice, paths)
     if choice.pretrained is False:
         return None, "random"
-    name = str(timm.models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
+    name = str(imported_timm().models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
     file, reason = _hub_file(name)
     if file is not None:
         return create_network(model, in_channels, file), name
@@ -70,7 +78,7 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
 
 def create_network(model: str, in_channels: int, file: str | None = None) -> nn.Module:
     """Make a timm network without its classifier; timm sums the stem of a file over its channels for one channel."""
-    network: nn.Module = timm.create_model(
+    network: nn.Module = imported_timm().create_model(
         model,
         pretrained=file is not None,
         pretrained_cfg_overlay=file and {"file": file, "custom_load": False},

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from command_line import gazekit
+from command_line import gazekit, one_exam
 from gazekit_baselines import gazekit_presets
 from gazekit_baselines.gaze_overlay import GazeOverlay
 from gazekit_baselines.stack import Stack
@@ -78,7 +78,7 @@ def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path,
     evaluated = json.loads(gazekit("evaluate", out, "--resamples", 100, "--json").stdout)
     assert 0 <= evaluated["metrics"]["classification"]["auc"]["value"] <= 1
     if name in NAMES:
-        gazekit("report", out)
+        gazekit("report", out, *one_exam(out))
         assert (out / "report.html").stat().st_size > 10_000
     views = [name.removeprefix("single_")] if name.startswith("single_") else ["cc", "mlo"]
     pair = [looked_at / f"e003_{view}.png" for view in views]

@@ -15,7 +15,7 @@ from gazekit_components.timm_backbone import TimmBackbone
 
 from gazekit.errors import ConfigurationError
 
-timm = timm_weights.timm  # imported there behind the guard
+timm = timm_weights.imported_timm()  # with the guard of torchvision
 SMALL = "resnet10t"
 
 

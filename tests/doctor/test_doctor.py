@@ -16,6 +16,17 @@ from gazekit.doctor import mend_torchvision, software, surroundings
 from gazekit.registry import distribution
 
 
+@pytest.fixture(scope="module")
+def is_broken() -> bool:
+    """Whether torchvision is broken here, which takes a process that imports it."""
+    return mend_torchvision.is_broken()
+
+
+@pytest.fixture(autouse=True)
+def _ask_once(is_broken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mend_torchvision, "is_broken", lambda: is_broken)
+
+
 def checks(*, code: int = 0) -> dict[tuple[str, str], dict[str, str]]:
     found = json.loads(gazekit("doctor", "--json", code=code).stdout)
     assert found["schema"] == "gazekit.doctor/1"

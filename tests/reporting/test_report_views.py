@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from command_line import gazekit
+from command_line import gazekit, one_exam
 from made_data import make_folder
 from made_mammography import view_sequence, write_mammogram
 
@@ -156,10 +156,10 @@ def test_the_report_draws_the_originals_on_request(tiny_run, raw_folder, tmp_pat
         "--dataset and --set say what is in --originals"
         in gazekit("report", run, "--dataset", "folder", code=2).stderr
     )
-    gazekit("report", run)
+    gazekit("report", run, *one_exam(run))
     prepared = (run / "report.html").read_text()
     assert "Shown are the prepared images (16 × 16 px), turned back" in prepared
-    gazekit("report", run, "--originals", raw_folder, "--dataset", "folder")
+    gazekit("report", run, "--originals", raw_folder, "--dataset", "folder", *one_exam(run))
     assert "Shown are the originals, as they lie in their files." in (run / "report.html").read_text()
 
 
@@ -169,7 +169,7 @@ def test_a_report_on_other_data_says_so_and_takes_its_threshold_from_the_trainin
     others = tmp_path / "others"
     gazekit("data", "prepare", "folder", raw, others, "--size", 16, "--crop", "none", "--jobs", 1)
     page = tmp_path / "page.html"
-    given = ("report", run, "--part", "all", "--out", page)
+    given = ("report", run, "--part", "all", "--out", page, "--exam", "e000")
     gazekit(*given, "--data", others)
     assert "On other data (others), 8 exams of 4 patients" in page.read_text()
     assert "their numbers flatter it" not in page.read_text()

@@ -218,6 +218,8 @@ def _run(
     else:
         why = why_selected(run.read_metrics(), state.best_epoch, preset.training.select)
         best = f"epoch {state.best_epoch} of {state.epoch} is selected: {why}"
+        if state.epoch < preset.training.epochs:
+            best += f"; training.patience ended it before epoch {preset.training.epochs}"
     run.log(f"finished: {best}")
     console.note(
         f"done: {best}"

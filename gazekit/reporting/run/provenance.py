@@ -9,6 +9,7 @@ from gazekit.disk.own_files import read_bytes
 from gazekit.prediction.calibration import UNCALIBRATED
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import KIND, read_split
+from gazekit.runs.selection import stopped_early
 from gazekit.runs.trained import Trained
 
 
@@ -25,7 +26,7 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "seed": facts.seed,
             "trained on": environment.get("gpu") or f"{facts.device}, {environment['platform']}",
             "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
-            "epochs": preset.training.epochs,
+            "epochs": _epochs(trained),
             **({"calibration": trained.calibration.words()} if trained.calibration != UNCALIBRATED else {}),
         },
         "Data": {
@@ -43,3 +44,14 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
         },
     }
+
+
+def _epochs(trained: Trained) -> int | str:
+    """Number of epochs; of a training that its patience has ended, with the reason."""
+    planned, lines = trained.preset.training.epochs, trained.run.read_metrics()
+    if not lines or lines[-1]["epoch"] >= planned:
+        return planned
+    done, best = lines[-1]["epoch"], lines[-1]["best_epoch"]
+    if not stopped_early(done, best, trained.preset.training.patience):
+        return planned
+    return f"{done} of {planned}: none of the last {done - best} had better weights (training.patience)"

@@ -1,0 +1,278 @@
+"""Options of a recipe do as they say, and every one of them resumes to the bit."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import random_batch, tiny
+from torch import nn
+
+from gazekit.errors import ConfigurationError, Preempted
+from gazekit.modelling.build import build_model, build_objective
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import make_split
+from gazekit.registry.registry import Registry
+from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.stored import extend, load_model, stored_preset
+from gazekit.runs.table import summarise
+from gazekit.training import loop
+from gazekit.training.average import WeightAverage
+from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
+from gazekit.training.run import continue_run
+from gazekit.training.start import StartSettings, start_run
+from gazekit.training.step import TrainingStep
+
+CPU = torch.device("cpu")
+FEW = ("training.epochs=4", "training.batch_size=6", "fusion.vectors.dropout=0.2")
+OPTIONS = {
+    "sgd": ("training.optimizer=sgd", "training.optimizer.nesterov=true"),
+    "lamb": ("training.optimizer=timm", "training.schedule=cosine"),
+    "lion": ("training.optimizer={use='timm', algorithm='lion'}", "training.schedule=polynomial"),
+    "muon": ("training.optimizer={use='timm', algorithm='muon'}", "training.schedule=stepwise"),
+    "plateau": ("training.schedule={use='plateau', patience=0, threshold=0.5}",),
+    "groups": (
+        "training.groups.backbones={learning_rate=1e-4, layer_decay=0.5}",
+        "training.groups.head.weight_decay=0.1",
+        "training.decay_norms_and_biases=false",
+    ),
+    "frozen": ("training.groups.backbones={freeze_epochs=2}", "training.groups.head={freeze_epochs=1}"),
+    "frozen in parts": ("training.groups.backbones={freeze_epochs=2}", "training.accumulate=2"),
+    "patience": ("training.patience=1",),
+    "average": ("training.ema=0.9",),
+    "average, last": ("training.ema=0.9", "training.select=last"),
+}
+"""Name → overrides."""
+
+
+def start(path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str) -> RunDirectory:
+    settings = StartSettings(seed=1, device=CPU)
+    preset = tiny(registry, *FEW, *overrides)
+    return start_run(path, preset, registry, dataset, make_split(dataset), settings)
+
+
+def stop_before(step: int) -> Callable[[], bool]:
+    calls = iter(range(10_000))
+    return lambda: next(calls) >= step
+
+
+def outcome(run: RunDirectory) -> dict[str, bytes]:
+    """Every byte of the newest checkpoint, of the selected weights and of the metrics."""
+    newest = checkpoint.steps_of(run.checkpoints)[-1]
+    best = checkpoint.steps_of(run.best)[-1:]
+    files = [run.metrics, *(file for folder in (newest, *best) for file in folder.iterdir())]
+    return {str(file.relative_to(run.path)): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def plain(
+    tmp_path_factory: pytest.TempPathFactory, registry: Registry, dataset: PreparedDataset
+) -> dict[str, bytes]:
+    """Outcome of the training without any of the options."""
+    run = start(tmp_path_factory.mktemp("plain") / "run", registry, dataset)
+    continue_run(run, registry, dataset)
+    return outcome(run)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_resumes_to_the_bit(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, plain: dict[str, bytes], name: str
+) -> None:
+    """Stopped within three epochs, if it comes to that; and the option does something."""
+    straight = start(tmp_path / "straight", registry, dataset, *OPTIONS[name])
+    continue_run(straight, registry, dataset)
+    stopped = start(tmp_path / "stopped", registry, dataset, *OPTIONS[name])
+    for steps in (1, 3, 3):
+        try:
+            continue_run(stopped, registry, dataset, should_stop=stop_before(steps))
+        except Preempted:
+            torch.rand(17)  # whatever else draws from the global stream in between
+    continue_run(stopped, registry, dataset)
+    assert outcome(stopped) == outcome(straight) != plain
+    assert "skipped" not in (straight.path / "log.txt").read_text()
+
+
+def weights_after(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str
+) -> list[dict[str, torch.Tensor]]:
+    """Weights before the training and after each epoch."""
+    run = start(tmp_path / "run", registry, dataset, "training.checkpoint_every=1", *overrides)
+    first = checkpoint.load_latest(run.checkpoints, pytest.fail)
+    assert first is not None
+    found = [first.weights]
+
+    def saved(run: RunDirectory, modules: nn.Module, step: int, state: dict[str, Any]) -> bool:
+        if state["state"]["batch"] == 0 and state["state"]["epoch"] == len(found):
+            found.append({name: each.clone() for name, each in modules.state_dict().items()})
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save", saved)
+        continue_run(run, registry, dataset)
+    return found
+
+
+def under(weights: dict[str, torch.Tensor], prefix: str) -> torch.Tensor:
+    return torch.cat(
+        [weights[name].flatten().double() for name in sorted(weights) if name.startswith(prefix)]
+    )
+
+
+def test_a_backbone_frozen_for_two_epochs_then_learns_at_a_tenth_of_the_rate(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    """Weights and running statistics stay to the bit for two epochs, while the rest learns; then they move."""
+    backbones = "training.groups.backbones={freeze_epochs=2, learning_rate=2e-4}"
+    constant = "training.schedule=constant"
+    found = weights_after(tmp_path, registry, dataset, constant, "training.learning_rate=2e-3", backbones)
+    assert len(found) == 5
+    part = "model.backbones."
+    for epoch in (1, 2):
+        assert torch.equal(under(found[epoch], part), under(found[0], part))
+        assert not torch.equal(under(found[epoch], "model.head."), under(found[epoch - 1], "model.head."))
+    for epoch in (3, 4):
+        assert not torch.equal(under(found[epoch], part), under(found[epoch - 1], part))
+    weight = "model.backbones.0.stages.3"
+    name = next(each for each in found[0] if each.startswith(weight) and found[0][each].ndim == 4)
+    steps = -(-int(np.sum([part == "train" for part in make_split(dataset).values()])) // 6)
+    moved = (found[3][name] - found[2][name]).abs().max()
+    assert 0 < float(moved) <= 1.05 * 2e-4 * steps + 2e-4 * 0.01  # a step of Adam is at most its rate
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("training.accumulate=2",),
+        ("fusion.maps=none",),
+        ("fusion.maps=none", "attention_map=layer_cam", "attention_map.stage=2"),
+        ("fusion.maps=none", "training.checkpoint_activations=true"),
+    ],
+)
+def test_gaze_supervises_what_follows_a_frozen_backbone_as_if_it_learnt(
+    registry: Registry, overrides: tuple[str, ...]
+) -> None:
+    """The gradients of the parts that learn are those of an ordinary step, to rounding; the others have none."""
+    preset = tiny(registry, *overrides)
+    batch = random_batch(("cc", "mlo"))
+    gradients = []
+    for frozen in (False, True):
+        torch.manual_seed(0)
+        model = build_model(preset, registry, classes=2).train()
+        objective = build_objective(preset, registry, model)
+        modules = nn.ModuleDict({"model": model, "objective": objective})
+        step = TrainingStep(
+            model, objective, make_optimizer(modules, Recipe.of(preset.training, registry)), preset.training
+        )
+        if frozen:
+            model.backbones.requires_grad_(False)
+            step.resting = ("backbones",)
+        step._gradients(batch)
+        gradients.append({name: each.grad for name, each in model.named_parameters()})
+    for name, expected in gradients[0].items():
+        assert expected is not None
+        came = gradients[1][name]
+        if name.startswith("backbones."):
+            assert came is None
+        else:
+            torch.testing.assert_close(came, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_everything_frozen_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    names = ("backbones", "fusion", "projections", "head")
+    frozen = [f"training.groups.{name}.freeze_epochs=1" for name in names]
+    with pytest.raises(ConfigurationError, match="every part rests at first"):
+        start(tmp_path / "run", registry, dataset, *frozen)
+
+
+def test_patience_ends_a_training_and_says_so(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a validation that never improves on the second epoch, a patience of two ends it with the fourth."""
+    aucs = iter([0.5, 0.7, 0.6, 0.7, *[0.9] * 9])
+    monkeypatch.setattr(loop, "area_under_roc", lambda *_: next(aucs))
+    monkeypatch.setattr(loop, "is_better", lambda _select, auc, _loss, best, _best_loss: auc > best)
+    run = start(tmp_path / "run", registry, dataset, "training.epochs=9", "training.patience=2")
+    state = continue_run(run, registry, dataset)
+    assert (state.epoch, state.best_epoch) == (4, 2)
+    assert "ended after epoch 4 of 9: training.patience = 2 epochs" in (run.path / "log.txt").read_text()
+    assert summarise(run.path).state == "finished early, epoch 4 of 9"
+    assert checkpoint.steps_of(run.checkpoints)[-1].name == f"{state.step:06d}"
+    again = continue_run(run, registry, dataset)
+    assert (again.epoch, again.step) == (4, state.step), "it is finished"
+    stored = stored_preset(run, registry)
+    more = registry.preset(str(run.preset_path), overrides=["training.epochs=12"])
+    with pytest.raises(
+        ConfigurationError, match=r"ended after epoch 4, because training\.patience = 2 .* raise that"
+    ):
+        extend(run, stored, more, registry)
+    longer = registry.preset(str(run.preset_path), overrides=["training.patience=3"])
+    assert "training.patience is now 3, begun with 2" in extend(run, stored, longer, registry)
+    assert continue_run(run, registry, dataset).epoch > 4
+
+
+def test_patience_needs_something_to_wait_for(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r"training\.patience: cannot wait for better weights"):
+        tiny(registry, "training.patience=3", "training.select=last")
+
+
+def test_the_average_is_that_of_a_slow_loop_and_a_skipped_step_does_not_move_it() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    modules = nn.ModuleDict({"model": model, "objective": nn.Module()})
+    average = WeightAverage(modules, 0.8)
+    expected = {name: each.double().numpy().copy() for name, each in modules.state_dict().items()}
+    counted = 0
+    for step in range(30):
+        with torch.no_grad():
+            for each in [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]:
+                each.add_(torch.randn_like(each))
+            model[1].num_batches_tracked.add_(1)
+        before = copy.deepcopy(average.state_dict())
+        taken = step % 7 != 3
+        average.update(torch.tensor(taken))
+        if not taken:
+            after = average.state_dict()["weights"]
+            kept = [name for name in after if "num_batches" not in name]
+            assert all(torch.equal(after[name], before["weights"][name]) for name in kept)
+            continue
+        counted += 1
+        decay = min(0.8, (1 + counted) / (10 + counted))
+        for name, each in modules.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * each.double().numpy()
+    for name, each in average.modules.state_dict().items():
+        if "num_batches" in name:
+            assert int(each) == 30
+        else:
+            np.testing.assert_allclose(each.numpy(), expected[name], rtol=1e-5, atol=1e-6)
+    assert torch.equal(average.steps, torch.tensor(float(counted)))
+
+
+def test_the_average_is_validated_selected_and_used(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    """Both weights that a run is opened with are those of the average, and so is the validation."""
+    run = start(tmp_path / "run", registry, dataset, "training.ema=0.9", "training.select=last")
+    state = continue_run(run, registry, dataset)
+    newest = checkpoint.load_latest(run.checkpoints, pytest.fail)
+    assert newest is not None
+    averaged = newest.state["average"]["weights"]
+    for which in ("selected", "last"):
+        model, _ = load_model(run, registry, CPU, which=which)  # type: ignore[arg-type]
+        for name, each in model.state_dict().items():
+            assert torch.equal(each, averaged[f"model.{name}"])
+    assert any(not torch.equal(averaged[name], each) for name, each in newest.weights.items())
+    best = start(tmp_path / "best", registry, dataset, "training.ema=0.9", "training.epochs=1")
+    state = continue_run(best, registry, dataset)
+    newest, selected = (checkpoint.load_latest(f, pytest.fail) for f in (best.checkpoints, best.best))
+    assert state.best_epoch == 1 and newest is not None and selected is not None
+    averaged = newest.state["average"]["weights"]
+    own = {
+        f"model.{name}": each for name, each in selected.weights.items() if not name.startswith("objective.")
+    }
+    assert all(torch.equal(each, averaged[name]) for name, each in own.items())
