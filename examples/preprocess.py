@@ -44,6 +44,8 @@ def prepare(
         Unusable: with the reason.
     """
     _check_region(preparation)
+    if preparation.get("colour"):
+        raise Unusable(f"{path}: the model reads colour images, which this program does not prepare")
     depth = bit_depth or preparation["bit_depth"]
     window = preparation["window"]
     if _starts(path)[128:132] == b"DICM":

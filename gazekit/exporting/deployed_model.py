@@ -36,6 +36,7 @@ class DeployedModel(nn.Module):
         preset: names the views and the normalisation.
         size: (height, width) of the images in pixels.
         calibration: adds the output ``probabilities`` ``[B, classes]``, unless its method is none.
+        channels: of an image.
 
     Raises:
         ConfigurationError: the model reads gaze at inference, or the attention map more than the last feature maps.
@@ -48,6 +49,7 @@ class DeployedModel(nn.Module):
         preset: Preset,
         size: tuple[int, int],
         calibration: Calibration = UNCALIBRATED,
+        channels: int = 1,
     ) -> None:
         super().__init__()
         if model.needs_gaze:
@@ -55,6 +57,7 @@ class DeployedModel(nn.Module):
                 f"preset '{preset.name}' reads gaze at inference, which an exported model does not have"
             )
         self.model = model
+        self.channels = channels
         self.views = preset.views
         self.covariates = preset.covariates
         self.inputs = (*preset.views, *((COVARIATES,) if preset.covariates else ()))
@@ -82,7 +85,7 @@ class DeployedModel(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Map the tensors named in ``inputs`` to those named in ``outputs``.
 
-        One ``[B, 1, H, W]`` in [0, 1] per view, in preset order; then covariates ``[B, C]``, if the model reads some,
+        One ``[B, C, H, W]`` in [0, 1] per view, in preset order; then covariates ``[B, C]``, if the model reads some,
         NaN where not known.
         """
         found = cast(tuple[Tensor, ...], tuple(self.head(*self._encode(given))))
@@ -95,7 +98,7 @@ class DeployedModel(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Make random inputs of the right shape."""
         generator = torch.Generator().manual_seed(seed)
-        images = [torch.rand(exams, 1, *size, generator=generator) for _ in self.views]
+        images = [torch.rand(exams, self.channels, *size, generator=generator) for _ in self.views]
         if self.covariates:
             images.append(torch.rand(exams, len(self.covariates), generator=generator))
         return tuple(images)

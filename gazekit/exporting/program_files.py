@@ -174,7 +174,12 @@ def _forget_places(made: torch.onnx.ONNXProgram) -> None:
 
 def _deployed(trained: Trained) -> DeployedModel:
     return DeployedModel(
-        trained.model, trained.attention_map, trained.preset, _size(trained), trained.calibration
+        trained.model,
+        trained.attention_map,
+        trained.preset,
+        _size(trained),
+        trained.calibration,
+        channels=trained.trained_on().settings().channels,
     ).eval()
 
 
@@ -240,6 +245,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "region",
         "laterality",
         "window",
+        "colour",
     )
     preparation = completed(trained.trained_on().settings().to_json())
     return {
@@ -247,7 +253,9 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "gazekit": gazekit.__version__,
         "preset": facts.preset,
         "inputs": list(deployed.inputs),
-        "input": "float32 [exams, 1, height, width], grey values in [0, 1], dark background; normalised inside",
+        "input": f"float32 [exams, {deployed.channels}, height, width], "
+        + ("red, green and blue" if deployed.channels == 3 else "grey values")
+        + " in [0, 1], dark background; normalised inside",
         "outputs": list(deployed.outputs),
         "classes": list(facts.classes),
         **(

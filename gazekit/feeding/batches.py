@@ -35,7 +35,7 @@ class Exams(ABC):
         shape: of one exam's pixels, ``(V, layers, H, W)``.
         dtype: of the pixels as stored, uint8 or uint16; its greatest value stands for 1.
         facts: labels and what else is known of them; None where nothing is.
-        layers: what the layers are; the image comes first.
+        layers: what the layers are; the image comes first, a colour image as three.
         gaze: of the same exams; None where nobody asks for it.
     """
 
@@ -57,6 +57,7 @@ class Exams(ABC):
         self.shape = shape
         self.dtype = dtype
         self.layers = tuple(layers)
+        self.channels = self.layers.count("image")
         self.gaze = gaze
         self.one_reader = preset.gaze is not None and preset.gaze.readers == "sampled"
         self.facts = facts or labels_alone(np.zeros(len(indices), dtype=np.int64), device)
@@ -158,7 +159,9 @@ class Exams(ABC):
             return {view: values[:, i, number] for i, view in enumerate(self.views)}
 
         return Batch(
-            images={view: values[:, i, :1].contiguous() for i, view in enumerate(self.views)},  # [B, 1, H, W]
+            images={
+                view: values[:, i, : self.channels].contiguous() for i, view in enumerate(self.views)
+            },  # [B, C, H, W]
             labels=self.labels[where],
             gaze=self._gaze(
                 where, theta, drawn, dropped, layer("heat_map") if "heat_map" in self.layers else {}

@@ -50,7 +50,7 @@ def prepared_exams(
         check_gaze_of_all(dataset, indices, preset)
     with_gaze = with_gaze or needs_gaze
     columns = [dataset.views.index(view) for view in preset.views]
-    layers: list[Layer] = ["image"]
+    layers: list[Layer] = ["image"] * dataset.settings.channels
     layers += ["heat_map"] if with_gaze and dataset.layers is not None else []
     layers += ["mask"] if with_masks else []
     gaze = stored_gaze(dataset, indices, preset, device) if with_gaze else None

@@ -95,11 +95,13 @@ def read_pixels(
     out: Stored,
 ) -> None:
     """Write the layers of some exams to ``[n, V, layers, H, W]``; their greatest value stands for 1."""
-    for number, layer in enumerate(layers):
+    channels = dataset.settings.channels
+    stored = dataset.images[indices][:, columns]
+    out[:, :, :channels] = stored if dataset.settings.colour else stored[:, :, None]
+    for number, layer in enumerate(layers[channels:], channels):
         if layer == "mask":
             of_mask = np.iinfo(out.dtype).max // np.iinfo(dataset.masks.dtype).max
             out[:, :, number] = dataset.masks[indices][:, columns] * out.dtype.type(of_mask)
         else:
-            stored = dataset.images if layer == "image" else dataset.layers
-            assert stored is not None
-            out[:, :, number] = stored[indices][:, columns]
+            assert dataset.layers is not None
+            out[:, :, number] = dataset.layers[indices][:, columns]

@@ -16,8 +16,9 @@ from gazekit.records.arrays import Array, in_unit_range
 class ExamDataset(Dataset[dict[str, Any]]):
     """Exams as dictionaries that torch's ``DataLoader`` puts together into batches.
 
-    An item has ``images`` and ``gaze`` (view → float32 ``[1, H, W]`` and ``[H, W]`` in [0, 1]), ``has_gaze`` (view →
-    bool; gaze is zero where it is false), ``label`` (position in ``prepared.classes``) and ``exam_id``.
+    An item has ``images`` and ``gaze`` (view → float32 ``[1, H, W]``, in colour ``[3, H, W]``, and ``[H, W]`` in
+    [0, 1]), ``has_gaze`` (view → bool; gaze is zero where it is false), ``label`` (position in ``prepared.classes``)
+    and ``exam_id``.
 
     Args:
         prepared: the data set.
@@ -40,7 +41,10 @@ class ExamDataset(Dataset[dict[str, Any]]):
         exam, prepared = self.exams[position], self.prepared
         views = list(enumerate(prepared.views))
         return {
-            "images": {view: _tensor(prepared.images[exam, column])[None] for column, view in views},
+            "images": {
+                view: _tensor(prepared.images[exam, column]).view(-1, *prepared.size)
+                for column, view in views
+            },
             "gaze": {view: torch.from_numpy(prepared.heat_map(exam, view)) for column, view in views},
             "has_gaze": {view: bool(prepared.has_gaze[exam, column]) for column, view in views},
             "label": int(prepared.labels[exam]),

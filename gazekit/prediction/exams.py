@@ -28,7 +28,7 @@ from gazekit.preparing.redaction import without_names
 from gazekit.preparing.regions import finder_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.parallel import available_cores
-from gazekit.records.arrays import in_unit_range
+from gazekit.records.arrays import in_unit_range, luminance
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry
 from gazekit.records.refused import Refused
@@ -44,7 +44,7 @@ class ExamPrediction:
         probabilities: ``[classes]``, mean over the answers.
         entropy: of the probabilities, in bits.
         spread: of the answers, see ``uncertainty``; None for a single answer.
-        images: view → prepared image ``[H, W]`` in [0, 1].
+        images: view → prepared image ``[H, W]`` in [0, 1], grey.
         attention: view → ``[h, w]`` for the explained class; empty unless requested.
         geometry: view → mapping from raw to prepared pixels.
         findings: remarks about its images, one sentence each, without file names.
@@ -213,6 +213,11 @@ def _decided(
             yield found[loose.key]
 
 
+def _grey(stored: Stored) -> NDArray[np.float32]:
+    image = in_unit_range(stored)
+    return luminance(image) if image.ndim == 3 else image
+
+
 def _sentences(result: PreparedExam) -> tuple[str, ...]:
     return tuple(f"view {each.about} {each.what}" for view in result.record.views for each in view.findings)
 
@@ -241,7 +246,7 @@ def _predictions(
             probabilities=mean[row],
             entropy=float(entropies[row]),
             spread=None if spreads is None else float(spreads[row]),
-            images={view: in_unit_range(images[row, column]) for column, view in views},
+            images={view: _grey(images[row, column]) for column, view in views},
             attention={view: maps[row] for view, maps in answers.attention.items()},
             geometry=dict(geometry[row]),
             further={name: mean_of_target[row] for name, mean_of_target in further.items()},

@@ -137,7 +137,7 @@ def ask(
 
     Args:
         members: with the same views and classes.
-        images: ``[n, V, H, W]`` as stored.
+        images: ``[n, V, H, W]`` as stored, in colour ``[n, V, 3, H, W]``.
         device: where the models are.
         known: of the exams; None = they have all views and no covariates.
         gaze: on the images, for models that read it at inference.
@@ -174,8 +174,11 @@ def _questions(
 ) -> Iterator[_Question]:
     indices = np.arange(len(images))
     fixations, heat_maps = gaze or (None, None)
-    layers: tuple[Layer, ...] = ("image",) if heat_maps is None else ("image", "heat_map")
-    pixels: Stored = np.stack([images] if heat_maps is None else [images, heat_maps], axis=2)  # type: ignore[assignment] # [n, V, layers, H, W]
+    pixels = images if images.ndim == 5 else images[:, :, None]  # [n, V, layers, H, W]
+    layers: tuple[Layer, ...] = ("image",) * pixels.shape[2]
+    if heat_maps is not None:
+        pixels = np.concatenate([pixels, heat_maps[:, :, None].astype(pixels.dtype)], axis=2)
+        layers = (*layers, "heat_map")
     for member in members:
         facts = known.of(member.preset, device)
         exams = ResidentExams(

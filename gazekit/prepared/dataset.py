@@ -38,7 +38,7 @@ class PreparedDataset:
         root: the folder.
         settings: how it was prepared, with ``views``, ``size`` and ``dtype``.
         classes: class names; ``labels`` index them.
-        images: ``[N, V, H, W]`` uint8 or uint16.
+        images: ``[N, V, H, W]``, in colour ``[N, V, 3, H, W]``, uint8 or uint16.
         masks: ``[N, V, H, W]`` uint8, 255 in the lesion; zero where ``has_mask`` is false.
         has_gaze, has_mask: ``[N, V]`` bool.
         has_image: ``[N, V]`` bool, false where an exam lacks a view; its pixels are zero.

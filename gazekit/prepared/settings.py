@@ -44,6 +44,7 @@ class PreparationSettings:
         masked_by: name of the region outside which images are masked without being cut to it; else empty.
             Sets of earlier versions lack it.
         missing_views: ``"refuse"`` leaves out an exam that lacks a view, ``"keep"`` keeps it if it has one at least.
+        colour: keep red, green and blue.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -62,6 +63,7 @@ class PreparationSettings:
     masked_by: str = ""
     heat_maps: bool = False
     missing_views: MissingViews = "refuse"
+    colour: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.views)) != len(self.views):
@@ -92,6 +94,11 @@ class PreparationSettings:
             object.__setattr__(self, "masked_by", "")
 
     @property
+    def channels(self) -> int:
+        """Channels of a prepared image."""
+        return 3 if self.colour else 1
+
+    @property
     def finds_region(self) -> bool:
         """Say whether images are cut to a region or masked by it."""
         return self.crop not in ("", WHOLE) or bool(self.mask_outside)
@@ -110,6 +117,8 @@ class PreparationSettings:
             del values["heat_maps"]
         if self.missing_views == REFUSE:
             del values["missing_views"]
+        if not self.colour:
+            del values["colour"]
         if not self.finds_region:
             del values["mask_outside"], values["region"]
         if not self.masked_by:
@@ -149,5 +158,5 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete settings in JSON values with the behaviour of versions that lacked a setting."""
     cut = values.get("crop") not in ("", WHOLE)
     earlier: dict[str, Any] = {"bit_depth": None, "heat_maps": False, "mask_outside": False}
-    earlier |= {"region": 1 if cut else 0, "masked_by": "", "missing_views": REFUSE}
+    earlier |= {"region": 1 if cut else 0, "masked_by": "", "missing_views": REFUSE, "colour": False}
     return earlier | dict(values) if "crop" in values else dict(values)

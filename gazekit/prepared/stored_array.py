@@ -32,8 +32,13 @@ def arrays_of(preparation: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def shape_of(name: str, settings: PreparationSettings, *, earlier: bool = False) -> tuple[int, ...]:
-    """Return the shape of one exam in an array, ``[V, H, W]``; masks have eight pixels a byte, but for earlier sets."""
+    """Return the shape of one exam in an array: ``[V, H, W]``, colour images ``[V, 3, H, W]``.
+
+    Masks have eight pixels a byte, but for earlier sets.
+    """
     height, width = settings.size
+    if name == "images" and settings.colour:
+        return (len(settings.views), settings.channels, height, width)
     return (len(settings.views), height, packed_width(width) if name == "masks" and not earlier else width)
 
 

@@ -80,7 +80,7 @@ def check_view(viewed: Viewed) -> ViewCheck:
     name = ""
     if viewed.image is not None:
         try:
-            pixels = read_image(viewed.image).pixels  # [H, W]
+            pixels = read_image(viewed.image, colour=True).pixels  # [H, W]
             if viewed.region is not None:
                 finder, name = viewed.region
                 region = _box(pixels, finder)

@@ -61,7 +61,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedExam:
-    """An exam as arrays ``[V, H, W]``, its masks packed, and its record; ``heat_maps`` come finished with the data."""
+    """An exam as arrays ``[V, H, W]`` (colour images ``[V, 3, H, W]``), its masks packed, and its record.
+
+    ``heat_maps`` come finished with the data.
+    """
 
     images: NDArray[Any]
     masks: NDArray[np.uint8]
@@ -71,7 +74,7 @@ class PreparedExam:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """One prepared view as arrays ``[H, W]``, and its record."""
+    """One prepared view as arrays ``[H, W]`` (a colour image ``[3, H, W]``), and its record."""
 
     image: Grey
     mask: Grey | None
@@ -111,9 +114,9 @@ def _record(exam: Exam, views: list[_View], arrays: tuple[NDArray[Any], ...]) ->
 
 def _missing_view(settings: PreparationSettings, view: str) -> _View:
     """A view that the exam lacks: black."""
-    return _View(
-        np.zeros(settings.size, dtype=np.float32), None, None, ViewRecord.missing(view, settings.size)
-    )
+    channels = (settings.channels,) if settings.colour else ()
+    black = np.zeros((*channels, *settings.size), dtype=np.float32)
+    return _View(black, None, None, ViewRecord.missing(view, settings.size))
 
 
 def _prepare_view(task: Task, view: str) -> _View:
@@ -124,6 +127,8 @@ def _prepare_view(task: Task, view: str) -> _View:
     region = _region(raw, lesion, task.finder)
     geometry = _geometry(region, side, settings)
     image = geometry.warp(raw.pixels)  # [H, W]
+    if raw.colour is not None:
+        image = np.stack([geometry.warp(channel) for channel in raw.colour])  # [3, H, W]
     if settings.mask_outside and not region.doubt:
         image *= region.inside(geometry)
     mask = _mask(lesion, geometry)
@@ -154,7 +159,7 @@ def _prepare_view(task: Task, view: str) -> _View:
 
 
 def _read(path: Path, settings: PreparationSettings) -> RawImage:
-    raw = read_image(path, parse_window(settings.window), settings.bit_depth)
+    raw = read_image(path, parse_window(settings.window), settings.bit_depth, colour=settings.colour)
     if raw.guessed_depth is not None:
         raise DataError(
             f"{path}: holds whole numbers of more than 8 bits, and no such image was in the training data to tell how "
@@ -243,4 +248,4 @@ def _finished(path: Path, raw: RawImage, geometry: Geometry, settings: Preparati
 
 
 def _whole_numbers(layers: list[Grey], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.rint(np.clip(np.stack(layers), 0, 1) * np.iinfo(dtype).max).astype(dtype)  # [V, H, W]
+    return np.rint(np.clip(np.stack(layers), 0, 1) * np.iinfo(dtype).max).astype(dtype)  # [V, …, H, W]

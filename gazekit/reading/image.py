@@ -1,7 +1,7 @@
 """Read image files of any supported format into images in [0, 1]."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from gazekit.reading.content import array_header, is_array, is_dicom, opened
 from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.limits import check_pixels
 from gazekit.reading.window import FIRST, RANGE, Choice
-from gazekit.records.arrays import Array
+from gazekit.records.arrays import Array, luminance
 from gazekit.records.raw_image import RawImage
 
 FORMATS = ("PNG", "TIFF", "JPEG", "PPM")
@@ -31,7 +31,7 @@ class Picture:
     """The values in a non-DICOM image file.
 
     Args:
-        values: ``[H, W]``.
+        values: ``[H, W]``, in colour ``[H, W, 3]``.
         is_inverted: whether 0 is white.
         states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
     """
@@ -52,8 +52,10 @@ class Picture:
         )
 
 
-def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> RawImage:
-    """Read one grey image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content, also gzipped.
+def read_image(
+    path: Path, window: Choice = FIRST, depth: int | None = None, *, colour: bool = False
+) -> RawImage:
+    """Read one image: DICOM, PNG, TIFF, JPEG, PGM or NPY, told apart by content, also gzipped.
 
     Whole numbers of more than 8 bits are divided by ``2^depth - 1``, with the depth of the data rather than the type:
     many 16-bit files hold 12-bit values. Booleans and real numbers within [0, 1] are kept. Other numbers are mapped
@@ -64,29 +66,39 @@ def read_image(path: Path, window: Choice = FIRST, depth: int | None = None) -> 
         window: for a DICOM file, one of its windows; for any other, its range or a (centre, width).
         depth: bits of the full scale in the data set of a non-DICOM file. None takes the smallest of 8, 10, 12, 14 and
             16 that holds the largest value of this image, so it may differ between images.
+        colour: also give red, green and blue; a grey image has three equal channels. DICOM files must be grey.
 
     Raises:
-        DataError: the file is missing, damaged, of another format, not one grey image, larger than any image
-            of the field, without the chosen window, or with values beyond the depth.
+        DataError: the file is missing, damaged, of another format, not one image, in colour though not asked for,
+            larger than any image of the field, without the chosen window, or with values beyond the depth.
     """
     path = Path(path)
     if is_dicom(path):
-        return read_dicom(path, window)
-    picture = read_picture(path)
+        raw = read_dicom(path, window)
+        return replace(raw, colour=np.stack([raw.pixels] * 3)) if colour else raw
+    picture = read_picture(path, colour=colour)
     guessed = None
     if window == FIRST and depth is None and picture.needs_depth:
         guessed = depth = least_depth(int(picture.values.max()))
     pixels = _scale(picture, window, depth, path)
-    return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed)
+    if not colour:
+        return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed)
+    channels = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else np.stack([pixels] * 3)  # [3, H, W]
+    return RawImage(
+        stored=picture.values,
+        pixels=luminance(channels) if pixels.ndim == 3 else pixels,
+        guessed_depth=guessed,
+        colour=np.ascontiguousarray(channels),
+    )
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, *, colour: bool = False) -> Picture:
     """Read the values of a non-DICOM image. Raises: DataError, as :func:`read_image` does."""
     with opened(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # readers warn of oddities that do not matter or end in an error
         if is_array(file):
-            return Picture(_grey(_read_array(file, path), path))
-        return _read_picture(file, path)
+            return Picture(_checked(_read_array(file, path), path, colour=colour))
+        return _read_picture(file, path, colour=colour)
 
 
 def least_depth(largest: int) -> int:
@@ -118,7 +130,7 @@ def _whole_array_shape(file: BinaryIO) -> tuple[int, ...]:
     return shape
 
 
-def _read_picture(file: BinaryIO, path: Path) -> Picture:
+def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
     start = file.read(len(_TIFF_STARTS[0]))
     file.seek(0)
     try:
@@ -129,7 +141,7 @@ def _read_picture(file: BinaryIO, path: Path) -> Picture:
             states_full_scale = picture.format == "PPM" and 255 < _white(picture) < 2**16 - 1
             plain = picture.convert("RGB") if picture.mode in ("P", "RGBA", "LA") else picture
             return Picture(
-                _grey(np.asarray(plain), path),
+                _checked(np.asarray(plain), path, colour=colour),
                 # Pillow inverts the others
                 is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
                 states_full_scale=states_full_scale,
@@ -184,12 +196,17 @@ def _check_one_page(picture: ImageFile, path: Path) -> None:
         raise DataError(f"{path}: holds {frames} pages; expected one image; save them one by one")
 
 
-def _grey(values: Array, path: Path) -> Array:
+def _checked(values: Array, path: Path, *, colour: bool) -> Array:
+    """The values ``[H, W]``, of a colour image that is asked for ``[H, W, 3]``. Raises DataError: something else."""
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of type {values.dtype}; expected whole or real numbers")
     if values.ndim == 3 and values.shape[2] == 3:
         if not (values == values[:, :, :1]).all():
-            raise DataError(f"{path}: the image is in colour; expected grey; convert it first")
+            if colour and values.size:
+                return values
+            raise DataError(
+                f"{path}: the image is in colour; expected grey; convert it, or prepare the data with --colour"
+            )
         values = values[:, :, 0]
     if values.ndim != 2 or values.size == 0:
         shape = " x ".join(map(str, values.shape))

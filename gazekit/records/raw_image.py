@@ -11,16 +11,17 @@ from gazekit.records.arrays import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawImage:
-    """One grey image.
+    """One image.
 
     Args:
         stored: ``[H, W]`` the values in the file.
-        pixels: ``[H, W]`` float32 in [0, 1], dark background.
+        pixels: ``[H, W]`` float32 in [0, 1], dark background; of a colour image its luminance.
         laterality: ``"L"`` or ``"R"`` if the file gives it, else None.
         pixel_spacing_mm: (vertical, horizontal) distance of pixel centres in mm, else None.
         modality: from a DICOM file (``"MG"``), else empty.
         warnings: oddities of the file and how it was read; sentences without their subject, the image.
         guessed_depth: bits of the full scale if guessed from the brightest pixel, else None.
+        colour: ``[3, H, W]`` float32 in [0, 1], red, green, blue; None unless asked for.
     """
 
     stored: Array
@@ -30,6 +31,7 @@ class RawImage:
     modality: str = ""
     warnings: tuple[str, ...] = ()
     guessed_depth: int | None = None
+    colour: NDArray[np.float32] | None = None
 
     def digest(self) -> str:
         """Hash the stored values; the hash is the same for one image in two formats, compressions or integer types."""

@@ -13,6 +13,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.build import build_model, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import read_split
 from gazekit.presets.layers import flattened
 from gazekit.presets.preset import Preset
@@ -79,6 +80,7 @@ def load_model(
         "classes": len(facts.classes),
         "targets": facts.targets,
         "size": tuple(facts.preparation["size"]),
+        "in_channels": PreparationSettings.from_json(facts.preparation).channels,
     }
     largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
     try:

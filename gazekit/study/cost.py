@@ -92,7 +92,12 @@ def _stepper(
 ) -> Callable[[int], None]:
     """Make a function that takes one training step."""
     model = build_model(
-        preset, registry, classes=len(dataset.classes), targets=dataset.target_classes, size=dataset.size
+        preset,
+        registry,
+        classes=len(dataset.classes),
+        targets=dataset.target_classes,
+        size=dataset.size,
+        in_channels=dataset.settings.channels,
     )
     model = model.to(device).train()
     prepare_execution(model, preset.training)

@@ -56,6 +56,7 @@ def continue_run(
         "classes": len(facts.classes),
         "targets": facts.targets,
         "size": dataset.size,
+        "in_channels": dataset.settings.channels,
     }
     check_size(preset, registry, **known)
     model = build_model(preset, registry, **known)

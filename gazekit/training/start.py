@@ -121,6 +121,7 @@ def start_run(
         "classes": len(dataset.classes),
         "targets": dataset.target_classes,
         "size": dataset.size,
+        "in_channels": dataset.settings.channels,
     }
     check_size(preset, registry, **known)
     torch.manual_seed(settings.seed)

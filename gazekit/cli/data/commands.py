@@ -47,6 +47,9 @@ def prepare(
             help="An exam that lacks a view: refuse leaves it out, keep keeps it with the views it has."
         ),
     ] = "refuse",
+    colour: Annotated[
+        bool, typer.Option("--colour", help="Keep red, green and blue; otherwise colour images are refused.")
+    ] = False,
     crop: Crop = None,
     mask_outside: MaskOutside = None,
     laterality: Annotated[
@@ -114,6 +117,7 @@ def prepare(
         crop=crop or "",
         laterality=laterality,
         missing_views=missing_views,
+        colour=colour,
         window=window,
         dtype=dtype,
         fixations=detection,

@@ -59,6 +59,7 @@ def validate(
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="Do not read images, masks and gaze.")
     ] = False,
+    colour: Annotated[bool, typer.Option("--colour", help="Images may be in colour.")] = False,
     crop: Crop = None,
     window: Window = "first",
     bit_depth: BitDepth = None,
@@ -86,7 +87,7 @@ def validate(
         gaze_reader=reader_lookup(readers),
         registry=console.registry(),
     )
-    settings = PreparationSettings(crop=crop or "", window=window, bit_depth=bit_depth)
+    settings = PreparationSettings(crop=crop or "", window=window, bit_depth=bit_depth, colour=colour)
     with console.progress("reading images") as report:
         validation = validate_data(raw, settings, read_images=not tables_only, jobs=jobs, progress=report)
     if as_json:

@@ -81,7 +81,7 @@ def heatmap(
     if len(chosen) > 1 and not pool:
         raise _several(chosen, recording)
     say_unnamed(chosen, image, chosen=exam is not None)
-    pixels = read_image(image).pixels  # [H, W]
+    pixels = read_image(image, colour=True).pixels  # [H, W]
     height, width = pixels.shape
     names = reader_names(chosen)
     total = np.zeros((height, width), dtype=np.float32)

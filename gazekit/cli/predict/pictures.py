@@ -116,7 +116,11 @@ def _shown(
     geometry = prediction.geometry[view]
     if exam is None:
         return show_prepared(prediction.images[view], geometry)
-    raw = read_image(exam.images[view], parse_window(trained.facts.preparation["window"]))
+    raw = read_image(
+        exam.images[view],
+        parse_window(trained.facts.preparation["window"]),
+        colour=trained.facts.preparation.get("colour", False),
+    )
     return show_original(raw, geometry, side=exam.laterality.get(view, ""), longest=longest)
 
 

@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reading.image import read_image
 from gazekit.reading.window import parse_window
-from gazekit.records.arrays import in_unit_range
+from gazekit.records.arrays import in_unit_range, luminance
 from gazekit.records.raw_image import RawImage
 from gazekit.reporting.drawing.shown import ShownView, show_original, show_prepared
 
@@ -50,6 +50,8 @@ class ShownViews:
             return show_original(raw, geometry, side=side, longest=longest, shortest=shortest)
         pixels = data.images[exam, data.views.index(view)]
         image = in_unit_range(pixels)
+        if image.ndim == 3:
+            image = luminance(image)  # heat maps are drawn over grey
         spacing = data.spacing_mm[exam].get(view)
         return show_prepared(image, geometry, side=side, spacing_mm=spacing and spacing[1], shortest=shortest)
 
@@ -71,7 +73,13 @@ class ShownViews:
             return None
         try:
             path = self.originals(self.dataset.exam_ids[exam], view)
-            raw = None if path is None else read_image(path, parse_window(self.dataset.settings.window))
+            raw = (
+                None
+                if path is None
+                else read_image(
+                    path, parse_window(self.dataset.settings.window), colour=self.dataset.settings.colour
+                )
+            )
             reason = "no such original" if raw is None else ""
         except DataError:
             raw, reason = None, "an original that cannot be read"
