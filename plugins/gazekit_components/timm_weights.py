@@ -28,7 +28,8 @@ def imported_timm() -> ModuleType:
     with warnings.catch_warnings():  # tqdm, which timm's hub imports, warns in a notebook without ipywidgets
         warnings.filterwarnings("ignore", message="IProgress not found")
         import timm
-    return timm
+    module: ModuleType = timm
+    return module
 
 
 @dataclass(frozen=True, slots=True)
