@@ -34,7 +34,9 @@ class Backbone(nn.Module):
     """Stage ``i`` maps ``[B, C_i-1, …]`` to ``[B, channels[i], h_i, w_i]``; the stem belongs to the first.
 
     A stage may return ``(maps, extras)``: extras are tensors by name with exams along the first axis, such as
-    ``"attention"`` ``[B, layers, heads, n, n]``, the weights of its transformer blocks (a class token first).
+    ``"attention"`` ``[B, layers, heads, n, n]``, the weights of its transformer blocks (a class token first),
+    ``"class_token"`` ``[B, C]``, or ``"registers"`` ``[B, r, C]``, further tokens after it. A stage with
+    ``reads_extras = True`` is called with those of the stage before it as a second argument.
     """
     channels: tuple[int, ...]
     """Channels out of each stage."""

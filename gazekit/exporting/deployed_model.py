@@ -6,6 +6,7 @@ exported model calls that graph after the branches.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import cast
 
 import torch
@@ -16,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from gazekit.contracts.interfaces import AttentionMap
 from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
-from gazekit.modelling.model import MultiViewClassifier, explained_class
+from gazekit.modelling.model import Encoded, MultiViewClassifier, explained_class
 from gazekit.prediction.calibration import UNCALIBRATED, Calibration
 from gazekit.presets.preset import Preset
 
@@ -70,16 +71,16 @@ class DeployedModel(nn.Module):
             *(("probabilities",) if calibration.method != "none" else ()),
         )
         self.calibration = calibration
-        head = _head(model, attention_map, preset.views)
         with torch.no_grad():
-            features = self._encode(examples)
+            encoded, known = self._encode(examples)
+        head = _head(model, attention_map, preset.views, encoded)
         try:
-            self.head = _trace(head, features)
+            self.head = _trace(head, _of_another_length([*encoded.tensors(), *known]))
         except ConfigurationError as error:
             raise ConfigurationError(
-                f"an exported model has the last feature maps alone, and the attention map of preset '{preset.name}' "
-                f"reads inner stages or attention weights ({error}); train with another one, such as grad_cam, to "
-                "export it"
+                "an exported model has the last feature maps alone, with the extras of its stages, and the attention "
+                f"map of preset '{preset.name}' reads inner stages or what no stage shows ({error}); train with "
+                "another one, such as grad_cam, to export it"
             ) from None
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
@@ -88,7 +89,8 @@ class DeployedModel(nn.Module):
         One ``[B, C, H, W]`` in [0, 1] per view, in preset order; then covariates ``[B, C]``, if the model reads some,
         NaN where not known.
         """
-        found = cast(tuple[Tensor, ...], tuple(self.head(*self._encode(given))))
+        encoded, known = self._encode(given)
+        found = cast(tuple[Tensor, ...], tuple(self.head(*encoded.tensors(), *known)))
         if self.calibration.method == "none":
             return found
         return (*found, self.calibration.probabilities(found[0]))
@@ -109,10 +111,11 @@ class DeployedModel(nn.Module):
         normalised = {view: image * self.gain + self.offset for view, image in images}
         return normalised, given[-1] if self.covariates else None
 
-    def _encode(self, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The last feature maps, and the covariates as they are."""
+    def _encode(self, given: Sequence[Tensor]) -> tuple[Encoded, tuple[Tensor, ...]]:
+        """The last feature maps and the extras of the stages, and the covariates, if there are some, as they are."""
         images, covariates = self.named(given)
-        return (*self.model.encode(images).values(), *(() if covariates is None else (covariates,)))
+        encoded = self.model.encode_all(images)
+        return Encoded(encoded.maps, {}, encoded.extras), () if covariates is None else (covariates,)
 
 
 def _explained_views(
@@ -123,23 +126,29 @@ def _explained_views(
 
 
 def _head(
-    model: MultiViewClassifier, attention_map: AttentionMap | None, views: tuple[str, ...]
+    model: MultiViewClassifier, attention_map: AttentionMap | None, views: tuple[str, ...], like: Encoded
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """Map the last feature maps, and covariates, to logits ``[B, K]`` and maps ``[B, h, w]``."""
+    """Map the tensors of an ``Encoded`` like the one given, and covariates, to logits ``[B, K]`` and ``[B, h, w]``."""
 
-    def head(*given: Tensor) -> tuple[Tensor, ...]:
-        features = given[: len(model.views)]
-        covariates = given[-1] if model.covariates is not None else None
+    def head(*tensors: Tensor) -> tuple[Tensor, ...]:
+        given = iter(tensors)
+        encoded = like.map(lambda _: next(given))
+        covariates = next(given, None)
         with torch.enable_grad():
-            leaves = {
-                view: maps.detach().requires_grad_() for view, maps in zip(model.views, features, strict=True)
-            }
-            output = model.classify(leaves, None, covariates)
+            leaves = {view: maps.detach().requires_grad_() for view, maps in encoded.maps.items()}
+            output = model.classify(Encoded(leaves, {}, encoded.extras), None, covariates)
             found = attention_map(output, explained_class(output.logits)) if attention_map else {}
         logits = [each.detach() for each in (output.logits, *output.further.values())]
         return *logits, *(found[view].detach() for view in views if view in found)
 
     return head
+
+
+def _of_another_length(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Repeat the first exam, to a number that is the length of no other axis: tracing takes equal lengths for one."""
+    taken = {length for tensor in tensors for length in tensor.shape[1:]}
+    exams = next(number for number in count(2) if number not in taken)
+    return tuple(each[:1].repeat(exams, *[1] * (each.ndim - 1)) for each in tensors)
 
 
 def _trace(head: Callable[..., tuple[Tensor, ...]], features: tuple[Tensor, ...]) -> nn.Module:

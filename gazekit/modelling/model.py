@@ -140,7 +140,8 @@ class MultiViewClassifier(nn.Module):
             for branch, view in enumerate(self.views):
                 module = backbones[0 if shared else branch].stages[stage]
                 run = partial(recomputed, module) if self.checkpoint_activations else module
-                result = run(maps[view])
+                reads_extras = getattr(module, "reads_extras", False)
+                result = run(maps[view], extras[view][-1]) if reads_extras else run(maps[view])
                 maps[view], shown = result if isinstance(result, tuple) else (result, {})
                 extras[view] = (*extras.get(view, ()), shown)
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:

@@ -28,18 +28,18 @@ def frozen_buffers(module: nn.Module) -> Iterator[None]:
             part._buffers[name] = buffer
 
 
-def recomputed(stage: nn.Module, maps: Tensor) -> Tensor | tuple[Tensor, Extras]:
-    """``stage(maps)``, of which only ``maps`` is kept for the backward pass.
+def recomputed(stage: nn.Module, *inputs: Tensor | Extras) -> Tensor | tuple[Tensor, Extras]:
+    """``stage(*inputs)``, of which only the inputs are kept for the backward pass.
 
     The second forward pass draws the same dropout and leaves running statistics alone, so results are those of
-    ``stage(maps)`` to the bit.
+    ``stage(*inputs)`` to the bit.
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), frozen_buffers(stage)
 
     if not torch.is_grad_enabled():
-        output: Tensor | tuple[Tensor, Extras] = stage(maps)
+        output: Tensor | tuple[Tensor, Extras] = stage(*inputs)
     else:
-        output = checkpoint(stage, maps, use_reentrant=False, context_fn=contexts)
+        output = checkpoint(stage, *inputs, use_reentrant=False, context_fn=contexts)
     return output

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from gazekit.contracts.types import Views
+from torch import Tensor
+
+from gazekit.contracts.types import Extras, Views
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, ContractCase, promise, random_tensor
 
 
 class BackboneContract(ModuleContract):
-    """Stages in a chain, each with the channels that it declares, on a grid that does not grow."""
+    """Stages in a chain, each with the channels that it declares, on a grid that does not grow, and their extras."""
 
     kind = "backbone"
     inputs_matter = True
@@ -29,11 +31,13 @@ class BackboneContract(ModuleContract):
     def run(self, component: Any, inputs: Views) -> Views:
         """The maps of every stage."""
         maps, stages, channels = inputs["image"], component.stages, component.channels
+        extras: Extras = {}
         promise(self.component, "one entry of channels per stage", len(stages) == len(channels), channels)
         found = {}
         for number, (stage, width) in enumerate(zip(stages, channels, strict=True), start=1):
             grid = maps.shape[2:]
-            maps = stage(maps)
+            result = stage(maps, extras) if getattr(stage, "reads_extras", False) else stage(maps)
+            maps, extras = result if isinstance(result, tuple) else (result, {})
             expected = f"maps [{len(maps)}, {width}, …] from stage {number}"
             promise(self.component, expected, maps.ndim == 4 and maps.shape[1] == width, list(maps.shape))
             smaller = all(new <= old for new, old in zip(maps.shape[2:], grid, strict=True))
@@ -41,4 +45,8 @@ class BackboneContract(ModuleContract):
                 self.component, f"a grid from stage {number} no larger than before", smaller, list(maps.shape)
             )
             found[f"stage {number}"] = maps
+            for name, shown in extras.items():
+                exams = isinstance(shown, Tensor) and len(shown) == len(maps)
+                promise(self.component, f"a tensor {name} with exams first from stage {number}", exams, shown)
+                found[f"{name} of stage {number}"] = shown
         return found

@@ -33,7 +33,7 @@ class ClassAttention:
         """
         return map_attention(output, "class_attention", self._row)
 
-    def _row(self, attention: Tensor, class_tokens: int) -> Tensor:
+    def _row(self, attention: Tensor, class_tokens: int, places: int) -> Tensor:
         heads = attention.shape[2]
         if not class_tokens:
             raise ConfigurationError(
@@ -44,7 +44,7 @@ class ClassAttention:
             raise ConfigurationError(
                 f"attention_map class_attention: expected heads of 0 … {heads - 1}, got {list(self.heads)}"
             )
-        return class_token_attention(attention, self.heads or tuple(range(heads)))
+        return class_token_attention(attention, self.heads or tuple(range(heads)))[:, -places:]
 
 
 def class_token_attention(attention: Tensor, heads: tuple[int, ...]) -> Tensor:

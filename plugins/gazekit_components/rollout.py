@@ -12,9 +12,10 @@ class AttentionRollout:
     """The class token's row of ``A'_L … A'_1``, with ``A'_l = norm(A_l / 2 + I / 2)``.
 
     ``A_l`` is the attention of block ``l``, ``[n, n]``, averaged over heads; ``I`` stands for the residual
-    connection; ``norm`` makes every row sum to 1. Without a class token ``H`` is the mean over all rows, as mean
-    pooling sees them. The map is that of no class. Supervised by gaze, it reaches the blocks through their attention
-    weights, not through the head; its cost is ``L`` products of ``[n, n]`` matrices.
+    connection; ``norm`` makes every row sum to 1. Without a class token ``H`` is the mean over the rows of all places,
+    as mean pooling sees them; registers have no place in ``H``. The map is that of no class. Supervised by gaze, it
+    reaches the blocks through their attention weights, not through the head; its cost is ``L`` products of ``[n, n]``
+    matrices.
 
     Source: Abnar & Zuidema 2020, doi:10.18653/v1/2020.acl-main.385; the mean over rows is ours.
     """
@@ -27,9 +28,9 @@ class AttentionRollout:
         """
         return map_attention(output, "rollout", self._row)
 
-    def _row(self, attention: Tensor, class_tokens: int) -> Tensor:
-        flow = rollout(attention)  # [B, n, n]
-        return flow[:, 0, 1:] if class_tokens else flow.mean(dim=1)
+    def _row(self, attention: Tensor, class_tokens: int, places: int) -> Tensor:
+        flow = rollout(attention)[:, :, -places:]  # [B, n, h w]
+        return flow[:, 0] if class_tokens else flow[:, -places:].mean(dim=1)
 
 
 def rollout(attention: Tensor) -> Tensor:

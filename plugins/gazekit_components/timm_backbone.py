@@ -1,26 +1,32 @@
-"""Convolutional networks of timm, cut into stages."""
+"""Networks of timm, convolutional or on tokens, in stages."""
 
-from collections import OrderedDict
-from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
+from gazekit_components.timm_stages import Stages, stages_of
 from gazekit_components.timm_weights import InitialWeights, create_network, imported_timm, load_network
 
 
 class TimmBackbone(Backbone):
-    """Any convolutional timm network that is a chain of stages; one ends at each stride from 4 on.
+    """Any timm network with intermediate features, in stages.
 
-    For ResNet-18 these are its four layers (strides 4, 8, 16, 32), with the stem in the first. Layers after the last
-    stage are left out, so that no parameter is unused. A stem for one channel is the sum of the RGB stem.
+    - A convolutional network, or a Swin Transformer, is a chain: one stage ends at each stride from 4 on. For ResNet-18
+      these are its four layers (strides 4, 8, 16, 32), with the stem in the first.
+    - A Vision Transformer (DeiT, DINOv2, DINOv3) has four stages of equally many blocks, all on one grid. They show
+      the class token and registers; the last maps are normalised by the network's last norm.
+    - Any other network is one stage.
+
+    Layers after the last maps are left out, so that no parameter is unused. A stem for one channel is the sum of the
+    RGB stem. A network of one image size is made for that of the data: its positions are interpolated from those of
+    the pretrained weights.
 
     Args:
         in_channels: channels of the image.
+        size: (height, width) of the image in pixels; a Vision Transformer needs multiples of its patches' side.
         model: timm's name, with a tag or without (``"resnet18"``, ``"resnet18.a1_in1k"``).
         pretrained: true = weights from the cache or the hub, and an error if there are none; false = random
             weights; ``"auto"`` = pretrained weights if available, else random ones with a warning.
@@ -28,9 +34,11 @@ class TimmBackbone(Backbone):
             torchxrayvision, efficientnet_pytorch or Mammo-CLIP save them; its classifier is left out.
         weights_match: ``"names"`` = find each tensor of the file by name; ``"order"`` = match by order and shape,
             for a file with unknown names.
+        show_attention: show the attention of the blocks of a Vision Transformer, which ``rollout`` and
+            ``class_attention`` read; it takes ``heads n²`` numbers per block and exam, ``n`` the number of tokens.
 
     Raises:
-        ConfigurationError: no such network, or one without stages.
+        ConfigurationError: no such network, or one that cannot take the image or show attention.
 
     Source: Sec. 2.1 and 3.2 (ResNet-18, ImageNet); https://github.com/huggingface/pytorch-image-models.
     """
@@ -38,27 +46,36 @@ class TimmBackbone(Backbone):
     def __init__(
         self,
         in_channels: int,
+        size: tuple[int, int] = (224, 224),
         *,
         model: str = "resnet18",
         pretrained: bool | Literal["auto"] = "auto",
         weights: str | None = None,
         weights_match: Literal["names", "order"] = "names",
+        show_attention: bool = False,
     ) -> None:
         super().__init__()
         _check_name(model)
-        self._initial = InitialWeights(model, in_channels, pretrained, weights, weights_match)
-        network = create_network(model, in_channels)
-        info = [level for level in getattr(network, "feature_info", ()) if level["reduction"] >= 4]
-        self.channels = tuple(level["num_chs"] for level in info)
-        self._ends = [level["module"] for level in info]
+        fixed = bool(imported_timm().models.get_pretrained_cfg_value(model, "fixed_input_size"))
+        self._initial = InitialWeights(
+            model, in_channels, size if fixed else None, pretrained, weights, weights_match
+        )
+        self._tried_at = size if fixed else (96, 96)
+        self._show_attention = show_attention
+        found = self._stages()
+        self.stages, self.channels, self._paths = found.stages, found.channels, found.paths
+
+    def _stages(self, network: nn.Module | None = None) -> Stages:
+        """Take a network apart, or one with random weights. Raises ConfigurationError: it cannot serve."""
+        model, size = self._initial.model, self._tried_at
         try:
-            self.stages = _cut(network, self._ends)
-            self._paths = [path for path, _ in _chain(network, self._ends)]
-            _compare(self.stages, self.channels, network, in_channels)
+            if network is None:
+                network = create_network(self._initial)
+            return stages_of(network, self._initial.in_channels, size, show_attention=self._show_attention)
         except Exception as error:  # timm's networks fail here in many ways
             raise ConfigurationError(
-                f"backbone {model}: cannot be cut into stages ({error}); expected a convolutional network that "
-                "is a chain of stages, such as resnet18, convnext_atto or efficientnet_b0"
+                f"backbone {model}: cannot serve ({str(error).strip().splitlines()[0]}); expected a network of timm "
+                "that takes such images, e.g. resnet18, convnext_atto or vit_tiny_patch16_224"
             ) from error
 
     def load_initial_weights(self) -> str:
@@ -72,7 +89,7 @@ class TimmBackbone(Backbone):
         """
         network, origin = load_network(self._initial, self._paths)
         if network is not None:
-            self.stages.load_state_dict(_cut(network, self._ends).state_dict())
+            self.stages.load_state_dict(self._stages(network).stages.state_dict())
         return origin
 
 
@@ -88,55 +105,3 @@ def _check_name(model: str) -> None:
         raise ConfigurationError(
             f"backbone {name}: no weights '{tag}'; there are {', '.join(tags) or 'none'}"
         )
-
-
-def _cut(network: nn.Module, ends: list[str]) -> nn.ModuleList:
-    """Chain the modules of the network in order, and start a new stage after each of ``ends``."""
-    stages = nn.ModuleList()
-    stage: OrderedDict[str, nn.Module] = OrderedDict()
-    for path, module in _chain(network, ends):
-        stage[path.replace(".", "_")] = module
-        if path == ends[len(stages)]:
-            stages.append(nn.Sequential(stage))
-            stage = OrderedDict()
-    return stages
-
-
-def _chain(network: nn.Module, ends: list[str]) -> list[tuple[str, nn.Module]]:
-    """Return the paths and modules up to the last of ``ends``. Raises ValueError: it is not among them."""
-    chain, left = [], list(ends)
-    for path, module in _in_order(network, ends):
-        chain.append((path, module))
-        if path == next(iter(left), None):
-            del left[0]
-            if not left:
-                return chain
-    raise ValueError("it does not say where its stages end")
-
-
-def _in_order(module: nn.Module, ends: list[str], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Return modules and paths in the order of execution, opening those within which a stage ends."""
-    for name, child in module.named_children():
-        path = prefix + name
-        if any(end.startswith(f"{path}.") for end in ends):
-            if not isinstance(child, nn.Sequential):
-                raise ValueError(f"a stage ends inside of {path}")
-            yield from _in_order(child, ends, f"{path}.")
-        else:
-            yield path, child
-
-
-@torch.no_grad()
-def _compare(stages: nn.ModuleList, channels: tuple[int, ...], network: nn.Module, in_channels: int) -> None:
-    """Raise ValueError unless the chain of stages computes what timm's own forward does."""
-    training = network.training
-    network.eval()
-    maps = torch.linspace(-1, 1, in_channels * 96 * 96).view(1, in_channels, 96, 96)
-    expected: list[Tensor] = network.forward_intermediates(maps, intermediates_only=True)  # type: ignore[operator]
-    for stage, width in zip(stages, channels, strict=True):
-        maps = stage(maps)
-        if maps.ndim != 4 or maps.shape[1] != width:
-            raise ValueError(f"its stages give {list(maps.shape)} instead of maps with {width} channels")
-    if not torch.allclose(maps, expected[-1], rtol=1e-4, atol=1e-5):
-        raise ValueError("its parts in a chain compute something else than the whole")
-    network.train(training)

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class InitialWeights:
 
     model: str
     in_channels: int
+    size: tuple[int, int] | None
+    """(height, width) of the image, for a network of one image size; None for others."""
     pretrained: bool | Literal["auto"]
     weights: str | None
     match: Literal["names", "order"] = "names"
@@ -57,16 +60,16 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
     Raises:
         ConfigurationError: requested weights are missing, or do not fit the network.
     """
-    model, in_channels = choice.model, choice.in_channels
+    model = choice.model
     if choice.weights is not None:
-        network = create_network(model, in_channels)
+        network = create_network(choice)
         return network, _load_file(network, choice, paths)
     if choice.pretrained is False:
         return None, "random"
     name = str(imported_timm().models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
     file, reason = _hub_file(name)
     if file is not None:
-        return create_network(model, in_channels, file), name
+        return create_network(choice, file), name
     remedy = "give weights = FILE (safetensors or pth), or pretrained = false to start from random weights"
     if choice.pretrained is True:
         raise ConfigurationError(f"backbone {model}: no pretrained weights ({reason}); {remedy}")
@@ -77,14 +80,19 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
     return None, "random"
 
 
-def create_network(model: str, in_channels: int, file: str | None = None) -> nn.Module:
-    """Make a timm network without its classifier; timm sums the stem of a file over its channels for one channel."""
+def create_network(choice: InitialWeights, file: str | None = None) -> nn.Module:
+    """Make a timm network without its classifier, from random weights or a file of the hub.
+
+    timm sums the stem of a file over its channels for one channel, and interpolates positions for another size.
+    """
+    sized = {} if choice.size is None else {"img_size": choice.size}
     network: nn.Module = imported_timm().create_model(
-        model,
+        choice.model,
         pretrained=file is not None,
         pretrained_cfg_overlay=file and {"file": file, "custom_load": False},
-        in_chans=in_channels,
+        in_chans=choice.in_channels,
         num_classes=0,
+        **sized,
     )
     return network
 
@@ -117,14 +125,14 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
     config = network.pretrained_cfg
     assert isinstance(config, dict)
     state = network.state_dict()
-    wanted = {
-        key: tensor for key, tensor in state.items() if key.startswith(tuple(f"{each}." for each in paths))
-    }
+    wanted = {key: tensor for key, tensor in state.items() if _is_used(key, paths)}
     stems = [f"{name}.weight" for name in _names(config.get("first_conv"))]
     if choice.match == "order" and path.suffix == ".safetensors":
         raise ConfigurationError(
             f"{path}: a safetensors file does not keep the order of its tensors; save a pth file"
         )
+    if choice.size is not None and choice.match == "names":
+        found = _resampled(found, network)
     try:
         if choice.match == "order":
             match = match_order(found, wanted, stems=stems)
@@ -149,6 +157,16 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
     }
     network.load_state_dict(adapted, strict=False)
     return _report(path, network, match, stems)
+
+
+def _resampled(found: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Interpolate positions for the image size of a network, and give tensors timm's names, as timm itself does."""
+    adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    return found if adapt is None else dict(adapt(found, network))
+
+
+def _is_used(key: str, paths: Sequence[str]) -> bool:
+    return key in paths or key.startswith(tuple(f"{each}." for each in paths))
 
 
 def adapt_stem(weight: Tensor, in_channels: int) -> Tensor:

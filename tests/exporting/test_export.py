@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,18 +30,39 @@ HEADS = {
         2,
         ("fusion.vectors.use=concat", "fusion.vectors.hidden=[8, 6]", "fusion.vectors.activation=relu"),
     ),
+    "gated attention": ("mammonet_small", 2, ("pooling=gated",)),
+    "generalised mean": ("mammonet_small", 2, ("pooling=gem",)),
+    "maximum": ("mammonet_small", 3, ("pooling=max",)),
+    "class token, rollout": (
+        "mammonet_small",
+        2,
+        (
+            *("backbone.use=timm", "backbone.model=test_vit", "backbone.pretrained=false"),
+            *(
+                "backbone.show_attention=true",
+                "pooling=class_token",
+                "attention_map=rollout",
+                "fusion.maps=none",
+            ),
+        ),
+    ),
     "linear, cam": ("ga_net", 2, ()),
     "linear, cam, several classes": ("ga_net", 4, ()),
 }
 
-_QUICK = ("bfl, tanh", "linear, cam, several classes")
+_QUICK = ("bfl, tanh", "gated attention", "class token, rollout", "linear, cam, several classes")
 
 
 def deployed(registry: Registry, preset: str, classes: int, overrides: tuple[str, ...]) -> DeployedModel:
     values = tiny(registry, *overrides, preset=preset)
     torch.manual_seed(0)
-    model = build_model(values, registry, classes=classes).eval()
+    model = build_model(values, registry, classes=classes, size=(32, 32)).eval()
     return DeployedModel(model, build_attention_map(values, registry), values, (32, 32)).eval()
+
+
+def attention_of(registry: Registry, head: str) -> Any:
+    preset, _, overrides = HEADS[head]
+    return build_attention_map(tiny(registry, *overrides, preset=preset), registry)
 
 
 def check(made: DeployedModel, attention_map, run, exams: int) -> None:
@@ -67,7 +89,7 @@ def test_the_graph_without_gradients_gives_the_maps_for_any_number_of_exams(
     registry: Registry, head: str
 ) -> None:
     made = deployed(registry, *HEADS[head])
-    attention_map = build_attention_map(tiny(registry, preset=HEADS[head][0]), registry)
+    attention_map = attention_of(registry, head)
     assert "backward" not in made.head.code
     with torch.no_grad():
         for exams in (1, 5):
@@ -95,7 +117,7 @@ def test_onnx_of_every_head_agrees_in_onnxruntime(registry: Registry, tmp_path: 
     def run(*images: torch.Tensor) -> list[np.ndarray]:
         return session.run(None, {v: i.numpy() for v, i in zip(made.views, images, strict=True)})
 
-    attention_map = build_attention_map(tiny(registry, preset=HEADS[head][0]), registry)
+    attention_map = attention_of(registry, head)
     for count in (1, 4):
         check(made, attention_map, run, count)
 

@@ -27,7 +27,10 @@ from gazekit.registry.registry import Registry
 from gazekit.testing import check_component, contract
 
 SMALL: dict[str, list[dict[str, Any]]] = {
-    "timm": [{"model": "resnet10t", "pretrained": False}],
+    "timm": [
+        {"model": "resnet10t", "pretrained": False},
+        {"model": "test_vit", "pretrained": False, "show_attention": True},
+    ],
     "small_resnet": [{"widths": (4, 6, 8, 10)}],
     "mean": [{}],
     "max": [{}],
