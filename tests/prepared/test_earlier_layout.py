@@ -107,7 +107,7 @@ def test_losses_of_rendered_and_stored_heat_maps_agree(
 
 
 def test_a_set_takes_less_than_half_of_one_that_stored_heat_maps(dataset: PreparedDataset) -> None:
-    """An image, a heat map and a mask took a byte per pixel each; with 40 fixations an image of 224 px now takes 1.2."""
+    """An image, a heat map and a mask took a byte a pixel each; with 40 fixations an image of 224 px now takes 1.2."""
     stored = sum(array.nbytes for array in dataset.arrays.values())
     table = (dataset.root / "fixations.csv").read_text().splitlines()
     row = max(map(len, table)) + 1
