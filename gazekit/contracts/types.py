@@ -19,6 +19,30 @@ Extras = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """The exams that the images of a batch are mixed with.
+
+    Args:
+        share: of each exam's own image, ``[B]`` in [0.5, 1]; the loss of its own label has the same share.
+        labels: truth of the others, ``[B]`` int64.
+        targets: of the others, as in ``Batch``.
+    """
+
+    share: Tensor
+    labels: Tensor
+    targets: dict[str, Tensor] = field(default_factory=dict)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Mixture":
+        """The same with a function applied to each tensor."""
+        targets = {name: function(tensor) for name, tensor in self.targets.items()}
+        return Mixture(function(self.share), function(self.labels), targets)
+
+    def of(self, own: Tensor, others: Tensor) -> Tensor:
+        """Mix numbers of the exams ``[B]`` with those of the others."""
+        return own + (1 - self.share).to(own.dtype) * (others - own)
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Exams on the device, ready for the model.
 
@@ -32,6 +56,7 @@ class Batch:
         covariates: ``[B, C]`` float32 in preset order, NaN where not known; None without any.
         present: per view ``[B]`` bool, false where an exam lacks the view, whose pixels are then zero; None where no
             exam of the data lacks one.
+        mixture: what the images are mixed with, by mixup; None where they are not. All other fields are the exam's own.
     """
 
     images: Views
@@ -41,6 +66,7 @@ class Batch:
     targets: dict[str, Tensor] = field(default_factory=dict)
     covariates: Tensor | None = None
     present: Views | None = None
+    mixture: Mixture | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with a function applied to each tensor: a slice of exams, a copy, another device."""
@@ -56,6 +82,7 @@ class Batch:
             each(self.targets),
             None if self.covariates is None else function(self.covariates),
             self.present and each(self.present),
+            self.mixture and self.mixture.map(function),
         )
 
     def tensors(self) -> Iterator[Tensor]:
@@ -67,6 +94,8 @@ class Batch:
         yield from self.targets.values()
         yield from () if self.covariates is None else (self.covariates,)
         yield from (self.present or {}).values()
+        if self.mixture is not None:
+            yield from (self.mixture.share, self.mixture.labels, *self.mixture.targets.values())
 
 
 @dataclass(frozen=True, slots=True)

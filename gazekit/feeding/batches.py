@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.types import Batch
 from gazekit.feeding.augment import dropped_views, random_affine, random_generator, warp
 from gazekit.feeding.exam_facts import ExamFacts, labels_alone
+from gazekit.feeding.intensity import change_intensity, changes_intensity, random_intensity
+from gazekit.feeding.mixing import mixed, mixing_shares
 from gazekit.feeding.stored_gaze import StoredGaze, warped
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
@@ -90,11 +93,13 @@ class Exams(ABC):
         theta: NDArray[np.float32] | None = None,
         readers: NDArray[np.float32] | None = None,
         dropped: NDArray[np.bool_] | None = None,
+        intensity: tuple[NDArray[np.float32], AugmentationSettings] | None = None,
     ) -> Generator[Batch]:
         """The exams of each batch, warped by ``theta`` ``[sum of B, V, 2, 3]`` if given, then normalised.
 
         All that the device must know for them is sent before the first one. ``readers`` ``[sum of B]``: the only reader
-        of each exam; ``dropped`` ``[sum of B, V]``: views to take as missing.
+        of each exam; ``dropped`` ``[sum of B, V]``: views to take as missing; ``intensity``: draws
+        ``[sum of B, V, 5]`` that change grey values, and their settings.
         """
         if not rows:
             return
@@ -104,14 +109,41 @@ class Exams(ABC):
             return [None] * len(rows) if values is None else torch.split(send(values, self.device), lengths)
 
         on_device = torch.split(send(np.concatenate(rows), self.device), lengths)
-        drawn = (parts(values) for values in (theta, readers, dropped))
-        for where, pixels, *given in zip(on_device, self.pixels(rows, on_device), *drawn, strict=True):
-            yield self._batch(pixels, where, *given)
+        shades, settings = intensity or (None, None)
+        drawn = (parts(values) for values in (theta, readers, dropped, shades))
+        stored = zip(on_device, self.pixels(rows, on_device), *drawn, strict=True)
+        for where, pixels, warped_by, reader, without, shade in stored:
+            values = self._changed(pixels, warped_by, without, shade, settings)
+            yield self._batch(values, where, warped_by, reader, without)
 
     def augmented(
+        self,
+        rows: Rows,
+        settings: AugmentationSettings,
+        *,
+        seed: int,
+        epoch: int,
+        partners: Rows | None = None,
+    ) -> Generator[Batch]:
+        """The exams of each batch as they look in this epoch of a run with this seed.
+
+        ``partners``: the exams that those of ``rows`` are mixed with, if the settings mix.
+        """
+        if settings.mixup and partners is not None:
+            both = [np.concatenate(pair) for pair in zip(rows, partners, strict=True)]
+            exams = self.indices[np.concatenate(rows)]
+            shares = send(mixing_shares(settings.mixup, exams, seed=seed, epoch=epoch), self.device)
+            lengths = [len(batch) for batch in rows]
+            with closing(self._augmented(both, settings, seed=seed, epoch=epoch)) as batches:
+                for batch, share in zip(batches, torch.split(shares, lengths), strict=True):
+                    yield mixed(batch, share)
+            return
+        with closing(self._augmented(rows, settings, seed=seed, epoch=epoch)) as batches:
+            yield from batches
+
+    def _augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int
     ) -> Generator[Batch]:
-        """The exams of each batch as they look in this epoch of a run with this seed."""
         height, width = self.shape[2:]
         positions = np.concatenate(rows)
         exams = self.indices[positions]
@@ -124,7 +156,11 @@ class Exams(ABC):
             everywhere = torch.ones(len(self), len(self.views), dtype=torch.bool)
             there = everywhere if self.facts.present is None else self.facts.present.cpu()
             dropped = dropped_views(settings, exams, there[positions].numpy(), seed=seed, epoch=epoch)
-        return self.batches(rows, theta, readers, dropped)
+        intensity = None
+        if changes_intensity(settings):
+            drawn = random_intensity(settings, exams, len(self.views), seed=seed, epoch=epoch)
+            intensity = drawn, settings
+        return self.batches(rows, theta, readers, dropped, intensity)
 
     def batch(self, rows: NDArray[np.int64], theta: NDArray[np.float32] | None = None) -> Batch:
         """One batch."""
@@ -137,22 +173,39 @@ class Exams(ABC):
             np.arange(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)
         ]
 
-    def _batch(
+    def _changed(
         self,
         pixels: Tensor,
+        theta: Tensor | None,
+        dropped: Tensor | None,
+        shade: Tensor | None,
+        settings: AugmentationSettings | None,
+    ) -> Tensor:
+        """Normalise pixels as stored, after whatever augmentation does to them: ``[B, V, layers, H, W]``."""
+        values = pixels.float()
+        if dropped is not None:
+            values = torch.where(dropped[:, :, None, None, None], 0, values)
+        if theta is not None:
+            values = warp(values.flatten(0, 1), theta.flatten(0, 1)).view_as(values)
+        if shade is not None and settings is not None:
+            full = float(np.iinfo(self.dtype).max)
+            images = (values[:, :, 0] / full).flatten(0, 1)
+            changed = change_intensity(images, shade.flatten(0, 1), settings) * full
+            values[:, :, 0] = changed.view_as(values[:, :, 0])
+        return torch.addcmul(self.offset, values, self.gain)
+
+    def _batch(
+        self,
+        values: Tensor,
         where: Tensor,
         theta: Tensor | None,
         drawn: Tensor | None,
         dropped: Tensor | None,
     ) -> Batch:
-        values = pixels.float()  # [B, V, layers, H, W]
+        """Name the values of a batch, ``[B, V, layers, H, W]``, and add what is known of its exams."""
         present = None if self.facts.present is None else self.facts.present[where]  # [B, V]
         if dropped is not None:
             present = ~dropped if present is None else present & ~dropped
-            values = torch.where(dropped[:, :, None, None, None], 0, values)
-        if theta is not None:
-            values = warp(values.flatten(0, 1), theta.flatten(0, 1)).view_as(values)
-        values = torch.addcmul(self.offset, values, self.gain)
 
         def layer(name: Layer) -> dict[str, Tensor]:
             number = self.layers.index(name)
@@ -232,10 +285,30 @@ def send(values: NDArray[np.generic], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def epoch_batches(exams: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_batches(
+    exams: int, batch_size: int, *, seed: int, epoch: int, labels: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
     """All rows in an order that is a function of (seed, epoch), in batches that differ by one exam at most.
 
     Even batches keep every exam in every epoch without a tiny last batch, which batch norm and BFL dislike.
+
+    Args:
+        exams: their number, which is also that of an epoch.
+        batch_size: at most.
+        seed, epoch: fix the order.
+        labels: ``[exams]``, to draw equally many of each class; None takes every exam once.
     """
-    order = random_generator(seed=seed, purpose=0, index=0, epoch=epoch).permutation(exams)
+    generator = random_generator(seed=seed, purpose=0, index=0, epoch=epoch)
+    order = generator.permutation(exams if labels is None else _balanced(labels, generator))
     return np.array_split(order, -(-exams // batch_size))
+
+
+def _balanced(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many rows as there are, equally many of each class and, within one, of each exam (give or take one)."""
+    classes = generator.permutation(np.unique(labels))
+    drawn = []
+    for number, rows in enumerate(np.flatnonzero(labels == each) for each in classes):
+        wanted = len(labels) // len(classes) + (number < len(labels) % len(classes))
+        rounds = -(-wanted // len(rows))
+        drawn.append(np.concatenate([generator.permutation(rows) for _ in range(rounds)])[:wanted])
+    return np.concatenate(drawn)

@@ -227,7 +227,7 @@ def build_objective(
                 del terms[name]  # gaze = "none" is a training without gaze, whatever a preset adds to it
                 continue
         weights[name] = settings.weight
-    return Objective(
+    objective = Objective(
         attention_map=build_attention_map(preset, registry),
         terms=terms,
         weights=weights,
@@ -237,6 +237,9 @@ def build_objective(
         targets={name: (weight, (target_weights or {}).get(name)) for name, weight in preset.targets.items()},
         balanced=preset.loss.balance == "gradient",
     )
+    objective.label_smoothing = preset.loss.label_smoothing
+    objective.focal_gamma = preset.loss.focal_gamma
+    return objective
 
 
 def _alignment(key: Key, preset: Preset, registry: Registry, target: Explained) -> Alignment:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gazekit.contracts.interfaces import AttentionMap, Term
-from gazekit.contracts.types import Batch, Output, Views
+from gazekit.contracts.types import Batch, Mixture, Output, Views
 from gazekit.distributed.processes import share, total
 from gazekit.modelling.alignment import Alignment
+from gazekit.modelling.class_loss import class_losses
 
 OwnLosses = Callable[[Views, Tensor], Mapping[str, Tensor]]
 """From vectors and fused vector to the losses of a fusion itself."""
@@ -74,6 +75,10 @@ class Objective(nn.Module):
         for name, (_, of_classes) in (targets or {}).items():
             self.register_buffer(f"weights_of_{name}", of_classes, persistent=False)
         self.register_buffer("factors", torch.ones(len(self.terms)) if balanced else None)
+        self.label_smoothing = 0.0
+        """ε, see ``class_loss``."""
+        self.focal_gamma = 0.0
+        """γ, see ``class_loss``."""
         self.register_load_state_dict_pre_hook(_with_former_names)  # type: ignore[no-untyped-call]
 
     def forward(self, output: Output, batch: Batch, *former: Any) -> Losses:
@@ -88,8 +93,9 @@ class Objective(nn.Module):
         exams = share(output.logits.new_full((), len(batch.labels)))
         weight = exams
         if self.class_weights is not None and output.logits.shape[1] > 1:  # what its mean is divided by
-            weight = share(self.class_weights[batch.labels].sum())
-        terms = {"classification": weight * self.classification(output.logits, batch.labels)}
+            weight = share(self._weights(output.logits, batch.labels, batch.mixture).sum())
+        classification = self.classification(output.logits, batch.labels, batch.mixture)
+        terms = {"classification": weight * classification}
         loss = terms["classification"]
         said = {}
         for number, (name, values) in enumerate(self.values(output, batch).items()):
@@ -138,20 +144,17 @@ class Objective(nn.Module):
         return found
 
     def of_target(self, name: str, output: Output, batch: Batch) -> Tensor:
-        """Cross-entropy of a further target ``[B]``, NaN where its class is not known."""
-        logits, labels = output.further[name], batch.targets[name]
-        known = labels >= 0
-        certain = labels.clamp(min=0)
-        if logits.shape[1] == 1:
-            losses = functional.binary_cross_entropy_with_logits(
-                logits[:, 0], certain.to(logits.dtype), reduction="none"
-            )
-        else:
-            losses = functional.cross_entropy(logits, certain, reduction="none")
+        """Cross-entropy of a further target ``[B]``, NaN where its class, or the partner's in mixup, is not known."""
         weights: Tensor | None = getattr(self, f"weights_of_{name}")
-        if weights is not None:
-            losses = weights[certain] * losses
-        return torch.where(known, losses, torch.nan)
+
+        def losses(labels: Tensor) -> Tensor:
+            certain = labels.clamp(min=0)
+            found = self._each(output.further[name], certain)
+            found = found if weights is None else weights[certain] * found
+            return torch.where(labels >= 0, found, torch.nan)
+
+        own = losses(batch.targets[name])
+        return own if batch.mixture is None else batch.mixture.of(own, losses(batch.mixture.targets[name]))
 
     def balance(self, output: Output, batch: Batch) -> None:
         """Choose the factors so that each term pulls at the last maps as hard as classification does.
@@ -177,15 +180,35 @@ class Objective(nn.Module):
             own = pull(_mean_said(values)[0])
             self.factors[number] = torch.where(own > 0, reference / own, 1.0)
 
-    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1."""
+    def classification(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1.
+
+        Of mixed images, ``s L(y) + (1 - s) L(y')`` per exam with the share s of its own.
+        """
         weights = self.class_weights
+        if mixture is not None or self.label_smoothing or self.focal_gamma:
+            losses = self._each(logits, labels, weights)
+            if mixture is not None:
+                losses = mixture.of(losses, self._each(logits, mixture.labels, weights))
+            return losses.sum() / self._weights(logits, labels, mixture).sum()
         if logits.shape[1] == 1:
             positive = None if weights is None else weights[1] / weights[0]
             return functional.binary_cross_entropy_with_logits(
                 logits[:, 0], labels.to(logits.dtype), pos_weight=positive
             )
         return functional.cross_entropy(logits, labels, weight=weights)
+
+    def _each(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The losses of the exams, ``[B]``."""
+        smoothing, gamma = self.label_smoothing, self.focal_gamma
+        return class_losses(logits, labels, weights, label_smoothing=smoothing, focal_gamma=gamma)
+
+    def _weights(self, logits: Tensor, labels: Tensor, mixture: Mixture | None) -> Tensor:
+        """What the mean of the losses is divided by, for each exam ``[B]``."""
+        weights = self.class_weights
+        if weights is None or logits.shape[1] == 1:
+            return torch.ones_like(labels, dtype=logits.dtype)
+        return weights[labels] if mixture is None else mixture.of(weights[labels], weights[mixture.labels])
 
 
 def _as_needed(batch: Batch, needs: frozenset[str]) -> Batch:

@@ -152,7 +152,13 @@ class LossSettings(PresetTable):
     auxiliary_weight: NonNegative = 0.2
     """μ of Eq. 8."""
     class_weights: Literal["balanced", "none"] = "balanced"
-    """``balanced``: inverse to the frequency in the training split (binary: pos_weight = n_neg / n_pos)."""
+    """``balanced``: inverse to the frequency in the training split (binary: pos_weight = n_neg / n_pos); with
+    ``training.sampling = "balanced"`` the classes are equally frequent, so the weights of the label are equal."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """ε: share of the truth that is spread over all classes. The validation loss has it too."""
+    focal_gamma: NonNegative = 0.0
+    """γ of the focal loss ``(1 - p_t)^γ CE``: exams that are classified well count less. The validation loss has it
+    too."""
     balance: Literal["none", "gradient"] = "none"
     """``gradient``: scale each term once, before training, so that its gradient at the last maps has the norm of
     classification's; losses of different sizes can then be compared at one λ."""
@@ -173,6 +179,17 @@ class AugmentationSettings(PresetTable):
     """Probability."""
     same_for_views: bool = False
     """Draw one map per exam instead of one per view."""
+    gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest relative change of contrast: pixels in [0, 1] are multiplied by 1 ± gain. Black stays black."""
+    gamma: NonNegative = 0.0
+    """Largest change of gamma: pixels in [0, 1] are raised to a power in [1 / (1 + gamma), 1 + gamma]."""
+    noise: NonNegative = 0.0
+    """Largest standard deviation of noise, as a share of the full range; black stays black."""
+    blur: NonNegative = 0.0
+    """Largest width (sigma) of a Gaussian blur, px."""
+    mixup: NonNegative = 0.0
+    """α of mixup: images of an exam are mixed with those of another of its batch, and so are the losses of their
+    labels; 0 mixes none. Terms on gaze and masks read those of the exam with the larger share."""
     drop_view: Share = 0.0
     """Probability that an exam with several views is shown without one of them, as if it lacked it."""
 
@@ -234,6 +251,9 @@ class TrainingSettings(PresetTable):
     select: Literal["auc", "loss", "last"] = "auc"
     """Weights that are used: of the epoch with the highest validation AUC (of equal ones the lowest validation loss),
     of the epoch with the lowest validation loss, or of the last epoch."""
+    sampling: Literal["all", "balanced"] = "all"
+    """Exams of an epoch: each once, or as many in total but equally many of each class, whose exams are repeated or
+    left out in turn."""
     patience: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
     """End the training after this many epochs without better weights, by ``select``; absent: train all epochs."""
     ema: Annotated[float | None, Field(gt=0, lt=1), pydantic.BeforeValidator(absent)] = None

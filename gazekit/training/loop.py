@@ -127,19 +127,27 @@ def train(
     state, seed = _continued(run, step, values), run.facts().seed
     keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged = state.step, Pace(), False
+    sampled_by = parts.train.labels.cpu().numpy() if settings.sampling == "balanced" else None
     synchronise_batch_norm(model)
     model.train()
     while not state.is_over(settings):
         step.resting = resting.begin(state.epoch)
-        batches = epoch_batches(len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch)
+        batches = epoch_batches(
+            len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch, labels=sampled_by
+        )
         if state.batch == 0:
             state.sums, state.said, state.exams = {}, {}, 0
         left = batches[state.batch :]
         record = LossRecord(len(left), parts.train.device)
         exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
         account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
-        own = [own_rows(rows) for rows in left]
-        augmented = parts.train.augmented(own, settings.augmentation, seed=seed, epoch=state.epoch)
+        augmented = parts.train.augmented(
+            [own_rows(rows) for rows in left],
+            settings.augmentation,
+            seed=seed,
+            epoch=state.epoch,
+            partners=[own_rows(np.roll(rows, 1)) for rows in left],
+        )
         with closing(augmented):
             for batch in augmented:
                 stop = any_of_all(should_stop())

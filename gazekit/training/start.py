@@ -241,7 +241,9 @@ def weighted_objective(
     for name in preset.targets:
         labels = torch.as_tensor(dataset.targets[name][training])
         targets[name] = balanced_weights(labels[labels >= 0], len(dataset.target_classes[name]))
-    weights = balanced_weights(torch.as_tensor(dataset.labels[training]), len(dataset.classes))
+    weights = None
+    if preset.training.sampling != "balanced":
+        weights = balanced_weights(torch.as_tensor(dataset.labels[training]), len(dataset.classes))
     return build_objective(preset, registry, model, class_weights=weights, target_weights=targets)
 
 

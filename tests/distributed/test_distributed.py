@@ -97,8 +97,12 @@ def _ten_steps(root: str, preset_name: str, overrides: tuple[str, ...]) -> dict[
     )
     losses = []
     for epoch in range(3):
-        for rows in epoch_batches(23, 6, seed=1, epoch=epoch)[: 10 - len(losses)]:
-            (batch,) = exams.augmented([own_rows(rows)], preset.training.augmentation, seed=1, epoch=epoch)
+        balanced = dataset.labels[:23] if preset.training.sampling == "balanced" else None
+        for rows in epoch_batches(23, 6, seed=1, epoch=epoch, labels=balanced)[: 10 - len(losses)]:
+            partners = [own_rows(np.roll(rows, 1))]
+            (batch,) = exams.augmented(
+                [own_rows(rows)], preset.training.augmentation, seed=1, epoch=epoch, partners=partners
+            )
             _, terms = step(batch if half else _double(batch))
             losses.append({name: float(term) for name, term in terms.items()})
     return {"weights": dict(model.state_dict()), "losses": losses}
@@ -135,6 +139,24 @@ def _compare(
 
 def test_two_processes_make_the_steps_of_one(dataset: PreparedDataset, tmp_path: Path) -> None:
     _compare(dataset, tmp_path, 2, *PRESETS[0])
+
+
+RECIPE = (
+    "training.sampling=balanced",
+    "training.augmentation={mixup=0.4, gain=0.2, noise=0.02}",
+    "training.ema=0.9",
+    "training.optimizer=sgd",
+    "training.groups.backbones.learning_rate=1e-4",
+    "loss.label_smoothing=0.1",
+    "loss.focal_gamma=1.5",
+)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_two_processes_make_the_steps_of_one_by_any_recipe(
+    dataset: PreparedDataset, tmp_path: Path, parts: int
+) -> None:
+    _compare(dataset, tmp_path, 2, "mammonet_small", (*RECIPE, f"training.accumulate={parts}"))
 
 
 @pytest.mark.slow

@@ -45,6 +45,11 @@ OPTIONS = {
     "frozen in parts": ("training.groups.backbones={freeze_epochs=2}", "training.accumulate=2"),
     "patience": ("training.patience=1",),
     "average": ("training.ema=0.9",),
+    "label smoothing": ("loss.label_smoothing=0.1",),
+    "focal": ("loss.focal_gamma=2",),
+    "sampling": ("training.sampling=balanced",),
+    "intensity": ("training.augmentation={gain=0.2, gamma=0.3, noise=0.02, blur=1.0}",),
+    "mixup": ("training.augmentation.mixup=0.4",),
     "average, last": ("training.ema=0.9", "training.select=last"),
 }
 """Name → overrides."""
