@@ -40,6 +40,12 @@ CONTRACTS = {
     "gaze_reader": ("contracts.interfaces.GazeReader",),
     "head": ("contracts.interfaces.Head",),
     "metric": ("contracts.interfaces.Metric",),
+    "report_section": (
+        "contracts.interfaces.ReportSection",
+        "contracts.report.ReportedRun",
+        "contracts.report.ReportTable",
+        "contracts.report.ReportFigure",
+    ),
     "region": ("contracts.interfaces.RegionFinder", "records.region.Region"),
 }
 """The classes of gazekit that a kind's components derive from, imitate or receive."""

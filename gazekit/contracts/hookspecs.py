@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Optimizer,
         Pooling,
         RegionFinder,
+        ReportSection,
         Schedule,
         Term,
     )
@@ -108,6 +109,11 @@ def gazekit_regions() -> Mapping[str, type[RegionFinder]]:
 @hookspec
 def gazekit_metrics() -> Mapping[str, type[Metric]]:
     """Measures of a classification beside those of the core."""
+
+
+@hookspec
+def gazekit_report_sections() -> Mapping[str, type[ReportSection]]:
+    """Sections of the page that ``gazekit report`` writes about a run."""
 
 
 @hookspec

@@ -5,7 +5,7 @@ A component is a class whose *positional* parameters are context that the core h
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.progress import Elapsed
+from gazekit.contracts.report import ReportedRun, ReportPart
 from gazekit.contracts.types import Batch, Extras, Output, Views
 from gazekit.records.arrays import Floats, Grey, Integers
 from gazekit.records.exam import Exam, Finding
@@ -321,4 +322,22 @@ class Metric(Protocol):
 
         ``truth`` is ``[N]``, ``probabilities`` ``[N, C]``; of two classes, 1 is the positive one. With
         ``reads = "calls"`` each row of probabilities is 1 for the called class and 0 elsewhere.
+        """
+
+
+@runtime_checkable
+class ReportSection(Protocol):
+    """A section of the page about a run; ``__init__()``, without options.
+
+    It stands before the training. One that raises is shown as failed, with its distribution and version, and the rest
+    of the page stands. Its module needs no torch.
+    """
+
+    title: str
+    """Heading."""
+
+    def __call__(self, run: ReportedRun) -> Iterable[ReportPart]:
+        """Yield paragraphs, tables and figures, which the page draws; nothing leaves the section out.
+
+        Text is shown as it is: the page escapes it, and markup in it stays text.
         """

@@ -141,20 +141,23 @@ _METHODS = {
     "optimizer": ("__call__",),
     "schedule": ("__call__",),
     "metric": ("__call__",),
+    "report_section": ("__call__",),
 }
 
 
 def _check_attributes(kind: str, value: Any) -> None:
-    """Raise ConfigurationError unless a region or a metric has the class attributes of its kind."""
+    """Raise ConfigurationError unless a component has the class attributes of its kind."""
     if kind == "region" and not is_version(getattr(value, "version", None)):
         raise ConfigurationError(
             f"{value.__name__} has no version of its rules; expected a class attribute version = 1"
         )
-    if kind != "metric":
+    if kind not in ("metric", "report_section"):
         return
     title = getattr(value, "title", None)
     if not isinstance(title, str) or not title:
         raise ConfigurationError(f'{value.__name__} has no title; expected a class attribute title = "…"')
+    if kind != "metric":
+        return
     if not isinstance(getattr(value, "higher_is_better", None), bool):
         raise ConfigurationError(
             f"{value.__name__} says no direction; expected a class attribute higher_is_better = True or False"
@@ -181,6 +184,7 @@ _CALLS = {
     "optimizer": ("__call__", ("groups",)),
     "schedule": ("__call__", ("now",)),
     "metric": ("__call__", ("truth", "probabilities")),
+    "report_section": ("__call__", ("run",)),
 }
 
 

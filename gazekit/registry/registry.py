@@ -44,6 +44,7 @@ HOOKS = {
     "gaze_reader": "gazekit_gaze_readers",
     "region": "gazekit_regions",
     "metric": "gazekit_metrics",
+    "report_section": "gazekit_report_sections",
     "preset": "gazekit_presets",
 }
 KINDS = tuple(kind for kind in HOOKS if kind != "preset")

@@ -28,6 +28,7 @@ _CONTRACTS = {
     "gaze_reader": "GazeReaderContract",
     "region": "RegionContract",
     "metric": "MetricContract",
+    "report_section": "ReportSectionContract",
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
 """Small options, for the tests."""
@@ -102,6 +103,9 @@ def _words(kind: str, name: str) -> dict[str, str]:
     elif kind == "metric":
         check, usage = distribution, f"gazekit evaluate RUN  # has a line for {name}"
         note = "It brings no preset: every evaluation, report and study has it."
+    elif kind == "report_section":
+        check, usage = distribution, "gazekit report RUN  # has the section"
+        note = "It brings no preset: every report has it."
     else:
         check = f"{distribution} --sample {name}=tests/sample.json"
         usage = "gazekit gaze validate tests  # finds sample.json by its content"

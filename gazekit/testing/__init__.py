@@ -30,6 +30,7 @@ from gazekit.testing.optimizer import OptimizerContract
 from gazekit.testing.plugin import PluginContract
 from gazekit.testing.pooling import PoolingContract
 from gazekit.testing.region import RegionContract
+from gazekit.testing.report_section import ReportSectionContract
 from gazekit.testing.schedule import ScheduleContract
 from gazekit.testing.term import TermContract
 
@@ -46,6 +47,7 @@ __all__ = [
     "PluginContract",
     "PoolingContract",
     "RegionContract",
+    "ReportSectionContract",
     "ScheduleContract",
     "TermContract",
     "check_component",
@@ -68,6 +70,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         GazeReaderContract,
         RegionContract,
         MetricContract,
+        ReportSectionContract,
     )
 }
 
@@ -78,7 +81,7 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     Args:
         kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"head"``, ``"attention_map"``, ``"alignment_loss"``,
             ``"term"``, ``"optimizer"``, ``"schedule"``, ``"dataset"``, ``"gaze_reader"``,
-            ``"region"`` or ``"metric"``.
+            ``"region"``, ``"metric"`` or ``"report_section"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Metric,
         Optimizer,
         Pooling,
+        ReportSection,
         Schedule,
         Term,
     )
@@ -180,6 +181,14 @@ def gazekit_metrics() -> Mapping[str, "type[Metric]"]:
         "linear_kappa": LinearKappa,
         "quadratic_kappa": QuadraticKappa,
     }
+
+
+@hookimpl
+def gazekit_report_sections() -> Mapping[str, "type[ReportSection]"]:
+    """Offer the wrong calls that a model was surest of."""
+    from gazekit_components.surest_errors import SurestErrors
+
+    return {"surest_errors": SurestErrors}
 
 
 @hookimpl

@@ -60,6 +60,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
             *("sensitivity_at_80", "sensitivity_at_90", "partial_auc", "f1"),
             *("kappa", "linear_kappa", "quadratic_kappa"),
         },
+        "report_section": {"surest_errors"},
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected
     assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {

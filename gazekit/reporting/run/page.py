@@ -1,8 +1,8 @@
 """Write the page of a run from its contents."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gazekit.reporting.run.measure_rows import (
     measure_groups,
     tiles,
 )
+from gazekit.reporting.run.offered_sections import OfferedSection
 
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
 """Fields of a view that the template shows unchanged."""
@@ -49,6 +50,7 @@ class RunPage:
         cases_text: how the cases were chosen.
         difference: a sentence that compares the systems; empty for one system.
         catalogue: title, meaning and scale of each measure.
+        offered: sections of plugins.
         warnings: reasons to doubt the numbers.
         limits: what limits this run, before the limits of every run.
     """
@@ -68,13 +70,24 @@ class RunPage:
     cases_text: str = ""
     difference: str = ""
     catalogue: Catalogue = field(default_factory=lambda: MEASURES)
+    offered: Sequence[OfferedSection] = ()
     warnings: Sequence[str] = ()
     limits: Sequence[str] = ()
 
 
 def write_run_page(path: Path, page: RunPage) -> None:
     """Write the report of a run as one self-contained HTML page. Raises StorageError."""
-    systems = list(page.metrics)
+    sections: list[dict[str, Any]] = []
+    values: dict[str, Any] = {}
+    for section in SECTIONS:
+        if section is OFFERED:
+            sections += [
+                {"name": each.title, "template": section.template, **asdict(each)} for each in page.offered
+            ]
+        found = section.values(page)
+        if found is not None:
+            sections.append({"anchor": section.anchor, "name": section.name, "template": section.template})
+            values |= found
     write_html(
         path,
         "run.html",
@@ -83,19 +96,70 @@ def write_run_page(path: Path, page: RunPage) -> None:
         warnings=page.warnings,
         difference=page.difference,
         tiles=tiles(page.metrics, page.catalogue),
-        groups=measure_groups(page.metrics, page.catalogue),
-        systems=systems,
+        systems=list(page.metrics),
         classes=page.classes,
-        browser=_browser(page, systems) if page.cases else None,
-        picture=page.picture.shown() if page.picture else None,
-        downloads=_downloads(page.picture, page.picture_name) if page.picture else {},
-        curves=[section.shown() for section in page.curves],
-        confusion=_confusion(page.confusion),
-        training=page.training.shown(),
-        facts=plain(page.facts),
-        texts=page.texts,
+        sections=sections,
         limits=[*page.limits, *LIMITS],
+        **values,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PageSection:
+    """A section of every run's page.
+
+    Args:
+        anchor: of its place on the page.
+        name: in the list of sections at the top.
+        template: its file in ``templates/``.
+        values: the values that its template shows, by name; None leaves it out.
+    """
+
+    anchor: str
+    name: str
+    template: str
+    values: Callable[[RunPage], Mapping[str, Any] | None]
+
+
+def _cases(page: RunPage) -> dict[str, Any] | None:
+    return {"browser": _browser(page, list(page.metrics))} if page.cases else None
+
+
+def _figure(page: RunPage) -> dict[str, Any] | None:
+    if page.picture is None:
+        return None
+    return {"picture": page.picture.shown(), "downloads": _downloads(page.picture, page.picture_name)}
+
+
+def _curves(page: RunPage) -> dict[str, Any]:
+    return {
+        "curves": [section.shown() for section in page.curves],
+        "confusion": _confusion(page.confusion),
+    }
+
+
+OFFERED = PageSection("", "", "offered.html", lambda _page: None)
+"""The place of the sections of plugins, each with an anchor and a name."""
+SECTIONS = (
+    PageSection("cases", "Cases", "cases.html", _cases),
+    PageSection("figure", "Figure", "figure.html", _figure),
+    PageSection("curves", "Curves", "curves.html", _curves),
+    PageSection(
+        "measures",
+        "Measures",
+        "measures.html",
+        lambda page: {"groups": measure_groups(page.metrics, page.catalogue)},
+    ),
+    OFFERED,
+    PageSection("training", "Training", "training.html", lambda page: {"training": page.training.shown()}),
+    PageSection(
+        "provenance",
+        "Provenance",
+        "provenance.html",
+        lambda page: {"facts": plain(page.facts), "texts": page.texts},
+    ),
+)
+"""The sections in the order of the page."""
 
 
 def _downloads(picture: Section, name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gazekit.contracts.report import ReportedRun
 from gazekit.disk.own_files import read_text
 from gazekit.errors import ConfigurationError
 from gazekit.measures.catalogue import MEASURES
@@ -22,6 +23,7 @@ from gazekit.reporting.page import Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import at_thresholds
 from gazekit.reporting.run.curve_sections import curve_sections
+from gazekit.reporting.run.offered_sections import offered_sections
 from gazekit.reporting.run.page import RunPage
 from gazekit.reporting.run.provenance import run_facts
 from gazekit.runs.trained import Trained
@@ -85,6 +87,7 @@ def run_page(
         if number == len(own.indices)
         else f"the first {number} of {len(own.indices)} exams"
     )
+    facts = run_facts(trained, dataset)
     shown = ShownViews(dataset, settings.originals)
     browser = make_cases(
         dataset,
@@ -111,9 +114,40 @@ def run_page(
         cases_text=f"{where[0].upper()}{where[1:]}: {what}. {shown.words()} Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
-        facts=run_facts(trained, dataset),
+        facts=facts,
+        offered=offered_sections(
+            trained.registry,
+            _reported(trained, systems, pooled, facts, part=settings.part, threshold=threshold),
+        ),
         texts={"Preset, resolved": read_text(trained.run.preset_path, PRESET)},
         limits=_limits(found, where),
+    )
+
+
+def _reported(
+    trained: Trained,
+    systems: Mapping[str, Predictions],
+    pooled: Mapping[str, Pooled],
+    facts: Mapping[str, Mapping[str, object]],
+    *,
+    part: str,
+    threshold: float,
+) -> ReportedRun:
+    """Describe the run to the sections of plugins."""
+    (own, found), *others = pooled.items()
+    return ReportedRun(
+        name=trained.run.path.name,
+        part=part,
+        classes=trained.facts.classes,
+        exam_ids=found.exam_ids,
+        patient_ids=found.patient_ids,
+        truth=found.labels,
+        probabilities=found.probabilities,
+        threshold=threshold,
+        others={title: each.probabilities for title, each in others},
+        attention=systems[own].attention,
+        epochs=trained.run.read_metrics(),
+        facts=facts,
     )
 
 
