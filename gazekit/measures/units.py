@@ -49,9 +49,13 @@ def pooled_metrics(
         )
     units = [_unit(dataset, int(exam), per) for exam in predictions.indices]
     together = pooled(units, pooled_of(dataset, predictions), how)
-    called = called_class(together.probabilities)
+    called = called_class(together.probabilities, predictions.threshold)
     return classification_metrics(
-        together.probabilities, together.labels, together.patient_ids, resamples=resamples
+        together.probabilities,
+        together.labels,
+        together.patient_ids,
+        threshold=predictions.threshold,
+        resamples=resamples,
     ) | measure_offered(metrics or {}, together, called, resamples=resamples)
 
 
