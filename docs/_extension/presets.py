@@ -88,7 +88,8 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
     )
     for name, table_model in inner.items():
         if table_model is not None:
-            path = f"{key}{name}.DATA_SET." if name == "reported" else f"{key}{name}."
+            named = {"reported": "DATA_SET.", "terms": "NAME.", "groups": "NAME."}.get(name, "")
+            path = f"{key}{name}.{named}"
             yield from _tables(table_model, path, documented)
 
 

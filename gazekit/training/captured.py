@@ -64,8 +64,8 @@ class CapturedStep:
         """Learn from a batch; see ``TrainingStep``. The next step overwrites the returned tensors."""
         if self.refused:
             return self.step(batch)
-        if self.resting != self.step.resting:  # other parts learn: another step
-            self.resting, self.taken, self.recorded = self.step.resting, {}, {}
+        if self.resting != self.step.resting:
+            self._forget()
         shapes = tuple(tensor.shape for tensor in batch.tensors())
         before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
         if before <= _EAGER:
@@ -95,6 +95,12 @@ class CapturedStep:
         if waits:
             self._refuse(f"{waits[0].filename}, line {waits[0].lineno}, makes the host wait for the device")
         return result
+
+    def _forget(self) -> None:
+        """Begin again: other parts of the model learn, which makes another step."""
+        torch.cuda.synchronize()  # a replay may still run
+        self.resting, self.taken, self.recorded = self.step.resting, {}, {}
+        self.pool = torch.cuda.graph_pool_handle()
 
     def _refuse(self, reason: str) -> None:
         self.refused = True

@@ -89,3 +89,52 @@ def test_what_timm_cannot_is_said(registry: Registry) -> None:
     made = registry.create("optimizer", "timm", algorithm="lion", arguments={"moment": 0.9})
     with pytest.raises(ConfigurationError, match="timm's lion does not take these arguments"):
         made([{"params": [torch.zeros(1, requires_grad=True)], "lr": 0.1}])
+
+
+class Broken(torch.optim.SGD):
+    """What a broken optimiser makes."""
+
+    def __init__(self, groups: list[dict[str, Any]], fault: str) -> None:
+        super().__init__(groups, lr=0.01)
+        self.fault = fault
+        self.counted = 0
+        if fault == "claims":
+            self._step_supports_amp_scaling = True  # and takes no notice
+
+    def step(self, closure: Any = None) -> Any:
+        self.counted += 1
+        if self.fault == "claims":
+            del self.found_inf
+        if self.fault == "forgets" and self.counted > 3:
+            return None
+        if self.fault == "deaf":
+            for group in self.param_groups:
+                group["lr"] = 0.01
+        return super().step(closure)
+
+
+def broken(fault: str) -> type[Any]:
+    class Made:
+        """An optimiser."""
+
+        def __call__(self, groups: list[dict[str, Any]]) -> Any:
+            if fault == "one group":
+                groups = [{**groups[0], "params": [each for group in groups for each in group["params"]]}]
+            return Broken(groups, fault)
+
+    return Made
+
+
+@pytest.mark.parametrize(
+    ("fault", "promised"),
+    [
+        ("one group", "the groups as handed over"),
+        ("deaf", "weights that stay at a rate of zero"),
+        ("claims", "unchanged weights and state after a step that does not count"),
+        ("forgets", "the same steps after its state was saved and loaded"),
+    ],
+)
+def test_each_promise_of_an_optimiser_can_be_broken(fault: str, promised: str) -> None:
+    check_component("optimizer", broken("none"))
+    with pytest.raises(AssertionError, match=promised):
+        check_component("optimizer", broken(fault))

@@ -126,3 +126,30 @@ def test_an_epoch_without_a_number_is_one_without_improvement() -> None:
     schedule = PlateauDecay(patience=1)
     found = [Validated(0.5, 1.0), Validated(None, None), Validated(None, None)]
     assert [schedule(Elapsed(0, 9, n, 9, found[:n])) for n in range(4)] == [1, 1, 1, 0.1]
+
+
+class Counting:
+    """Halve the rate each time somebody asks."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, now: Elapsed) -> float:
+        self.asked += 1
+        return float(0.5**self.asked)
+
+
+class Below:
+    """Fall in a straight line, too far."""
+
+    def __call__(self, now: Elapsed) -> float:
+        return 1 - 2 * now.step / now.steps
+
+
+@pytest.mark.parametrize(
+    ("cls", "promised"),
+    [(Counting, "whatever was asked before"), (Below, "a finite factor of at least 0")],
+)
+def test_each_promise_of_a_schedule_can_be_broken(cls: type[Any], promised: str) -> None:
+    with pytest.raises(AssertionError, match=promised):
+        check_component("schedule", cls)

@@ -27,6 +27,7 @@ from gazekit.training.captured import CapturedStep, fastest
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import make_optimizer, set_learning_rates
+from gazekit.training.parts import RestingParts
 from gazekit.training.recipe import Recipe
 from gazekit.training.step import TrainingStep
 
@@ -73,7 +74,10 @@ def tensors(step: TrainingStep) -> dict[str, Tensor]:
         for index, state in step.optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
-    return {name: value.detach().cpu().clone() for name, value in (step.model.state_dict() | moments).items()}
+    average = step.average.modules.state_dict() if step.average else {}
+    averaged = {f"average.{name}": value for name, value in average.items()}
+    every = step.model.state_dict() | moments | averaged
+    return {name: value.detach().cpu().clone() for name, value in every.items()}
 
 
 def steps(
@@ -119,6 +123,48 @@ def test_a_recorded_step_of_every_preset_is_the_ordinary_one_to_the_bit(
 def test_and_so_it_is_with_half_precision_and_dropout(registry: Registry, amp: str) -> None:
     dropout = "fusion.vectors.dropout=0.3"
     same_to_the_bit(registry, tiny(registry, dropout, DETERMINISTIC, f"training.amp={amp}"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("training.optimizer=sgd",),
+        ("training.groups.backbones={learning_rate=1e-4, layer_decay=0.5}",),
+        ("training.ema=0.9",),
+        ("loss.label_smoothing=0.1", "loss.focal_gamma=2"),
+    ],
+)
+def test_and_so_it_is_with_any_recipe(registry: Registry, overrides: tuple[str, ...]) -> None:
+    same_to_the_bit(registry, tiny(registry, DETERMINISTIC, *overrides))
+
+
+def test_a_part_that_begins_to_learn_is_recorded_again(registry: Registry) -> None:
+    preset = tiny(registry, DETERMINISTIC, "training.groups.backbones.freeze_epochs=1")
+    results = []
+    with chosen_algorithms(preset.training):
+        for graphs in (True, False):
+            step = make_step(preset, registry)
+            resting = RestingParts(
+                nn.ModuleDict({"model": step.model, "objective": step.objective}), preset.training
+            )
+            take = fastest(step, preset.training, pytest.fail) if graphs else step
+            for epoch in (0, 1):
+                step.resting = resting.begin(epoch)
+                steps(take, step, range(10 * epoch, 10 * epoch + 10), preset.views)
+                assert not graphs or (isinstance(take, CapturedStep) and len(take.recorded) == 2)
+            results.append(tensors(step))
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name]), name
+
+
+def test_an_optimiser_that_needs_the_host_is_not_recorded_and_that_is_said(registry: Registry) -> None:
+    preset, said = tiny(registry, "training.optimizer=timm"), []
+    step = make_step(preset, registry)
+    take = fastest(step, preset.training, said.append)
+    assert take is step and said == [
+        "no CUDA graphs: the host must know whether a step counts before this optimiser takes it"
+    ]
+    assert [loss["taken"] for loss in steps(take, step, range(4), poisoned=2)] == [1, 1, 0, 1]
 
 
 def same_to_the_bit(registry: Registry, preset: Preset) -> None:

@@ -1,14 +1,16 @@
 """Options of a recipe do as they say, and every one of them resumes to the bit."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomlkit
 import torch
-from tiny import random_batch, tiny
+from tiny import SMALL, random_batch, tiny
 from torch import nn
 
 from gazekit.errors import ConfigurationError, Preempted
@@ -18,7 +20,7 @@ from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.stored import extend, load_model, stored_preset
+from gazekit.runs.stored import extend, load_model, preset_conflicts, stored_preset
 from gazekit.runs.table import summarise
 from gazekit.training import loop
 from gazekit.training.average import WeightAverage
@@ -100,6 +102,35 @@ def test_every_option_resumes_to_the_bit(
     continue_run(stopped, registry, dataset)
     assert outcome(stopped) == outcome(straight) != plain
     assert "skipped" not in (straight.path / "log.txt").read_text()
+
+
+def test_a_run_that_0_1_began_goes_on(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
+    """Its preset names optimiser and schedule by a word, and its checkpoint knows a single group and no validations."""
+    straight = start(tmp_path / "straight", registry, dataset)
+    continue_run(straight, registry, dataset)
+    run = start(tmp_path / "run", registry, dataset)
+    with pytest.raises(Preempted):
+        continue_run(run, registry, dataset, should_stop=stop_before(4))
+    began = stored_preset(run, registry)
+    document = tomlkit.parse(run.preset_path.read_text())
+    training: Any = document["training"]
+    for key in ("groups", "patience", "ema", "sampling", "decay_norms_and_biases"):
+        training.pop(key, None)
+    training["optimizer"], training["schedule"] = "adamw", "one_cycle"
+    training.add("betas", [0.9, 0.999])
+    run.preset_path.write_text(tomlkit.dumps(document))
+    assert preset_conflicts(stored_preset(run, registry), began) == []
+    newest = checkpoint.steps_of(run.checkpoints)[-1]
+    found = checkpoint.load(newest)
+    found.state["state"].pop("validated")
+    (group,) = found.state["optimizer"]["param_groups"]
+    group.pop("initial_lr")
+    checkpoint.save_step(run.checkpoints, int(newest.name), found.weights, found.state)
+    continue_run(run, registry, dataset)
+    ours, theirs = (checkpoint.load_latest(each.checkpoints, pytest.fail) for each in (run, straight))
+    assert ours is not None and theirs is not None
+    assert all(torch.equal(each, theirs.weights[name]) for name, each in ours.weights.items())
+    assert run.metrics.read_bytes() == straight.metrics.read_bytes()
 
 
 def weights_after(
@@ -186,6 +217,27 @@ def test_gaze_supervises_what_follows_a_frozen_backbone_as_if_it_learnt(
             assert came is None
         else:
             torch.testing.assert_close(came, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_recipe_of_the_documentation_is_one(tmp_path: Path, registry: Registry) -> None:
+    page = (Path(__file__).parents[2] / "docs/recipes.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    assert block is not None
+    file = tmp_path / "fine_tuned.toml"
+    file.write_text(block[1])
+    preset = registry.preset(str(file), overrides=[*SMALL, "fusion.maps.heads=2", "fusion.maps.head_dim=3"])
+    training, backbones = preset.training, preset.training.groups["backbones"]
+    assert backbones.freeze_epochs == 2 and backbones.learning_rate == pytest.approx(
+        training.learning_rate / 10
+    )
+    model = build_model(preset, registry, classes=2)
+    modules = nn.ModuleDict({"model": model, "objective": build_objective(preset, registry, model)})
+    rates = {group["lr"] for group in make_optimizer(modules, Recipe.of(training, registry)).param_groups}
+    assert rates == {1e-3, *(1e-4 * 0.75**stage for stage in range(4))}
+    shown = preset.to_toml()
+    for line in ("freeze_epochs = 2 # fine_tuned.toml", "ema = 0.999 # fine_tuned.toml: validate and keep"):
+        assert line in shown
+    assert "rotation = 15.0 # mammonet.toml: Sec. 3.2" in shown
 
 
 def test_everything_frozen_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
