@@ -11,6 +11,10 @@ from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError
 
 
+_DEFAULT = "lamb"
+"""Known without timm: its import takes seconds, and every look at this table checks the default."""
+
+
 @cache
 def _names() -> list[str]:
     """First-order optimisers that need no other package."""
@@ -22,7 +26,7 @@ def _names() -> list[str]:
 
 def _known(name: str) -> str:
     """Raise ValueError for a name that timm does not have."""
-    if name not in _names():
+    if name != _DEFAULT and name not in _names():
         near = did_you_mean(name, _names()) or f"; there are {', '.join(_names())}"
         raise ValueError(f"timm has no such optimiser of first order{near}")
     return name
@@ -43,7 +47,7 @@ class TimmOptimizer:
     def __init__(
         self,
         *,
-        algorithm: Annotated[str, AfterValidator(_known)] = "lamb",
+        algorithm: Annotated[str, AfterValidator(_known)] = _DEFAULT,
         arguments: dict[str, bool | float | str | tuple[float, ...]] | None = None,
     ) -> None:
         self.algorithm = algorithm

@@ -50,10 +50,17 @@ def run(
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=path)
 
 
-@pytest.mark.parametrize(
-    "code", ["import gazekit, timm, torchvision", "import gazekit\nimport torchvision, timm"]
+LOOKS_UP = (
+    "import gazekit, sys\n"
+    "registry = gazekit.load_registry()\n"
+    "[registry.preset(each.name) for each in registry.components('preset')]\n"
+    "assert 'timm' not in sys.modules\n"
+    "import torchvision, timm"
 )
-def test_torchvision_and_timm_can_be_imported_after_gazekit(code: str) -> None:
+
+
+@pytest.mark.parametrize("code", ["import gazekit, timm, torchvision", LOOKS_UP])
+def test_timm_is_imported_neither_with_gazekit_nor_by_a_preset_and_can_be_after_it(code: str) -> None:
     finished = run("-c", f"{code}\nprint(len(timm.list_models()) > 100, torchvision.__name__)")
     assert finished.stdout.split() == ["True", "torchvision"], finished.stderr
 
