@@ -33,7 +33,7 @@ class RecordingCheck:
         region: share of the fixation time inside the region that a preparation would cut out.
         lesion: share of the fixation time inside the lesion masks.
         region_area, lesion_area: share of the image that these cover: what chance would give.
-        fault: why no fixation is found.
+        refused: why no fixation can be found; None if one can.
         repeated: a place that comes so often that it may stand for lost samples.
         region_name: the region that is meant; empty without one.
     """
@@ -51,7 +51,7 @@ class RecordingCheck:
     lesion: float | None = None
     region_area: float | None = None
     lesion_area: float | None = None
-    fault: str | None = None
+    refused: str | None = None
     repeated: Repeated | None = None
     region_name: str = ""
 
@@ -78,7 +78,7 @@ def check_recording(
             check = _place(check, placed, size)
         fixations = fixations_of(placed, image_height=height, image_width=width, settings=settings)
     except DataError as error:
-        return replace(check, fault=str(error).removeprefix(f"{recording}: ")), None
+        return replace(check, refused=str(error).removeprefix(f"{recording}: ")), None
     is_timed = recording.t_ms is not None or recording.duration_ms is not None
     duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
     return replace(check, fixations=len(fixations), median_duration_ms=duration), fixations
@@ -132,8 +132,8 @@ def doubts_about(check: RecordingCheck) -> list[str]:
             region is not None and region < 0.2
         ),
     }
-    faults = [] if check.fault is None else [check.fault]
-    return faults + repeated + [sentence for sentence, holds in doubts.items() if holds]
+    reasons = [] if check.refused is None else [check.refused]
+    return reasons + repeated + [sentence for sentence, holds in doubts.items() if holds]
 
 
 def _time(recording: Recording) -> RecordingCheck:

@@ -34,8 +34,8 @@ NUMBERS = (
     "lesion",
 )
 """Numbers of a check whose median is taken over a collection."""
-FORMER = {"breast": "region", "breast_area": "region_area"}
-"""Former name (until 0.1, still written for one release) → current name of a number."""
+FORMER = {"breast": "region", "breast_area": "region_area", "fault": "refused"}
+"""Former name (until 0.1, still written for one release) → current name of a value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Checked:
         format: of its file.
         key: exam and view of its image; None without a match.
         check: the numbers.
-        image_fault: why its image or masks cannot be used.
+        image_refused: why its image or masks are not used.
         drawing: input for an overlay; None unless requested, or without fixations.
     """
 
@@ -55,7 +55,7 @@ class Checked:
     format: str
     key: Key | None
     check: RecordingCheck
-    image_fault: str | None
+    image_refused: str | None
     drawing: Drawing | None
 
     @property
@@ -83,7 +83,8 @@ class Checked:
             "matched": self.key is not None,
             **numbers,
             **{former: numbers[now] for former, now in FORMER.items()},
-            "image_fault": self.image_fault,
+            "image_refused": self.image_refused,
+            "image_fault": self.image_refused,  # its name until 0.1
             "doubts": self.doubts,
         }
 
@@ -136,13 +137,14 @@ def check_all(
         for (image, task), result in zip(tasks, results, strict=True):
             found = zip(task.recordings, result.checks, result.drawings, strict=True)
             yield [
-                Checked(each, formats[each.source], image, check, result.fault, d) for each, check, d in found
+                Checked(each, formats[each.source], image, check, result.refused, d)
+                for each, check, d in found
             ]
 
 
 def _lost(viewed: Viewed, reason: str) -> ViewCheck:
     """Check recordings without their image, which crashed its worker."""
-    return replace(check_view(replace(viewed, image=None)), fault=f"{viewed.image}: {reason}")
+    return replace(check_view(replace(viewed, image=None)), refused=f"{viewed.image}: {reason}")
 
 
 def medians(checked: Sequence[Checked]) -> dict[str, float | None]:

@@ -66,17 +66,17 @@ class ViewCheck:
 
     checks: list[RecordingCheck] = field(default_factory=list)
     drawings: list[Drawing | None] = field(default_factory=list)
-    fault: str | None = None
-    """Why the image or its masks cannot be used."""
+    refused: str | None = None
+    """Why the image or its masks are not used."""
 
 
 def check_view(viewed: Viewed) -> ViewCheck:
     """Check all recordings on one image, with the dwell inside the region and the lesions.
 
-    The region is its bounding box. A fault of the image is returned, not raised: the recordings are then
-    checked without it.
+    The region is its bounding box. An image that is refused raises nothing: the recordings are then checked
+    without it.
     """
-    pixels = region = lesion = fault = None
+    pixels = region = lesion = refused = None
     name = ""
     if viewed.image is not None:
         try:
@@ -86,8 +86,8 @@ def check_view(viewed: Viewed) -> ViewCheck:
                 region = _box(pixels, finder)
             lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, pixels.shape)
         except DataError as error:
-            fault = str(error)
-    result = ViewCheck(fault=fault)
+            refused = str(error)
+    result = ViewCheck(refused=refused)
     for recording in viewed.recordings:
         size = None if pixels is None else pixels.shape
         check, fixations = check_recording(recording, size=size, settings=viewed.settings)

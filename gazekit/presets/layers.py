@@ -55,7 +55,10 @@ def component_keys(tables: Mapping[str, Any]) -> Iterator[Key]:
 
 PRESET = FileKind("a TOML preset", 64 * 1024, "choose another, or write it again", linked=True)
 """A file of settings; gazekit's largest has 3 kB, 6 when resolved."""
-_FORMER: dict[Key, Key] = {("training", "betas"): ("training", "optimizer", "betas")}
+_FORMER: dict[Key, Key] = {
+    ("training", "betas"): ("training", "optimizer", "betas"),
+    ("data", "validation"): ("data", "val"),
+}
 """Keys of 0.1, and where they are now."""
 _OWN = {"reported"}
 """Tables that hold for one preset but not for presets that extend it."""
@@ -63,11 +66,12 @@ _OWN = {"reported"}
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of a layer, with its layer and the comment next to it."""
+    """A value of a layer, with its layer, the comment next to it, and its former key where it was given by that."""
 
     value: Any
     origin: str
     comment: str = ""
+    former: str = ""
 
 
 Layer = dict[Key, Value]
@@ -218,7 +222,7 @@ def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
         return leaves
     if component_kind(key) and value != "none":
         key = (*key, "use")
-    return {_FORMER.get(key, key): Value(value, origin, comment)}
+    return {_FORMER.get(key, key): Value(value, origin, comment, ".".join(key) if key in _FORMER else "")}
 
 
 def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:

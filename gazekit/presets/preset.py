@@ -1,6 +1,7 @@
 """A preset: its components, their options and the training. TOML → validated values."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
@@ -140,6 +141,10 @@ def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset
         ConfigurationError: lists every problem with file and key.
     """
     merged = merge(layers)
+    for key, leaf in merged.items():
+        if leaf.former:
+            text = f"{leaf.origin}: {leaf.former} is now {'.'.join(key)}; the former key goes in the next release"
+            warnings.warn(text, FutureWarning, stacklevel=3)
     tables = nest(merged)
     problems = _check_components(tables, check)
     try:

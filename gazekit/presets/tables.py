@@ -1,5 +1,6 @@
 """The tables of a preset: every key with its type, range and default."""
 
+import warnings
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -57,10 +58,16 @@ class DataSettings(PresetTable):
     """Pixels are divided by it."""
     test: Share = 0.3
     """Share of the patients in the test part when the data bring no split."""
-    validation: Share = 0.2
+    val: Share = 0.2
     """Share of the other patients in the validation part."""
     split_seed: int = 0
     """Seed of the random order of the patients."""
+
+    @property
+    def validation(self) -> float:
+        """The former name of ``val``; it goes in the next release."""
+        warnings.warn("data.validation is now data.val", FutureWarning, stacklevel=2)
+        return self.val
 
     def normalisation(self, full: float = 1.0) -> tuple[float, float]:
         """Gain and offset that normalise pixels in [0, full]: ``(x / full - mean) / std = gain * x + offset``."""

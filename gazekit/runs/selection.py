@@ -198,5 +198,5 @@ def doubt(labels: Sequence[int], classes: int, select: Select) -> str:
         f"only {len(labels)} exams validate ({counts} per class): a model that guesses scatters there by "
         f"{spread:.2f} in AUC (one standard deviation; below {NOISE:.2f} from about 35 exams on), so the epoch with "
         "the highest AUC is largely chance; take the last epoch with --set training.select=last, or validate on more "
-        "exams with --set data.validation=0.3"
+        "exams with --set data.val=0.3"
     )

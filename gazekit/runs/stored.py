@@ -1,5 +1,6 @@
 """Open the contents of a run directory: preset, model, data and split."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """
     run.check_links()
     try:
-        return registry.preset(str(run.preset_path), **layers)
+        with warnings.catch_warnings():  # nobody has to mend what an earlier gazekit stored
+            warnings.filterwarnings("ignore", rf"{run.preset_path.name}: .* is now", FutureWarning)
+            return registry.preset(str(run.preset_path), **layers)
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.presets.layers import flattened, read_tables
+from gazekit.presets.layers import read_layer
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import stopped_early
@@ -69,7 +69,7 @@ def summarise(path: Path) -> RunSummary:
     try:
         run.check_links()
         facts = run.facts()
-        values = flattened(read_tables(run.preset_path))
+        values = {".".join(key): leaf.value for key, leaf in read_layer(run.preset_path).items()}
         lines = run.read_metrics()
         evaluation = run.read_evaluation() if os.path.lexists(run.evaluation) else None
         done = lines[-1]["epoch"] if lines else 0

@@ -11,7 +11,7 @@ from gazekit.presets.preset import Preset
 from gazekit.study.settings import StudySettings
 from gazekit.training.start import split_of
 
-_KEYS = ("split_seed", "test", "validation")
+_KEYS = ("split_seed", "test", "val")
 """Keys of a preset's ``data`` table that define the split."""
 
 
@@ -51,7 +51,7 @@ def _splits(dataset: PreparedDataset, settings: StudySettings, preset: Preset) -
         split = split_of(preset, dataset, given, allow_leak=settings.allow_leak)
         check_split(dataset, split, allow_leak=settings.allow_leak)
         return {"fold-1": split}
-    seed, val = preset.data.split_seed, preset.data.validation
+    seed, val = preset.data.split_seed, preset.data.val
     return {
         ("" if settings.repeats == 1 else f"repeat-{repeat}-") + f"fold-{fold}": split
         for repeat in range(1, settings.repeats + 1)

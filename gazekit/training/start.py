@@ -87,7 +87,7 @@ def split_of(
         dataset,
         seed=settings.split_seed,
         test=settings.test,
-        val=settings.validation,
+        val=settings.val,
         allow_leak=allow_leak,
     )
 

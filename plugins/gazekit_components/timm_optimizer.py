@@ -10,7 +10,6 @@ from pydantic import AfterValidator
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError
 
-
 _DEFAULT = "lamb"
 """Known without timm: its import takes seconds, and every look at this table checks the default."""
 

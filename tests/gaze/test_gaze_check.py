@@ -110,14 +110,14 @@ def test_what_looks_wrong_is_said_in_words(change, sentence):
 def test_without_an_image_degrees_must_come_from_elsewhere():
     on_screen = recording(np.full(60, 500.0), 400, at_60_hz(1), on_screen=True)
     check, fixations = check_recording(on_screen, size=None, settings=SETTINGS)
-    assert fixations is None and "how long one degree of visual angle is" in check.fault
+    assert fixations is None and "how long one degree of visual angle is" in check.refused
     own = replace(on_screen, pixels_per_degree=40.0)
     for one, settings in [(own, SETTINGS), (on_screen, FixationSettings(pixels_per_degree=40))]:
         check, fixations = check_recording(one, size=None, settings=settings)
         assert (check.fixations, check.border, check.outside) == (1, None, None)
         assert (fixations.x[0], fixations.y[0]) == (500, 400)
     check, _ = check_recording(own, size=SIZE, settings=SETTINGS)
-    assert "pixels of the screen" in check.fault  # an image does not say where it was shown
+    assert "pixels of the screen" in check.refused  # an image does not say where it was shown
 
 
 def test_a_displayed_image_has_degrees_of_its_own():
@@ -171,7 +171,7 @@ def test_dwell_in_the_breast_and_in_a_lesion(tmp_path):
     result = check_view(
         Viewed(write_image(tmp_path, ".png"), (looked, looked), (lesion,), SETTINGS, draw=True, region=BREAST)
     )
-    assert len(result.checks) == len(result.drawings) == 2 and result.fault is None
+    assert len(result.checks) == len(result.drawings) == 2 and result.refused is None
     check, drawing = result.checks[0], result.drawings[0]
     assert check.fixations == 3
     assert check.region == pytest.approx(0.75, abs=0.02)
@@ -185,7 +185,7 @@ def test_dwell_in_the_breast_and_in_a_lesion(tmp_path):
 def test_an_image_that_cannot_be_read_leaves_the_rest_of_the_check(tmp_path):
     looked = recording(np.full(60, 30.0), 50, at_60_hz(1))
     result = check_view(Viewed(tmp_path / "none.png", (looked,), None, SETTINGS, draw=True, region=BREAST))
-    assert "none.png" in result.fault
+    assert "none.png" in result.refused
     assert (result.checks[0].rows, result.checks[0].region, result.drawings) == (60, None, [None])
 
 

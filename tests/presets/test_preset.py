@@ -1,6 +1,7 @@
 """Presets: layers and their order, all errors at once, origins, and a file that reads back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,30 @@ def test_layers_win_in_order(registry: Registry, tmp_path: Path) -> None:
     assert (
         origins["batch_size"] == "$GAZEKIT_TRAINING__BATCH_SIZE" and origins["optimizer"] == "mammonet.toml"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ({"config": "mine.toml"}, r"mine\.toml"),
+        ({"environment": {"GAZEKIT_DATA__VALIDATION": "0.35"}}, r"\$GAZEKIT_DATA__VALIDATION"),
+        ({"overrides": ["data.validation=0.35"]}, "--set"),
+    ],
+)
+def test_the_former_key_of_the_validation_share_is_read_with_a_warning(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], origin: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("mine.toml"), "[data]\nvalidation = 0.35\n")
+    if "config" in given:
+        given = {"config": Path("mine.toml")}
+    with pytest.warns(
+        FutureWarning, match=rf"^{origin}: data\.validation is now data\.val; the former key goes"
+    ):
+        preset = registry.preset("mammonet_small", **given)
+    assert preset.data.val == 0.35 and "validation" not in preset.to_toml().replace("Validation", "")
+    with pytest.warns(FutureWarning, match=r"data\.validation is now data\.val"):
+        assert preset.data.validation == 0.35
 
 
 def test_another_component_drops_the_options_of_the_one_below(registry: Registry) -> None:

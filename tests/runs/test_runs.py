@@ -9,7 +9,9 @@ from command_line import TINY, gazekit
 
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
-from gazekit.runs.stored import preset_conflicts
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.stored import preset_conflicts, stored_preset
+from gazekit.runs.table import differences, summarise
 
 
 @pytest.fixture
@@ -51,6 +53,17 @@ def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:
     assert auc[0] == found["runs"][0]["evaluation"]["metrics"]["classification"]["auc"] and auc[1] is None
     table = gazekit("runs", "compare", *paths).stdout
     assert "training.epochs" in table and "gaze agreement: nss" in table and "batch_size" not in table
+
+
+def test_a_run_of_an_earlier_version_is_read_without_a_warning_and_equals_one_with_the_new_key(
+    tiny_run: Path, tmp_path: Path, registry: Registry
+) -> None:
+    earlier = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    stored = (earlier / "preset.toml").read_text()
+    assert "\nval = 0.2 " in stored
+    (earlier / "preset.toml").write_text(stored.replace("\nval = 0.2 ", "\nvalidation = 0.25 "))
+    assert stored_preset(RunDirectory.open(earlier), registry).data.val == 0.25
+    assert differences([summarise(tiny_run), summarise(earlier)]) == {"data.val": [0.2, 0.25]}
 
 
 def test_nothing_to_list_or_compare_is_said(folder: Path, tmp_path: Path) -> None:

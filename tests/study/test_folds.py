@@ -21,7 +21,7 @@ def study(**values: object) -> StudySettings:
 def test_folds_are_dealt_with_the_seed_and_the_validation_share_of_the_preset(
     registry: Registry, dataset: PreparedDataset
 ) -> None:
-    plain, other = tiny(registry), tiny(registry, "data.split_seed=3", "data.validation=0.4")
+    plain, other = tiny(registry), tiny(registry, "data.split_seed=3", "data.val=0.4")
     usual = study_splits(dataset, study(folds=2), {"a": plain})
     assert list(usual.values()) == k_folds(dataset, 2)
     dealt = study_splits(dataset, study(folds=2), {"a": other})
@@ -29,7 +29,7 @@ def test_folds_are_dealt_with_the_seed_and_the_validation_share_of_the_preset(
 
 
 def test_one_split_is_made_as_training_makes_it(registry: Registry, dataset: PreparedDataset) -> None:
-    preset = tiny(registry, "data.split_seed=3", "data.test=0.4", "data.validation=0.4")
+    preset = tiny(registry, "data.split_seed=3", "data.test=0.4", "data.val=0.4")
     splits = study_splits(dataset, study(folds="given"), {"a": preset})
     assert splits == {"fold-1": make_split(dataset, seed=3, test=0.4, val=0.4)}
     assert "one split by patient, 6:4" in protocol(dataset, study(folds="given"), splits, preset)

@@ -68,7 +68,7 @@ def fixations(
     for recording in chosen:
         check, these = check_recording(recording, size=size, settings=detection)
         if these is None:
-            faults.append(f"{recording}: {check.fault}")
+            faults.append(f"{recording}: {check.refused}")
         else:
             found.append(_record(len(found) + 1, recording, these, of_image=image is not None))
     if not found:

@@ -186,7 +186,7 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
 
     if joined is not None:
         warn_of_unmatched(joined)
-    images = dict.fromkeys(each.image_fault for each in checked if each.image_fault)
+    images = dict.fromkeys(each.image_refused for each in checked if each.image_refused)
     about = [
         f"{what} ({len(names)} of {len(checked)}: {some(names)})" for what, names in doubts(checked).items()
     ]

@@ -30,7 +30,7 @@ class Mammogram:
         lesions: annotated on it.
         part: ``"train"``, ``"val"``, ``"test"`` or None.
         dataset: part of the data set.
-        fault: why its exam cannot be used; empty if it can.
+        refused: why its exam is not used; empty if it is.
         name: of the image in findings; empty uses its file name.
     """
 
@@ -44,7 +44,7 @@ class Mammogram:
     lesions: tuple[Lesion, ...] = ()
     part: str | None = None
     dataset: str = ""
-    fault: str = ""
+    refused: str = ""
     name: str = ""
 
 
@@ -77,7 +77,7 @@ def group(mammograms: Iterable[Mammogram | Finding], grouping: BreastGrouping) -
     """Yield exams in order of first appearance, and a finding for everything unexpected.
 
     The label is that of the worst image in the tables. A missing image file is a finding, but the
-    exam still names it, so that the tables can be counted without the images. An exam with a fault, without a
+    exam still names it, so that the tables can be counted without the images. An exam that is refused, without a
     label or with an excluded label is dropped. Findings pass through.
     """
     members: dict[tuple[str, ...], list[Mammogram]] = defaultdict(list)
@@ -119,9 +119,9 @@ def _views(
     images: Sequence[Mammogram], missing: Sequence[Mammogram], grouping: BreastGrouping
 ) -> dict[str, Mammogram]:
     """Choose one image per view, an existing one if possible; views in alphabetical order. Raises: _LeftOut."""
-    fault = next((each.fault for each in images if each.fault), None)
-    if fault:
-        raise _LeftOut(fault)
+    refused = next((each.refused for each in images if each.refused), None)
+    if refused:
+        raise _LeftOut(refused)
     found: dict[str, list[Mammogram]] = defaultdict(list)
     for each in sorted(images, key=lambda image: image.order):
         found[each.view if grouping.unit == "breast" else f"{each.side.lower()}_{each.view}"].append(each)

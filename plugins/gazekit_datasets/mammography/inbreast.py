@@ -135,13 +135,13 @@ class INbreast:
             return
         annotation = home / ANNOTATIONS / f"{number}.xml"
         regions: tuple[OsirixRegion, ...] = ()
-        fault = ""
+        refused = ""
         if annotation.exists():
             try:
                 regions = read_regions(annotation)
             except DataError as error:
                 # without its lesions the image would count as healthy, so its exam is left out
-                fault = "an annotation cannot be read"
+                refused = "an annotation cannot be read"
                 yield Finding("missing", annotation.name, str(error).removeprefix(f"{annotation}: "))
         elif row["Bi-Rads"] != "1":
             yield Finding("note", name, "no annotation, though BI-RADS is not 1: no mask")
@@ -155,7 +155,7 @@ class INbreast:
             visit=row["Acquisition date"],
             order=int(number),
             lesions=tuple(each.outline for each in regions if self._is_wanted(each)),
-            fault=fault,
+            refused=refused,
         )
 
     def _is_wanted(self, region: OsirixRegion) -> bool:

@@ -136,9 +136,9 @@ def test_no_breast_inherits_a_label(image):
     assert grouped(rows[1:], unit="visit", unlabelled="ignore")[0] == []
 
 
-def test_a_fault_costs_the_exam_and_findings_pass_through(image):
+def test_a_refused_mammogram_costs_the_exam_and_findings_pass_through(image):
     said = Finding("note", "x", "something")
-    exams, findings = grouped([image("p L cc 1", fault="a mask is torn"), said, image("p R cc 1")])
+    exams, findings = grouped([image("p L cc 1", refused="a mask is torn"), said, image("p R cc 1")])
     assert [exam.exam_id for exam in exams] == ["p_R"]
     assert findings == [("note", "x", "something"), ("dropped", "p_L", "exam left out: a mask is torn")]
 
