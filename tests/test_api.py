@@ -1,4 +1,4 @@
-"""gazekit from Python: a small surface, light to import, that does what the command line does."""
+"""gazekit from Python: a small surface, light to import, that matches the command line."""
 
 import functools
 import subprocess

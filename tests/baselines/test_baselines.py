@@ -1,4 +1,4 @@
-"""The other systems of Table 1: what their fusions compute, and that every preset trains, evaluates and predicts."""
+"""The other systems of Table 1: fusions as defined; every preset trains, evaluates and predicts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Beginners' mistakes with tables, data, splits and options: one line each that says what happened and what works."""
+"""A beginner's mistake with tables, data, splits or options is one line that names it and gives what works."""
 
 import csv
 import re

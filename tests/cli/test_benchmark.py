@@ -1,4 +1,4 @@
-"""``gazekit benchmark`` as a user meets it: the grid, going on, what fails, what is refused, what is written."""
+"""``gazekit benchmark`` as a user meets it: the grid, resuming, failed runs, refused options, written files."""
 
 import csv
 import json

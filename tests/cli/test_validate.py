@@ -1,4 +1,4 @@
-"""What a raw data set holds: counts by hand, findings grouped, broken images listed, and the command that prints it."""
+"""``gazekit data validate`` counts a raw data set as by hand, groups its findings and lists its broken images."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Grad-CAM++ against the paper's weights in slow loops, and what keeps it finite."""
+"""Grad-CAM++ against the paper's weights in slow loops; it stays finite."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The divergence of attention from gaze against slow loops, closed forms and what it does not depend on."""
+"""The divergence of attention from gaze against slow loops, closed forms and invariances."""
 
 import math
 from typing import Literal

@@ -1,4 +1,4 @@
-"""GA-Net's gaze loss against slow loops, and what it does not depend on."""
+"""GA-Net's gaze loss against slow loops and its invariances."""
 
 import numpy as np
 import pytest

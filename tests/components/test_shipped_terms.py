@@ -1,4 +1,4 @@
-"""The terms that gaze and masks bring to the loss, against slow loops, and what the order of fixations adds."""
+"""The terms that gaze and masks bring to the loss, against slow loops; the order of fixations counts."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""EGD-CXR: fixations and samples of many images in one table, what is lost, and each fault with its row."""
+"""EGD-CXR: fixations and samples of many images in one table, lost samples, and each fault with its row."""
 
 import numpy as np
 import pytest

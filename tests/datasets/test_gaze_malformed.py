@@ -1,4 +1,4 @@
-"""Every registered gaze reader on every kind of broken file: one clear line, or a correct result; and who fits what."""
+"""Every registered gaze reader reads every kind of broken file correctly or refuses it in one clear line."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Regions of OsiriX: what INbreast holds, and property lists that are damaged or hostile."""
+"""Regions of OsiriX: those of INbreast are read; damaged or hostile property lists are refused."""
 
 import plistlib
 from time import process_time

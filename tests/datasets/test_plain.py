@@ -1,4 +1,4 @@
-"""Plain gaze tables: what is read, and one clear line for each fault."""
+"""Plain gaze tables are read, or refused with one clear line for each fault."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Names of files from ids of others: inside their folder, one per id; and what a table or a terminal would obey."""
+"""An id gives a file name inside its folder, one per id, that no table or terminal obeys."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A run or a study that somebody else has made: what is written, removed or started in it stays in it."""
+"""In a run or a study that a stranger made, gazekit writes, removes and starts nothing outside it."""
 
 import json
 import multiprocessing

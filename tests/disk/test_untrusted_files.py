@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 SAMPLE = 16
 MAY_LACK = {"log.txt", "evaluation.json", "predictions.csv", "metrics.jsonl", ".lock"}
-"""What a run or study may lack without harm: it is made again, or says how far the run is."""
+"""A run or study may lack these without harm: they are made again, or say how far the run is."""
 
 
 @dataclass(frozen=True)

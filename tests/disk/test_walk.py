@@ -1,4 +1,4 @@
-"""Folders as people keep them: links and circles of links, hidden files, what file managers and archives leave."""
+"""Folders as people keep them: links and circles of links, hidden files, leftovers of archives."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

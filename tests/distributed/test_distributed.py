@@ -1,4 +1,4 @@
-"""Several processes compute what one does on the whole batch, whatever their number and whoever has how many exams."""
+"""Several processes compute the result of one on the whole batch, for any number of them and any share of exams."""
 
 import threading
 import warnings

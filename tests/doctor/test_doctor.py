@@ -1,4 +1,4 @@
-"""The doctor finds what is broken, says how to mend it, and tells what is optional from what is needed."""
+"""The doctor finds faults, names a remedy for each, and tells optional from needed."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing is undocumented: each command, option, preset, key, component and hook says what it is, and has its place."""
+"""Nothing is undocumented: each command, option, preset, key, component and hook has its text and its place."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""``examples/quickstart.ipynb``: it runs, what it holds is what it printed, and it says nothing of a machine."""
+"""``examples/quickstart.ipynb`` runs, holds its own output, and names nothing of a machine."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is published: sdist and wheel, one version, linters that are the same everywhere, forms that can be read."""
+"""The published package: sdist and wheel, one version, the same linters everywhere, forms that can be read."""
 
 import re
 import tarfile

@@ -253,7 +253,7 @@ KEPT = {
     ),
     *("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle"),
 }
-"""What says how the image is read, or is no part of the data set proper."""
+"""These say how the image is read, or are no part of the data set proper."""
 
 
 def every_text() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The exported model says what the original does, with a head that is not linear too, and runs without gazekit."""
+"""The exported model computes the original's outputs, with a non-linear head too, and runs without gazekit."""
 
 import json
 import subprocess

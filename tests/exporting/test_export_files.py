@@ -1,4 +1,4 @@
-"""What an export leaves: a whole file or nothing, nothing of this machine in it, and nothing sent anywhere."""
+"""An export leaves a whole file or nothing, names nothing of this machine, and connects to nobody."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""``examples/preprocess.py``: what gazekit does to an image before the model, with numpy and the image reader alone."""
+"""``examples/preprocess.py`` prepares an image as gazekit does, with numpy and the image reader alone."""
 
 import importlib.util
 import inspect

@@ -1,4 +1,4 @@
-"""Joining recordings to exams: what matches, what is left over, and that nothing is guessed."""
+"""Joining recordings to exams: matches, leftovers, and nothing guessed."""
 
 from pathlib import Path
 

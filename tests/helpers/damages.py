@@ -1,4 +1,4 @@
-"""Every way to break a text file that the tests know: what no table can survive, and what some tables do."""
+"""Every way to break a text file that the tests know: some break every table, others only some."""
 
 import re
 from collections.abc import Callable

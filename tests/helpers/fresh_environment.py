@@ -1,4 +1,4 @@
-"""gazekit built, and installed into a virtual environment of its own, as a user would; nothing is downloaded."""
+"""gazekit built, and installed into a new virtual environment as a user would; nothing is downloaded."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs in child processes, and what happens to them at an exact operation on the disk or an exact step."""
+"""Runs in child processes, interrupted at an exact operation on the disk or an exact step."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Small DICOM images, written tag by tag, and what a display shows of them."""
+"""Small DICOM images, written tag by tag, and the grey values that a display shows."""
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset

@@ -1,4 +1,4 @@
-"""What ``gazekit predict`` says, as values."""
+"""Values printed by ``gazekit predict``."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each statistic without each patient in one pass is what it is when computed without that patient; and in time."""
+"""Statistics without each patient, computed in one pass, equal those computed without that patient, in time."""
 
 import time
 from functools import partial

@@ -1,4 +1,4 @@
-"""A threshold that calls every exam one class is said, with what to do about it."""
+"""A threshold that calls every exam one class is reported, with a remedy."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A model of exams that lack a view: what is missing takes no part."""
+"""A model of exams that lack a view: the missing view takes no part."""
 
 from dataclasses import replace
 

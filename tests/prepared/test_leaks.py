@@ -1,4 +1,4 @@
-"""A split that parts a patient: refused, or allowed and said in all that follows."""
+"""A split that parts a patient is refused, or allowed and named in every result."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""A prepared set is what was prepared: two preparations, a kill, a copy and a swap of labels do not change that."""
+"""A prepared set stays as it was prepared, through two preparations, a kill, a copy and a swap of labels."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Bad exams and bad tables: what preparation says of them and what it does."""
+"""A preparation lists bad exams or stops at them, and refuses bad tables."""
 
 import re
 from dataclasses import replace

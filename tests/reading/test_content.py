@@ -1,4 +1,4 @@
-"""What a file holds whatever it is called and packed in: gzip, DICOM without its preamble, the index of a medium."""
+"""A file is known by its content: gzip, DICOM without its preamble, the index of a medium."""
 
 import gzip
 

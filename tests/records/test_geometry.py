@@ -1,4 +1,4 @@
-"""Raw to prepared pixels: the map, its inverse, and what the warp does to an image."""
+"""Raw to prepared pixels: the map, its inverse, and the warp of an image."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Whose image a file is: what each data source knows of its own files, and which patients' ids say nothing."""
+"""Each data source knows the exam of its own files, and patients' ids that say nothing join nothing."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Class names: one spelling each, the positive one, and what looks like a mistake."""
+"""Class names: one spelling each, the positive one, and likely mistakes."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures of a study: the curve and band that are drawn, what is named, what is left out."""
+"""Figures of a study: the curve and band are those of the numbers; systems are named or left out by rule."""
 
 import itertools
 from dataclasses import replace

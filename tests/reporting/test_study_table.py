@@ -1,4 +1,4 @@
-"""The table of a study: every system and number, what makes them doubtful, and the formats it is written in."""
+"""The table of a study holds every system and number, its doubts, and agrees in every format."""
 
 import csv
 import io

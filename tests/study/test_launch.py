@@ -1,4 +1,4 @@
-"""Runs carried out here and in child processes: order, faults, limits, stopping, what a child is told."""
+"""Runs carried out here and in child processes: order, faults, limits, stopping, environment."""
 
 import os
 import signal

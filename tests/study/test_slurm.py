@@ -1,4 +1,4 @@
-"""Runs of a study as jobs of a real Slurm: what ``slurm_cluster`` starts on this machine."""
+"""Runs of a study as jobs of a real Slurm, which ``slurm_cluster`` starts on this machine."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""STUDY.toml: what it may say, and that every fault of it is told at once."""
+"""STUDY.toml: its keys, and all of its faults reported at once."""
 
 import pytest
 

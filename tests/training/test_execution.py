@@ -1,4 +1,4 @@
-"""Options for speed and memory: what they set, what is said before a training and when memory runs out."""
+"""Options for speed and memory take effect, and a training without enough memory ends with advice."""
 
 import re
 from pathlib import Path

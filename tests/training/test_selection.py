@@ -1,4 +1,4 @@
-"""Which weights a run uses, what they are worth, and what a training says before it wastes a user's time."""
+"""A run uses the weights its preset selects, reports their worth, and warns before it wastes a user's time."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One run: it learns, selects by validation, resumes to the bit, and refuses what cannot work."""
+"""One run learns, selects by validation, resumes to the bit, and refuses impossible settings."""
 
 import json
 from collections.abc import Callable

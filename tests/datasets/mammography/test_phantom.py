@@ -1,4 +1,4 @@
-"""The phantom's files: what a stranger with pydicom, PIL and a CSV reader finds in them."""
+"""A stranger with pydicom, PIL and a CSV reader can read the phantom's files."""
 
 import csv
 import json
