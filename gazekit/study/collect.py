@@ -15,7 +15,7 @@ from gazekit.study.cost import count_parameters
 from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.grid import RunTask
-from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, read_run
+from gazekit.study.pooling import RunRecord, compare_runs, estimates, of_targets, pool, read_run
 from gazekit.study.result import FailedRun, Reported, StudyResult, SystemRow
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
@@ -51,7 +51,10 @@ def collect(
             found[system.name] = records
             pooled[system.name] = pool(dataset, records)
             row = replace(
-                row, runs=len(records), metrics=estimates(records, pooled[system.name], metrics=metrics)
+                row,
+                runs=len(records),
+                metrics=estimates(records, pooled[system.name], metrics=metrics),
+                targets=of_targets(records),
             )
         rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)

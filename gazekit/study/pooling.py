@@ -1,15 +1,17 @@
 """Combine a system's finished runs: mean and spread over runs, predictions pooled over folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
+from gazekit.measures.catalogue import TARGET_GROUP, of_label
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.former_names import by_current_name
+from gazekit.measures.intervals import Interval
 from gazekit.measures.offered import OfferedMetrics, measure_offered
 from gazekit.measures.permutation import permute_runs
 from gazekit.measures.pooled import Estimate, Pooled
@@ -23,23 +25,29 @@ from gazekit.runs.files import read_predictions
 class RunRecord:
     """Results of a finished run on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
 
-    ``path`` is that of the run.
+    ``path`` is that of the run; ``targets`` holds the AUC of each further target.
     """
 
     fold: str
     metrics: dict[str, float]
     probabilities: dict[str, tuple[float, ...]]
     path: Path = Path()
+    targets: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_run(path: Path) -> RunRecord:
     """Read the evaluation stored in a run directory. Raises DataError."""
     run = RunDirectory.open(path)
-    groups = run.read_evaluation()["metrics"].values()
-    measures = (item for group in groups for item in by_current_name(group).items())
-    metrics = {name: m["value"] for name, m in measures if m["value"] is not None}
+    groups = run.read_evaluation()["metrics"].items()
+    measures = [(group, *item) for group, found in groups for item in by_current_name(found).items()]
+    metrics = {name: m["value"] for group, name, m in measures if of_label(group) and m["value"] is not None}
+    targets = {
+        group.removeprefix(TARGET_GROUP): m["value"]
+        for group, name, m in measures
+        if group.startswith(TARGET_GROUP) and name == "auc" and m["value"] is not None
+    }
     probabilities = dict(read_predictions(run.predictions))
-    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities, path)
+    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities, path, targets)
 
 
 def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
@@ -89,11 +97,20 @@ def estimates(
     intervals = classification_metrics(
         pooled.probabilities, pooled.labels, pooled.patient_ids, resamples=resamples
     ) | measure_offered(metrics or {}, pooled, called_class(pooled.probabilities), resamples=resamples)
+    return _means([record.metrics for record in records], intervals)
+
+
+def of_targets(records: Sequence[RunRecord]) -> dict[str, Estimate]:
+    """Estimate the AUC of each further target: mean and spread over runs."""
+    return _means([record.targets for record in records], {})
+
+
+def _means(of_runs: Sequence[Mapping[str, float]], pooled: Mapping[str, Interval]) -> dict[str, Estimate]:
     found = {}
-    for name in dict.fromkeys(name for record in records for name in record.metrics):
-        values = [record.metrics[name] for record in records if name in record.metrics]
+    for name in dict.fromkeys(name for metrics in of_runs for name in metrics):
+        values = [metrics[name] for metrics in of_runs if name in metrics]
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        found[name] = Estimate(float(np.mean(values)), sd, len(values), intervals.get(name))
+        found[name] = Estimate(float(np.mean(values)), sd, len(values), pooled.get(name))
     return found
 
 

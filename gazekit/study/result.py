@@ -51,6 +51,7 @@ class SystemRow:
         failures: unfinished runs that failed.
         starts: origins of the runs' initial weights, if they differ.
         metrics: measure (a key of the study's ``catalogue``) → estimate; empty without a finished run.
+        targets: further target → AUC.
         comparison: against the reference; None for the reference itself and if no comparison is possible.
         differences: metric of a plugin → its difference to the reference.
         parameters: number of trainable parameters.
@@ -74,6 +75,7 @@ class SystemRow:
     step_ratio: float | None = None
     reported: Reported | None = None
     data: str = ""
+    targets: Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

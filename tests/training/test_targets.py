@@ -249,3 +249,30 @@ def test_a_preset_of_one_view_says_which_exams_lack_it(
         DataError, match=r"exam e\d+ has none of the views mlo .* prepare the data with views mlo"
     ):
         train(tiny(registry, preset="single_mlo"), visits, tmp_path / "run", registry)
+
+
+def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_reports(
+    run: Path, visits: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    import shutil
+
+    from gazekit.measures.catalogue import MEASURES
+    from gazekit.measures.evaluate import evaluate
+    from gazekit.measures.offered import offered_metrics
+    from gazekit.reporting.run.measure_rows import tiles
+    from gazekit.study.pooling import of_targets, read_run
+
+    copy = shutil.copytree(run, tmp_path / "fold-0-seed-0")
+    result = api.evaluate(copy, part="test", data=visits, resamples=100, per="patient")
+    label = result["metrics"]["classification"]["auc"]["value"]
+    others = {
+        name: group["auc"]["value"] for name, group in result["metrics"].items() if name.startswith("target_")
+    }
+    assert label not in others.values()
+    record = read_run(copy)
+    assert record.metrics["auc"] == label
+    assert {f"target_{name}": estimate.mean for name, estimate in of_targets([record]).items()} == others
+    predictions = api.load(run, registry=registry).predict(visits, "test")
+    measured = evaluate(visits, predictions, metrics=offered_metrics(registry), resamples=100)
+    (shown,) = [tile["value"] for tile in tiles({"own": measured}, MEASURES) if tile["title"] == "AUC"]
+    assert shown == f"{label:.3f}"

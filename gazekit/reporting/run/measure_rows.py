@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazekit.measures.catalogue import Measure
+from gazekit.measures.catalogue import Measure, of_label
 from gazekit.measures.intervals import Interval
 from gazekit.measures.numbers import three
 
@@ -38,7 +38,12 @@ def tiles(systems: Mapping[str, Metrics], catalogue: Catalogue) -> list[dict[str
     """Build the tiles at the top: the main measures of the first system, with the others' values below."""
     found = []
     flat = {
-        title: {name: interval for group in metrics.values() for name, interval in group.items()}
+        title: {
+            name: interval
+            for group, found in metrics.items()
+            if of_label(group)
+            for name, interval in found.items()
+        }
         for title, metrics in systems.items()
     }
     (_, own), *others = flat.items()

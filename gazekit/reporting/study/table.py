@@ -91,6 +91,7 @@ def study_table(result: StudyResult) -> StudyTable:
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", "classification"),
         *_further(result, block),
+        *_targets(result, block),
         *measures(
             "Attention, on the gaze and the lesions of the test exams", "gaze_agreement", "localisation"
         ),
@@ -135,6 +136,21 @@ def _further(
         )
         for name, measure in result.measures.items()
         if any(name in row.differences for row in result.rows)
+    ]
+
+
+def _targets(
+    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
+) -> list[TableBlock]:
+    names = list(dict.fromkeys(name for row in result.rows for name in row.targets))
+    parts = [names[i : i + _PER_BLOCK] for i in range(0, len(names), _PER_BLOCK)]
+
+    def cells(part: Sequence[str], row: SystemRow) -> Sequence[str]:
+        return [mean(row.targets.get(name)) for name in part]
+
+    return [
+        block("AUC of further targets, on the exams that know them", part, partial(cells, part))
+        for part in parts
     ]
 
 
