@@ -134,7 +134,9 @@ def _compare(
     for came in together(processes, _ten_steps, folder, *arguments):
         torch.testing.assert_close(came["weights"], alone["weights"], rtol=1e-7, atol=1e-8)
         for here, there in zip(came["losses"], alone["losses"], strict=True):
-            assert here == pytest.approx(there, rel=1e-8)
+            assert here == pytest.approx(
+                there, rel=1e-8, nan_ok=True
+            )  # a term without a step between fixations
 
 
 def test_two_processes_make_the_steps_of_one(dataset: PreparedDataset, tmp_path: Path) -> None:
@@ -177,8 +179,9 @@ def test_processes_in_half_precision_stay_together(
     alone = _ten_steps(*arguments)
     one, other = together(2, _ten_steps, tmp_path, *arguments)
     torch.testing.assert_close(one["weights"], other["weights"], rtol=0, atol=0)
-    for here, there in zip(one["losses"], alone["losses"], strict=True):
-        assert here == pytest.approx(there, rel=0.02, abs=0.02)
+    for step, (here, there) in enumerate(zip(one["losses"], alone["losses"], strict=True)):
+        drift = 0.005 if step < 5 else 0.05  # rounding grows from step to step
+        assert here == pytest.approx(there, rel=drift, abs=drift)
 
 
 def _pieces(root: str) -> dict[str, Any]:
