@@ -25,7 +25,7 @@ Rows = Sequence[NDArray[np.int64]]
 """The exams of each batch."""
 
 
-Layer = Literal["image", "heat_map", "mask"]
+StoredLayer = Literal["image", "heat_map", "mask"]
 
 
 class Exams(ABC):
@@ -51,7 +51,7 @@ class Exams(ABC):
         shape: tuple[int, ...],
         dtype: np.dtype[np.unsignedinteger],
         facts: ExamFacts | None = None,
-        layers: Sequence[Layer] = ("image",),
+        layers: Sequence[StoredLayer] = ("image",),
         gaze: StoredGaze | None = None,
     ) -> None:
         self.views = preset.views
@@ -207,7 +207,7 @@ class Exams(ABC):
         if dropped is not None:
             present = ~dropped if present is None else present & ~dropped
 
-        def layer(name: Layer) -> dict[str, Tensor]:
+        def layer(name: StoredLayer) -> dict[str, Tensor]:
             number = self.layers.index(name)
             return {view: values[:, i, number] for i, view in enumerate(self.views)}
 
@@ -259,7 +259,7 @@ class ResidentExams(Exams):
         *,
         indices: NDArray[np.int64],
         facts: ExamFacts | None = None,
-        layers: Sequence[Layer] = ("image",),
+        layers: Sequence[StoredLayer] = ("image",),
         gaze: StoredGaze | None = None,
     ) -> None:
         super().__init__(

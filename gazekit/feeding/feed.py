@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.batches import Exams, Layer, ResidentExams
+from gazekit.feeding.batches import Exams, ResidentExams, StoredLayer
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.feeding.streamed import StreamedExams, read_pixels
 from gazekit.prepared.dataset import PreparedDataset
@@ -50,7 +50,7 @@ def prepared_exams(
         check_gaze_of_all(dataset, indices, preset)
     with_gaze = with_gaze or needs_gaze
     columns = [dataset.views.index(view) for view in preset.views]
-    layers: list[Layer] = ["image"] * dataset.settings.channels
+    layers: list[StoredLayer] = ["image"] * dataset.settings.channels
     layers += ["heat_map"] if with_gaze and dataset.layers is not None else []
     layers += ["mask"] if with_masks else []
     gaze = stored_gaze(dataset, indices, preset, device) if with_gaze else None

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazekit.feeding.batches import Exams, Layer, Rows, Stored
+from gazekit.feeding.batches import Exams, Rows, Stored, StoredLayer
 from gazekit.feeding.exam_facts import exam_facts
 from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.prepared.dataset import PreparedDataset
@@ -38,7 +38,7 @@ class StreamedExams(Exams):
         device: torch.device,
         *,
         indices: NDArray[np.int64],
-        layers: Sequence[Layer] = ("image",),
+        layers: Sequence[StoredLayer] = ("image",),
         gaze: StoredGaze | None = None,
     ) -> None:
         super().__init__(
@@ -91,7 +91,7 @@ def read_pixels(
     dataset: PreparedDataset,
     indices: NDArray[np.int64],
     columns: Sequence[int],
-    layers: Sequence[Layer],
+    layers: Sequence[StoredLayer],
     out: Stored,
 ) -> None:
     """Write the layers of some exams to ``[n, V, layers, H, W]``; their greatest value stands for 1."""

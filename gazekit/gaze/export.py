@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from gazekit.disk.plain_text import to_cell
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import FixationSettings, fixations_of
-from gazekit.gaze.matching import Joined, Key
+from gazekit.gaze.matching import ExamView, Joined
 from gazekit.gaze.readers import reader_names
 from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
 
-NumberedRecording = tuple[Key, str, int, Recording]
+NumberedRecording = tuple[ExamView, str, int, Recording]
 """Image, reader, number of the sitting, and the recording in pixels of the image."""
 
 
@@ -39,7 +39,7 @@ class ExportedGaze:
 
 
 def export(
-    joined: Joined, size_of: Callable[[Key], Size], settings: FixationSettings, *, as_fixations: bool
+    joined: Joined, size_of: Callable[[ExamView], Size], settings: FixationSettings, *, as_fixations: bool
 ) -> ExportedGaze:
     """Write joined recordings as ``exam_id,view,t_ms,x,y``, or as fixations with ``start_ms,duration_ms``.
 
@@ -120,7 +120,7 @@ def _table(written: list[NumberedRecording]) -> tuple[str, int]:
     return text.getvalue(), count
 
 
-def _columns(key: Key, reader: str, sitting: int, recording: Recording) -> dict[str, list[str]]:
+def _columns(key: ExamView, reader: str, sitting: int, recording: Recording) -> dict[str, list[str]]:
     count = len(recording.x)
     times = np.full(count, np.nan) if recording.t_ms is None else recording.t_ms
     about = {"exam_id": key[0], "view": key[1], "reader": reader, "sitting": str(sitting)}

@@ -9,9 +9,9 @@ from gazekit.gaze.image_names import last_part, without_suffix
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
-Key = tuple[str, str]
+ExamView = tuple[str, str]
 """(exam_id, view)."""
-Names = Mapping[str, set[Key]]
+Names = Mapping[str, set[ExamView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Joined:
         exams_without: (exam_id, view) of every image without a recording.
     """
 
-    matched: dict[Key, list[Recording]]
+    matched: dict[ExamView, list[Recording]]
     unmatched_recordings: list[Recording]
-    exams_without: list[Key]
+    exams_without: list[ExamView]
 
 
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
@@ -48,7 +48,7 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     exams, recordings = list(exams), list(recordings)
     views = {exam.exam_id: tuple(exam.images) for exam in exams}
     tables = _by_name(exams)
-    matched: dict[Key, list[Recording]] = {}
+    matched: dict[ExamView, list[Recording]] = {}
     unmatched = []
     for recording in recordings:
         key = _by_exam(recording, views) or _by_image(recording, *tables)
@@ -62,7 +62,7 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     return Joined(matched, unmatched, [key for key in keys if key not in matched])
 
 
-def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | None:
+def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> ExamView | None:
     there = views.get(recording.exam_id or "", ())
     view = there[0] if recording.view is None and len(there) == 1 else recording.view
     return (recording.exam_id or "", view) if view in there and view is not None else None
@@ -70,7 +70,7 @@ def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> Key | 
 
 def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
     """Map image file name, name without suffix, and names of folders above, to the images so named."""
-    names, stems, folders = (defaultdict[str, set[Key]](set) for _ in range(3))
+    names, stems, folders = (defaultdict[str, set[ExamView]](set) for _ in range(3))
     for exam in exams:
         for view, image in exam.images.items():
             key = (exam.exam_id, view)
@@ -81,13 +81,13 @@ def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
     return names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1}
 
 
-def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> Key | None:
+def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> ExamView | None:
     names_nothing = not (recording.exam_id or recording.view or recording.image)
     image = recording.source.name if names_nothing else recording.image or ""
     name = last_part(image)
     stem = without_suffix(name)
     places = ((names, name), (stems, name), (stems, stem), (names, stem), (folders, name), (folders, stem))
-    found = next((table[called] for table, called in places if called in table), set[Key]())
+    found = next((table[called] for table, called in places if called in table), set[ExamView]())
     if len(found) > 1:
         first, second = sorted(found)[:2]
         raise DataError(

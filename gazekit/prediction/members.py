@@ -14,7 +14,7 @@ from gazekit.contracts.interfaces import AttentionMap
 from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.augment import warp
-from gazekit.feeding.batches import Layer, ResidentExams, Stored
+from gazekit.feeding.batches import ResidentExams, Stored, StoredLayer
 from gazekit.feeding.exam_facts import ExamFacts
 from gazekit.feeding.stored_gaze import StoredGaze
 from gazekit.modelling.model import MultiViewClassifier
@@ -175,7 +175,7 @@ def _questions(
     indices = np.arange(len(images))
     fixations, heat_maps = gaze or (None, None)
     pixels = images if images.ndim == 5 else images[:, :, None]  # [n, V, layers, H, W]
-    layers: tuple[Layer, ...] = ("image",) * pixels.shape[2]
+    layers: tuple[StoredLayer, ...] = ("image",) * pixels.shape[2]
     if heat_maps is not None:
         pixels = np.concatenate([pixels, heat_maps[:, :, None].astype(pixels.dtype)], axis=2)
         layers = (*layers, "heat_map")

@@ -41,7 +41,7 @@ SIGMA_COLUMNS = ("sigma_x", "sigma_y")
 """Width of a fixation's Gaussian; absent in sets of earlier versions."""
 
 Id = Annotated[str, Field(min_length=1, max_length=1000)]
-Text = Annotated[str, Field(max_length=10_000)]
+ShortText = Annotated[str, Field(max_length=10_000)]
 Pixels = Annotated[int, Field(ge=-(10**7), le=10**7)]
 Flag = Annotated[int, Field(ge=0, le=1)]
 Spacing = Annotated[
@@ -236,8 +236,8 @@ class _Placed(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True)
 
     view: Id
-    image: Text
-    laterality: Text
+    image: ShortText
+    laterality: ShortText
     raw_height: Pixels
     raw_width: Pixels
     left: Pixels
@@ -270,7 +270,7 @@ class _Placed(pydantic.BaseModel):
 class _JournalView(_Placed):
     has_gaze: Flag
     has_mask: Flag
-    modality: Text = ""
+    modality: ShortText = ""
 
 
 class _JournalExam(pydantic.BaseModel):
@@ -341,10 +341,10 @@ class IndexRow(_Placed):
     """A row of ``index.csv``: an exam, one of its views, and the geometry of its image."""
 
     exam_id: Id
-    patient_id: Text
-    label: Text
+    patient_id: ShortText
+    label: ShortText
     part: Annotated[Literal["", "train", "val", "test"], Field(validation_alias="split")]
-    dataset: Text
+    dataset: ShortText
     has_gaze: Literal["0", "1"]
     has_mask: Literal["0", "1"]
     targets: dict[str, str] = {}

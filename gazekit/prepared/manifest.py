@@ -28,7 +28,7 @@ KIND = FileKind("the manifest of a prepared data set", 8 * MIB, AGAIN)
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Number = Annotated[int, Field(ge=0, lt=2**40)]
+Total = Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class _Part(pydantic.BaseModel):
@@ -39,19 +39,19 @@ class Counts(_Part):
     """Counts of exams; ``with_…`` per view, ``with_side`` and ``with_image`` None if not counted."""
 
     exams: Annotated[int, Field(ge=1, lt=2**31)]
-    refused: Annotated[Number, Field(validation_alias=pydantic.AliasChoices("refused", "rejected"))]
-    classes: dict[Name, Number]
-    with_gaze: dict[Name, Number]
-    with_mask: dict[Name, Number]
-    with_side: dict[Name, Number] | None = None
-    with_image: dict[Name, Number] | None = None
-    unmatched_recordings: Number
+    refused: Annotated[Total, Field(validation_alias=pydantic.AliasChoices("refused", "rejected"))]
+    classes: dict[Name, Total]
+    with_gaze: dict[Name, Total]
+    with_mask: dict[Name, Total]
+    with_side: dict[Name, Total] | None = None
+    with_image: dict[Name, Total] | None = None
+    unmatched_recordings: Total
 
 
 class FileFacts(_Part):
     """Size and checksum of a file."""
 
-    bytes: Number
+    bytes: Total
     sha256: Digest
 
 

@@ -13,7 +13,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import write_table
 from gazekit.prepared.leaks import Leak, find_leak
-from gazekit.prepared.strata import Group, spread, strata
+from gazekit.prepared.strata import PatientGroup, spread, strata
 from gazekit.reading.table import open_table
 
 PARTS = ("train", "val", "test")
@@ -244,14 +244,16 @@ def _carve_val(dataset: PreparedDataset, training: Sequence[int], val: float, se
     return _exams_of(dataset, parts)
 
 
-def _divide(dealt: Sequence[Sequence[Group]], fraction: float, part: str, *, kept: int) -> dict[Group, str]:
+def _divide(
+    dealt: Sequence[Sequence[PatientGroup]], fraction: float, part: str, *, kept: int
+) -> dict[PatientGroup, str]:
     """Put a fraction of each stratum's groups (at least one, unless it is 0) in a part and the others in ``train``."""
-    parts: dict[Group, str] = {}
+    parts: dict[PatientGroup, str] = {}
     for groups in dealt:
         number = min(max(round(fraction * len(groups)), 1), len(groups) - kept) if fraction > 0 else 0
         parts |= {group: part if place < number else "train" for place, group in enumerate(groups)}
     return parts
 
 
-def _exams_of(dataset: PreparedDataset, parts: Mapping[Group, str]) -> Split:
+def _exams_of(dataset: PreparedDataset, parts: Mapping[PatientGroup, str]) -> Split:
     return {dataset.exam_ids[exam]: part for group, part in parts.items() for exam in group}

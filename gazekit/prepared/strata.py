@@ -12,13 +12,13 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.labels import near_misses
 
 Part = TypeVar("Part", str, int)
-Group = tuple[int, ...]
+PatientGroup = tuple[int, ...]
 """Inseparable exams, as indices: of one patient, or joined by an identical image."""
 
 
 def strata(
     dataset: PreparedDataset, exams: Sequence[int], seed: int, *, least: int, repeat: int = 0
-) -> list[list[Group]]:
+) -> list[list[PatientGroup]]:
     """Return the groups of exams by stratum, each in random order.
 
     A group's label is the greatest of its exams. If a label has fewer than ``least`` groups, but other groups have its
@@ -29,7 +29,7 @@ def strata(
     Raises:
         DataError: there is one class only, or fewer than ``least`` groups have a class.
     """
-    labels: dict[int, list[Group]] = defaultdict(list)
+    labels: dict[int, list[PatientGroup]] = defaultdict(list)
     holders: Counter[int] = Counter()
     for group in groups(dataset, exams):
         labels[int(dataset.labels[list(group)].max())].append(group)
@@ -53,8 +53,8 @@ def strata(
 
 def spread(
     labels: NDArray[np.int64],
-    dealt: Sequence[Sequence[Group]],
-    parts: MutableMapping[Group, Part],
+    dealt: Sequence[Sequence[PatientGroup]],
+    parts: MutableMapping[PatientGroup, Part],
     needs: Mapping[Part, int],
 ) -> None:
     """Exchange groups between parts until each part has the groups of every class that it needs, if possible.
@@ -75,9 +75,9 @@ def spread(
 
 
 def _exchange(
-    held: Mapping[Group, frozenset[int]],
-    dealt: Sequence[Sequence[Group]],
-    parts: MutableMapping[Group, Part],
+    held: Mapping[PatientGroup, frozenset[int]],
+    dealt: Sequence[Sequence[PatientGroup]],
+    parts: MutableMapping[PatientGroup, Part],
     needs: Mapping[Part, int],
     label: int,
     part: Part,
@@ -94,13 +94,13 @@ def _exchange(
 
 
 def _exchanges(
-    held: Mapping[Group, frozenset[int]],
-    dealt: Sequence[Sequence[Group]],
-    parts: Mapping[Group, Part],
+    held: Mapping[PatientGroup, frozenset[int]],
+    dealt: Sequence[Sequence[PatientGroup]],
+    parts: Mapping[PatientGroup, Part],
     needs: Mapping[Part, int],
     label: int,
     part: Part,
-) -> Iterator[tuple[Group, Group]]:
+) -> Iterator[tuple[PatientGroup, PatientGroup]]:
     """Pair groups with a label in other parts with groups without it in a part; pairs within a stratum come first."""
     counts = Counter((parts[group], each) for group in parts for each in held[group])
 
@@ -119,10 +119,10 @@ def _exchanges(
                     yield taken, given
 
 
-def _joined(labels: Mapping[int, list[Group]], least: int) -> dict[int, list[Group]]:
+def _joined(labels: Mapping[int, list[PatientGroup]], least: int) -> dict[int, list[PatientGroup]]:
     """Group by label; a label with fewer than ``least`` groups joins the next greater one, or the greatest left."""
-    joined: dict[int, list[Group]] = {}
-    waiting: list[Group] = []
+    joined: dict[int, list[PatientGroup]] = {}
+    waiting: list[PatientGroup] = []
     for label, members in sorted(labels.items()):
         waiting += members
         if len(waiting) >= least:
@@ -148,9 +148,11 @@ def _too_few(dataset: PreparedDataset, exams: Sequence[int], label: int, number:
     )
 
 
-def _by_dataset(dataset: PreparedDataset, members: Sequence[Group], least: int) -> list[list[Group]]:
+def _by_dataset(
+    dataset: PreparedDataset, members: Sequence[PatientGroup], least: int
+) -> list[list[PatientGroup]]:
     """Group by the data set of their exams; data sets with too few groups share a stratum."""
-    found: dict[str, list[Group]] = defaultdict(list)
+    found: dict[str, list[PatientGroup]] = defaultdict(list)
     for group in members:
         found["+".join(sorted({dataset.datasets[exam] for exam in group}))].append(group)
     large = [found[name] for name in sorted(found) if len(found[name]) >= least]
@@ -160,7 +162,7 @@ def _by_dataset(dataset: PreparedDataset, members: Sequence[Group], least: int) 
     return [[*large[0], *rest], *large[1:]] if large else [rest]
 
 
-def groups(dataset: PreparedDataset, exams: Sequence[int]) -> list[Group]:
+def groups(dataset: PreparedDataset, exams: Sequence[int]) -> list[PatientGroup]:
     """Group exams by patient, joining patients with an identical image; ordered by exam id."""
     leader = {patient: patient for patient in dataset.patient_ids}
     patient_of = dict(zip(dataset.exam_ids, dataset.patient_ids, strict=True))

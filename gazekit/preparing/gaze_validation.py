@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.gaze.formats import GazeFile
-from gazekit.gaze.matching import Joined, Key
+from gazekit.gaze.matching import ExamView, Joined
 from gazekit.gaze.quality import RecordingCheck, doubts_about
 from gazekit.preparing.image_check import Drawing, ViewCheck, Viewed, check_view
 from gazekit.reading.parallel import LIMITS, ordered_map
@@ -53,7 +53,7 @@ class Checked:
 
     recording: Recording
     format: str
-    key: Key | None
+    key: ExamView | None
     check: RecordingCheck
     image_refused: str | None
     drawing: Drawing | None
@@ -124,7 +124,7 @@ def check_all(
         region: where dwell is measured, as finder and name.
     """
     images = {(exam.exam_id, view): (exam, path) for exam in exams for view, path in exam.images.items()}
-    tasks: list[tuple[Key | None, Viewed]] = []
+    tasks: list[tuple[ExamView | None, Viewed]] = []
     for key, some in joined.matched.items() if joined else ():
         exam, path = images[key]
         tasks.append((key, Viewed(path, tuple(some), exam.masks.get(key[1]), settings, draw, region)))

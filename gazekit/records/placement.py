@@ -8,7 +8,7 @@ import numpy as np
 
 from gazekit.records.arrays import Floats
 
-Number = float | Floats
+PerSample = float | Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,10 +23,10 @@ class Placement:
         offset_x, offset_y: position of the old origin, in new units.
     """
 
-    scale_x: Number = 1.0
-    scale_y: Number = 1.0
-    offset_x: Number = 0.0
-    offset_y: Number = 0.0
+    scale_x: PerSample = 1.0
+    scale_y: PerSample = 1.0
+    offset_x: PerSample = 0.0
+    offset_y: PerSample = 0.0
 
     def apply(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Map points ``[N]`` to the new grid."""
@@ -53,12 +53,14 @@ def screen(width: float, height: float) -> Placement:
     return Placement(scale_x=width, scale_y=height)
 
 
-def window(left: Number, top: Number) -> Placement:
+def window(left: PerSample, top: PerSample) -> Placement:
     """Map screen pixels to pixels of a viewport whose outer corner is at (``left``, ``top``)."""
     return Placement(offset_x=-left, offset_y=-top)
 
 
-def shown_image(left: Number, top: Number, zoom: Number, zoom_y: Number | None = None) -> Placement:
+def shown_image(
+    left: PerSample, top: PerSample, zoom: PerSample, zoom_y: PerSample | None = None
+) -> Placement:
     """Map viewport pixels to image pixels: ``(x - left) / zoom``.
 
     Args:

@@ -10,7 +10,7 @@ from gazekit.records.arrays import Mask
 from gazekit.records.geometry import Geometry
 from gazekit.records.resampling import interpolate_rows
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
 
 _SPECK = 0.01
@@ -30,8 +30,8 @@ class Region:
         doubt: why the image is kept whole, in words without names; empty where the region was found.
     """
 
-    image: Box
-    box: Box
+    image: PixelBox
+    box: PixelBox
     outline: Mask = field(repr=False)
     factor: int = 1
     doubt: str = ""

@@ -18,11 +18,11 @@ from gazekit.registry.registry import Registry
 
 _KIND = FileKind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
 _NAME = r"^\w[\w.=+,-]*$"
-Name = Annotated[str, Field(pattern=_NAME)]
+SystemName = Annotated[str, Field(pattern=_NAME)]
 Items = tuple[str, ...]
 _MOST = 1000
 """Limit for systems, folds, repeats and seeds: high enough, yet a typing error cannot fill the disk."""
-Number = Annotated[int, Field(ge=1, le=_MOST)]
+Repetitions = Annotated[int, Field(ge=1, le=_MOST)]
 SplitFile = Annotated[str, Field(pattern=r"\.csv$")]
 
 
@@ -33,7 +33,7 @@ class _Strict(pydantic.BaseModel):
 class SystemSettings(_Strict):
     """One row of the table; the key ``set`` is ``changes`` here."""
 
-    name: Name
+    name: SystemName
     preset: str
     """A registered preset, or a TOML file."""
     changes: Items = Field((), alias="set")
@@ -50,9 +50,9 @@ class StudySettings(_Strict):
     """Prepared data set."""
     folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile = 5
     """Number of cross-validation folds, the source's own split (else one as the presets say), or a split file."""
-    repeats: Number = 1
+    repeats: Repetitions = 1
     """How often the exams are dealt into folds."""
-    seeds: Number = 3
+    seeds: Repetitions = 3
     """Runs per fold; seeds are always 0, 1, …."""
     reference: str = ""
     """The system that the others are compared with; the first one if not given."""

@@ -17,7 +17,7 @@ SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
 
-Key = tuple[str, str, str, str, float | None, float]
+RecordingKey = tuple[str, str, str, str, float | None, float]
 """Exam, view, reader, sitting, pixels per degree, stretch."""
 
 
@@ -52,7 +52,7 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = set(FIXATIONS) <= set(table.columns)
-        groups: dict[Key, array[float]] = {}
+        groups: dict[RecordingKey, array[float]] = {}
         for row in table.rows():
             exam, view, *_ = key = _key(row)
             rows = groups.setdefault(key, array("d"))
@@ -76,7 +76,7 @@ class Plain:
             )
 
 
-def _key(row: Row) -> Key:
+def _key(row: Row) -> RecordingKey:
     reader, sitting = (
         from_cell(row[name]) if name in row.positions else "" for name in ("reader", "sitting")
     )

@@ -15,7 +15,7 @@ from gazekit.records.recording import Length, Recording
 from gazekit_datasets.tobii_sdk import TobiiSDK
 from gazekit_datasets.viewer_states import COLUMNS, ViewerStates, read_states
 
-Unit = Literal["auto", "s", "ms", "10us", "us"]
+TimeUnit = Literal["auto", "s", "ms", "10us", "us"]
 MS_PER = {"s": 1e3, "ms": 1.0, "10us": 1e-2, "us": 1e-3}
 
 
@@ -42,7 +42,7 @@ class ViewerLog:
         *,
         samples: str | None = None,
         screen: tuple[Length, Length] = (1920, 1080),
-        unit: Unit = "auto",
+        unit: TimeUnit = "auto",
         clock_offset_ms: Annotated[float, Field(allow_inf_nan=False)] = 0.0,
     ) -> None:
         self.samples, self.unit, self.clock_offset_ms = samples, unit, clock_offset_ms

@@ -9,7 +9,7 @@ from typing import Literal
 from gazekit.records.exam import NOT_THERE, Exam, Finding
 from gazekit.records.lesions import Lesion
 
-Unit = Literal["breast", "visit"]
+ExamUnit = Literal["breast", "visit"]
 OnDisagreement = Literal["max", "drop"]
 OnRepeat = Literal["first", "last", "drop"]
 Unlabelled = Literal["drop", "ignore"]
@@ -62,7 +62,7 @@ class BreastGrouping:
     """
 
     label: Callable[[int], str | None]
-    unit: Unit = "breast"
+    unit: ExamUnit = "breast"
     disagreement: OnDisagreement = "max"
     repeated: OnRepeat = "last"
     unlabelled: Unlabelled = "drop"

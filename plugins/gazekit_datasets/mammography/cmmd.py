@@ -15,7 +15,14 @@ from gazekit.reading.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
-from gazekit_datasets.mammography.breasts import BreastGrouping, Mammogram, OnRepeat, Unit, Unlabelled, group
+from gazekit_datasets.mammography.breasts import (
+    BreastGrouping,
+    ExamUnit,
+    Mammogram,
+    OnRepeat,
+    Unlabelled,
+    group,
+)
 from gazekit_datasets.mammography.mammogram_header import identify_mammogram, read_header
 
 COLUMNS = ("ID1", "LeftRight", "classification")
@@ -54,7 +61,7 @@ class CMMD:
     def __init__(
         self,
         *,
-        unit: Unit = "breast",
+        unit: ExamUnit = "breast",
         unlabelled: Unlabelled = "drop",
         repeated: OnRepeat = "last",
         table: str | None = None,

@@ -16,10 +16,10 @@ from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3, Labels
 from gazekit_datasets.mammography.breasts import (
     BreastGrouping,
+    ExamUnit,
     Mammogram,
     OnDisagreement,
     OnRepeat,
-    Unit,
     group,
 )
 from gazekit_datasets.osirix import OsirixRegion, read_regions
@@ -73,7 +73,7 @@ class INbreast:
     def __init__(
         self,
         *,
-        unit: Unit = "breast",
+        unit: ExamUnit = "breast",
         labels: Labels = "malignancy",
         birads3: Category3 = "drop",
         disagreement: OnDisagreement = "max",

@@ -18,10 +18,10 @@ from gazekit.records.lesions import Outline
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3
 from gazekit_datasets.mammography.breasts import (
     BreastGrouping,
+    ExamUnit,
     Mammogram,
     OnDisagreement,
     OnRepeat,
-    Unit,
     group,
 )
 from gazekit_datasets.mammography.mammogram_header import identify_mammogram
@@ -57,7 +57,7 @@ class VinDrMammo:
     def __init__(
         self,
         *,
-        unit: Unit = "breast",
+        unit: ExamUnit = "breast",
         labels: Literal["malignancy", "birads"] = "malignancy",
         birads3: Category3 = "drop",
         disagreement: OnDisagreement = "max",
