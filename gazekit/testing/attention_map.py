@@ -53,7 +53,8 @@ class AttentionMapContract(FunctionContract):
 
     def run(self, component: Any, inputs: Views) -> Views:
         """Return the maps for the output of a linear head."""
-        output = _linear_output(inputs, component.head)
+        deep = getattr(type(component.attention_map), "reads_stages", False)
+        output = _linear_output(inputs, component.head, deep=deep)
         maps: Views = component.attention_map(output, (output.fused[:, 0] > 0).long())
         check_shapes(self.component, maps, {view: (*f.shape[:1], *f.shape[2:]) for view, f in inputs.items()})
         try:
@@ -97,11 +98,17 @@ class _Explained(nn.Module):
         self.attention_map, self.head = attention_map, head
 
 
-def _linear_output(features: Views, head: nn.Linear) -> Output:
-    """Make the output of a model of one stage, which shows attention, with a linear head on the pooled features."""
+def _linear_output(maps_of: Views, head: nn.Linear, *, deep: bool) -> Output:
+    """Make the output of a model which shows attention, with a linear head on the pooled features.
+
+    It has one stage, or, for a map that reads stages, a second one: a hyperbolic tangent.
+    """
+    features = {view: maps.tanh() for view, maps in maps_of.items()} if deep else maps_of
     pooled = {view: maps.mean(dim=(2, 3)) for view, maps in features.items()}  # [B, C]
     fused = torch.cat(list(pooled.values()), dim=1)
-    stages: dict[str, tuple[torch.Tensor, ...]] = {view: (maps,) for view, maps in features.items()}
+    stages: dict[str, tuple[torch.Tensor, ...]] = {
+        view: (maps_of[view], maps) if deep else (maps,) for view, maps in features.items()
+    }
     extras: dict[str, tuple[Extras, ...]] = {
         view: ({"attention": _attention(maps)},) for view, maps in features.items()
     }

@@ -23,7 +23,7 @@ class GazeDecoder(Term):
         hidden: channels of the decoder.
         upsample: cells of the predicted map per cell of the feature map, along an axis.
 
-    Source: gaze as a target beside the class is Saab et al. 2021 (GazeMTL), doi:10.1007/978-3-030-87240-3_56; the
+    Source: gaze as a target beside the class is Saab et al. 2021 (GazeMTL), doi:10.1007/978-3-030-87196-3_56; the
         decoder and the KL divergence are ours.
     """
 

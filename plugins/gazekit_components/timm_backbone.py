@@ -36,6 +36,8 @@ class TimmBackbone(Backbone):
             for a file with unknown names.
         show_attention: show the attention of the blocks of a Vision Transformer, which ``rollout`` and
             ``class_attention`` read; it takes ``heads n²`` numbers per block and exam, ``n`` the number of tokens.
+        fused_attention: let a transformer compute attention in one operation, which is faster and has no second
+            derivative.
 
     Raises:
         ConfigurationError: no such network, or one that cannot take the image or show attention.
@@ -53,6 +55,7 @@ class TimmBackbone(Backbone):
         weights: str | None = None,
         weights_match: Literal["names", "order"] = "names",
         show_attention: bool = False,
+        fused_attention: bool = True,
     ) -> None:
         super().__init__()
         _check_name(model)
@@ -64,6 +67,10 @@ class TimmBackbone(Backbone):
         self._show_attention = show_attention
         found = self._stages()
         self.stages, self.channels, self._paths = found.stages, found.channels, found.paths
+        if not fused_attention:
+            for module in self.stages.modules():
+                if hasattr(module, "fused_attn"):
+                    module.fused_attn = False
 
     def _stages(self, network: nn.Module | None = None) -> Stages:
         """Take a network apart, or one with random weights. Raises ConfigurationError: it cannot serve."""

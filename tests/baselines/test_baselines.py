@@ -29,10 +29,14 @@ def small(name):
     return [part for change in [*small_changes(name), "training.batch_size=4"] for part in ("--set", change)]
 
 
-def test_the_presets_are_the_rows_of_the_table():
+def test_the_presets_are_the_rows_of_the_table_and_the_systems_beside_it():
     assert NAMES == [
         "double_model",
+        "eg_vit",
         "ga_net",
+        "gaze_mtl",
+        "harmonized",
+        "mammonet_vit",
         "phresnet",
         "two_channel",
         "van_tulder_pixels",
@@ -71,7 +75,16 @@ def looked_at(tmp_path_factory):
     return raw
 
 
-@pytest.mark.parametrize("name", [*LADDER, *NAMES])
+BESIDE_THE_TABLE = ("eg_vit", "gaze_mtl", "harmonized", "mammonet_vit")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in BESIDE_THE_TABLE else [])
+        for name in (*LADDER, *NAMES)
+    ],
+)
 def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path, name):
     out, data = tmp_path / "run", looked_at.parent / "prepared"
     gazekit("train", "--preset", name, "--data", data, "--out", out, "--epochs", 1, *small(name))

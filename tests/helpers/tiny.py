@@ -24,7 +24,11 @@ def small_changes(preset: str) -> list[str]:
     """What makes any preset of ours small enough for tests."""
     if preset == "phresnet":
         return ["backbone.width=4"]
-    attention = "cross_view" in preset or preset in ("mammonet", "van_tulder_pixels", "van_tulder_tokens")
+    if preset == "eg_vit":
+        return ["backbone.model=test_vit", "backbone.pretrained=false"]
+    attention = "cross_view" in preset or preset in (
+        *("mammonet", "mammonet_vit", "van_tulder_pixels", "van_tulder_tokens"),
+    )
     tokens = ["fusion.maps.tokens=4"] if preset == "van_tulder_tokens" else []
     return [*SMALL, *(_ATTENTION if attention else []), *tokens]
 

@@ -46,6 +46,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "phresnet": [{"width": 4}, {"width": 4, "n": 1}],
     "stack": [{}],
     "gaze_overlay": [{"strength": 0.5}],
+    "gaze_mask": [{"patch": 4}],
     "cam": [{}],
     "grad_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "grad_cam_pp": [{}, {"detach_weights": False}, {"relu": True}],
