@@ -31,6 +31,7 @@ from gazekit.presets.tables import (
     DataSettings,
     FusionSettings,
     GazeSettings,
+    GroupSettings,
     LossSettings,
     ModelSettings,
     NonNegative,
@@ -240,6 +241,8 @@ def _explain(item: Any, merged: Layer) -> str:
     wrong = tuple(name.split("."))
     options = {key for key in merged if key[-1] != "use" and key[: len(wrong)] != wrong and key != wrong}
     known = {*_keys(Preset), *map(".".join, (key for key in options if _is_option(key)))}
+    if wrong[:2] == ("training", "groups"):  # of a part, whose name is the preset's own
+        name, known = f"groups.{wrong[-1]}", {f"groups.{own}" for own in GroupSettings.model_fields}
     near = did_you_mean(name, sorted(known))
     return f"no such key{near or '; gazekit presets show NAME lists all'}"
 

@@ -192,6 +192,7 @@ def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any])
         state = State(**values.get("state", {}))
         if values:
             step.load_state_dict(dict(values))
+        state.progress(1, 1)
         counted = (state.epoch, state.batch, state.step, state.best_epoch, state.exams)
         if not all(isinstance(number, int) and number >= 0 for number in counted):
             raise ValueError(f"counters {counted}")  # noqa: TRY301

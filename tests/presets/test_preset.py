@@ -170,6 +170,13 @@ def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, m
     assert "mine.toml" in str(caught.value) or "There are:" in str(caught.value)
 
 
+def test_a_misspelt_option_of_a_part_is_known_and_so_is_a_former_key(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r"did you mean 'groups\.learning_rate'"):
+        registry.preset("mammonet", overrides=["training.groups.head.lr=1e-5"])
+    optimizer = registry.preset("mammonet", overrides=["training.betas=[0.8, 0.9]"]).training.optimizer
+    assert optimizer and optimizer.options["betas"] == (0.8, 0.9)
+
+
 def test_missing_file_and_bad_override(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.toml: there is no such file"):
         registry.preset(str(tmp_path / "nothing.toml"))
