@@ -35,6 +35,7 @@ from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import Which
+from gazekit.runs.tracking import followed
 from gazekit.runs.trained import Trained, check_ensemble, open_data, open_trained
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run
@@ -114,6 +115,7 @@ def train(
     overwrite: bool = False,
     allow_leak: bool = False,
     initial: Path | str | None = None,
+    trackers: Sequence[str] = (),
     progress: Callable[[State, int], None] | None = None,
     note: Callable[[str], None] = print,
 ) -> Trained:
@@ -136,6 +138,7 @@ def train(
         overwrite: replace a run in ``out``.
         allow_leak: train even if a patient is on two sides of the split.
         initial: run whose selected weights this one starts from.
+        trackers: names of trackers that follow the training.
         progress: told the state and the batches of an epoch after every step and every validation, in place of a
             note for every epoch.
         note: told of every epoch, and of what may spoil the result, in one line each.
@@ -169,7 +172,8 @@ def train(
         )
         run = start_run(out, preset, registry, dataset, made, settings, warn=warn)
     report = progress or _each_epoch(note, preset.training.epochs)
-    continue_run(run, registry, dataset, device=chosen, report=report, warn=warn)
+    with followed(run, registry, trackers, report, warn=warn) as told:
+        continue_run(run, registry, dataset, device=chosen, report=told, warn=warn)
     return open_trained(run.path, registry, chosen)
 
 

@@ -43,9 +43,10 @@ ROOMS = [
 """Each imports from those above it only, inside functions too."""
 WITHOUT_TORCH = ["disk", "records", "presets", "reading", "gaze", "prepared", "preparing"]
 """Rooms that worker processes of a preparation may import."""
-HOMONYMS = {*MEASURES, "outside", "mean", "max", "class_token"}
+HOMONYMS = {*MEASURES, *("tensorboard", "mlflow", "wandb"), "outside", "mean", "max", "class_token"}
 """Words of the core that are a component's name too: a measure and the loss made of it; samples beside the image; the
-mean of readers, and poolings that are called like a function of arrays, or like what a stage shows."""
+mean of readers, and poolings that are called like a function of arrays, or like what a stage shows; packages of
+trackers."""
 
 
 def imports(path: Path) -> Iterator[str]:

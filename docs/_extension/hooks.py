@@ -40,6 +40,7 @@ CONTRACTS = {
     "gaze_reader": ("contracts.interfaces.GazeReader",),
     "head": ("contracts.interfaces.Head",),
     "metric": ("contracts.interfaces.Metric",),
+    "tracker": ("contracts.interfaces.Tracker", "contracts.tracking.TrackedRun"),
     "report_section": (
         "contracts.interfaces.ReportSection",
         "contracts.report.ReportedRun",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ReportSection,
         Schedule,
         Term,
+        Tracker,
     )
 
 VERSION = 1
@@ -114,6 +115,11 @@ def gazekit_metrics() -> Mapping[str, type[Metric]]:
 @hookspec
 def gazekit_report_sections() -> Mapping[str, type[ReportSection]]:
     """Sections of the page that ``gazekit report`` writes about a run."""
+
+
+@hookspec
+def gazekit_trackers() -> Mapping[str, type[Tracker]]:
+    """Programs that follow a training, such as a dashboard."""
 
 
 @hookspec

@@ -5,7 +5,7 @@ A component is a class whose *positional* parameters are context that the core h
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.progress import Elapsed
 from gazekit.contracts.report import ReportedRun, ReportPart
+from gazekit.contracts.tracking import Ending, TrackedRun
 from gazekit.contracts.types import Batch, Extras, Output, Views
 from gazekit.records.arrays import Floats, Grey, Integers
 from gazekit.records.exam import Exam, Finding
@@ -341,3 +342,27 @@ class ReportSection(Protocol):
 
         Text is shown as it is: the page escapes it, and markup in it stays text.
         """
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Follows a training in another program; ``__init__()``, without options: it has its own, such as variables.
+
+    It is called in the training's process, the writing one of several. One that raises is left out with one warning,
+    and the training goes on. Raise ConfigurationError in ``begin`` where something is missing, such as a package: it
+    ends the training before the first step.
+    """
+
+    def begin(self, run: TrackedRun, tracked: str | None) -> str | None:
+        """Begin to follow a run, or go on with one that was resumed.
+
+        ``tracked`` is what this returned when the run was followed before, such as an id; None at first. It is kept in
+        the run directory. After an id, ``log`` gets the epochs that it has not had; after None, every epoch from the
+        first one again.
+        """
+
+    def log(self, values: Mapping[str, float], epoch: int) -> None:
+        """Take the numbers of an epoch: those of its line in ``metrics.jsonl``, without those that are null."""
+
+    def finish(self, ending: Ending) -> None:
+        """End: the training has finished, was stopped on request, or failed."""

@@ -16,6 +16,8 @@ _EXTRAS = {
     "dicom": "gazekit predict --dicom-out",
     "onnx": "gazekit export --format onnx",
     "tensorboard": "gazekit train --tensorboard",
+    "mlflow": "gazekit train --tracker mlflow",
+    "wandb": "gazekit train --tracker wandb",
     "slurm": "gazekit benchmark --launcher slurm",
     "gdcm": "JPEG lossless DICOM files",
 }

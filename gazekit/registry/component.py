@@ -142,6 +142,7 @@ _METHODS = {
     "schedule": ("__call__",),
     "metric": ("__call__",),
     "report_section": ("__call__",),
+    "tracker": ("begin", "log", "finish"),
 }
 
 
@@ -185,6 +186,7 @@ _CALLS = {
     "schedule": ("__call__", ("now",)),
     "metric": ("__call__", ("truth", "probabilities")),
     "report_section": ("__call__", ("run",)),
+    "tracker": ("log", ("values", "epoch")),
 }
 
 

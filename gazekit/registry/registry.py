@@ -45,6 +45,7 @@ HOOKS = {
     "region": "gazekit_regions",
     "metric": "gazekit_metrics",
     "report_section": "gazekit_report_sections",
+    "tracker": "gazekit_trackers",
     "preset": "gazekit_presets",
 }
 KINDS = tuple(kind for kind in HOOKS if kind != "preset")

@@ -29,6 +29,7 @@ _CONTRACTS = {
     "region": "RegionContract",
     "metric": "MetricContract",
     "report_section": "ReportSectionContract",
+    "tracker": "TrackerContract",
 }
 _OPTIONS = {"backbone": '"widths": (4, 6, 8)', "fusion": '"width": 8', "dataset": '"side": 16'}
 """Small options, for the tests."""
@@ -106,6 +107,9 @@ def _words(kind: str, name: str) -> dict[str, str]:
     elif kind == "report_section":
         check, usage = distribution, "gazekit report RUN  # has the section"
         note = "It brings no preset: every report has it."
+    elif kind == "tracker":
+        check, usage = distribution, f"gazekit train PRESET --tracker {name}"
+        note = "It brings no preset: a training asks for it with `--tracker`."
     else:
         check = f"{distribution} --sample {name}=tests/sample.json"
         usage = "gazekit gaze validate tests  # finds sample.json by its content"

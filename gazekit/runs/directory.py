@@ -40,7 +40,16 @@ _OURS = {
     *("checkpoints", "report.html", "attention.png", "attention.svg"),
     *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
     *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
-    *("tensorboard", "calibration.json", "model.onnx", "model.onnx.data", "model.pt2", LOCK),
+    *(
+        "tensorboard",
+        "trackers",
+        "trackers.json",
+        "calibration.json",
+        "model.onnx",
+        "model.onnx.data",
+        "model.pt2",
+        LOCK,
+    ),
 }
 """Entries that a run directory may hold; a folder with anything else is never removed."""
 _UNSURE = (

@@ -13,6 +13,7 @@ from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.selection import stopped_early
+from gazekit.runs.tracking import followed
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
 from gazekit.training.loop import State
@@ -52,7 +53,8 @@ def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], b
     dataset = PreparedDataset.open(task.data)
     device = torch.device(task.device)
     run = _run(task, preset, registry, dataset, device)
-    continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=report)
+    with followed(run, registry, (), report, warn=run.log) as told:
+        continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=told)
     if task.test:
         evaluate_run(open_trained(run.path, registry, device, report=run.log), dataset, "test")
 

@@ -33,6 +33,7 @@ from gazekit.testing.region import RegionContract
 from gazekit.testing.report_section import ReportSectionContract
 from gazekit.testing.schedule import ScheduleContract
 from gazekit.testing.term import TermContract
+from gazekit.testing.tracker import TrackerContract
 
 __all__ = [
     "AlignmentLossContract",
@@ -50,6 +51,7 @@ __all__ = [
     "ReportSectionContract",
     "ScheduleContract",
     "TermContract",
+    "TrackerContract",
     "check_component",
     "contract",
 ]
@@ -71,6 +73,7 @@ CONTRACTS: dict[str, type[Contract]] = {
         RegionContract,
         MetricContract,
         ReportSectionContract,
+        TrackerContract,
     )
 }
 
@@ -81,7 +84,7 @@ def contract(kind: str, component: type[Any], /, **options: Any) -> type[Any]:
     Args:
         kind: ``"backbone"``, ``"pooling"``, ``"fusion"``, ``"head"``, ``"attention_map"``, ``"alignment_loss"``,
             ``"term"``, ``"optimizer"``, ``"schedule"``, ``"dataset"``, ``"gaze_reader"``,
-            ``"region"``, ``"metric"`` or ``"report_section"``.
+            ``"region"``, ``"metric"``, ``"report_section"`` or ``"tracker"``.
         component: the class.
         options: options of the component; choose small ones: several instances are made.
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ReportSection,
         Schedule,
         Term,
+        Tracker,
     )
 
 
@@ -189,6 +190,16 @@ def gazekit_report_sections() -> Mapping[str, "type[ReportSection]"]:
     from gazekit_components.surest_errors import SurestErrors
 
     return {"surest_errors": SurestErrors}
+
+
+@hookimpl
+def gazekit_trackers() -> Mapping[str, "type[Tracker]"]:
+    """Offer TensorBoard, MLflow and Weights & Biases."""
+    from gazekit_components.mlflow_tracker import MLflow
+    from gazekit_components.tensorboard_tracker import TensorBoard
+    from gazekit_components.wandb_tracker import WeightsAndBiases
+
+    return {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WeightsAndBiases}
 
 
 @hookimpl

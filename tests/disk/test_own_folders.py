@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import TINY, gazekit
+from gazekit_components.tensorboard_tracker import TensorBoard
 from PIL import Image
 from tiny import tiny
 
+from gazekit.contracts.tracking import TrackedRun
 from gazekit.disk.atomic import (
     append_line,
     forget_partial,
@@ -27,7 +29,6 @@ from gazekit.prepared.splits import make_split
 from gazekit.reporting.study.page import StudyPicture
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.event_files import EventFiles
 from gazekit.study.folder import StudyFolder
 from gazekit.study.launch import slurm as launch_slurm
 from gazekit.training.start import StartSettings, start_run
@@ -132,7 +133,7 @@ def test_event_files_are_not_written_into_another_folder(run: Path, theirs: Path
     pytest.importorskip("tensorboard")
     (run / "tensorboard").symlink_to(theirs.parent)
     with pytest.raises(DataError, match="tensorboard: is a link"):
-        EventFiles(RunDirectory(run))
+        TensorBoard().begin(TrackedRun("run", run, run / "trackers", {}, {}), None)
     assert [file.name for file in theirs.parent.iterdir()] == [".bashrc"]
 
 

@@ -78,6 +78,7 @@ def test_ours_come_through_the_entry_points(registry: Registry) -> None:
             *("kappa", "linear_kappa", "quadratic_kappa"),
         },
         "report_section": {"surest_errors"},
+        "tracker": {"tensorboard", "mlflow", "wandb"},
     }
     assert {kind: {c.name for c in registry.components(kind)} for kind in KINDS} == expected
     assert {c.provenance.distribution for kind in KINDS for c in registry.components(kind)} == {

@@ -23,6 +23,7 @@ KINDS = [
     "region",
     "metric",
     "report-section",
+    "tracker",
 ]
 
 
@@ -76,6 +77,7 @@ def test_each_kind_passes_its_own_tests_as_generated(kind: str, tmp_path: Path) 
         "region": 1,
         "metric": 1,
         "report-section": 1,
+        "tracker": 1,
         "dataset": 1,
     }.get(kind, 0)
     unchecked = f", {skipped} skipped" if skipped else ""

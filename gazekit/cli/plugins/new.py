@@ -13,7 +13,7 @@ def new(
         str,
         typer.Argument(
             help="backbone, pooling, fusion, head, attention-map, alignment-loss, term, optimizer, schedule, dataset, "
-            "gaze-reader, region, metric or report-section."
+            "gaze-reader, region, metric, report-section or tracker."
         ),
     ],
     name: Annotated[str, typer.Argument(help="Name of the component: a word in lower case, e.g. soft_gate.")],

@@ -25,7 +25,6 @@ from gazekit.errors import StorageError
 
 if TYPE_CHECKING:
     from gazekit.runs.directory import RunDirectory
-    from gazekit.training.loop import State
     from gazekit.training.signals import Signals
 
 
@@ -89,6 +88,14 @@ def train(
             "--tensorboard", help="Also write the metrics as event files, in the run's tensorboard/."
         ),
     ] = False,
+    trackers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Let a tracker follow the training (gazekit plugins list --kind tracker); may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Train a preset; write a run directory with checkpoints, metrics and everything needed to trace it.
 
@@ -138,7 +145,8 @@ def train(
         stack.enter_context(_joined(device))
         signals = signals or stack.enter_context(stop_on_signals())
         signals.patient = True
-        _run(_same_for_all(run), data, device, signals, tensorboard=tensorboard)
+        asked_for = [*(trackers or ()), *(["tensorboard"] if tensorboard else ())]
+        _run(_same_for_all(run), data, device, signals, trackers=asked_for)
 
 
 def _joined(device: str) -> AbstractContextManager[None]:
@@ -157,7 +165,7 @@ def _same_for_all(run: "RunDirectory | None") -> "RunDirectory":
 
 
 def _run(
-    run: "RunDirectory", data: Path | None, device: str, signals: "Signals", *, tensorboard: bool
+    run: "RunDirectory", data: Path | None, device: str, signals: "Signals", *, trackers: list[str]
 ) -> None:
     from collections import Counter
 
@@ -166,9 +174,9 @@ def _run(
     from gazekit.errors import GazekitError, Preempted
     from gazekit.prepared.splits import read_split
     from gazekit.records.labels import describe
-    from gazekit.runs.event_files import EventFiles
     from gazekit.runs.selection import why_selected
     from gazekit.runs.stored import data_folder, stored_preset
+    from gazekit.runs.tracking import followed
     from gazekit.training.run import continue_run
 
     registry = console.registry()
@@ -184,15 +192,12 @@ def _run(
     )
     console.note(describe(dataset.classes))
     with ExitStack() as stack:
-        events = stack.enter_context(EventFiles(run)) if tensorboard and rank() == 0 else None
         progress = stack.enter_context(TrainingProgress(preset, chosen.type))
 
-        def report(state: "State", batches: int) -> None:
-            progress.report(state, batches)
-            if events is not None and state.batch == 0:  # an epoch has ended, and its line is written
-                events.update()
-
         try:
+            report = stack.enter_context(
+                followed(run, registry, trackers, progress.report, warn=console.warn)
+            )
             state = continue_run(
                 run,
                 registry,
