@@ -7,7 +7,6 @@ last sample of all belongs to none. Window, merging and gaps are ours alone and 
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +18,16 @@ from gazekit.gaze.fixation_detection import (
     velocity_runs,
 )
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    events = pytest.importorskip("pymovements.events")
-
-REAL = Path(__file__).parents[3] / "shared" / "data" / "gaze"
 PERIOD = 4.0
 FAR = 1e9
+
+
+@pytest.fixture(scope="module")
+def events():
+    """pymovements, imported here: with pandas and polars, that takes seconds of every process that collects tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("pymovements.events")
 
 
 def scanpath(seed, samples=1500):
@@ -43,7 +45,7 @@ def scanpath(seed, samples=1500):
     return x, y, np.arange(samples) * PERIOD
 
 
-def slow_steps(x, y, threshold):
+def slow_steps(events, x, y, threshold):
     """pymovements' fixations as (first, last) step, of any length of at least two steps."""
     velocity = np.stack([np.diff(x), np.diff(y)], axis=1) / (PERIOD / 1000)
     with warnings.catch_warnings():
@@ -55,7 +57,7 @@ def slow_steps(x, y, threshold):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("threshold", [150.0, 600.0, 3000.0])
-def test_plain_ivt_finds_the_same_runs(seed, threshold):
+def test_plain_ivt_finds_the_same_runs(events, seed, threshold):
     x, y, t_ms = scanpath(seed)
     limits = VelocityLimits(
         threshold=threshold,
@@ -66,13 +68,13 @@ def test_plain_ivt_finds_the_same_runs(seed, threshold):
         merge_distance=0,
     )
     runs = velocity_runs(x, y, t_ms, limits)
-    theirs = [(first, last) for first, last in slow_steps(x, y, threshold) if last - first >= 1]
+    theirs = [(first, last) for first, last in slow_steps(events, x, y, threshold) if last - first >= 1]
     assert [(first, after - 2) for first, after in runs.tolist()] == theirs
     assert len(theirs) > 5
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_plain_idt_finds_the_same_runs(seed):
+def test_plain_idt_finds_the_same_runs(events, seed):
     x, y, t_ms = scanpath(seed)
     threshold, minimum = 30.0, 100.0
     limits = DispersionLimits(threshold=threshold, minimum_ms=minimum, maximum_gap_ms=FAR, period_ms=PERIOD)
