@@ -93,6 +93,9 @@ def test_a_pixel_goes_through_crop_flip_scale_and_padding_by_hand():
     assert geometry.apply(10.0, 100.0) == (30.0, 40.0)
     kept = Geometry.fit((10, 20, 50, 100), (40, 40), keep_left=True)
     assert kept.apply(10.0, 20.0) == (0.0, 0.0)
+    wide = Geometry.fit((20, 10, 100, 50), (40, 40))
+    assert (wide.scale, wide.offset_x, wide.offset_y) == (0.5, 0, 10)
+    assert wide.apply(100.0, 50.0) == (40.0, 30.0)
 
 
 def test_shrinking_does_not_alias():
