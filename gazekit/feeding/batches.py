@@ -189,9 +189,10 @@ class Exams(ABC):
             values = warp(values.flatten(0, 1), theta.flatten(0, 1)).view_as(values)
         if shade is not None and settings is not None:
             full = float(np.iinfo(self.dtype).max)
-            images = (values[:, :, 0] / full).flatten(0, 1)
-            changed = change_intensity(images, shade.flatten(0, 1), settings) * full
-            values[:, :, 0] = changed.view_as(values[:, :, 0])
+            images = values[:, :, : self.channels]
+            drawn = shade.flatten(0, 1).repeat_interleave(self.channels, dim=0)  # channels change alike
+            changed = change_intensity((images / full).flatten(0, 2), drawn, settings) * full
+            values[:, :, : self.channels] = changed.view_as(images)
         return torch.addcmul(self.offset, values, self.gain)
 
     def _batch(

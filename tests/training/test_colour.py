@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import gazekit
 from PIL import Image
-from tiny import SMALL
+from tiny import SMALL, tiny
 
 import gazekit as api
 from gazekit.errors import DataError
+from gazekit.feeding.feed import prepared_exams
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.presets.tables import AugmentationSettings
 from gazekit.reading.image import read_image
 from gazekit.records.geometry import Geometry
+from gazekit.registry.registry import Registry
 
 
 def write_fundi(root: Path, exams: int = 24, side: int = 32) -> None:
@@ -63,6 +67,21 @@ def test_grey_and_colour_files_give_three_channels_and_the_luminance(tmp_path: P
     np.testing.assert_allclose(colour.colour, np.moveaxis(values, 2, 0) / 255, atol=1e-6)
     for channel in grey.colour:
         assert np.array_equal(channel, grey.pixels)
+
+
+def test_channels_change_alike(fundi: PreparedDataset, registry: Registry) -> None:
+    settings = AugmentationSettings(gain=0.5, rotation=0, translation=0, flip_horizontal=0, flip_vertical=0)
+    preset = tiny(
+        registry, 'views=["photo"]', "gaze=none", "data.mean=0.0", "data.std=1.0", preset="single_cc"
+    )
+    exams = prepared_exams(fundi, np.arange(6), preset, torch.device("cpu"), with_gaze=False)
+    (changed,) = exams.augmented([np.arange(6)], settings, seed=0, epoch=0)
+    images = exams.batch(np.arange(6)).images["photo"]
+    ratio = changed.images["photo"] / images
+    inside = (images > 0.05) & (changed.images["photo"] < 0.99)
+    for exam in range(6):
+        found = ratio[exam][inside[exam]]
+        assert found.std() < 1e-4 and not torch.allclose(found.mean(), torch.tensor(1.0), atol=1e-3)
 
 
 def test_a_model_reads_the_colours_and_goes_through_every_command(
