@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from gazekit.contracts.types import Extras, Views
+from gazekit.testing.cases import for_each_case
+from gazekit.testing.export import Exportable, check_exported
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, ContractCase, promise, random_tensor
 
@@ -50,3 +52,18 @@ class BackboneContract(ModuleContract):
                 promise(self.component, f"a tensor {name} with exams first from stage {number}", exams, shown)
                 found[f"{name} of stage {number}"] = shown
         return found
+
+    @for_each_case(one=True, costly=True)
+    def test_exported(self, case: ContractCase, component: Any) -> None:
+        """The same maps and extras from its program exported by torch.export, for any number of exams."""
+        check_exported(self.component, Exportable(component, _maps_and_extras), case.inputs["image"])
+
+
+def _maps_and_extras(component: Any, image: Tensor) -> list[Tensor]:
+    """Return the last maps, and the extras of every stage."""
+    maps, extras, found = image, {}, []  # type: ignore[var-annotated]
+    for stage in component.stages:
+        result = stage(maps, extras) if getattr(stage, "reads_extras", False) else stage(maps)
+        maps, extras = result if isinstance(result, tuple) else (result, {})
+        found += extras.values()
+    return [maps, *found]

@@ -8,6 +8,7 @@ import torch
 
 from gazekit.contracts.types import Extras, Views
 from gazekit.testing.cases import for_each_case
+from gazekit.testing.export import Exportable, check_exported
 from gazekit.testing.fusion import CHANNELS
 from gazekit.testing.module_contract import ModuleContract
 from gazekit.testing.promises import EXAMS, ContractCase, check_equal, check_shapes, random_tensor
@@ -18,7 +19,6 @@ class PoolingContract(ModuleContract):
 
     kind = "pooling"
     inputs_matter = True
-    compiles = False
 
     def cases(self) -> Iterator[ContractCase]:
         """Try a single place, and grids of several."""
@@ -52,6 +52,15 @@ class PoolingContract(ModuleContract):
         maps, promised = case.inputs["maps"], "the same results whatever else a stage shows"
         came = self._pool(component, maps, {"class_token": _token(maps), "of_another": maps})
         check_equal(self.component, promised, self.run(component, case.inputs), came)
+
+    @for_each_case(one=True, costly=True)
+    def test_exported(self, case: ContractCase, component: Any) -> None:
+        """The same vectors from its program exported by torch.export, for any number of exams."""
+        check_exported(self.component, Exportable(component, _vectors), case.inputs["maps"])
+
+
+def _vectors(component: Any, maps: torch.Tensor) -> list[torch.Tensor]:
+    return [component(maps, {"class_token": _token(maps)})]
 
 
 def _token(maps: torch.Tensor) -> torch.Tensor:

@@ -70,7 +70,7 @@ class TimmBackbone(Backbone):
         if not fused_attention:
             for module in self.stages.modules():
                 if hasattr(module, "fused_attn"):
-                    module.fused_attn = False
+                    module.fused_attn = False  # type: ignore[assignment]
 
     def _stages(self, network: nn.Module | None = None) -> Stages:
         """Take a network apart, or one with random weights. Raises ConfigurationError: it cannot serve."""

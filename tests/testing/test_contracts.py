@@ -9,6 +9,7 @@ import gazekit_baselines
 import gazekit_components
 import pytest
 import torch
+from gazekit_components.timm_backbone import TimmBackbone
 from torch import Tensor, nn
 
 from gazekit.contracts.interfaces import (
@@ -560,6 +561,42 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
 def test_each_promise_can_be_broken(kind: str, cls: type[Any], promised: str) -> None:
     with pytest.raises(AssertionError, match=rf"{cls.__name__} promises .*{promised}"):
         check_component(kind, cls)
+
+
+class LooksAtItsNumbers(_Pooling):
+    def forward(self, maps: Tensor, extras: Extras) -> Tensor:
+        return super().forward(maps, extras) if maps.sum() > 0 else maps.amin(dim=(2, 3))
+
+
+class ForThreeExams(_Backbone):
+    """Knows how many exams there are."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.stages.insert(0, _Repeated(in_channels))
+        self.channels = (in_channels, *self.channels)
+
+
+class _Repeated(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.stack([maps[exam] * self.scale for exam in range(len(maps))])
+
+
+@pytest.mark.parametrize(("kind", "cls"), [("pooling", LooksAtItsNumbers), ("backbone", ForThreeExams)])
+def test_what_cannot_be_exported_is_found(kind: str, cls: type[Any]) -> None:
+    with pytest.raises(AssertionError, match=f"{cls.__name__} promises a program of torch.export"):
+        contract(kind, cls)().test_exported()
+
+
+def test_what_can_be_exported_passes() -> None:
+    contract(
+        "backbone", TimmBackbone, model="test_vit", pretrained=False, show_attention=True
+    )().test_exported()
+    contract("pooling", _Pooling)().test_exported()
 
 
 class CallsAutocast(_Loss):
