@@ -13,6 +13,8 @@ from gazekit.registry.torchvision_guard import watch as _watch
 
 if TYPE_CHECKING:
     from gazekit.api import benchmark as benchmark
+    from gazekit.api import calibrate as calibrate
+    from gazekit.api import card as card
     from gazekit.api import evaluate as evaluate
     from gazekit.api import export as export
     from gazekit.api import load as load
@@ -43,6 +45,8 @@ _PUBLIC = {
     "build_model": "gazekit.modelling.build",
     "build_objective": "gazekit.modelling.build",
     "default_data": "gazekit.preparing.default_data",
+    "calibrate": "gazekit.api",
+    "card": "gazekit.api",
     "evaluate": "gazekit.api",
     "export": "gazekit.api",
     "hookimpl": "gazekit.contracts.hookspecs",
@@ -62,6 +66,8 @@ __all__ = [
     "benchmark",
     "build_model",
     "build_objective",
+    "calibrate",
+    "card",
     "default_data",
     "evaluate",
     "export",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 
+from gazekit.disk.atomic import write_atomically
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
@@ -404,6 +405,24 @@ def report(
 
 
 @_speaks_python
+def card(run: Trained | Path | str, out: Path | str | None = None, *, licence: str | None = None) -> Path:
+    """Write a model card of an evaluated run, in Markdown with the header of the Hugging Face hub; its path.
+
+    Args:
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
+        out: the file; None is ``README.md`` in the run.
+        licence: of the model, as the hub names it, such as ``"apache-2.0"``.
+    """
+    from gazekit.reporting.run.card import model_card
+
+    opened = run.run if isinstance(run, Trained) else RunDirectory.open(Path(run))
+    registry = run.registry if isinstance(run, Trained) else load_registry()
+    path = opened.path / "README.md" if out is None else Path(out)
+    write_atomically(path, model_card(opened, registry, licence=licence))
+    return path
+
+
+@_speaks_python
 def export(
     run: Trained | Path | str,
     out: Path | str | None = None,
@@ -448,7 +467,7 @@ def benchmark(
             "mammonet"}, {"preset": "ga_net"}]}``.
         out: the study directory.
         jobs: runs at a time.
-        launcher: ``"local"`` or ``"slurm"``.
+        launcher: ``"local"`` or ``"slurm"``; see ``gazekit.study.launch.launchers``.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
         registry: where the components come from; None finds all plugins.
         note: told of every run that ends, in one line.

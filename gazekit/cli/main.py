@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import calibrate, console, doctor, evaluate, export, presets, report, runs
+from gazekit.cli import calibrate, card, console, doctor, evaluate, export, presets, report, runs
 from gazekit.cli.data import commands as data
 from gazekit.cli.data import generate
 from gazekit.cli.gaze import commands as gaze
@@ -30,6 +30,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("card")(card.card)
 app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("tune")(tune.tune)

@@ -29,10 +29,13 @@ def part_of(part: PartName, former: PartName | None) -> PartName:
 
 
 def device_of_runs(name: str, launcher: str) -> "torch.device":
-    """Return the device for runs of a study: Slurm decides on its nodes, so CUDA need not be here. Else as below."""
+    """Return the device for runs of a study: where they run elsewhere, CUDA need not be here. Else as below."""
     import torch
 
-    return torch.device(name) if launcher == "slurm" and name == "cuda" else choose_device(name)
+    from gazekit.study.launch.launchers import launcher_of
+
+    elsewhere = launcher_of(launcher).elsewhere and name == "cuda"
+    return torch.device(name) if elsewhere else choose_device(name)
 
 
 def choose_device(name: str) -> "torch.device":

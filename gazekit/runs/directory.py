@@ -45,6 +45,7 @@ _OURS = {
         "trackers",
         "trackers.json",
         "calibration.json",
+        "README.md",
         "model.onnx",
         "model.onnx.data",
         "model.pt2",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import pytest
 from tiny import tiny
@@ -18,6 +19,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.study.grid import RunTask
 from gazekit.study.launch import launch as launching
 from gazekit.study.launch.launch import launch
+from gazekit.study.launch.launchers import LAUNCHERS, Launcher
 from gazekit.study.launch.processes import slot_environments
 from gazekit.study.outcome import STOPPED, in_one_line
 from gazekit.training.signals import stop_on_signals
@@ -244,3 +246,16 @@ def test_jobs_of_a_cluster_have_its_gpus_and_not_those_of_the_login_node(monkeyp
     assert device_of_runs("auto", "slurm").type == "cpu"
     with pytest.raises(ConfigurationError, match="sees no CUDA device here"):
         device_of_runs("cuda", "local")
+
+
+def test_a_launcher_is_a_file_and_a_line_of_the_table(tmp_path, monkeypatch):
+    module = ModuleType("gazekit.study.launch.imagined")
+    module.imagined = lambda tasks, *, jobs, logs, should_stop: iter(
+        [(task, f"{jobs} jobs") for task in tasks]
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(LAUNCHERS, "imagined", Launcher("imagined", "imagined", elsewhere=True))
+    assert list(launch(["run"], launcher="imagined", jobs=3, logs=tmp_path)) == [("run", "3 jobs")]
+    assert device_of_runs("cuda", "imagined").type == "cuda"
+    with pytest.raises(ConfigurationError, match="launcher imagine: expected local or slurm or imagined"):
+        launch(["run"], launcher="imagine", jobs=1, logs=tmp_path)

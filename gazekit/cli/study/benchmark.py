@@ -7,7 +7,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Device, Json, choose_device, device_of_runs
-from gazekit.cli.study.options import Changes, Jobs, Launcher
+from gazekit.cli.study.options import Changes, Jobs, LauncherName
 
 if TYPE_CHECKING:
     from gazekit.study.folder import StudyFolder
@@ -50,7 +50,7 @@ def benchmark(
         bool, typer.Option("--so-far", help="Start no run; show the table of the finished runs.")
     ] = False,
     jobs: Jobs = 1,
-    launcher: Launcher = "local",
+    launcher: LauncherName = "local",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Device, Json, device_of_runs
-from gazekit.cli.study.options import Changes, Jobs, Launcher
+from gazekit.cli.study.options import Changes, Jobs, LauncherName
 
 if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset
@@ -39,7 +39,7 @@ def tune(
         Path | None, typer.Option(help="Study directory.", show_default="studies/tune-PRESET")
     ] = None,
     jobs: Jobs = 1,
-    launcher: Launcher = "local",
+    launcher: LauncherName = "local",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

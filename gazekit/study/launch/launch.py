@@ -1,11 +1,13 @@
-"""Carry out the runs of a study: in this process, in child processes, or as jobs of a Slurm cluster."""
+"""Carry out the runs of a study by the launcher that is asked for, such as this process and its children."""
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from gazekit.errors import ConfigurationError, Preempted
+from gazekit.errors import Preempted
 from gazekit.registry.discovery import load_registry
 from gazekit.study.grid import RunTask
+from gazekit.study.launch.launchers import launcher_of
 from gazekit.study.outcome import Outcome, in_one_line
 from gazekit.study.running import carry_out
 
@@ -22,7 +24,7 @@ def launch(
 
     Args:
         tasks: the runs; each resumes where it stopped.
-        launcher: ``local`` (this process for one job, child processes for more) or ``slurm``.
+        launcher: a name of ``launchers.LAUNCHERS``.
         jobs: runs at a time.
         logs: folder for the output of child processes and Slurm jobs; created when needed.
         should_stop: called between steps; if true, every run writes a checkpoint and ends.
@@ -31,12 +33,18 @@ def launch(
         ConfigurationError: the launcher is unknown, or Slurm is not available.
         Preempted: stopped on request.
     """
-    if launcher == "slurm":
-        from gazekit.study.launch.slurm import on_slurm
+    chosen = launcher_of(launcher)
+    module = importlib.import_module(f"{__package__}.{chosen.module}")
+    outcomes: Iterator[Outcome] = getattr(module, chosen.function)(
+        tasks, jobs=jobs, logs=logs, should_stop=should_stop
+    )
+    return outcomes
 
-        return on_slurm(tasks, jobs=jobs, logs=logs, should_stop=should_stop)
-    if launcher != "local":
-        raise ConfigurationError(f"launcher {launcher}: expected local or slurm")
+
+def on_this_machine(
+    tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
+) -> Iterator[Outcome]:
+    """Carry out runs in this process for one job, in child processes for more; see ``launch``."""
     if jobs == 1:
         return one_after_another(tasks, should_stop=should_stop)
     from gazekit.study.launch.processes import in_processes

@@ -1,0 +1,225 @@
+"""Write a model card: what a run is, what it was measured on, and what limits it, for people who get the model."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gazekit
+from gazekit.errors import DataError
+from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.former_names import by_current_name
+from gazekit.measures.numbers import NONE, three
+from gazekit.measures.offered import offered_metrics
+from gazekit.prepared.settings import completed
+from gazekit.prepared.splits import read_split
+from gazekit.registry.registry import Registry
+from gazekit.reporting.page import LIMITS
+from gazekit.runs.calibration_file import StoredCalibration, read_calibration
+from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import RunFacts
+from gazekit.runs.stored import stored_preset
+
+_FEW_PATIENTS = 100
+_ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}
+"""Measure → its name on the Hugging Face hub, where that has one; the others keep ours."""
+_PREPARED = ("size", "crop", "mask_outside", "laterality", "window", "dtype", "bit_depth")
+
+
+def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = None) -> str:
+    """Describe a run in Markdown, with the header of the Hugging Face hub; without ids of patients and paths.
+
+    Args:
+        run: an evaluated run.
+        registry: provides the preset's components and the titles of metrics.
+        licence: identifier of the hub, such as ``apache-2.0``; None leaves it out.
+
+    Raises:
+        DataError: the run was not evaluated on its test part, or a file of it is damaged.
+    """
+    if not run.evaluation.exists():
+        raise DataError(
+            f"{run.path}: it was not evaluated, and a model card states its measures: gazekit evaluate {run.path}"
+        )
+    facts, evaluation = run.facts(), run.read_evaluation()
+    titles = {name: measure.title for name, measure in MEASURES.items()}
+    titles |= {name: metric.measure.title for name, metric in offered_metrics(registry).items()}
+    parts = [
+        _header(run, facts, evaluation, titles, licence),
+        f"# {_text(run.path.resolve().name)}",
+        "**Not a medical device.** Research software: no prediction of this model may guide the care of a patient.",
+        *_model(run, facts, registry),
+        *_use(facts),
+        *_data(run, facts),
+        *_measures(evaluation, titles),
+        *_calibration(read_calibration(run)),
+        *_limits(facts, evaluation),
+        *_versions(run),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(
+    run: RunDirectory,
+    facts: RunFacts,
+    evaluation: Mapping[str, Any],
+    titles: Mapping[str, str],
+    licence: str | None,
+) -> str:
+    """The YAML of the hub; every value is JSON, which is YAML."""
+    dataset = Path(facts.data).name
+    found = by_current_name(evaluation["metrics"]["classification"])
+    metrics = [
+        {"type": _ON_THE_HUB.get(name, name), "name": titles.get(name, name), "value": each["value"]}
+        for name, each in found.items()
+        if each["value"] is not None
+    ]
+    result = {
+        "task": {"type": "image-classification"},
+        "dataset": {"name": dataset, "type": dataset, "split": evaluation["split"]},
+        "metrics": metrics,
+    }
+    values: dict[str, Any] = {
+        "library_name": "gazekit",
+        "pipeline_tag": "image-classification",
+        "tags": ["gazekit", "multi-view", "medical-imaging", "research-only"],
+        "model-index": [{"name": run.path.resolve().name, "results": [result]}],
+    }
+    if licence:
+        values = {"license": licence, **values}
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[str]:
+    preset = stored_preset(run, registry)
+    epochs = run.read_metrics()
+    yield "## Model"
+    yield _list(
+        {
+            "preset": f"{facts.preset}: {preset.description}" if preset.description else facts.preset,
+            "stand-in": preset.stand_in,
+            "backbone": preset.backbone.use,
+            "views": ", ".join(preset.views),
+            "classes": _classes(facts),
+            "supervised by gaze": "yes, in training; a prediction needs none" if preset.gaze else "no",
+            "initial weights": _without_folders("; ".join(dict.fromkeys(facts.weights_origin))),
+            "epochs": f"{len(epochs)}, of which {epochs[-1]['best_epoch']} is selected by validation"
+            if epochs
+            else "",
+            "seed": facts.seed,
+        }
+    )
+
+
+def _classes(facts: RunFacts) -> str:
+    names = ", ".join(facts.classes)
+    return f"{names}; {facts.classes[1]} is positive" if len(facts.classes) == 2 else names
+
+
+def _use(facts: RunFacts) -> Iterator[str]:
+    yield "## Intended use"
+    images = f" ({', '.join(facts.modalities)})" if facts.modalities else ""
+    yield (
+        f"Research on images like those it was trained on{images}: compare methods, study where a model looks. It is "
+        "not meant for screening, diagnosis or triage, nor for images of other views, devices or populations without a "
+        "validation of your own."
+    )
+    yield "```sh\ngazekit predict RUN images/            # probability of each class; no gaze needed\n```"
+
+
+def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
+    parts = Counter(read_split(run.split_path).values())
+    preparation = completed(facts.preparation)
+    yield "## Data"
+    yield _list(
+        {
+            "prepared set": f"{Path(facts.data).name}, fingerprint {facts.fingerprint[:16]}",
+            "split": f"{parts['train']} exams to train on, {parts['val']} to validate, {parts['test']} to test",
+            "preparation": ", ".join(
+                f"{key} {_plain(preparation[key])}" for key in _PREPARED if key in preparation
+            ),
+        }
+    )
+
+
+def _measures(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
+    classes = ", ".join(f"{count} {name}" for name, count in evaluation["classes"].items())
+    yield "## Measures"
+    yield (
+        f"On {_text(evaluation['split'])} exams: {evaluation['exams']} of {evaluation['patients']} patients "
+        f"({_text(classes)}), by the {_text(evaluation['weights'])} weights. "
+        f"In brackets the {_text(evaluation['interval'])}."
+    )
+    rows = [
+        f"| {_text(group.replace('_', ' '))} | {_text(titles.get(name, name))} | {_estimate(each)} |"
+        for group, found in evaluation["metrics"].items()
+        for name, each in by_current_name(found).items()
+    ]
+    yield "\n".join(["| group | measure | value [interval] |", "|---|---|---:|", *rows])
+
+
+def _estimate(each: Mapping[str, float | None]) -> str:
+    value, low, high = (three(each[key]) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]" if low != NONE else value
+
+
+def _calibration(stored: StoredCalibration | None) -> Iterator[str]:
+    yield "## Calibration"
+    if stored is None:
+        yield "The probabilities are as the network states them; the second of two classes is called above 0.5."
+        return
+    yield (
+        f"Fitted on {stored.exams} validation exams of {stored.patients} patients: {stored.calibration.words()}. "
+        f"The second of two classes is called above {stored.threshold:.4g}. {stored.threshold_origin}".strip()
+    )
+
+
+def _limits(facts: RunFacts, evaluation: Mapping[str, Any]) -> Iterator[str]:
+    found = ["This is a single training. Another seed or split would give other results."]
+    if evaluation["split"] != "test":
+        found.append("The measures are not of a test part: they flatter the model.")
+    if facts.leak:
+        found.append("The split puts patients on two sides: the measures flatter the model.")
+    if evaluation["patients"] < _FEW_PATIENTS:
+        found.append(f"{evaluation['patients']} patients are too few to show small differences.")
+    yield "## Limits"
+    yield "\n".join(f"- {each}" for each in (*found, *LIMITS))
+
+
+def _versions(run: RunDirectory) -> Iterator[str]:
+    environment = run.environment()
+    plugins = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
+    yield "## Versions"
+    yield _list(
+        {
+            "trained on": environment.get("gpu") or "CPU",
+            "python": environment["python"],
+            "packages": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
+            "plugins": ", ".join(plugins),
+            "card": f"gazekit {gazekit.__version__}",
+        }
+    )
+
+
+def _without_folders(words: str) -> str:
+    """Leave of each absolute path its last part: folders name machines and users."""
+    return re.sub(r"(?<![\w.:/])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/,;]+[\\/])*", "", words)
+
+
+def _list(values: Mapping[str, object]) -> str:
+    return "\n".join(
+        f"- {name}: {_text(str(value))}" for name, value in values.items() if value not in ("", None)
+    )
+
+
+def _plain(value: object) -> str:
+    return " × ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _text(words: str) -> str:
+    """Keep words from outside from being markup: no tables, no tags, one line."""
+    one_line = " ".join(words.split())
+    return one_line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

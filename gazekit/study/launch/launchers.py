@@ -1,0 +1,33 @@
+"""Table of launchers. To add one, write a file beside this one and add a line here."""
+
+from dataclasses import dataclass
+
+from gazekit.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A way to carry out the runs of a study.
+
+    Args:
+        module: its file in this folder, imported when it is asked for.
+        function: called as ``function(tasks, jobs=…, logs=…, should_stop=…)``; see ``launch.launch``.
+        elsewhere: whether runs have other devices than this machine.
+    """
+
+    module: str
+    function: str
+    elsewhere: bool = False
+
+
+LAUNCHERS = {
+    "local": Launcher("launch", "on_this_machine"),
+    "slurm": Launcher("slurm", "on_slurm", elsewhere=True),
+}
+
+
+def launcher_of(name: str) -> Launcher:
+    """Look up a launcher. Raises ConfigurationError: there is none of this name."""
+    if name not in LAUNCHERS:
+        raise ConfigurationError(f"launcher {name}: expected {' or '.join(LAUNCHERS)}")
+    return LAUNCHERS[name]

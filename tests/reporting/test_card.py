@@ -1,0 +1,89 @@
+"""A model card has the header of the hub and every number of the evaluation, and neither patients nor paths."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import gazekit
+
+import gazekit as package
+from gazekit.errors import DataError
+from gazekit.reporting.run.card import model_card
+from gazekit.runs.directory import RunDirectory
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory) -> Path:
+    """An evaluated and calibrated run, whose split leaks; not to be changed."""
+    copy = shutil.copytree(tiny_run, tmp_path_factory.mktemp("carded") / "my|run")
+    gazekit("calibrate", copy, "--at-specificity", 0.6)
+    gazekit("evaluate", copy, "--resamples", 100)
+    opened = RunDirectory(copy)
+    opened.write_facts(
+        replace(
+            opened.facts(),
+            leak="patient sentinel-patient is in train and test",
+            weights_origin=("/home/me/w.pt (a b)", "timm/r18 of C:\\me\\x.pt"),
+        )
+    )
+    return copy
+
+
+def test_the_header_is_that_of_the_hub(run, registry):
+    yaml = pytest.importorskip("yaml")
+    text = model_card(RunDirectory(run), registry, licence="apache-2.0")
+    _, header, body = text.split("---\n", 2)
+    found = yaml.safe_load(header)
+    assert found["license"] == "apache-2.0" and found["library_name"] == "gazekit"
+    [model] = found["model-index"]
+    [result] = model["results"]
+    assert model["name"] == "my|run" and result["task"]["type"] == "image-classification"
+    evaluation = json.loads((run / "evaluation.json").read_text())["metrics"]["classification"]
+    values = {each["type"]: each["value"] for each in result["metrics"]}
+    assert values["roc_auc"] == evaluation["auc"]["value"] and values["f1"] == evaluation["f1"]["value"]
+    assert "license" not in model_card(RunDirectory(run), registry).split("---\n")[1]
+    assert body.strip().startswith("# my\\|run")
+
+
+def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
+    text = model_card(RunDirectory(run), registry)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    area = evaluation["metrics"]["classification"]["auc"]
+    assert f"| classification | AUC | {area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}] |" in text
+    assert "8 of 4 patients" in text and "Sensitivity at 90 % specificity" in text
+    stored = json.loads((run / "calibration.json").read_text())
+    assert f"temperature {stored['temperature']:.4g}" in text and stored["threshold_origin"] in text
+    for words in (
+        "Not a medical device",
+        "## Intended use",
+        "exams to train on",
+        "torch ",
+        "too few to show",
+    ):
+        assert words in text
+    assert "The split puts patients on two sides" in text
+
+
+def test_it_names_no_patient_and_no_path(run, registry, dataset):
+    text = model_card(RunDirectory(run), registry)
+    assert "sentinel-patient" not in text and str(run.parent) not in text and str(dataset.root) not in text
+    assert "initial weights: w.pt (a b); timm/r18 of x.pt" in text
+    assert str(Path.home()) not in text and "/tmp" not in text
+    assert not [exam for exam in (*dataset.exam_ids, *dataset.patient_ids) if len(exam) > 3 and exam in text]
+
+
+def test_the_command_writes_it_into_the_run_and_python_beside_it(run, tmp_path):
+    said = gazekit("card", run)
+    assert said.stdout.strip() == str(run / "README.md")
+    path = package.card(run, tmp_path / "card.md")
+    assert path.read_text() == (run / "README.md").read_text()
+
+
+def test_a_run_that_was_not_evaluated_has_no_card(tiny_run, tmp_path, registry):
+    copy = shutil.copytree(tiny_run, tmp_path / "run")
+    for file in copy.glob("evaluation*"):
+        file.unlink()
+    with pytest.raises(DataError, match="gazekit evaluate"):
+        model_card(RunDirectory(copy), registry)
