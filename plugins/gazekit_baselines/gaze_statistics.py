@@ -1,5 +1,6 @@
 """Statistics of gaze as targets beside the class."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -84,12 +85,11 @@ def statistics(rows: Tensor, cells: int, slots: int) -> Tensor:
     times = (own * seconds[..., None]).mT @ places  # [B, readers, n]
     total = times.sum(dim=2)
     shares = times / torch.where(total > 0, total, 1.0)[..., None]
-    size = rows.new_tensor(float(cells**2))
     found = torch.stack(
         [
             total.log1p(),
             times.amax(dim=2).log1p(),
-            -torch.xlogy(shares, shares).sum(dim=2) / size.log(),
+            -torch.xlogy(shares, shares).sum(dim=2) / math.log(cells**2),
             visits.to(rows.dtype).log1p(),
             (times > 0).to(rows.dtype).mean(dim=2),
         ],

@@ -93,6 +93,9 @@ def test_every_preset_trains_evaluates_predicts_and_reports(looked_at, tmp_path,
     if name in NAMES:
         gazekit("report", out, *one_exam(out))
         assert (out / "report.html").stat().st_size > 10_000
+    if name == "eg_vit":  # class token and attention pass from the blocks to the exported head
+        for form in ("onnx", "torch-export"):
+            gazekit("export", out, "--format", form, "--out", tmp_path / f"exported-{form}")
     views = [name.removeprefix("single_")] if name.startswith("single_") else ["cc", "mlo"]
     pair = [looked_at / f"e003_{view}.png" for view in views]
     if name == "double_model":

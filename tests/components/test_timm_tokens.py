@@ -20,6 +20,9 @@ from gazekit.modelling.build import build_attention_map, build_model, build_obje
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
+from gazekit.training.optimiser import make_optimizer
+from gazekit.training.recipe import Recipe
+from gazekit.training.step import TrainingStep
 
 timm = timm_weights.imported_timm()  # with the guard of torchvision
 Extras = dict[str, Tensor]
@@ -312,3 +315,27 @@ def test_half_precision_reaches_the_class_token_in_single(registry: Registry) ->
     model.amp = torch.bfloat16
     output = model(random_batch(preset.views, size=64).images)
     assert output.pooled["cc"].dtype == torch.float32 and output.logits.isfinite().all()
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole_through_tokens_and_attention(
+    registry: Registry,
+) -> None:
+    """Class token and attention pass as extras; the loss of gaze reaches the blocks through the latter alone."""
+    batch = random_batch(("cc", "mlo"), exams=5, size=64).map(
+        lambda each: each.double() if each.is_floating_point() else each
+    )
+    found = []
+    for parts in (1, 3):
+        overrides = ("attention_map=rollout", "backbone.show_attention=true", "pooling=class_token")
+        model, preset = vit(registry, *overrides, "fusion.maps=none", f"training.accumulate={parts}")
+        objective = build_objective(preset, registry, model.train())
+        modules = nn.ModuleDict({"model": model.double(), "objective": objective.double()})
+        optimizer = make_optimizer(modules, Recipe.of(preset.training, registry))
+        step = TrainingStep(model, objective, optimizer, preset.training)
+        _, terms = step(batch)
+        found.append((terms, {name: each.grad for name, each in model.named_parameters()}))
+    (expected, whole), (came, in_parts) = found
+    torch.testing.assert_close(came, expected, rtol=1e-9, atol=1e-12)
+    assert whole.keys() == in_parts.keys()
+    for name, gradient in whole.items():
+        torch.testing.assert_close(in_parts[name], gradient, rtol=1e-6, atol=1e-10)
