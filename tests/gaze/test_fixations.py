@@ -188,6 +188,13 @@ def test_known_fixations_are_found_exactly(method):
     np.testing.assert_allclose(found.duration_ms, [200, 500, 100])
 
 
+def test_a_window_whose_dispersion_is_the_threshold_itself_is_a_fixation():
+    x, y = np.array([0.0, 8.0, 0.0, 8.0, 40.0]), np.array([0.0, 0.0, 2.0, 2.0, 40.0])
+    limits = DispersionLimits(threshold=10.0, minimum_ms=16.0, maximum_gap_ms=75.0, period_ms=4.0)
+    assert dispersion_runs(x, y, 4.0 * np.arange(5), limits).tolist() == [[0, 4]]
+    assert dispersion_runs(x, y, 4.0 * np.arange(5), replace(limits, threshold=9.9)).tolist() == []
+
+
 def test_slow_drift_is_one_fixation_by_velocity_and_several_by_dispersion():
     """20 degrees per second for 500 ms covers 10 degrees."""
     t = np.arange(30) * PERIOD
