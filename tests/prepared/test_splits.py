@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.prepared.splits import check_split, k_folds, leak_of, make_split, read_split, write_split
+from gazekit.prepared.splits import (
+    check_split,
+    inner_folds,
+    k_folds,
+    leak_of,
+    make_split,
+    read_split,
+    write_split,
+)
 
 
 def dataset(patients, labels, *, parts=None, datasets=None, duplicates=(), classes=("benign", "malignant")):
@@ -86,6 +94,18 @@ def test_folds_test_every_exam_once_and_never_part_a_patient(data, folds, seed):
         sizes.append(len(parts["test"]))
         check_split(data, split)
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_inner_folds_validate_each_exam_once_and_leave_the_test_part_closed():
+    data = dataset([f"p{i // 2}" for i in range(48)], [i // 2 % 2 for i in range(48)])
+    outer = make_split(data)
+    tested = {exam for exam, part in outer.items() if part == "test"}
+    inner = inner_folds(data, outer, 3)
+    for split in inner:
+        assert {exam for exam, part in split.items() if part == "test"} == tested
+        check_split(data, split)
+    validated = [exam for split in inner for exam, part in split.items() if part == "val"]
+    assert len(inner) == 3 and sorted(validated) == sorted(set(outer) - tested)
 
 
 def test_seeds_differ_and_row_order_does_not_matter():
