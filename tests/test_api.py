@@ -41,6 +41,7 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
             "build_model",
             "build_objective",
         ),
+        *("calibrate", "card"),
         *("default_data", "evaluate", "export", "hookimpl", "load", "load_registry", "predict", "prepare"),
         *("report", "train", "tune"),
     ]
