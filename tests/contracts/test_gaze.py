@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.contracts.gaze import Gaze
-from gazekit.contracts.heat_map import DURATION, SIGMA_X, SIGMA_Y, SLOT, X, Y
+from gazekit.contracts.heat_map import DURATION, SIGMA_X, SIGMA_Y, SLOT, X, Y, is_looking
 from gazekit.gaze.heat_map import heat_map
 from gazekit.testing.promises import random_gaze
 
@@ -93,3 +93,22 @@ def test_maps_are_made_in_full_precision_under_autocast(dtype: torch.dtype) -> N
         came = random_gaze(("cc",), 32)["cc"]
     assert came.dtype == torch.float32
     torch.testing.assert_close(came, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "duration", "looks"),
+    [
+        (5.0, 5.0, 1.0, True),
+        (5.0, 5.0, 0.0, False),
+        (5.0, 24.0, 1.0, True),  # 4 px, one sigma, below the image
+        (5.0, -400.0, 1.0, False),
+        (-400.0, 5.0, 1.0, False),
+        (float("nan"), 5.0, 1.0, False),
+    ],
+)
+def test_a_fixation_looks_at_an_image_within_reach_if_it_lasts(
+    x: float, y: float, duration: float, looks: bool
+) -> None:
+    row = torch.zeros(8)
+    row[X], row[Y], row[DURATION], row[SIGMA_X], row[SIGMA_Y] = x, y, duration, 2.0, 4.0
+    assert is_looking(row, (20, 10)).item() is looks
