@@ -276,3 +276,11 @@ def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_repor
     measured = evaluate(visits, predictions, metrics=offered_metrics(registry), resamples=100)
     (shown,) = [tile["value"] for tile in tiles({"own": measured}, MEASURES) if tile["title"] == "AUC"]
     assert shown == f"{label:.3f}"
+
+
+def test_a_report_marks_a_missing_view(run: Path, visits: PreparedDataset, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    gazekit("report", run, "--part", "all", "--data", visits.root, "--out", page)
+    text = page.read_text()
+    assert text.count("MLO, missing") >= 5
+    assert "CC, missing" not in text

@@ -81,6 +81,6 @@ def _view(shown: ShownViews, exam: int, view: str, attention: Mapping[str, NDArr
         gaze=place(dataset.heat_map(exam, view)) if dataset.has_gaze[exam, column] else None,
         mask=place(dataset.masks[exam, column] > 0) > 0.5 if dataset.has_mask[exam, column] else None,
         attention={title: place(each) for title, each in attention.items()},
-        title=view_words(picture.side, view),
+        title=view_words(picture.side, view, missing=not dataset.has_image[exam, column]),
         mm_per_pixel=picture.mm_per_pixel,
     )

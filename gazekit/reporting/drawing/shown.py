@@ -100,11 +100,12 @@ def show_prepared(
     )
 
 
-def view_words(side: str, view: str) -> str:
-    """Return ``R MLO``: side and view as radiographs are marked, with the side only once."""
+def view_words(side: str, view: str, *, missing: bool = False) -> str:
+    """Return ``R MLO``: side and view as radiographs are marked, with the side only once; ``MLO, missing``."""
     name = view.upper().replace("_", " ")
     named = name.split(" ", 1)[0] in ("L", "R")
-    return name if named or not side else f"{side} {name}"
+    words = name if named or not side else f"{side} {name}"
+    return f"{words}, missing" if missing else words
 
 
 def _zoom(side: int, longest: int, shortest: int) -> float:

@@ -207,7 +207,7 @@ def _view(
     seconds = sum(float(each.duration_ms.sum()) for each in readers) / 1000
     return CaseView(
         name=name,
-        title=view_words(picture.side, name),
+        title=view_words(picture.side, name, missing=not dataset.has_image[exam, column]),
         height=shape[0],
         width=shape[1],
         image=image_uri(picture.image, side),
