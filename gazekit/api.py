@@ -21,8 +21,8 @@ from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
-from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import find_exams
+from gazekit.prediction.predict import ExamPrediction, predict_loose
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure

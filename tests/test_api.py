@@ -252,5 +252,5 @@ def test_what_is_shown_of_data_and_runs_is_short_and_names_no_patient(
 
 def test_the_former_name_of_a_refused_exam_is_taken_with_a_warning() -> None:
     with pytest.warns(FutureWarning, match=r"Refusal is now gazekit\.records\.refused\.Refused"):
-        from gazekit.prediction.exams import Refusal
+        from gazekit.prediction.predict import Refusal
     assert Refusal is Refused

@@ -16,9 +16,9 @@ from gazekit.feeding.feed import prepared_exams
 from gazekit.modelling.build import build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prediction.calibration import UNCALIBRATED, Calibration
-from gazekit.prediction.exams import ExamPrediction, predict_loose
 from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prediction.members import IDENTITY, Member, trained_transforms
+from gazekit.prediction.predict import ExamPrediction, predict_loose
 from gazekit.prediction.predictions import Predictions, predict
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import completed

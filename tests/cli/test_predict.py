@@ -20,14 +20,14 @@ from pydicom import dcmread
 
 from gazekit.cli.predict.output import Header, opened_writer
 from gazekit.errors import StorageError
-from gazekit.prediction.exams import ExamPrediction
+from gazekit.prediction.predict import ExamPrediction
 from gazekit.prepared.dataset import PreparedDataset
 
 
 @pytest.fixture(autouse=True)
 def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting worker processes takes seconds; test_cli keeps them."""
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
 
 
 def test_raw_files_in_any_order_are_predicted_as_the_prepared_set(

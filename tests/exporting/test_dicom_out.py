@@ -34,7 +34,7 @@ PATIENT = {
 @pytest.fixture(autouse=True)
 def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting worker processes takes seconds; test_cli keeps them."""
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
 
 
 @pytest.fixture(scope="module")

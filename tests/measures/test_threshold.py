@@ -68,7 +68,7 @@ def test_without_labels_only_many_exams_on_one_side_are_odd():
 
 
 def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
 
     def probabilities(logits):
@@ -85,7 +85,7 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
         "the threshold 0.5 separates"
     )
     monkeypatch.undo()
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
     pair = [raw_folder / f"e003_{view}.png" for view in ("cc", "mlo")]
     said = gazekit("predict", run, *pair).stderr
     assert "warning: run, as evaluated on its test part: the threshold 0.5 separates nothing" in said

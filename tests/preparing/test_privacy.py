@@ -44,7 +44,7 @@ STUDY = [part for item in (*SMALL, "training.batch_size=4", "training.epochs=1")
 @pytest.fixture(autouse=True)
 def _decode_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting worker processes takes seconds; test_cli keeps them."""
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
 
 
 @pytest.fixture(scope="module")

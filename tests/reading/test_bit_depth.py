@@ -143,7 +143,7 @@ def test_new_images_take_the_depth_of_the_prepared_ones(tmp_path):
 def test_predict_refuses_to_guess_what_the_training_data_do_not_tell(
     tiny_run: Path, raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
     files = []
     for path in pair(raw_folder, 5):
         files.append(tmp_path / path.name)
@@ -163,7 +163,7 @@ def test_predict_refuses_to_guess_what_the_training_data_do_not_tell(
 def test_from_python_too(
     tiny_run: Path, raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
     files = []
     for path in pair(raw_folder, 5):
         files.append(tmp_path / path.name)

@@ -150,7 +150,7 @@ def read(path: Path):
 
 
 def test_overlays_lie_as_their_originals(tiny_run, right_breast, tmp_path, monkeypatch):
-    monkeypatch.setattr("gazekit.prediction.exams.available_cores", lambda: 0)
+    monkeypatch.setattr("gazekit.prediction.predict.available_cores", lambda: 0)
     for style in ("labelled", "bare", "map"):
         gazekit("predict", tiny_run, *right_breast, "--overlays", tmp_path / style, "--overlay-style", style)
     pictures = {

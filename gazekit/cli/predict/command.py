@@ -15,9 +15,9 @@ from gazekit.cli.predict.pictures import Style, Wanted, write_files
 if TYPE_CHECKING:
     import torch
 
-    from gazekit.prediction.exams import ExamPrediction
     from gazekit.prediction.file_grouping import LooseExam
     from gazekit.prediction.members import Member
+    from gazekit.prediction.predict import ExamPrediction
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.records.refused import Refused
     from gazekit.runs.files import RunFacts
@@ -89,8 +89,8 @@ def predict(
     trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
     from gazekit.errors import DataError
-    from gazekit.prediction.exams import ExamPrediction
     from gazekit.prediction.file_grouping import about_exams
+    from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
 
     runs, inputs = _runs(run, ensemble or [], images)
@@ -250,7 +250,7 @@ def _predictions(
     show_ids: bool,
 ) -> "tuple[Iterator[ExamPrediction | Refused], int]":
     """Return the predictions as they are made, and the number of exams."""
-    from gazekit.prediction.exams import predict_loose, predict_prepared
+    from gazekit.prediction.predict import predict_loose, predict_prepared
     from gazekit.runs.trained import open_data
 
     device = trained.device

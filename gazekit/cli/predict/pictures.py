@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gazekit.prediction.exams import ExamPrediction
     from gazekit.prediction.file_grouping import LooseExam
+    from gazekit.prediction.predict import ExamPrediction
     from gazekit.reporting.drawing.shown import ShownView
     from gazekit.runs.trained import Trained
 
