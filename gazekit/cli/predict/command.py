@@ -116,11 +116,11 @@ def predict(
     header = Header(
         tuple(each.run.path.name for each in trained),
         facts.classes,
-        facts.targets,
         members[0].preset.views,
         sum(len(member.transforms) for member in members),
         total,
         str(folder) if identified else "",
+        facts.targets,
     )
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from gazekit.cli import console
@@ -23,20 +23,20 @@ class Header:
     Args:
         models: names of the run directories.
         classes: names in the order of the probabilities.
-        targets: further targets, each with its classes.
         views: views that the models read.
         answers: number of answers (models × test-time transforms) averaged in each probability.
         total: number of exams.
         root: folder of the relative paths in ``images``, if records hold ``patient`` and ``images``; else empty.
+        targets: further targets, each with its classes.
     """
 
     models: tuple[str, ...]
     classes: tuple[str, ...]
-    targets: Mapping[str, tuple[str, ...]]
     views: tuple[str, ...]
     answers: int
     total: int
     root: str
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Writer(Protocol):
