@@ -168,7 +168,7 @@ def test_lists_and_shows() -> None:
     assert {row["name"]: row["level"] for row in rows if row["kind"] == "fusion"} == {
         **dict.fromkeys(("bfl", "concat"), "vectors"),
         **dict.fromkeys(("cross_attention", "token_attention"), "maps"),
-        **dict.fromkeys(("stack", "gaze_overlay"), "images"),
+        **dict.fromkeys(("stack", "gaze_overlay", "gaze_mask"), "images"),
     }
     shown = gazekit("plugins", "show", "fusion", "bfl").stdout
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
