@@ -174,7 +174,7 @@ def test_lists_and_shows() -> None:
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
     assert gazekit("plugins", "show", "bfl").stdout == shown
     presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
-    assert len(presets) == 15
+    assert len(presets) == 19
     text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
     assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
 
