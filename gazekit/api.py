@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -428,6 +428,7 @@ def export(
     out: Path | str | None = None,
     *,
     form: Literal["onnx", "torch-export"] = "onnx",
+    attention: bool = True,
     overwrite: bool = False,
 ) -> Path:
     """Write the model with its attention maps as one graph that runs without gazekit; its path.
@@ -436,11 +437,14 @@ def export(
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
         out: the file; None is ``model.onnx`` or ``model.pt2`` in the run.
         form: of the file.
+        attention: with attention maps, or the predictions alone.
         overwrite: replace a file that is there.
     """
     from gazekit.exporting import SUFFIXES, export_onnx, export_torch
 
     trained = _opened(run, device="cpu")
+    if not attention:
+        trained = replace(trained, attention_map=None)
     path = Path(out) if out is not None else trained.run.path / f"model{SUFFIXES[form]}"
     if path.exists() and not overwrite:
         raise ConfigurationError(

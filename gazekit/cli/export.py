@@ -17,13 +17,19 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="model.onnx or model.pt2 in the run")
     ] = None,
+    attention: Annotated[
+        bool,
+        typer.Option("--attention/--no-attention", help="With attention maps, or the predictions alone."),
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Write the model with its attention maps as one graph, and check that it agrees with the original.
 
-    Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and a map per view. The file's
-    metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs the model.
+    Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and, if you keep them, a map per
+    view. The file's metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs the model.
     """
+    from dataclasses import replace
+
     import torch
 
     from gazekit.errors import ConfigurationError
@@ -31,6 +37,8 @@ def export(
     from gazekit.runs.trained import open_trained
 
     trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)
+    if not attention:
+        trained = replace(trained, attention_map=None)
     path = out or run / f"model{SUFFIXES[form]}"
     if path.exists() and not overwrite:
         raise ConfigurationError(

@@ -39,7 +39,8 @@ class Mixture:
 
     def of(self, own: Tensor, others: Tensor) -> Tensor:
         """Mix numbers of the exams ``[B]`` with those of the others."""
-        return own + (1 - self.share).to(own.dtype) * (others - own)
+        mixed = own + (1 - self.share).to(own.dtype) * (others - own)
+        return torch.where(self.share == 1, own, mixed)  # the other's may be NaN
 
 
 @dataclass(frozen=True, slots=True)

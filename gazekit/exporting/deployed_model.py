@@ -79,8 +79,8 @@ class DeployedModel(nn.Module):
         except ConfigurationError as error:
             raise ConfigurationError(
                 "an exported model has the last feature maps alone, with the extras of its stages, and the attention "
-                f"map of preset '{preset.name}' reads inner stages or what no stage shows ({error}); train with "
-                "another one, such as grad_cam, to export it"
+                f"map of preset '{preset.name}' reads inner stages or what no stage shows ({error}); export the "
+                "predictions alone (--no-attention), or train with another attention map, such as grad_cam"
             ) from None
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:

@@ -45,14 +45,8 @@ def exam_facts(
         DataError: an exam has none of the preset's views.
     """
     check_known(dataset, preset)
-    columns = [dataset.views.index(view) for view in preset.views]
-    there = dataset.has_image[:, columns]
-    none = indices[~there[indices].any(axis=1)]
-    if len(none):
-        raise DataError(
-            f"{dataset.root}: exam {dataset.exam_ids[none[0]]} has none of the views {', '.join(preset.views)} (and "
-            f"{len(none)} exams in all); prepare the data with --views {','.join(preset.views)}"
-        )
+    check_some_view(dataset, indices, preset)
+    there = dataset.has_image[:, [dataset.views.index(view) for view in preset.views]]
     covariates = covariates_of(dataset, preset.covariates)
     return ExamFacts(
         torch.as_tensor(dataset.labels[indices], device=device),
@@ -60,6 +54,17 @@ def exam_facts(
         torch.as_tensor(covariates[indices], device=device) if preset.covariates else None,
         None if there.all() else torch.as_tensor(there[indices], device=device),
     )
+
+
+def check_some_view(dataset: PreparedDataset, indices: NDArray[np.int64], preset: Preset) -> None:
+    """Raise DataError if an exam has none of a preset's views."""
+    columns = [dataset.views.index(view) for view in preset.views]
+    none = indices[~dataset.has_image[indices][:, columns].any(axis=1)]
+    if len(none):
+        raise DataError(
+            f"{dataset.root}: exam {dataset.exam_ids[none[0]]} has none of the views {', '.join(preset.views)} (and "
+            f"{len(none)} exams in all); prepare the data with --views {','.join(preset.views)}"
+        )
 
 
 def covariates_of(dataset: PreparedDataset, names: Sequence[str]) -> NDArray[np.float32]:

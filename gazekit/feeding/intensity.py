@@ -93,7 +93,7 @@ def _normal(key: Tensor, height: int, width: int) -> Tensor:
     """Standard normal numbers ``[N, H, W]``, a function of key ``[N, 1, 1]`` and place; the same on every device."""
     place = torch.arange(height * width, device=key.device).view(1, height, width)
     word = _scrambled(_scrambled(place + 0x9E3779B9) ^ _scrambled(key + 0x85EBCA6B))
-    uniform = ((word >> 8).to(torch.float32) + 0.5) / 2**24  # in (0, 1)
+    uniform = ((word >> 9).to(torch.float32) + 0.5) / 2**23  # in (0, 1), exactly
     return math.sqrt(2) * torch.erfinv(2 * uniform - 1)
 
 

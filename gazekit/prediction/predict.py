@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gazekit.contracts.interfaces import RegionFinder
 from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Stored
+from gazekit.feeding.exam_facts import check_some_view
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.prediction.file_grouping import LooseExam
@@ -44,7 +45,7 @@ class ExamPrediction:
         probabilities: ``[classes]``, mean over the answers.
         entropy: of the probabilities, in bits.
         spread: of the answers, see ``uncertainty``; None for a single answer.
-        images: view → prepared image ``[H, W]`` in [0, 1], grey.
+        images: view that the exam has → prepared image ``[H, W]`` in [0, 1], grey.
         attention: view → ``[h, w]`` for the explained class; empty unless requested.
         geometry: view → mapping from raw to prepared pixels.
         findings: remarks about its images, one sentence each, without file names.
@@ -148,6 +149,7 @@ def predict_prepared(
     needs_gaze = any(member.model.needs_gaze for member in members)
     if needs_gaze:
         check_gaze_of_all(dataset, np.arange(len(dataset)), members[0].preset)
+    check_some_view(dataset, np.arange(len(dataset)), members[0].preset)
     columns = [dataset.views.index(view) for view in views]
     for start in range(0, len(dataset), batch_size):
         rows = slice(start, start + batch_size)
@@ -240,15 +242,16 @@ def _predictions(
     spreads = spread(probabilities)
     further = {name: each.astype(np.float64).mean(axis=0) for name, each in answers.further.items()}
     for row, key in enumerate(keys):
-        views = enumerate(members[0].preset.views)
+        views = list(enumerate(members[0].preset.views))
+        missing = {view for column, view in views if not known.present[row, column]}
         yield ExamPrediction(
             key=key,
             probabilities=mean[row],
             entropy=float(entropies[row]),
             spread=None if spreads is None else float(spreads[row]),
-            images={view: _grey(images[row, column]) for column, view in views},
-            attention={view: maps[row] for view, maps in answers.attention.items()},
-            geometry=dict(geometry[row]),
+            images={view: _grey(images[row, column]) for column, view in views if view not in missing},
+            attention={view: maps[row] for view, maps in answers.attention.items() if view not in missing},
+            geometry={view: each for view, each in geometry[row].items() if view not in missing},
             further={name: mean_of_target[row] for name, mean_of_target in further.items()},
             threshold=members[0].calibration.threshold if len(members) == 1 else 0.5,
         )

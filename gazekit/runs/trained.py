@@ -62,6 +62,7 @@ class Trained:
         else:
             check_same_data(self.run, self.facts, dataset, "to evaluate on other data, add --part all")
             indices = indices_of(dataset, stored_split(self.run, dataset), part)
+        self._check_targets(dataset)
         if len(indices) == 0:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --part"
@@ -83,6 +84,16 @@ class Trained:
             scanpath_term=self.scanpath_term if explain else None,
             calibration=self.calibration,
         )
+
+    def _check_targets(self, dataset: PreparedDataset) -> None:
+        """Raise DataError if data number the classes of a further target otherwise than the training data."""
+        for name, classes in self.facts.targets.items():
+            here = dataset.target_classes.get(name, ())
+            if here != classes:
+                raise DataError(
+                    f"{dataset.root}: target {name} has {', '.join(here) or 'no column'}; the model of {self.run.path} "
+                    f"was trained on {', '.join(classes)}; prepare data that say all of these, in the same words"
+                )
 
     def trained_on(self) -> TrainedOn:
         """Describe the training images, so that others can be prepared alike."""

@@ -38,7 +38,13 @@ class RunRecord:
 def read_run(path: Path) -> RunRecord:
     """Read the evaluation stored in a run directory. Raises DataError."""
     run = RunDirectory.open(path)
-    groups = run.read_evaluation()["metrics"].items()
+    evaluation = run.read_evaluation()
+    if evaluation["called_above"] != 0.5:
+        raise DataError(
+            f"{run.path}: was evaluated with its own threshold {evaluation['called_above']:.3g}, and a study compares "
+            f"calls at 0.5; gazekit calibrate {run.path} --remove, then gazekit evaluate {run.path}"
+        )
+    groups = evaluation["metrics"].items()
     measures = [(group, *item) for group, found in groups for item in by_current_name(found).items()]
     metrics = {name: m["value"] for group, name, m in measures if of_label(group) and m["value"] is not None}
     targets = {

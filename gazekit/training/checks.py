@@ -115,6 +115,11 @@ def _check_objective(
             f"{dataset.root}: none of the {len(training)} training exams has gaze, which the fusion of images of "
             f"preset '{preset.name}' reads in training; prepare the data with recordings, or take another fusion"
         )
+    if model.needs_gaze and preset.training.augmentation.drop_view:
+        raise ConfigurationError(
+            f"preset '{preset.name}': its model reads gaze at inference too, and a dropped view has none; set "
+            "training.augmentation.drop_view=0"
+        )
     if model.shows_stages and preset.training.accumulate > 1:
         raise ConfigurationError(
             f"preset '{preset.name}': an attention map reads the maps of inner stages, which training.accumulate > 1 "

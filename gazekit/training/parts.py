@@ -66,19 +66,16 @@ class RestingParts:
         ]
 
     def begin(self, epoch: int) -> tuple[str, ...]:
-        """Let the parts rest or learn in an epoch, counted from 0, and name those that rest.
-
-        The modules are in training mode before.
-        """
+        """Let the parts rest or learn in an epoch, counted from 0, and name those that rest."""
         resting = set()
         for name, epochs, module, parameters in self.parts:
             for parameter in parameters:
                 parameter.requires_grad_(epoch >= epochs)
             if epoch < epochs:
                 resting.add(name)
-                for layer in module.modules():
-                    if isinstance(layer, _BatchNorm):
-                        layer.eval()
+            for layer in module.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.train(epoch >= epochs)
         return tuple(sorted(resting))
 
 

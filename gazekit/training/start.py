@@ -1,6 +1,6 @@
 """Start a run or open one to resume; the command line, Python and studies all start here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from gazekit.training.optimiser import make_optimizer
 from gazekit.training.parts import check_groups
 from gazekit.training.recipe import Recipe
 
+_OF_COVARIATES = ("covariates.", "head.")
+"""Beginnings of the tensors that depend on which covariates there are."""
 GivenSplit = Mapping[str, str] | Path | str
 """A split, or a split file."""
 
@@ -135,7 +137,16 @@ def start_run(
         origins = tuple(_initialise(backbone) for backbone in model.backbones)
     else:
         allowed = settings.allow_leak
-        origins = start_from(settings.initial, model, registry, dataset, split, allow_leak=allowed, warn=warn)
+        origins = start_from(
+            settings.initial,
+            model,
+            registry,
+            dataset,
+            split,
+            covariates=preset.covariates,
+            allow_leak=allowed,
+            warn=warn,
+        )
     objective = weighted_objective(preset, registry, model, dataset, split)
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
     if objective.factors is not None:
@@ -259,10 +270,13 @@ def start_from(
     dataset: PreparedDataset,
     split: Mapping[str, str],
     *,
+    covariates: Sequence[str],
     allow_leak: bool,
     warn: Callable[[str], None],
 ) -> tuple[str, ...]:
     """Copy another run's selected weights into a new model where name and shape agree; all branch weights must.
+
+    A head for other covariates, and their mean and spread, start fresh.
 
     Returns:
         The origin of each branch's weights.
@@ -274,11 +288,11 @@ def start_from(
     run = RunDirectory.open(source)
     _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
     other, weights = load_model(run, registry, torch.device("cpu"), report=warn)
-    own = model.state_dict()
+    own, alike = model.state_dict(), stored_preset(run, registry).covariates == tuple(covariates)
     given = {
         name: tensor
         for name, tensor in other.state_dict().items()
-        if name in own and own[name].shape == tensor.shape
+        if name in own and own[name].shape == tensor.shape and (alike or not name.startswith(_OF_COVARIATES))
     }
     fresh = [name for name in own if name not in given]
     branches = [name for name in fresh if name.startswith("backbones.")]

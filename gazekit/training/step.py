@@ -118,7 +118,7 @@ class TrainingStep:
         seed = torch.initial_seed()
         with torch.no_grad(), frozen_buffers(self.model):
             cached = [self._encode(piece, seed, part) for part, piece in enumerate(pieces)]
-        leaves = Encoded.joined(cached).map(Tensor.requires_grad_)
+        leaves = Encoded.joined(cached).map(_with_gradient)
         losses: Losses = self.objective(self.model.classify(leaves, batch.present, batch.covariates), batch)
         self._scaled(losses.total).backward()
         reached = [None if leaf.grad is None else leaf.grad.tensor_split(parts) for leaf in leaves.tensors()]

@@ -87,3 +87,13 @@ def test_a_run_that_was_not_evaluated_has_no_card(tiny_run, tmp_path, registry):
         file.unlink()
     with pytest.raises(DataError, match="gazekit evaluate"):
         model_card(RunDirectory(copy), registry)
+
+
+def test_a_card_is_not_written_of_measures_from_before_the_calibration(tiny_run, registry, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    gazekit("evaluate", run, "--resamples", 100)
+    gazekit("calibrate", run, "--at-specificity", 0.5)
+    with pytest.raises(DataError, match=r"was calibrated after it was evaluated .* gazekit evaluate"):
+        model_card(RunDirectory.open(run), registry)
+    gazekit("evaluate", run, "--resamples", 100)
+    assert "temperature" in model_card(RunDirectory.open(run), registry)

@@ -60,6 +60,7 @@ OPTIONS = {
         "training.groups.head={freeze_epochs=1}",
         "training.augmentation={gain=0.2, gamma=0.3, noise=0.02, blur=1.0}",
     ),
+    "frozen, average": ("training.groups.backbones={freeze_epochs=1}", "training.ema=0.9"),
     "frozen in parts": ("training.groups.backbones={freeze_epochs=2}", "training.accumulate=2"),
     "patience": ("training.patience=1",),
     "average": ("training.ema=0.9",),

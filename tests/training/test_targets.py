@@ -19,6 +19,7 @@ from gazekit.feeding.augment import dropped_views
 from gazekit.feeding.feed import prepared_exams
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.head import Covariates
+from gazekit.prediction.predict import predict_prepared
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.verification import faults_of
 from gazekit.presets.tables import AugmentationSettings
@@ -284,3 +285,81 @@ def test_a_report_marks_a_missing_view(run: Path, visits: PreparedDataset, tmp_p
     text = page.read_text()
     assert text.count("MLO, missing") >= 5
     assert "CC, missing" not in text
+
+
+def test_an_exam_without_a_view_has_overlays_of_the_other_and_none_of_what_is_missing(
+    run: Path, visits: PreparedDataset, tmp_path: Path
+) -> None:
+    raw = visits.root.parent / "raw"
+    for number, source in enumerate((raw / "e000_cc.png", visits.root)):
+        drawn = tmp_path / str(number)
+        gazekit("predict", run, source, "--overlays", drawn)
+        names = sorted(path.name for path in drawn.iterdir())
+        assert any("cc" in name for name in names)
+        assert not any("e000" in name and "mlo" in name for name in names)
+
+
+def test_a_model_of_one_view_does_not_predict_an_exam_that_lacks_it(
+    visits: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    train(tiny(registry, "training.epochs=1", preset="single_cc"), visits, tmp_path / "run", registry)
+    without_cc = replace(visits, has_image=visits.has_image.copy())
+    without_cc.has_image[3, 0] = False
+    trained = api.load(tmp_path / "run", registry=registry)
+    members = [trained.as_member()]
+    with pytest.raises(DataError, match="exam e003 has none of the views cc"):
+        list(predict_prepared(members, without_cc, torch.device("cpu")))
+
+
+def test_other_data_must_number_the_classes_of_a_target_alike(run: Path, visits: PreparedDataset) -> None:
+    """Without an exam of density A, B would be the first class there."""
+    other = replace(visits, target_classes={**visits.target_classes, "density": ("B", "C")})
+    with pytest.raises(DataError, match=r"target density has B, C; the model .* was trained on A, B, C"):
+        api.load(run).predict(other, "all")
+
+
+def test_a_start_from_a_run_with_other_covariates_keeps_its_own_mean_and_spread(
+    run: Path, visits: PreparedDataset, registry: Registry, tmp_path: Path
+) -> None:
+    other = replace(visits, covariates={"size": np.arange(24.0), **visits.covariates})
+    preset = tiny(registry, 'covariates=["size"]', "training.epochs=1")
+    split = api.load(run).run.split_path
+    train(preset, other, tmp_path / "run", registry, initial=run, split=split)
+    model = api.load(tmp_path / "run", registry=registry).model
+    assert model.covariates is not None and model.covariates.mean.item() < 24
+
+
+def test_a_target_of_an_exam_that_is_not_mixed_counts_though_its_partner_does_not_know_it() -> None:
+    from gazekit.contracts.types import Mixture
+
+    mixture = Mixture(torch.tensor([1.0, 0.7]), torch.zeros(2, dtype=torch.long))
+    found = mixture.of(torch.tensor([0.3, 0.3]), torch.tensor([torch.nan, torch.nan]))
+    assert found[0] == 0.3 and found[1].isnan()
+
+
+def test_a_view_cannot_be_dropped_where_gaze_is_read_at_inference(
+    visits: PreparedDataset, registry: Registry
+) -> None:
+    from types import SimpleNamespace
+
+    from gazekit.training.checks import _check_objective
+
+    preset = tiny(registry, "training.augmentation.drop_view=0.2", preset="double_model")
+    model: Any = SimpleNamespace(needs_gaze=True, gaze_use="always")
+    objective: Any = SimpleNamespace(needs=frozenset())
+    with pytest.raises(ConfigurationError, match="a dropped view has none; set"):
+        _check_objective(model, objective, preset, visits, np.arange(4))
+
+
+def test_noise_is_finite_for_the_largest_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gazekit.feeding import intensity
+
+    for word in (0, 2**32 - 1):
+        monkeypatch.setattr(intensity, "_scrambled", _last_word(word))
+        assert intensity._normal(torch.zeros(1, 1, 1, dtype=torch.int64), 2, 2).isfinite().all()
+
+
+def _last_word(word: int) -> Any:
+    """Stand in for the scrambling: its last result is the word."""
+    calls = iter((0, 0, word))
+    return lambda place: torch.full_like(place, next(calls))

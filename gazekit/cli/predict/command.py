@@ -172,7 +172,8 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
         except DataError as error:  # the predictions do not depend on it
             console.warn(str(error))
             continue
-        if said := evaluation.get("threshold"):
+        above = each.calibration.threshold
+        if evaluation.get("called_above", 0.5) == above and (said := evaluation.get("threshold")):
             known = with_advice(said, str(each.run.path))
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
             return

@@ -54,11 +54,26 @@ def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = N
         *_use(facts),
         *_data(run, facts),
         *_measures(evaluation, titles),
-        *_calibration(read_calibration(run)),
+        *_calibration(_calibration_of(run, evaluation)),
         *_limits(facts, evaluation),
         *_versions(run),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _calibration_of(run: RunDirectory, evaluation: Mapping[str, Any]) -> StoredCalibration | None:
+    """Read the calibration of the weights that were evaluated. Raises DataError: the measures are without it."""
+    stored = read_calibration(run)
+    if stored is None or stored.epoch != evaluation["epoch"]:
+        stored, words, above = None, "none", 0.5
+    else:
+        words, above = stored.calibration.words(), stored.calibration.threshold
+    if (evaluation["calibration"], evaluation["called_above"]) != (words, above):
+        raise DataError(
+            f"{run.path}: was calibrated after it was evaluated (or the calibration was removed), so its measures are "
+            f"those of other probabilities; evaluate it again: gazekit evaluate {run.path}"
+        )
+    return stored
 
 
 def _header(
