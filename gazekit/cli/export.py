@@ -26,7 +26,7 @@ def export(
     """Write the model with its attention maps as one graph, and check that it agrees with the original.
 
     Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and, if you keep them, a map per
-    view. The file's metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs the model.
+    view. The file's metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs it.
     """
     from dataclasses import replace
 
