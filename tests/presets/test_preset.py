@@ -173,7 +173,8 @@ def test_a_faulty_file_is_named(registry: Registry, tmp_path: Path, text: str, m
 def test_a_misspelt_option_of_a_part_is_known_and_so_is_a_former_key(registry: Registry) -> None:
     with pytest.raises(ConfigurationError, match=r"did you mean 'groups\.learning_rate'"):
         registry.preset("mammonet", overrides=["training.groups.head.lr=1e-5"])
-    optimizer = registry.preset("mammonet", overrides=["training.betas=[0.8, 0.9]"]).training.optimizer
+    with pytest.warns(FutureWarning, match=r"training\.betas"):
+        optimizer = registry.preset("mammonet", overrides=["training.betas=[0.8, 0.9]"]).training.optimizer
     assert optimizer and optimizer.options["betas"] == (0.8, 0.9)
 
 
