@@ -10,13 +10,13 @@ Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths"]
 """``scanpaths`` compares readers with each other, and is no part of the evaluation of a model."""
 
 
-TARGET_GROUP, UNIT_GROUP = "target_", "per_"
-"""Beginnings of groups with the same measures again: of a further target, and of sides or patients."""
+TARGET_GROUP, UNIT_GROUP, READER_GROUP = "target_", "per_", "reader_"
+"""Beginnings of groups with the same measures again: of a further target, of sides or patients, of one reader."""
 
 
 def of_label(group: str) -> bool:
-    """Whether a group of an evaluation measures the label of single exams."""
-    return not group.startswith((TARGET_GROUP, UNIT_GROUP))
+    """Whether a group of an evaluation measures the label, and all readers, of single exams."""
+    return not group.startswith((TARGET_GROUP, UNIT_GROUP, READER_GROUP))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Evaluate predictions: classification, agreement of attention with gaze, localisation, each with its interval."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.measures.catalogue import READER_GROUP
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
 from gazekit.measures.intervals import Interval, mean_interval
@@ -23,6 +25,8 @@ from gazekit.records.arrays import Array, Floats, Integers
 Metrics = dict[str, dict[str, Interval]]
 _Values = dict[str, float | tuple[float, float]]
 """Measure → value on one image; of a share, the score and the ceiling, which are divided at the end."""
+_MOST_READERS = 12
+"""Readers who are measured one by one (ours); of more the mean alone."""
 _WITH_CEILING = ("nss", "information_gain")
 
 
@@ -47,7 +51,8 @@ def evaluate(
         two classes at least) and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``; if
         scanpaths were predicted, and readers have some, ``scanpaths``. Each is measure → mean over exams (an exam's
         views averaged) with its 95 % interval. Measures that compare with fixations are averaged over the readers of an
-        image; a predicted scanpath has no times, so only the places and order of theirs count.
+        image; where several readers have names, ``reader_NAME`` has those of each. A predicted scanpath has no times,
+        so only the places and order of theirs count.
     """
     indices = predictions.indices
     exams = pooled_of(dataset, predictions)
@@ -67,6 +72,8 @@ def evaluate(
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
     looked = LookedAt.of(dataset, indices.tolist(), views)
 
+    of_readers: dict[tuple[int, str], dict[str, _Values]] = {}
+
     def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
         column = dataset.views.index(view)
         if not dataset.has_gaze[exam, column]:
@@ -75,10 +82,12 @@ def evaluate(
         points = looked.points(exam, view)
         if points:
             measures = fixation_measures(dataset.size, looked.elsewhere(exam, view))
-            scores = {
-                name: float(np.mean([measure(attention, own) for own in points.values()]))
-                for name, measure in measures.items()
+            of_readers[exam, view] = {
+                reader: {name: measure(attention, own) for name, measure in measures.items()}
+                for reader, own in points.items()
             }
+            each = of_readers[exam, view].values()
+            scores = {name: float(np.mean([own[name] for own in each])) for name in measures}
             found |= scores | _ceilings(dataset, points, measures, scores, (exam, view))
         return found
 
@@ -105,7 +114,23 @@ def evaluate(
         found = _over_exams(dataset, indices, given, measure, seed=seed, resamples=resamples)
         if found:
             measured[name] = found
+
+    def with_reader(reader: str, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
+        return of_readers.get((exam, view), {}).get(reader)
+
+    for reader in _worth_telling_apart(of_readers.values()):
+        measure = partial(with_reader, reader)
+        found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)
+        if found:
+            measured[f"{READER_GROUP}{reader}"] = found
     return measured
+
+
+def _worth_telling_apart(of_images: Iterable[Mapping[str, object]]) -> list[str]:
+    """The readers by name, if there are two or more, they are named, and not too many for a page."""
+    readers = sorted({reader for each in of_images for reader in each})
+    named = not all(reader.isdecimal() for reader in readers)
+    return readers if named and 1 < len(readers) <= _MOST_READERS else []
 
 
 def pooled_of(dataset: PreparedDataset, predictions: Predictions) -> Pooled:

@@ -139,6 +139,20 @@ def test_a_score_is_the_mean_over_readers_and_stands_beside_the_ceiling(found, v
     }
 
 
+def test_each_named_reader_is_measured_unless_there_are_many(viewed, monkeypatch):
+    maps = mean_maps(viewed, readers=("viewer03", "viewer08"))
+    few = evaluate(viewed, predicting(viewed, maps), resamples=50)
+    assert not any(group.startswith("reader_") for group in few)
+    monkeypatch.setattr("gazekit.measures.evaluate._MOST_READERS", 15)
+    measured = evaluate(viewed, predicting(viewed, maps), resamples=50)
+    assert sum(group.startswith("reader_viewer") for group in measured) == 15
+    looked = LookedAt.of(viewed, range(len(viewed)), ["photo"])
+    own = [looked.points(exam, "photo")["viewer05"] for exam in range(len(viewed))]
+    expected = np.mean([nss(maps[exam], own[exam], viewed.size) for exam in range(len(viewed))])
+    assert measured["reader_viewer05"]["nss"].value == pytest.approx(expected)
+    assert measured["reader_viewer03"]["nss"].value > measured["reader_viewer05"]["nss"].value
+
+
 def test_attention_that_knows_nothing_has_no_share(viewed):
     maps = np.random.default_rng(0).random((len(viewed), 4, 4))
     found = evaluate(viewed, predicting(viewed, maps), resamples=50)["gaze_agreement"]
