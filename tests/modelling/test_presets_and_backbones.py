@@ -1,10 +1,12 @@
-"""Every preset of ours with every kind of backbone trains two steps, and explains."""
+"""Every preset of ours with every kind of backbone trains two steps, explains, and is exported."""
 
 import pytest
 import torch
 from tiny import small_changes
 
 from gazekit.contracts.types import Batch
+from gazekit.exporting.deployed_model import DeployedModel
+from gazekit.exporting.program_files import torch_program
 from gazekit.modelling.build import build_attention_map, build_model, build_objective
 from gazekit.presets.preset import Preset
 from gazekit.registry.component import OWN
@@ -95,3 +97,26 @@ def test_every_preset_trains_on_every_backbone(registry: Registry, name: str, mo
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_trains_on_backbones_that_people_use(registry: Registry, name: str, model: str) -> None:
     two_steps(registry, with_backbone(registry, name, model))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model"), [(name, model) for name in PRESETS for model in FAST])
+def test_every_preset_is_exported_with_every_backbone(registry: Registry, name: str, model: str) -> None:
+    """As a graph that computes the same for another number of exams; maps of inner stages are left out."""
+    preset = with_backbone(registry, name, model)
+    torch.manual_seed(0)
+    built = build_model(preset, registry, classes=2).eval()
+    if built.needs_gaze:
+        pytest.skip("it reads gaze at inference, which an exported model does not have")
+    attention_map = None if built.shows_stages else build_attention_map(preset, registry)
+    deployed = DeployedModel(built, attention_map, preset, (SIZE, SIZE)).eval()
+    program = torch_program(deployed, (SIZE, SIZE)).module()
+    given = deployed.examples((SIZE, SIZE), exams=3, seed=3)
+    images, _ = deployed.named(given)
+    if attention_map is None:
+        expected = [built(images).logits.detach()]
+    else:
+        output, maps = built.explain(images, attention_map)
+        expected = [output.logits.detach(), *(maps[view] for view in preset.views if view in maps)]
+    for came, wanted in zip(program(*given), expected, strict=True):
+        torch.testing.assert_close(came.detach(), wanted, rtol=1e-3, atol=1e-4)
