@@ -51,7 +51,7 @@ def plural(kind: str) -> str:
 
 
 def _anchor(component: Component) -> str:
-    return component.name.replace("_", "-")
+    return f"{component.kind}-{component.name}".replace("_", "-")
 
 
 def _section(component: Component, users: list[str]) -> str:
