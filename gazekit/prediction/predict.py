@@ -19,7 +19,7 @@ from gazekit.feeding.batches import Stored
 from gazekit.feeding.exam_facts import check_some_view
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
-from gazekit.prediction.file_grouping import LooseExam
+from gazekit.prediction.file_grouping import LooseExam, without_views
 from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
@@ -243,7 +243,7 @@ def _predictions(
     further = {name: each.astype(np.float64).mean(axis=0) for name, each in answers.further.items()}
     for row, key in enumerate(keys):
         views = list(enumerate(members[0].preset.views))
-        missing = {view for column, view in views if not known.present[row, column]}
+        missing = [view for column, view in views if not known.present[row, column]]
         yield ExamPrediction(
             key=key,
             probabilities=mean[row],
@@ -252,6 +252,7 @@ def _predictions(
             images={view: _grey(images[row, column]) for column, view in views if view not in missing},
             attention={view: maps[row] for view, maps in answers.attention.items() if view not in missing},
             geometry={view: each for view, each in geometry[row].items() if view not in missing},
+            findings=(without_views(missing),) if missing else (),
             further={name: mean_of_target[row] for name, mean_of_target in further.items()},
             threshold=members[0].calibration.threshold if len(members) == 1 else 0.5,
         )

@@ -1,6 +1,7 @@
 """Grey values against slow loops in float64: blur, gain, gamma; noise as a function of its key and place."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,3 +119,17 @@ def test_images_alone_are_changed_before_normalisation(registry: Registry, datas
         assert before.masks and after.masks and before.gaze and after.gaze
         assert torch.equal(before.masks[view], after.masks[view])
         torch.testing.assert_close(before.gaze[view], after.gaze[view], rtol=0, atol=0)
+
+
+def test_noise_is_finite_for_the_largest_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gazekit.feeding import intensity
+
+    for word in (0, 2**32 - 1):
+        monkeypatch.setattr(intensity, "_scrambled", _last_word(word))
+        assert intensity._normal(torch.zeros(1, 1, 1, dtype=torch.int64), 2, 2).isfinite().all()
+
+
+def _last_word(word: int) -> Any:
+    """Stand in for the scrambling: its last result is the word."""
+    calls = iter((0, 0, word))
+    return lambda place: torch.full_like(place, next(calls))

@@ -97,3 +97,11 @@ def test_balanced_sampling_draws_classes_and_their_exams_equally_often() -> None
         assert np.array_equal(drawn, again)
         seen.append(np.sort(drawn[labels[drawn] == 0]))
     assert len({tuple(each) for each in seen}) > 1, "the left out exams change"
+
+
+def test_a_target_of_an_exam_that_is_not_mixed_counts_though_its_partner_does_not_know_it() -> None:
+    from gazekit.contracts.types import Mixture
+
+    mixture = Mixture(torch.tensor([1.0, 0.7]), torch.zeros(2, dtype=torch.long))
+    found = mixture.of(torch.tensor([0.3, 0.3]), torch.tensor([torch.nan, torch.nan]))
+    assert found[0] == 0.3 and found[1].isnan()
