@@ -9,6 +9,7 @@ From ``Where the breast lies`` on, the code is gazekit's own, line by line; a te
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor
 from pathlib import Path
@@ -31,11 +32,21 @@ class Unusable(Exception):
 def prepare(
     path: Path, view: str, preparation: dict[str, Any], *, side: str = "", bit_depth: int | None = None
 ) -> Grey:
-    """Prepare an image for the model: ``[height, width]`` float32 in [0, 1], dark background.
+    """Prepare one image of a model whose views are scaled each alone; arguments as in :func:`prepare_exam`."""
+    if preparation.get("scale", "fill") != "fill":
+        raise Unusable(
+            f"{path}: the model's views share one scale; give all views of the exam to prepare_exam"
+        )
+    return prepare_exam({view: path}, preparation, side=side, bit_depth=bit_depth)[view]
+
+
+def prepare_exam(
+    paths: Mapping[str, Path], preparation: dict[str, Any], *, side: str = "", bit_depth: int | None = None
+) -> dict[str, Grey]:
+    """Prepare the images of an exam for the model: ``[height, width]`` float32 in [0, 1], dark background.
 
     Args:
-        path: the raw image.
-        view: its view, as the model calls it.
+        paths: view, as the model calls it → the raw image.
         preparation: settings of the training images, from the metadata of the model.
         side: ``"L"`` or ``"R"``; if empty, the header decides, then the file name.
         bit_depth: bits that a 16-bit PNG uses; None takes the depth of the training images.
@@ -44,14 +55,42 @@ def prepare(
         Unusable: with the reason.
     """
     _check_region(preparation)
+    found = {view: _found(path, view, preparation, side, bit_depth) for view, path in paths.items()}
+    scales: list[float | None] = [None] * len(found)
+    if preparation.get("scale", "fill") == "same":
+        if others := [view for view in preparation["views"] if view not in paths]:
+            raise Unusable(
+                f"the model's images were scaled with those of {', '.join(others)}; give these, too"
+            )
+        boxes, spacings = [each.box for each in found.values()], [each.spacing for each in found.values()]
+        scales = list(common_scales(boxes, spacings, tuple(preparation["size"])))
+    return {
+        view: _scaled(each, scale, preparation)
+        for (view, each), scale in zip(found.items(), scales, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A raw image, the crop in it, and the distance of its pixels."""
+
+    pixels: Grey
+    region: Region
+    box: Box
+    side: str
+    spacing: tuple[float, float] | None
+
+
+def _found(path: Path, view: str, preparation: dict[str, Any], side: str, bit_depth: int | None) -> _Found:
+    """Read an image and find what is cut out of it."""
     if preparation.get("colour"):
         raise Unusable(f"{path}: the model reads colour images, which this program does not prepare")
     depth = bit_depth or preparation["bit_depth"]
     window = preparation["window"]
     if _starts(path)[128:132] == b"DICM":
-        pixels, in_header, position = _read_dicom(path, window)
+        pixels, in_header, position, spacing = _read_dicom(path, window)
     else:
-        pixels, in_header, position = _read_picture(path, window, depth), "", ""
+        pixels, in_header, position, spacing = _read_picture(path, window, depth), "", "", None
     _check_view(path, view, position)
     turned = preparation["laterality"] == "auto"
     side = side or in_header or _side_in_name(path, view)
@@ -61,15 +100,22 @@ def prepare(
         )
     cut = preparation["crop"] == NAME
     region = find_region(pixels) if cut or preparation["mask_outside"] else whole_image(pixels.shape)
+    return _Found(pixels, region, region.box if cut else region.image, side, spacing)
+
+
+def _scaled(found: _Found, scale: float | None, preparation: dict[str, Any]) -> Grey:
+    """Cut, turn and resize an image."""
+    turned = preparation["laterality"] == "auto"
     geometry = Geometry.fit(
-        region.box if cut else region.image,
+        found.box,
         tuple(preparation["size"]),
-        flip=turned and side == "R",
-        keep_left=cut and turned,
+        flip=turned and found.side == "R",
+        keep_left=preparation["crop"] == NAME and turned,
+        scale=scale,
     )
-    image = geometry.warp(pixels)
-    if preparation["mask_outside"] and not region.doubt:
-        image *= region.inside(geometry)
+    image = geometry.warp(found.pixels)
+    if preparation["mask_outside"] and not found.region.doubt:
+        image *= found.region.inside(geometry)
     steps = np.iinfo(preparation["dtype"]).max
     return np.rint(np.clip(image, 0, 1) * steps).astype(np.float32) / np.float32(steps)
 
@@ -171,8 +217,8 @@ def _read_picture(path: Path, window: str, depth: int | None) -> Grey:
     return np.clip((values.astype(exact) - exact(low)) / exact(high - low or 1), 0, 1).astype(np.float32)
 
 
-def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str]:
-    """Read a single grey image as a display shows it, with the side and the view in its header."""
+def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str, tuple[float, float] | None]:
+    """Read a single grey image as a display shows it, with the side, view and pixel spacing in its header."""
     import pydicom
     from pydicom.pixels import get_decoder
 
@@ -182,7 +228,7 @@ def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str]:
         stored, _ = decoder.as_array(tags, correct_unused_bits=False)
         with np.errstate(all="ignore"):  # far from a window
             pixels = _shown(np.asarray(stored), tags, window, path)
-        return pixels, _side_in_header(tags), str(tags.get("ViewPosition") or "")
+        return pixels, _side_in_header(tags), str(tags.get("ViewPosition") or ""), _spacing(tags)
     except Unusable:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -193,6 +239,11 @@ def _read_dicom(path: Path, window: str) -> tuple[Grey, str, str]:
 def _side_in_header(tags: Any) -> str:
     names = ("ImageLaterality", "Laterality")
     return next((str(tags.get(name)) for name in names if tags.get(name) in ("L", "R")), "")
+
+
+def _spacing(tags: Any) -> tuple[float, float] | None:
+    value = _listed(tags.get("PixelSpacing") or tags.get("ImagerPixelSpacing"))
+    return (float(value[0]), float(value[1])) if len(value) == 2 and min(value) > 0 else None
 
 
 def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
@@ -496,18 +547,20 @@ class Geometry:
         *,
         flip: bool = False,
         keep_left: bool = False,
+        scale: float | None = None,
     ) -> Geometry:
-        """Return the geometry with the largest scale at which a crop fits into the prepared size.
+        """Return the geometry of a crop at a scale, by default the largest at which it fits into the prepared size.
 
         Args:
             box: left, top, right, bottom in raw pixels.
             size: (height, width) of the prepared image.
             flip: exchange left and right.
             keep_left: put no padding on the left, where the chest wall is; else pad both sides alike.
+            scale: prepared pixels per raw pixel, at most :func:`largest_scale`; None takes that.
         """
         left, top, right, bottom = box
         height, width = size
-        scale = min(height / (bottom - top), width / (right - left))
+        scale = largest_scale(box, size) if scale is None else scale
         beside = 0 if keep_left else floor((width - scale * (right - left)) / 2)
         above = floor((height - scale * (bottom - top)) / 2)
         return cls(left, top, right, bottom, flip, scale, max(beside, 0), max(above, 0), width, height)
@@ -535,6 +588,36 @@ class Geometry:
             flip=self.flip,
         )
         return np.ascontiguousarray((columns @ (rows @ image).T).T)  # [height, width]
+
+
+def largest_scale(box: tuple[int, int, int, int], size: tuple[int, int]) -> float:
+    """Return the largest scale at which a crop (left, top, right, bottom) fits into ``(height, width)``."""
+    left, top, right, bottom = box
+    height, width = size
+    return min(height / (bottom - top), width / (right - left))
+
+
+def common_scales(
+    boxes: Sequence[tuple[int, int, int, int]],
+    spacings: Sequence[tuple[float, float] | None],
+    size: tuple[int, int],
+) -> list[float]:
+    """Return the scale of each crop at which a prepared pixel has one size in all, and the largest crop fits.
+
+    ``s_v = u_v · min_w(f_w / u_w)`` with ``f`` the largest scale of a crop alone and ``u`` the side of its raw pixels
+    in mm.
+
+    Args:
+        boxes: the crops in raw pixels.
+        spacings: (vertical, horizontal) distance of raw pixels in mm; of a pixel that is not square the geometric
+            mean counts. If one is None, raw pixels count as equal.
+        size: (height, width) of the prepared images.
+    """
+    sides = [None if spacing is None else (spacing[0] * spacing[1]) ** 0.5 for spacing in spacings]
+    units = [1.0 if None in sides or side is None else side for side in sides]
+    alone = [largest_scale(box, size) for box in boxes]
+    common = min(scale / unit for scale, unit in zip(alone, units, strict=True))
+    return [min(common * unit, scale) for scale, unit in zip(alone, units, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from preprocess import Unusable, prepare
+from preprocess import Unusable, prepare_exam
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import: onnxruntime reports about this machine
 import onnxruntime
@@ -36,11 +36,9 @@ def main() -> None:
             f"{len(arguments.images)} given"
         )
     options = {"side": arguments.side or "", "bit_depth": arguments.bit_depth}
-    pairs = zip(views, arguments.images, strict=True)
-    inputs = {
-        view: prepare(path, view, about["preparation"], **options)[None, None]  # [1, 1, H, W]
-        for view, path in pairs
-    }
+    exam = dict(zip(views, arguments.images, strict=True))
+    images = prepare_exam(exam, about["preparation"], **options)
+    inputs = {view: image[None, None] for view, image in images.items()}  # [1, 1, H, W]
     found = dict(zip(about["outputs"], session.run(None, inputs), strict=True))
     for name, probability in reversed(list(zip(about["classes"], chances(found), strict=True))):
         print(f"{name}: {probability:.4f}")

@@ -236,6 +236,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
     """Describe how to use the file, for other programs."""
     facts = trained.facts
     keys = (
+        "views",
         "size",
         "dtype",
         "bit_depth",
@@ -246,6 +247,7 @@ def _description(trained: Trained, deployed: DeployedModel) -> Mapping[str, Any]
         "laterality",
         "window",
         "colour",
+        "scale",
     )
     preparation = completed(trained.trained_on().settings().to_json())
     return {

@@ -11,6 +11,8 @@ from gazekit.presets.tables import AugmentationSettings
 _DROPPED = 3
 """Purpose of the random numbers that drop views."""
 _DRAWS = 6  # rotation, two shifts, size, two flips
+_HORIZONTAL = [1, 3, 4]
+"""Draws that move along the horizontal axis: shift, size, flip."""
 
 
 def random_generator(*, seed: int, purpose: int, index: int, epoch: int) -> np.random.Generator:
@@ -46,7 +48,8 @@ def random_affine(
         ]
     )  # [B, views, draws] in [0, 1)
     if settings.same_for_views:
-        draws[:] = draws[:, :1]
+        shared = _HORIZONTAL if settings.same_for_views == "horizontal" else slice(None)
+        draws[..., shared] = draws[:, :1, shared]
     signed = 2 * draws - 1
     angle = np.deg2rad(settings.rotation) * signed[..., 0]
     size = 1 + settings.scale * signed[..., 3]

@@ -23,7 +23,7 @@ from gazekit.prediction.file_grouping import LooseExam, without_views
 from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.settings import SAME, PreparationSettings
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.redaction import without_names
 from gazekit.preparing.regions import finder_of
@@ -118,6 +118,7 @@ def predict_loose(
                 f"preset '{member.preset.name}' reads gaze at inference; predict a prepared data set with gaze"
             )
     finder = finder_of(preparation, registry, "the data that the model was trained on")
+    _check_scaled_views(preparation, members[0].preset.views)
     settings = replace(preparation, views=members[0].preset.views)
     waiting: list[tuple[LooseExam, PreparedExam | Refused]] = []
     tasks = (_task(exam, settings, finder) for exam in exams)
@@ -128,6 +129,17 @@ def predict_loose(
                 yield from _decided(members, waiting, device, explain, show_names)
                 waiting = []
     yield from _decided(members, waiting, device, explain, show_names)
+
+
+def _check_scaled_views(preparation: PreparationSettings, views: Sequence[str]) -> None:
+    """Raise ConfigurationError if the scale of the training images came from views that the model does not read."""
+    others = [view for view in preparation.views if view not in views]
+    if preparation.scale == SAME and others:
+        raise ConfigurationError(
+            f"the training images were brought to one scale with those of {', '.join(others)}, which the model does "
+            "not read, so files of its own views alone cannot be prepared alike; predict a prepared data set with all "
+            "views (--scale same), or train on one prepared with --scale fill"
+        )
 
 
 def predict_prepared(

@@ -20,6 +20,8 @@ KEEP, REFUSE = "keep", "refuse"
 MissingViews = Literal["refuse", "keep"]
 LateralityRule = Literal["auto", "off"]
 PixelType = Literal["uint8", "uint16"]
+ScaleRule = Literal["fill", "same"]
+FILL, SAME = "fill", "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class PreparationSettings:
             Sets of earlier versions lack it.
         missing_views: ``"refuse"`` leaves out an exam that lacks a view, ``"keep"`` keeps it if it has one at least.
         colour: keep red, green and blue.
+        scale: ``"fill"`` scales each view to fill its image; ``"same"`` brings all views of an exam to one scale, that
+            at which the largest fits.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -64,6 +68,7 @@ class PreparationSettings:
     heat_maps: bool = False
     missing_views: MissingViews = "refuse"
     colour: bool = False
+    scale: ScaleRule = "fill"
 
     def __post_init__(self) -> None:
         if len(set(self.views)) != len(self.views):
@@ -119,6 +124,8 @@ class PreparationSettings:
             del values["missing_views"]
         if not self.colour:
             del values["colour"]
+        if self.scale == FILL:
+            del values["scale"]
         if not self.finds_region:
             del values["mask_outside"], values["region"]
         if not self.masked_by:
@@ -146,7 +153,12 @@ class PreparationSettings:
         return settings
 
 
-_CHOICES = {"laterality": LateralityRule, "dtype": PixelType, "missing_views": MissingViews}
+_CHOICES = {
+    "laterality": LateralityRule,
+    "dtype": PixelType,
+    "missing_views": MissingViews,
+    "scale": ScaleRule,
+}
 
 
 @cache
@@ -159,4 +171,5 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     cut = values.get("crop") not in ("", WHOLE)
     earlier: dict[str, Any] = {"bit_depth": None, "heat_maps": False, "mask_outside": False}
     earlier |= {"region": 1 if cut else 0, "masked_by": "", "missing_views": REFUSE, "colour": False}
+    earlier |= {"scale": FILL}
     return earlier | dict(values) if "crop" in values else dict(values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gazekit.errors import DataError, StorageError
-from gazekit.prepared.settings import PreparationSettings
+from gazekit.prepared.settings import SAME, PreparationSettings
 from gazekit.reading.image_size import image_size
 from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
@@ -80,11 +80,12 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
     pixels = max((height * width for height, width in sizes), default=0)
     per_image = (1 + settings.heat_maps) * np.dtype(settings.dtype).itemsize + 1 / 8  # image, heat map, mask
     height, width = settings.size
+    at_once = len(settings.views) if settings.scale == SAME else 1
     return WorkEstimate(
         files=len(files),
         read_bytes=sum(path.stat().st_size for path in files),
         disk_bytes=round(len(exams) * len(settings.views) * height * width * per_image),
-        memory_bytes=max(jobs, 1) * (_IDLE + _PER_PIXEL * pixels),
+        memory_bytes=max(jobs, 1) * (_IDLE + _PER_PIXEL * pixels * at_once),
         jobs=max(jobs, 1),
     )
 

@@ -3,8 +3,8 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +17,24 @@ from gazekit.gaze.heat_map import check_on_image, sigma_pixels
 from gazekit.gaze.lost import doubts_of_reading
 from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
-from gazekit.prepared.settings import WHOLE, PreparationSettings
+from gazekit.prepared.settings import SAME, WHOLE, PreparationSettings
 from gazekit.prepared.stored_masks import packed
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
 from gazekit.records.arrays import Grey, Mask
-from gazekit.records.exam import DOUBT, GAZE, ODD, Exam, Finding
-from gazekit.records.geometry import Geometry
+from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, Exam, Finding
+from gazekit.records.geometry import Geometry, common_scales, largest_scale
 from gazekit.records.raw_image import RawImage
 from gazekit.records.recording import Recording
 from gazekit.records.refused import Refused
-from gazekit.records.region import Region, whole_image
+from gazekit.records.region import PixelBox, Region, whole_image
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import RegionFinder
+
+_BY_PIXELS = "scaled with the other views by pixels: one of them has no pixel spacing"
+_SMALL = "fills less than half of its image at the scale of the other views: check its pixel spacing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +76,23 @@ class PreparedExam:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The image of one view, and the crop in it.
+
+    ``scale`` is that of the prepared image, None for the largest; ``noticed`` are kinds and sentences of findings.
+    """
+
+    view: str
+    raw: RawImage
+    side: str | None
+    lesion: Mask
+    region: Region
+    box: PixelBox
+    scale: float | None = None
+    noticed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _View:
     """One prepared view as arrays ``[H, W]`` (a colour image ``[3, H, W]``), and its record."""
 
@@ -85,10 +105,8 @@ class _View:
 def prepare_exam(task: Task) -> PreparedExam | Refused:
     """Decode, crop, flip and resize all views of an exam, with their fixations and masks, or refuse it."""
     try:
-        views = [
-            _prepare_view(task, view) if view in task.exam.images else _missing_view(task.settings, view)
-            for view in task.settings.views
-        ]
+        there = {found.view: _prepare_view(task, found) for found in _images_of(task)}
+        views = [there.get(view) or _missing_view(task.settings, view) for view in task.settings.views]
     except DataError as error:
         return Refused(task.exam.exam_id, str(error).replace(f"{task.root}/", ""))
     dtype = np.dtype(task.settings.dtype)
@@ -119,13 +137,44 @@ def _missing_view(settings: PreparationSettings, view: str) -> _View:
     return _View(black, None, None, ViewRecord.missing(view, settings.size))
 
 
-def _prepare_view(task: Task, view: str) -> _View:
-    exam, settings = task.exam, task.settings
-    raw = _read(exam.images[view], settings)
-    side = exam.laterality.get(view) or raw.laterality
+def _images_of(task: Task) -> Iterable[_Found]:
+    """Read the images that the exam has: one by one, or together where they share one scale."""
+    found = (_find(task, view) for view in task.settings.views if view in task.exam.images)
+    return _at_one_scale(list(found), task.settings.size) if task.settings.scale == SAME else found
+
+
+def _find(task: Task, view: str) -> _Found:
+    exam = task.exam
+    raw = _read(exam.images[view], task.settings)
     lesion = lesion_mask(exam.masks.get(view, ()), raw.pixels.shape)  # [H, W]
     region = _region(raw, lesion, task.finder)
-    geometry = _geometry(region, side, settings)
+    box = region.image if task.settings.crop == WHOLE else region.box
+    return _Found(view, raw, exam.laterality.get(view) or raw.laterality, lesion, region, box)
+
+
+def _at_one_scale(found: list[_Found], size: tuple[int, int]) -> list[_Found]:
+    """Scale all images alike, and note where their pixels had to count as equal or one looks small beside another."""
+    scales = common_scales([each.box for each in found], [each.raw.pixel_spacing_mm for each in found], size)
+    by_pixels = len(found) > 1 and any(each.raw.pixel_spacing_mm is None for each in found)
+    scaled = []
+    for place, (each, scale) in enumerate(zip(found, scales, strict=True)):
+        noticed = [(NOTE, _BY_PIXELS)] if by_pixels and place == 0 else []
+        if scale < largest_scale(each.box, size) / 2:
+            noticed.append((ODD, _SMALL))
+        scaled.append(replace(each, scale=scale, noticed=tuple(noticed)))
+    return scaled
+
+
+def _prepare_view(task: Task, found: _Found) -> _View:
+    exam, settings, view = task.exam, task.settings, found.view
+    raw, side, lesion, region = found.raw, found.side, found.lesion, found.region
+    geometry = Geometry.fit(
+        found.box,
+        settings.size,
+        flip=settings.laterality == "auto" and side == "R",
+        keep_left=settings.crop != WHOLE and settings.laterality == "auto" and side is not None,
+        scale=found.scale,
+    )
     image = geometry.warp(raw.pixels)  # [H, W]
     if raw.colour is not None:
         image = np.stack([geometry.warp(channel) for channel in raw.colour])  # [3, H, W]
@@ -134,7 +183,7 @@ def _prepare_view(task: Task, view: str) -> _View:
     mask = _mask(lesion, geometry)
     heat_map = _finished(exam.heat_maps[view], raw, geometry, settings) if view in exam.heat_maps else None
     fixations: tuple[ReaderFixation, ...] = ()
-    findings = [(ODD, warning) for warning in raw.warnings]
+    findings = [*((ODD, warning) for warning in raw.warnings), *found.noticed]
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
@@ -176,16 +225,6 @@ def _region(raw: RawImage, lesion: Mask, finder: "RegionFinder | None") -> Regio
     if region.doubt or region.holds(lesion):
         return region
     return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
-
-
-def _geometry(region: Region, side: str | None, settings: PreparationSettings) -> Geometry:
-    cut = settings.crop != WHOLE
-    return Geometry.fit(
-        region.box if cut else region.image,
-        settings.size,
-        flip=settings.laterality == "auto" and side == "R",
-        keep_left=cut and settings.laterality == "auto" and side is not None,
-    )
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:

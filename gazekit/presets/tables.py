@@ -184,8 +184,10 @@ class AugmentationSettings(PresetTable):
     """Probability."""
     flip_vertical: Share = 0.5
     """Probability."""
-    same_for_views: bool = False
-    """Draw one map per exam instead of one per view."""
+    same_for_views: bool | Literal["horizontal"] = False
+    """Draw one map per exam instead of one per view; ``"horizontal"`` draws one size, one horizontal flip and one
+    horizontal shift per exam, and the rest per view. With ``rotation = 0``, views prepared at one scale then keep
+    equal horizontal distances, such as that of a lesion to the nipple, equal."""
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Largest relative change of contrast: pixels in [0, 1] are multiplied by 1 ± gain. Black stays black."""
     gamma: NonNegative = 0.0

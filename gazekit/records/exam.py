@@ -17,7 +17,9 @@ ODD = "odd"
 """Kind of a finding: the header of an image does not match its pixels."""
 GAZE = "gaze"
 """Kind of a finding: a gaze recording looks wrong."""
-KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, "note")
+NOTE = "note"
+"""Kind of a finding: anything else."""
+KINDS = ("dropped", "missing", "disagrees", ODD, DOUBT, GAZE, NOTE)
 """Kinds of findings, most serious first."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from math import floor
 
@@ -47,18 +48,20 @@ class Geometry:
         *,
         flip: bool = False,
         keep_left: bool = False,
+        scale: float | None = None,
     ) -> Geometry:
-        """Return the geometry with the largest scale at which a crop fits into the prepared size.
+        """Return the geometry of a crop at a scale, by default the largest at which it fits into the prepared size.
 
         Args:
             box: left, top, right, bottom in raw pixels.
             size: (height, width) of the prepared image.
             flip: exchange left and right.
             keep_left: put no padding on the left, where the chest wall is; else pad both sides alike.
+            scale: prepared pixels per raw pixel, at most :func:`largest_scale`; None takes that.
         """
         left, top, right, bottom = box
         height, width = size
-        scale = min(height / (bottom - top), width / (right - left))
+        scale = largest_scale(box, size) if scale is None else scale
         beside = 0 if keep_left else floor((width - scale * (right - left)) / 2)
         above = floor((height - scale * (bottom - top)) / 2)
         return cls(left, top, right, bottom, flip, scale, max(beside, 0), max(above, 0), width, height)
@@ -103,3 +106,33 @@ class Geometry:
         kinds = {field.name: float if field.name == "scale" else int for field in fields(cls)}
         values = {name: kind(numbers[name]) for name, kind in kinds.items()}
         return cls(**values | {"flip": bool(values["flip"])})  # type: ignore[arg-type]
+
+
+def largest_scale(box: tuple[int, int, int, int], size: tuple[int, int]) -> float:
+    """Return the largest scale at which a crop (left, top, right, bottom) fits into ``(height, width)``."""
+    left, top, right, bottom = box
+    height, width = size
+    return min(height / (bottom - top), width / (right - left))
+
+
+def common_scales(
+    boxes: Sequence[tuple[int, int, int, int]],
+    spacings: Sequence[tuple[float, float] | None],
+    size: tuple[int, int],
+) -> list[float]:
+    """Return the scale of each crop at which a prepared pixel has one size in all, and the largest crop fits.
+
+    ``s_v = u_v · min_w(f_w / u_w)`` with ``f`` the largest scale of a crop alone and ``u`` the side of its raw pixels
+    in mm.
+
+    Args:
+        boxes: the crops in raw pixels.
+        spacings: (vertical, horizontal) distance of raw pixels in mm; of a pixel that is not square the geometric
+            mean counts. If one is None, raw pixels count as equal.
+        size: (height, width) of the prepared images.
+    """
+    sides = [None if spacing is None else (spacing[0] * spacing[1]) ** 0.5 for spacing in spacings]
+    units = [1.0 if None in sides or side is None else side for side in sides]
+    alone = [largest_scale(box, size) for box in boxes]
+    common = min(scale / unit for scale, unit in zip(alone, units, strict=True))
+    return [min(common * unit, scale) for scale, unit in zip(alone, units, strict=True)]

@@ -264,13 +264,14 @@ _PREPARED_ALIKE = (
     "masked_by",
     "region",
     "colour",
+    "scale",
 )
 
 
 def _check_preparation(trained: Trained, dataset: PreparedDataset) -> None:
     """Raise DataError if other data were prepared differently from the training data."""
     here, there = completed(dataset.settings.to_json()), completed(trained.facts.preparation)
-    for key in ("size", "crop", "laterality", "mask_outside", "masked_by", "region", "colour"):
+    for key in ("size", "crop", "laterality", "mask_outside", "masked_by", "region", "colour", "scale"):
         if here[key] != there[key] and not (key == "masked_by" and "" in (here[key], there[key])):
             how = "cut to its region by the rules of version" if key == "region" else f"prepared with {key}"
             raise DataError(

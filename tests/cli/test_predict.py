@@ -44,6 +44,49 @@ def test_raw_files_in_any_order_are_predicted_as_the_prepared_set(
     assert predicted(tiny_run, *files, "--batch-size", 1) == raw
 
 
+def with_preparation(run: Path, target: Path, **changed: object) -> Path:
+    """A copy of a run whose training data were prepared otherwise."""
+    shutil.copytree(run, target)
+    facts = json.loads((target / "run.json").read_text())
+    facts["preparation"] |= changed
+    (target / "run.json").write_text(json.dumps(facts))
+    return target
+
+
+def test_files_of_a_run_at_one_scale_are_scaled_together(
+    tiny_run: Path, raw_folder: Path, tmp_path: Path
+) -> None:
+    """The second image of each exam has 40 pixels a side, the first 32: it fills the prepared image alone."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    lines = ["exam_id,patient_id,label,cc,mlo"]
+    for number, label in ((5, "benign"), (7, "malignant")):
+        cc, mlo = pair(raw_folder, number)
+        shutil.copy(cc, raw)
+        Image.open(mlo).resize((40, 40)).save(raw / mlo.name)
+        lines.append(f"e{number:03d},p{number},{label},{cc.name},{mlo.name}")
+    (raw / "exams.csv").write_text("\n".join(lines))
+    prepare = ("data", "prepare", "folder", raw)
+    options = ("--size", 16, "--crop", "none", "--jobs", 1)
+    done = gazekit(*prepare, tmp_path / "same", *options, "--scale", "same")
+    assert "2 × note: scaled with the other views by pixels" in done.stderr
+    run = with_preparation(tiny_run, tmp_path / "run", scale="same")
+    prepared = predicted(run, tmp_path / "same")
+    for number in (5, 7):
+        files = [raw / path.name for path in pair(raw_folder, number)]
+        (found,) = predicted(run, *files).values()
+        expected = prepared[f"e{number:03d}"]["probabilities"]
+        assert found["probabilities"] == pytest.approx(expected, abs=2e-6)
+        (filled,) = predicted(tiny_run, *files).values()
+        assert filled["probabilities"] != pytest.approx(expected, abs=1e-5)
+    stopped = gazekit("predict", tiny_run, tmp_path / "same", code=3)
+    assert "prepared with scale same" in stopped.stderr and "prepare them alike" in stopped.stderr
+    views = ["cc", "mlo", "lateral"]
+    more = with_preparation(tiny_run, tmp_path / "more", scale="same", views=views)
+    stopped = gazekit("predict", more, *pair(raw_folder, 5), code=2)
+    assert "brought to one scale with those of lateral" in stopped.stderr
+
+
 def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) -> None:
     document = predicted(tiny_run, dataset.root)
     lines = gazekit("predict", tiny_run, dataset.root, "--format", "jsonl").stdout.splitlines()
@@ -345,9 +388,6 @@ def test_faults_of_the_arguments(
 def test_runs_that_were_trained_otherwise_are_no_ensemble(
     tiny_run: Path, raw_folder: Path, tmp_path: Path
 ) -> None:
-    other = shutil.copytree(tiny_run, tmp_path / "other")
-    facts = json.loads((other / "run.json").read_text())
-    facts["preparation"]["crop"] = "breast"
-    (other / "run.json").write_text(json.dumps(facts))
+    other = with_preparation(tiny_run, tmp_path / "other", crop="breast")
     finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", other, code=2)
     assert "crop breast" in finished.stderr and "an ensemble must agree" in finished.stderr

@@ -50,7 +50,7 @@ def functions(module: ModuleType) -> set[str]:
 
 def test_the_rules_of_the_breast_are_those_of_gazekit_line_by_line() -> None:
     copied = [(breast, name) for name in functions(breast)]
-    copied += [(each, name) for each in (region, resampling) for name in functions(each)]
+    copied += [(each, name) for each in (geometry, region, resampling) for name in functions(each)]
     copied += [(geometry, f"Geometry.{name}") for name in ("fit", "inverse", "warp")]
     copied += [(region, "Region.inside")]
     assert len(copied) > 20
@@ -106,6 +106,30 @@ def same(path: Path, side: str = "L", **settings: Any) -> None:
     assert len(np.unique(theirs)) > 20, "nothing to compare"
     assert np.abs(own - theirs).max() < 1.001, "more than a step of rounding"
     assert np.mean(np.abs(own - theirs) > 0.01) < 0.02
+
+
+@pytest.mark.parametrize("crop", ["breast", "none"])
+def test_views_at_one_scale_are_prepared_as_by_gazekit(tmp_path: Path, crop: str) -> None:
+    paths = {
+        view: write_mammogram(
+            tmp_path / f"{view}.dcm", ImageLaterality="R", side="R", seed=i, PixelSpacing=[mm, mm]
+        )
+        for i, (view, mm) in enumerate((("cc", 0.1), ("mlo", 0.07)))
+    }
+    made = PreparationSettings(
+        views=("cc", "mlo"), size=(32, 24), scale="same", **CUT | {"crop": crop, "mask_outside": True}
+    )
+    exam = Exam("e", "", "", images=paths)
+    result = prepare_exam(Task(exam, {}, made, Path("/"), breast.Breast()))
+    assert isinstance(result, PreparedExam), result
+    own = preprocess.prepare_exam(paths, completed(made.to_json()))
+    for view, image, record in zip(own, result.images, result.record.views, strict=True):
+        assert np.abs(own[view] * 255 - image).max() < 1.001 and len(np.unique(image)) > 20
+        assert record.findings == ()
+    cc, mlo = (record.geometry.scale for record in result.record.views)
+    assert cc / 0.1 == pytest.approx(mlo / 0.07, rel=1e-12)
+    with pytest.raises(preprocess.Unusable, match="share one scale"):
+        preprocess.prepare(paths["cc"], "cc", completed(made.to_json()))
 
 
 def table(explanation: str) -> Dataset:

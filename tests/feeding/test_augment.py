@@ -64,6 +64,23 @@ def test_views_share_a_draw_only_when_asked() -> None:
     assert np.array_equal(together[0], together[1])
 
 
+@given(exam=st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_horizontal_distances_are_equal_in_all_views_where_the_horizontal_axis_is_shared(exam: int) -> None:
+    """Two places of the same distance in both views have it after augmentation; heights differ."""
+    options = {"rotation": 0, "scale": 0.3, "translation": 0.2, "same_for_views": "horizontal"}
+    maps = random_affine(AugmentationSettings.model_validate(options), np.array([exam]), 2, seed=0, epoch=0)[
+        0
+    ]
+    inverse = np.linalg.inv(maps[:, :, :2].astype(np.float64))  # [views, 2, 2]: input to output
+    nipple = np.array([[0.8, 0.1], [0.6, -0.3]])
+    lesion = nipple - [[0.5, 0.2], [0.5, -0.4]]
+    there = [np.einsum("vij,vj->vi", inverse, place - maps[:, :, 2]) for place in (nipple, lesion)]
+    distance = (there[0] - there[1])[:, 0]
+    assert np.isclose(distance[0], distance[1], atol=1e-6) and abs(distance[0]) > 0.3
+    assert np.array_equal(maps[0, 0], maps[1, 0]) and maps[0, 1, 2] != maps[1, 1, 2]
+
+
 def test_image_and_heat_map_move_together() -> None:
     """A bright pixel and the heat map on it are still in one place after any map."""
     both = torch.zeros(1, 2, 33, 33)

@@ -68,6 +68,50 @@ def test_a_known_pixel_is_found_again_in_image_mask_gaze_and_fixation(
     assert (gaze.max(), set(np.unique(mask))) == (1, {0, 255})
 
 
+@pytest.mark.parametrize("laterality", ["L", "R"])
+def test_views_at_one_scale_keep_gaze_fixations_and_masks_on_the_pixels_they_marked(
+    root, tmp_path, laterality
+):
+    """The second view is the first with every pixel as three by three: it fills the image, the first a third of it."""
+    exams = write_exams(root, 2, laterality=laterality)
+    for exam in exams:
+        for path in (exam.images["mlo"], exam.masks["mlo"][0].path):
+            pixels = np.asarray(Image.open(exam.images["cc"] if path == exam.images["mlo"] else path))
+            Image.fromarray(np.kron(pixels, np.ones((3, 3), dtype=pixels.dtype))).save(path)
+    summary = run(exams, root, tmp_path / "same", size=(96, 80), scale="same")
+    run(exams, root, tmp_path / "fill", size=(96, 80))
+    dataset, filled = PreparedDataset.open(tmp_path / "same"), PreparedDataset.open(tmp_path / "fill")
+    small, large = (dataset.geometry[0][view] for view in ("cc", "mlo"))
+    assert small.scale == large.scale and large == filled.geometry[0]["mlo"]
+    assert 2.8 < filled.geometry[0]["cc"].scale / small.scale < 3.2
+    np.testing.assert_array_equal(dataset.images[:, 1], filled.images[:, 1])
+    assert (small.offset_x, small.flip) == (0, laterality == "R")
+    lit = dataset.images[0, 0] > 0.1 * 255
+    assert lit[:, :30].any() and not lit[:, 30:].any() and not lit[:24].any() and not lit[-24:].any()
+    rows, columns = np.indices(dataset.size) + 0.5
+    x, y = small.apply(X, Y)
+    mask = dataset.masks[0, 0] > 0
+    np.testing.assert_allclose((columns[mask].mean(), rows[mask].mean()), (x, y), atol=0.5)
+    found = dataset.fixations(0, "cc")[0]
+    np.testing.assert_allclose((found.x[0], found.y[0]), (x, y), atol=1e-9)
+    expected = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (30 / 800 * 160 * small.scale) ** 2))
+    np.testing.assert_allclose(dataset.heat_map(0, "cc"), expected / expected.max(), atol=1e-6)
+    assert dataset.settings.scale == "same" and dataset.fingerprint != filled.fingerprint
+    assert {each.what for each in summary.findings} == {
+        "scaled with the other views by pixels: one of them has no pixel spacing",
+        "fills less than half of its image at the scale of the other views: check its pixel spacing",
+    }
+
+
+def test_a_view_without_the_others_fills_its_image_also_at_one_scale(root, tmp_path):
+    exams = write_exams(root, 2)
+    exams[0] = replace(exams[0], images={"cc": exams[0].images["cc"]})
+    for scale in ("fill", "same"):
+        run(exams, root, tmp_path / scale, missing_views="keep", scale=scale)
+    one, other = (PreparedDataset.open(tmp_path / scale) for scale in ("fill", "same"))
+    np.testing.assert_array_equal(one.images[0], other.images[0])
+
+
 def test_a_right_breast_becomes_its_mirror_image(root, tmp_path):
     """The mirrored image marked R prepares to the same arrays as the image marked L."""
     exams = write_exams(root, 2)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.records.geometry import Geometry
+from gazekit.records.geometry import Geometry, common_scales
 
 
 @st.composite
@@ -118,3 +118,36 @@ def test_integer_shrinking_is_the_triangle_filter():
                 total += weight_x * weight_y * float(image[y, x])
                 weights += weight_x * weight_y
         assert prepared[i, j] == pytest.approx(total / weights, abs=1e-5)
+
+
+BOXES = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(60, 3000), st.integers(60, 3000))
+SPACING = st.one_of(st.none(), st.floats(0.01, 1).map(lambda side: (side, side)))
+
+
+@given(
+    crops=st.lists(st.tuples(BOXES, SPACING), min_size=1, max_size=4),
+    size=st.tuples(st.integers(8, 300), st.integers(8, 300)),
+)
+def test_common_scales_give_every_prepared_pixel_one_size_and_fill_the_image_with_the_largest_crop(
+    crops, size
+):
+    boxes, spacings = zip(*crops, strict=True)
+    scales = common_scales(boxes, spacings, size)
+    known = None not in spacings
+    pixel = [(spacing[0] if known else 1) / scale for spacing, scale in zip(spacings, scales, strict=True)]
+    np.testing.assert_allclose(
+        pixel, pixel[0], rtol=1e-12
+    )  # mm per prepared pixel, or raw pixels per prepared one
+    heights = [(bottom - top) * scale for (_, top, _, bottom), scale in zip(boxes, scales, strict=True)]
+    widths = [(right - left) * scale for (left, _, right, _), scale in zip(boxes, scales, strict=True)]
+    filled = max(max(heights) / size[0], max(widths) / size[1])
+    np.testing.assert_allclose(filled, 1, rtol=1e-12)
+
+
+def test_a_crop_below_its_largest_scale_stays_at_the_left_edge_and_in_the_middle_of_the_height():
+    geometry = Geometry.fit((10, 20, 50, 100), (40, 40), keep_left=True, scale=0.25)
+    assert (geometry.scale, geometry.offset_x, geometry.offset_y) == (0.25, 0, 10)
+    image = np.ones((120, 60), dtype=np.float32)
+    prepared = geometry.warp(image)
+    expected = np.pad(np.ones((20, 10)), ((10, 10), (0, 30)))
+    np.testing.assert_allclose(prepared, expected, atol=1e-6)

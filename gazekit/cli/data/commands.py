@@ -51,6 +51,13 @@ def prepare(
         bool, typer.Option("--colour", help="Keep red, green and blue; otherwise colour images are refused.")
     ] = False,
     crop: Crop = None,
+    scale: Annotated[
+        Literal["fill", "same"],
+        typer.Option(
+            help="fill scales each view to fill its image; same brings all views of an exam to one scale, by pixel "
+            "spacing where every view has it, else by pixels."
+        ),
+    ] = "fill",
     mask_outside: MaskOutside = None,
     laterality: Annotated[
         Literal["auto", "off"], typer.Option(help="auto flips images of the right side; off never flips.")
@@ -115,6 +122,7 @@ def prepare(
         views=tuple(view.strip() for view in (views or "").split(",") if view.strip()),
         size=_size(size),
         crop=crop or "",
+        scale=scale,
         laterality=laterality,
         missing_views=missing_views,
         colour=colour,

@@ -25,7 +25,7 @@ from gazekit.runs.stored import stored_preset
 _FEW_PATIENTS = 100
 _ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}
 """Measure → its name on the Hugging Face hub, where that has one; the others keep ours."""
-_PREPARED = ("size", "crop", "mask_outside", "laterality", "window", "dtype", "bit_depth")
+_PREPARED = ("size", "scale", "crop", "mask_outside", "laterality", "window", "dtype", "bit_depth")
 
 
 def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = None) -> str:
