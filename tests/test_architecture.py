@@ -33,6 +33,7 @@ ROOMS = [
     "measures",
     "runs",
     "training",
+    "pretraining",
     "study",
     "reporting",
     "exporting",

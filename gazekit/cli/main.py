@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import calibrate, card, console, doctor, evaluate, export, presets, report, runs
+from gazekit.cli import calibrate, card, console, doctor, evaluate, export, presets, pretrain, report, runs
 from gazekit.cli.data import commands as data
 from gazekit.cli.data import generate
 from gazekit.cli.gaze import commands as gaze
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": NAMES},
 )
+app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)

@@ -42,6 +42,11 @@ class Backbone(nn.Module):
     """
     channels: tuple[int, ...]
     """Channels out of each stage."""
+    weights_path: Path | None = None
+    """The file that ``load_initial_weights`` reads, if any; see ``gazekit.contracts.backbone_weights``.
+
+    The core looks there for how the weights were made, and refuses to test on images that they have seen.
+    """
 
     def load_initial_weights(self) -> str:
         """Load what the options ask for (a file, a pre-training) and say where it came from.

@@ -1,7 +1,10 @@
 """Find leaks of a split: a patient, or an identical image, in two parts."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from gazekit.prepared.dataset import PreparedDataset
 
 _NAMED = 5
 """Number of patients and exams that a message names; it counts the rest."""
@@ -59,3 +62,20 @@ def _is_parted(exams: Iterable[str], part_of: Mapping[str, str]) -> bool:
 def _list(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def image_hashes(dataset: PreparedDataset, exam: int) -> tuple[str, ...]:
+    """Identify the images of an exam, whatever size and grey scale they were prepared with.
+
+    A hash is of the names of patient, exam and view, the size of the original and the box that was cut out of it. Two
+    data sets that name their exams alike thus differ as soon as a region is cut out.
+    """
+    names = dataset.patient_ids[exam], dataset.exam_ids[exam]
+    found = []
+    for number, view in enumerate(dataset.views):
+        if dataset.has_image[exam, number]:
+            placed = dataset.geometry[exam][view].to_numbers()
+            box = [placed[side] for side in ("left", "top", "right", "bottom")]
+            words = [*names, view, *map(str, (*dataset.raw_size[exam][view], *box))]
+            found.append(hashlib.sha256("\n".join(words).encode()).hexdigest()[:16])
+    return tuple(found)

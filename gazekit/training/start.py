@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gazekit.contracts.backbone_weights import read_origin
 from gazekit.contracts.interfaces import Backbone
 from gazekit.disk.home_folder import without_home
 from gazekit.errors import ConfigurationError, DataError
@@ -18,6 +19,7 @@ from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import read_table
+from gazekit.prepared.leaks import image_hashes
 from gazekit.prepared.splits import (
     COLUMNS,
     KIND,
@@ -133,7 +135,9 @@ def start_run(
         model.covariates.fit(torch.as_tensor(training))
     if model.needs_gaze:
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
+    seen = ""
     if settings.initial is None:
+        seen = check_pretrained(model, dataset, split, allow_leak=settings.allow_leak, warn=warn)
         origins = tuple(_initialise(backbone) for backbone in model.backbones)
     else:
         allowed = settings.allow_leak
@@ -181,7 +185,7 @@ def start_run(
                 weights_origin=origins,
                 modalities=dataset.modalities,
                 sides=dataset.sides,
-                leak=str(leak_of(dataset, split) or ""),
+                leak="; ".join(filter(None, (str(leak_of(dataset, split) or ""), seen))),
                 targets={name: dataset.target_classes[name] for name in preset.targets},
             )
         )
@@ -333,6 +337,47 @@ def _check_not_seen(
             "all the same with --allow-leak"
         )
     warn(f"{said}; the test result will flatter the model")
+
+
+def check_pretrained(
+    model: MultiViewClassifier,
+    dataset: PreparedDataset,
+    split: Mapping[str, str],
+    *,
+    allow_leak: bool,
+    warn: Callable[[str], None],
+) -> str:
+    """Check that the file which a backbone starts from was not pre-trained on patients of the test part.
+
+    Returns:
+        With ``allow_leak``, the leak in words; empty if there is none.
+
+    Raises:
+        DataError: it was, and the leak is not allowed.
+    """
+    paths = {
+        each.weights_path for each in model.backbones if isinstance(each, Backbone) and each.weights_path
+    }
+    for path in sorted(paths):
+        origin = read_origin(path)
+        known = set(origin.seen if origin else ())
+        exams = [i for i in range(len(dataset)) if known & set(image_hashes(dataset, i))] if known else []
+        seen = {dataset.patient_ids[i] for i in exams}
+        tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
+        both = sorted(seen & tested)
+        if both:
+            said = (
+                f"{path.name}: pre-trained on {len(both)} of the {len(tested)} patients of this split's test part "
+                f"(first {both[0]})"
+            )
+            if not allow_leak:
+                raise DataError(
+                    f"{said}; pre-train on the other parts of the same split (gazekit pretrain --split FILE) or on "
+                    "other data, or use it all the same with --allow-leak"
+                )
+            warn(f"{said}; the test result will flatter the model")
+            return said
+    return ""
 
 
 def _read(split: GivenSplit) -> Split:

@@ -1,13 +1,16 @@
 """A small residual network with a small stride, for small images and machines without a GPU."""
 
+from pathlib import Path
+
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from gazekit.contracts.backbone_weights import load_backbone
 from gazekit.contracts.interfaces import Backbone
 
 
 class SmallResNet(Backbone):
-    """Four residual stages of one block each, trained from scratch; total stride 8, so 64 px give 8x8 maps.
+    """Four residual stages of one block each; total stride 8, so 64 px give 8x8 maps.
 
     The stem and the first stage keep the resolution of the image, because in a 64-px mammogram a spicule is one pixel
     wide. Each further stage halves it.
@@ -15,6 +18,7 @@ class SmallResNet(Backbone):
     Args:
         in_channels: channels of the image.
         widths: channels out of each stage.
+        weights: safetensors file to start from, as ``gazekit pretrain`` writes it; None = random weights.
 
     Source: ours; the residual block is that of He et al., CVPR 2016, doi:10.1109/CVPR.2016.90.
     """
@@ -24,8 +28,10 @@ class SmallResNet(Backbone):
         in_channels: int,
         *,
         widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (24, 32, 64, 96),
+        weights: str | None = None,
     ) -> None:
         super().__init__()
+        self.weights_path = None if weights is None else Path(weights)
         stem = [_convolution(in_channels, widths[0], 3, 1), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         self.channels: tuple[int, ...] = tuple(widths)
         self.stages = nn.ModuleList(
@@ -36,6 +42,10 @@ class SmallResNet(Backbone):
                 _ResidualBlock(widths[2], widths[3], stride=2),
             ]
         )
+
+    def load_initial_weights(self) -> str:
+        """Load the file that the options ask for. Raises ConfigurationError: it does not fit."""
+        return "random" if self.weights_path is None else load_backbone(self, self.weights_path)
 
 
 class _ResidualBlock(nn.Module):

@@ -1,10 +1,12 @@
 """Networks of timm, convolutional or on tokens, in stages."""
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
 
+from gazekit.contracts.backbone_weights import load_backbone, read_origin
 from gazekit.contracts.interfaces import Backbone
 from gazekit.errors import ConfigurationError
 from gazekit_components.timm_stages import Stages, stages_of
@@ -31,7 +33,8 @@ class TimmBackbone(Backbone):
         pretrained: true = weights from the cache or the hub, and an error if there are none; false = random
             weights; ``"auto"`` = pretrained weights if available, else random ones with a warning.
         weights: file to start from instead (safetensors, or pth without code), as timm, torchvision, MONAI,
-            torchxrayvision, efficientnet_pytorch or Mammo-CLIP save them; its classifier is left out.
+            torchxrayvision, efficientnet_pytorch, Mammo-CLIP or ``gazekit pretrain`` save them; its classifier is left
+            out.
         weights_match: ``"names"`` = find each tensor of the file by name; ``"order"`` = match by order and shape,
             for a file with unknown names.
         show_attention: show the attention of the blocks of a Vision Transformer, which ``rollout`` and
@@ -59,6 +62,7 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         _check_name(model)
+        self.weights_path = None if weights is None else Path(weights)
         fixed = bool(imported_timm().models.get_pretrained_cfg_value(model, "fixed_input_size"))
         self._initial = InitialWeights(
             model, in_channels, size if fixed else None, pretrained, weights, weights_match
@@ -94,6 +98,8 @@ class TimmBackbone(Backbone):
         Raises:
             ConfigurationError: requested weights are missing, or do not fit the network.
         """
+        if self.weights_path is not None and read_origin(self.weights_path) is not None:
+            return load_backbone(self, self.weights_path)
         network, origin = load_network(self._initial, self._paths)
         if network is not None:
             self.stages.load_state_dict(self._stages(network).stages.state_dict())

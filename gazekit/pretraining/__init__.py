@@ -1,0 +1,1 @@
+"""Train a backbone on patches of a prepared data set, before any training on exams."""

@@ -1,0 +1,217 @@
+"""Find the patches of a data set, at lesions and on tissue elsewhere, and draw batches of them.
+
+A batch is a function of (seed, step), so that a training resumes from the step alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from gazekit.errors import DataError
+from gazekit.feeding.augment import random_generator
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.arrays import Integers
+
+TISSUE = "tissue"
+"""Class of the patches without a lesion."""
+_TRAINING, _HELD_OUT = 7, 8
+"""Purposes of the random numbers."""
+_DARK = 0.05
+"""Share of an image's brightest value up to which a pixel is taken as background."""
+_DRAWS = 6  # image, place, two shifts, two flips
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSettings:
+    """Which patches to draw.
+
+    Args:
+        side: of a patch, px.
+        shift: largest shift of a patch from the pixel that it is drawn at, as a share of its side.
+        kinds: further target that divides lesions, such as mass and calcification; None = by the label alone.
+    """
+
+    side: int
+    shift: float = 0.1
+    kinds: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacesOfClass:
+    """The pixels at which patches of one class can lie.
+
+    Args:
+        images: ``[m, 2]`` exam and view of each image that has some.
+        pixels: of all images, one after the other, as ``y · W + x``.
+        starts: ``[m + 1]`` where each image's pixels begin.
+    """
+
+    images: Integers
+    pixels: NDArray[np.int32]
+    starts: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Patches that were drawn.
+
+    Args:
+        images: ``[B, C, side, side]`` as stored.
+        labels: ``[B]`` class of each.
+        exams: ``[B]`` exam of each.
+    """
+
+    images: NDArray[np.unsignedinteger]
+    labels: Integers
+    exams: Integers
+
+
+class Patches:
+    """The patches of some exams of a data set, by class.
+
+    The first class is tissue: its patches lie on pixels that are not dark, and hold no pixel of a lesion. Tissue is
+    taken from images with a mask, and from all images of exams of the first class, whose lesions need not be marked.
+    The other classes are the labels of the data, or each pair of label and kind. A lesion's patch is drawn at any of
+    its pixels. Every class has the same share of a batch, and every image with the class the same chance.
+
+    Args:
+        dataset: prepared.
+        exams: positions of the exams to take.
+        settings: side of the patches, shift and kinds.
+
+    Raises:
+        DataError: no exam has a mask, or a class has no patch.
+
+    Source: Shen et al. 2019, doi:10.1038/s41598-019-48995-4, whose patches have 224 px of 1152 rows; where patches are
+    drawn is ours.
+    """
+
+    def __init__(self, dataset: PreparedDataset, exams: Iterable[int], settings: PatchSettings) -> None:
+        self.dataset = dataset
+        self.side, self.shift = settings.side, settings.shift
+        kinds = _kinds(dataset, settings.kinds)
+        labels = [
+            (label, kind) for label in range(len(dataset.classes)) for kind in range(max(len(kinds), 1))
+        ]
+        self.classes = (
+            TISSUE,
+            *(
+                f"{dataset.classes[label]} {kinds[kind]}" if kinds else dataset.classes[label]
+                for label, kind in labels
+            ),
+        )
+        found: list[list[tuple[int, int, NDArray[np.int32]]]] = [[] for _ in self.classes]
+        for exam, view in self._images(exams):
+            lesion = np.asarray(dataset.masks[exam, view]) > 0
+            marked = bool(dataset.has_mask[exam, view])
+            if marked or dataset.labels[exam] == 0:
+                found[0].append((exam, view, self._tissue(exam, view, lesion)))
+            kind = int(dataset.targets[settings.kinds][exam]) if settings.kinds else 0
+            if marked and kind >= 0:
+                label = 1 + labels.index((int(dataset.labels[exam]), kind))
+                found[label].append((exam, view, np.flatnonzero(lesion).astype(np.int32)))
+        self.places = [_places(each) for each in found]
+        self._check()
+
+    def _images(self, exams: Iterable[int]) -> Iterator[tuple[int, int]]:
+        for exam in exams:
+            yield from ((int(exam), int(view)) for view in np.flatnonzero(self.dataset.has_image[exam]))
+
+    def _tissue(self, exam: int, view: int, lesion: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """The pixels, on a grid of an eighth of the side, whose patch is tissue alone wherever it is shifted."""
+        image = np.asarray(self.dataset.images[exam, view])
+        if image.ndim == 3:
+            image = image.max(axis=0)
+        free = image > _DARK * image.max()
+        reach = self.side + 2 * round(self.shift * self.side) + 1
+        if lesion.any():
+            free &= ~maximum_filter(lesion, size=reach)
+        step = max(1, self.side // 8)
+        on_grid = np.zeros_like(free)
+        on_grid[step // 2 :: step, step // 2 :: step] = True
+        return np.flatnonzero(free & on_grid).astype(np.int32)
+
+    def _check(self) -> None:
+        if not any(len(each.images) for each in self.places[1:]):
+            raise DataError(
+                f"{self.dataset.root}: no lesion is marked, so there are no patches to tell apart; prepare the data "
+                "with lesion masks"
+            )
+        empty = [name for name, each in zip(self.classes, self.places, strict=True) if not len(each.images)]
+        if empty:
+            raise DataError(
+                f"{self.dataset.root}: no patch of class {' and '.join(empty)} among the exams of a part; expected "
+                "some of each class; give another --split, a larger --held-out, or smaller patches (--patch)"
+            )
+
+    def batch(self, size: int, *, seed: int, step: int) -> Draw:
+        """Draw the patches of a step, in equal shares of the classes, shifted and flipped."""
+        labels = (np.arange(size) + step * size) % len(self.classes)
+        draws = random_generator(seed=seed, purpose=_TRAINING, index=step, epoch=0).random((size, _DRAWS))
+        return self._drawn(labels, draws)
+
+    def held_out(self, *, seed: int) -> Draw:
+        """Draw one patch of each class from each image that has the class; neither shifted nor flipped."""
+        labels = np.concatenate([np.full(len(each.images), k) for k, each in enumerate(self.places)])
+        draws = np.full((len(labels), _DRAWS), 0.5)
+        draws[:, 4:] = 1.0
+        draws[:, 0] = np.concatenate(
+            [(np.arange(len(each.images)) + 0.5) / len(each.images) for each in self.places]
+        )
+        draws[:, 1] = random_generator(seed=seed, purpose=_HELD_OUT, index=0, epoch=0).random(len(labels))
+        return self._drawn(labels, draws)
+
+    def _drawn(self, labels: Integers, draws: NDArray[np.float64]) -> Draw:
+        width, side = self.dataset.size[1], self.side
+        channels = self.dataset.settings.channels
+        cut = np.zeros((len(labels), channels, side, side), dtype=self.dataset.images.dtype)
+        exams = np.empty(len(labels), dtype=np.int64)
+        shifts = np.rint((2 * draws[:, 2:4] - 1) * self.shift * side).astype(np.int64)
+        for row, (label, draw) in enumerate(zip(labels, draws, strict=True)):
+            places = self.places[label]
+            image = int(draw[0] * len(places.images))
+            first, last = places.starts[image : image + 2]
+            y, x = divmod(int(places.pixels[first + int(draw[1] * (last - first))]), width)
+            exams[row], view = places.images[image]
+            corner = y + shifts[row, 0] - side // 2, x + shifts[row, 1] - side // 2
+            patch = _cut(cut[row], self.dataset.images[exams[row], view], corner)
+            cut[row] = patch[:, :: -1 if draw[4] < 0.5 else 1, :: -1 if draw[5] < 0.5 else 1].copy()
+        return Draw(cut, labels, exams)
+
+
+def _kinds(dataset: PreparedDataset, target: str | None) -> tuple[str, ...]:
+    if target is None:
+        return ()
+    if target not in dataset.target_classes:
+        there = ", ".join(dataset.target_classes) or "none"
+        raise DataError(
+            f"{dataset.root}: no target '{target}' that could divide lesions into kinds; the set has {there}"
+        )
+    return dataset.target_classes[target]
+
+
+def _places(found: Sequence[tuple[int, int, NDArray[np.int32]]]) -> PlacesOfClass:
+    found = [each for each in found if len(each[2])]
+    counts = [len(pixels) for _, _, pixels in found]
+    return PlacesOfClass(
+        np.array([(exam, view) for exam, view, _ in found], dtype=np.int64).reshape(-1, 2),
+        np.concatenate([pixels for _, _, pixels in found]) if found else np.empty(0, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+    )
+
+
+def _cut(
+    target: NDArray[np.unsignedinteger], image: NDArray[np.unsignedinteger], corner: tuple[int, int]
+) -> NDArray[np.unsignedinteger]:
+    """Copy the part of an image ``[(C,) H, W]`` below and right of a corner; outside the image stays zero."""
+    image = image if image.ndim == 3 else image[None]
+    (top, left), side = corner, target.shape[1]
+    rows = slice(max(top, 0), max(min(top + side, image.shape[1]), 0))
+    columns = slice(max(left, 0), max(min(left + side, image.shape[2]), 0))
+    target[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
+        :, rows, columns
+    ]
+    return target

@@ -1,0 +1,97 @@
+"""Patches lie where masks and labels say, in equal shares, and a batch is a function of (seed, step)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gazekit.errors import DataError
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.pretraining.patches import Patches, PatchSettings
+
+SIDE = 4
+
+
+@pytest.fixture
+def patches(dataset: PreparedDataset) -> Patches:
+    return Patches(dataset, range(len(dataset)), PatchSettings(SIDE))
+
+
+def test_a_batch_is_a_function_of_seed_and_step(patches: Patches) -> None:
+    first, again = (patches.batch(12, seed=3, step=5) for _ in range(2))
+    np.testing.assert_array_equal(first.images, again.images)
+    for other in (patches.batch(12, seed=4, step=5), patches.batch(12, seed=3, step=6)):
+        assert (other.images != first.images).any()
+
+
+def test_every_class_has_the_same_share(patches: Patches) -> None:
+    assert patches.classes == ("tissue", "benign", "malignant")
+    labels = np.concatenate([patches.batch(10, seed=0, step=step).labels for step in range(3)])
+    assert np.bincount(labels).tolist() == [10, 10, 10]
+
+
+def _marked(dataset: PreparedDataset) -> PreparedDataset:
+    """The same exams, with images that are 50 outside lesions and 200 in them."""
+    masks = dataset.masks[:]
+    return replace(dataset, images=np.where(masks > 0, 200, 50).astype(np.uint8))
+
+
+def test_a_lesion_has_its_exams_label_and_tissue_holds_no_lesion(dataset: PreparedDataset) -> None:
+    patches = Patches(_marked(dataset), range(len(dataset)), PatchSettings(SIDE))
+    for step in range(20):
+        draw = patches.batch(9, seed=0, step=step)
+        lesion = (draw.images == 200).any(axis=(1, 2, 3))
+        np.testing.assert_array_equal(lesion, draw.labels > 0)
+        np.testing.assert_array_equal(draw.labels[lesion] - 1, dataset.labels[draw.exams[lesion]])
+
+
+def test_a_patch_at_the_border_is_zero_outside_the_image(dataset: PreparedDataset) -> None:
+    masks = np.zeros_like(dataset.masks[:])
+    masks[:, :, 0, 15] = 255  # the upper right corner
+    cornered = replace(dataset, masks=masks, images=np.full_like(dataset.images, 7))
+    patches = Patches(cornered, range(len(dataset)), PatchSettings(SIDE, shift=0.0))
+    draw = patches.held_out(seed=0)
+    expected = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    expected[2:, :3] = 7  # the pixel lies in row and column 2
+    for image in draw.images[draw.labels > 0]:
+        np.testing.assert_array_equal(image[0], expected)
+
+
+def test_held_out_patches_are_one_of_each_class_per_image(dataset: PreparedDataset, patches: Patches) -> None:
+    draw = patches.held_out(seed=0)
+    images = len(dataset) * len(dataset.views)
+    assert np.bincount(draw.labels).tolist() == [images, images // 2, images // 2]
+    assert np.bincount(draw.exams).tolist() == [2 * len(dataset.views)] * len(dataset)
+
+
+def test_kinds_divide_the_lesions_and_a_lesion_of_unknown_kind_is_left_out(dataset: PreparedDataset) -> None:
+    kinds = np.arange(len(dataset)) % 3 - 1  # -1: not known
+    divided = replace(
+        _marked(dataset), targets={"kind": kinds}, target_classes={"kind": ("calcification", "mass")}
+    )
+    patches = Patches(divided, range(len(dataset)), PatchSettings(SIDE, kinds="kind"))
+    assert patches.classes == (
+        *("tissue", "benign calcification", "benign mass"),
+        *("malignant calcification", "malignant mass"),
+    )
+    draw = patches.held_out(seed=0)
+    lesions = draw.labels > 0
+    np.testing.assert_array_equal((draw.labels[lesions] - 1) % 2, kinds[draw.exams[lesions]])
+    np.testing.assert_array_equal((draw.labels[lesions] - 1) // 2, dataset.labels[draw.exams[lesions]])
+    with pytest.raises(DataError, match=r"no target 'shape' .* the set has kind"):
+        Patches(divided, range(len(dataset)), PatchSettings(SIDE, kinds="shape"))
+
+
+def test_an_exam_of_another_class_without_a_mask_gives_no_tissue(dataset: PreparedDataset) -> None:
+    marked = dataset.has_mask.copy()
+    marked[:4] = False  # two benign exams, two malignant
+    patches = Patches(replace(dataset, has_mask=marked), range(len(dataset)), PatchSettings(SIDE))
+    exams = set(patches.places[0].images[:, 0].tolist())
+    unmarked = {i for i in range(4) if dataset.labels[i] != 0}
+    assert unmarked and exams == set(range(len(dataset))) - unmarked
+
+
+def test_data_without_masks_are_refused_with_a_remedy(dataset: PreparedDataset) -> None:
+    bare = replace(dataset, has_mask=np.zeros_like(dataset.has_mask))
+    with pytest.raises(DataError, match=r"no lesion is marked.*lesion masks"):
+        Patches(bare, range(len(dataset)), PatchSettings(SIDE))

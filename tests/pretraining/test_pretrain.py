@@ -1,0 +1,163 @@
+"""A pre-training learns, resumes to the bit, says how its weights were made, and never helps a test in secret."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from command_line import TINY, gazekit
+from gazekit_components.small_resnet import SmallResNet
+from tiny import tiny
+
+from gazekit.contracts.backbone_weights import load_backbone, read_origin
+from gazekit.errors import ConfigurationError, Preempted
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.leaks import image_hashes
+from gazekit.prepared.splits import make_split
+from gazekit.pretraining.patch_classifier import PatchClassifier
+from gazekit.pretraining.pretrain import Pretrained, PretrainSettings, pretrain
+from gazekit.registry.registry import Registry
+
+SETTINGS = PretrainSettings(patch=8, steps=6, batch_size=6, held_out=0.3)
+CPU = torch.device("cpu")
+
+
+def _pretrained(
+    path: Path,
+    registry: Registry,
+    dataset: PreparedDataset,
+    settings: PretrainSettings = SETTINGS,
+    **how: object,
+) -> Pretrained:
+    return pretrain(path, tiny(registry), registry, dataset, settings, device=CPU, **how)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory, registry: Registry, dataset: PreparedDataset) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    _pretrained(path, registry, dataset)
+    return path
+
+
+def test_the_classifier_is_the_backbone_the_mean_and_a_linear_layer() -> None:
+    torch.manual_seed(0)
+    network = PatchClassifier(SmallResNet(1, widths=(4, 6, 8, 10)), 3, (0.5, -1.0)).double().eval()
+    patches = torch.arange(2 * 64, dtype=torch.uint8).view(2, 1, 8, 8)
+    maps = patches.double() * 0.5 - 1
+    for stage in network.backbone.stages:
+        maps = stage(maps)
+    expected = maps.mean(dim=(2, 3)) @ network.classifier.weight.T + network.classifier.bias
+    torch.testing.assert_close(network(patches), expected)
+
+
+def test_a_stopped_pretraining_goes_on_to_the_same_weights(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, weights: Path
+) -> None:
+    path, asked = tmp_path / "stopped.safetensors", iter([False] * 4 + [True])
+    with pytest.raises(Preempted, match="stopped at step 4"):
+        _pretrained(path, registry, dataset, should_stop=lambda: next(asked))
+    assert not path.exists()
+    with pytest.raises(ConfigurationError, match="begun with steps 6, not 7"):
+        _pretrained(path, registry, dataset, PretrainSettings(patch=8, steps=7, batch_size=6, held_out=0.3))
+    done: list[int] = []
+    _pretrained(path, registry, dataset, report=lambda step, _total: done.append(step))
+    assert done == [5, 6]
+    assert path.read_bytes() == weights.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_it_learns_to_tell_made_lesions_from_tissue(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    settings = PretrainSettings(patch=8, steps=60, batch_size=24, held_out=0.3)
+    found = _pretrained(tmp_path / "w.safetensors", registry, dataset, settings)
+    assert (
+        found.origin.held_out["macro AUC"] > 0.75
+    )  # a bright square is a lesion; its class is where it lies
+    assert found.origin.held_out["patches"] == 2 * sum(found.classes.values()) / 2
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(ConfigurationError, match="exists; remove it"):
+        _pretrained(path, registry, dataset)
+
+
+def test_a_file_says_how_it_was_made(weights: Path, dataset: PreparedDataset) -> None:
+    origin = read_origin(weights)
+    assert origin is not None
+    assert origin.data == dataset.fingerprint
+    assert origin.seed == 0 and origin.start == "random"
+    assert origin.backbone == {"use": "small_resnet", "widths": [4, 6, 8, 10]}
+    assert set(origin.seen) == {each for exam in range(len(dataset)) for each in image_hashes(dataset, exam)}
+    assert str(weights.parent) not in str(origin)
+
+
+def test_a_backbone_starts_from_the_file_to_the_bit(weights: Path) -> None:
+    backbone = SmallResNet(1, widths=(4, 6, 8, 10), weights=str(weights))
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    said = backbone.load_initial_weights()
+    stored = safetensors.torch.load_file(weights)
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, stored[name])
+    assert any(not torch.equal(tensor, stored[name]) for name, tensor in before.items())
+    assert f"tiny.safetensors (SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()[:16]})" in said
+    assert "with seed 0 by gazekit" in said and "macro AUC" in said
+
+
+def test_a_file_of_another_backbone_is_refused_with_shapes_and_remedy(weights: Path) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_backbone(SmallResNet(1, widths=(5, 6, 8, 10)), weights)
+    said = str(error.value)
+    assert str(weights) in said
+    assert "stages.0.0.weight (4, 1, 3, 3) instead of (5, 1, 3, 3)" in said
+    assert "--set backbone.widths=[4, 6, 8, 10]" in said
+    with pytest.raises(ConfigurationError, match=r"none.safetensors: no such file; expected weights"):
+        load_backbone(SmallResNet(1), weights.with_name("none.safetensors"))
+
+
+def test_a_timm_backbone_is_pretrained_and_starts_from_its_file(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    path = tmp_path / "timm.safetensors"
+    choice = ("backbone.use=timm", "backbone.model=test_resnet", "backbone.pretrained=false")
+    settings = PretrainSettings(patch=8, steps=2, batch_size=6, held_out=0.3)
+    pretrain(path, tiny(registry, *choice), registry, dataset, settings, device=CPU)
+    options = {"model": "test_resnet", "pretrained": False, "weights": str(path)}
+    backbone = registry.create("backbone", "timm", 1, (32, 32), **options)
+    assert "pre-trained to tell patches" in backbone.load_initial_weights()
+    stored = safetensors.torch.load_file(path)
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_the_origin_is_kept_in_the_run_and_seen_test_exams_are_refused(
+    tmp_path: Path, dataset: PreparedDataset, weights: Path
+) -> None:
+    command = ("train", "--preset", "mammonet_small", "--data", dataset.root, "--epochs", 1, *TINY)
+    command = (*command, "--set", f"backbone.weights={weights}")
+    refused = gazekit(*command, "--out", tmp_path / "refused", code=3)
+    assert "tiny.safetensors: pre-trained on" in refused.stderr and "--allow-leak" in refused.stderr
+    assert not (tmp_path / "refused").exists()
+    gazekit(*command, "--out", tmp_path / "run", "--allow-leak")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "SHA-256" in facts["weights_origin"][0] and "macro AUC" in facts["weights_origin"][0]
+    assert "pre-trained on" in facts["leak"]
+
+
+def test_the_test_part_of_a_split_stays_closed(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    split = make_split(dataset, seed=1)
+    settings = PretrainSettings(patch=8, steps=1, batch_size=6, split=split)
+    origin = _pretrained(tmp_path / "w.safetensors", registry, dataset, settings).origin
+    for exam, name in enumerate(dataset.exam_ids):
+        assert set(image_hashes(dataset, exam)) <= set(origin.seen) or split[name] == "test"
+        assert not (split[name] == "test" and set(image_hashes(dataset, exam)) & set(origin.seen))
+
+
+def test_the_command_prints_measures_and_the_next_command(tmp_path: Path, dataset: PreparedDataset) -> None:
+    out = tmp_path / "w.safetensors"
+    small = ("--patch", 8, "--steps", 2, "--batch-size", 6, "--held-out", 0.3)
+    widths = ("--set", "backbone.widths=[4,6,8,10]")
+    said = gazekit("pretrain", "mammonet_small", "--data", dataset.root, "--out", out, *small, *widths)
+    assert "macro AUC" in said.stdout and "exams (tissue" in said.stdout
+    assert "next: gazekit train mammonet_small" in said.stderr and f"backbone.weights={out}" in said.stderr
