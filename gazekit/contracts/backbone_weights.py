@@ -96,7 +96,7 @@ def read_origin(path: Path) -> BackboneOrigin | None:
         ) from None
     except (OSError, safetensors.SafetensorError, DataError) as error:
         raise ConfigurationError(
-            f"{path}: not readable as safetensors ({visible(str(error))}); expected tensors by name, as gazekit "
+            f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit "
             "pretrain writes them"
         ) from None
     return origin
@@ -116,7 +116,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> str:
         found = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise ConfigurationError(
-            f"{path}: not readable as safetensors ({visible(str(error))}); expected tensors by name, as gazekit "
+            f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit "
             "pretrain writes them"
         ) from None
     own = backbone.state_dict()
