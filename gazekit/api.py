@@ -44,6 +44,7 @@ from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_
 
 if TYPE_CHECKING:
     from gazekit.study.result import StudyResult
+    from gazekit.study.study import Study
     from gazekit.study.tuning import Tuning
 
 Dataset = PreparedDataset | Path | str
@@ -482,6 +483,7 @@ def benchmark(
     from gazekit.reporting.study.files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
+    from gazekit.study.nested_tuning import check_spaces, finish_tuned
     from gazekit.study.settings import parse_study, read_study
     from gazekit.study.study import finish, open_study
 
@@ -490,9 +492,12 @@ def benchmark(
     else:
         settings = read_study(Path(study))
     folder, chosen = StudyFolder(Path(out)), _device(device)
+    registry = registry or load_registry()
+    check_spaces(settings, registry, os.environ)
     with folder.lock():
-        opened = open_study(folder, settings, registry or load_registry(), device=chosen)
-        failures = finish(opened, launcher=launcher, jobs=jobs, finished=_each_run(note))
+        opened = open_study(folder, settings, registry, device=chosen)
+        carry_out = finish_tuned if settings.tune else finish
+        failures = carry_out(opened, launcher=launcher, jobs=jobs, finished=_each_run(note))
         result, pooled = collect(opened, failures)
         write_study(opened, result, pooled, chosen, _warner(note))
     return result
@@ -505,6 +510,9 @@ def tune(
     grid: Sequence[str],
     out: Path | str,
     *,
+    sampler: str = "grid",
+    trials: int = 16,
+    seed: int = 0,
     folds: int = 3,
     seeds: int = 1,
     split: GivenSplit | None = None,
@@ -515,13 +523,16 @@ def tune(
     registry: Registry | None = None,
     note: Callable[[str], None] = print,
 ) -> "Tuning":
-    """Train every point of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
+    """Train points of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
 
     Args:
         preset: the name or TOML file of one.
         data: folder of a prepared data set.
-        grid: ``"key.path=value,value"`` items; all combinations are tried.
+        grid: ``"key.path=value,value"`` items; ``sampler="grid"`` tries all combinations. Without items the others draw
+            from the preset's own space.
         out: the study directory.
+        sampler: ``"grid"``, ``"random"`` or ``"tpe"``.
+        trials, seed: of a sampler that draws.
         folds, seeds: inner folds, and runs per fold.
         split: whose test part stays closed; None makes one as ``train`` would.
         overrides: ``key.path=value`` items that all points share.
@@ -530,23 +541,31 @@ def tune(
     from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
     from gazekit.study.folds import inner_splits
-    from gazekit.study.settings import parse_study
     from gazekit.study.study import finish, open_study
-    from gazekit.study.tuning import choose, grid_points, point_name
+    from gazekit.study.tuning import choose, points_study, try_points, tune_settings
 
     registry = registry or load_registry()
     base = registry.preset(preset, environment=os.environ, overrides=overrides)
-    systems = [{"name": point_name(each), "preset": preset, "set": list(each)} for each in grid_points(grid)]
-    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides), "system": systems}
+    drawn = tune_settings(grid, base, sampler=sampler, trials=trials, seed=seed)
+    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides)}
     folder = StudyFolder(Path(out))
 
     def inner(dataset: PreparedDataset) -> dict[str, dict[str, str]]:
         return inner_splits(dataset, split_of(base, dataset, split), folds)
 
+    def open_points(points: Sequence[tuple[str, ...]]) -> "Study":
+        settings = points_study(values, preset, points, drawn)
+        return open_study(folder, settings, registry, device=_device(device), kind="tune", splits=inner)
+
     with folder.lock():
-        settings = parse_study(values, "the grid", folder=Path())
-        study = open_study(folder, settings, registry, device=_device(device), kind="tune", splits=inner)
-        finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note))
+        study, _ = try_points(
+            folder,
+            base,
+            grid,
+            drawn,
+            open_points=open_points,
+            finish=lambda study: finish(study, launcher=launcher, jobs=jobs, finished=_each_run(note)),
+        )
         tuning = choose(study, preset)
         write_atomically(folder.path / "tune.json", tuning.to_text())
     return tuning

@@ -60,7 +60,7 @@ _FORMER: dict[Key, Key] = {
     ("data", "validation"): ("data", "val"),
 }
 """Keys of 0.1, and where they are now."""
-_OWN = {"reported"}
+_OWN = {"reported", "tune"}
 """Tables that hold for one preset but not for presets that extend it."""
 
 
@@ -215,6 +215,7 @@ def _parse(text: str) -> Any:
 
 def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
     """Turn tables into one value per key; ``fusion.vectors = "concat"`` means ``fusion.vectors.use = "concat"``."""
+    key = dotted(key)
     if isinstance(value, Mapping):
         leaves: Layer = {}
         for part, inner in value.items():
@@ -223,6 +224,11 @@ def _leaves(key: Key, value: Any, origin: str, comment: str = "") -> Layer:
     if component_kind(key) and value != "none":
         key = (*key, "use")
     return {_FORMER.get(key, key): Value(value, origin, comment, ".".join(key) if key in _FORMER else "")}
+
+
+def dotted(key: Key) -> Key:
+    """Part a key of the table ``tune`` at its dots: ``"loss.gaze_weight"`` may stand in quotes or not."""
+    return tuple(part for name in key for part in name.split(".")) if key[0] == "tune" else key
 
 
 def _flatten(document: tomlkit.TOMLDocument, origin: str) -> Layer:

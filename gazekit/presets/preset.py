@@ -18,6 +18,7 @@ from gazekit.presets.layers import (
     Value,
     component_keys,
     component_kind,
+    dotted,
     environment_layer,
     merge,
     nest,
@@ -26,6 +27,7 @@ from gazekit.presets.layers import (
     read_layer,
 )
 from gazekit.presets.tables import (
+    COMMON_SPACE,
     LABEL,
     ComponentChoice,
     DataSettings,
@@ -38,9 +40,11 @@ from gazekit.presets.tables import (
     PresetTable,
     ReportedSettings,
     Slot,
+    Space,
     TermSettings,
     TrainingSettings,
     absent,
+    read_space,
 )
 
 __all__ = [
@@ -88,6 +92,8 @@ class Preset(PresetTable):
     terms: dict[str, Annotated[TermSettings | None, pydantic.BeforeValidator(absent)]] = {}
     """More terms of the loss, by a name of their own."""
     training: TrainingSettings = TrainingSettings()
+    tune: Annotated[Space, pydantic.BeforeValidator(read_space)] = COMMON_SPACE
+    """Key → values that a tuning tries; a preset that extends this one does not inherit them."""
     reported: dict[str, ReportedSettings] = {}
     """Data set → published results, shown next to ours; a preset that extends this one does not inherit them."""
     _name: str = pydantic.PrivateAttr(default="")
@@ -117,6 +123,13 @@ class Preset(PresetTable):
             for name, term in self.terms.items()
             if term is not None and (self.gaze is not None or term.use is not None)
         }
+
+    @property
+    def space(self) -> Space:
+        """The entries of ``tune`` that are in force: with ``gaze = "none"`` those about gaze are not."""
+        idle = ("gaze.", "loss.gaze_weight") if self.gaze is None else ()
+        space = {key: axis for key, axis in self.tune.items() if not key.startswith(idle)}
+        return space or COMMON_SPACE
 
     def component(self, key: Key) -> ComponentChoice | None:
         """The choice at a key where a preset names a component."""
@@ -276,7 +289,7 @@ def _write_table(table: Any, values: Mapping[str, Any], key: Key, sources: Layer
     for part, value in values.items():
         if not isinstance(value, dict) and (value is not None or (*key, part) in _OPTIONAL):
             item = tomlkit.item("none" if value is None else value)
-            item.comment(_remark(sources.get((*key, part))))
+            item.comment(_remark(sources.get(dotted((*key, part)))))
             table.add(part, item)
     for part, value in values.items():
         if isinstance(value, dict) and value:

@@ -1,7 +1,8 @@
 """The tables of a preset: every key with its type, range and default."""
 
 import warnings
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -269,3 +270,55 @@ class TrainingSettings(PresetTable):
     """Decay of a moving average of the weights, such as 0.999, which is then what is validated, selected and used;
     absent: no average."""
     augmentation: AugmentationSettings = AugmentationSettings()
+
+
+class ValueRange(PresetTable):
+    """A range of numbers that tuning draws from."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Draw the logarithm evenly, as for a learning rate; ``low`` is above 0 then."""
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            above = "0 < low < high" if self.log else "low < high"
+            raise ValueError(f"expected {above} (got low = {self.low:g}, high = {self.high:g})")
+        return self
+
+
+Space = dict[str, ValueRange | tuple[Any, ...]]
+"""Key of a preset → the values that tuning tries: a list, or a range."""
+COMMON_SPACE: Space = {"training.learning_rate": ValueRange(low=1e-5, high=1e-2, log=True)}
+"""The space of a preset that declares none."""
+
+
+def read_space(value: Any) -> Space:
+    """Read the table ``tune``. Raises ValueError: an entry is neither a list of values nor a range."""
+    if isinstance(value, Mapping):
+        return dict(_axes(value, ""))
+    raise ValueError('expected keys with their values, such as "loss.gaze_weight" = [0.1, 0.5, 2]')
+
+
+def _axes(table: Mapping[str, Any], above: str) -> Iterator[tuple[str, ValueRange | tuple[Any, ...]]]:
+    for name, axis in table.items():
+        key = above + name
+        if isinstance(axis, ValueRange):
+            yield key, axis
+        elif isinstance(axis, Mapping) and axis.keys() & {"low", "high"}:
+            try:
+                yield key, ValueRange.model_validate(axis)
+            except pydantic.ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                where = ".".join(map(str, (key, *first["loc"])))
+                raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        elif isinstance(axis, Mapping):
+            yield from _axes(axis, f"{key}.")
+        elif isinstance(axis, list | tuple) and axis and all(axis.count(each) == 1 for each in axis):
+            yield key, tuple(axis)
+        else:
+            raise ValueError(
+                f"{key}: expected a list of different values, or a range such as "
+                f"{{ low = 1e-5, high = 1e-2, log = true }} (got {axis!r})"
+            )

@@ -136,11 +136,11 @@ def data_folder(run: RunDirectory, facts: RunFacts, data: Path | None) -> Path:
     return there
 
 
-_WORDS = {"description", "stand_in", "quick", "reported"}
+_WORDS = {"description", "stand_in", "quick", "reported", "tune"}
 
 
 def preset_conflicts(stored: Preset, wanted: Preset) -> list[str]:
-    """List the keys in which a run's preset differs from the requested one, ignoring descriptive texts."""
+    """List the keys in which a run's preset differs from the requested one, ignoring what does not train it."""
     a, b = (flattened(each.model_dump(mode="json", exclude=_WORDS)) for each in (stored, wanted))
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
 

@@ -103,7 +103,7 @@ def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
         "evaluated on": [run.evaluation and run.evaluation["split"] for run in runs],
     }
     keys = dict.fromkeys(
-        key for run in runs for key in run.values if not key.startswith(("description", "reported"))
+        key for run in runs for key in run.values if not key.startswith(("description", "reported", "tune."))
     )
     rows |= {key: [run.values.get(key) for run in runs] for key in keys}
     return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}

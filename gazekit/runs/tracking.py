@@ -165,7 +165,7 @@ class Tracking:
             "classes": ", ".join(facts.classes),
             "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
         }
-        values = flattened(self.preset.model_dump(mode="json", exclude={"description", "reported"}))
+        values = flattened(self.preset.model_dump(mode="json", exclude={"description", "reported", "tune"}))
         return TrackedRun(self.run.path.resolve().name, self.run.path, folder, known, values)
 
     def _stored(self) -> dict[str, StoredTracker]:

@@ -15,6 +15,7 @@ from gazekit.study.cost import count_parameters
 from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
 from gazekit.study.grid import RunTask
+from gazekit.study.nested_tuning import in_words, tuned_runs
 from gazekit.study.pooling import RunRecord, compare_runs, estimates, of_targets, pool, read_run
 from gazekit.study.result import FailedRun, Reported, StudyResult, SystemRow
 from gazekit.study.settings import SystemSettings
@@ -47,6 +48,13 @@ def collect(
         runs = [task.path for task in study.finished(system.name)]
         records = [read_run(path) for path in runs]
         row = _row(study, system, runs, failures, paper)
+        if settings.tune:
+            space = settings.tune.space or study.presets[system.name].space
+            row = replace(
+                row,
+                space=settings.tune.model_copy(update={"space": space}).model_dump(mode="json")["space"],
+                tuned=tuned_runs(study.finished(system.name)),
+            )
         if records:
             found[system.name] = records
             pooled[system.name] = pool(dataset, records)
@@ -87,6 +95,7 @@ def collect(
         ),
         notes=_notes(study),
         reported=paper,
+        tuning=in_words(settings.tune) if settings.tune else "",
         measures={name: metric.measure for name, metric in metrics.items()},
     )
     return result, pooled

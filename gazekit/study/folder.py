@@ -212,10 +212,17 @@ def _check_same(
             for fold, split in splits.items()
             if folder.split_path(fold).exists() and read_split(folder.split_path(fold)) != split
         ]
+    there_tuned = there["settings"].get("tune")
+    tuned = settings.to_toml_values().get("tune")
+    if identity["kind"] == "tune":  # more trials may follow
+        there_tuned, tuned = ({**each, "trials": None} if each else each for each in (there_tuned, tuned))
+    if tuned != there_tuned:
+        different.append(f"tune is {tuned or 'absent'}, there {there_tuned or 'absent'}")
     for system, preset in presets.items():
         if folder.preset_path(system).exists():
             stored = registry.preset(str(folder.preset_path(system)))
             conflicts = preset_conflicts(stored, preset)
+            conflicts += ["tune"] if settings.tune and stored.tune != preset.tune else []
             if conflicts:
                 different.append(f"system '{system}' differs in {', '.join(conflicts)}")
     if different:

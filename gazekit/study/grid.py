@@ -66,6 +66,7 @@ def run_tasks(
     device: str,
     test: bool = True,
     allow_leak: bool = False,
+    tuned: bool = False,
 ) -> list[RunTask]:
     """List the runs in the best order: every system for a seed of a fold before the next one.
 
@@ -75,6 +76,7 @@ def run_tasks(
         folds: names of the splits.
         seeds: number of seeds; they are 0, 1, …
         device, test, allow_leak: see ``RunTask``.
+        tuned: each run has the preset that its tuning chooses.
     """
     rows = list(systems)
     return [
@@ -83,7 +85,9 @@ def run_tasks(
             fold=fold,
             seed=seed,
             path=out / "runs" / system / f"{fold}-seed-{seed}",
-            preset_path=out / "systems" / f"{system}.toml",
+            preset_path=out / "tuning" / system / f"{fold}-seed-{seed}" / "chosen.toml"
+            if tuned
+            else out / "systems" / f"{system}.toml",
             data=data,
             split_path=out / "splits" / f"{fold}.csv",
             device=device,

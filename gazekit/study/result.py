@@ -39,6 +39,23 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedRun:
+    """The values that the tuning of a run chose.
+
+    Args:
+        run: such as ``fold-1-seed-0``.
+        changes: ``key=value`` items on top of the row's preset.
+        val_auc: by which they were chosen, not that of the run itself.
+        trials: number that finished.
+    """
+
+    run: str
+    changes: tuple[str, ...]
+    val_auc: float
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
 class SystemRow:
     """One system.
 
@@ -58,6 +75,8 @@ class SystemRow:
         step_ratio: median training step time over the reference's; None if not measured.
         reported: the publication's figures, if requested and available.
         data: name of the prepared folder, if it differs from the study's.
+        space: key → values or range that its tuning drew from; empty without tuning.
+        tuned: what the tuning of each finished run chose.
     """
 
     name: str
@@ -76,6 +95,8 @@ class SystemRow:
     reported: Reported | None = None
     data: str = ""
     targets: Named = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
+    tuned: tuple[TunedRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +127,7 @@ class StudyResult:
         leak: leaks of the splits, in words; empty if there are none.
         notes: remarks for the reader.
         reported: name under which published figures were requested; empty if not requested.
+        tuning: how each run was tuned, in words; empty without tuning.
         measures: entry in the catalogue of each metric that plugins offered.
     """
 
@@ -127,6 +149,7 @@ class StudyResult:
     notes: tuple[str, ...] = ()
     reported: str = ""
     measures: dict[str, Measure] = field(default_factory=dict)
+    tuning: str = ""
 
     @property
     def catalogue(self) -> dict[str, Measure]:

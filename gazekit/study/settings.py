@@ -14,7 +14,9 @@ from gazekit.disk.own_files import MIB, FileKind, read_text
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.preset import Preset
+from gazekit.presets.tables import Space, read_space
 from gazekit.registry.registry import Registry
+from gazekit.study.sampling import Sampler
 
 _KIND = FileKind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
 _NAME = r"^\w[\w.=+,-]*$"
@@ -42,6 +44,21 @@ class SystemSettings(_Strict):
     """Another prepared folder with the same exams, for controls (such as gaze shuffled between exams)."""
 
 
+class TuneSettings(_Strict):
+    """How each run of a study is tuned on the training part of its fold, all rows with the same budget."""
+
+    sampler: Sampler = "tpe"
+    """``random``, or ``tpe``, which learns from the trials before."""
+    trials: Repetitions = 16
+    """Trials of each run; the first tries the preset's own values."""
+    folds: Repetitions = 1
+    """Inner folds of the exams outside the test part; 1: the fold's own validation part."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the sampler."""
+    space: Annotated[Space, pydantic.BeforeValidator(read_space)] = {}
+    """Key → values, for all rows; empty: each row has the table ``tune`` of its preset."""
+
+
 class StudySettings(_Strict):
     """The settings of a study; see ``read_study`` and ``from_presets``."""
 
@@ -60,6 +77,8 @@ class StudySettings(_Strict):
     """``key.path=value`` items on top of every preset."""
     allow_leak: bool = False
     """Use the source's split even if it puts a patient on two sides; every table then warns about it."""
+    tune: TuneSettings | None = None
+    """Tune each run first; absent: every run takes the values of its preset."""
     systems: Annotated[tuple[SystemSettings, ...], Field(alias="system", max_length=_MOST)]
 
     @property

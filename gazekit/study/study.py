@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,12 +92,14 @@ def open_study(
         device=device.type,
         test=kind == "benchmark",
         allow_leak=settings.allow_leak,
+        tuned=kind == "benchmark" and settings.tune is not None,
     )
     return Study(folder, settings, registry, presets, dataset, datasets, made, tuple(tasks))
 
 
 def finish(
     study: Study,
+    tasks: Sequence[RunTask] | None = None,
     *,
     launcher: str = "local",
     jobs: int = 1,
@@ -108,6 +110,7 @@ def finish(
 
     Args:
         study: open, with its folder locked.
+        tasks: those to carry out; None for all that are unfinished.
         launcher, jobs, should_stop: see ``study.launch``.
         finished: called for each run that ends, with the reason if it failed.
 
@@ -121,7 +124,7 @@ def finish(
     began = time.monotonic()
     try:
         outcomes = launch(
-            study.unfinished(),
+            study.unfinished() if tasks is None else tasks,
             launcher=launcher,
             jobs=jobs,
             logs=study.folder.path / "logs",

@@ -1,30 +1,40 @@
-"""Choose values from a small explicit grid by validation AUC over inner folds, never using the test part."""
+"""Choose values by validation AUC over inner folds, from a grid or trial after trial, never using the test part."""
 
 import itertools
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from gazekit.errors import ConfigurationError, GazekitError
+from gazekit.disk.own_files import MIB, FileKind, read_model, validated
+from gazekit.errors import ConfigurationError, DataError, GazekitError
+from gazekit.presets.preset import Preset
+from gazekit.presets.tables import Space
 from gazekit.runs.directory import RunDirectory
+from gazekit.study.folder import StudyFolder
+from gazekit.study.grid import RunTask
+from gazekit.study.sampling import Trial, changes, own_point, point_of, size, suggest
+from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
 from gazekit.study.study import Study
 
 SCHEMA = "gazekit.tune/1"
+_KIND = FileKind("the result of a tuning", 8 * MIB, "make it again with the same command")
+SAMPLERS = ("grid", "random", "tpe")
 _COMMA = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One point of the grid.
+    """One tried point.
 
     Args:
         changes: its ``key=value`` items.
         runs: number finished; ``planned``: folds × seeds.
-        mean, sd: validation AUC over finished runs, each at its best epoch; None with fewer than one (two) runs.
+        mean, sd: validation AUC over finished runs, each of its selected weights; None with fewer than one (two) runs.
     """
 
     changes: tuple[str, ...]
@@ -32,6 +42,11 @@ class Candidate:
     planned: int
     mean: float | None
     sd: float | None
+
+    @property
+    def value(self) -> float | None:
+        """The mean, by which points are chosen; None if a run failed."""
+        return self.mean if self.runs == self.planned else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,10 @@ class Tuning:
         preset: the tuned preset.
         folds, seeds: their product is the number of runs per candidate.
         fingerprint: of the data.
-        candidates: in the order of the grid.
+        candidates: in the order of the grid, or of the trials.
         chosen: the changes with the highest mean validation AUC; in a tie, the first.
+        sampler: ``grid``, ``random`` or ``tpe``.
+        seed: of the sampler.
     """
 
     preset: str
@@ -52,6 +69,23 @@ class Tuning:
     fingerprint: str
     candidates: tuple[Candidate, ...]
     chosen: tuple[str, ...]
+    sampler: str = "grid"
+    seed: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> "Tuning":
+        """Read ``tune.json``. Raises DataError: it is damaged or has another schema."""
+        values = read_model(path, _KIND, dict[str, Any])
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
+        found: Tuning = validated(values, path, _KIND, cls)
+        return found
+
+    @property
+    def kind(self) -> str:
+        """The word for its candidates together."""
+        return "grid" if self.sampler == "grid" else "tuning"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -68,6 +102,11 @@ def grid_points(items: Sequence[str]) -> list[tuple[str, ...]]:
     Raises:
         ConfigurationError: an item lacks a key or value, or a key or value comes twice.
     """
+    axes = _axes(items)
+    return list(itertools.product(*([f"{key}={value}" for value in values] for key, values in axes.items())))
+
+
+def _axes(items: Sequence[str]) -> dict[str, list[str]]:
     axes: dict[str, list[str]] = {}
     for item in items:
         key, _, text = item.partition("=")
@@ -79,7 +118,7 @@ def grid_points(items: Sequence[str]) -> list[tuple[str, ...]]:
         if key.strip() in axes or len(set(values)) < len(values):
             raise ConfigurationError(f"--grid {item}: a key or a value comes twice; expected each once")
         axes[key.strip()] = values
-    return list(itertools.product(*([f"{key}={value}" for value in values] for key, values in axes.items())))
+    return axes
 
 
 def point_name(changes: Sequence[str]) -> str:
@@ -89,35 +128,152 @@ def point_name(changes: Sequence[str]) -> str:
     return re.sub(r"[^\w.=+,-]", "_", text)
 
 
+def tune_settings(
+    grid: Sequence[str], preset: Preset, *, sampler: str, trials: int, seed: int
+) -> TuneSettings | None:
+    """Settle how points are chosen; None for all points of a grid, which needs no sampler.
+
+    Args:
+        grid: ``key.path=value,value`` items; without any, the preset's own space is drawn from.
+        preset: to be tuned.
+        sampler: ``grid``, ``random`` or ``tpe``.
+        trials, seed: of a sampler.
+
+    Raises:
+        ConfigurationError: no such sampler, a grid without points, or fewer points than trials.
+    """
+    if sampler not in SAMPLERS:
+        raise ConfigurationError(f"--sampler {sampler}: expected {', '.join(SAMPLERS)}")
+    if sampler == "grid":
+        if not grid:
+            raise ConfigurationError("--sampler grid: expected --grid KEY=V,V,…, or --sampler random or tpe")
+        return None
+    values = {"sampler": sampler, "trials": trials, "seed": seed, "space": _space(grid) or preset.space}
+    settings = TuneSettings.model_validate(values)
+    check_trials(settings.space, trials, f"preset '{preset.name}'")
+    return settings
+
+
+def _space(grid: Sequence[str]) -> Space:
+    return {
+        key: tuple(point_of([f"{key}={value}"])[key] for value in values)
+        for key, values in _axes(grid).items()
+    }
+
+
+def check_trials(space: Space, trials: int, who: str) -> None:
+    """Raise ConfigurationError if a space has fewer points than there are to be trials."""
+    points = size(space)
+    if points is not None and points < trials:
+        raise ConfigurationError(
+            f"{who}: {trials} trials, but its space has {points} points ({', '.join(space)}); expected no more trials "
+            "than points: ask for fewer, or give the table tune of the preset more values or a range"
+        )
+
+
+def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return the changes of the next trial: the first tries the preset's own values, if they are in the space."""
+    own = None if trials else own_point(preset, settings.space)
+    return changes(own or suggest(settings.space, trials, sampler=settings.sampler, seed=settings.seed))
+
+
+def try_points(
+    folder: StudyFolder,
+    preset: Preset,
+    grid: Sequence[str],
+    settings: TuneSettings | None,
+    *,
+    open_points: Callable[[Sequence[tuple[str, ...]]], Study],
+    finish: Callable[[Study], Mapping[RunTask, str]],
+) -> tuple[Study, dict[RunTask, str]]:
+    """Train all points of a grid at once, or one trial after another; a stopped tuning goes on to the same trials.
+
+    Args:
+        folder: the study directory, locked.
+        preset, grid, settings: see ``tune_settings``.
+        open_points: opens the study of these points.
+        finish: carries out its runs, and returns those that failed.
+
+    Returns:
+        The study, and the runs that failed with their reasons.
+    """
+    if settings is None:
+        study = open_points(grid_points(grid))
+        return study, dict(finish(study))
+    points = [system.changes for system in folder.settings().systems] if folder.facts.exists() else []
+    failures: dict[RunTask, str] = {}
+    trials: list[Trial] = []
+    for number in range(settings.trials):
+        if number >= len(points):
+            points.append(next_point(preset, settings, trials))
+        study = open_points(points[: number + 1])
+        failures |= finish(study)
+        trials.append(
+            Trial(point_of(points[number]), _of_system(study, study.settings.systems[number]).value)
+        )
+    return study, failures
+
+
+def points_study(
+    values: Mapping[str, Any], preset: str, points: Sequence[tuple[str, ...]], settings: TuneSettings | None
+) -> StudySettings:
+    """Describe the study of these points: ``values`` of all, and a system for each point."""
+    systems = [{"name": point_name(each), "preset": preset, "set": list(each)} for each in points]
+    tuned = {"tune": settings.model_dump(mode="json")} if settings else {}
+    return parse_study({**values, "system": systems, **tuned}, "the grid of these options", folder=Path())
+
+
 def choose(study: Study, preset: str) -> Tuning:
     """Read the validation AUC of every finished run and choose.
 
     Raises:
         GazekitError: no candidate has all its runs; a candidate with failed runs is never chosen.
     """
-    candidates = tuple(_candidate(study, system.name, system.changes) for system in study.settings.systems)
-    complete = [c for c in candidates if c.runs == c.planned and c.mean is not None]
-    if not complete:
-        raise GazekitError(
-            f"{study.folder.path}: no point of the grid has all its runs; nothing to choose from"
-        )
-    return Tuning(
-        preset=preset,
-        folds=len(study.splits),
-        seeds=study.settings.seeds,
-        fingerprint=study.dataset.fingerprint,
-        candidates=candidates,
-        chosen=max(complete, key=lambda candidate: candidate.mean or 0.0).changes,
+    settings = study.settings
+    return choose_of(
+        Tuning(
+            preset=preset,
+            folds=len(study.splits),
+            seeds=settings.seeds,
+            fingerprint=study.dataset.fingerprint,
+            candidates=tuple(_of_system(study, system) for system in settings.systems),
+            chosen=(),
+            sampler=settings.tune.sampler if settings.tune else "grid",
+            seed=settings.tune.seed if settings.tune else 0,
+        ),
+        study.folder.path,
     )
 
 
-def _candidate(study: Study, system: str, changes: tuple[str, ...]) -> Candidate:
-    runs = study.finished(system)
-    found = [max(line["val_auc"] or 0.0 for line in RunDirectory(task.path).read_metrics()) for task in runs]
+def choose_of(tuning: Tuning, folder: Path) -> Tuning:
+    """Choose among the candidates; raises as ``choose``."""
+    complete = [each for each in tuning.candidates if each.value is not None]
+    if not complete:
+        raise GazekitError(
+            f"{folder}: no point of the {tuning.kind} has all its runs; nothing to choose from"
+        )
+    return replace(tuning, chosen=max(complete, key=lambda each: each.value or 0.0).changes)
+
+
+def candidate(changes: tuple[str, ...], finished: Sequence[Path], planned: int) -> Candidate:
+    """Read the validation AUC of a point's finished runs."""
+    found = [_value(RunDirectory(path)) for path in finished]
     return Candidate(
         changes=changes,
         runs=len(found),
-        planned=sum(task.system == system for task in study.tasks),
+        planned=planned,
         mean=fmean(found) if found else None,
         sd=stdev(found) if len(found) > 1 else None,
     )
+
+
+def _of_system(study: Study, system: SystemSettings) -> Candidate:
+    planned = sum(task.system == system.name for task in study.tasks)
+    return candidate(system.changes, [task.path for task in study.finished(system.name)], planned)
+
+
+def _value(run: RunDirectory) -> float:
+    """Return the validation AUC of the weights that are used; 0 where it is undefined."""
+    epochs = run.read_metrics()
+    (selected,) = (line for line in epochs if line["epoch"] == epochs[-1]["best_epoch"])
+    return float(selected["val_auc"] or 0.0)

@@ -25,10 +25,11 @@ class GazeMask(ImageFusion):
         in_channels: channels of an image.
         patch: side of a patch, px; the patches of the backbone.
         keep: share of the patches that stays.
+        share: chance that an exam is masked in a step, all its views alike; the others stay whole.
 
-    Source: EG-ViT, Ma et al. 2023, doi:10.1109/TMI.2023.3287572, whose published code keeps 49 of 196 patches. There
-        the masked patches are left out of all blocks but the last, which gets them back as they were embedded; here
-        their pixels are gone, and no block sees them.
+    Source: EG-ViT, Ma et al. 2023, doi:10.1109/TMI.2023.3287572, whose published code keeps 49 of 196 patches and
+        masks four of ten batches. There the masked patches are left out of all blocks but the last, which gets them
+        back as they were embedded; here their pixels are gone, and no block sees them.
     """
 
     needs_gaze = "training"
@@ -40,19 +41,27 @@ class GazeMask(ImageFusion):
         *,
         patch: PositiveInt = 16,
         keep: Annotated[float, Field(gt=0, le=1)] = 0.25,
+        share: Annotated[float, Field(gt=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
         self.views = tuple(views)
         self.in_channels = in_channels
         self.patch = patch
         self.keep = keep
+        self.share = share
 
     def forward(self, images: Views, gaze: Gaze | None) -> Views:
         """Map images ``[B, C, H, W]`` and gaze to images of the same shapes."""
         if gaze is None:
             return dict(images)
+        first = next(iter(images.values()))
+        whole = torch.zeros(len(first), dtype=torch.bool, device=first.device)
+        if self.share < 1:
+            whole = torch.rand(len(first), device=first.device) >= self.share
         return {
-            view: torch.where(self.mask(gaze[view])[:, None], image, 0) if view in gaze else image
+            view: torch.where((self.mask(gaze[view]) | whole[:, None, None])[:, None], image, 0)
+            if view in gaze
+            else image
             for view, image in images.items()
         }
 

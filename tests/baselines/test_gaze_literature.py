@@ -28,6 +28,11 @@ class TestGazeMask(FusionContract):
     options = {"patch": 4, "keep": 0.3}
 
 
+class TestGazeMaskOfSomeExams(FusionContract):
+    component = GazeMask
+    options = {"patch": 4, "keep": 0.3, "share": 0.4}
+
+
 class TestGazeStatistics(TermContract):
     component = GazeStatistics
     options = {"cells": 3}
@@ -76,6 +81,19 @@ def test_a_mask_acts_in_training_alone_and_a_patch_that_nobody_looked_at_does_no
     assert torch.equal(masked[..., :4, :4], images["cc"][..., :4, :4])
     assert not masked[..., 4:, :].any() and not masked[..., 4:].any()
     assert torch.equal(fusion(images, None)["cc"], images["cc"])
+
+
+def test_a_share_of_the_exams_is_masked_in_all_views_alike() -> None:
+    heat = torch.zeros(2000, 4, 4)
+    heat[:, 0, 0] = 1
+    images = {view: torch.ones(2000, 1, 4, 4) for view in ("cc", "mlo")}
+    torch.manual_seed(0)
+    fusion = GazeMask(("cc", "mlo"), 1, patch=2, keep=0.25, share=0.4)
+    masked = fusion(images, Gaze.of_heat_maps({"cc": heat, "mlo": heat}))
+    assert torch.equal(masked["cc"], masked["mlo"])
+    whole = masked["cc"].flatten(1).all(dim=1)
+    assert (masked["cc"][~whole].flatten(1).sum(dim=1) == 4).all()
+    assert abs((~whole).double().mean().item() - 0.4) < 4 * math.sqrt(0.4 * 0.6 / 2000)
 
 
 def test_a_model_with_a_mask_predicts_without_gaze(registry: Registry) -> None:

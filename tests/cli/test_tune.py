@@ -98,6 +98,32 @@ def test_a_grid_is_every_combination_and_a_list_is_one_value():
     )
 
 
+def test_a_sampler_tries_the_presets_own_space_and_goes_on_to_more_trials(tuned, dataset, tmp_path):
+    _, command, _ = tuned
+    base = command[: command.index("--grid")]
+    draw = (*base, "--sampler", "random", "--folds", 2, "--json", "--out")
+    few = json.loads(gazekit(*draw, tmp_path / "out", "--trials", 2).stdout)
+    more = json.loads(gazekit(*draw, tmp_path / "out", "--trials", 3).stdout)
+    assert (few["sampler"], few["seed"]) == ("random", 0)
+    assert few["candidates"] == more["candidates"][:2] and more["candidates"][2]["runs"] == 2
+    assert few["candidates"][0]["changes"] == [
+        "training.learning_rate=0.0001",
+        "loss.gaze_weight=2",
+        "gaze.target=label",
+    ]
+    refused = gazekit(*draw, tmp_path / "out", "--trials", 3, "--seed", 1, code=2).stderr
+    assert "'seed': 1" in refused and "'seed': 0" in refused
+
+
+def test_a_sampler_that_cannot_draw_is_refused(tuned):
+    _, command, _ = tuned
+    base = command[: command.index("--grid")]
+    assert "expected grid, random, tpe" in gazekit(*base, "--sampler", "best", code=2).stderr
+    assert "--sampler grid: expected --grid" in gazekit(*base, code=2).stderr
+    few = (*base, "--sampler", "tpe", "--grid", "loss.gaze_weight=1,2", "--trials", 3)
+    assert "3 trials, but its space has 2 points" in gazekit(*few, code=2).stderr
+
+
 @pytest.mark.parametrize("items", [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1", "a=2"]])
 def test_a_grid_that_says_nothing_or_something_twice_is_refused(items):
     with pytest.raises(ConfigurationError, match="--grid"):

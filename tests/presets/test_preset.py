@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gazekit.errors import ConfigurationError
+from gazekit.presets.tables import COMMON_SPACE, ValueRange
 from gazekit.registry.registry import Registry
 
 PRESETS = [
@@ -231,3 +232,52 @@ def test_a_publication_s_figures_belong_to_one_preset_only(registry: Registry, t
     (tmp_path / "variant.toml").write_text('extends = "mammonet"\n[loss]\ngaze_weight = 0.1\n')
     assert registry.preset(str(tmp_path / "variant.toml")).reported == {}
     assert registry.preset("mammonet_small").reported == {}
+
+
+def test_a_space_of_tuning_is_read_in_every_spelling_and_belongs_to_one_preset(
+    registry: Registry, tmp_path: Path
+) -> None:
+    quoted = (
+        '"loss.gaze_weight" = [0.1, 2]\n"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }\n'
+    )
+    nested = (
+        "loss.gaze_weight = [0.1, 2]\n[tune.training.learning_rate]\nlow = 1e-4\nhigh = 1e-2\nlog = true\n"
+    )
+    spaces = [
+        registry.preset(str(write(tmp_path / f"{k}.toml", f'extends = "ga_net"\n[tune]\n{text}'))).tune
+        for k, text in enumerate((quoted, nested))
+    ]
+    expected = {
+        "loss.gaze_weight": (0.1, 2),
+        "training.learning_rate": ValueRange(low=1e-4, high=1e-2, log=True),
+    }
+    assert spaces[0] == spaces[1] == expected
+    heir = registry.preset(str(write(tmp_path / "heir.toml", 'extends = "ga_net"')))
+    assert heir.tune == COMMON_SPACE != registry.preset("ga_net").tune
+
+
+def test_without_gaze_the_space_has_nothing_of_it(registry: Registry) -> None:
+    assert set(registry.preset("mammonet").space) == {
+        "training.learning_rate",
+        "loss.gaze_weight",
+        "gaze.target",
+    }
+    assert set(registry.preset("mammonet", overrides=["gaze=none"]).space) == {"training.learning_rate"}
+    only = ["gaze=none", "tune.training.learning_rate=[1e-3]"]
+    assert registry.preset("single_cc", overrides=only).space == {"training.learning_rate": (1e-3,)}
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("tune.loss.gaze_weight=3", "expected a list of different values, or a range"),
+        ("tune.loss.gaze_weight=[3, 3]", "expected a list of different values, or a range"),
+        ("tune.training.learning_rate.low=1", r"training\.learning_rate\.high: Field required"),
+        ("tune.training.learning_rate={low = 2, high = 1}", "expected low < high"),
+        ("tune.training.learning_rate={low = 0, high = 1, log = true}", "expected 0 < low < high"),
+        ("tune=3", "expected keys with their values"),
+    ],
+)
+def test_a_wrong_space_is_refused(registry: Registry, item: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        registry.preset("late_concat", overrides=[item])

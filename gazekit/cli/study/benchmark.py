@@ -1,5 +1,6 @@
 """``gazekit benchmark``: compare systems on the same folds and seeds."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,29 @@ def benchmark(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs per fold: seeds 0, 1, …", show_default="3")] = None,
     changes: Changes = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Tune each run on the training part of its fold, all systems with the same budget."
+        ),
+    ] = False,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="With --tune: random or tpe.",
+            show_default="tpe",
+            autocompletion=lambda: ["random", "tpe"],
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="With --tune: trials of each run.", show_default="16")
+    ] = None,
+    inner_folds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --tune: inner folds; 1: the fold's own validation part.", show_default="1"
+        ),
+    ] = None,
     reference: Annotated[
         str | None, typer.Option(help="System to compare the others with.", show_default="the first")
     ] = None,
@@ -58,15 +82,22 @@ def benchmark(
 
     The runs are ordinary run directories in OUT/runs. Repeat the command to resume a stopped study and retry failed
     runs; --out alone does the same, and --out with another --preset adds a row. Only validation selects; the test part
-    is read once, after training. Writes results.json, .md, .csv, .tex and figures.
+    is read once, after training. With --tune each run first tries values of the table tune of its preset (gazekit
+    presets show); results.json and the tables say which it chose. Writes results.json, .md, .csv, .tex and figures.
     """
     from gazekit.cli.study.output import show
     from gazekit.cli.study.runs import finish
+    from gazekit.errors import ConfigurationError
     from gazekit.reporting.study.files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
+    from gazekit.study.nested_tuning import check_spaces
     from gazekit.study.study import check_reported, open_study, step_times
 
+    tuned = {"sampler": sampler, "trials": trials, "folds": inner_folds}
+    given = {key: value for key, value in tuned.items() if value is not None}
+    if given and not tune:
+        raise ConfigurationError("--sampler, --trials and --inner-folds belong to --tune; give that too")
     flags = {
         **{
             "data": data and str(data),
@@ -78,6 +109,7 @@ def benchmark(
         **{
             "set": changes,
             "allow_leak": allow_leak or None,
+            "tune": {"sampler": "tpe", **given} if tune else None,
             "system": [{"preset": name} for name in preset or ()],
         },
     }
@@ -85,8 +117,10 @@ def benchmark(
     settings = _settings(folder, study, {key: value for key, value in flags.items() if value})
     chosen = device_of_runs(device, launcher)
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
+    registry = console.registry()
+    check_spaces(settings, registry, os.environ)
     with folder.lock():
-        opened = open_study(folder, settings, console.registry(), device=chosen)
+        opened = open_study(folder, settings, registry, device=chosen)
         if paper:
             check_reported(opened, paper)
         again = f"gazekit benchmark --out {folder.path}"

@@ -21,20 +21,31 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
         Preempted: stopped on request; the same command resumes it.
     """
     from gazekit.cli.study.progress import StudyProgress
+    from gazekit.study import nested_tuning
     from gazekit.study import study as opened
     from gazekit.training.signals import stop_on_signals
 
     unfinished = study.unfinished()
+    tuned = study.settings.tune if study.folder.read()["kind"] == "benchmark" else None
+    trials = nested_tuning.trial_runs(study) if tuned else []
     console.note(
         f"{len(study.presets)} systems, {len(study.splits)} folds, {study.settings.seeds} seeds: {len(study.tasks)} "
         f"runs, {len(study.tasks) - len(unfinished)} of them done; study directory {study.folder.path}"
     )
+    if tuned:
+        console.note(
+            f"each run is tuned first by {tuned.trials} trials ({tuned.sampler}) on {tuned.folds} inner fold(s): "
+            f"{len(trials)} runs of trials are left"
+        )
     if not unfinished:
         return {}
     epochs = {name: preset.training.epochs for name, preset in study.presets.items()}
-    with stop_on_signals() as signals, StudyProgress(study.tasks, unfinished, epochs) as progress:
+    with (
+        stop_on_signals() as signals,
+        StudyProgress([*study.tasks, *trials], [*unfinished, *trials], epochs) as progress,
+    ):
         try:
-            return opened.finish(
+            return (nested_tuning.finish_tuned if tuned else opened.finish)(
                 study, launcher=launcher, jobs=jobs, should_stop=signals.asked, finished=progress.finished
             )
         except Exception as error:

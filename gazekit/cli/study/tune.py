@@ -21,9 +21,22 @@ def tune(
     preset: Annotated[str, typer.Option(help="Preset to tune: a name or a TOML file.")],
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     grid: Annotated[
-        list[str],
-        typer.Option(metavar="KEY=V,V,…", help="Values to try; several --grid make all combinations."),
-    ],
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V,V,…",
+            help="Values to try; several --grid make all combinations.",
+            show_default="the preset's own table tune, with a sampler that draws",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="grid: every combination; random: draws; tpe: draws that learn from the trials before.",
+            autocompletion=lambda: ["grid", "random", "tpe"],
+        ),
+    ] = "grid",
+    trials: Annotated[int, typer.Option(min=1, help="Points to try, with random and tpe.")] = 16,
+    sampler_seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampler.")] = 0,
     folds: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per fold: seeds 0, 1, …")] = 1,
     split_path: Annotated[
@@ -43,33 +56,40 @@ def tune(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train every point of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
+    """Train points of a grid on inner folds of the training part; the highest mean validation AUC is chosen.
 
-    The test part is never opened. The same command again goes on where it was stopped. Writes tune.json.
+    With --sampler random or tpe points are drawn, one trial after another, from --grid or the preset's own table tune
+    (gazekit presets show); the first trial has the preset's own values. The test part is never opened. The same command
+    again goes on where it was stopped. Writes tune.json.
     """
     from gazekit.cli.study.runs import finish
     from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
-    from gazekit.study.settings import parse_study
     from gazekit.study.study import open_study
-    from gazekit.study.tuning import choose, grid_points, point_name
+    from gazekit.study.tuning import choose, points_study, try_points, tune_settings
 
     registry = console.registry()
     base = registry.preset(preset, environment=os.environ, overrides=changes or ())
-    systems = [{"name": point_name(p), "preset": preset, "set": list(p)} for p in grid_points(grid)]
-    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": changes or [], "system": systems}
-    settings = parse_study(values, "the grid of these options", folder=Path())
+    drawn = tune_settings(grid or (), base, sampler=sampler, trials=trials, seed=sampler_seed)
+    values = {"data": str(data), "folds": folds, "seeds": seeds, "set": changes or []}
     folder = StudyFolder(out or Path("studies") / f"tune-{Path(preset).name.removesuffix('.toml')}")
+    chosen = device_of_runs(device, launcher)
     with folder.lock():
-        study = open_study(
+        study, failures = try_points(
             folder,
-            settings,
-            registry,
-            device=device_of_runs(device, launcher),
-            kind="tune",
-            splits=lambda dataset: _inner(dataset, split_path, base, folds),
+            base,
+            grid or (),
+            drawn,
+            open_points=lambda points: open_study(
+                folder,
+                points_study(values, preset, points, drawn),
+                registry,
+                device=chosen,
+                kind="tune",
+                splits=lambda dataset: _inner(dataset, split_path, base, folds),
+            ),
+            finish=lambda study: finish(study, "the same command", launcher=launcher, jobs=jobs),
         )
-        failures = finish(study, "the same command", launcher=launcher, jobs=jobs)
         tuning = choose(study, preset)
         write_atomically(folder.path / "tune.json", tuning.to_text())
     _show(tuning, as_json=as_json)

@@ -80,6 +80,8 @@ def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
         "parameters": row.parameters,
         "step_ratio": row.step_ratio,
     }
+    if row.tuned:
+        values["tuned"] = "; ".join(f"{run.run}: {' '.join(run.changes)}" for run in row.tuned)
     for name, estimate in row.metrics.items():
         values |= {f"{name}_mean": estimate.mean, f"{name}_sd": estimate.sd}
         if pooled := estimate.pooled:
@@ -113,6 +115,7 @@ def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
     values |= {
         **{"study": result.title, "fingerprint": result.fingerprint, "protocol": result.protocol},
         "recipe": " ".join(result.changes),
+        **({"tuning": result.tuning} if result.tuning else {}),
         **{"exams": result.exams, "patients": result.patients, "leak": result.leak},
         **{"device": result.evidence.device, "date": result.evidence.date},
         "versions": " ".join(f"{name}={version}" for name, version in result.evidence.versions.items()),

@@ -7,7 +7,7 @@ from functools import partial
 from gazekit.measures.catalogue import Group
 from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
-from gazekit.reporting.study.words import evidence, over_runs, reading, warnings
+from gazekit.reporting.study.words import evidence, over_runs, reading, tuned_values, warnings
 from gazekit.study.result import StudyResult, SystemRow
 
 _FIRST = ("auc", "accuracy")
@@ -212,6 +212,8 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
         made.append(f"trained and tested on {row.data}")
     if made:
         said.append(" ".join(made))
+    if row.tuned:
+        said.append(f"tuned to {tuned_values(row)}")
     reasons: dict[str, list[str]] = {}
     for failure in row.failures:
         reasons.setdefault(failure.reason, []).append(failure.run)

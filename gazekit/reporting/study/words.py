@@ -1,9 +1,15 @@
 """Write the text around the tables of a study: warnings, evidence, how to read them."""
 
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
 from gazekit.study.result import StudyResult, SystemRow
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
 """Packages whose versions the table shows; ``results.json`` has all."""
+_COUNTED = 4
+"""Most different values that are counted one by one; spaces list hardly more that are no numbers."""
 
 
 def warnings(result: StudyResult) -> tuple[str, ...]:
@@ -34,6 +40,7 @@ def evidence(result: StudyResult) -> tuple[str, ...]:
         f"{result.patients} patients ({classes})",
         f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
         recipe,
+        result.tuning,
         f"made: {made.date} on {made.device}; {versions}; {made.minutes:.1f} minutes for all runs",
     )
     return tuple(filter(None, lines))
@@ -78,3 +85,30 @@ def reading(result: StudyResult) -> tuple[str, ...]:
 def over_runs(row: SystemRow) -> bool:
     """Whether a row has a test over the runs."""
     return row.comparison is not None and row.comparison.runs_p is not None
+
+
+def tuned_values(row: SystemRow) -> str:
+    """Say which values the tuning of a row's runs chose, each with its number of runs."""
+    chosen: dict[str, list[str]] = {}
+    for run in row.tuned:
+        for item in run.changes:
+            key, _, value = item.partition("=")
+            chosen.setdefault(key, []).append(value)
+    return "; ".join(f"{key} {_spread(values)}" for key, values in chosen.items())
+
+
+def _spread(values: Sequence[str]) -> str:
+    """Count few different values; give ends and median of many numbers."""
+    counts = Counter(values)
+    if len(counts) <= _COUNTED or not all(map(_is_number, counts)):
+        return ", ".join(f"{value} ({number} ×)" for value, number in counts.most_common())
+    numbers = sorted(map(float, values))
+    return f"{numbers[0]:g} to {numbers[-1]:g}, median {median(numbers):g}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
