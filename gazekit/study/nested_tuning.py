@@ -19,7 +19,7 @@ from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
 from gazekit.study.result import TunedRun
 from gazekit.study.running import is_finished
-from gazekit.study.sampling import Trial, changes, own_point, point_of
+from gazekit.study.sampling import TriedPoint, changes, own_point, point_of
 from gazekit.study.settings import StudySettings, TuneSettings, resolve_presets
 from gazekit.study.study import Study, finish
 from gazekit.study.tuning import Candidate, Tuning, candidate, check_trials, choose_of, next_point
@@ -87,7 +87,7 @@ class RunTuning:
         path = self.runs(number)[0].preset_path
         if not path.exists():
             before = [self.candidate(earlier) for earlier in range(1, number)]
-            trials = [Trial(point_of(each.changes), each.value) for each in before]
+            trials = [TriedPoint(point_of(each.changes), each.value) for each in before]
             self._write(path, next_point(self.preset, self.settings, trials))
 
     def candidate(self, number: int) -> Candidate:

@@ -27,14 +27,14 @@ _ATTEMPTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TriedPoint:
     """A tried point and its mean validation AUC; None if one of its runs failed."""
 
     point: Point
     value: float | None
 
 
-def suggest(space: Space, trials: Sequence[Trial], *, sampler: Sampler, seed: int) -> Point:
+def suggest(space: Space, trials: Sequence[TriedPoint], *, sampler: Sampler, seed: int) -> Point:
     """Suggest the point of the next trial, a function of the seed and the earlier trials.
 
     Args:
@@ -59,7 +59,7 @@ def suggest(space: Space, trials: Sequence[Trial], *, sampler: Sampler, seed: in
         "random": optuna.samplers.RandomSampler,
         "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=_DRAWN_FIRST),
     }
-    axes = {
+    axes: dict[str, optuna.distributions.BaseDistribution] = {
         key: optuna.distributions.FloatDistribution(axis.low, axis.high, log=axis.log)
         if isinstance(axis, ValueRange)
         else optuna.distributions.CategoricalDistribution([json.dumps(value) for value in axis])

@@ -16,7 +16,7 @@ from gazekit.presets.tables import Space
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunTask
-from gazekit.study.sampling import Trial, changes, own_point, point_of, size, suggest
+from gazekit.study.sampling import TriedPoint, changes, own_point, point_of, size, suggest
 from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
 from gazekit.study.study import Study
 
@@ -171,7 +171,7 @@ def check_trials(space: Space, trials: int, who: str) -> None:
         )
 
 
-def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[Trial]) -> tuple[str, ...]:
+def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[TriedPoint]) -> tuple[str, ...]:
     """Return the changes of the next trial: the first tries the preset's own values, if they are in the space."""
     own = None if trials else own_point(preset, settings.space)
     return changes(own or suggest(settings.space, trials, sampler=settings.sampler, seed=settings.seed))
@@ -202,14 +202,14 @@ def try_points(
         return study, dict(finish(study))
     points = [system.changes for system in folder.settings().systems] if folder.facts.exists() else []
     failures: dict[RunTask, str] = {}
-    trials: list[Trial] = []
+    trials: list[TriedPoint] = []
     for number in range(settings.trials):
         if number >= len(points):
             points.append(next_point(preset, settings, trials))
         study = open_points(points[: number + 1])
         failures |= finish(study)
         trials.append(
-            Trial(point_of(points[number]), _of_system(study, study.settings.systems[number]).value)
+            TriedPoint(point_of(points[number]), _of_system(study, study.settings.systems[number]).value)
         )
     return study, failures
 

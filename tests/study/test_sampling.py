@@ -8,7 +8,7 @@ import pytest
 from gazekit.errors import ConfigurationError
 from gazekit.presets.tables import ValueRange
 from gazekit.registry.registry import Registry
-from gazekit.study.sampling import Trial, changes, own_point, point_of, size, suggest
+from gazekit.study.sampling import TriedPoint, changes, own_point, point_of, size, suggest
 
 SPACE = {
     "training.learning_rate": ValueRange(low=1e-5, high=1e-2, log=True),
@@ -17,11 +17,11 @@ SPACE = {
 }
 
 
-def drawn(sampler: str, trials: int, seed: int = 0, value=lambda _point: 0.5) -> list[Trial]:
-    found: list[Trial] = []
+def drawn(sampler: str, trials: int, seed: int = 0, value=lambda _point: 0.5) -> list[TriedPoint]:
+    found: list[TriedPoint] = []
     for _ in range(trials):
         point = suggest(SPACE, found, sampler=sampler, seed=seed)
-        found.append(Trial(point, value(point)))
+        found.append(TriedPoint(point, value(point)))
     return found
 
 
@@ -57,16 +57,16 @@ def test_tpe_learns_where_values_are_high() -> None:
 def test_a_failed_trial_tells_nothing_but_is_not_tried_again() -> None:
     space = {"a": (1, 2)}
     (first,) = [suggest(space, [], sampler="tpe", seed=0)]
-    assert suggest(space, [Trial(first, None)], sampler="tpe", seed=0) != first
+    assert suggest(space, [TriedPoint(first, None)], sampler="tpe", seed=0) != first
 
 
 def test_small_spaces_are_tried_whole() -> None:
     space = {"a": (1, 2), "b": ("x", "y", "z")}
     assert size(space) == 6 and size(SPACE) is None
     for sampler in ("random", "tpe"):
-        trials: list[Trial] = []
+        trials: list[TriedPoint] = []
         for number in range(6):
-            trials.append(Trial(suggest(space, trials, sampler=sampler, seed=3), number / 10))
+            trials.append(TriedPoint(suggest(space, trials, sampler=sampler, seed=3), number / 10))
         assert len({tuple(t.point.items()) for t in trials}) == 6
 
 
