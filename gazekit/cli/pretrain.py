@@ -3,7 +3,7 @@
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,12 +20,18 @@ def pretrain(
             autocompletion=console.preset_names,
         ),
     ],
-    data: Annotated[Path, typer.Option(help="Prepared data set with lesion masks (gazekit data prepare).")],
+    data: Annotated[Path, typer.Option(help="Prepared data set (gazekit data prepare).")],
     out: Annotated[Path, typer.Option(help="File to write, NAME.safetensors.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the preset; may be repeated."),
     ] = None,
+    pretext: Annotated[
+        Literal["patches", "contrastive"],
+        typer.Option(
+            help="Task: tell patches apart by masks and labels, or pair two looks at a place without either."
+        ),
+    ] = "patches",
     patch: Annotated[
         int | None,
         typer.Option(
@@ -62,19 +68,20 @@ def pretrain(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, patches and split.")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Pre-train a preset's backbone to tell patches apart: tissue, and lesions of each class, from their masks.
+    """Pre-train a preset's backbone to tell patches apart (tissue, and lesions of each class), or without labels.
 
     Write its weights, which backbone.weights=FILE starts from. The same command goes on where it was stopped.
     """
     from gazekit.prepared.dataset import PreparedDataset
     from gazekit.prepared.splits import read_split
-    from gazekit.pretraining.pretrain import PretrainSettings
     from gazekit.pretraining.pretrain import pretrain as run
+    from gazekit.pretraining.settings import PretrainSettings
     from gazekit.training.signals import stop_on_signals
 
     registry = console.registry()
     chosen = registry.preset(preset, environment=os.environ, overrides=overrides or ())
     settings = PretrainSettings(
+        pretext=pretext,
         patch=patch,
         steps=steps,
         batch_size=batch_size,

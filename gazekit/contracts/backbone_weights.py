@@ -67,7 +67,7 @@ def save_backbone(path: Path, backbone: nn.Module, origin: BackboneOrigin) -> No
     tensors = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in backbone.state_dict().items()
     }
-    metadata = {_ORIGIN: json.dumps({"schema": SCHEMA, **asdict(origin)}), "format": "pt"}
+    metadata = {_ORIGIN: json.dumps({"schema": SCHEMA, **asdict(origin)})}  # one key: their order is random
     write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 

@@ -3,7 +3,7 @@
 A batch is a function of (seed, step), so that a training resumes from the step alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from gazekit.records.arrays import Integers
 
 TISSUE = "tissue"
 """Class of the patches without a lesion."""
+ANYWHERE = "anywhere"
+"""Only class of patches without labels."""
 _TRAINING, _HELD_OUT = 7, 8
 """Purposes of the random numbers."""
 _DARK = 0.05
@@ -31,11 +33,13 @@ class PatchSettings:
     Args:
         side: of a patch, px.
         shift: largest shift of a patch from the pixel that it is drawn at, as a share of its side.
+        labelled: whether masks and labels divide patches into classes; else there is one, on pixels that are not dark.
         kinds: further target that divides lesions, such as mass and calcification; None = by the label alone.
     """
 
     side: int
     shift: float = 0.1
+    labelled: bool = True
     kinds: str | None = None
 
 
@@ -69,6 +73,10 @@ class Draw:
     exams: Integers
 
 
+Found = list[tuple[int, int, NDArray[np.int32]]]
+"""Exam, view and pixels of each image."""
+
+
 class Patches:
     """The patches of some exams of a data set, by class.
 
@@ -92,29 +100,37 @@ class Patches:
     def __init__(self, dataset: PreparedDataset, exams: Iterable[int], settings: PatchSettings) -> None:
         self.dataset = dataset
         self.side, self.shift = settings.side, settings.shift
-        kinds = _kinds(dataset, settings.kinds)
+        self.classes, found = (
+            self._labelled(exams, settings.kinds) if settings.labelled else self._anywhere(exams)
+        )
+        self.places = [_places(each) for each in found]
+        self._check(labelled=settings.labelled)
+
+    def _labelled(self, exams: Iterable[int], target: str | None) -> tuple[tuple[str, ...], list[Found]]:
+        """Find the pixels of tissue, and of the lesions of each label and kind."""
+        dataset, kinds = self.dataset, _kinds(self.dataset, target)
         labels = [
             (label, kind) for label in range(len(dataset.classes)) for kind in range(max(len(kinds), 1))
         ]
-        self.classes = (
-            TISSUE,
-            *(
-                f"{dataset.classes[label]} {kinds[kind]}" if kinds else dataset.classes[label]
-                for label, kind in labels
-            ),
-        )
-        found: list[list[tuple[int, int, NDArray[np.int32]]]] = [[] for _ in self.classes]
+        names = [" ".join((dataset.classes[label], *kinds[kind : kind + 1])) for label, kind in labels]
+        found: list[Found] = [[] for _ in (TISSUE, *names)]
         for exam, view in self._images(exams):
             lesion = np.asarray(dataset.masks[exam, view]) > 0
             marked = bool(dataset.has_mask[exam, view])
             if marked or dataset.labels[exam] == 0:
                 found[0].append((exam, view, self._tissue(exam, view, lesion)))
-            kind = int(dataset.targets[settings.kinds][exam]) if settings.kinds else 0
+            kind = int(dataset.targets[target][exam]) if target else 0
             if marked and kind >= 0:
                 label = 1 + labels.index((int(dataset.labels[exam]), kind))
                 found[label].append((exam, view, np.flatnonzero(lesion).astype(np.int32)))
-        self.places = [_places(each) for each in found]
-        self._check()
+        return (TISSUE, *names), found
+
+    def _anywhere(self, exams: Iterable[int]) -> tuple[tuple[str, ...], list[Found]]:
+        """Find the pixels that are not dark."""
+        nothing = np.zeros(self.dataset.size, dtype=bool)
+        return (ANYWHERE,), [
+            [(exam, view, self._tissue(exam, view, nothing)) for exam, view in self._images(exams)]
+        ]
 
     def _images(self, exams: Iterable[int]) -> Iterator[tuple[int, int]]:
         for exam in exams:
@@ -134,11 +150,11 @@ class Patches:
         on_grid[step // 2 :: step, step // 2 :: step] = True
         return np.flatnonzero(free & on_grid).astype(np.int32)
 
-    def _check(self) -> None:
-        if not any(len(each.images) for each in self.places[1:]):
+    def _check(self, *, labelled: bool) -> None:
+        if labelled and not any(len(each.images) for each in self.places[1:]):
             raise DataError(
                 f"{self.dataset.root}: no lesion is marked, so there are no patches to tell apart; prepare the data "
-                "with lesion masks"
+                "with lesion masks, or pre-train without labels: --pretext contrastive"
             )
         empty = [name for name, each in zip(self.classes, self.places, strict=True) if not len(each.images)]
         if empty:
@@ -155,14 +171,34 @@ class Patches:
 
     def held_out(self, *, seed: int) -> Draw:
         """Draw one patch of each class from each image that has the class; neither shifted nor flipped."""
-        labels = np.concatenate([np.full(len(each.images), k) for k, each in enumerate(self.places)])
-        draws = np.full((len(labels), _DRAWS), 0.5)
-        draws[:, 4:] = 1.0
-        draws[:, 0] = np.concatenate(
-            [(np.arange(len(each.images)) + 0.5) / len(each.images) for each in self.places]
-        )
-        draws[:, 1] = random_generator(seed=seed, purpose=_HELD_OUT, index=0, epoch=0).random(len(labels))
+        labels, draws = self._one_of_each(seed)
+        draws[:, 2:4], draws[:, 4:] = 0.5, 1.0
         return self._drawn(labels, draws)
+
+    def pairs(self, size: int, *, seed: int, step: int) -> tuple[Draw, Draw]:
+        """Draw the places of a step twice, each time with its own shifts and flips."""
+        generator = random_generator(seed=seed, purpose=_TRAINING, index=step, epoch=0)
+        labels = np.zeros(size, dtype=np.int64)
+        return self._twice(labels, generator.random((size, _DRAWS)), generator)
+
+    def held_out_pairs(self, *, seed: int) -> tuple[Draw, Draw]:
+        """Draw one place of each image twice."""
+        generator = random_generator(seed=seed, purpose=_HELD_OUT, index=1, epoch=0)
+        return self._twice(*self._one_of_each(seed), generator)
+
+    def _twice(
+        self, labels: Integers, draws: NDArray[np.float64], generator: np.random.Generator
+    ) -> tuple[Draw, Draw]:
+        again = draws.copy()
+        again[:, 2:] = generator.random((len(draws), _DRAWS - 2))
+        return self._drawn(labels, draws), self._drawn(labels, again)
+
+    def _one_of_each(self, seed: int) -> tuple[Integers, NDArray[np.float64]]:
+        """Labels and random numbers of one patch of each class from each image that has the class."""
+        counts = [len(each.images) for each in self.places]
+        draws = random_generator(seed=seed, purpose=_HELD_OUT, index=0, epoch=0).random((sum(counts), _DRAWS))
+        draws[:, 0] = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+        return np.repeat(np.arange(len(counts)), counts), draws
 
     def _drawn(self, labels: Integers, draws: NDArray[np.float64]) -> Draw:
         width, side = self.dataset.size[1], self.side
@@ -193,7 +229,7 @@ def _kinds(dataset: PreparedDataset, target: str | None) -> tuple[str, ...]:
     return dataset.target_classes[target]
 
 
-def _places(found: Sequence[tuple[int, int, NDArray[np.int32]]]) -> PlacesOfClass:
+def _places(found: Found) -> PlacesOfClass:
     found = [each for each in found if len(each[2])]
     counts = [len(pixels) for _, _, pixels in found]
     return PlacesOfClass(

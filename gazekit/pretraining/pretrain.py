@@ -20,13 +20,15 @@ from gazekit.contracts.interfaces import Backbone
 from gazekit.disk.atomic import disk_errors, own_folder
 from gazekit.disk.locking import locked
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
-from gazekit.measures.classification import area_under_roc
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
 from gazekit.prepared.splits import check_split, indices_of, make_split
 from gazekit.presets.preset import Preset
+from gazekit.pretraining.contrastive import ContrastiveNetwork
 from gazekit.pretraining.patch_classifier import PatchClassifier
 from gazekit.pretraining.patches import Patches, PatchSettings
+from gazekit.pretraining.pooled_backbone import PooledBackbone
+from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 
@@ -34,41 +36,8 @@ _EVERY_SECONDS = 60
 """Seconds between checkpoints."""
 _CHECKED_STEPS = 50
 """Steps after which the loss is looked at: it makes the host wait for the device."""
-_FIFTH = 1152 / 224
-"""Rows of an image to those of a patch in Shen et al. 2019."""
-_LEAST = 16
-"""Least side of a patch by default, px. Ours: stages of total stride 8 leave it 2 × 2 cells."""
 _WEIGHT_DECAY = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainSettings:
-    """How to pre-train; the defaults are ours.
-
-    Args:
-        patch: side of a patch, px; None = 224 / 1152 of the image's height as in Shen et al. 2019, at least 16 px.
-        steps: number of batches.
-        batch_size: patches in a batch.
-        learning_rate: of AdamW at the start; it falls to 0 along half a cosine.
-        held_out: share of the patients whose exams only measure, where no split is given.
-        kinds: further target that divides lesions, such as mass and calcification.
-        seed: of initial weights, patches and the split.
-        split: exam → part; its training part is learnt from, its validation part measures, its test part stays
-            closed. None = by patient, or as the source has it.
-    """
-
-    patch: int | None = None
-    steps: int = 1000
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    held_out: float = 0.2
-    kinds: str | None = None
-    seed: int = 0
-    split: Mapping[str, str] | None = None
-
-    def side(self, dataset: PreparedDataset) -> int:
-        """Side of a patch, px."""
-        return self.patch or max(_LEAST, round(dataset.size[0] / _FIFTH))
+Network = PatchClassifier | ContrastiveNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +66,10 @@ def pretrain(
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Pretrained:
-    """Train a backbone to tell patches apart, and write its weights.
+    """Train a backbone on patches, and write its weights.
 
-    The network is the preset's backbone, mean pooling and a linear layer; images are normalised as the preset says.
+    The network is the preset's backbone, mean pooling and the layers of the task; images are normalised as the preset
+    says.
     Checkpoints lie beside ``path``, and the same call goes on from them with the same result as one that was never
     stopped (on a GPU up to rounding).
 
@@ -107,8 +77,8 @@ def pretrain(
         path: of the safetensors file to write; it must not exist.
         preset: names the backbone, where it starts from, and the normalisation.
         registry: provides the components.
-        dataset: prepared, with lesion masks.
-        settings: patches and training.
+        dataset: prepared; to tell patches apart, with lesion masks.
+        settings: task, patches and training.
         device: where to compute.
         should_stop: asked before each step.
         report: called with (done, total) steps.
@@ -117,12 +87,13 @@ def pretrain(
         ConfigurationError: the file exists, an earlier part was made with other settings, or the backbone does not fit.
         DataError: the split does not fit, or a class has no patches.
         Preempted: it was stopped; the checkpoint is written.
-
-    Source: Shen et al. 2019, Scientific Reports 9:12495, doi:10.1038/s41598-019-48995-4.
     """
     _check_path(path)
     split = _split_of(dataset, settings)
-    patches = PatchSettings(settings.side(dataset), kinds=settings.kinds)
+    labelled = settings.pretext == "patches"
+    patches = PatchSettings(
+        settings.side(dataset), shift=0.1 if labelled else 0.25, labelled=labelled, kinds=settings.kinds
+    )
     training, held_out = (
         Patches(dataset, indices_of(dataset, split, part).tolist(), patches) for part in ("train", "val")
     )
@@ -130,13 +101,18 @@ def pretrain(
     backbone = _backbone(preset, registry, dataset, training.side)
     start = backbone.load_initial_weights()
     full = float(np.iinfo(dataset.images.dtype).max)
-    network = PatchClassifier(backbone, len(training.classes), preset.data.normalisation(full)).to(device)
+    encoder = PooledBackbone(backbone, preset.data.normalisation(full), full)
+    network: Network = (
+        PatchClassifier(encoder, len(training.classes)) if labelled else ContrastiveNetwork(encoder)
+    ).to(device)
     asked = _asked(preset, dataset, settings, split) | {"start": start}
     folder = path.with_name(f"{path.name}.checkpoints")
     own_folder(folder)
     with locked(folder, busy=f"{path}: another process is pre-training it; wait, or choose another --out"):
         _train(network, training, settings, folder, asked, should_stop, report)
-        measured = _measured(network, held_out, settings)
+        network.eval()
+        with torch.no_grad():
+            measured = network.measures(held_out, settings)
         origin = BackboneOrigin(
             made=_in_words(training, len(indices_of(dataset, split, "train")), settings),
             backbone=_choice(preset, backbone),
@@ -208,6 +184,7 @@ def _asked(
         "backbone": json.dumps({"use": preset.backbone.use, **preset.backbone.options}, sort_keys=True),
         "normalisation": list(preset.data.normalisation()),
         "data": dataset.fingerprint,
+        "pretext": settings.pretext,
         "patch": settings.side(dataset),
         "steps": settings.steps,
         "batch size": settings.batch_size,
@@ -219,7 +196,7 @@ def _asked(
 
 
 def _train(
-    network: PatchClassifier,
+    network: Network,
     training: Patches,
     settings: PretrainSettings,
     folder: Path,
@@ -228,7 +205,6 @@ def _train(
     report: Callable[[int, int], None],
 ) -> None:
     """Train from the newest checkpoint to the last step."""
-    device = network.classifier.weight.device
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
     )
@@ -251,10 +227,8 @@ def _train(
             saved_at = time.monotonic()
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps)) / 2
-        draw = training.batch(settings.batch_size, seed=settings.seed, step=step)
         torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout
-        logits = network(torch.from_numpy(draw.images).to(device))
-        loss = nn.functional.cross_entropy(logits, torch.from_numpy(draw.labels).to(device))
+        loss = network.loss(training, settings, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -284,33 +258,11 @@ def _resumed(
     return int(found.state["step"])
 
 
-@torch.no_grad()
-def _measured(network: PatchClassifier, held_out: Patches, settings: PretrainSettings) -> dict[str, float]:
-    """Measure the network on one patch of each class of each held-out image."""
-    network.eval()
-    draw = held_out.held_out(seed=settings.seed)
-    device = network.classifier.weight.device
-    parts = torch.from_numpy(draw.images).split(settings.batch_size)
-    logits = torch.cat([network(part.to(device)).cpu() for part in parts]).double()
-    if not logits.isfinite().all():
-        raise GazekitError("the pre-trained weights give no finite outputs; try a smaller --lr")
-    chances = logits.softmax(dim=1).numpy()
-    lesions = draw.labels > 0
-    at_lesions = logits[lesions, 1:].softmax(dim=1).numpy()
-    return {
-        "accuracy": float(np.mean(chances.argmax(axis=1) == draw.labels)),
-        "macro AUC": area_under_roc(chances, draw.labels),
-        "AUC among lesions": area_under_roc(at_lesions, draw.labels[lesions] - 1),
-        "patches": len(draw.labels),
-        "exams": len(set(draw.exams.tolist())),
-    }
-
-
 def _in_words(training: Patches, exams: int, settings: PretrainSettings) -> str:
-    return (
-        f"pre-trained to tell patches of {training.side} px apart ({', '.join(training.classes)}), {exams} exams, "
-        f"{settings.steps} steps of {settings.batch_size}"
-    )
+    task = f"to tell patches of {training.side} px apart ({', '.join(training.classes)})"
+    if settings.pretext == "contrastive":
+        task = f"to pair two looks at a patch of {training.side} px (contrastive)"
+    return f"pre-trained {task}, {exams} exams, {settings.steps} steps of {settings.batch_size}"
 
 
 def _seen(backbone: Backbone, dataset: PreparedDataset, split: Mapping[str, str]) -> tuple[str, ...]:

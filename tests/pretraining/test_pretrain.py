@@ -17,7 +17,9 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
 from gazekit.prepared.splits import make_split
 from gazekit.pretraining.patch_classifier import PatchClassifier
-from gazekit.pretraining.pretrain import Pretrained, PretrainSettings, pretrain
+from gazekit.pretraining.pooled_backbone import PooledBackbone
+from gazekit.pretraining.pretrain import Pretrained, pretrain
+from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
 
 SETTINGS = PretrainSettings(patch=8, steps=6, batch_size=6, held_out=0.3)
@@ -43,10 +45,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory, registry: Registry, datase
 
 def test_the_classifier_is_the_backbone_the_mean_and_a_linear_layer() -> None:
     torch.manual_seed(0)
-    network = PatchClassifier(SmallResNet(1, widths=(4, 6, 8, 10)), 3, (0.5, -1.0)).double().eval()
+    network = PatchClassifier(PooledBackbone(SmallResNet(1, widths=(4, 6, 8, 10)), (0.5, -1.0), 255.0), 3)
+    network.double().eval()
     patches = torch.arange(2 * 64, dtype=torch.uint8).view(2, 1, 8, 8)
     maps = patches.double() * 0.5 - 1
-    for stage in network.backbone.stages:
+    for stage in network.encoder.backbone.stages:
         maps = stage(maps)
     expected = maps.mean(dim=(2, 3)) @ network.classifier.weight.T + network.classifier.bias
     torch.testing.assert_close(network(patches), expected)
