@@ -186,7 +186,7 @@ def test_a_phantom_of_other_options_or_another_seed_is_refused(tmp_path: Path) -
     for phantom, seed in ((Phantom(image_height=64, contrast=1.5), 0), (Phantom(image_height=64), 1)):
         with pytest.raises(DataError, match="another seed or of other options"):
             phantom.generate(tmp_path, exams=1, seed=seed, progress=silent)
-    assert json.loads((tmp_path / "phantom.json").read_text())["options"]["contrast"] == 1.0
+    assert json.loads((tmp_path / "phantom.json").read_text())["options"]["contrast"] == 1.25
 
 
 @pytest.mark.parametrize(("exams", "seed"), [(0, 0), (1, -1)])
@@ -232,6 +232,13 @@ def test_a_killed_process_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         ("gaze_quality", 2.0),
         ("without_gaze", -0.1),
         ("calcifications", 1.5),
+        ("unmatched", 1.1),
+        ("look_alike_contrast", -1.0),
+        ("findings", (0, 1)),
+        ("findings", (3, 2)),
+        ("readers", 0),
+        ("reader_spread", -0.1),
+        ("disagreement", 1.1),
     ],
 )
 def test_options_out_of_range_are_refused(option: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""The phantom's scenes: patients, labels, look-alikes, and one lesion that both views agree on."""
+"""The phantom's scenes: patients, labels, look-alikes, and lesions that both views agree on."""
 
 import csv
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import pytest
 from gazekit_datasets.mammography.phantom import Phantom
-from gazekit_datasets.mammography.phantom.drawing import draw_scene
-from gazekit_datasets.mammography.phantom.geometry import image_shape, in_pectoral, inside, project
+from gazekit_datasets.mammography.phantom.drawing import APART, draw_scene
+from gazekit_datasets.mammography.phantom.geometry import FIELD_MM, image_shape, in_pectoral, inside, project
 from gazekit_datasets.mammography.phantom.lesions import draw_finding
 from gazekit_datasets.mammography.phantom.render import render
 from gazekit_datasets.mammography.phantom.scene import VIEWS, Scene, SceneFinding, Settings, View, generator
@@ -45,21 +45,54 @@ def test_exams_have_unique_ids_and_some_patients_have_both_breasts(scenes: list[
 def test_labels_are_balanced_and_are_the_lesions(scenes: list[Scene]) -> None:
     assert 0.37 < np.mean([scene.malignant for scene in scenes]) < 0.53
     for scene in scenes:
-        assert [f.role for f in scene.findings].count("lesion") == 1
-        assert scene.lesion.role == "lesion"
-        assert scene.lesion.views == VIEWS
-        assert scene.label == ("malignant" if scene.lesion.malignant else "benign")
+        (lesion,) = scene.lesions
+        assert lesion.views == VIEWS
+        assert scene.label == ("malignant" if lesion.malignant else "benign")
 
 
-def test_what_looks_malignant_beside_the_label_is_in_one_view_only(scenes: list[Scene]) -> None:
+def test_a_look_alike_is_of_the_other_kind_and_in_one_view_only(scenes: list[Scene]) -> None:
     superposed = set()
     for scene in scenes:
-        (look_alike,) = (f for f in scene.findings if f.role == "look_alike")
-        assert len(look_alike.views) == 1
-        assert look_alike.malignant != scene.malignant
-        superposed.add((scene.malignant, look_alike.views))
+        for look_alike in (f for f in scene.findings if f.role == "look_alike"):
+            assert len(look_alike.views) == 1
+            assert look_alike.malignant != scene.malignant
+            superposed.add((scene.malignant, look_alike.views))
         assert not any(f.malignant for f in scene.findings if f.role == "density")
     assert len(superposed) == 4  # both kinds in both views
+
+
+def test_look_alikes_of_two_views_and_the_lesion_lie_at_distances_that_do_not_match() -> None:
+    """They are 16 mm apart behind the nipple where there is room, and nearly always beyond the 10 mm of readers."""
+    options = changed(unmatched=1.0, look_alikes=1.0)
+    least = []
+    for index in range(SCENES):
+        scene = draw_scene(options, 5, index)
+        alike = [f for f in scene.findings if f.role == "look_alike"]
+        assert sorted(f.views for f in alike) == [("cc",), ("mlo",)]
+        behind = sorted(f.position[0] for f in (*scene.lesions, *alike))
+        least.append(min(np.diff(behind)))
+    assert np.mean(np.array(least) >= APART) > 0.75
+    assert np.mean(np.array(least) * FIELD_MM > 10.0) > 0.98
+    assert min(least) * FIELD_MM > 8.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_share_of_exams_with_a_look_alike_in_each_view_is_respected(share: float) -> None:
+    drawn = [draw_scene(changed(unmatched=share, look_alikes=1.0), 2, index) for index in range(SCENES)]
+    both = [sum(f.role == "look_alike" for f in scene.findings) == 2 for scene in drawn]
+    assert np.mean(both) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
+
+
+def test_several_lesions_are_alike_in_kind_and_in_both_views() -> None:
+    drawn = [draw_scene(changed(findings=(1, 3)), 2, index) for index in range(60)]
+    assert {len(scene.lesions) for scene in drawn} == {1, 2, 3}
+    for scene in drawn:
+        assert {(f.malignant, f.views) for f in scene.lesions} == {(scene.malignant, VIEWS)}
+        _, mask = render(scene, "cc", image_shape(64), difficulty=0.5, rng=generator(2, 0, "cc"))
+        for lesion in scene.lesions:
+            x, y = project(lesion.position, "cc", scene.outlines["cc"]) * 64
+            column = int(x) if scene.laterality == "L" else mask.shape[1] - 1 - int(x)
+            assert mask[int(y) - 2 : int(y) + 3, column - 2 : column + 3].any()
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,7 +110,7 @@ def test_findings_lie_in_the_breast_and_apart(seed: int, index: int) -> None:
             assert (inside(x, y, outline) > 0).all()
             assert in_pectoral(place[:1], place[1:], outline) < 0
         gaps = np.linalg.norm(places[0] - places[1:], axis=1)
-        reach = np.array([(scene.lesion.diameter + f.diameter) / 2 for f in seen[1:]])
+        reach = np.array([(seen[0].diameter + f.diameter) / 2 for f in seen[1:]])
         assert (gaps > reach).all()  # nothing is drawn over the lesion's core
 
 
@@ -85,7 +118,7 @@ def test_findings_lie_in_the_breast_and_apart(seed: int, index: int) -> None:
 @given(index=st.integers(0, 10_000))
 def test_options_do_not_move_what_they_do_not_name(index: int) -> None:
     plain = draw_scene(DEFAULT, 3, index)
-    varied = draw_scene(changed(gaze_quality=0.2, contrast=2.0, without_gaze=0.5), 3, index)
+    varied = draw_scene(changed(gaze_quality=0.2, contrast=2.5, without_gaze=0.5), 3, index)
     assert [f.position for f in plain.findings] == [f.position for f in varied.findings]
     assert plain.label == varied.label
     for one, two in zip(plain.findings, varied.findings, strict=True):
@@ -99,7 +132,8 @@ def test_share_without_gaze_is_respected(share: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
-def test_look_alikes_are_left_out_of_scenes_that_stay_as_they_are(scenes: list[Scene], share: float) -> None:
+def test_look_alikes_are_left_out_of_scenes_that_stay_as_they_are(share: float) -> None:
+    scenes = [draw_scene(changed(look_alikes=1.0), 11, index) for index in range(SCENES)]
     fewer = [draw_scene(changed(look_alikes=share), 11, index) for index in range(SCENES)]
     kept = [any(finding.role == "look_alike" for finding in scene.findings) for scene in fewer]
     assert np.mean(kept) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
@@ -111,18 +145,21 @@ def test_look_alikes_are_left_out_of_scenes_that_stay_as_they_are(scenes: list[S
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_share_of_calcifications_is_respected(share: float) -> None:
     options = changed(calcifications=share)
-    kinds = [draw_scene(options, 2, index).lesion.kind == "calcifications" for index in range(SCENES)]
+    kinds = [draw_scene(options, 2, index).findings[0].kind == "calcifications" for index in range(SCENES)]
     assert np.mean(kinds) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SCENES))
 
 
-def test_harder_means_fainter_lesions_and_stronger_look_alikes() -> None:
-    def mean_contrast(difficulty: float, role: str) -> float:
-        drawn = [draw_scene(changed(difficulty=difficulty), 4, index) for index in range(60)]
+def test_harder_means_fainter_findings_and_look_alikes_have_the_contrast_asked_for() -> None:
+    def mean_contrast(role: str, **options: float) -> float:
+        drawn = [draw_scene(changed(look_alikes=1.0, **options), 4, index) for index in range(60)]
         return float(np.mean([f.contrast for scene in drawn for f in scene.findings if f.role == role]))
 
-    assert mean_contrast(0.0, "lesion") > mean_contrast(1.0, "lesion")
-    ease, hardship = (mean_contrast(d, "look_alike") / mean_contrast(d, "lesion") for d in (0.0, 1.0))
-    assert ease < hardship <= 1.05
+    assert mean_contrast("lesion", difficulty=0.0) > mean_contrast("lesion", difficulty=1.0)
+    for difficulty in (0.0, 1.0):
+        for ratio in (0.5, 1.0):
+            options = {"difficulty": difficulty, "look_alike_contrast": ratio}
+            found = mean_contrast("look_alike", **options) / mean_contrast("lesion", **options)
+            assert found == pytest.approx(ratio, rel=0.05)
 
 
 def test_distance_behind_the_nipple_agrees_between_the_written_masks(tmp_path: Path) -> None:
@@ -172,8 +209,23 @@ def test_malignant_calcifications_are_many_and_unlike_each_other(view: View) -> 
     assert spread[True] > 2 * spread[False]
 
 
+def test_an_image_of_128_pixels_tells_malignant_from_benign_calcifications() -> None:
+    """Counting the grains is enough: each is a peak still."""
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for index in range(60):
+        scene = draw_scene(changed(calcifications=1.0, look_alikes=0.0), 13, index)
+        image, mask = render(scene, "cc", image_shape(256), difficulty=0.5, rng=generator(13, index, "cc"))
+        small = image[:256, :204].reshape(128, 2, 102, 2).mean((1, 3))  # as prepared at 128 pixels
+        inside_it = mask[:256, :204].reshape(128, 2, 102, 2).any((1, 3))
+        fine = small - ndimage.gaussian_filter(small, 2.0)
+        peaks = (small == ndimage.maximum_filter(small, 3)) & (fine > 0.05) & inside_it
+        found[scene.malignant].append(float(peaks.sum()))
+    wins = np.mean([m > b for m in found[True] for b in found[False]])  # the area under the ROC curve
+    assert wins > 0.9
+
+
 def test_a_look_alike_changes_the_pixels_of_its_own_view_only() -> None:
-    scene = draw_scene(DEFAULT, 0, 1)
+    scene = draw_scene(changed(look_alikes=1.0, unmatched=0.0), 0, 1)
     (look_alike,) = (f for f in scene.findings if f.role == "look_alike")
     without = Scene(
         **{name: getattr(scene, name) for name in Scene.__slots__ if name != "findings"},

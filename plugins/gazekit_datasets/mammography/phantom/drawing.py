@@ -24,13 +24,15 @@ MALIGNANT = 0.45
 MONOCHROME1 = 0.25
 LESION_CONTRAST = 0.32
 """At difficulty 0.5; the brightest tissue is about 0.9."""
-CLUSTER_SIZE = 0.6
+CLUSTER_SIZE = 0.9
 """Diameter of a cluster over that of a mass's core."""
 MARGIN = 0.65
 """Least distance of a finding's centre from the skin, in its diameters."""
 CLEARANCE = 1.6
 """Wanted distance of a finding's centre from the border of another, in its own diameters."""
-CANDIDATES = 500
+APART = 0.07
+"""Wanted difference in distance behind the nipple, 16 mm, between findings of two views that do not match."""
+CANDIDATES = 2000
 
 
 def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
@@ -43,7 +45,7 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
     bits, inverted = int(patient.choice([12, 14])), bool(patient.random() < MONOCHROME1)
     density = float(patient.uniform(0.25, 0.75))
     outlines = _outlines(patient)
-    with_look_alike = bool(generator(seed, index, "look-alike").random() < settings.look_alikes)
+    look_alikes = _look_alikes(settings, generator(seed, index, "look-alike"))
     rng = generator(seed, index, "scene")
     malignant = bool(rng.random() < MALIGNANT)
     return Scene(
@@ -53,7 +55,7 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
         malignant=malignant,
         density=density,
         outlines=outlines,
-        findings=_findings(settings, rng, malignant, outlines, with_look_alike=with_look_alike),
+        findings=_findings(settings, rng, malignant, outlines, look_alikes=look_alikes),
         bits=bits,
         inverted=inverted,
         has_gaze=bool(generator(seed, index, "recording").random() >= settings.without_gaze),
@@ -83,11 +85,12 @@ def _findings(
     malignant: bool,
     outlines: dict[View, BreastOutline],
     *,
-    with_look_alike: bool,
+    look_alikes: int,
 ) -> tuple[SceneFinding, ...]:
-    """Draw the lesion, one look-alike of the other kind in one view, and harmless densities.
+    """Draw the lesions, a look-alike of the other kind in ``look_alikes`` (0 to 2) views, and harmless densities.
 
-    A look-alike that is left out is still drawn first, so that the rest of the scene does not change.
+    The look-alikes of two views lie at different distances behind the nipple, where no lesion lies either, so they
+    cannot be projections of one mass. A finding that is left out is still drawn, so that the rest does not change.
     """
     kind: Literal["mass", "calcifications"] = (
         "calcifications" if rng.random() < settings.calcifications else "mass"
@@ -98,18 +101,28 @@ def _findings(
     def add(role: Role, looks_malignant: bool, strength: float, views: tuple[View, ...]) -> None:
         diameter = float(rng.uniform(*settings.lesion_size)) * (1.0 if kind == "mass" else CLUSTER_SIZE)
         contrast = float(level * strength * rng.uniform(0.85, 1.15))
-        position = _free_position(rng, outlines, diameter, views, found)
+        taken = [f.position[0] for f in found] if role == "look_alike" else []
+        position = _free_position(rng, outlines, diameter, views, found, taken)
         shape_seed = int(rng.integers(2**31))
         found.append(
             SceneFinding(role, kind, looks_malignant, position, diameter, contrast, views, shape_seed)
         )
 
-    add("lesion", malignant, LESION_CONTRAST, VIEWS)
-    superposed = VIEWS[int(rng.random() < 0.5)]
-    add("look_alike", not malignant, LESION_CONTRAST * (0.5 + 0.5 * settings.difficulty), (superposed,))
+    for _ in range(int(rng.integers(*settings.findings, endpoint=True))):
+        add("lesion", malignant, LESION_CONTRAST, VIEWS)
+    lesions = len(found)
+    first = int(rng.random() < 0.5)
+    for view in (VIEWS[first], VIEWS[1 - first]):
+        add("look_alike", not malignant, LESION_CONTRAST * settings.look_alike_contrast, (view,))
     for _ in range(int(rng.integers(0, 1 + round(2 * settings.difficulty)))):
         add("density", False, float(rng.uniform(0.08, 0.18)), VIEWS)
-    return tuple(finding for finding in found if finding.role != "look_alike" or with_look_alike)
+    return tuple(found[: lesions + look_alikes] + found[lesions + len(VIEWS) :])
+
+
+def _look_alikes(settings: Settings, rng: np.random.Generator) -> int:
+    """Draw the number of views that show a look-alike: 0, 1, or 2 at places that do not match."""
+    there, both = rng.random(2)
+    return int(there < settings.look_alikes) * (1 + int(both < settings.unmatched))
 
 
 def _free_position(
@@ -118,16 +131,20 @@ def _free_position(
     diameter: float,
     views: tuple[View, ...],
     others: list[SceneFinding],
+    taken: list[float],
 ) -> tuple[float, float, float]:
     """Find a place inside the breast in both views, off the pectoral muscle and clear of other findings.
 
-    This is the first clear candidate, or the clearest one if the breast is too small.
+    This is the first clear candidate, or the clearest one if the breast is too small. ``taken`` lists distances
+    behind the nipple to keep away from.
     """
     low = np.array([0.18 * outlines["cc"].depth, -outlines["cc"].above, -outlines["cc"].above])
     high = np.array([0.88 * outlines["cc"].depth, outlines["cc"].above, outlines["cc"].above])
     candidates = rng.uniform(low, high, (CANDIDATES, 3))
     fits = np.logical_and(*(_fits(candidates, view, outlines[view], diameter) for view in VIEWS))
     gap = np.full(CANDIDATES, CLEARANCE * diameter)
+    for distance in taken:
+        gap = np.minimum(gap, np.abs(candidates[:, 0] - distance) / APART * CLEARANCE * diameter)
     for view in views:
         places = project(candidates, view, outlines[view])
         for other in others:

@@ -1,5 +1,6 @@
 """Write the files of an exam (DICOM images, lesion masks, gaze samples), each complete or not at all."""
 
+from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gazekit_datasets.mammography.phantom.dicom import dicom_bytes
 from gazekit_datasets.mammography.phantom.drawing import draw_scene
 from gazekit_datasets.mammography.phantom.gaze import Samples, record_gaze
 from gazekit_datasets.mammography.phantom.geometry import image_shape
+from gazekit_datasets.mammography.phantom.readers import population, rating
 from gazekit_datasets.mammography.phantom.render import render
 from gazekit_datasets.mammography.phantom.scene import VIEWS, Scene, Settings, View, generator
 
@@ -54,9 +56,23 @@ def write_exam(root: Path, settings: Settings, seed: int, identity: str, index: 
         write_atomically(root / row[view], dicom_bytes(image, scene, view, identity))
         write_atomically(root / row[f"{view}_mask"], _png(mask))
         if scene.has_gaze:
-            reader = generator(seed, index, f"gaze {view}")
-            samples = record_gaze(scene, view, shape, quality=settings.gaze_quality, rng=reader)
-            write_atomically(root / row[f"{view}_gaze"], _gaze_table(scene, view, samples))
+            recordings = {}
+            for number, reader in enumerate(population(settings, seed)):
+                eye = generator(seed, index, f"gaze {view}" + f" {reader.name}" * (number > 0))
+                recordings[reader.name] = record_gaze(scene, view, shape, quality=reader.dwell, rng=eye)
+            write_atomically(root / row[f"{view}_gaze"], _gaze_table(scene, view, recordings))
+
+
+def ratings_table(settings: Settings, seed: int, scenes: Sequence[Scene]) -> str:
+    """Format each reader's rating of the first exams as CSV."""
+    text = StringIO()
+    text.write("exam_id,patient_id,label,reader,rating\n")
+    readers = population(settings, seed)
+    for index, scene in enumerate(scenes):
+        for reader in readers:
+            found = rating(reader, settings, seed, index, malignant=scene.malignant)
+            text.write(f"{scene.exam_id},{scene.patient_id},{scene.label},{reader.name},{found:.4f}\n")
+    return text.getvalue()
 
 
 def _png(mask: NDArray[np.bool_]) -> bytes:
@@ -65,11 +81,14 @@ def _png(mask: NDArray[np.bool_]) -> bytes:
     return buffer.getvalue()
 
 
-def _gaze_table(scene: Scene, view: View, samples: Samples) -> str:
-    """Format raw samples as CSV; a lost sample has empty x and y."""
+def _gaze_table(scene: Scene, view: View, recordings: Mapping[str, Samples]) -> str:
+    """Format raw samples as CSV, with the reader if there are several; a lost sample has empty x and y."""
+    named = len(recordings) > 1
     text = StringIO()
-    text.write("exam_id,view,t_ms,x,y\n")
-    for t_ms, x, y in zip(samples.t_ms, samples.x, samples.y, strict=True):
-        place = "," if np.isnan(x) else f"{x:.2f},{y:.2f}"
-        text.write(f"{scene.exam_id},{view},{t_ms:.1f},{place}\n")
+    text.write(f"exam_id,view,{'reader,' * named}t_ms,x,y\n")
+    for reader, samples in recordings.items():
+        begin = f"{scene.exam_id},{view},{f'{reader},' * named}"
+        for t_ms, x, y in zip(samples.t_ms, samples.x, samples.y, strict=True):
+            place = "," if np.isnan(x) else f"{x:.2f},{y:.2f}"
+            text.write(f"{begin}{t_ms:.1f},{place}\n")
     return text.getvalue()

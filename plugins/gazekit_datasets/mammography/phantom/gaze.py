@@ -41,7 +41,7 @@ def record_gaze(
     """Record a reader on a view.
 
     Args:
-        scene: the scene viewed.
+        scene: the scene that is viewed.
         view: which projection.
         shape: (rows, columns) of the image.
         quality: share of the dwell time on the lesion, 0 to 1.
@@ -64,8 +64,8 @@ def record_gaze(
 def _scanpath(scene: Scene, view: View, quality: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw positions ``[N, 2]`` in a left breast and durations ``[N]`` in ms of the fixations, in order."""
     scanning = [_anywhere(scene, view, rng) for _ in range(int(rng.integers(1, 3)))]
-    centre = project(scene.lesion.position, view, scene.outlines[view])
-    on_lesion = [centre] * int(rng.integers(3, 6))
+    centres = [project(lesion.position, view, scene.outlines[view]) for lesion in scene.lesions]
+    on_lesion = [centres[k % len(centres)] for k in range(int(rng.integers(3, 6)))]
     aside = [_aside(scene, view, rng) for _ in range(int(rng.integers(1, 4)))]
     looked = np.array([*scanning, *on_lesion, *aside])
     is_lesion = np.zeros(len(looked), dtype=bool)
@@ -95,7 +95,7 @@ def _durations(lesion: NDArray[np.bool_], quality: float, rng: np.random.Generat
 
 def _aside(scene: Scene, view: View, rng: np.random.Generator) -> Floats:
     """Choose another place that draws the eye, look-alikes first; anywhere if there is none."""
-    others = [finding for finding in scene.findings[1:] if view in finding.views]
+    others = [finding for finding in scene.findings if finding.role != "lesion" and view in finding.views]
     if not others:
         return _anywhere(scene, view, rng)
     weights = np.array([3.0 if finding.role == "look_alike" else 1.0 for finding in others])

@@ -13,6 +13,10 @@ from gazekit_datasets.mammography.phantom.strokes import draw_dots, draw_lines
 
 REACH = 1.8
 """Half the width of the drawn patch, in core diameters; the longest spicule ends within it."""
+GRAIN = 0.035
+ROD = 0.025
+"""Standard deviations of benign and malignant calcifications across, in diameters of their cluster: wider than real
+ones (1 mm and 0.7 mm in a cluster of 28 mm), so that an image of 128 pixels still shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,12 @@ def _draw_cluster(
     if not malignant:
         grains = _in_ball(rng, int(rng.integers(5, 9)), 0.5)
         peaks = np.full(len(grains), 1.6)
-        return draw_dots(grains @ matrix.T + centre, peaks, 0.03 * pixels, size), footprint
+        return draw_dots(grains @ matrix.T + centre, peaks, GRAIN * pixels, size), footprint
     number = int(rng.integers(22, 36))
     start = _in_ball(rng, number, 0.42)
     rods = np.stack([start, start + 0.07 * rng.standard_normal((number, 3))], axis=1)  # [N, 2, 3]
     peaks = np.repeat(rng.uniform(0.7, 2.4, (number, 1)), 2, axis=1)
-    return np.minimum(draw_lines(rods @ matrix.T + centre, peaks, 0.018 * pixels, size), 2.4), footprint
+    return np.minimum(draw_lines(rods @ matrix.T + centre, peaks, ROD * pixels, size), 2.4), footprint
 
 
 def _in_ball(rng: np.random.Generator, number: int, radius: float) -> Floats:

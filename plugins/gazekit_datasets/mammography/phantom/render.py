@@ -82,7 +82,7 @@ def _tissue(
 def _vessels(scene: Scene, view: View, shape: tuple[int, int]) -> Floats:
     """Draw a few winding vessels from the chest wall to the nipple, ``[H, W]``, the same in both views."""
     outline = scene.outlines[view]
-    rng = np.random.default_rng(scene.lesion.shape_seed + 1)
+    rng = np.random.default_rng(scene.findings[0].shape_seed + 1)
     along = np.linspace(0.0, 1.0, 40)
     image = np.zeros(shape)
     for _ in range(int(rng.integers(3, 6))):

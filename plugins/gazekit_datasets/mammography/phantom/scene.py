@@ -29,6 +29,13 @@ class Settings:
     gaze_quality: float
     without_gaze: float
     look_alikes: float
+    unmatched: float
+    look_alike_contrast: float
+    findings: tuple[int, int]
+    readers: int
+    reader_skill: float
+    reader_spread: float
+    disagreement: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,8 @@ class SceneFinding:
     """A finding that a reader may look at.
 
     Args:
-        role: ``lesion`` decides the label, ``look_alike`` is a superposition seen in one view only,
-            ``density`` a harmless density.
+        role: the ``lesion`` decides the label, a ``look_alike`` is a superposition seen in one view only, a
+            ``density`` is harmless.
         kind: mass or cluster of calcifications.
         malignant: whether it looks malignant.
         position: of its centre, see above.
@@ -82,10 +89,10 @@ class Scene:
     Args:
         exam_id, patient_id: synthetic.
         laterality: ``L`` or ``R``.
-        malignant: the label, that of the finding whose role is ``lesion``.
+        malignant: the label, that of the findings whose role is ``lesion``.
         density: share of glandular tissue, 0.2 (fatty) to 0.8 (dense).
         outlines: one per view.
-        findings: the lesion first.
+        findings: the lesions first.
         bits: stored per pixel, 12 or 14.
         inverted: written as MONOCHROME1.
         has_gaze: whether there is a recording.
@@ -108,9 +115,9 @@ class Scene:
         return CLASSES[self.malignant]
 
     @property
-    def lesion(self) -> SceneFinding:
-        """The finding that decides the label."""
-        return self.findings[0]
+    def lesions(self) -> tuple[SceneFinding, ...]:
+        """The findings that decide the label, at least one."""
+        return tuple(finding for finding in self.findings if finding.role == "lesion")
 
 
 def generator(seed: int, index: int, purpose: str) -> np.random.Generator:

@@ -14,12 +14,20 @@ from gazekit.disk.own_files import FileKind, read_text
 from gazekit.errors import DataError, StorageError
 from gazekit.reading.parallel import available_cores, ordered_map
 from gazekit_datasets.mammography.phantom.drawing import draw_scene
-from gazekit_datasets.mammography.phantom.files import COLUMNS, FOLDERS, exam_row, is_written, write_exam
+from gazekit_datasets.mammography.phantom.files import (
+    COLUMNS,
+    FOLDERS,
+    exam_row,
+    is_written,
+    ratings_table,
+    write_exam,
+)
 from gazekit_datasets.mammography.phantom.scene import Settings
 
 DESCRIPTION = "phantom.json"
 TABLE = "exams.csv"
-VERSION = 1
+RATINGS = "ratings.csv"
+VERSION = 2
 """Version of the drawing code: increased whenever the same seed no longer gives the same bytes."""
 _KIND = FileKind("the description of a phantom", 2**16, "choose another folder or delete this one")
 WORTH_A_POOL = 2e6
@@ -46,7 +54,8 @@ def generate(
         raise DataError(f"phantom: exams is {exams} and seed is {seed}; expected exams >= 1 and seed >= 0")
     description = json.dumps({"version": VERSION, "seed": seed, "options": asdict(settings)}, indent=1)
     _claim(root, description)
-    rows = [exam_row(draw_scene(settings, seed, index)) for index in range(exams)]
+    scenes = [draw_scene(settings, seed, index) for index in range(exams)]
+    rows = [exam_row(scene) for scene in scenes]
     missing = [index for index, row in enumerate(rows) if not is_written(root, row)]
     progress(exams - len(missing), exams)
     write = partial(write_exam, root, settings, seed, description)
@@ -56,6 +65,8 @@ def generate(
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
+    if settings.readers > 1:
+        write_atomically(root / RATINGS, ratings_table(settings, seed, scenes))
     write_atomically(root / TABLE, text.getvalue())
 
 
