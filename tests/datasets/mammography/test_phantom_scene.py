@@ -42,6 +42,12 @@ def test_exams_have_unique_ids_and_some_patients_have_both_breasts(scenes: list[
     assert 0.2 < both < 0.5
 
 
+def test_patients_of_another_seed_are_other_patients(scenes: list[Scene]) -> None:
+    others = {draw_scene(DEFAULT, 12, index).patient_id for index in range(SCENES)}
+    assert not others & {scene.patient_id for scene in scenes}
+    assert draw_scene(DEFAULT, 0, 0).patient_id == "P00001"
+
+
 def test_labels_are_balanced_and_are_the_lesions(scenes: list[Scene]) -> None:
     assert 0.37 < np.mean([scene.malignant for scene in scenes]) < 0.53
     for scene in scenes:

@@ -20,6 +20,8 @@ from gazekit_datasets.mammography.phantom.scene import (
 
 BOTH_BREASTS = 0.35
 """Share of exam pairs that are the two breasts of one patient."""
+PATIENTS = 100_000
+"""Patients of one seed that have names of their own: those of other seeds are other patients."""
 MALIGNANT = 0.45
 MONOCHROME1 = 0.25
 LESION_CONTRAST = 0.32
@@ -48,9 +50,10 @@ def draw_scene(settings: Settings, seed: int, index: int) -> Scene:
     look_alikes = _look_alikes(settings, generator(seed, index, "look-alike"))
     rng = generator(seed, index, "scene")
     malignant = bool(rng.random() < MALIGNANT)
+    name = f"P{PATIENTS * seed + number + 1:05d}"
     return Scene(
-        exam_id=f"P{number + 1:05d}_{laterality}",
-        patient_id=f"P{number + 1:05d}",
+        exam_id=f"{name}_{laterality}",
+        patient_id=name,
         laterality=laterality,
         malignant=malignant,
         density=density,
