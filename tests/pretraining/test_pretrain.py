@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny import tiny
 
 from gazekit.contracts.backbone_weights import load_backbone, read_origin
 from gazekit.errors import ConfigurationError, Preempted
+from gazekit.modelling.build import build_model
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
 from gazekit.prepared.splits import make_split
@@ -21,6 +23,7 @@ from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.pretrain import Pretrained, pretrain
 from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
+from gazekit.training.start import check_pretrained
 
 SETTINGS = PretrainSettings(patch=8, steps=6, batch_size=6, held_out=0.3)
 CPU = torch.device("cpu")
@@ -144,6 +147,27 @@ def test_the_origin_is_kept_in_the_run_and_seen_test_exams_are_refused(
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "SHA-256" in facts["weights_origin"][0] and "macro AUC" in facts["weights_origin"][0]
     assert "pre-trained on" in facts["leak"]
+
+
+def test_other_images_under_the_same_names_were_not_seen(
+    registry: Registry, dataset: PreparedDataset, weights: Path
+) -> None:
+    split = make_split(dataset, seed=0)
+    model = build_model(tiny(registry, f"backbone.weights={weights}"), registry, classes=2, size=dataset.size)
+
+    def moved(exams: range) -> PreparedDataset:
+        """The same names, with another box in the second view of some exams."""
+        geometry = list(dataset.geometry)
+        for exam in exams:
+            geometry[exam] = geometry[exam] | {"mlo": replace(geometry[exam]["mlo"], top=1)}
+        return replace(dataset, geometry=tuple(geometry))
+
+    def said(data: PreparedDataset) -> str:
+        return check_pretrained(model, data, split, allow_leak=True, warn=lambda _: None)
+
+    assert said(dataset) and said(moved(range(5)))
+    assert not said(moved(range(len(dataset))))
+    assert not said(moved(range(1, len(dataset))))  # one alike, by chance
 
 
 def test_the_test_part_of_a_split_stays_closed(
