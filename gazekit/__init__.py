@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gazekit.api import calibrate as calibrate
     from gazekit.api import card as card
     from gazekit.api import evaluate as evaluate
+    from gazekit.api import explain_check as explain_check
     from gazekit.api import export as export
     from gazekit.api import load as load
     from gazekit.api import predict as predict
@@ -48,6 +49,7 @@ _PUBLIC = {
     "calibrate": "gazekit.api",
     "card": "gazekit.api",
     "evaluate": "gazekit.api",
+    "explain_check": "gazekit.api",
     "export": "gazekit.api",
     "hookimpl": "gazekit.contracts.hookspecs",
     "load": "gazekit.api",
@@ -70,6 +72,7 @@ __all__ = [
     "card",
     "default_data",
     "evaluate",
+    "explain_check",
     "export",
     "hookimpl",
     "load",

@@ -35,6 +35,7 @@ from gazekit.registry.registry import Registry
 from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.evaluation import evaluate_run
+from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
 from gazekit.runs.trained import Trained, check_ensemble, open_data, open_trained
@@ -227,6 +228,42 @@ def evaluate(
     if not isinstance(data, PreparedDataset):
         data = open_data(trained, None if data is None else Path(data))
     return evaluate_run(trained, data, part, resamples=resamples, per=per, pool=pool)
+
+
+@_speaks_python
+def explain_check(
+    run: Trained | Path | str,
+    data: Dataset | None = None,
+    part: str = "test",
+    *,
+    random_labels: Trained | Path | str | None = None,
+    progress: Progress = lambda _done, _total: None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Check what the attention maps of a run depend on, write explain_check.json; its content. Doubts are warnings.
+
+    Checks that were stopped go on when called again.
+
+    Args:
+        run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
+        data: None is what it was trained on; other data need ``part="all"``.
+        part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``.
+        random_labels: a run of the same preset and split with ``training.labels = "permuted"``, to compare with.
+        progress: told the checks done and their number.
+        settings: those of :class:`gazekit.runs.checked_maps.ExplainCheckSettings` (``exams``, ``draws``, ``fill`` …).
+    """
+    trained = _opened(run)
+    if not isinstance(data, PreparedDataset):
+        data = open_data(trained, None if data is None else Path(data))
+    return check_explanations(
+        trained,
+        data,
+        part,
+        ExplainCheckSettings(**settings),
+        random_labels=None if random_labels is None else _opened(random_labels),
+        report=progress,
+        warn=lambda said: warnings.warn(said, stacklevel=4),
+    ).model_dump(by_alias=True)
 
 
 @_speaks_python

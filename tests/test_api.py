@@ -42,7 +42,17 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
             "build_objective",
         ),
         *("calibrate", "card"),
-        *("default_data", "evaluate", "export", "hookimpl", "load", "load_registry", "predict", "prepare"),
+        *(
+            "default_data",
+            "evaluate",
+            "explain_check",
+            "export",
+            "hookimpl",
+            "load",
+            "load_registry",
+            "predict",
+            "prepare",
+        ),
         *("report", "train", "tune"),
     ]
     assert gazekit.__all__ == names

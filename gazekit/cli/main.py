@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import gazekit
-from gazekit.cli import calibrate, card, console, doctor, evaluate, export, presets, pretrain, report, runs
+from gazekit.cli import (
+    calibrate,
+    card,
+    console,
+    doctor,
+    evaluate,
+    explain_check,
+    export,
+    presets,
+    pretrain,
+    report,
+    runs,
+)
 from gazekit.cli.data import commands as data
 from gazekit.cli.data import generate
 from gazekit.cli.gaze import commands as gaze
@@ -28,6 +40,7 @@ app = typer.Typer(
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("explain-check")(explain_check.explain_check)
 app.command("calibrate")(calibrate.calibrate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)

@@ -1,7 +1,7 @@
 """Facts about some exams besides pixels and gaze, held on the device."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.augment import random_generator
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
+
+_PERMUTED = 8
+"""Purpose of the random numbers that permute labels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +32,13 @@ class ExamFacts:
     targets: Mapping[str, Tensor] = field(default_factory=dict)
     covariates: Tensor | None = None
     present: Tensor | None = None
+
+    def with_permuted_truth(self, *, seed: int) -> "ExamFacts":
+        """Exchange labels, and targets with them, among the exams, in an order that is a function of the seed."""
+        generator = random_generator(seed=seed, purpose=_PERMUTED, index=0, epoch=0)
+        order = torch.as_tensor(generator.permutation(len(self.labels)), device=self.labels.device)
+        targets = {name: truth[order] for name, truth in self.targets.items()}
+        return replace(self, labels=self.labels[order], targets=targets)
 
 
 def labels_alone(labels: NDArray[np.int64], device: torch.device) -> ExamFacts:

@@ -6,8 +6,9 @@ Metrics of a classification come from plugins, too (``gazekit_metrics``); ``meas
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths"]
-"""``scanpaths`` compares readers with each other, and is no part of the evaluation of a model."""
+Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths", "explanation"]
+"""``scanpaths`` compares readers with each other, and is no part of the evaluation of a model; ``explanation`` checks
+attention maps, apart from the evaluation."""
 
 
 TARGET_GROUP, UNIT_GROUP, READER_GROUP = "target_", "per_", "reader_"
@@ -191,3 +192,57 @@ MEASURES = {
         in_studies=False,
     ),
 }
+
+CHECKS = {
+    "randomised_likeness": Measure(
+        "explanation",
+        "|ρ|, random weights",
+        "|Spearman| of the maps before and after all layers get random weights; lower is better",
+    ),
+    "randomised_nss": Measure(
+        "explanation",
+        "NSS, random weights",
+        "NSS of the maps after all layers get random weights: agreement that needs no training; 0 is guessing",
+        scale=None,
+    ),
+    "random_labels_likeness": Measure(
+        "explanation",
+        "|ρ|, random labels",
+        "|Spearman| of the maps with those of the run on random labels; lower is better",
+    ),
+    "random_labels_nss": Measure(
+        "explanation",
+        "NSS, random labels",
+        "NSS of the maps of the run on random labels: agreement with gaze that needs no true label; 0 is guessing",
+        scale=None,
+    ),
+    "deletion_gain": Measure(
+        "explanation",
+        "Deletion gain",
+        "area under the score, random order minus order of the maps, as pixels are removed; higher is better",
+        scale=(-1.0, 1.0),
+        chance=0.0,
+    ),
+    "insertion_gain": Measure(
+        "explanation",
+        "Insertion gain",
+        "area under the score, order of the maps minus random order, as pixels are shown; higher is better",
+        scale=(-1.0, 1.0),
+        chance=0.0,
+    ),
+    "noise_likeness": Measure(
+        "explanation",
+        "ρ, noise",
+        "Spearman's correlation of the maps with those of images under small noise; higher is better",
+        scale=(-1.0, 1.0),
+        chance=0.0,
+    ),
+    "shift_likeness": Measure(
+        "explanation",
+        "ρ, shift",
+        "Spearman's correlation of the maps with those of shifted images, shifted back; higher is better",
+        scale=(-1.0, 1.0),
+        chance=0.0,
+    ),
+}
+"""Measures of ``explain-check``, which stand in a study's table where a run has been checked."""

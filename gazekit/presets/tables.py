@@ -264,6 +264,9 @@ class TrainingSettings(PresetTable):
     sampling: Literal["all", "balanced"] = "all"
     """Exams of an epoch: each once, or as many in total but equally many of each class, whose exams are repeated or
     left out in turn."""
+    labels: Literal["given", "permuted"] = "given"
+    """Labels of the training part: as the data say, or ``permuted`` among its exams, a control for ``explain-check
+    --random-labels``. Validation and test keep their labels."""
     patience: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None
     """End the training after this many epochs without better weights, by ``select``; absent: train all epochs."""
     ema: Annotated[float | None, Field(gt=0, lt=1), pydantic.BeforeValidator(absent)] = None

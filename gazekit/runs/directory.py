@@ -40,6 +40,7 @@ _OURS = {
     *("checkpoints", "report.html", "attention.png", "attention.svg"),
     *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
     *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
+    *(f"explain_check{of}.{kind}" for of in _SUFFIXES for kind in ("json", "jsonl")),
     *(
         "tensorboard",
         "trackers",

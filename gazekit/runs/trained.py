@@ -57,6 +57,10 @@ class Trained:
 
     def predict(self, dataset: PreparedDataset, part: str, *, explain: bool = True) -> Predictions:
         """Predict, and explain, one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
+        return self.predict_exams(dataset, self.exams_of(dataset, part), explain=explain)
+
+    def exams_of(self, dataset: PreparedDataset, part: str) -> NDArray[np.int64]:
+        """Return the positions of a part's exams in a data set. Raises DataError: other data, or none."""
         if part == "all":
             indices = np.arange(len(dataset))
         else:
@@ -67,7 +71,7 @@ class Trained:
             raise DataError(
                 f"{self.run.path}: the split has no exam in its part '{part}'; choose another with --part"
             )
-        return self.predict_exams(dataset, indices, explain=explain)
+        return indices
 
     def predict_exams(
         self, dataset: PreparedDataset, indices: NDArray[np.int64], *, explain: bool = True

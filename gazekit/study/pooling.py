@@ -18,6 +18,7 @@ from gazekit.measures.pooled import Estimate, Pooled
 from gazekit.measures.threshold import called_class
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.explain_check_file import read_explain_check
 from gazekit.runs.files import read_predictions
 
 
@@ -47,6 +48,7 @@ def read_run(path: Path) -> RunRecord:
     groups = evaluation["metrics"].items()
     measures = [(group, *item) for group, found in groups for item in by_current_name(found).items()]
     metrics = {name: m["value"] for group, name, m in measures if of_label(group) and m["value"] is not None}
+    metrics |= _checks(run, evaluation["epoch"])
     targets = {
         group.removeprefix(TARGET_GROUP): m["value"]
         for group, name, m in measures
@@ -54,6 +56,19 @@ def read_run(path: Path) -> RunRecord:
     }
     probabilities = dict(read_predictions(run.predictions))
     return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities, path, targets)
+
+
+def _checks(run: RunDirectory, epoch: int | None) -> dict[str, float]:
+    """Read the checks of a run's attention maps, if it was checked. Raises DataError: with other weights."""
+    found = read_explain_check(run.path)
+    if found is None:
+        return {}
+    if epoch is not None and found.epoch != epoch:
+        raise DataError(
+            f"{run.path}: its attention maps were checked with the weights of epoch {found.epoch}, and it was "
+            f"evaluated with those of epoch {epoch}; check it again with gazekit explain-check {run.path}"
+        )
+    return {name: measure.value for name, measure in found.summary.items() if measure.value is not None}
 
 
 def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:

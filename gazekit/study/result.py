@@ -10,7 +10,7 @@ import pydantic
 
 from gazekit.disk.own_files import MIB, FileKind, read_model, validated
 from gazekit.errors import DataError
-from gazekit.measures.catalogue import MEASURES, Measure
+from gazekit.measures.catalogue import CHECKS, MEASURES, Measure
 from gazekit.measures.former_names import by_current_name, with_former_names
 from gazekit.measures.pooled import Comparison, Difference, Estimate, Pooled
 
@@ -153,8 +153,8 @@ class StudyResult:
 
     @property
     def catalogue(self) -> dict[str, Measure]:
-        """Every measure of the study's tables: the core's, then those of plugins."""
-        return MEASURES | self.measures
+        """Every measure of the study's tables: the core's, then those of plugins, then the checks of attention maps."""
+        return MEASURES | self.measures | CHECKS
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values with the schema; NaN becomes null."""

@@ -176,6 +176,8 @@ def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -
     names = [dataset.classes[label] for label in dataset.labels]
     chosen = dataset.classes != in_order(names)  # chosen by the user or by the data source
     yield from doubts_about_classes(dataset.classes, names, dataset.patient_ids, chosen=chosen)
+    if preset.training.labels == "permuted":
+        yield "the labels of the training part are permuted: this run is a control and learns nothing true"
     here = " × ".join(map(str, dataset.size))
     if max(dataset.size) < preset.data.size / 2:
         yield (

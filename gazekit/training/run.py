@@ -64,7 +64,7 @@ def continue_run(
 
     def part(name: str, *, for_learning: bool) -> Exams:
         indices = indices_of(dataset, split, name)
-        return prepared_exams(
+        exams = prepared_exams(
             dataset,
             indices,
             preset,
@@ -74,6 +74,9 @@ def continue_run(
             needs_gaze=model.needs_gaze,
             hold=preset.training.exams_on_device,
         )
+        if for_learning and preset.training.labels == "permuted":
+            exams.facts = exams.facts.with_permuted_truth(seed=facts.seed)
+        return exams
 
     with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
         model, objective = model.to(device), objective.to(device)

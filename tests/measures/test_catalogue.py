@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from made_study import made_result, made_rows
 
-from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.catalogue import CHECKS, MEASURES
 from gazekit.measures.evaluate import evaluate
 from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.table import study_table
@@ -36,3 +36,11 @@ def test_every_measure_that_is_meant_for_studies_has_a_column():
     }
     assert titles <= set(columns)
     assert not {measure.title for measure in MEASURES.values() if not measure.in_studies} & set(columns)
+
+
+def test_every_check_of_attention_maps_has_a_column_where_a_run_was_checked():
+    row = replace(made_rows()[0], metrics={name: Estimate(0.5, 0.1, 6) for name in CHECKS})
+    columns = {column for block in study_table(made_result(rows=(row,))).blocks for column in block.columns}
+    assert {measure.title for measure in CHECKS.values()} <= columns
+    without = study_table(made_result(rows=(made_rows()[0],)))
+    assert not [block for block in without.blocks if "Checks of the attention maps" in block.title]

@@ -23,6 +23,7 @@ from gazekit.reporting.page import Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import at_thresholds
 from gazekit.reporting.run.curve_sections import curve_sections
+from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.reporting.run.offered_sections import offered_sections
 from gazekit.reporting.run.page import RunPage
 from gazekit.reporting.run.provenance import run_facts
@@ -115,10 +116,13 @@ def run_page(
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=facts,
-        offered=offered_sections(
-            trained.registry,
-            _reported(trained, systems, pooled, facts, part=settings.part, threshold=threshold),
-        ),
+        offered=[
+            *explain_check_section(trained, settings.part),
+            *offered_sections(
+                trained.registry,
+                _reported(trained, systems, pooled, facts, part=settings.part, threshold=threshold),
+            ),
+        ],
         texts={"Preset, resolved": read_text(trained.run.preset_path, PRESET)},
         limits=_limits(found, where),
     )
@@ -174,6 +178,8 @@ def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str
     warnings = []
     if trained.facts.leak:
         warnings.append(f"The split leaks, these numbers flatter the model: {trained.facts.leak}.")
+    if trained.preset.training.labels == "permuted":
+        warnings.append("The model was trained on permuted labels, as a control: it has learnt nothing true.")
     used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}
     if part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
         warnings.append(f"The model {used[part]} these exams: their numbers flatter it.")

@@ -95,6 +95,7 @@ def study_table(result: StudyResult) -> StudyTable:
         *measures(
             "Attention, on the gaze and the lesions of the test exams", "gaze_agreement", "localisation"
         ),
+        *measures("Checks of the attention maps (gazekit explain-check)", "explanation"),
         block("Cost", ("Parameters", "Step time"), _cost),
     ]
     return StudyTable(
