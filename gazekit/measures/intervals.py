@@ -26,7 +26,7 @@ class Interval:
     Args:
         value: the estimate on the data.
         low, high: bounds of the interval; NaN when too few resamples were defined.
-        method: ``"BCa"`` or ``"percentile"``.
+        method: ``"BCa"``, ``"percentile"`` or ``"t"`` (Student's, without resamples).
         resamples: number of resamples that define the interval.
         undefined: number of resamples skipped because the statistic does not exist on them.
     """

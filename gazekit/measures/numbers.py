@@ -33,6 +33,14 @@ def interval(of: Interval | None, *, signed: bool = False) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def component(variance: float, total: float) -> str:
+    """Format a variance component as its standard deviation and share, ``0.031 (62 %)``; a negative one as 0."""
+    if variance < 0:
+        return "0 (negative)"
+    share = variance / total if total > 0 else 0.0
+    return f"{three(math.sqrt(variance))} ({share:.0%})".replace("%)", " %)")
+
+
 def probability(p: float | None) -> str:
     """Format a p-value; below a thousandth only as ``< 0.001``."""
     if p is None:

@@ -1,28 +1,44 @@
 """Collect the results of a study's finished runs."""
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gazekit.measures.comparison import holm
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
+from gazekit.measures.over_data_sets import OverDataSets, over_data_sets
 from gazekit.measures.pooled import Comparison, Difference, Pooled, compare
+from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import leak_of
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import preset_conflicts
 from gazekit.study.cost import count_parameters
+from gazekit.study.data import fingerprints
+from gazekit.study.dividing import divide_variance
 from gazekit.study.evidence import evidence
 from gazekit.study.folds import protocol
+from gazekit.study.gates import evaluate_gates
 from gazekit.study.grid import RunTask
 from gazekit.study.nested_tuning import in_words, tuned_runs
-from gazekit.study.pooling import RunRecord, compare_runs, estimates, of_targets, pool, read_run
-from gazekit.study.result import FailedRun, Reported, StudyResult, SystemRow
+from gazekit.study.pooling import (
+    RunRecord,
+    by_data_set,
+    compare_runs,
+    estimates,
+    of_targets,
+    pool_data_sets,
+    read_run,
+)
+from gazekit.study.result import DataSet, FailedRun, Reported, RunValues, StudyResult, SystemRow
 from gazekit.study.settings import SystemSettings
 from gazekit.study.study import Study
 
 Failures = Mapping[RunTask, str]
 """Task → why it did not finish, in one line."""
+_NO_CURVE = ("step", "best_epoch", "skipped_steps")
+"""Keys of a line of ``metrics.jsonl`` that are no curve."""
 
 
 def collect(
@@ -39,7 +55,7 @@ def collect(
     Returns:
         The result, and the pooled predictions of every row with a finished run.
     """
-    settings, dataset = study.settings, study.dataset
+    settings, sets = study.settings, study.data.sets
     metrics = offered_metrics(study.registry)
     rows: dict[str, SystemRow] = {}
     pooled: dict[str, Pooled] = {}
@@ -57,7 +73,7 @@ def collect(
             )
         if records:
             found[system.name] = records
-            pooled[system.name] = pool(dataset, records)
+            pooled[system.name] = pool_data_sets(sets, records)
             row = replace(
                 row,
                 runs=len(records),
@@ -67,21 +83,28 @@ def collect(
         rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)
     differing = _differences(metrics, pooled, settings.reference_name)
-    exams = [i for i, exam in enumerate(dataset.exam_ids) if _is_tested(study, exam)]
+    over_sets = _over_data_sets(found, settings.reference_name) if len(sets) > 1 else {}
+    tested = [_tested(study, name) for name in sets]
+    planned = {name: row.planned for name, row in rows.items()}
     result = StudyResult(
         title=settings.title,
-        dataset=dataset.root.name,
-        fingerprint=dataset.fingerprint,
-        exams=len(exams),
-        patients=len({dataset.patient_ids[i] for i in exams}),
-        classes={name: int((dataset.labels[exams] == k).sum()) for k, name in enumerate(dataset.classes)},
-        protocol=protocol(dataset, settings, study.splits, study.presets[settings.reference_name]),
-        folds=len(study.splits) // settings.repeats,
+        dataset=", ".join(dataset.root.name for dataset in sets.values()),
+        fingerprint=fingerprints(sets),
+        exams=sum(each.exams for each, _ in tested),
+        patients=sum(each.patients for each, _ in tested),
+        classes=dict(sum((classes for _, classes in tested), Counter())),
+        protocol=protocol(study.dataset, settings, study.splits, study.presets[settings.reference_name]),
+        folds=len(study.splits) // (len(sets) * settings.repeats),
         repeats=settings.repeats,
         seeds=settings.seeds,
         reference=settings.reference_name,
         rows=tuple(
-            replace(row, comparison=comparisons.get(name), differences=differing.get(name, {}))
+            replace(
+                row,
+                comparison=comparisons.get(name),
+                differences=differing.get(name, {}),
+                over_data_sets=over_sets.get(name),
+            )
             for name, row in rows.items()
         ),
         evidence=evidence(
@@ -91,14 +114,68 @@ def collect(
         ),
         changes=settings.changes,
         leak="; ".join(
-            dict.fromkeys(str(leak_of(dataset, s)) for s in study.splits.values() if leak_of(dataset, s))
+            dict.fromkeys(
+                str(leak)
+                for fold, split in study.splits.items()
+                if (leak := leak_of(sets[study.data_of[fold]], split))
+            )
         ),
         notes=_notes(study),
         reported=paper,
         tuning=in_words(settings.tune) if settings.tune else "",
         measures={name: metric.measure for name, metric in metrics.items()},
+        data_sets=tuple(each for each, _ in tested) if len(sets) > 1 else (),
+        variance=divide_variance(found, planned),
+        gates=evaluate_gates(settings.gates, found, len(study.splits) * settings.seeds),
+        run_values=tuple(
+            _values(study, name, record) for name, records in found.items() for record in records
+        ),
     )
     return result, pooled
+
+
+def _tested(study: Study, name: str) -> tuple[DataSet, Counter[str]]:
+    """Count the exams of a data set that are in a test part, and their classes."""
+    dataset = study.data.sets[name]
+    splits = [split for fold, split in study.splits.items() if study.data_of[fold] == name]
+    exams = [i for i, exam in enumerate(dataset.exam_ids) if any(split[exam] == "test" for split in splits)]
+    patients = len({dataset.patient_ids[i] for i in exams})
+    classes = Counter(
+        {each: int((dataset.labels[exams] == k).sum()) for k, each in enumerate(dataset.classes)}
+    )
+    return DataSet(name, dataset.fingerprint, len(exams), patients), classes
+
+
+def _over_data_sets(
+    records: Mapping[str, Sequence[RunRecord]], reference: str
+) -> dict[str, OverDataSets | None]:
+    """Compare every system with the reference over data sets, correcting p-values for their number."""
+    runs = {name: by_data_set(found) for name, found in records.items()}
+    found = {
+        name: over_data_sets(ours, runs.get(reference) if name != reference else None)
+        for name, ours in runs.items()
+    }
+    holms = _corrected({name: each.p for name, each in found.items() if each})
+    return {name: replace(each, holm=holms.get(name)) if each else None for name, each in found.items()}
+
+
+def _values(study: Study, system: str, record: RunRecord) -> RunValues:
+    """Collect the values and the training curves of a run."""
+    epochs = RunDirectory(record.path).read_metrics()
+    keys = [key for key in dict.fromkeys(key for line in epochs for key in line) if key not in _NO_CURVE]
+    return RunValues(
+        system=system,
+        data=record.name.data or next(iter(study.data.sets)),
+        split=record.name.split,
+        seed=record.name.seed,
+        metrics=record.metrics,
+        selected_epoch=epochs[-1]["best_epoch"],
+        curves={key: [_five_digits(line.get(key)) for line in epochs] for key in keys},
+    )
+
+
+def _five_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.5g}")
 
 
 def _row(
@@ -124,8 +201,14 @@ def _row(
             preset, study.registry, len(study.dataset.classes), study.dataset.target_classes
         ),
         reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
-        data=system.data.name if system.data else "",
+        data=", ".join(_named(name, own) for name, own in study.data.controls.get(system.name, {}).items()),
     )
+
+
+def _named(name: str, control: PreparedDataset) -> str:
+    """Name a control so that it differs from the data set ``name`` that it replaces."""
+    root = control.root
+    return f"{root.parent.name}/{root.name}" if root.name == name else root.name
 
 
 def _comparisons(
@@ -176,10 +259,6 @@ def _differences(
 def _corrected(p_values: Mapping[str, float | None]) -> dict[str, float]:
     tested = {name: p for name, p in p_values.items() if p is not None}
     return dict(zip(tested, holm(list(tested.values())), strict=True))
-
-
-def _is_tested(study: Study, exam: str) -> bool:
-    return any(split[exam] == "test" for split in study.splits.values())
 
 
 def _notes(study: Study) -> tuple[str, ...]:

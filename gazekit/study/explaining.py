@@ -39,7 +39,7 @@ def explain(
         except GazekitError as error:
             report(f"no attention of {name}: {error}")
             continue
-        predictions = trained.predict_exams(study.datasets[name], np.array(exams))
+        predictions = trained.predict_exams(study.trained_on(name, fold), np.array(exams))
         if set(predictions.attention) == set(study.dataset.views):
             explained[name] = predictions
         if len(explained) == most:

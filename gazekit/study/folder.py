@@ -1,7 +1,7 @@
 """Manage the study directory: systems, splits and runs.
 
 ``study.json`` describes the study, ``splits/`` assigns exams to parts, ``systems/`` holds the resolved preset of each
-row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories.
+row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories (of several data sets, ``DATA-fold-1-seed-0``).
 """
 
 import json
@@ -24,7 +24,8 @@ from gazekit.prepared.splits import Split, read_split, write_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 from gazekit.runs.stored import preset_conflicts
-from gazekit.study.settings import StudySettings, SystemSettings, parse_study
+from gazekit.study.data import StudyData, fingerprints
+from gazekit.study.settings import RandomSplits, StudySettings, parse_study
 
 SCHEMA: Final = "gazekit.study-folder/1"
 StudyKind = Literal["benchmark", "tune"]
@@ -41,8 +42,10 @@ class StudyFacts(pydantic.BaseModel):
     schema_: Annotated[Literal["gazekit.study-folder/1"], Field(alias="schema")] = SCHEMA
     kind: StudyKind
     data: str
-    """Fingerprint of the data."""
-    folds: int | str
+    """Fingerprint of the data; of several data sets, in order."""
+    data_names: list[str] | None = None
+    """Names of several data sets, which are part of the names of their runs; None for a single one."""
+    folds: int | str | dict[str, float]
     repeats: Annotated[int, Field(ge=1)]
     changes: Annotated[list[str], Field(alias="set")]
     own_data: dict[str, str] | None = None
@@ -149,37 +152,46 @@ def enter(
     kind: StudyKind,
     settings: StudySettings,
     presets: Mapping[str, Preset],
-    splits: Mapping[str, Split],
-    datasets: Mapping[str, PreparedDataset],
-    dataset: PreparedDataset,
+    splits: Mapping[str, tuple[PreparedDataset, Split]],
+    data: StudyData,
     registry: Registry,
 ) -> None:
     """Write the description of the study, or check that the folder holds the same study.
 
-    Systems and seeds may be added to a study; data, folds and existing systems cannot change.
+    Systems and seeds may be added to a study; data, folds and existing systems cannot change. ``splits`` holds each
+    with the data set that it splits.
 
     Raises:
         ConfigurationError: the folder belongs to another study; the message names every difference.
     """
     identity: dict[str, Any] = {
         "kind": kind,
-        "data": dataset.fingerprint,
-        "folds": settings.folds,
+        "data": fingerprints(data.sets),
+        "data_names": list(data.sets) if len(data.sets) > 1 else None,
+        "folds": settings.folds.model_dump() if isinstance(settings.folds, RandomSplits) else settings.folds,
         "repeats": settings.repeats,
         "set": list(settings.changes),
     }
-    own_data = {name: data.fingerprint for name, data in datasets.items() if data is not dataset}
+    own_data = {system: fingerprints(sets) for system, sets in data.controls.items()}
     kept: dict[str, Any] = {"seconds": 0.0, "failures": {}}
     if folder.facts.exists():
         there = folder.read()
         kept = {key: there.get(key, value) for key, value in kept.items()}
-        _check_same(folder, there, identity, settings, presets, splits, registry)
+        _check_same(
+            folder,
+            there,
+            identity,
+            settings,
+            presets,
+            {fold: split for fold, (_, split) in splits.items()},
+            registry,
+        )
         _check_own_data(folder, there, own_data)
     elif any(path.name != LOCK for path in folder.path.iterdir()):
         raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
     for name in ("splits", "systems", "runs"):
         own_folder(folder.path / name)
-    for fold, split in splits.items():
+    for fold, (dataset, split) in splits.items():
         if not folder.split_path(fold).exists():
             write_split(folder.split_path(fold), dataset, split)
     for system, preset in presets.items():
@@ -199,9 +211,9 @@ def _check_same(
     registry: Registry,
 ) -> None:
     different = [
-        f"{key} is {_short(here)}, there {_short(there[key])}"
+        f"{key} is {_short(here)}, there {_short(there.get(key))}"
         for key, here in identity.items()
-        if there[key] != here
+        if there.get(key) != here
     ]
     seeds = there["settings"]["seeds"]
     if settings.seeds < seeds:
@@ -247,15 +259,3 @@ def _check_own_data(folder: StudyFolder, there: Mapping[str, Any], own_data: Map
 
 def _short(value: Any) -> str:
     return f"{value[:12]}…" if isinstance(value, str) and len(value) > 12 else f"{value}"
-
-
-def check_same_exams(system: SystemSettings, dataset: PreparedDataset, study: PreparedDataset) -> None:
-    """Raise DataError if a system's own data differ from the study's in exams, labels or patients."""
-    for name in ("exam_ids", "patient_ids", "classes"):
-        if getattr(dataset, name) != getattr(study, name):
-            raise DataError(
-                f"{dataset.root}: data of system '{system.name}': other {name.replace('_', ' ')} than {study.root}; "
-                "expected the same exams in the same order"
-            )
-    if (dataset.labels != study.labels).any():
-        raise DataError(f"{dataset.root}: data of system '{system.name}': other labels than {study.root}")

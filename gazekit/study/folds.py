@@ -1,4 +1,4 @@
-"""Split the exams of a study once, by patient, alike for all systems."""
+"""Split the exams of each data set of a study, by patient, alike for all systems."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.splits import Split, check_split, inner_folds, k_folds
+from gazekit.prepared.splits import Split, check_split, inner_folds, k_folds, make_split
 from gazekit.presets.preset import Preset
-from gazekit.study.settings import StudySettings
+from gazekit.study.settings import RandomSplits, StudySettings
 from gazekit.training.start import split_of
 
 _KEYS = ("split_seed", "test", "val")
@@ -52,6 +52,14 @@ def _splits(dataset: PreparedDataset, settings: StudySettings, preset: Preset) -
         check_split(dataset, split, allow_leak=settings.allow_leak)
         return {"fold-1": split}
     seed, val = preset.data.split_seed, preset.data.val
+    if isinstance(settings.folds, RandomSplits):
+        shares = settings.folds
+        return {
+            f"split-{number + 1}": make_split(
+                dataset, seed=seed + number, test=shares.test, val=shares.val, anew=True
+            )
+            for number in range(settings.repeats)
+        }
     return {
         ("" if settings.repeats == 1 else f"repeat-{repeat}-") + f"fold-{fold}": split
         for repeat in range(1, settings.repeats + 1)
@@ -91,5 +99,9 @@ def protocol(
         elif dataset.parts:
             who = "the source's own split"
         return f"{who}: {parts.removeprefix('about ')}"
+    if isinstance(settings.folds, RandomSplits):
+        number = f"{settings.repeats} random splits" if settings.repeats > 1 else "one random split"
+        share = f"{100 * settings.folds.test:.3g} % of the patients in the test part"
+        return f"{number} by patient, {share}: {parts}" + (" in each" if settings.repeats > 1 else "")
     times = f", dealt {settings.repeats} times" if settings.repeats > 1 else ""
     return f"{settings.folds}-fold cross-validation by patient{times}: {parts} in each"

@@ -1,10 +1,35 @@
-"""List the runs of a study (systems × folds × seeds) as tasks that any process can carry out."""
+"""List the runs of a study (systems × data sets × splits × seeds) as tasks that any process can carry out."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from gazekit.disk.plain_text import visible
+from gazekit.errors import DataError
+
+_RUN = re.compile(
+    r"(?:(?P<data>.+?)-)??(?P<split>(?:repeat-\d+-)?(?:fold|split)-\d+)-seed-(?P<seed>\d+)", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """The factors of a run: data set (empty if the study has one), split within it, seed."""
+
+    data: str
+    split: str
+    seed: int
+
+    @classmethod
+    def parse(cls, name: str) -> "RunName":
+        """Read a name such as ``phantom_1-split-2-seed-0``. Raises DataError: a run of a study has no such name."""
+        found = _RUN.fullmatch(name)
+        if found is None:
+            raise DataError(f"{visible(name)}: no run of a study is named so; expected such as fold-1-seed-0")
+        return cls(found["data"] or "", found["split"], int(found["seed"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +38,7 @@ class RunTask:
 
     Args:
         system: name of the row.
-        fold: ``fold-1``, or ``repeat-1-fold-1``; names the split.
+        fold: ``fold-1``, ``repeat-1-fold-1`` or ``split-1``, after the data set if there are several; names the split.
         seed: for initial weights, order, augmentation and dropout.
         path: the run directory.
         preset_path: the resolved preset, a TOML file.
@@ -59,8 +84,7 @@ class RunTask:
 
 def run_tasks(
     out: Path,
-    systems: Iterable[tuple[str, Path]],
-    folds: Sequence[str],
+    cells: Iterable[tuple[str, str, Path]],
     seeds: int,
     *,
     device: str,
@@ -68,17 +92,16 @@ def run_tasks(
     allow_leak: bool = False,
     tuned: bool = False,
 ) -> list[RunTask]:
-    """List the runs in the best order: every system for a seed of a fold before the next one.
+    """List the runs in the best order: every system for a seed of a split before the next one.
 
     Args:
         out: the study directory.
-        systems: each name and prepared data set.
-        folds: names of the splits.
+        cells: split, system and prepared data set of the runs that differ in their seed alone.
         seeds: number of seeds; they are 0, 1, …
         device, test, allow_leak: see ``RunTask``.
         tuned: each run has the preset that its tuning chooses.
     """
-    rows = list(systems)
+    each = list(cells)
     return [
         RunTask(
             system=system,
@@ -95,6 +118,5 @@ def run_tasks(
             allow_leak=allow_leak,
         )
         for seed in range(seeds)
-        for fold in folds
-        for system, data in rows
+        for fold, system, data in each
     ]

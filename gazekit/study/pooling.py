@@ -20,13 +20,14 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.explain_check_file import read_explain_check
 from gazekit.runs.files import read_predictions
+from gazekit.study.grid import RunName
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """Results of a finished run on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
 
-    ``path`` is that of the run; ``targets`` holds the AUC of each further target.
+    ``fold`` names the split, ``path`` is that of the run; ``targets`` holds the AUC of each further target.
     """
 
     fold: str
@@ -34,6 +35,11 @@ class RunRecord:
     probabilities: dict[str, tuple[float, ...]]
     path: Path = Path()
     targets: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> RunName:
+        """Data set, split and seed. Raises DataError: the run's folder is not named as those of a study."""
+        return RunName.parse(self.path.name)
 
 
 def read_run(path: Path) -> RunRecord:
@@ -90,6 +96,24 @@ def pool(dataset: PreparedDataset, records: Sequence[RunRecord]) -> Pooled:
     )
 
 
+def pool_data_sets(sets: Mapping[str, PreparedDataset], records: Sequence[RunRecord]) -> Pooled:
+    """Pool predictions of several data sets; exams and patients of different data sets are different ones."""
+    if len(sets) == 1:
+        [only] = sets.values()
+        return pool(only, records)
+    each = {
+        name: pool(dataset, found)
+        for name, dataset in sets.items()
+        if (found := [record for record in records if record.name.data == name])
+    }
+    return Pooled(
+        exam_ids=[f"{name}/{exam}" for name, found in each.items() for exam in found.exam_ids],
+        patient_ids=[f"{name}/{patient}" for name, found in each.items() for patient in found.patient_ids],
+        labels=np.concatenate([found.labels for found in each.values()]),
+        probabilities=np.concatenate([found.probabilities for found in each.values()]),
+    )
+
+
 def _check_fits(record: RunRecord, row_of: Mapping[str, int], classes: int) -> None:
     """Raise DataError if a run predicted exams or classes that the data lack."""
     for exam_id, chances in record.probabilities.items():
@@ -140,6 +164,16 @@ def compare_runs(system: Sequence[RunRecord], reference: Sequence[RunRecord]) ->
     ours, theirs = (_by_fold(records) for records in (system, reference))
     folds = [fold for fold in ours if fold in theirs]
     return permute_runs([ours[f] for f in folds], [theirs[f] for f in folds]) if folds else None
+
+
+def by_data_set(records: Sequence[RunRecord]) -> dict[str, dict[tuple[str, int], float]]:
+    """Map data set → (split, seed) → AUC."""
+    found: dict[str, dict[tuple[str, int], float]] = {}
+    for record in records:
+        if "auc" in record.metrics:
+            name = record.name
+            found.setdefault(name.data, {})[name.split, name.seed] = record.metrics["auc"]
+    return found
 
 
 def _by_fold(records: Sequence[RunRecord]) -> dict[str, list[float]]:

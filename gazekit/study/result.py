@@ -1,5 +1,6 @@
 """Define the result of a study: plain values made by ``collect``, written by ``report``, kept in ``results.json``."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,10 +13,11 @@ from gazekit.disk.own_files import MIB, FileKind, read_model, validated
 from gazekit.errors import DataError
 from gazekit.measures.catalogue import CHECKS, MEASURES, Measure
 from gazekit.measures.former_names import by_current_name, with_former_names
-from gazekit.measures.pooled import Comparison, Difference, Estimate, Pooled
+from gazekit.measures.over_data_sets import OverDataSets
+from gazekit.measures.pooled import Bounded, Comparison, Difference, Estimate, Pooled
 
 SCHEMA = "gazekit.study/1"
-_KIND = FileKind("the results of a study", 16 * MIB, "make them again with gazekit benchmark --out STUDY")
+_KIND = FileKind("the results of a study", 128 * MIB, "make them again with gazekit benchmark --out STUDY")
 
 
 Named = Annotated[dict[str, Estimate], pydantic.BeforeValidator(by_current_name)]
@@ -77,6 +79,7 @@ class SystemRow:
         data: name of the prepared folder, if it differs from the study's.
         space: key → values or range that its tuning drew from; empty without tuning.
         tuned: what the tuning of each finished run chose.
+        over_data_sets: its AUC over data sets, and the difference to the reference; None with one data set.
     """
 
     name: str
@@ -97,6 +100,77 @@ class SystemRow:
     targets: Named = field(default_factory=dict)
     space: dict[str, Any] = field(default_factory=dict)
     tuned: tuple[TunedRun, ...] = ()
+    over_data_sets: OverDataSets | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """One of several data sets: the name of its folder, fingerprint, exams and patients in the test parts."""
+
+    name: str
+    fingerprint: str
+    exams: int
+    patients: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunValues:
+    """The values of one finished run.
+
+    Args:
+        system: row of the table.
+        data: name of the data set.
+        split: of the data set, such as ``fold-1`` or ``split-2``.
+        seed: of initial weights, order, augmentation and dropout.
+        metrics: measure → value on the test part.
+        selected_epoch: whose weights were tested.
+        curves: ``epoch``, ``loss``, every loss term, ``val_auc`` and ``val_loss`` → value after each epoch, to five
+            digits; null where there was none.
+    """
+
+    system: str
+    data: str
+    split: str
+    seed: int
+    metrics: dict[str, float]
+    selected_epoch: int
+    curves: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """Variance components of the AUC: data set, split within data set, seed, residual.
+
+    Args:
+        systems: system → component → variance, which is negative where the component is too small to be seen.
+        pooled: component → mean over these systems; empty without them.
+        missing: system → reason why it is not divided.
+    """
+
+    systems: dict[str, dict[str, float]]
+    pooled: dict[str, float]
+    missing: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """A gate of the study, evaluated.
+
+    Args:
+        subject: the value that is meant, such as ``AUC of a − AUC of b``.
+        bounds: ``at least``, ``at most``, ``above``, ``below`` → number.
+        data_sets: number that the value is a mean over.
+        value: with the t interval over data sets; None without finished runs.
+        passed: whether all runs are finished and the value is within every bound.
+        missing: runs that are not finished, in words; empty if there are none.
+    """
+
+    subject: str
+    bounds: dict[str, float]
+    data_sets: int
+    value: Bounded | None
+    passed: bool
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +189,12 @@ class StudyResult:
 
     Args:
         title: of the study.
-        dataset: name of the prepared folder; ``fingerprint`` of its content.
+        dataset: name of the prepared folder; ``fingerprint`` of its content. Of several data sets, all of them.
         exams, patients: in the test parts.
         classes: class → exams in the test parts, in the order of the labels (two classes: negative, positive).
         protocol: the folds, in words.
-        folds, repeats, seeds: their numbers; runs per system = folds × repeats × seeds.
+        folds, repeats, seeds: their numbers; runs per system = data sets × folds × repeats × seeds. Random splits have
+            one fold, and as many repeats as there are splits.
         reference: name of the row that all others are compared with.
         rows: in the order of the study.
         evidence: device, versions, date, work.
@@ -129,6 +204,10 @@ class StudyResult:
         reported: name under which published figures were requested; empty if not requested.
         tuning: how each run was tuned, in words; empty without tuning.
         measures: entry in the catalogue of each metric that plugins offered.
+        data_sets: every data set, if there are several.
+        variance: variance components of the AUC; None in older files.
+        gates: the gates of the study.
+        run_values: the values of every finished run; empty in older files.
     """
 
     title: str
@@ -150,6 +229,10 @@ class StudyResult:
     reported: str = ""
     measures: dict[str, Measure] = field(default_factory=dict)
     tuning: str = ""
+    data_sets: tuple[DataSet, ...] = ()
+    variance: Variance | None = None
+    gates: tuple[GateResult, ...] = ()
+    run_values: tuple[RunValues, ...] = ()
 
     @property
     def catalogue(self) -> dict[str, Measure]:
@@ -161,6 +244,18 @@ class StudyResult:
         values: dict[str, Any] = _without_nan({"schema": SCHEMA, **asdict(self)})
         rows = [row | {"metrics": with_former_names(row["metrics"])} for row in values["rows"]]
         return values | {"rows": rows}
+
+    def to_text(self) -> str:
+        """Return JSON text with a line per run."""
+        values = self.to_json()
+        runs = values.pop("run_values")
+        text = json.dumps(values, indent=2).removesuffix("\n}")
+        return (
+            text
+            + ',\n  "run_values": ['
+            + ",".join(f"\n    {json.dumps(run)}" for run in runs)
+            + "\n  ]\n}\n"
+        )
 
     @classmethod
     def read(cls, path: Path) -> "StudyResult":

@@ -1,5 +1,6 @@
 """Read and validate the settings of a study (STUDY.toml): systems, data, folds and seeds."""
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,10 +27,60 @@ _MOST = 1000
 """Limit for systems, folds, repeats and seeds: high enough, yet a typing error cannot fill the disk."""
 Repetitions = Annotated[int, Field(ge=1, le=_MOST)]
 SplitFile = Annotated[str, Field(pattern=r"\.csv$")]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+Folders = Path | Annotated[tuple[Path, ...], Field(max_length=_MOST)]
+"""A prepared folder, or several; a list of one is the same as that one."""
 
 
 class _Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class RandomSplits(_Strict):
+    """Splits drawn at random by patient, as ``gazekit data split --test … --val … --anew`` draws one."""
+
+    test: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the patients in the test part."""
+    val: Share = 0.2
+    """Share of the other patients in the validation part."""
+
+
+class Gate(_Strict):
+    """A condition on a system's AUC, or on its difference to another's, that the study is expected to meet.
+
+    Both are means over data sets, of each the mean over its splits and seeds.
+    """
+
+    system: str
+    minus: str | None = None
+    """The system whose AUC is subtracted, on the same runs."""
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    @property
+    def subject(self) -> str:
+        """The value that is meant, such as ``AUC of a − AUC of b``."""
+        return f"AUC of {self.system}" + (f" − AUC of {self.minus}" if self.minus else "")
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds that are set: words → number."""
+        words = {"at least": self.at_least, "at most": self.at_most, "above": self.above, "below": self.below}
+        return {word: bound for word, bound in words.items() if bound is not None}
+
+    def holds(self, value: float) -> bool:
+        """Say whether a value is within every bound."""
+        holds = {
+            "at least": lambda bound: value >= bound,
+            "at most": lambda bound: value <= bound,
+            "above": lambda bound: value > bound,
+            "below": lambda bound: value < bound,
+        }
+        return all(holds[word](bound) for word, bound in self.bounds.items())
 
 
 class SystemSettings(_Strict):
@@ -40,8 +91,9 @@ class SystemSettings(_Strict):
     """A registered preset, or a TOML file."""
     changes: Items = Field((), alias="set")
     """``key.path=value`` items on top of the preset."""
-    data: Path | None = None
-    """Another prepared folder with the same exams, for controls (such as gaze shuffled between exams)."""
+    data: Folders | None = None
+    """Other prepared folders with the same exams, for controls (such as gaze shuffled between exams); as many as the
+    study has, in the same order."""
 
 
 class TuneSettings(_Strict):
@@ -63,12 +115,13 @@ class StudySettings(_Strict):
     """The settings of a study; see ``read_study`` and ``from_presets``."""
 
     title: str = "Comparison"
-    data: Path
-    """Prepared data set."""
-    folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile = 5
-    """Number of cross-validation folds, the source's own split (else one as the presets say), or a split file."""
+    data: Folders
+    """Prepared data set, or several: each is split and trained on by itself, and is a unit of the tests."""
+    folds: Annotated[int, Field(ge=2, le=_MOST)] | Literal["given"] | SplitFile | RandomSplits = 5
+    """Of each data set: number of cross-validation folds, the source's own split (else one as the presets say), a split
+    file, or shares of random splits."""
     repeats: Repetitions = 1
-    """How often the exams are dealt into folds."""
+    """How often the exams are dealt into folds; the number of random splits."""
     seeds: Repetitions = 3
     """Runs per fold; seeds are always 0, 1, …."""
     reference: str = ""
@@ -80,6 +133,18 @@ class StudySettings(_Strict):
     tune: TuneSettings | None = None
     """Tune each run first; absent: every run takes the values of its preset."""
     systems: Annotated[tuple[SystemSettings, ...], Field(alias="system", max_length=_MOST)]
+    gates: Annotated[tuple[Gate, ...], Field(alias="gate", max_length=_MOST)] = ()
+    """Conditions that the finished study is expected to meet."""
+
+    @property
+    def data_paths(self) -> tuple[Path, ...]:
+        """The folder of every data set."""
+        return _listed(self.data)
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The name of every data set: that of its folder."""
+        return tuple(path.name for path in self.data_paths)
 
     @property
     def reference_name(self) -> str:
@@ -91,7 +156,8 @@ class StudySettings(_Strict):
         values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for table in (values, *values["system"]):
             for key in {"data", "preset"} & table.keys():
-                table[key] = without_home(table[key])
+                value = table[key]
+                table[key] = [*map(without_home, value)] if isinstance(value, list) else without_home(value)
         return values
 
 
@@ -126,7 +192,8 @@ def parse_study(
     try:
         settings = StudySettings.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in error.errors(include_url=False)]
+        items = [item for item in error.errors(include_url=False) if _is_meant(item["loc"], values)]
+        problems = [f"{_where(item['loc'])}: {_explain(item)}" for item in items]
         raise _wrong(origin, problems) from None
     problems = _contradictions(settings, earlier)
     if problems:
@@ -174,7 +241,55 @@ def _contradictions(settings: StudySettings, earlier: Sequence[str]) -> list[str
         problems.append(
             f'repeats: a given split cannot be dealt again; expected repeats = 1 with folds = "{settings.folds}"'
         )
+    return [*problems, *_wrong_data(settings), *_wrong_gates(settings, list(there))]
+
+
+def _wrong_data(settings: StudySettings) -> list[str]:
+    """List the faults of several data sets: names that cannot tell runs apart, controls without counterpart."""
+    names, number = settings.data_names, len(settings.data_paths)
+    problems = []
+    if not names:
+        problems.append("data: an empty list; expected a prepared folder, or several")
+    if number > 1:
+        problems += [
+            f"data: {count} folders are named '{name}', and runs are named after them; give each another name"
+            for name, count in Counter(names).items()
+            if count > 1
+        ]
+        problems += [
+            f"data: the folder name '{visible(name)}' cannot be part of a run's name; expected letters, digits and "
+            ". = + , - _"
+            for name in names
+            if not re.match(_NAME, name)
+        ]
+    for system in settings.systems:
+        if system.data is not None and len(_listed(system.data)) != number:
+            problems.append(
+                f"system '{system.name}': data: {_counted(len(_listed(system.data)))}, the study has "
+                f"{_counted(number)}; expected the counterpart of each, in the same order"
+            )
     return problems
+
+
+def _wrong_gates(settings: StudySettings, systems: Sequence[str]) -> list[str]:
+    problems = []
+    for number, gate in enumerate(settings.gates, start=1):
+        problems += [
+            f"gate {number}: no system '{visible(name)}'; there are {', '.join(systems)}"
+            for name in (gate.system, gate.minus)
+            if name is not None and name not in systems
+        ]
+        if not gate.bounds:
+            problems.append(f"gate {number}: no bound; expected at_least, at_most, above or below")
+    return problems
+
+
+def _listed(data: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return data if isinstance(data, tuple) else (data,)
+
+
+def _counted(folders: int) -> str:
+    return f"{folders} folder{'' if folders == 1 else 's'}"
 
 
 def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
@@ -183,18 +298,22 @@ def _resolved(settings: StudySettings, folder: Path) -> StudySettings:
     def absolute(path: Path) -> Path:
         return (folder / with_home(str(path))).absolute()
 
+    def every(data: Path | tuple[Path, ...]) -> Path | tuple[Path, ...]:
+        first, *others = map(absolute, _listed(data))
+        return (first, *others) if others else first
+
     systems = [
         system.model_copy(
             update={
                 "preset": str(absolute(Path(system.preset)))
                 if system.preset.endswith(".toml")
                 else system.preset,
-                "data": absolute(system.data) if system.data else None,
+                "data": every(system.data) if system.data else None,
             }
         )
         for system in settings.systems
     ]
-    paths: dict[str, Path | str] = {"data": absolute(settings.data)}
+    paths: dict[str, Path | tuple[Path, ...] | str] = {"data": every(settings.data)}
     if isinstance(settings.folds, str) and settings.folds != "given":
         paths["folds"] = str(absolute(Path(settings.folds)))
     return settings.model_copy(update={**paths, "systems": tuple(systems)})
@@ -206,14 +325,28 @@ def _where(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             words[-1] += f" {part + 1}"
-        elif not part.startswith(("constrained-", "int", "literal[")):
+        elif not part.startswith(_BRANCHES):
             words.append(part)
     return ": ".join(words)
 
 
+_BRANCHES = ("constrained-", "int", "literal[", "lax-or-strict[", "tuple[", "RandomSplits")
+"""How pydantic names the branches of a union."""
+
+
+def _is_meant(location: tuple[int | str, ...], values: Mapping[str, Any]) -> bool:
+    """Say whether an error is about the kind of value that was given: a table of ``folds`` is one of random splits."""
+    return location[0] != "folds" or isinstance(values["folds"], dict) == ("RandomSplits" in location)
+
+
 def _explain(item: Any) -> str:
-    if item["loc"][0] == "folds":
-        return f'expected a number of at least 2, "given", or a split file *.csv (got {item["input"]!r})'
+    if item["loc"][0] == "folds" and "RandomSplits" not in item["loc"]:
+        return (
+            f'expected a number of at least 2, "given", or a split file *.csv (got {item["input"]!r}); random splits '
+            "are written {test = 0.7, val = 0.1}"
+        )
+    if item["type"] != "missing" and "data" in (item["loc"][0], *item["loc"][2:3]):
+        return f"expected a prepared folder, or a list of them (got {item['input']!r})"
     explained = {
         "missing": "is needed",
         "extra_forbidden": "no such key",

@@ -13,12 +13,13 @@ from gazekit.prepared.splits import Split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 from gazekit.study.cost import step_ratios
-from gazekit.study.folder import StudyFolder, StudyKind, check_same_exams, enter, join_earlier
+from gazekit.study.data import StudyData, open_data
+from gazekit.study.folder import StudyFolder, StudyKind, enter, join_earlier
 from gazekit.study.folds import study_splits
 from gazekit.study.grid import RunTask, run_tasks
 from gazekit.study.launch.launch import launch
 from gazekit.study.running import is_finished
-from gazekit.study.settings import StudySettings, SystemSettings, resolve_presets
+from gazekit.study.settings import StudySettings, resolve_presets
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +30,21 @@ class Study:
     settings: StudySettings
     registry: Registry
     presets: Mapping[str, Preset]
-    dataset: PreparedDataset
-    datasets: Mapping[str, PreparedDataset]
+    data: StudyData
     splits: Mapping[str, Split]
+    """Name → split of one data set."""
+    data_of: Mapping[str, str]
+    """Name of a split → name of its data set."""
     tasks: tuple[RunTask, ...]
+
+    @property
+    def dataset(self) -> PreparedDataset:
+        """The first data set."""
+        return self.data.first
+
+    def trained_on(self, system: str, fold: str) -> PreparedDataset:
+        """Return the data that a system is trained and tested on in a split."""
+        return self.data.of(system, self.data_of[fold])
 
     def unfinished(self) -> list[RunTask]:
         """List the runs still to be carried out."""
@@ -69,7 +81,7 @@ def open_study(
         registry: provides the components.
         device: for training.
         kind: of the folder; a folder has one kind.
-        splits: makes the splits instead of the settings' folds.
+        splits: makes the splits of a data set instead of the settings' folds.
 
     Raises:
         ConfigurationError: a preset or option is wrong, or the folder belongs to another study.
@@ -80,21 +92,30 @@ def open_study(
     for system in settings.systems:
         if system.name not in presets:
             presets[system.name] = registry.preset(str(folder.preset_path(system.name))).named(system.name)
-    dataset = PreparedDataset.open(settings.data)
-    datasets = {system.name: _data_of(system, dataset) for system in settings.systems}
-    made = splits(dataset) if splits else study_splits(dataset, settings, presets)
-    enter(folder, kind, settings, presets, made, datasets, dataset, registry)
+    data = open_data(settings)
+    made: dict[str, tuple[PreparedDataset, Split]] = {}
+    data_of: dict[str, str] = {}
+    for name, dataset in data.sets.items():
+        dealt = splits(dataset) if splits else study_splits(dataset, settings, presets)
+        for each, split in dealt.items():
+            fold = data.split_name(name, each)
+            made[fold], data_of[fold] = (dataset, split), name
+    enter(folder, kind, settings, presets, made, data, registry)
     tasks = run_tasks(
         folder.path,
-        [(name, data.root) for name, data in datasets.items()],
-        list(made),
+        [
+            (fold, system.name, data.of(system.name, data_of[fold]).root)
+            for fold in made
+            for system in settings.systems
+        ],
         settings.seeds,
         device=device.type,
         test=kind == "benchmark",
         allow_leak=settings.allow_leak,
         tuned=kind == "benchmark" and settings.tune is not None,
     )
-    return Study(folder, settings, registry, presets, dataset, datasets, made, tuple(tasks))
+    only = {fold: split for fold, (_, split) in made.items()}
+    return Study(folder, settings, registry, presets, data, only, data_of, tuple(tasks))
 
 
 def finish(
@@ -145,10 +166,11 @@ def finish(
 
 def step_times(study: Study, device: torch.device, report: Callable[[int, int], None]) -> dict[str, float]:
     """Measure each system's training step time relative to the reference; see ``cost.step_ratios``."""
+    fold, split = next(iter(study.splits.items()))
     return step_ratios(
         study.presets,
-        study.datasets,
-        next(iter(study.splits.values())),
+        {system.name: study.trained_on(system.name, fold) for system in study.settings.systems},
+        split,
         study.registry,
         reference=study.settings.reference_name,
         device=device,
@@ -163,11 +185,3 @@ def check_reported(study: Study, paper: str) -> None:
         raise ConfigurationError(
             f"--paper {paper}: no preset of this study has figures of that name; there are {', '.join(names) or 'none'}"
         )
-
-
-def _data_of(system: SystemSettings, study: PreparedDataset) -> PreparedDataset:
-    if system.data is None:
-        return study
-    dataset = PreparedDataset.open(system.data)
-    check_same_exams(system, dataset, study)
-    return dataset

@@ -22,15 +22,22 @@ def benchmark(
     preset: Annotated[
         list[str] | None, typer.Option(help="System to compare: a preset or a TOML file; may be repeated.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Prepared data set.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Prepared data set; repeated, each is split and trained on by itself."),
+    ] = None,
     folds: Annotated[
         str | None,
-        typer.Option(help="Folds, 'given' (the source's split), or a split file.", show_default="5"),
+        typer.Option(
+            help="Folds, 'given' (the source's split), a split file, or shares of random splits: test=0.7,val=0.1.",
+            show_default="5",
+        ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Number of times to deal the folds.", show_default="1")
+        int | None,
+        typer.Option(help="Number of times to deal the folds, or of random splits.", show_default="1"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Runs per fold: seeds 0, 1, …", show_default="3")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs per split: seeds 0, 1, …", show_default="3")] = None,
     changes: Changes = None,
     tune: Annotated[
         bool,
@@ -73,12 +80,15 @@ def benchmark(
     so_far: Annotated[
         bool, typer.Option("--so-far", help="Start no run; show the table of the finished runs.")
     ] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 1 unless every [[gate]] of STUDY.toml is passed.")
+    ] = False,
     jobs: Jobs = 1,
     launcher: LauncherName = "local",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train every system on every fold with every seed, and print one table: means, intervals, tests.
+    """Train every system on every split of the data with every seed, and print one table: means, intervals, tests.
 
     The runs are ordinary run directories in OUT/runs. Repeat the command to resume a stopped study and retry failed
     runs; --out alone does the same, and --out with another --preset adds a row. Only validation selects; the test part
@@ -100,7 +110,7 @@ def benchmark(
         raise ConfigurationError("--sampler, --trials and --inner-folds belong to --tune; give that too")
     flags = {
         **{
-            "data": data and str(data),
+            "data": [str(path) for path in data or ()],
             "folds": folds,
             "repeats": repeats,
             "seeds": seeds,
@@ -132,7 +142,7 @@ def benchmark(
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")
         write_study(opened, result, pooled, here, console.warn)
     show(result, folder.path, as_json=as_json)
-    if failures and not so_far:
+    if (failures and not so_far) or (gate and not all(each.passed for each in result.gates)):
         raise typer.Exit(1)
 
 
@@ -157,6 +167,16 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
             "nothing to compare; expected STUDY.toml, or --preset A --preset B --data PREPARED, or the --out of an "
             "existing study"
         )
-    if isinstance(flags.get("folds"), str) and flags["folds"].isdigit():
-        flags["folds"] = int(flags["folds"])
+    if isinstance(flags.get("folds"), str):
+        flags["folds"] = _folds(flags["folds"])
     return parse_study(flags, "the study of these options", folder=Path(), earlier=earlier)
+
+
+def _folds(text: str) -> int | str | dict[str, str]:
+    """Read ``5``, ``given``, a path, or ``test=0.7,val=0.1``."""
+    if text.isdigit():
+        return int(text)
+    shares = [part.partition("=") for part in text.split(",")]
+    if text.endswith(".csv") or not all(mark for _, mark, _ in shares):
+        return text
+    return {key.strip(): value for key, _, value in shares}

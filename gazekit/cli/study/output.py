@@ -34,6 +34,8 @@ def show(result: "StudyResult", folder: Path, *, as_json: bool) -> None:
     say()
     for number, note in enumerate(table.footnotes, start=1):
         say(f"({number}) {note}", markup=False)
+    for gate in table.gates:
+        say(gate, markup=False)
     console.note(f"written: {folder / 'results.md'}, .csv, .tex, .json and figures")
 
 

@@ -28,8 +28,10 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     unfinished = study.unfinished()
     tuned = study.settings.tune if study.folder.read()["kind"] == "benchmark" else None
     trials = nested_tuning.trial_runs(study) if tuned else []
+    sets, splits = len(study.data.sets), len(study.splits)
+    dealt = f"{sets} data sets, {splits} splits" if sets > 1 else f"{splits} folds"
     console.note(
-        f"{len(study.presets)} systems, {len(study.splits)} folds, {study.settings.seeds} seeds: {len(study.tasks)} "
+        f"{len(study.presets)} systems, {dealt}, {study.settings.seeds} seeds: {len(study.tasks)} "
         f"runs, {len(study.tasks) - len(unfinished)} of them done; study directory {study.folder.path}"
     )
     if tuned:

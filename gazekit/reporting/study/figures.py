@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gazekit.measures.curves import GRID, band, is_binary, roc
+from gazekit.measures.intervals import Interval
 from gazekit.measures.numbers import interval, probability
 from gazekit.measures.pooled import Pooled
 from gazekit.records.arrays import Floats
@@ -24,7 +25,7 @@ def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str
     curves = {row.name: pooled[row.name] for row in result.rows if is_binary(pooled.get(row.name))}
     if curves:
         figures["roc"] = roc_grid(curves, {row.name: row for row in result.rows}, result.reference)
-    compared = [row for row in result.rows if row.comparison is not None]
+    compared = [row for row in result.rows if _difference(row)]
     if compared:
         figures["differences"] = difference_figure(compared, result.reference)
     return figures
@@ -57,7 +58,9 @@ def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, SystemRow], refere
     for axes in panels[max(len(curves) - columns, 0) : len(curves)]:
         axes.tick_params(labelbottom=True)  # even if the panel below is empty
     grey = "; grey: the reference" if behind is not None else ""
-    figure.suptitle(f"band: 95 % of resampled patients{grey}", fontsize=9, color=MUTED)
+    sets = max((row.over_data_sets.data_sets for row in rows.values() if row.over_data_sets), default=1)
+    of = f" of {sets} data sets" if sets > 1 else ""
+    figure.suptitle(f"band: 95 % of resampled patients{of}{grey}", fontsize=9, color=MUTED)
     figure.supxlabel("False positive rate (1 − specificity)", fontsize=10, color=INK)
     figure.supylabel("True positive rate (sensitivity)", fontsize=10, color=INK)
     return figure
@@ -74,8 +77,18 @@ def _roc_panel(axes: Axes, pooled: Pooled, behind: Floats | None) -> None:
     _finish(axes)
 
 
+def _difference(row: SystemRow) -> tuple[Interval, float | None, str] | None:
+    """Return the difference in AUC that a study rests on, Holm's p, and the number of data sets if several."""
+    if row.over_data_sets is not None:
+        found = row.over_data_sets
+        return (found.difference, found.holm, f", n = {found.compared}") if found.difference else None
+    return (row.comparison.auc_difference, row.comparison.delong_holm, "") if row.comparison else None
+
+
 def difference_figure(rows: Sequence[SystemRow], reference: str) -> Figure:
-    """Draw each system's AUC minus the reference's, with paired 95 % intervals over patients and Holm's p.
+    """Draw each system's AUC minus the reference's, with paired 95 % intervals and Holm's p.
+
+    The intervals are over patients, or over data sets if there are several; their number stands by each p.
 
     Args:
         rows: compared systems; the first is drawn at the top.
@@ -84,20 +97,24 @@ def difference_figure(rows: Sequence[SystemRow], reference: str) -> Figure:
     figure = Figure(figsize=(6.8, 1.2 + 0.42 * len(rows)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    over_sets = any(row.over_data_sets for row in rows)
     for height, row in enumerate(reversed(rows)):
-        assert row.comparison is not None
-        found = row.comparison.auc_difference
+        compared = _difference(row)
+        assert compared is not None
+        found, holm, number = compared
         ends = [found.low, found.high]
         axes.plot(ends, [height, height], color=SERIES[0], linewidth=2, solid_capstyle="round")
         axes.plot(found.value, height, "o", color=SERIES[0], markersize=6)
-        p = probability(row.comparison.delong_holm)
+        p = f"{probability(holm)}{number}"
         axes.text(1.03, height, p, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK)
     axes.text(
         1.03, len(rows) - 0.35, "p (Holm)", transform=axes.get_yaxis_transform(), fontsize=9, color=MUTED
     )
     axes.set_yticks(range(len(rows)), ["\n".join(_lines(row.name)) for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(f"AUC minus that of {reference}, with 95 % interval", color=INK)
+    axes.set_xlabel(
+        f"AUC minus that of {reference}, with 95 % interval{' over n data sets' * over_sets}", color=INK
+    )
     _finish(axes)
     return figure
 

@@ -1,6 +1,5 @@
 """Write the result of a study into its directory: tables, figures and the numbers."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -39,7 +38,7 @@ def write_study(
         StorageError: the disk is full or read-only.
     """
     folder = study.folder.path
-    write_atomically(folder / "results.json", json.dumps(result.to_json(), indent=2) + "\n")
+    write_atomically(folder / "results.json", result.to_text())
     write_tables(folder, result)
     figures = study_figures(result, pooled) | _attention(study, device, warn)
     for name, figure in figures.items():

@@ -34,6 +34,7 @@ def markdown(table: StudyTable) -> str:
     parts += [f"**Warning: {_md(warning)}**" for warning in table.warnings]
     parts.append("\n".join(f"- {_md(line)}" for line in table.evidence))
     parts += [_markdown_block(block) for block in table.blocks]
+    parts.append("\n".join(f"- {_md(gate)}" for gate in table.gates))
     parts.append("\n".join(f"- {_md(line)}" for line in table.reading))
     parts.append("\n".join(f"{number}. {_md(note)}" for number, note in enumerate(table.footnotes, start=1)))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -44,7 +45,7 @@ def latex(table: StudyTable) -> str:
     head = [f"% {line}" for line in (table.title, *table.warnings, *table.evidence)]
     notes = [f"Warning: {warning}" for warning in table.warnings]
     notes += [f"({number}) {note}" for number, note in enumerate(table.footnotes, start=1)]
-    notes += [*table.reading, *table.evidence]
+    notes += [*table.gates, *table.reading, *table.evidence]
     below = [r"\par\smallskip{\footnotesize", *(f"{_tex(note)}." + r"\par" for note in notes), "}"]
     title = rf"\caption{{{_tex(table.title)}}}"
     blocks = [line for block in table.blocks for line in _latex_block(block)]
@@ -101,6 +102,27 @@ def _values(row: SystemRow, result: StudyResult) -> dict[str, object]:
             "runs_auc_difference": compared.runs_difference,
             "runs_p": compared.runs_p,
             "runs_holm": compared.runs_holm,
+        }
+    if over := row.over_data_sets:
+        values |= {
+            "data_sets": over.data_sets,
+            "data_sets_auc": over.value.value,
+            "data_sets_auc_low": over.value.low,
+            "data_sets_auc_high": over.value.high,
+            "data_sets_compared": over.compared,
+            "data_sets_p": over.p,
+            "data_sets_holm": over.holm,
+        }
+        if change := over.difference:
+            values |= {
+                "data_sets_auc_difference": change.value,
+                "data_sets_auc_difference_low": change.low,
+                "data_sets_auc_difference_high": change.high,
+            }
+    if result.variance is not None:
+        values |= {
+            f"variance_{name.replace(' ', '_')}": value
+            for name, value in result.variance.systems.get(row.name, {}).items()
         }
     for name, found in row.differences.items():
         values |= {

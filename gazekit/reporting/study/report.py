@@ -16,10 +16,11 @@ from gazekit.reporting.page import Section
 from gazekit.reporting.study.figures import study_figures
 from gazekit.reporting.study.page import StudyPage, StudyPicture, SystemPanel
 from gazekit.reporting.study.table import StudyTable, study_table
+from gazekit.reporting.study.words import over_sets_in_words
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import read_evaluation
 from gazekit.study.folder import StudyFolder
-from gazekit.study.pooling import RunRecord, pool, read_run
+from gazekit.study.pooling import RunRecord, pool_data_sets, read_run
 from gazekit.study.result import StudyResult
 
 _FIGURES = {
@@ -48,16 +49,16 @@ def study_page(folder: Path) -> StudyPage:
             f"{path}: rows: '{visible(unknown[0])}' is no system of this study; make the results again: "
             f"gazekit benchmark --out {folder}"
         )
-    dataset = PreparedDataset.open(settings.data)
+    sets = dict(zip(settings.data_names, map(PreparedDataset.open, settings.data_paths), strict=True))
     runs = {row.name: _runs(folder, row.name) for row in result.rows}
-    pooled = {name: pool(dataset, list(records.values())) for name, records in runs.items() if records}
+    pooled = {name: pool_data_sets(sets, list(records.values())) for name, records in runs.items() if records}
     table = study_table(result)
     figures = study_figures(result, pooled)
     classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
     return StudyPage(
         table=table,
         summary=f"{len(result.rows)} systems, all tested on the same {result.exams} exams of "
-        f"{result.patients} patients ({classes}) by models that had not seen them. The reference "
+        f"{result.patients} patients ({classes}){_of_sets(result)} by models that had not seen them. The reference "
         f"is {result.reference}.",
         figures=[Section(_FIGURES[name][0], figure, _FIGURES[name][1]) for name, figure in figures.items()],
         pictures=_pictures(folder),
@@ -84,13 +85,21 @@ def study_page(folder: Path) -> StudyPage:
             },
             "Data": {
                 "prepared set": result.dataset,
-                "fingerprint": result.fingerprint[:16],
+                "fingerprint": ", ".join(each[:16] for each in result.fingerprint.split(", ")),
                 "exams": result.exams,
                 "patients": result.patients,
+                **{
+                    each.name: f"{each.exams} exams of {each.patients} patients, fingerprint {each.fingerprint[:16]}"
+                    for each in result.data_sets
+                },
             },
             "Software": result.evidence.versions,
         },
     )
+
+
+def _of_sets(result: StudyResult) -> str:
+    return f" in {len(result.data_sets)} data sets" if result.data_sets else ""
 
 
 def _pictures(folder: Path) -> list[StudyPicture]:
@@ -127,7 +136,9 @@ def _panel(
     [row] = [row for row in result.rows if row.name == name]
     [line] = [line for line in table.blocks[0].lines if line.name == name]
     words = [f"{row.runs} of {row.planned} runs."]
-    if row.comparison is not None:
+    if row.over_data_sets is not None:
+        words += over_sets_in_words(row.over_data_sets, result.reference)
+    elif row.comparison is not None:
         difference = interval(row.comparison.auc_difference, signed=True)
         words.append(f"AUC minus that of {result.reference}: {difference}.")
     words += [f"{note[:1].upper()}{note[1:]}." for note in (table.footnotes[mark - 1] for mark in line.marks)]

@@ -1,13 +1,14 @@
 """Put the results of a study and their evidence into a table of text, ready for any format."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gazekit.measures.catalogue import Group
-from gazekit.measures.numbers import NONE, interval, mean, parameters, probability, three
+from gazekit.measures.numbers import NONE, component, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
-from gazekit.reporting.study.words import evidence, over_runs, reading, tuned_values, warnings
+from gazekit.measures.variance_components import COMPONENTS
+from gazekit.reporting.study.words import evidence, gate_in_words, over_runs, reading, tuned_values, warnings
 from gazekit.study.result import StudyResult, SystemRow
 
 _FIRST = ("auc", "accuracy")
@@ -28,7 +29,7 @@ class TableLine:
 
 @dataclass(frozen=True, slots=True)
 class TableBlock:
-    """One table: title, column titles after the first, and a line per system of the study."""
+    """One table: title, column titles after the first, and a line per system of the study; a last one may sum up."""
 
     title: str
     columns: tuple[str, ...]
@@ -46,6 +47,7 @@ class StudyTable:
         blocks: tables of the same systems in the same order; each fits 80 characters with names of 15.
         footnotes: numbered from 1.
         reading: how to read the numbers.
+        gates: the gates of the study, each with its value and whether it is passed.
     """
 
     title: str
@@ -54,6 +56,7 @@ class StudyTable:
     blocks: tuple[TableBlock, ...]
     footnotes: tuple[str, ...]
     reading: tuple[str, ...]
+    gates: tuple[str, ...] = ()
 
 
 def study_table(result: StudyResult) -> StudyTable:
@@ -86,8 +89,10 @@ def study_table(result: StudyResult) -> StudyTable:
 
     blocks = [
         block("Classification", ("Runs", "AUC", "AUC, pooled [95 %]", "ACC"), _classification),
+        *([_over_data_sets(result, block)] if any(row.over_data_sets for row in result.rows) else []),
         *([_against(result, block)] if any(row.comparison for row in result.rows) else []),
         *([_run_by_run(result, block)] if any(over_runs(row) for row in result.rows) else []),
+        *([_variance(result, block)] if result.variance and result.variance.systems else []),
         *([_reported(result, block)] if any(row.reported for row in result.rows) else []),
         *measures("Further measures of the classification", "classification"),
         *_further(result, block),
@@ -105,6 +110,7 @@ def study_table(result: StudyResult) -> StudyTable:
         blocks=tuple(blocks),
         footnotes=tuple(footnotes),
         reading=(*reading(result), *result.notes),
+        gates=tuple(map(gate_in_words, result.gates)),
     )
 
 
@@ -116,6 +122,44 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
 
     columns = ("AUC difference [95 %]", "DeLong p", "Holm", "McNemar p", "Holm")
     return block(f"Against {result.reference}, on the same exams", columns, cells)
+
+
+def _over_data_sets(
+    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
+) -> TableBlock:
+    def cells(row: SystemRow) -> Sequence[str]:
+        found = row.over_data_sets
+        if found is None:
+            return [NONE] * 5
+        if row.name == result.reference:
+            return (str(found.data_sets), interval(found.value), "reference", NONE, NONE)
+        difference = interval(found.difference, signed=True)
+        return (
+            str(found.compared),
+            interval(found.value),
+            difference,
+            probability(found.p),
+            probability(found.holm),
+        )
+
+    columns = ("n", "AUC [95 %]", "Difference [95 %]", "p", "Holm")
+    return block(f"Against {result.reference}, over n data sets", columns, cells)
+
+
+def _variance(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+    """Spread of the AUC by its components, and of all systems together in the last line."""
+    variance = result.variance
+    assert variance is not None
+    names = [name for name in COMPONENTS if name in variance.pooled]
+
+    def shown(of: Mapping[str, float]) -> tuple[str, ...]:
+        total = sum(max(value, 0.0) for value in of.values())
+        return tuple(component(of[name], total) for name in names) if of else (NONE,) * len(names)
+
+    table = block("Spread of the AUC", names, lambda row: shown(variance.systems.get(row.name, {})))
+    number = len(variance.systems)
+    together = [TableLine(f"mean of {number}", (), shown(variance.pooled))] if number > 1 else []
+    return replace(table, lines=(*table.lines, *together))
 
 
 def _further(
@@ -228,6 +272,9 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
         )
     if row.comparison and row.comparison.exams != result.exams:
         said.append(f"compared on {row.comparison.exams} of the {result.exams} exams")
+    over = row.over_data_sets
+    if over and row.name != result.reference and over.compared < len(result.data_sets):
+        said.append(f"compared over {over.compared} of {len(result.data_sets)} data sets")
     area = row.metrics.get("auc")
     if area and area.pooled and area.pooled.undefined:
         drawn = area.pooled.undefined + area.pooled.resamples

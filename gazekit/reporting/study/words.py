@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from gazekit.study.result import StudyResult, SystemRow
+from gazekit.measures.numbers import interval, probability
+from gazekit.measures.over_data_sets import OverDataSets
+from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
 """Packages whose versions the table shows; ``results.json`` has all."""
@@ -17,7 +19,11 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     said = []
     if result.leak:
         said.append(f"the split leaks, these numbers flatter the models: {result.leak}")
-    areas = [row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics]
+    areas = [
+        row.over_data_sets.value if row.over_data_sets else row.metrics["auc"].pooled
+        for row in result.rows
+        if "auc" in row.metrics
+    ]
     if areas and not any(area and area.low > 0.5 for area in areas):
         said.append(
             "no system is shown to be better than guessing (no interval of an AUC lies above 0.5): a difference "
@@ -29,21 +35,62 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
 def evidence(result: StudyResult) -> tuple[str, ...]:
     """List the basis of the numbers: data, protocol, recipe, device, versions."""
     classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
-    runs = [str(result.folds) + (" folds" if result.folds > 1 else " fold")]
-    runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
+    runs = [f"{len(result.data_sets)} data sets"] if result.data_sets else []
+    if result.folds == 1 and result.repeats > 1:
+        runs.append(f"{result.repeats} splits")
+    else:
+        runs.append(str(result.folds) + (" folds" if result.folds > 1 else " fold"))
+        runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
     runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
     made = result.evidence
     recipe = f"on top of every preset: {', '.join(result.changes)}" if result.changes else ""
     versions = ", ".join(f"{name} {made.versions[name]}" for name in _VERSIONS if name in made.versions)
     lines = (
-        f"data: {result.dataset} (fingerprint {result.fingerprint[:12]}); tested on {result.exams} exams of "
-        f"{result.patients} patients ({classes})",
+        f"data: {_data(result)}; tested on {result.exams} exams of {result.patients} patients ({classes})",
         f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
         recipe,
         result.tuning,
         f"made: {made.date} on {made.device}; {versions}; {made.minutes:.1f} minutes for all runs",
     )
     return tuple(filter(None, lines))
+
+
+def _data(result: StudyResult) -> str:
+    sets = result.data_sets
+    named = [(each.name, each.fingerprint) for each in sets] or [(result.dataset, result.fingerprint)]
+    listed = ", ".join(f"{name} (fingerprint {fingerprint[:12]})" for name, fingerprint in named)
+    return f"{len(sets)} data sets, {listed}" if sets else listed
+
+
+def over_sets_in_words(found: OverDataSets, reference: str) -> list[str]:
+    """Say the AUC of a system over data sets, and its difference to the reference."""
+    said = [f"AUC {interval(found.value)} over {found.data_sets} data sets."]
+    if found.difference is not None:
+        said.append(
+            f"AUC minus that of {reference}: {interval(found.difference, signed=True)} over {found.compared} data sets."
+        )
+    return said
+
+
+def gate_in_words(gate: GateResult) -> str:
+    """Say a gate, its value and whether it is passed."""
+    bounds = " and ".join(f"{word} {bound:g}" for word, bound in gate.bounds.items())
+    shown = interval(gate.value, signed=" − " in gate.subject)
+    found = f"{shown} over {_data_sets(gate.data_sets)}" if gate.value else "no value"
+    waits = f", missing: {gate.missing}" if gate.missing else ""
+    return f"gate {'passed' if gate.passed else 'not passed'}: {gate.subject} {bounds}: {found}{waits}"
+
+
+def variance_missing(variance: Variance) -> list[str]:
+    """Say why the variance of some systems is not divided, systems with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in variance.missing.items():
+        reasons.setdefault(reason, []).append(name)
+    return [f"no variance components of {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _data_sets(number: int) -> str:
+    return f"{number} data set{'' if number == 1 else 's'}"
 
 
 def reading(result: StudyResult) -> tuple[str, ...]:
@@ -59,6 +106,26 @@ def reading(result: StudyResult) -> tuple[str, ...]:
             f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
             "networks that there are, and cover neither the chance in a run nor that in the training data"
         )
+    if result.data_sets:
+        number = max((row.over_data_sets.compared for row in result.rows if row.over_data_sets), default=0)
+        said.append(
+            "over data sets: each data set counts once, as the mean of its splits and seeds; [ ] is Student's t "
+            f"interval, p two-sided by flipping signs of the differences (with {number} data sets never below "
+            f"{probability(2 / 2**number)}); both cover the chance in data, splits and runs"
+        )
+    if result.variance is not None and result.variance.systems:
+        said.append(
+            "spread of the AUC: standard deviation of each component, and its share of the variance; 0 (negative) is "
+            "an estimate below 0, too small to be seen"
+        )
+        if len(result.data_sets) < 2:
+            said.append("spread of the AUC: with one data set there is no component of the data set")
+        elif result.folds * result.repeats == 1:
+            said.append(
+                "spread of the AUC: with one split of each data set, that of the data set includes the split"
+            )
+    if result.variance is not None:
+        said += variance_missing(result.variance)
     if any(row.differences for row in result.rows):
         said.append(
             "p of further measures: two-sided, from the resamples of patients that give the interval of the difference"
