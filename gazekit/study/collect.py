@@ -166,7 +166,7 @@ def _values(study: Study, system: str, record: RunRecord) -> RunValues:
     return RunValues(
         system=system,
         data=record.name.data or next(iter(study.data.sets)),
-        split=record.name.split,
+        split_name=record.name.split_name,
         seed=record.name.seed,
         metrics=record.metrics,
         selected_epoch=epochs[-1]["best_epoch"],

@@ -30,9 +30,9 @@ class StudyData:
         """Return the data that a system trains on in the place of the data set ``name``."""
         return self.controls.get(system, self.sets)[name]
 
-    def split_name(self, name: str, split: str) -> str:
-        """Name a split of the data set ``name``: with several data sets the name comes first."""
-        return f"{name}-{split}" if len(self.sets) > 1 else split
+    def fold(self, name: str, split_name: str) -> str:
+        """Name a split among those of the study: with several data sets the name of its own comes first."""
+        return f"{name}-{split_name}" if len(self.sets) > 1 else split_name
 
 
 def fingerprints(sets: Mapping[str, PreparedDataset]) -> str:

@@ -20,7 +20,7 @@ class RunName:
     """The factors of a run: data set (empty if the study has one), split within it, seed."""
 
     data: str
-    split: str
+    split_name: str
     seed: int
 
     @classmethod

@@ -172,7 +172,7 @@ def by_data_set(records: Sequence[RunRecord]) -> dict[str, dict[tuple[str, int],
     for record in records:
         if "auc" in record.metrics:
             name = record.name
-            found.setdefault(name.data, {})[name.split, name.seed] = record.metrics["auc"]
+            found.setdefault(name.data, {})[name.split_name, name.seed] = record.metrics["auc"]
     return found
 
 

@@ -120,7 +120,7 @@ class RunValues:
     Args:
         system: row of the table.
         data: name of the data set.
-        split: of the data set, such as ``fold-1`` or ``split-2``.
+        split_name: of the data set, such as ``fold-1`` or ``split-2``.
         seed: of initial weights, order, augmentation and dropout.
         metrics: measure → value on the test part.
         selected_epoch: whose weights were tested.
@@ -130,7 +130,7 @@ class RunValues:
 
     system: str
     data: str
-    split: str
+    split_name: str
     seed: int
     metrics: dict[str, float]
     selected_epoch: int

@@ -98,7 +98,7 @@ def open_study(
     for name, dataset in data.sets.items():
         dealt = splits(dataset) if splits else study_splits(dataset, settings, presets)
         for each, split in dealt.items():
-            fold = data.split_name(name, each)
+            fold = data.fold(name, each)
             made[fold], data_of[fold] = (dataset, split), name
     enter(folder, kind, settings, presets, made, data, registry)
     tasks = run_tasks(

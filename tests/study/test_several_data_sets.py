@@ -103,10 +103,10 @@ def test_the_results_hold_every_run_and_the_tests_over_data_sets(finished, folde
     assert [each["name"] for each in result["data_sets"]] == ["one", "two"]
     assert result["data_sets"][1]["fingerprint"] == PreparedDataset.open(folder / "two").fingerprint
     runs = result["run_values"]
-    keys = {(run["system"], run["data"], run["split"], run["seed"]) for run in runs}
+    keys = {(run["system"], run["data"], run["split_name"], run["seed"]) for run in runs}
     assert len(runs) == len(keys) == 16
     [one] = [run for run in runs if run["system"] == "control" and run["data"] == "two"][:1]
-    path = out / "runs/control" / f"two-{one['split']}-seed-{one['seed']}"
+    path = out / "runs/control" / f"two-{one['split_name']}-seed-{one['seed']}"
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert one["selected_epoch"] == lines[-1]["best_epoch"] and one["curves"]["epoch"] == [1, 2]
     assert one["curves"]["val_loss"] == pytest.approx([line["val_loss"] for line in lines], rel=1e-4)
