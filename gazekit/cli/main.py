@@ -27,7 +27,7 @@ from gazekit.cli.gaze import commands as gaze
 from gazekit.cli.help_text import NAMES, tidy
 from gazekit.cli.plugins import commands as plugins
 from gazekit.cli.predict import command as predict
-from gazekit.cli.study import benchmark, tune
+from gazekit.cli.study import benchmark, plan, tune
 from gazekit.cli.train import command as train
 from gazekit.errors import GazekitError, StorageError
 
@@ -48,6 +48,7 @@ app.command("card")(card.card)
 app.command("export")(export.export)
 app.command("benchmark")(benchmark.benchmark)
 app.command("tune")(tune.tune)
+app.command("plan")(plan.plan)
 app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")

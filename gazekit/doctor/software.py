@@ -18,6 +18,7 @@ _EXTRAS = {
     "tensorboard": "gazekit train --tensorboard",
     "mlflow": "gazekit train --tracker mlflow",
     "wandb": "gazekit train --tracker wandb",
+    "tune": "gazekit tune --sampler, gazekit benchmark --tune",
     "slurm": "gazekit benchmark --launcher slurm",
     "gdcm": "JPEG lossless DICOM files",
 }

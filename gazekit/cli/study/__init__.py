@@ -1,1 +1,1 @@
-"""``gazekit benchmark`` and ``gazekit tune``."""
+"""``gazekit benchmark``, ``gazekit tune`` and ``gazekit plan``."""

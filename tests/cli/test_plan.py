@@ -1,0 +1,97 @@
+"""``gazekit plan`` from a study, two runs and a table of readers, and what it refuses."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from command_line import gazekit
+
+
+def write_predictions(path, seed, lift, exams=80):
+    rng, truth = np.random.default_rng(seed), np.random.default_rng(0)
+    labels = truth.random(exams) < 0.5
+    chances = 1 / (1 + np.exp(-(truth.normal(size=exams) + rng.normal(size=exams) + lift * labels)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["exam_id", "patient_id", "label", "p_benign", "p_malignant"])
+        for k, (label, chance) in enumerate(zip(labels, chances, strict=True)):
+            writer.writerow([f"e{k}", f"p{k // 2}", ("benign", "malignant")[int(label)], 1 - chance, chance])
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    for row, lift in (("ours", 2.0), ("theirs", 1.5)):
+        for seed in (0, 1):
+            write_predictions(folder / "runs" / row / f"fold-1-seed-{seed}" / "predictions.csv", seed, lift)
+    return folder
+
+
+FEW = ("--difference", 0.1, "--simulations", 200)
+
+
+def test_a_plan_from_a_study_names_the_size_and_its_curve(study):
+    command = ("plan", study, "--system", "ours", "--reference", "theirs", *FEW)
+    result = json.loads(gazekit(*command, "--json").stdout)
+    assert result["schema"] == "gazekit.plan/1" and result["pilot"] == {"exams": 80, "patients": 40}
+    sizes = [each["patients"] for each in result["curve"]]
+    assert sizes == sorted(sizes) and result["needed"] in result["curve"]
+    assert result["needed"]["low"] <= 0.8 <= result["needed"]["high"]
+    assert result["closed_form_low"] < result["closed_form"] < result["closed_form_high"]
+    assert result["needed"]["exams"] == 2 * result["needed"]["patients"]
+    assert json.loads(gazekit(*command, "--json").stdout) == result  # a function of the seed
+    said = gazekit(*command, "--patients", 33)
+    assert f"exams of {result['needed']['patients']} patients for a power of 0.8" in said.stdout
+    assert " 33 " in said.stdout and "over resampled pilots of 40 patients" in said.stderr
+
+
+def test_two_runs_are_a_pilot_too_and_runs_of_a_row_are_averaged(study):
+    run = study / "runs" / "ours" / "fold-1-seed-0"
+    other = study / "runs" / "theirs" / "fold-1-seed-0" / "predictions.csv"
+    one = json.loads(gazekit("plan", run, other, *FEW, "--json").stdout)
+    rows = ("--system", "ours", "--reference", "theirs")
+    both = json.loads(gazekit("plan", study, *rows, *FEW, "--json").stdout)
+    assert one["auc_system"] != both["auc_system"]
+
+
+def write_readers(path, readers=5, exams=60, lost=False):
+    rng = np.random.default_rng(0)
+    exam = rng.normal(size=exams)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["reader", "exam_id", "label", "without", "with"])
+        for reader in range(readers):
+            for k in range(exams - (lost and reader == 3)):
+                scores = exam[k] + rng.normal(size=2) + (1.2 + np.array([0, 0.4])) * (k % 2)
+                writer.writerow([f"r{reader}", f"e{k}", k % 2, *scores])
+    return path
+
+
+def test_a_table_of_readers_says_how_many_exams_each_number_of_readers_needs(tmp_path):
+    path = write_readers(tmp_path / "readers.csv")
+    result = json.loads(gazekit("plan", path, "--difference", 0.08, "--json").stdout)
+    assert result["schema"] == "gazekit.plan_readers/1" and result["pilot"]["readers"] == 5
+    needed = [each["patients"] for each in result["curve"] if each["patients"] is not None]
+    assert len(needed) > 3 and needed == sorted(needed, reverse=True)
+    said = gazekit("plan", path, "--difference", 0.08)
+    assert "readers and exams for a difference of +0.080" in said.stdout and "5 readers" in said.stderr
+
+
+def test_what_cannot_be_planned_is_refused(study, tmp_path):
+    assert "two runs, or a table of readers" in gazekit("plan", study, *FEW, code=2).stderr
+    rows = ("--system", "ours", "--reference", "nobody")
+    assert "no row 'nobody' with predictions; there are ours, theirs" in (
+        gazekit("plan", study, *rows, *FEW, code=2).stderr
+    )
+    rows = ("--system", "ours", "--reference", "theirs")
+    refused = gazekit("plan", study, *rows, "--difference", 0.4, code=2).stderr
+    assert "expected one between 0 and 1: choose a smaller difference" in refused
+    lost = write_readers(tmp_path / "readers.csv", lost=True)
+    assert "reader r3 lacks exam e59" in gazekit("plan", lost, "--difference", 0.05, code=3).stderr
+    other = write_predictions(tmp_path / "predictions.csv", 0, 1.0)
+    other.write_text(other.read_text().replace("e0,p0", "e0,p9"))
+    run = study / "runs" / "ours" / "fold-1-seed-0"
+    assert "the same exam has two labels or patients" in gazekit("plan", run, other, *FEW, code=3).stderr
