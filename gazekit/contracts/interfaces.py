@@ -317,6 +317,10 @@ class Metric(Protocol):
 
     and a method ``weighted(truth, probabilities, weights)``, which returns ``[R]``: the metric where exam i counts
     ``weights[r, i]`` times, a whole number that may be 0. It makes the 2000 resamples of an interval one call.
+
+    A metric of probabilities may also have ``leaving_out(truth, probabilities, patient)``, which returns ``[P]``: the
+    metric without the exams of each patient, whose numbers ``[N]`` run from 0 to P - 1. Without it the interval leaves
+    out one after another of at most 2000 patients, or groups of them, which takes long where there are many.
     """
 
     title: str

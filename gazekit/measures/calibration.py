@@ -81,7 +81,7 @@ def threshold_at_specificity(scores: NDArray[np.floating], positive: Booleans, s
     """
     values = np.unique(np.asarray(scores, dtype=np.float64))
     cuts = np.r_[values[0] / 2, (values[1:] + values[:-1]) / 2, (values[-1] + 1) / 2]
-    left_alone = (scores[~positive][None] <= cuts[:, None]).mean(axis=1)
+    left_alone = np.searchsorted(np.sort(scores[~positive]), cuts, side="right") / (~positive).sum()
     enough = cuts[(left_alone >= specificity - 1e-12) & (cuts > 0) & (cuts < 1)]
     if len(enough) == 0:
         raise DataError(

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import Interval, WeightedStatistic, patient_bootstrap
+from gazekit.measures.intervals import Interval, Statistic, patient_bootstraps
 from gazekit.measures.leaving_out import (
-    LeavingOut,
     auc_without,
     average_precision_without,
     balanced_accuracy_without,
@@ -35,9 +33,7 @@ def auc(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
     Returns:
         ``[R]``, NaN if a row gives weight to one class only.
     """
-    hits, misses = _by_threshold(positive, scores, weights)  # [R, T], lowest score first
-    below = np.cumsum(misses, axis=1) - misses
-    return _ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+    return _Ranked.of(positive, scores).auc(weights)
 
 
 def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Floats:
@@ -45,11 +41,7 @@ def average_precision(positive: Booleans, scores: Floats, weights: Floats) -> Fl
 
     Args and Returns as in `auc`; NaN if a row gives no weight to positives.
     """
-    hits, misses = (part[:, ::-1] for part in _by_threshold(positive, scores, weights))  # highest first
-    found = np.cumsum(hits, axis=1)
-    called = found + np.cumsum(misses, axis=1)
-    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+    return _Ranked.of(positive, scores).average_precision(weights)
 
 
 def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> Floats:
@@ -105,20 +97,7 @@ def classification_metrics(
     statistics = _statistics(probabilities, labels, threshold)
     if len(patients) != len(labels):
         raise DataError(f"{len(labels)} exams but {len(patients)} patients: expected one per exam")
-    return {
-        name: patient_bootstrap(
-            statistic.of, patients, seed=seed, resamples=resamples, leaving_out=statistic.leaving_out
-        )
-        for name, statistic in statistics.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Statistic:
-    """A metric of weighted exams, also computed without each patient in turn."""
-
-    of: WeightedStatistic
-    leaving_out: LeavingOut
+    return patient_bootstraps(statistics, patients, seed=seed, resamples=resamples)
 
 
 def area_under_roc(probabilities: NDArray[np.floating], labels: Integers) -> float:
@@ -137,15 +116,16 @@ def _statistics(
 
 def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Statistic]:
     score, positive = chances[:, 1], truth == 1
+    ranked = _Ranked.of(positive, score)
     correct = (score > threshold) == positive
     return {
-        "auc": Statistic(partial(auc, positive, score), partial(auc_without, positive, score)),
+        "auc": Statistic(ranked.auc, partial(auc_without, positive, score)),
         "accuracy": _mean_of(correct),
         "balanced_accuracy": Statistic(
             partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
         ),
         "average_precision": Statistic(
-            partial(average_precision, positive, score), partial(average_precision_without, positive, score)
+            ranked.average_precision, partial(average_precision_without, positive, score)
         ),
         "brier": _mean_of((score - positive) ** 2),
         "calibration_error": _calibration_of(score, positive),
@@ -154,20 +134,24 @@ def _binary(chances: Floats, truth: Integers, threshold: float) -> dict[str, Sta
 
 def _multiclass(chances: Floats, truth: Integers) -> dict[str, Statistic]:
     present = np.unique(truth)
+    ranked = [_Ranked.of(truth == c, chances[:, c]) for c in present]
     correct = chances.argmax(axis=1) == truth
     squares = ((chances - np.eye(chances.shape[1])[truth]) ** 2).sum(axis=1)
 
-    def macro(of_class: Callable[[Booleans, Floats, Any], Floats], given: Any) -> Floats:
-        return np.asarray(np.mean([of_class(truth == c, chances[:, c], given) for c in present], axis=0))
+    def macro(of_class: "Callable[[_Ranked, Floats], Floats]", weights: Floats) -> Floats:
+        return np.asarray(np.mean([of_class(each, weights) for each in ranked], axis=0))
+
+    def macro_without(of_class: Callable[[Booleans, Floats, Integers], Floats], patient: Integers) -> Floats:
+        return np.asarray(np.mean([of_class(truth == c, chances[:, c], patient) for c in present], axis=0))
 
     return {
-        "auc": Statistic(partial(macro, auc), partial(macro, auc_without)),
+        "auc": Statistic(partial(macro, _Ranked.auc), partial(macro_without, auc_without)),
         "accuracy": _mean_of(correct),
         "balanced_accuracy": Statistic(
             partial(balanced_accuracy, truth, correct), partial(balanced_accuracy_without, truth, correct)
         ),
         "average_precision": Statistic(
-            partial(macro, average_precision), partial(macro, average_precision_without)
+            partial(macro, _Ranked.average_precision), partial(macro_without, average_precision_without)
         ),
         "brier": _mean_of(squares),
         "calibration_error": _calibration_of(chances.max(axis=1), correct),
@@ -192,15 +176,45 @@ def _bins(confidence: Floats) -> Integers:
     return found
 
 
-def _by_threshold(positive: Booleans, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return the weight of positives and negatives at each distinct score, lowest first: two ``[R, T]``."""
-    order = np.argsort(scores, kind="stable")
-    ascending = scores[order]
-    starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
-    sorted_weights = weights[:, order]
-    hits = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)
-    misses = np.add.reduceat(sorted_weights * ~positive[order], starts, axis=1)
-    return hits, misses
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """Exams in the order of their scores, lowest first, sorted once for all resamples.
+
+    Args:
+        order: places of the exams, ``[N]``.
+        positive: in this order, ``[N]``.
+        starts: where each of the T distinct scores begins, ``[T]``.
+    """
+
+    order: Integers
+    positive: Booleans
+    starts: Integers
+
+    @classmethod
+    def of(cls, positive: Booleans, scores: Floats) -> "_Ranked":
+        order = np.argsort(scores, kind="stable")
+        ascending = scores[order]
+        starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
+        return cls(order, positive[order], starts)
+
+    def auc(self, weights: Floats) -> Floats:
+        hits, misses = self._by_threshold(weights)
+        below = np.cumsum(misses, axis=1) - misses
+        return _ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+
+    def average_precision(self, weights: Floats) -> Floats:
+        hits, misses = (part[:, ::-1] for part in self._by_threshold(weights))  # highest first
+        found = np.cumsum(hits, axis=1)
+        called = found + np.cumsum(misses, axis=1)
+        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+        return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+
+    def _by_threshold(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return the weight of positives and negatives at each distinct score, lowest first: two ``[R, T]``."""
+        ordered = weights[:, self.order]
+        hits = np.add.reduceat(ordered * self.positive, self.starts, axis=1)
+        misses = np.add.reduceat(ordered * ~self.positive, self.starts, axis=1)
+        return hits, misses
 
 
 def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:

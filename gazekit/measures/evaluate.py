@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from gazekit.measures.catalogue import READER_GROUP
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
-from gazekit.measures.intervals import Interval, mean_interval
+from gazekit.measures.intervals import Interval, mean_intervals
 from gazekit.measures.localisation import localisation
 from gazekit.measures.looked_at import LookedAt, heat_maps_of
 from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
 from gazekit.measures.offered import OfferedMetrics, measure_offered
 from gazekit.measures.pooled import Pooled
+from gazekit.measures.resizing import resize_bilinear
 from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
 from gazekit.measures.threshold import called_class
 from gazekit.prediction.predictions import Predictions
@@ -74,10 +75,11 @@ def evaluate(
 
     of_readers: dict[tuple[int, str], dict[str, _Values]] = {}
 
-    def agreement(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
+    def agreement(exam: int, view: str, attention: Array) -> _Values | None:
         column = dataset.views.index(view)
         if not dataset.has_gaze[exam, column]:
             return None
+        attention = resize_bilinear(attention, dataset.size)  # once for all measures
         found: _Values = {**gaze_agreement(attention, dataset.heat_map(exam, view))}
         points = looked.points(exam, view)
         if points:
@@ -91,10 +93,11 @@ def evaluate(
             found |= scores | _ceilings(dataset, points, measures, scores, (exam, view))
         return found
 
-    def location(exam: int, view: str, attention: NDArray[np.float32]) -> _Values | None:
+    def location(exam: int, view: str, attention: Array) -> _Values | None:
         column = dataset.views.index(view)
         if not dataset.has_mask[exam, column]:
             return None
+        attention = resize_bilinear(attention, dataset.size)
         return {**localisation(attention, dataset.masks[exam, column] > 0)}
 
     def order(exam: int, view: str, places: NDArray[np.float32]) -> _Values | None:
@@ -200,10 +203,16 @@ def _over_exams(
         for name in dict.fromkeys(name for values in views if values for name in values):
             of_exam = np.array([values[name] for values in views if values and name in values])
             per_measure.setdefault(name, []).append((of_exam.mean(axis=0), dataset.patient_ids[exam]))
-    found = {}
+    found: dict[str, Interval] = {}
+    means: dict[tuple[str, ...], dict[str, Floats]] = {}  # of the same patients, to resample these once
     for name, pairs in per_measure.items():
-        values, patients = np.array([value for value, _ in pairs]), [patient for _, patient in pairs]
-        if len(set(patients)) > 1:
-            interval = share_interval if values.ndim == 2 else mean_interval
-            found[name] = interval(values, patients, seed=seed, resamples=resamples)
-    return found
+        values, patients = np.array([value for value, _ in pairs]), tuple(patient for _, patient in pairs)
+        if len(set(patients)) < 2:
+            continue
+        if values.ndim == 2:
+            found[name] = share_interval(values, patients, seed=seed, resamples=resamples)
+        else:
+            means.setdefault(patients, {})[name] = values
+    for patients, of_patients in means.items():
+        found |= mean_intervals(of_patients, patients, seed=seed, resamples=resamples)
+    return {name: found[name] for name in per_measure if name in found}

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,13 +10,11 @@ import numpy as np
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.measures.leaving_out import LeavingOut, mean_without
+from gazekit.measures.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
 from gazekit.records.arrays import Floats, Integers
 
 WeightedStatistic = Callable[[Floats], Floats]
 """Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
-
-_CELLS_PER_BATCH = 50_000  # weights held at once: they fit in the cache, which halves the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,8 @@ def patient_bootstrap(
         bounded: whether the statistic may come near a bound, as an AUC may: its resamples are then skewed, which BCa
             corrects. A difference of two is not skewed; there the correction is noise and costs coverage
             (docs/statistics.md has the numbers), so False chooses the percentile interval.
-        leaving_out: computes the statistic without each patient in one pass; without it the time grows with the square
-            of the number of patients.
+        leaving_out: computes the statistic without each patient in one pass; without it the statistic is computed once
+            for each, or for each of 2000 groups of patients where there are more.
 
     Raises:
         DataError: fewer than two patients.
@@ -72,14 +70,55 @@ def patient_bootstrap(
     Source: BCa, Efron 1987, doi:10.1080/01621459.1987.10478410; the widened percentile interval, Hesterberg 2015,
         doi:10.1080/00031305.2015.1089789.
     """
-    found = _resampled(statistic, patients, seed=seed, resamples=resamples)
-    if bounded and np.isfinite(found.distribution).all():
-        others = leaving_out or partial(_one_by_one, statistic)
+    one = Statistic(statistic, leaving_out, bounded=bounded)
+    (found,) = patient_bootstraps({"": one}, patients, seed=seed, resamples=resamples, level=level).values()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A statistic of weighted exams: see ``statistic``, ``leaving_out`` and ``bounded`` of `patient_bootstrap`."""
+
+    of: WeightedStatistic
+    leaving_out: LeavingOut | None = None
+    bounded: bool = True
+
+
+def patient_bootstraps(
+    statistics: Mapping[str, Statistic],
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Estimate the intervals of several statistics from the same resamples; each is that of `patient_bootstrap`.
+
+    Args:
+        statistics: name → statistic.
+        patients, seed, resamples, level: as there.
+
+    Raises:
+        DataError: fewer than two patients.
+    """
+    if not statistics:
+        return {}
+    found = _resampled([each.of for each in statistics.values()], patients, seed=seed, resamples=resamples)
+    return {
+        name: _interval(statistic, found, row, level)
+        for row, (name, statistic) in enumerate(statistics.items())
+    }
+
+
+def _interval(statistic: Statistic, found: "_Resampled", row: int, level: float) -> Interval:
+    value, distribution = float(found.values[row]), found.distributions[row]
+    if statistic.bounded and np.isfinite(distribution).all():
+        others = statistic.leaving_out or partial(one_by_one, statistic.of)
         with np.errstate(all="ignore"):
-            low, high = _bca(found.value, found.distribution, others(found.patient_of_exam), level)
+            low, high = _bca(value, distribution, others(found.patient_of_exam), level)
         if np.isfinite([low, high]).all():
-            return Interval(found.value, low, high, "BCa", resamples)
-    return _percentile_of_defined(found.value, found.distribution, _widened(level, found.patients))
+            return Interval(value, low, high, "BCa", len(distribution))
+    return _percentile_of_defined(value, distribution, _widened(level, found.patients))
 
 
 def paired_bootstrap(
@@ -98,9 +137,10 @@ def paired_bootstrap(
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 15.4; widened as the interval, Hesterberg 2015.
     """
-    found = _resampled(difference, patients, seed=seed, resamples=resamples)
-    interval = _percentile_of_defined(found.value, found.distribution, _widened(0.95, found.patients))
-    defined = found.distribution[np.isfinite(found.distribution)]
+    found = _resampled([difference], patients, seed=seed, resamples=resamples)
+    (distribution,) = found.distributions
+    interval = _percentile_of_defined(float(found.values[0]), distribution, _widened(0.95, found.patients))
+    defined = distribution[np.isfinite(distribution)]
     if defined.size == 0:
         return interval, None
     below = (np.count_nonzero(defined < 0) + np.count_nonzero(defined <= 0)) / 2
@@ -111,18 +151,18 @@ def paired_bootstrap(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Resampled:
-    """A statistic: its value, its values on resamples ``[R]``, the number of patients, each exam's patient ``[N]``."""
+    """Statistics ``[S]``, also on resamples ``[S, R]``; the number of patients, the patient of each exam ``[N]``."""
 
-    value: float
-    distribution: Floats
+    values: Floats
+    distributions: Floats
     patients: int
     patient_of_exam: Integers
 
 
 def _resampled(
-    statistic: WeightedStatistic, patients: Sequence[str], *, seed: int, resamples: int
+    statistics: Sequence[WeightedStatistic], patients: Sequence[str], *, seed: int, resamples: int
 ) -> _Resampled:
-    """Compute a statistic on resamples of the patients. Raises DataError: fewer than two patients."""
+    """Compute statistics on resamples of the patients. Raises DataError: fewer than two patients."""
     names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 2:
         raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
@@ -130,23 +170,26 @@ def _resampled(
     def of_drawn(drawn: Integers, axis: int) -> Floats:
         assert axis == -1
         rows = drawn.reshape(-1, drawn.shape[-1])  # [R, P]
-        return statistic(_counts(rows, len(names))[:, patient_of_exam]).reshape(drawn.shape[:-1])
+        weights = _counts(rows, len(names))[:, patient_of_exam]
+        found = np.stack([np.asarray(statistic(weights)) for statistic in statistics])
+        return found.reshape(len(statistics), *drawn.shape[:-1])
 
-    value = float(statistic(np.ones((1, len(patient_of_exam))))[0])
+    everyone = np.ones((1, len(patient_of_exam)))
+    values = np.array([float(statistic(everyone)[0]) for statistic in statistics])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # scipy warns of cases that are handled here: no variance, not defined
         warnings.simplefilter("ignore")
         drawn = stats.bootstrap(
             (np.arange(len(names)),),
             of_drawn,
-            batch=max(1, _CELLS_PER_BATCH // len(patient_of_exam)),
+            batch=max(1, CELLS_PER_BATCH // len(patient_of_exam)),
             vectorized=True,
             axis=-1,
             rng=np.random.default_rng(seed),
             n_resamples=resamples,
             method="percentile",
         )
-    return _Resampled(value, drawn.bootstrap_distribution, len(names), patient_of_exam)
+    return _Resampled(values, drawn.bootstrap_distribution, len(names), patient_of_exam)
 
 
 def _bca(value: float, distribution: Floats, without: Floats, level: float) -> tuple[float, float]:
@@ -155,7 +198,7 @@ def _bca(value: float, distribution: Floats, without: Floats, level: float) -> t
     Args:
         value: the statistic.
         distribution: the statistic on resamples, ``[R]``.
-        without: the statistic without each patient, ``[P]``.
+        without: the statistic without each patient, or group of patients, ``[P]``.
         level: confidence level.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 14.3; Eq. 15.36 for the acceleration.
@@ -171,19 +214,6 @@ def _bca(value: float, distribution: Floats, without: Floats, level: float) -> t
         return math.nan, math.nan
     low, high = np.quantile(distribution, shares)
     return float(low), float(high)
-
-
-def _one_by_one(statistic: WeightedStatistic, patient_of_exam: Integers) -> Floats:
-    """Compute a statistic without each patient, one call per patient."""
-    patients = int(patient_of_exam.max()) + 1
-    rows = max(1, _CELLS_PER_BATCH // len(patient_of_exam))
-    parts = [
-        statistic(
-            (patient_of_exam != np.arange(start, min(start + rows, patients))[:, None]).astype(np.float64)
-        )
-        for start in range(0, patients, rows)
-    ]
-    return np.concatenate(parts)
 
 
 def _widened(level: float, patients: int) -> float:
@@ -218,7 +248,22 @@ def mean_interval(
     Raises:
         DataError: fewer than two patients, or a value that is not finite.
     """
-    exams = np.asarray(values, dtype=np.float64)
+    return mean_intervals({"": values}, patients, seed=seed, resamples=resamples)[""]
+
+
+def mean_intervals(
+    values: Mapping[str, Sequence[float] | Floats],
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Interval]:
+    """Average several numbers per exam by name, each as in `mean_interval`, from the same resamples."""
+    means = {name: _mean_of(np.asarray(each, dtype=np.float64)) for name, each in values.items()}
+    return patient_bootstraps(means, patients, seed=seed, resamples=resamples)
+
+
+def _mean_of(exams: Floats) -> Statistic:
     if not np.isfinite(exams).all():
         row = int(np.argmin(np.isfinite(exams)))
         raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
@@ -226,6 +271,4 @@ def mean_interval(
     def mean(weights: Floats) -> Floats:
         return np.asarray(weights @ exams / weights.sum(axis=1))
 
-    return patient_bootstrap(
-        mean, patients, seed=seed, resamples=resamples, leaving_out=partial(mean_without, exams)
-    )
+    return Statistic(mean, partial(mean_without, exams))

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from gazekit.errors import GazekitError
 from gazekit.measures.catalogue import MEASURES, Measure
 from gazekit.measures.intervals import Interval, WeightedStatistic, paired_bootstrap, patient_bootstrap
+from gazekit.measures.leaving_out import LeavingOut, one_by_one
 from gazekit.measures.pooled import Difference, Pooled
 from gazekit.measures.threshold import called_class
 from gazekit.records.arrays import Floats, Integers
@@ -55,10 +57,19 @@ class OfferedMetric:
         """
 
         def measure() -> Interval | None:
-            statistic = self._statistic(exams, called)
+            # metrics sort the exams by their probabilities, in every resample: quick where they are sorted
+            falling = np.argsort(-exams.probabilities[:, -1], kind="stable").tolist()
+            sorted_exams, calls = exams.at(falling), called[falling]
+            statistic = self._statistic(sorted_exams, calls)
             if math.isnan(float(statistic(np.ones((1, len(called))))[0])):
                 return None
-            return patient_bootstrap(statistic, exams.patient_ids, seed=seed, resamples=resamples)
+            return patient_bootstrap(
+                statistic,
+                sorted_exams.patient_ids,
+                seed=seed,
+                resamples=resamples,
+                leaving_out=self._leaving_out(sorted_exams, calls),
+            )
 
         return self._guarded(measure)
 
@@ -86,10 +97,7 @@ class OfferedMetric:
     def _statistic(self, exams: Pooled, called: Integers) -> WeightedStatistic:
         """The metric as a function of how often each exam counts: ``[R, N]`` to ``[R]``."""
         metric: Any = self.metric
-        truth = np.asarray(exams.labels)
-        given: Floats = exams.probabilities
-        if getattr(metric, "reads", "probabilities") == "calls":
-            given = np.eye(given.shape[1])[called]
+        truth, given = self._given(exams, called)
         if hasattr(metric, "weighted"):
             return lambda weights: np.asarray(metric.weighted(truth, given, weights), dtype=np.float64)
 
@@ -98,6 +106,22 @@ class OfferedMetric:
             return float(metric(np.repeat(truth, counts), np.repeat(given, counts, axis=0)))
 
         return lambda weights: np.array([one(row) for row in weights])
+
+    def _leaving_out(self, exams: Pooled, called: Integers) -> LeavingOut:
+        """The metric without each patient: as it computes that itself, else one by one."""
+        metric: Any = self.metric
+        truth, given = self._given(exams, called)
+        if hasattr(metric, "leaving_out"):
+            return lambda patient: np.asarray(metric.leaving_out(truth, given, patient), dtype=np.float64)
+        kind = np.unique(np.column_stack([truth, given]), axis=0, return_inverse=True)[1]
+        return partial(one_by_one, self._statistic(exams, called), kind=kind)
+
+    def _given(self, exams: Pooled, called: Integers) -> tuple[Integers, Floats]:
+        """Truth, and the probabilities or calls that the metric reads."""
+        given: Floats = exams.probabilities
+        if getattr(self.metric, "reads", "probabilities") == "calls":
+            given = np.eye(given.shape[1])[called]
+        return np.asarray(exams.labels), given
 
     def _guarded(self, measure: Callable[[], Obtained | None]) -> Obtained | None:
         try:

@@ -80,9 +80,10 @@ def compare_readers(
             "data with the recordings of several readers, and check that the recordings name them"
         )
     parts: dict[str, list[tuple[_Values, _Values]]] = {"prediction": [], "scanpaths": []}
+    elsewhere = _elsewhere(dataset, shared)
     for done, image in enumerate(shared):
         parts["prediction"].append(_predictions(dataset, looked, image))
-        parts["scanpaths"].append(_similarities(looked, image, _elsewhere(dataset, shared, image)))
+        parts["scanpaths"].append(_similarities(looked, image, elsewhere.get(image)))
         progress(done + 1, len(shared))
     patients = [dataset.patient_ids[exam] for exam, _ in shared]
 
@@ -140,13 +141,18 @@ def _similarities(looked: LookedAt, image: _Image, other: _Image | None) -> tupl
     return found, controls
 
 
-def _elsewhere(dataset: PreparedDataset, shared: Sequence[_Image], image: _Image) -> _Image | None:
-    """The next image of the same view and of another patient; after the last comes the first."""
-    position = shared.index(image)
-    for exam, view in (*shared[position + 1 :], *shared[:position]):
-        if view == image[1] and dataset.patient_ids[exam] != dataset.patient_ids[image[0]]:
-            return exam, view
-    return None
+def _elsewhere(dataset: PreparedDataset, shared: Sequence[_Image]) -> dict[_Image, _Image]:
+    """Image → the next one of the same view and of another patient, if there is one; after the last comes the first."""
+    found: dict[_Image, _Image] = {}
+    for view in dict.fromkeys(view for _, view in shared):
+        of_view = [image for image in shared if image[1] == view]
+        following: _Image | None = None
+        for after, image in itertools.pairwise([*of_view, *of_view][::-1]):
+            if dataset.patient_ids[after[0]] != dataset.patient_ids[image[0]]:
+                following = after
+            if following is not None:
+                found[image] = following
+    return found
 
 
 def _intervals(

@@ -27,5 +27,7 @@ def resize_bilinear(attention: Array, shape: Size) -> Floats:
         raise DataError(
             "attention map has values that are not finite: the model may have diverged, train it again"
         )
+    if values.shape == shape:
+        return values
     rows, columns = ((np.arange(new) + 0.5) * old / new for old, new in zip(values.shape, shape, strict=True))
     return interpolate_rows(interpolate_rows(values, rows).T, columns).T

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.measures.intervals import Interval
+from gazekit.records.arrays import Floats
 
 _FEWEST = 10
 """Fewer unlabelled exams than this may well be of one class."""
@@ -48,10 +49,8 @@ def separates_nothing(
         return ""
     called = positive > threshold
     youden = _youden(called, labels)
-    cuts = np.unique(positive)
-    best = max((_youden(positive > cut, labels) for cut in cuts), default=0.0)
     one_sided = called.all() or not called.any()
-    if not one_sided and not (youden < _USELESS and best >= _ORDERED):
+    if not one_sided and not (youden < _USELESS and _best_youden(positive, labels) >= _ORDERED):
         return ""
     truth = f"{counts[0]} are {classes[0]} and {counts[1]} {classes[1]}"
     if one_sided:
@@ -97,6 +96,17 @@ def on_one_side(positive: NDArray[np.floating], classes: Sequence[str], threshol
 
 def _nothing(threshold: float) -> str:
     return f"the threshold {threshold:.3g} separates nothing"
+
+
+def share_above(scores: NDArray[np.floating], cuts: NDArray[np.floating]) -> Floats:
+    """Share of the scores ``[N]`` above each cut, ``[cuts]``; NaN of no scores."""
+    above = len(scores) - np.searchsorted(np.sort(scores), cuts, side="right")
+    return np.asarray(above / len(scores) if len(scores) else np.full(len(cuts), np.nan))
+
+
+def _best_youden(positive: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    cuts = np.unique(positive)
+    return float((share_above(positive[labels == 1], cuts) - share_above(positive[labels == 0], cuts)).max())
 
 
 def _youden(called: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:

@@ -1,6 +1,7 @@
 """Define the record of a prepared exam, written as JSON in the journal and as rows in the tables."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
@@ -337,8 +338,31 @@ JOURNAL_ENTRY: pydantic.TypeAdapter[_JournalExam | _JournalRefused] = pydantic.T
 """A line of the journal; its ``entry()`` is the inverse of :func:`entry_to_json`."""
 
 
-class IndexRow(_Placed):
+@dataclass(frozen=True, slots=True)
+class IndexRow:
     """A row of ``index.csv``: an exam, one of its views, and the geometry of its image."""
+
+    exam_id: str
+    patient_id: str
+    label: str
+    part: str
+    dataset: str
+    view: str
+    image: str
+    laterality: str
+    has_gaze: str
+    has_mask: str
+    has_image: int
+    raw_height: int
+    raw_width: int
+    geometry: Geometry
+    spacing_mm: tuple[float, float] | None
+    targets: Mapping[str, str]
+    covariates: Mapping[str, float]
+
+
+class IndexCells(_Placed):
+    """The cells of a row of ``index.csv``."""
 
     exam_id: Id
     patient_id: ShortText
@@ -359,6 +383,19 @@ class IndexRow(_Placed):
             cells = {name.removeprefix(beginning): row[name] for name in row if name.startswith(beginning)}
             found[field_name] = {name: cell for name, cell in cells.items() if cell != ""}
         return found
+
+    def row(self) -> IndexRow:
+        """Keep what the cells say."""
+        return IndexRow(
+            *map(sys.intern, (self.exam_id, self.patient_id, self.label, self.part, self.dataset, self.view)),
+            *(self.image, sys.intern(self.laterality), sys.intern(self.has_gaze), sys.intern(self.has_mask)),
+            *(self.has_image, self.raw_height, self.raw_width, self.geometry, self.spacing_mm),
+            targets=self.targets or _NONE,
+            covariates=self.covariates or _NONE,
+        )
+
+
+_NONE: Mapping[str, Any] = {}
 
 
 class FixationRow(NamedTuple):

@@ -1,5 +1,6 @@
 """Every fixation of a prepared data set, as columns."""
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -46,10 +47,10 @@ class FixationTable:
         cls, rows: Iterable[tuple[int, int, str, float, float, float, float, float, float]]
     ) -> "FixationTable":
         """From rows of exam, view, the reader's name, x, y, onset, duration and the two sigmas."""
-        numbers: list[tuple[float, ...]] = []
+        numbers = array("d")
         readers: dict[str, int] = {}
         for exam, view, reader, *values in rows:
-            numbers.append((exam, view, readers.setdefault(reader, len(readers)), *values))
+            numbers.extend((exam, view, readers.setdefault(reader, len(readers)), *values))
         table = np.array(numbers, dtype=np.float64).reshape(-1, 9)
         names = sorted(readers)
         order = np.array([names.index(name) for name in readers], dtype=np.int64)

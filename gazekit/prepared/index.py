@@ -22,6 +22,7 @@ from gazekit.prepared.exam_record import (
     Entry,
     ExamRecord,
     FixationRow,
+    IndexCells,
     IndexRow,
     further_columns,
 )
@@ -91,11 +92,9 @@ def read_findings(root: Path) -> list[Finding]:
 def read_index(root: Path, rows: int) -> list[IndexRow]:
     """Read ``index.csv``. Raises: DataError unless it has so many rows and every cell is what it should be."""
     path = root / INDEX
-    found = read_table(path, INDEX_COLUMNS, TABLE, most=rows)
-    each = [
-        validated(row, path, TABLE, _INDEX_ROW, where=f"row {number}: ")
-        for number, row in enumerate(found, 2)
-    ]
+    each: list[IndexRow] = []
+    for number, cells in enumerate(rows_of(path, INDEX_COLUMNS, TABLE, most=rows), 2):
+        each.append(validated(cells, path, TABLE, _INDEX_CELLS, where=f"row {number}: ").row())
     if len(each) != rows:
         raise DataError(f"{path}: {len(each)} rows; expected {rows}, a row per exam and view; {TABLE.remedy}")
     return each
@@ -113,7 +112,7 @@ def read_fixations(root: Path) -> Iterator[FixationRow]:
             raise DataError(f"{path}: row {number}: {error}; {TABLE.remedy}") from None
 
 
-_INDEX_ROW = pydantic.TypeAdapter(IndexRow)
+_INDEX_CELLS = pydantic.TypeAdapter(IndexCells)
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -149,15 +148,12 @@ def read_table(
     Raises:
         DataError: naming file, row or columns.
     """
-    found: list[dict[str, str]] = []
-    for row in rows_of(path, columns, kind):
-        if most is not None and len(found) == most:
-            raise DataError(f"{path}: more than {most} rows; expected that many at most; {kind.remedy}")
-        found.append(row)
-    return found
+    return list(rows_of(path, columns, kind, most=most))
 
 
-def rows_of(path: Path, columns: Sequence[str], kind: FileKind) -> Iterator[dict[str, str]]:
+def rows_of(
+    path: Path, columns: Sequence[str], kind: FileKind, *, most: int | None = None
+) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file; see ``read_table``."""
     reader = csv.reader(lines_of(path, kind))
     try:
@@ -171,6 +167,8 @@ def rows_of(path: Path, columns: Sequence[str], kind: FileKind) -> Iterator[dict
         for number, cells in enumerate(filter(None, reader), 2):
             if len(cells) != len(names):
                 raise DataError(f"{path}: row {number} does not have {len(names)} cells like the first row")
+            if most is not None and number - 2 == most:
+                raise DataError(f"{path}: more than {most} rows; expected that many at most; {kind.remedy}")
             yield dict(zip(names, map(from_cell, cells), strict=True))
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); {kind.remedy}") from None

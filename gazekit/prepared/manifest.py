@@ -115,28 +115,31 @@ def make_manifest(
         files: beside the manifest.
     """
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
-    labels = Counter(entry.label for entry in prepared)
     manifest = Manifest(
         fingerprint=fingerprint_of(header, (content_of(entry, header) for entry in prepared)),
         preparation=dict(header),
-        counts=Counts(
-            exams=len(prepared),
-            refused=len(entries) - len(prepared),
-            classes={name: labels[name] for name in header["classes"]},
-            with_gaze=_per_view(header["views"], prepared, "has_gaze"),
-            with_mask=_per_view(header["views"], prepared, "has_mask"),
-            with_side=_per_view(header["views"], prepared, "laterality"),
-            with_image=_per_view(header["views"], prepared, "has_image")
-            if header.get("missing_views") == KEEP
-            else None,
-            unmatched_recordings=unmatched,
-        ),
+        counts=Counts(**count(header, entries), unmatched_recordings=unmatched),
         modalities=sorted({view.modality for entry in prepared for view in entry.views} - {""}),
         sides=sorted({view.laterality for entry in prepared for view in entry.views} - {""}),
-        duplicates=_duplicates(prepared),
+        duplicates=duplicates_of(prepared),
         files=dict(files),
     )
     return to_json(manifest)
+
+
+def count(header: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, Any]:
+    """Count exams: the fields of `Counts` but the unmatched recordings; there may be no exam."""
+    prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
+    labels, keeps = Counter(entry.label for entry in prepared), header.get("missing_views") == KEEP
+    return {
+        "exams": len(prepared),
+        "refused": len(entries) - len(prepared),
+        "classes": {name: labels[name] for name in header["classes"]},
+        "with_gaze": _per_view(header["views"], prepared, "has_gaze"),
+        "with_mask": _per_view(header["views"], prepared, "has_mask"),
+        "with_side": _per_view(header["views"], prepared, "laterality"),
+        "with_image": _per_view(header["views"], prepared, "has_image") if keeps else None,
+    }
 
 
 def to_json(manifest: Manifest) -> str:
@@ -229,7 +232,7 @@ def _per_view(views: Sequence[str], prepared: Sequence[ExamRecord], flag: str) -
     }
 
 
-def _duplicates(prepared: Sequence[ExamRecord]) -> list[list[str]]:
+def duplicates_of(prepared: Sequence[ExamRecord]) -> list[list[str]]:
     """Group exams that share an identical image, per image."""
     owners: dict[str, dict[str, None]] = {}
     for entry in prepared:

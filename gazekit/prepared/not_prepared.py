@@ -5,7 +5,8 @@ from pathlib import Path
 from gazekit.prepared.manifest import MANIFEST
 
 JOURNAL = "journal.jsonl"
-
+SHARD = "shard.json"
+"""File of a finished shard of a preparation."""
 
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx")
 
@@ -22,6 +23,8 @@ def why_not_prepared(path: Path) -> str:
 
 
 def _of_folder(path: Path) -> str:
+    if (path / SHARD).exists():
+        return "not a prepared data set but a shard of one; merge all shards: gazekit data merge PREPARED SHARD …"
     if (path / JOURNAL).exists():
         return "its preparation is incomplete; run the same `gazekit data prepare` again"
     if (path / "run.json").is_file():

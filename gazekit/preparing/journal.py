@@ -107,6 +107,11 @@ class Journal:
                 stack.callback(array.close)
 
 
+def read_journal(root: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """Read header and entries of the journal in a folder."""
+    return _read(root / JOURNAL)
+
+
 def read_header(root: Path) -> dict[str, Any]:
     """Read settings and source of the preparation in a folder, finished or not; empty if there is none."""
     if (root / MANIFEST).exists():

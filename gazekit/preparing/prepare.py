@@ -20,6 +20,7 @@ from gazekit.prepared.index import (
 )
 from gazekit.prepared.manifest import MANIFEST, NAMED, make_manifest, read_manifest
 from gazekit.prepared.not_prepared import JOURNAL as NAME
+from gazekit.prepared.not_prepared import SHARD
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, LAYOUT, stored_array
 from gazekit.prepared.verification import TABLES, check_file, facts_of, row_digests
@@ -30,6 +31,7 @@ from gazekit.preparing.one_exam import PreparedExam
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, without_names
 from gazekit.preparing.regions import with_region
+from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
 from gazekit.preparing.source import (
     RawData,
     choose_views,
@@ -52,7 +54,7 @@ from gazekit.records.refused import Refused
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
 _ARRAYS = ("images", "masks", HEAT_MAPS, FORMER_HEAT_MAPS)
-_OURS = (MANIFEST, NAME, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
+_OURS = (MANIFEST, SHARD, NAME, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
 
 
 def _silent(*_said: object) -> None:
@@ -73,9 +75,10 @@ class Procedure:
         progress: called with (exams done, exams).
         note: told, before anything is read, which classes there are and what it will take.
         warn: told, before anything is read, what looks like a mistake in the classes and which exams are left out.
+        shard: prepare the i-th of n parts only, as (i, n), i from 1; ``merge`` makes a data set of all of them.
 
     Raises:
-        ConfigurationError: a negative number of jobs.
+        ConfigurationError: a negative number of jobs, or no such shard.
     """
 
     jobs: int | None = None
@@ -85,8 +88,12 @@ class Procedure:
     progress: Callable[[int, int], None] = _silent
     note: Callable[[str], None] = _silent
     warn: Callable[[str], None] = _silent
+    shard: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            number, count = self.shard
+            raise ConfigurationError(f"preparation: shard {number}/{count}; expected I/N with I from 1 to N")
         if self.jobs is not None and self.jobs < 0:
             raise ConfigurationError(f"preparation: jobs is {self.jobs}; expected at least 0")
 
@@ -123,7 +130,7 @@ def prepare(
     settings = with_region(settings, raw.source, raw.registry)
     settings = replace(settings, views=choose_views(exams, raw.root, settings.views))
     files = fingerprint(exams, raw.recordings, raw.root)
-    _claim(out)
+    claim(out)
     procedure.note(describe(classes))
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
     for line in (*doubts(classes, labels, patients, chosen=raw.positive is not None), told):
@@ -132,7 +139,7 @@ def prepare(
     with locked(out, busy=f"{out}: another process is preparing this data set; wait for it or stop it"):
         forget_partial(out, now=time())
         if procedure.overwrite:
-            _discard(out)
+            discard(out)
         if settings.bit_depth is None and settings.window == FIRST:
             settings = replace(settings, bit_depth=_depth(out, files, exams, raw, settings, procedure))
         settings = replace(settings, heat_maps=any(exam.heat_maps for exam in exams))
@@ -142,15 +149,25 @@ def prepare(
         header |= {OUTSIDE: refused} if refused else {}
         if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
             header["gaze_options"] = json.loads(json.dumps(raw.gaze_options, default=str))
-        if _is_damaged(out, header, procedure.note):
-            _discard(out)
+        header |= {SHARD_KEY: list(procedure.shard)} if procedure.shard else {}
+        if is_damaged(out, header, procedure.note):
+            discard(out)
         if (out / MANIFEST).exists():
             return summarise(out)
+        if procedure.shard and (found := finished_shard(out, header)):
+            return found
         joined = join_recordings(raw.recordings, exams)
+        own = exams_of_shard(exams, procedure.shard)
         with closing(Journal(out, header, settings)) as journal:
-            work = _work_off(journal, exams, raw, settings, joined, procedure)
-        write_findings(out, [*findings, *findings_of(journal.entries)])
-        _finish(out, header, journal, exams, joined)
+            work = _work_off(journal, own, raw, settings, joined, procedure)
+        rest = Rest(
+            findings=tuple(findings),
+            expects_gaze=joined is not None or any(exam.gaze for exam in exams),
+            unmatched=len(joined.unmatched_recordings) if joined else 0,
+        )
+        if procedure.shard:
+            return finish_shard(out, header, journal, rest, work)
+        finish(out, header, journal, rest)
         return summarise(out, work)
 
 
@@ -170,7 +187,7 @@ def _work_off(
     start = perf_counter()
     with closing(prepare_all(tasks_of(rest, raw, settings, joined), workers)) as results:
         named = results if procedure.image_names else _without_names(results, rest, raw.root)
-        _record(journal, named, len(exams), procedure)
+        record(journal, named, len(exams), procedure)
     return Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
 
 
@@ -198,7 +215,7 @@ def _depth(
     return depth
 
 
-def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -> bool:
+def is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -> bool:
     """Say whether ``out`` is prepared, but its files no longer match its manifest.
 
     Raises: DataError when it is prepared otherwise, or its manifest cannot be read.
@@ -216,16 +233,14 @@ def _is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) 
     return False
 
 
-def _finish(
-    out: Path, header: dict[str, Any], journal: Journal, exams: Sequence[Exam], joined: Joined | None
-) -> None:
+def finish(out: Path, header: dict[str, Any], journal: Journal, rest: Rest) -> None:
     """Write the tables, then, once everything is known to be complete, the manifest."""
+    write_findings(out, [*rest.findings, *findings_of(journal.entries)])
     write_tables(out, header, journal.entries)
-    check_result(journal.entries, exams, out, external=joined is not None)
+    check_result(journal.entries, out, expects_gaze=rest.expects_gaze)
     _check_arrays(out, journal)
-    unmatched = len(joined.unmatched_recordings) if joined else 0
     files = {name: facts_of(out / name) for name in files_beside(header)}
-    write_atomically(out / MANIFEST, make_manifest(header, journal.entries, unmatched, files))
+    write_atomically(out / MANIFEST, make_manifest(header, journal.entries, rest.unmatched, files))
     journal.path.unlink()
 
 
@@ -244,7 +259,7 @@ def _check_arrays(out: Path, journal: Journal) -> None:
             )
 
 
-def _claim(out: Path) -> None:
+def claim(out: Path) -> None:
     """Make the folder, or check that it holds a preparation. Raises: DataError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -253,7 +268,7 @@ def _claim(out: Path) -> None:
         raise DataError(f"{out}: holds other files ({sorted(there)[0]} …); give a new or an empty folder")
 
 
-def _discard(out: Path) -> None:
+def discard(out: Path) -> None:
     """Remove a preparation and nothing else in its folder. Raises: StorageError."""
     with disk_errors(out):
         for name in _OURS:  # the manifest first: without it the rest is no data set
@@ -270,12 +285,13 @@ def _without_names(
             yield replace(result, record=result.record.without_image_names())
 
 
-def _record(
+def record(
     journal: Journal,
     results: Iterable[PreparedExam | Refused],
     total: int,
     procedure: Procedure,
 ) -> None:
+    """Append results to the journal. Raises DataError: an exam is refused, and the procedure stops at that."""
     for result in results:
         if isinstance(result, Refused) and procedure.on_bad_exam == "error":
             raise DataError(f"exam {result.key}: {result.reason}")

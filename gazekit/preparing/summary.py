@@ -10,7 +10,7 @@ from gazekit.prepared.exam_record import Entry, ExamRecord
 from gazekit.prepared.index import REFUSED, read_findings, read_refused
 from gazekit.prepared.manifest import read_manifest
 from gazekit.preparing.estimate import Work
-from gazekit.records.exam import DOUBT, GAZE, ODD, Exam, Finding
+from gazekit.records.exam import DOUBT, GAZE, ODD, Finding
 from gazekit.records.refused import Refused
 
 
@@ -91,7 +91,7 @@ def findings_of(entries: Sequence[Entry]) -> list[Finding]:
     return found
 
 
-def check_result(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, *, external: bool) -> None:
+def check_result(entries: Sequence[Entry], out: Path, *, expects_gaze: bool) -> None:
     """Raise a DataError if no exam is left, or none has gaze although there are recordings."""
     refused = [entry for entry in entries if isinstance(entry, Refused)]
     prepared = [entry for entry in entries if isinstance(entry, ExamRecord)]
@@ -100,8 +100,7 @@ def check_result(entries: Sequence[Entry], exams: Sequence[Exam], out: Path, *, 
         raise DataError(
             f"{out}: all {len(entries)} exams were refused; the first, {first.key}: {first.reason}"
         )
-    asked = external or any(exam.gaze for exam in exams)
-    if asked and not any(view.has_gaze for entry in prepared for view in entry.views):
+    if expects_gaze and not any(view.has_gaze for entry in prepared for view in entry.views):
         raise DataError(
             f"{out}: no prepared exam has gaze, though there are gaze recordings; see {REFUSED}, and check "
             "that exams and recordings name each other alike"

@@ -73,6 +73,25 @@ class MetricContract(Contract):
                 )
             metric.weighted(truth, given, (truth == truth[0])[None].astype(np.float64))
 
+    def test_leaving_out(self) -> None:
+        """Where it has ``leaving_out``: the same as of the exams of all patients but one, patient by patient."""
+        metric: Any = self.make()
+        if not hasattr(metric, "leaving_out"):
+            return  # it does not concern the others
+        for name, (truth, given) in self._cases():
+            patient = np.random.default_rng(2).permutation(np.arange(_EXAMS) % (_EXAMS // 2))
+            found = np.asarray(metric.leaving_out(truth, given, patient))
+            promise(self.component, "a number per patient", found.shape == (_EXAMS // 2,), found.shape)
+            for number, value in enumerate(found):
+                kept = patient != number
+                expected = self._value(metric, truth[kept], given[kept])
+                promise(
+                    self.component,
+                    f"left out as without that patient: {expected}",
+                    _equal(expected, float(value)),
+                    f"{value} for {name}",
+                )
+
     def _value(self, metric: Any, truth: Integers, given: Floats, *, where: str = "") -> float:
         try:
             with np.errstate(all="ignore"):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gazekit.records.arrays import Floats, Integers
+from gazekit_components.curves_without import CurvesWithout
 from gazekit_components.weighted_metric import WeightedMetric, nothing, rates
 
 _MOST = 0.2
@@ -32,5 +33,22 @@ class PartialAUC(WeightedMetric):
         inside = np.clip(_MOST - false[:, :-1], 0, width)  # the part of each step up to the bound
         slope = np.divide(height, width, out=np.zeros_like(width), where=width > 0)
         area = (inside * (true[:, :-1] + slope * inside / 2)).sum(axis=1)
-        lowest = _MOST**2 / 2
-        return np.asarray((1 + (area - lowest) / (_MOST - lowest)) / 2)
+        return _scaled(area)
+
+    def leaving_out(self, truth: Integers, probabilities: Floats, patient: Integers) -> Floats:
+        """Integrate the curve without each patient up to the largest false positive rate."""
+        if probabilities.shape[1] != 2:
+            return np.full(int(patient.max()) + 1, np.nan)
+        curves = CurvesWithout.of(truth == 1, probabilities[:, 1], patient)
+        last = curves.last_within(_MOST)
+        false, true = curves.rates_at(last)
+        next_false, next_true = curves.rates_at(np.minimum(last + 1, curves.scores))
+        width, height = next_false - false, next_true - true
+        inside = np.clip(_MOST - false, 0, width)
+        slope = np.divide(height, width, out=np.zeros_like(width), where=width > 0)
+        return _scaled(curves.area_up_to(last) + inside * (true + slope * inside / 2))
+
+
+def _scaled(area: Floats) -> Floats:
+    lowest = _MOST**2 / 2
+    return np.asarray((1 + (area - lowest) / (_MOST - lowest)) / 2)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gazekit.records.arrays import Floats, Integers
+from gazekit_components.curves_without import CurvesWithout
 from gazekit_components.weighted_metric import WeightedMetric, nothing, rates
 
 
@@ -18,6 +19,14 @@ class _SensitivityAtSpecificity(WeightedMetric):
         false, true = rates(truth == 1, probabilities[:, 1], weights)
         reached = np.where(false <= 1 - self.specificity + 1e-9, true, 0).max(axis=1)
         return np.asarray(np.where(np.isnan(false[:, -1]) | np.isnan(true[:, -1]), np.nan, reached))
+
+    def leaving_out(self, truth: Integers, probabilities: Floats, patient: Integers) -> Floats:
+        """Take that rate of the curve without each patient."""
+        if probabilities.shape[1] != 2:
+            return np.full(int(patient.max()) + 1, np.nan)
+        curves = CurvesWithout.of(truth == 1, probabilities[:, 1], patient)
+        false, true = curves.rates_at(curves.last_within(1 - self.specificity + 1e-9))
+        return np.asarray(np.where(np.isnan(false), np.nan, true))
 
 
 class SensitivityAt80(_SensitivityAtSpecificity):

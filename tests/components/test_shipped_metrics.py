@@ -10,6 +10,11 @@ from gazekit_components.sensitivity_at_specificity import SensitivityAt80, Sensi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gazekit.measures.intervals import patient_bootstrap
+from gazekit.measures.offered import OfferedMetric
+from gazekit.measures.pooled import Pooled
+from gazekit.measures.threshold import called_class
+from gazekit.registry.component import Provenance
 from gazekit.testing import check_component
 
 SHIPPED = [SensitivityAt80, SensitivityAt90, PartialAUC, F1, Kappa, LinearKappa, QuadraticKappa]
@@ -92,6 +97,56 @@ def test_f1_and_kappa_agree_with_scikit_learn(seed, classes):
             assert np.isnan(found)
         else:
             assert found == pytest.approx(metrics.cohen_kappa_score(truth, called, weights=weights))
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    exams=st.integers(3, 50),
+    patients=st.integers(2, 50),
+    digits=st.sampled_from([1, 2, 8]),
+)
+@settings(max_examples=60, deadline=None)
+def test_left_out_in_one_pass_patients_give_the_values_of_the_slow_way(seed, exams, patients, digits):
+    truth, chances = made(seed, exams, digits=digits)
+    patients = min(patients, exams)
+    random = np.random.default_rng(seed)
+    patient = random.permutation(np.r_[np.arange(patients), random.integers(0, patients, exams - patients)])
+    weights = (patient != np.arange(patients)[:, None]).astype(float)
+    for metric in (SensitivityAt80(), SensitivityAt90()):
+        slowly, at_once = (
+            metric.weighted(truth, chances, weights),
+            metric.leaving_out(truth, chances, patient),
+        )
+        np.testing.assert_array_equal(at_once, slowly)
+    slowly, at_once = (
+        PartialAUC().weighted(truth, chances, weights),
+        PartialAUC().leaving_out(truth, chances, patient),
+    )
+    np.testing.assert_allclose(at_once, slowly, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("metric", SHIPPED)
+def test_its_interval_is_that_of_leaving_out_patients_the_slow_way(metric):
+    truth, chances = made(4, 90, digits=2)
+    names = [f"{number // 2:02d}" for number in range(90)]
+    pooled = Pooled(names, names, truth, chances)
+    called = called_class(chances)
+    found = OfferedMetric("metric", metric(), Provenance("a", "b", "c")).interval(
+        pooled, called, resamples=300
+    )
+    given = calls(chances) if getattr(metric, "reads", "") == "calls" else chances
+
+    def statistic(weights):
+        return metric().weighted(truth, given, weights)
+
+    def slowly(patient):
+        return np.array([metric()(truth[patient != p], given[patient != p]) for p in range(45)])
+
+    if found is not None:
+        expected = patient_bootstrap(statistic, names, resamples=300, leaving_out=slowly)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (expected.value, expected.low, expected.high), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("metric", SHIPPED)

@@ -102,3 +102,15 @@ def test_the_threshold_is_the_lowest_of_its_specificity(seed, specificity):
 def test_where_no_threshold_has_the_specificity_it_is_said():
     with pytest.raises(DataError, match=r"no threshold has a specificity of 0\.9"):
         threshold_at_specificity(np.ones(10), np.arange(10) < 5, 0.9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_threshold_at_a_specificity_is_that_of_trying_every_threshold(seed):
+    random = np.random.default_rng(seed)
+    scores, positive = random.random(60).round(1 + seed % 2), random.random(60) < 0.5
+    found = threshold_at_specificity(scores, positive, 0.8)
+    values = np.unique(scores)
+    cuts = [values[0] / 2, *((values[1:] + values[:-1]) / 2), (values[-1] + 1) / 2]
+    assert found == next(
+        cut for cut in cuts if (scores[~positive] <= cut).mean() >= 0.8 - 1e-12 and 0 < cut < 1
+    )

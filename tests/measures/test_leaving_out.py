@@ -5,12 +5,19 @@ from functools import partial
 
 import numpy as np
 import pytest
+from gazekit_components import gazekit_metrics
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
 from gazekit.measures import classification as metrics
-from gazekit.measures.intervals import _one_by_one, mean_interval, patient_bootstrap
+from gazekit.measures.intervals import mean_interval, patient_bootstrap
+from gazekit.measures.leaving_out import one_by_one
+from gazekit.measures.offered import OfferedMetric
+from gazekit.measures.pooled import Pooled
+from gazekit.measures.threshold import called_class, separates_nothing
+from gazekit.registry.component import Provenance
+from gazekit.reporting.drawing.charts import roc_figure
 
 
 def made(seed, exams, patients, classes, digits):
@@ -36,7 +43,7 @@ def test_every_metric_without_each_patient(seed, exams, share, classes, digits):
     chances, labels, patient = made(seed, exams, max(2, int(share * exams)), classes, digits)
     for name, statistic in metrics._statistics(chances, labels).items():
         with np.errstate(all="ignore"):
-            slowly = _one_by_one(statistic.of, patient)
+            slowly = without_each(statistic.of, patient)
         at_once = statistic.leaving_out(patient)
         np.testing.assert_allclose(at_once, slowly, atol=1e-12, rtol=0, err_msg=name)
 
@@ -70,6 +77,53 @@ def counts_of(drawn, axis, of, patients):
     return of(weights[:, patients]).reshape(drawn.shape[:-1])
 
 
+def without_each(statistic, patient):
+    """The statistic of the exams of all patients but one, patient by patient: the slow way."""
+    return np.concatenate(
+        [statistic((patient != each)[None].astype(np.float64)) for each in range(patient.max() + 1)]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=some.integers(0, 10**6), exams=some.integers(4, 60), patients=some.integers(2, 20))
+def test_patients_whose_exams_are_alike_are_left_out_once(seed, exams, patients):
+    *_, patient = made(seed, exams, min(patients, exams), 2, 8)
+    kind = np.random.default_rng(seed).integers(0, 3, exams)
+    calls = 0
+
+    def statistic(weights):
+        nonlocal calls
+        calls += len(weights)
+        return (weights @ (kind * 2.0 + 1)) ** 3 / weights.sum(axis=1).clip(1)
+
+    np.testing.assert_array_equal(one_by_one(statistic, patient, kind), without_each(statistic, patient))
+    calls = 0
+    one_by_one(statistic, patient, kind)
+    assert calls == len({tuple(sorted(kind[patient == each].tolist())) for each in range(patient.max() + 1)})
+
+
+def test_of_many_patients_groups_are_left_out_and_the_interval_stays():
+    random = np.random.default_rng(3)
+    values = random.exponential(size=6000) ** 2  # skewed, so that the acceleration counts
+    patient = np.arange(6000) // 2
+    calls = 0
+
+    def mean(weights):
+        nonlocal calls
+        calls += len(weights)
+        return weights @ values / weights.sum(axis=1)
+
+    left = one_by_one(mean, patient)
+    assert left.shape == (2000,) and calls == 2000
+    assert left[7] == pytest.approx(values[~np.isin(patient, [7, 2007])].mean(), rel=1e-12)
+    names = [f"{each:05d}" for each in patient]
+    short = patient_bootstrap(mean, names, resamples=500)
+    whole = patient_bootstrap(mean, names, resamples=500, leaving_out=partial(without_each, mean))
+    half = (whole.high - whole.low) / 2
+    assert short.method == whole.method == "BCa" and short.value == whole.value
+    assert abs(short.low - whole.low) < 0.05 * half and abs(short.high - whole.high) < 0.05 * half
+
+
 def seconds(exams):
     chances, labels, patient = made(0, exams, exams, 2, 8)
     names = [f"{each}" for each in patient]
@@ -77,6 +131,12 @@ def seconds(exams):
     for statistic in metrics._statistics(chances, labels).values():
         patient_bootstrap(statistic.of, names, resamples=20, leaving_out=statistic.leaving_out)
     mean_interval(chances[:, 1], names, resamples=20)
+    pooled = Pooled(names, names, labels, chances)
+    called = called_class(chances)
+    for name, metric in gazekit_metrics().items():
+        OfferedMetric(name, metric(), Provenance("ours", "ours", "1")).interval(pooled, called, resamples=20)
+    separates_nothing(chances[:, 1], labels, ("0", "1"))
+    roc_figure({"ours": pooled}, {"ours": mean_interval(chances[:, 1], names, resamples=20)})
     return time.process_time() - begin
 
 

@@ -28,3 +28,10 @@ def test_what_is_no_finite_map_is_refused():
         resize_bilinear(np.zeros((1, 2, 2)), (4, 4))
     with pytest.raises(DataError, match="not finite"):
         resize_bilinear(np.array([[0.0, np.inf]]), (4, 4))
+
+
+def test_a_map_of_that_size_stays_as_it_is_and_is_resized_but_once():
+    values = np.random.default_rng(0).normal(size=(5, 7))
+    assert resize_bilinear(values, (5, 7)).tobytes() == values.tobytes()
+    larger = resize_bilinear(values, (12, 9))
+    assert resize_bilinear(larger, (12, 9)).tobytes() == larger.tobytes()

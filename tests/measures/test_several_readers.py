@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gazekit.measures.fixated_pixels import fixation_counts
 from gazekit.measures.gaze_agreement import correlation, nss
 from gazekit.measures.information_gain import centre_bias, information_gain
 from gazekit.measures.looked_at import LookedAt
-from gazekit.measures.reader_comparison import compare_readers
+from gazekit.measures.reader_comparison import _elsewhere, compare_readers
 from gazekit.measures.scanpath import dtw_distance
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
@@ -186,3 +187,20 @@ def test_one_patient_gives_values_without_intervals(viewed, monkeypatch):
         is None
     )
     assert "nan" not in gazekit("gaze", "compare", viewed.root).stdout
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_other_image_is_the_next_of_its_view_and_of_another_patient(seed):
+    random = np.random.default_rng(seed)
+    patients = random.integers(0, random.integers(1, 5), 12).tolist()
+    shared = [(exam, view) for exam in range(12) for view in ("cc", "mlo") if random.random() < 0.7]
+
+    def slowly(image):
+        position = shared.index(image)
+        for exam, view in (*shared[position + 1 :], *shared[:position]):
+            if view == image[1] and patients[exam] != patients[image[0]]:
+                return exam, view
+        return None
+
+    found = _elsewhere(SimpleNamespace(patient_ids=patients), shared)
+    assert [found.get(image) for image in shared] == [slowly(image) for image in shared]

@@ -9,7 +9,14 @@ import pytest
 from command_line import gazekit
 
 from gazekit.measures.intervals import Interval
-from gazekit.measures.threshold import on_one_side, separates_nothing, with_advice
+from gazekit.measures.threshold import (
+    _best_youden,
+    _youden,
+    on_one_side,
+    separates_nothing,
+    share_above,
+    with_advice,
+)
 
 CLASSES = ("benign", "malignant")
 LABELS = np.array([0, 0, 0, 1, 1, 1])
@@ -92,3 +99,13 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
     assert "separates" not in gazekit("predict", tiny_run, *pair).stderr, (
         "one exam says nothing about a threshold"
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("digits", [1, 8])
+def test_the_best_youden_index_is_that_of_trying_every_threshold(seed, digits):
+    random = np.random.default_rng(seed)
+    chances, labels = random.random(80).round(digits).astype(np.float32), random.integers(0, 2, 80)
+    assert _best_youden(chances, labels) == max(_youden(chances > cut, labels) for cut in np.unique(chances))
+    cuts = np.r_[0, chances[:10], 0.35, 1]
+    assert share_above(chances, cuts).tolist() == [(chances > cut).mean() for cut in cuts]

@@ -144,3 +144,13 @@ def test_of_several_runs_each_has_its_line_and_each_term_is_named_once():
 def test_no_epoch_is_refused(runs):
     with pytest.raises(DataError, match="no epoch yet"):
         training_figure(*runs)
+
+
+def test_the_curve_has_the_share_of_each_class_at_every_score():
+    pooled = made_pooled(2, digits=2)
+    figure = roc_figure({"ours": pooled}, {"ours": Interval(0.8, 0.7, 0.9)})
+    x, y = next(line for line in figure.axes[0].lines if line.get_label().startswith("ours")).get_data()
+    positive, score = pooled.labels == 1, pooled.probabilities[:, 1]
+    thresholds = np.unique(score)[::-1]
+    assert list(x) == [0.0, *((score[~positive] >= t).mean() for t in thresholds)]
+    assert list(y) == [0.0, *((score[positive] >= t).mean() for t in thresholds)]

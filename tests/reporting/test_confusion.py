@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from made_study import made_pooled
 
+from gazekit.measures.intervals import patient_bootstrap
 from gazekit.measures.pooled import Pooled
 from gazekit.reporting.run.confusion import at_thresholds, confusion, youden_threshold
 from gazekit.reporting.run.measure_rows import interval_words
@@ -77,3 +78,21 @@ def test_of_many_exams_fewer_thresholds_are_tried_and_of_many_classes_none():
     assert len(at_thresholds(made_pooled(1, exams=300), 0.5).others) == 49
     three = Pooled(list("abc"), list("abc"), np.array([2, 1, 1]), np.full((3, 3), 1 / 3))
     assert at_thresholds(three, 0.5).others == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_intervals_of_rates_are_those_of_leaving_out_patients_one_by_one(seed):
+    pooled = made_pooled(seed)
+    truth, call = pooled.labels == 1, pooled.probabilities[:, 1] > 0.6
+    found = confusion(pooled, 0.6).rates["positive_predictive_value"]
+
+    def value(weights):
+        return np.divide(weights @ (truth & call), weights @ call)
+
+    def slowly(patient):
+        return np.concatenate(
+            [value((patient != each)[None].astype(float)) for each in range(patient.max() + 1)]
+        )
+
+    expected = patient_bootstrap(value, pooled.patient_ids, leaving_out=slowly)
+    assert (found.value, found.low, found.high) == (expected.value, expected.low, expected.high)

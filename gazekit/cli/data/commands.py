@@ -26,7 +26,7 @@ from gazekit.cli.options import Json
 if TYPE_CHECKING:
     from gazekit.preparing.summary import Summary
 
-app = typer.Typer(help="Make, validate, prepare, verify and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, validate, prepare, merge, verify and split data sets.", no_args_is_help=True)
 app.command()(validate)
 app.command()(split)
 
@@ -95,6 +95,14 @@ def prepare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing preparation in OUT.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Prepare the I-th of N parts only, as one of several machines; gazekit data merge joins them.",
+            show_default="everything",
+        ),
+    ] = None,
 ) -> None:
     """Decode, crop, flip and resize every exam once; heat maps and masks go through the same geometry.
 
@@ -133,9 +141,38 @@ def prepare(
         mask_outside=mask_outside,
     )
     with console.progress("preparing") as report:
-        procedure = Procedure(jobs, on_bad_exam, image_names, overwrite, report, console.note, console.warn)
+        procedure = Procedure(
+            *(jobs, on_bad_exam, image_names, overwrite, report, console.note, console.warn),
+            shard=_shard(shard),
+        )
         summary = prepare_data(raw, out, settings, procedure)
     _print(summary, recordings=None if recordings is None else len(recordings))
+    if shard is not None:
+        console.note(f"shard {shard} is finished; when all are: gazekit data merge PREPARED SHARD …")
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="Folder for the prepared data set.")],
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Folders of all shards, in any order.")
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing preparation in OUT.")
+    ] = False,
+) -> None:
+    """Merge the shards of gazekit data prepare --shard into one prepared data set.
+
+    It has the files and the fingerprint of a preparation in one go. Repeat the command to resume a killed merge; the
+    shards stay.
+    """
+    from gazekit.preparing.merge import merge as merge_shards
+    from gazekit.preparing.prepare import Procedure
+
+    with console.progress("merging") as report:
+        procedure = Procedure(overwrite=overwrite, progress=report, note=console.note, warn=console.warn)
+        summary = merge_shards(shards, out, procedure)
+    _print(summary, recordings=None)
 
 
 @app.command()
@@ -183,6 +220,17 @@ def _size(text: str) -> tuple[int, int]:
             f"--size {text}: expected a side such as 224, or HEIGHTxWIDTH such as 256x192"
         )
     return int(match[1]), int(match[2] or match[1])
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    from gazekit.errors import ConfigurationError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match:
+        raise ConfigurationError(f"--shard {text}: expected I/N such as 2/8, the second of eight parts")
+    return int(match[1]), int(match[2])
 
 
 def _print(summary: "Summary", *, recordings: int | None) -> None:

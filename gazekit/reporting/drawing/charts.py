@@ -34,8 +34,12 @@ def roc_figure(systems: Mapping[str, Pooled], areas: Mapping[str, Interval]) -> 
     def curve(pooled: Pooled) -> tuple[list[float], list[float]]:
         positive, score = pooled.labels == 1, pooled.probabilities[:, 1]
         thresholds = np.unique(score)[::-1]
-        rates = [[0.0, *((score[part] >= t).mean() for t in thresholds)] for part in (~positive, positive)]
-        return rates[0], rates[1]
+
+        def rate(scores: Floats) -> list[float]:
+            called = len(scores) - np.searchsorted(np.sort(scores), thresholds)
+            return [0.0, *(called / len(scores)).tolist()]
+
+        return rate(score[~positive]), rate(score[positive])
 
     _draw_systems(axes, systems, areas, roc, curve)
     axes.text(

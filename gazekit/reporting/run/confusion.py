@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.measures.intervals import Interval, patient_bootstrap
+from gazekit.measures.intervals import Interval, Statistic, patient_bootstraps
+from gazekit.measures.leaving_out import share_without
 from gazekit.measures.pooled import Pooled
-from gazekit.measures.threshold import called_class
+from gazekit.measures.threshold import called_class, share_above
 from gazekit.records.arrays import Floats
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))
@@ -80,8 +82,7 @@ def youden_threshold(pooled: Pooled) -> float:
     scores, positive = pooled.probabilities[:, 1], pooled.labels == 1
     values = np.unique(scores)
     cuts = np.r_[values[0] / 2, (values[1:] + values[:-1]) / 2, (values[-1] + 1) / 2]
-    called = scores[None] > cuts[:, None]  # [cuts, N]
-    youden = called[:, positive].mean(axis=1) - called[:, ~positive].mean(axis=1)
+    youden = share_above(scores[positive], cuts) - share_above(scores[~positive], cuts)
     best = cuts[youden >= youden.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
@@ -106,7 +107,10 @@ def _rates(
     }
     if len(set(patients)) < 2:
         return {}
-    return {name: patient_bootstrap(_share(*parts), patients) for name, parts in shares.items()}
+    rates = {
+        name: Statistic(_share(*parts), partial(share_without, *parts)) for name, parts in shares.items()
+    }
+    return patient_bootstraps(rates, patients)
 
 
 def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
