@@ -36,7 +36,9 @@ def report(
         list[str] | None,
         typer.Option(help="Exam of the figure; may be repeated.", show_default="the first two of each class"),
     ] = None,
-    cases: Annotated[int, typer.Option(min=0, help="Maximum number of exams in the case browser.")] = 200,
+    cases: Annotated[
+        int, typer.Option(min=0, help="Maximum number of exams in the case browser, 200 a page.")
+    ] = 200,
     originals: Annotated[
         Path | None,
         typer.Option(
@@ -63,8 +65,9 @@ def report(
     """Write report.html into the directory of a run or a study: one self-contained page that needs no network.
 
     For a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
-    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. For a study:
-    tables and figures, and a panel per system; the options are for runs.
+    recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of more than 200
+    cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per system; the options
+    are for runs.
     """
     from gazekit.errors import ConfigurationError
 

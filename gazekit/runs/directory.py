@@ -37,7 +37,7 @@ EVALUATED = ("test", "train", "val", "all")
 _SUFFIXES = ("", *(f"_{part}" for part in EVALUATED[1:]))
 _OURS = {
     *("preset.toml", "plugins.json", "environment.json", "run.json", "split.csv", "metrics.jsonl", "log.txt"),
-    *("checkpoints", "report.html", "attention.png", "attention.svg"),
+    *("checkpoints", "report.html", "report_cases", "attention.png", "attention.svg"),
     *(f"evaluation{of}{last}.json" for of in _SUFFIXES for last in ("", "_last")),
     *(f"predictions{of}{last}.csv" for of in _SUFFIXES for last in ("", "_last")),
     *(f"explain_check{of}.{kind}" for of in _SUFFIXES for kind in ("json", "jsonl")),

@@ -36,7 +36,7 @@ class _OfClass:
     @cached_property
     def called(self) -> Floats:
         """Exams among the k highest scores, ``[T + 1]``."""
-        return np.r_[0.0, np.cumsum(np.bincount(self.place, minlength=self.scores))]
+        return np.asarray(np.r_[0.0, np.cumsum(np.bincount(self.place, minlength=self.scores))])
 
     def called_without(self, places: Integers) -> Floats:
         """Exams of the others among the k highest scores, with a k per patient, ``[P]``."""
@@ -68,8 +68,10 @@ class CurvesWithout:
         """Sort the exams ``[N]``; ``patient`` numbers the patient of each from 0."""
         values, place = np.unique(-scores, return_inverse=True)
         patients, number = int(patient.max()) + 1, len(values)
-        found = (_OfClass.of(place[own], patient[own], patients, number) for own in (~positive, positive))
-        return cls(*found, number)
+        negatives, positives = (
+            _OfClass.of(place[own], patient[own], patients, number) for own in (~positive, positive)
+        )
+        return cls(negatives, positives, number)
 
     def rates_at(self, places: Integers) -> tuple[Floats, Floats]:
         """False and true positive rate with k scores called, a k per patient; NaN where a class is gone."""

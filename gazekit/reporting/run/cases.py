@@ -112,8 +112,9 @@ def make_cases(
     most: int,
     budget: int,
     shown: ShownViews | None = None,
+    first: int = 0,
 ) -> list[Case]:
-    """Build the first exams that the systems predicted, with their pictures.
+    """Build some of the exams that the systems predicted, with their pictures.
 
     Args:
         dataset: the exams that were predicted.
@@ -123,8 +124,9 @@ def make_cases(
         most: maximum number of exams.
         budget: maximum bytes of all images; they are shrunk until they fit.
         shown: shows the views of the data set; without originals by default.
+        first: position of the first among the predicted ones.
     """
-    exams = systems[0].indices[:most]
+    exams = systems[0].indices[first : first + most]
     shown = shown or ShownViews(dataset)
     sample = [
         [shown.show(int(exam), view, longest=_SIDES[0]).image for view in views]
@@ -133,7 +135,7 @@ def make_cases(
     side = _fitting_side(sample, len(exams), budget)
     return [
         _case(row, int(exam), shown, systems, views, threshold=threshold, side=side)
-        for row, exam in enumerate(exams)
+        for row, exam in enumerate(exams, first)
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gazekit.disk.atomic import check_folder, disk_errors, own_folder
 from gazekit.measures.catalogue import MEASURES
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import legend_uri, text_size
@@ -22,12 +23,29 @@ from gazekit.reporting.run.measure_rows import (
 )
 from gazekit.reporting.run.offered_sections import OfferedSection
 
+CASES = "cases"
+"""Anchor of the case browser."""
 _SHOWN = ("title", "width", "height", "image", "gaze", "attention", "lesion", "scanpaths", "scale")
 """Fields of a view that the template shows unchanged."""
 
 
 _MOST_IN_TABLE = 20
 """Maximum classes of a confusion table; with more, this many of the most frequent wrong calls are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherCases:
+    """Exams of the case browser that pages beside the first one show.
+
+    Args:
+        first: number of those on the first page.
+        rest: first and last number of each further page.
+        make: makes the exams of one of these, when it is written, so that none is held longer.
+    """
+
+    first: int
+    rest: Sequence[tuple[int, int]]
+    make: Callable[[int, int], Sequence[Case]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,7 @@ class RunPage:
         curves: figures of the classification.
         cases: exams of the case browser; may be empty.
         cases_text: how the cases were chosen.
+        further: those that the page does not hold, if there are too many.
         difference: a sentence that compares the systems; empty for one system.
         catalogue: title, meaning and scale of each measure.
         offered: sections of plugins.
@@ -68,6 +87,7 @@ class RunPage:
     curves: Sequence[Section] = ()
     cases: Sequence[Case] = ()
     cases_text: str = ""
+    further: FurtherCases | None = None
     difference: str = ""
     catalogue: Catalogue = field(default_factory=lambda: MEASURES)
     offered: Sequence[OfferedSection] = ()
@@ -76,7 +96,7 @@ class RunPage:
 
 
 def write_run_page(path: Path, page: RunPage) -> None:
-    """Write the report of a run as one self-contained HTML page. Raises StorageError."""
+    """Write the report of a run as one self-contained HTML page, further exams beside it. Raises StorageError."""
     sections: list[dict[str, Any]] = []
     values: dict[str, Any] = {}
     for section in SECTIONS:
@@ -85,6 +105,8 @@ def write_run_page(path: Path, page: RunPage) -> None:
                 {"name": each.title, "template": section.template, **asdict(each)} for each in page.offered
             ]
         found = section.values(page)
+        if found is not None and section.anchor == CASES:
+            found = {**found, "pages": _pages(path, page.further, 1)}
         if found is not None:
             sections.append({"anchor": section.anchor, "name": section.name, "template": section.template})
             values |= found
@@ -102,6 +124,50 @@ def write_run_page(path: Path, page: RunPage) -> None:
         limits=[*page.limits, *LIMITS],
         **values,
     )
+    _write_further(path, page)
+
+
+def _write_further(path: Path, page: RunPage) -> None:
+    """Write the exams that the page does not hold into a folder beside it, and remove those of an earlier report."""
+    folder = _folder(path)
+    check_folder(folder)
+    ranges = page.further.rest if page.further else ()
+    with disk_errors(folder):
+        for old in folder.glob("*.html"):
+            if old.stem.isdecimal() and int(old.stem) > len(ranges) + 1:
+                old.unlink()
+    for number, (first, last) in enumerate(ranges, start=2):
+        assert page.further is not None
+        cases = page.further.make(first, last)
+        write_html(
+            own_folder(folder) / f"{number}.html",
+            "further_cases.html",
+            title=page.title,
+            summary=f"Exams {first} to {last}.",
+            report=f"../{path.name}",
+            warnings=page.warnings,
+            classes=page.classes,
+            browser=_browser(page, cases),
+            pages=_pages(path, page.further, number),
+            limits=[*page.limits, *LIMITS],
+        )
+
+
+def _folder(path: Path) -> Path:
+    return path.parent / f"{path.stem}_cases"
+
+
+def _pages(path: Path, further: FurtherCases | None, shown: int) -> list[dict[str, str]]:
+    """Links from one page of exams to all of them, the one that is shown without a target; none for a single page."""
+    if further is None or not further.rest:
+        return []
+    here, there = ("", f"{_folder(path).name}/") if shown == 1 else (f"../{path.name}", "")
+    targets = [here, *(f"{there}{number}.html" for number in range(2, len(further.rest) + 2))]
+    ranges = [(1, further.first), *further.rest]
+    return [
+        {"words": f"{first}–{last}", "target": "" if number == shown else f"{target}#{CASES}"}
+        for number, (target, (first, last)) in enumerate(zip(targets, ranges, strict=True), start=1)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +188,7 @@ class PageSection:
 
 
 def _cases(page: RunPage) -> dict[str, Any] | None:
-    return {"browser": _browser(page, list(page.metrics))} if page.cases else None
+    return {"browser": _browser(page, page.cases)} if page.cases else None
 
 
 def _figure(page: RunPage) -> dict[str, Any] | None:
@@ -141,7 +207,7 @@ def _curves(page: RunPage) -> dict[str, Any]:
 OFFERED = PageSection("", "", "offered.html", lambda _page: None)
 """The place of the sections of plugins, each with an anchor and a name."""
 SECTIONS = (
-    PageSection("cases", "Cases", "cases.html", _cases),
+    PageSection(CASES, "Cases", "cases.html", _cases),
     PageSection("figure", "Figure", "figure.html", _figure),
     PageSection("curves", "Curves", "curves.html", _curves),
     PageSection(
@@ -197,18 +263,19 @@ def _often(found: Confusion) -> dict[str, Any]:
     return {"often": wrong[:_MOST_IN_TABLE], "wrong": total, "right": sum(n for *_, n in cells) - total}
 
 
-def _browser(page: RunPage, systems: Sequence[str]) -> dict[str, Any]:
-    views = [view for case in page.cases for view in case.views]
+def _browser(page: RunPage, cases: Sequence[Case]) -> dict[str, Any]:
+    systems = list(page.metrics)
+    views = [view for case in cases for view in case.views]
     attention = [
         (i, title) for i, title in enumerate(systems) if any(view.attention[i] is not None for view in views)
     ]
     return {
         "text": page.cases_text,
-        "cases": [_case(case, systems, page.classes) for case in page.cases],
+        "cases": [_case(case, systems, page.classes) for case in cases],
         "attention": attention,
         "has_gaze": any(view.gaze for view in views),
         "has_lesion": any(view.lesion for view in views),
-        "has_agreement": any(case.agreement is not None for case in page.cases),
+        "has_agreement": any(case.agreement is not None for case in cases),
         "attention_legend": legend_uri(ATTENTION),
         "gaze_legend": legend_uri(GAZE),
     }

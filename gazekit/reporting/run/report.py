@@ -20,18 +20,19 @@ from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.drawing.views import Originals, ShownViews
 from gazekit.reporting.page import Section
-from gazekit.reporting.run.cases import make_cases
+from gazekit.reporting.run.cases import Case, make_cases
 from gazekit.reporting.run.confusion import at_thresholds
 from gazekit.reporting.run.curve_sections import curve_sections
 from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.reporting.run.offered_sections import offered_sections
-from gazekit.reporting.run.page import RunPage
+from gazekit.reporting.run.page import FurtherCases, RunPage
 from gazekit.reporting.run.provenance import run_facts
 from gazekit.runs.trained import Trained
 
 _FEW_PATIENTS = 100
 IMAGE_BYTES = 5_000_000
-"""Maximum bytes of the images of all exams: with maps and figures a page stays below 15 MB."""
+"""Maximum bytes of the images of all exams on a page: with maps and figures it stays below 15 MB."""
+CASES_ON_A_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class ReportSettings:
         threshold: probability above which the second of two classes is called, or ``"val"``, the best by Youden's
             index on the validation part; None takes that of the run, which is 0.5 unless ``calibrate`` chose one.
         exams: ids of the exams in the figure; empty takes the first two of each class.
-        cases: maximum number of exams in the case browser.
+        cases: maximum number of exams in the case browser; `CASES_ON_A_PAGE` on the page, the others beside it.
         originals: finds the raw images, to draw instead of the prepared ones; None shows the prepared ones.
     """
 
@@ -87,18 +88,24 @@ def run_page(
         f"all {number} exams"
         if number == len(own.indices)
         else f"the first {number} of {len(own.indices)} exams"
-    )
+    ) + (f", {CASES_ON_A_PAGE} on a page" if number > CASES_ON_A_PAGE else "")
     facts = run_facts(trained, dataset)
     shown = ShownViews(dataset, settings.originals)
-    browser = make_cases(
-        dataset,
-        list(systems.values()),
-        trained.preset.views,
-        threshold=threshold,
-        most=settings.cases,
-        budget=IMAGE_BYTES,
-        shown=shown,
-    )
+
+    def browsed(first: int, last: int) -> list[Case]:
+        return make_cases(
+            dataset,
+            list(systems.values()),
+            trained.preset.views,
+            threshold=threshold,
+            most=last - first + 1,
+            budget=IMAGE_BYTES,
+            shown=shown,
+            first=first - 1,
+        )
+
+    on_first = min(number, CASES_ON_A_PAGE)
+    starts = range(on_first + 1, number + 1, CASES_ON_A_PAGE)
     return RunPage(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
         summary=_summary(dataset, found, next(iter(metrics.values())), where),
@@ -111,7 +118,10 @@ def run_page(
         classes=dataset.classes,
         curves=curve_sections(pooled, metrics, where),
         picture=_picture(trained, ShownViews(dataset, settings.originals), systems, settings.exams),
-        cases=browser,
+        cases=browsed(1, on_first),
+        further=FurtherCases(
+            on_first, [(start, min(start + CASES_ON_A_PAGE - 1, number)) for start in starts], browsed
+        ),
         cases_text=f"{where[0].upper()}{where[1:]}: {what}. {shown.words()} Attention explains the "
         f"{'positive' if len(dataset.classes) == 2 else 'predicted'} class; error is 1 minus the probability of the "
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
