@@ -13,6 +13,7 @@ phantom): starting a process, which takes equally long for any number of exams, 
 import argparse
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -39,7 +40,8 @@ _BACKGROUND = 2**14 - 1
 _EVERY = 0.05
 """Seconds between two looks at the memory of a step's processes."""
 _SMALL = ("backbone.widths=[8,16,16,16]", "fusion.maps.heads=1", "training.batch_size=64")
-_FIRST_STEP = "first step"
+_FIRST_STEP = "memory: "
+"""Beginning of the line that `gazekit train` says after its first step."""
 Said = list[tuple[float, str]]
 """Lines that a command said, each with the seconds until then."""
 
@@ -104,7 +106,9 @@ def publish(found: "Mapping[str, Mapping[int, Measured]]", asked: argparse.Names
     exponents = {
         step: exponent({n: each.seconds for n, each in of_step.items()}) for step, of_step in found.items()
     }
-    more = {"size": asked.size, "preset": asked.preset, "set": asked.set, "exponents": exponents}
+    of_cpu = {step: exponent({n: each.cpu for n, each in of_step.items()}) for step, of_step in found.items()}
+    more = {"size": asked.size, "preset": asked.preset, "set": asked.set}
+    more |= {"exponents": exponents, "exponents_cpu": of_cpu}
     out = asked.out or evidence.RESULTS / (
         "growth.json" if asked.size == 64 else f"growth_{asked.size}px.json"
     )
@@ -264,7 +268,23 @@ def report(folders: Folders, asked: argparse.Namespace) -> Measured:
     page.parent.mkdir(exist_ok=True)
     options = ("--part", "all", "--cases", folders.exams, "--out", page, "--device", "cpu")
     measured = gazekit(folders, asked, "report", folders.run, *options)[0]
-    return replace(measured, more={"page_MB": round(page.stat().st_size / 1e6, 2)})
+    pages = [page, *page.parent.glob("report_cases/*.html")]
+    more = {"pages": len(pages), "largest_page_MB": max(each.stat().st_size for each in pages) / 1e6}
+    return replace(measured, more=more | {"opens_in_s": seconds_to_open(page)})
+
+
+def seconds_to_open(page: Path) -> float | None:
+    """Time Chromium with a page, less that with an empty one; None without Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return None
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom")
+    seconds = []
+    for target in ("about:blank", page.absolute().as_uri()):
+        start = time.perf_counter()
+        subprocess.run([chromium, *options, target], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1] - seconds[0]
 
 
 def predict(folders: Folders, asked: argparse.Namespace) -> Measured:

@@ -386,10 +386,23 @@ class IndexCells(_Placed):
 
     def row(self) -> IndexRow:
         """Keep what the cells say."""
+        same = sys.intern  # in row after row
         return IndexRow(
-            *map(sys.intern, (self.exam_id, self.patient_id, self.label, self.part, self.dataset, self.view)),
-            *(self.image, sys.intern(self.laterality), sys.intern(self.has_gaze), sys.intern(self.has_mask)),
-            *(self.has_image, self.raw_height, self.raw_width, self.geometry, self.spacing_mm),
+            exam_id=same(self.exam_id),
+            patient_id=same(self.patient_id),
+            label=same(self.label),
+            part=same(self.part),
+            dataset=same(self.dataset),
+            view=same(self.view),
+            image=self.image,
+            laterality=same(self.laterality),
+            has_gaze=same(self.has_gaze),
+            has_mask=same(self.has_mask),
+            has_image=self.has_image,
+            raw_height=self.raw_height,
+            raw_width=self.raw_width,
+            geometry=self.geometry,
+            spacing_mm=self.spacing_mm,
             targets=self.targets or _NONE,
             covariates=self.covariates or _NONE,
         )

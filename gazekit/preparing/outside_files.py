@@ -44,8 +44,11 @@ def check_inside(exams: Sequence[Exam], root: Path, allowed: Sequence[Path] = ()
 
 def _is_below(path: Path, folder: Path) -> bool:
     """Compare the path as written, then with links resolved (``/tmp`` may be one)."""
-    pairs = ((path, folder), (os.path.realpath(path), os.path.realpath(folder)))
-    return any(Path(os.path.relpath(*pair)).parts[:1] != (os.pardir,) for pair in pairs)
+
+    def leads_below(path: Path | str, folder: Path | str) -> bool:
+        return Path(os.path.relpath(path, folder)).parts[:1] != (os.pardir,)
+
+    return leads_below(path, folder) or leads_below(os.path.realpath(path), os.path.realpath(folder))
 
 
 def _folders_above(paths: Iterable[Path]) -> list[Path]:
