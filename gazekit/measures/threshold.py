@@ -4,12 +4,15 @@ A model may rank the exams well and still call all of them one class: that is po
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.measures.intervals import Interval
 from gazekit.records.arrays import Floats
+
+if TYPE_CHECKING:
+    from gazekit.measures.intervals import Interval
 
 _FEWEST = 10
 """Fewer unlabelled exams than this may well be of one class."""
@@ -31,7 +34,7 @@ def separates_nothing(
     positive: NDArray[np.floating],
     labels: NDArray[np.integer],
     classes: Sequence[str],
-    area: Interval | None = None,
+    area: "Interval | None" = None,
     *,
     threshold: float = 0.5,
 ) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gazekit.contracts.interfaces import (
     AttentionMap,
@@ -27,6 +28,8 @@ from gazekit.presets.preset import Preset
 from gazekit.presets.tables import LABEL
 from gazekit.registry.registry import Registry
 
+_DRAWS = (Tensor.normal_, Tensor.uniform_)
+
 
 def check_size(
     preset: Preset,
@@ -45,7 +48,7 @@ def check_size(
         most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDraws():
             modules = build_model(
                 preset, registry, classes=classes, in_channels=in_channels, targets=targets, size=size
             )
@@ -64,6 +67,19 @@ def check_size(
             f"GB {'of those stored with it' if most and most < free else 'of memory here'}; look at the sizes in its "
             "tables backbone and fusion"
         )
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave weights as they are instead of drawing them: on ``meta`` that would import torch's compiler, in seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Return the tensor to be drawn; call other functions."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _memory() -> int:

@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unicodedata import normalize
 
 import pytest
+import torch
 from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 from openpyxl import Workbook
@@ -18,10 +21,13 @@ from PIL import Image
 from predicting import pair, predicted
 from pydicom import dcmread
 
+from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Header, opened_writer
 from gazekit.errors import StorageError
 from gazekit.prediction.predict import ExamPrediction
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.registry.discovery import load_registry
+from gazekit.runs.trained import open_trained
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +91,60 @@ def test_files_of_a_run_at_one_scale_are_scaled_together(
     more = with_preparation(tiny_run, tmp_path / "more", scale="same", views=views)
     stopped = gazekit("predict", more, *pair(raw_folder, 5), code=2)
     assert "brought to one scale with those of lateral" in stopped.stderr
+
+
+def test_lines_of_standard_input_are_answered_one_by_one(
+    tiny_run: Path, raw_folder: Path, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [pair(raw_folder, 7), pair(raw_folder, 5)]
+    lines = ["\t".join(map(str, paths)) for paths in pairs]
+    lines += [str(pairs[0][0]), "", "nowhere.png", str(dataset.root)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    done = gazekit("predict", tiny_run, "--stdin", code=3)
+    assert "3 of 5 lines have an error or a refused exam" in done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["line"] for each in answers] == [1, 2, 3, 4, 5]
+    assert {each["schema"] for each in answers} == {"gazekit.predicted_line/1"}
+    together = predicted(tiny_run, *pairs[0], *pairs[1])
+    for answer, name in zip(answers, ("e007", "e005"), strict=False):
+        assert answer["error"] is None and answer["exams"] == [together[name]]
+    assert answers[2]["exams"][0]["status"] == "refused" and "mlo" in answers[2]["exams"][0]["reason"]
+    assert "no such file or folder" in answers[3]["error"] and "without --stdin" in answers[4]["error"]
+
+
+def test_an_answer_is_there_before_the_next_line_is_read(
+    tiny_run: Path, raw_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program that waits for each answer before it asks again is not kept waiting."""
+    said: list[int] = []
+
+    def asking() -> Iterator[str]:
+        for number in (7, 5):
+            yield "\t".join(map(str, pair(raw_folder, number))) + "\n"
+            said.append(len(capsys.readouterr().out.splitlines()))
+
+    trained = open_trained(tiny_run, load_registry(), torch.device("cpu"))
+    monkeypatch.setattr("sys.stdin", asking())
+    settings = trained.trained_on().settings(None)
+    answer_lines([trained.as_member(tta=False)], trained, settings, batch_size=8, show_ids=False)
+    assert said == [1, 1]
+
+
+def test_a_prediction_imports_neither_the_compiler_nor_statistics(tiny_run: Path, raw_folder: Path) -> None:
+    """They would take as long to import as torch itself."""
+    code = f"""
+import sys
+from gazekit.cli.main import main
+if __name__ == "__main__":
+    sys.argv = ["gazekit", "predict", {str(tiny_run)!r}, *{list(map(str, pair(raw_folder, 7)))!r}, "--format", "jsonl"]
+    try:
+        main()
+    finally:
+        print([name for name in ("torch._dynamo", "sympy", "scipy.stats", "matplotlib") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer, imported = done.stdout.splitlines()
+    assert json.loads(answer)["exam"] == "e007" and imported == "[]"
 
 
 def test_every_format_says_the_same(tiny_run: Path, dataset: PreparedDataset) -> None:

@@ -1,7 +1,7 @@
 """``gazekit predict``: predict new exams from raw images without gaze, or a prepared data set."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +9,8 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.options import Device, choose_device
-from gazekit.cli.predict.output import Format, Header, opened_writer
+from gazekit.cli.predict.lines import answer_lines
+from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
 
 if TYPE_CHECKING:
@@ -20,18 +21,17 @@ if TYPE_CHECKING:
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.prepared.settings import PreparationSettings
     from gazekit.records.refused import Refused
-    from gazekit.runs.files import RunFacts
     from gazekit.runs.trained import Trained
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help="DICOM, PNG, TIFF or NPY files in any order, folders or tables of them, or one prepared data set."
         ),
-    ],
+    ] = None,
     ensemble: Annotated[
         list[Path] | None,
         typer.Option(help="More runs, trained alike, to average with: --ensemble RUN [RUN ...]."),
@@ -80,6 +80,14 @@ def predict(
         Format, typer.Option("--format", help="json, jsonl and csv are written exam by exam.")
     ] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+    stdin: Annotated[
+        bool,
+        typer.Option(
+            "--stdin",
+            help="Read paths from standard input, those of an exam in one line with tabs between them, and answer each "
+            "line with one line of JSON; the model stays loaded.",
+        ),
+    ] = False,
 ) -> None:
     """Print each exam's probability of every class and its uncertainty; no gaze needed.
 
@@ -88,17 +96,25 @@ def predict(
     by their ids in a table, else by the common part of their file names. An exam that the model was not
     trained for (another view, another modality, one view of two) is refused, and the exit code is then 3.
     """
-    from gazekit.errors import DataError
+    from gazekit.errors import ConfigurationError, DataError
     from gazekit.prediction.file_grouping import about_exams
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
 
-    runs, inputs = _runs(run, ensemble or [], images)
+    runs, inputs = _runs(run, ensemble or [], images or [])
+    if stdin:
+        _check_stdin(inputs, alone=not (overlays or dicom_out or as_json or form != "table"))
+    elif not inputs:
+        raise ConfigurationError("give images, a folder, a table or a prepared data set; or --stdin")
     wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
     trained = _open(runs, choose_device(device), explained=bool(overlays))
     explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
     members = [each.as_member(tta=tta) for each in trained]
     settings = trained[0].trained_on().settings(bit_depth)
+    if stdin:
+        with ended_by_sigterm():
+            answer_lines(members, trained[0], settings, batch_size=batch_size, show_ids=show_ids)
+        return
     folder = _folder(inputs)
     exams = _exams(inputs, trained[0], dicom_out, folder if show_ids else None)
     predictions, total = _predictions(
@@ -130,8 +146,8 @@ def predict(
     with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
         report(0, total)
         for done, found in enumerate(predictions, start=1):
-            record = _record(found, facts, folder)
-            writer.write(record | (_identity(by_key[found.key], folder) if identified else {}))
+            record = record_of(found, facts, folder)
+            writer.write(record | (identity_of(by_key[found.key], folder) if identified else {}))
             if isinstance(found, ExamPrediction):
                 for each in found.findings:
                     console.warn(f"{found.key}: {each}")
@@ -189,6 +205,17 @@ def _runs(run: Path, ensemble: list[Path], images: list[Path]) -> tuple[list[Pat
         list(dict.fromkeys([run, *ensemble, *(path for path in images if is_run[path])])),
         [path for path in images if not is_run[path]],
     )
+
+
+def _check_stdin(inputs: list[Path], *, alone: bool) -> None:
+    from gazekit.errors import ConfigurationError
+
+    if inputs:
+        raise ConfigurationError(f"--stdin reads paths from standard input; leave out {inputs[0]}")
+    if not alone:
+        raise ConfigurationError(
+            "--stdin answers in lines of JSON; leave out --format, --json, --overlays and --dicom-out"
+        )
 
 
 def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
@@ -270,37 +297,3 @@ def _predictions(
         show_names=show_ids,
     )
     return loose, len(exams)
-
-
-def _record(found: "ExamPrediction | Refused", facts: "RunFacts", folder: Path) -> dict[str, Any]:
-    from gazekit.records.refused import Refused
-
-    if isinstance(found, Refused):
-        return {
-            "exam": found.key,
-            "status": "refused",
-            "reason": found.reason.replace(f"{folder}{os.sep}", ""),
-        }
-    return {
-        "exam": found.key,
-        "status": "predicted",
-        "probabilities": _named(facts.classes, found.probabilities),
-        **(
-            {"targets": {name: _named(facts.targets[name], each) for name, each in found.further.items()}}
-            if found.further
-            else {}
-        ),
-        "predicted": facts.classes[found.called],
-        "entropy": round(found.entropy, 6),
-        "spread": None if found.spread is None else round(found.spread, 6),
-        "findings": list(found.findings),
-    }
-
-
-def _named(classes: tuple[str, ...], chances: Iterable[float]) -> dict[str, float]:
-    return {name: round(float(chance), 6) for name, chance in zip(classes, chances, strict=True)}
-
-
-def _identity(exam: "LooseExam", folder: Path) -> dict[str, Any]:
-    images = {view: os.path.relpath(path, folder) for view, path in exam.images.items()}
-    return {"patient": exam.patient, "images": images}

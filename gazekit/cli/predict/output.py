@@ -2,15 +2,23 @@
 
 import csv
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gazekit.cli import console
 from gazekit.disk.plain_text import to_cell, visible
 from gazekit.errors import GazekitError
+
+if TYPE_CHECKING:
+    from gazekit.prediction.file_grouping import LooseExam
+    from gazekit.prediction.predict import ExamPrediction
+    from gazekit.records.refused import Refused
+    from gazekit.runs.files import RunFacts
 
 Format = Literal["table", "json", "jsonl", "csv"]
 SCHEMA = "gazekit.predictions/4"
@@ -193,3 +201,39 @@ def _most_probable(chances: dict[str, float]) -> str:
 
 def _json(record: dict[str, Any]) -> str:
     return json.dumps(record, allow_nan=False)
+
+
+def record_of(found: "ExamPrediction | Refused", facts: "RunFacts", folder: Path) -> dict[str, Any]:
+    """Return the record of an exam; paths in a reason are relative to the folder."""
+    from gazekit.records.refused import Refused
+
+    if isinstance(found, Refused):
+        return {
+            "exam": found.key,
+            "status": "refused",
+            "reason": found.reason.replace(f"{folder}{os.sep}", ""),
+        }
+    return {
+        "exam": found.key,
+        "status": "predicted",
+        "probabilities": _named(facts.classes, found.probabilities),
+        **(
+            {"targets": {name: _named(facts.targets[name], each) for name, each in found.further.items()}}
+            if found.further
+            else {}
+        ),
+        "predicted": facts.classes[found.called],
+        "entropy": round(found.entropy, 6),
+        "spread": None if found.spread is None else round(found.spread, 6),
+        "findings": list(found.findings),
+    }
+
+
+def _named(classes: tuple[str, ...], chances: Iterable[float]) -> dict[str, float]:
+    return {name: round(float(chance), 6) for name, chance in zip(classes, chances, strict=True)}
+
+
+def identity_of(exam: "LooseExam", folder: Path) -> dict[str, Any]:
+    """Return the patient and the files of an exam, relative to the folder."""
+    images = {view: os.path.relpath(path, folder) for view, path in exam.images.items()}
+    return {"patient": exam.patient, "images": images}

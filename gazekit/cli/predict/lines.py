@@ -1,0 +1,87 @@
+"""Answer lines of standard input: the paths of an exam in, a line of JSON out."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gazekit.cli.predict.output import identity_of, record_of
+
+if TYPE_CHECKING:
+    from gazekit.prediction.members import Member
+    from gazekit.prepared.settings import PreparationSettings
+    from gazekit.runs.trained import Trained
+
+SCHEMA = "gazekit.predicted_line/1"
+
+
+def answer_lines(
+    members: "list[Member]",
+    trained: "Trained",
+    settings: "PreparationSettings",
+    *,
+    batch_size: int,
+    show_ids: bool,
+) -> None:
+    """Answer every line of standard input as soon as it is read; an empty line gets no answer.
+
+    Raises:
+        DataError: at the end, if lines could not be answered or exams were refused.
+    """
+    from gazekit.errors import DataError, GazekitError
+
+    lines = faults = 0
+    for line in sys.stdin:
+        paths = [Path(each) for each in line.rstrip("\r\n").split("\t") if each]
+        if not paths:
+            continue
+        lines += 1
+        answer: dict[str, Any] = {"schema": SCHEMA, "line": lines, "exams": [], "remarks": [], "error": None}
+        try:
+            answer |= _answer(paths, members, trained, settings, batch_size=batch_size, show_ids=show_ids)
+        except GazekitError as error:
+            answer["error"] = str(error)
+        faults += bool(answer["error"]) or any(each["status"] == "refused" for each in answer["exams"])
+        print(json.dumps(answer, allow_nan=False), flush=True)
+    if faults:
+        raise DataError(f"{faults} of {lines} lines have an error or a refused exam")
+
+
+def _answer(
+    paths: list[Path],
+    members: "list[Member]",
+    trained: "Trained",
+    settings: "PreparationSettings",
+    *,
+    batch_size: int,
+    show_ids: bool,
+) -> dict[str, Any]:
+    from gazekit.errors import DataError
+    from gazekit.prediction.loose_exams import find_exams
+    from gazekit.prediction.predict import predict_loose
+    from gazekit.prepared.manifest import MANIFEST
+
+    if any((path / MANIFEST).is_file() for path in paths):
+        raise DataError("a prepared data set is predicted without --stdin")
+    folder = Path(os.path.commonpath([(path if path.is_dir() else path.parent).absolute() for path in paths]))
+    grouping = find_exams(paths, trained.trained_on(), trained.registry)
+    found = predict_loose(
+        members,
+        settings,
+        trained.registry,
+        grouping.exams,
+        trained.device,
+        batch_size=batch_size,
+        show_names=show_ids,
+    )
+    facts, by_key = trained.facts, {exam.key: exam for exam in grouping.exams}
+    return {
+        "exams": [
+            record_of(each, facts, folder) | (identity_of(by_key[each.key], folder) if show_ids else {})
+            for each in found
+        ],
+        "remarks": list(
+            grouping.remarks(lambda path: os.path.relpath(path, folder) if show_ids else grouping.names[path])
+        ),
+    }
