@@ -46,11 +46,11 @@ def pretrain(
             show_default="by the label alone",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Number of batches.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Number of batches.")] = 2000,
     batch_size: Annotated[
         int, typer.Option(min=2, help="Patches in a batch, in equal shares of the classes.")
-    ] = 64,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate at the start.")] = 2e-3,
+    ] = 32,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate at the start.")] = 5e-3,
     held_out: Annotated[
         float,
         typer.Option(

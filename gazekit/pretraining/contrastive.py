@@ -37,7 +37,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = TEMPERATURE) -> 
 class ContrastiveNetwork(nn.Module):
     """Project pooled patches with two linear layers; the loss is NT-Xent of two looks at each place.
 
-    The looks differ by shift, flips and grey values. Not by size, as SimCLR's do: the size of a lesion says something.
+    The looks differ by shift, flips, turns and grey values, not by size as SimCLR's do:
+    the size of a lesion says something.
 
     Args:
         encoder: patches to pooled vectors.

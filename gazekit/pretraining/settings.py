@@ -32,9 +32,9 @@ class PretrainSettings:
 
     pretext: Pretext = "patches"
     patch: int | None = None
-    steps: int = 1000
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    steps: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 5e-3
     held_out: float = 0.2
     kinds: str | None = None
     seed: int = 0

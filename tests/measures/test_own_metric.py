@@ -10,7 +10,7 @@ import torch
 from made_study import made_pooled, made_result, made_rows
 
 import gazekit
-from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.catalogue import CHECKS, MEASURES
 from gazekit.measures.intervals import paired_bootstrap
 from gazekit.measures.offered import differences, measure_offered, offered_metrics
 from gazekit.measures.threshold import called_class
@@ -130,7 +130,10 @@ def test_results_of_a_study_are_read_without_the_plugin(mine, tmp_path):
     result = made_result(rows=(reference, replace(better, differences=compared)), measures=measures)
     (tmp_path / "results.json").write_text(json.dumps(result.to_json()))
     again = StudyResult.read(tmp_path / "results.json")
-    assert again.rows[1].differences == result.rows[1].differences and again.catalogue == MEASURES | measures
+    assert (
+        again.rows[1].differences == result.rows[1].differences
+        and again.catalogue == MEASURES | measures | CHECKS
+    )
 
 
 def test_systems_are_compared_on_the_exams_that_both_predicted_and_a_system_with_itself_is_equal(mine):

@@ -57,6 +57,19 @@ def test_a_patch_at_the_border_is_zero_outside_the_image(dataset: PreparedDatase
         np.testing.assert_array_equal(image[0], expected)
 
 
+def test_a_lesions_patch_lies_around_the_middle_of_one_lesion(dataset: PreparedDataset) -> None:
+    masks = np.zeros_like(dataset.masks[:])
+    masks[:, :, 3:6, 2:5] = 255
+    masks[:, :, 9:12, 10:13] = 255
+    two = replace(dataset, masks=masks, images=np.where(masks > 0, 255, 50).astype(np.uint8))
+    patches = Patches(two, range(len(dataset)), PatchSettings(3, shift=0.0))
+    draw = patches.batch(30, seed=0, step=0)
+    for image in draw.images[draw.labels > 0]:
+        assert (image == 255).all()
+    places = {int(pixel) for each in patches.places[1:] for pixel in each.pixels}
+    assert places == {4 * 16 + 3, 10 * 16 + 11}
+
+
 def test_held_out_patches_are_one_of_each_class_per_image(dataset: PreparedDataset, patches: Patches) -> None:
     draw = patches.held_out(seed=0)
     images = len(dataset) * len(dataset.views)
