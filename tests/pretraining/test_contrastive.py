@@ -57,11 +57,13 @@ def test_it_needs_no_masks_learns_and_resumes_to_the_bit(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset
 ) -> None:
     bare = replace(dataset, has_mask=np.zeros_like(dataset.has_mask))
-    settings = PretrainSettings(pretext="contrastive", patch=8, steps=30, batch_size=16, held_out=0.3)
+    settings = PretrainSettings(
+        pretext="contrastive", patch=8, steps=100, batch_size=16, learning_rate=2e-3, held_out=0.3
+    )
     paths = [tmp_path / name for name in ("whole.safetensors", "stopped.safetensors")]
 
     def run(path: Path, stop_at: int) -> dict[str, float]:
-        steps = iter(range(100))
+        steps = iter(range(1000))
         preset, cpu = tiny(registry), torch.device("cpu")
         done = pretrain(
             path, preset, registry, bare, settings, device=cpu, should_stop=lambda: next(steps) == stop_at

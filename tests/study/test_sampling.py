@@ -98,6 +98,6 @@ def test_the_values_of_a_preset_are_a_point_if_they_lie_in_its_space(registry: R
 def test_without_optuna_a_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(
-        ConfigurationError, match=r"sampler tpe needs Optuna; install it with: pip install .*tune"
+        ConfigurationError, match=r"sampler tpe needs Optuna; install it with: pip install .*(optuna|tune)"
     ):
         suggest(SPACE, [], sampler="tpe", seed=0)
