@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 REAL := $(DEMO)/real
+START := $(DEMO)/start.safetensors
+TRAINED := --preset mammonet_small --data $(DEMO)/prepared --set backbone.weights=$(START) --set training.epochs=20
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo real test test-slow test-browser lint format docs notebook bench clean
@@ -24,11 +26,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m gazekit.doctor.mend_torchvision # PyPI has none for a CPU build of torch
 	@touch $@
 
-demo: install ## train Mammo-Net on a phantom with and without gaze, evaluate, write a report
+demo: install ## train Mammo-Net on a phantom with and without gaze from one pre-trained start, evaluate, write a report
 	$(BIN)/gazekit data phantom $(DEMO)/raw --exams 300 --seed 0
 	$(BIN)/gazekit data prepare phantom $(DEMO)/raw $(DEMO)/prepared --size 64
-	$(BIN)/gazekit train --preset mammonet_small --data $(DEMO)/prepared --out $(DEMO)/with_gaze --resume
-	$(BIN)/gazekit train --preset mammonet_small --set gaze=none --data $(DEMO)/prepared --out $(DEMO)/without_gaze --resume
+	$(BIN)/gazekit data phantom $(DEMO)/others_raw --exams 200 --seed 1 --image-height 128
+	$(BIN)/gazekit data prepare phantom $(DEMO)/others_raw $(DEMO)/others --size 64
+	[ -e $(START) ] || $(BIN)/gazekit pretrain mammonet_small --data $(DEMO)/others --out $(START) --patch 24 --steps 1000
+	$(BIN)/gazekit train $(TRAINED) --out $(DEMO)/with_gaze --resume
+	$(BIN)/gazekit train $(TRAINED) --set gaze=none --out $(DEMO)/without_gaze --resume
 	$(BIN)/gazekit evaluate $(DEMO)/without_gaze
 	$(BIN)/gazekit evaluate $(DEMO)/with_gaze
 	$(BIN)/gazekit report $(DEMO)/with_gaze --without $(DEMO)/without_gaze

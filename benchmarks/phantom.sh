@@ -1,58 +1,53 @@
 #!/bin/sh
 # Make the phantoms and carry out the studies of this folder; what is there already is kept, so that it can be stopped at any time.
 #
-#     [DEVICE=cuda] sh benchmarks/phantom.sh FOLDER [JOBS] [STUDY …]        studies: ablation regimes choices
+#     [DEVICE=cuda] sh benchmarks/phantom.sh FOLDER [JOBS] [STUDY …]        studies: development gate table1
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1" && cd "$1"
 jobs=${2:-2}
-[ $# -gt 2 ] && shift 2 && studies=$* || studies="ablation regimes choices"
+[ $# -gt 2 ] && shift 2 && studies=$* || studies="development gate table1"
+export OMP_NUM_THREADS=1
 
-prepared() { # NAME EXAMS SEED [OPTION …]
-    name=$1 exams=$2 seed=$3
-    shift 3
-    [ -e "$name/prepared/dataset.json" ] && return
-    gazekit data phantom "$name/raw" --exams "$exams" --seed "$seed" "$@"
-    gazekit data prepare phantom "$name/raw" "$name/prepared" --size 64
+phantom() { # NAME EXAMS SEED
+    [ -e "$1/dataset.json" ] && return
+    gazekit data phantom "raw/$1" --exams "$2" --seed "$3" --image-height 128 --readers 2
+    gazekit data prepare phantom "raw/$1" "$1" --size 64x48 --scale same
 }
 
-split() { # FILE DATA TEST VALIDATION
-    [ -e "$1" ] || gazekit data split "$2/prepared" "$1" --test "$3" --val "$4"
+split() { # NAME TEST VALIDATION: the first random split of a study with these shares
+    [ -e "$1.csv" ] || gazekit data split "$1" "$1.csv" --test "$2" --val "$3" --anew
 }
 
-control() { # NAME
-    [ -e "phantom/$1/dataset.json" ] ||
-        python "$here/controls.py" phantom/prepared "phantom/$1" "$1" --split phantom/split.csv
+control() { # CONTROL NAME
+    mkdir -p "$1"
+    [ -e "$1/$2/dataset.json" ] || python "$here/controls.py" "$2" "$1/$2" "$1" --split "$2.csv"
 }
 
-study() { # FILE
-    cp "$here/$1.toml" .
-    OMP_NUM_THREADS=1 gazekit benchmark "$1.toml" --jobs "$jobs" --device "${DEVICE:-cpu}"
-}
+# Where every row starts: a network that tells patches of other patients apart
+phantom pretrain 300 900
+[ -e start.safetensors ] || gazekit pretrain mammonet_small --data pretrain --out start.safetensors --patch 24 \
+    --set 'backbone.widths=[8,16,32,64]'
 
-prepared phantom 600 11
-split phantom/split.csv phantom 0.767 0.43
 for name in $studies; do
     case $name in
-    ablation)
-        for control in gaze_shuffled gaze_shifted views_mispaired; do control "$control"; done
-        study ablation_phantom
+    development)
+        phantom development 400 101
+        split development 0.5 0.6
         ;;
-    regimes)
-        prepared gaze_25 600 11 --gaze-quality 0.25
-        prepared gaze_0 600 11 --gaze-quality 0
-        prepared no_look_alikes 600 11 --look-alikes 0
-        split phantom/split_40.csv phantom 0.833 0.6
-        split phantom/split_240.csv phantom 0.5 0.2
-        for regime in 40 240 gaze no_look_alikes; do study "regime_$regime"; done
+    gate)
+        for seed in 102 103; do phantom "gate_$seed" 400 "$seed"; done
         ;;
-    choices)
-        prepared development 380 20
-        split development/split.csv development 0.632 0.43
-        study choices_development
-        prepared confirmation 380 21
-        split confirmation/split.csv confirmation 0.632 0.43
-        study choices_confirmation
+    table1)
+        for seed in 1001 1002 1003 1004 1005 1006; do
+            phantom "phantom_$seed" 400 "$seed"
+            split "phantom_$seed" 0.75 0.2
+            for control in gaze_shuffled gaze_shifted order_shuffled views_mispaired; do
+                control "$control" "phantom_$seed"
+            done
+        done
         ;;
     esac
+    cp "$here/$name.toml" .
+    gazekit benchmark "$name.toml" --jobs "$jobs" --device "${DEVICE:-cpu}"
 done
