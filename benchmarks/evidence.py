@@ -62,7 +62,7 @@ def take_turns(
             wall[name].append(time.perf_counter() - begin[0])
             cpu[name].append(time.process_time() - begin[1])
     return {
-        name: Timed(turns, *_middle(wall[name][warm_up:]), *_middle(cpu[name][warm_up:])) for name in things
+        name: Timed(turns, *middle(wall[name][warm_up:]), *middle(cpu[name][warm_up:])) for name in things
     }
 
 
@@ -158,7 +158,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _middle(values: list[float]) -> tuple[float, float]:
+def middle(values: list[float]) -> tuple[float, float]:
     if len(values) < 2:
         return values[0], 0.0
     low, median, high = statistics.quantiles(values, n=4)
