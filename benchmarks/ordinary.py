@@ -149,6 +149,7 @@ class Start:
             self.first_step = self.told("first_step")
             self.told("epoch")
         self.peak = peak[0]
+        print(f"{name}: first step after {self.first_step:.1f} s", flush=True)
 
     def told(self, word: str) -> float:
         """Wait for a number, of which the training says a line of JSON."""
@@ -192,6 +193,7 @@ def take_turns_in_processes(names: list[str], asked: argparse.Namespace) -> dict
     for _ in range(asked.turns):
         for name, training in trainings.items():
             found[name].append(training.epoch())
+            print(f"{name}: an epoch in {found[name][-1][0]:.1f} s", flush=True)
     for training in trainings.values():
         training.end()
     timed = {}
