@@ -1,7 +1,9 @@
 """The scripts that gazekit is timed against train the same network with the same loss."""
 
 import importlib
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,3 +166,26 @@ def documented(x):
 
 def test_lines_of_code_leave_out_blank_ones_comments_and_docstrings(scripts):
     assert scripts["ordinary"].lines_of(documented) == 7
+
+
+def test_a_result_has_ratios_sizes_and_lines_of_each(scripts, prepared, tmp_path, monkeypatch):
+    ordinary = scripts["ordinary"]
+    started = SimpleNamespace(first_step=3.0, peak=500e6, peak_on_gpu=None)
+    seconds = dict(zip(ordinary.NAMES, (4.0, 3.0, 2.0, 1.0), strict=True))
+    monkeypatch.setattr(ordinary, "start_alone", lambda name, asked: started)
+    monkeypatch.setattr(
+        ordinary,
+        "take_turns_in_processes",
+        lambda names, asked: {name: ordinary.Timed(5, seconds[name], 0.1, 1.0, 0.1) for name in names},
+    )
+    out = tmp_path / "result.json"
+    monkeypatch.setattr("sys.argv", ["ordinary.py", str(prepared.root), "--threads", "1", "--out", str(out)])
+    ordinary.main()
+    result = json.loads(out.read_text())
+    found = {row["name"]: row for row in result["rows"]}
+    assert [row["wall_ratio"] for row in found.values()] == [4, 3, 2, 1]
+    assert found["gazekit"]["exams_per_s"] == pytest.approx(14)  # of 16, every fifth patient validates
+    assert found["careful"]["gaze_MB"] == pytest.approx(16 * 2 * SIZE**2 * 2 / 1e6, rel=0.01)
+    assert found["gazekit"]["images_MB"] == found["careful"]["images_MB"]
+    assert 0 < found["typical"]["gaze_MB"] < found["careful"]["gaze_MB"]
+    assert found["typical"]["lines"] == sum(result["lines"]["typical"].values()) > 100
