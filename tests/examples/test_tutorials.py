@@ -42,7 +42,7 @@ def follow(page: str, folder: Path, environment: FreshEnvironment) -> str:
 def expected(page: str) -> dict[str, list[tuple[float, float]]]:
     """Row of a page's table of expected numbers → the interval that each cell prints, ``0.883 (0.722 – 0.960)``."""
     text = (TUTORIALS / f"{page}.md").read_text()
-    interval = re.compile(r"\(([+\d.]+) – ([+\d.]+)\)")
+    interval = re.compile(r"\(([-+\d.]+) – ([-+\d.]+)\)")
     rows = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
     found = {
         name: [tuple(map(float, pair)) for pair in interval.findall(" ".join(cells))] for name, *cells in rows
@@ -109,7 +109,7 @@ def check_first_run(folder: Path, printed: str) -> None:
     assert re.search(r"^.*,test$", first, flags=re.MULTILINE)[0].startswith("P00001_L,P00001,malignant")
     (said,) = re.findall(r"^(P00001_L .*)$", page, flags=re.MULTILINE)
     (shown,) = re.findall(r"^(P00001_L .*)$", printed, flags=re.MULTILINE)
-    assert shown.split()[3] == said.split()[3] == "benign", "the page says that the model misses it"
+    assert shown.split()[3] == said.split()[3] == "malignant", "the page says that the model finds it"
 
 
 def check_compare(folder: Path) -> None:
