@@ -35,7 +35,9 @@ def pretrain(
     patch: Annotated[
         int | None,
         typer.Option(
-            min=8, help="Side of a patch, px.", show_default="0.19 of the image's height, at least 16"
+            min=8,
+            help="Side of a patch, px.",
+            show_default="three times the median lesion, at least 0.19 of the image's height",
         ),
     ] = None,
     kinds: Annotated[

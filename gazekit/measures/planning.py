@@ -82,6 +82,7 @@ class ExamPlan:
         needed: the size that reaches the power.
         closed_form: patients that the normal approximation asks for.
         closed_form_low, closed_form_high: the same from 95 % of resampled pilots: a small pilot says little.
+        pilots: number of resampled pilots on which the difference could be imposed, of 200.
     """
 
     difference: float
@@ -96,6 +97,7 @@ class ExamPlan:
     closed_form: int
     closed_form_low: int
     closed_form_high: int
+    pilots: int
 
 
 def impose(pilot: Pilot, difference: float) -> Pilot:
@@ -223,8 +225,16 @@ def closed_form(pilot: Pilot, *, power: float, alpha: float) -> int:
 
     ``P = P₀ Var₀ (z_{1-α/2} + z_{power})² / d²``, with P₀ patients, the variance by DeLong (clustered by patient) and
     the difference d of the pilot.
+
+    Raises:
+        DataError: there is no difference, or no variance.
     """
     found = delong(pilot.labels, pilot.system, pilot.reference, pilot.patients)
+    if not math.isfinite(found.z) or found.z == 0:
+        raise DataError(
+            "the pilot's scores differ without any variance, or by less than its exams can show; expected predictions "
+            "of two systems on more exams, or a larger difference"
+        )
     reach = stats.norm.isf(alpha / 2) + stats.norm.ppf(power)
     return math.ceil(len(set(pilot.patients)) * (reach / found.z) ** 2)
 
@@ -242,8 +252,8 @@ def plan_exams(
 ) -> ExamPlan:
     """Find the smallest study that shows a difference with some power.
 
-    Sizes around the closed form's are simulated, and more until they enclose the power; between the two nearest
-    ``Φ⁻¹(power)`` is taken as a straight line over ``√patients``, and the size that it names is simulated too.
+    Sizes around the closed form's are simulated, and more until they enclose the power. ``Φ⁻¹(power)`` is nearly a
+    straight line over ``√patients``; the size at which the line through all of them reaches the power is simulated too.
 
     Args:
         pilot: predictions of both systems on the same exams.
@@ -258,8 +268,6 @@ def plan_exams(
         DataError: the pilot has too few patients of a class, or no size encloses the power.
     """
     shifted = impose(pilot, difference)
-    if not math.isfinite(delong(shifted.labels, shifted.system, shifted.reference, shifted.patients).z):
-        raise DataError("the pilot's scores differ without any variance; expected predictions of two systems")
     start = closed_form(shifted, power=power, alpha=alpha)
     curve: dict[int, PowerAt] = {}
 
@@ -278,9 +286,9 @@ def plan_exams(
         if max(curve) > _MOST:
             raise DataError(f"no study of up to {_MOST} patients has a power of {power:g}")
         simulate(max(curve) * 2)
-    needed = _between(sorted(curve.values(), key=lambda each: each.patients), power)
+    needed = _size_for(power, sorted(curve.values(), key=lambda each: each.patients), simulations)
     simulate(needed)
-    low, high = _over_pilots(pilot, difference, power=power, alpha=alpha, seed=seed)
+    low, high, pilots = _over_pilots(pilot, difference, power=power, alpha=alpha, seed=seed)
     before, after = pilot.aucs[0], shifted.aucs[1]
     return ExamPlan(
         difference=difference,
@@ -295,24 +303,41 @@ def plan_exams(
         closed_form=start,
         closed_form_low=low,
         closed_form_high=high,
+        pilots=pilots,
     )
 
 
-def _between(curve: Sequence[PowerAt], power: float) -> int:
-    """Return the patients at which the power is reached, between the two sizes that enclose it."""
-    above = next(k for k, each in enumerate(curve) if each.power >= power)
-    if above == 0:
-        return curve[0].patients
-    ends = [(math.sqrt(each.patients), each.power) for each in curve[above - 1 : above + 1]]
-    (x, y), (x1, y1) = ((root, float(stats.norm.ppf(min(max(p, 1e-4), 1 - 1e-4)))) for root, p in ends)
-    root = x + (x1 - x) * (float(stats.norm.ppf(power)) - y) / (y1 - y)
-    return min(max(math.ceil(root**2), curve[above - 1].patients + 1), curve[above].patients)
+def _size_for(power: float, curve: Sequence[PowerAt], simulations: int) -> int:
+    """Return the patients at which a straight line through ``Φ⁻¹(power)`` over ``√patients`` reaches the power.
+
+    The line is fitted to all sizes by least squares, each weighted by the inverse variance of its ``Φ⁻¹``, so that the
+    chance of one simulation does not decide. The result lies between the smallest and the largest size.
+
+    Raises:
+        DataError: the line does not rise, because the simulations are too few.
+    """
+    roots = np.sqrt([each.patients for each in curve])
+    least = 0.5 / simulations
+    found = np.clip([each.power for each in curve], least, 1 - least)
+    probits = stats.norm.ppf(found)
+    width = np.sqrt(found * (1 - found) / simulations) / stats.norm.pdf(probits)
+    slope, start = np.polyfit(roots, probits, 1, w=1 / width)
+    if not slope > 0:
+        raise DataError(
+            "the simulated power does not grow with the patients; expected more simulations (--simulations)"
+        )
+    root = max((float(stats.norm.ppf(power)) - start) / slope, 0.0)
+    return min(max(math.ceil(root**2), curve[0].patients), curve[-1].patients)
 
 
 def _over_pilots(
     pilot: Pilot, difference: float, *, power: float, alpha: float, seed: int
-) -> tuple[int, int]:
-    """Return the bounds of the closed form over resampled pilots."""
+) -> tuple[int, int, int]:
+    """Return the bounds of the closed form over resampled pilots, and how many of them allow the difference.
+
+    Raises:
+        DataError: half of them do not: they lack a class, or their reference is too good.
+    """
     generator = np.random.default_rng([seed, 0])
     exams_of = _exams_of(pilot.patients)
     found = []
@@ -327,8 +352,13 @@ def _over_pilots(
             found.append(closed_form(impose(other, difference), power=power, alpha=alpha))
         except (ConfigurationError, DataError):
             continue
+    if len(found) < _PILOTS / 2:
+        raise DataError(
+            f"only {len(found)} of {_PILOTS} resampled pilots have both classes and room for a difference of "
+            f"{difference:+.3f}; expected half of them: choose a smaller difference, or take a larger pilot"
+        )
     low, high = np.quantile(found, [0.025, 0.975])
-    return int(low), math.ceil(high)
+    return int(low), math.ceil(high), len(found)
 
 
 def _exams_of(patients: Sequence[str]) -> list[Integers]:

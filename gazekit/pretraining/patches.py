@@ -23,6 +23,12 @@ _TRAINING, _HELD_OUT = 7, 8
 """Purposes of the random numbers."""
 _DARK = 0.05
 """Share of an image's brightest value up to which a pixel is taken as background."""
+_FIFTH = 1152 / 224
+"""Rows of an image to those of a patch in Shen et al. 2019."""
+_SURROUNDINGS = 3.0
+"""Side of a patch to that of the median lesion by default."""
+_LEAST = 16
+"""Least side of a patch by default, px."""
 _DRAWS = 7  # image, place, two shifts, two flips, exchange of rows and columns
 
 
@@ -219,9 +225,35 @@ class Patches:
         return Draw(cut, labels, exams)
 
 
+def default_side(dataset: PreparedDataset, exams: Iterable[int]) -> int:
+    """Choose the side of a patch, px: even, and the largest of three.
+
+    - 224 / 1152 of the image's height, as in Shen et al. 2019;
+    - three times the longer side of the median lesion's box, so that a patch holds what surrounds a core, such as
+      spicules (ours);
+    - 16 px, of which stages of total stride 8 leave 2 x 2 cells (ours).
+    """
+    lengths = [
+        max(rows.stop - rows.start, columns.stop - columns.start)
+        for exam in exams
+        for view in np.flatnonzero(dataset.has_mask[exam])
+        for rows, columns in ndimage.find_objects(_lesions(np.asarray(dataset.masks[exam, int(view)]) > 0)[0])
+    ]
+    wanted = max(
+        _LEAST, dataset.size[0] / _FIFTH, _SURROUNDINGS * float(np.median(lengths)) if lengths else 0.0
+    )
+    return 2 * round(wanted / 2)
+
+
+def _lesions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Number the lesions of a mask ``[H, W]`` from 1; also return how many there are."""
+    parts, number = ndimage.label(mask, structure=np.ones((3, 3)))
+    return parts, number
+
+
 def _middles(lesion: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The pixel in the middle of each lesion of a mask ``[H, W]``, as ``y · W + x``; none of an empty mask."""
-    parts, number = ndimage.label(lesion, structure=np.ones((3, 3)))
+    parts, number = _lesions(lesion)
     middles = [np.rint(middle) for middle in ndimage.center_of_mass(lesion, parts, range(1, number + 1))]
     return np.array([y * lesion.shape[1] + x for y, x in middles], dtype=np.int32)
 

@@ -26,7 +26,7 @@ from gazekit.prepared.splits import check_split, indices_of, make_split
 from gazekit.presets.preset import Preset
 from gazekit.pretraining.contrastive import ContrastiveNetwork
 from gazekit.pretraining.patch_classifier import PatchClassifier
-from gazekit.pretraining.patches import Patches, PatchSettings
+from gazekit.pretraining.patches import Patches, PatchSettings, default_side
 from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
@@ -91,12 +91,14 @@ def pretrain(
     _check_path(path)
     split = _split_of(dataset, settings)
     labelled = settings.pretext == "patches"
+    learnt, measured_on = (indices_of(dataset, split, part).tolist() for part in ("train", "val"))
     patches = PatchSettings(
-        settings.side(dataset), shift=0.1 if labelled else 0.25, labelled=labelled, kinds=settings.kinds
+        settings.patch or default_side(dataset, learnt),
+        shift=0.1 if labelled else 0.25,
+        labelled=labelled,
+        kinds=settings.kinds,
     )
-    training, held_out = (
-        Patches(dataset, indices_of(dataset, split, part).tolist(), patches) for part in ("train", "val")
-    )
+    training, held_out = (Patches(dataset, exams, patches) for exams in (learnt, measured_on))
     torch.manual_seed(settings.seed)
     backbone = _backbone(preset, registry, dataset, training.side)
     start = backbone.load_initial_weights()
@@ -105,7 +107,7 @@ def pretrain(
     network: Network = (
         PatchClassifier(encoder, len(training.classes)) if labelled else ContrastiveNetwork(encoder)
     ).to(device)
-    asked = _asked(preset, dataset, settings, split) | {"start": start}
+    asked = _asked(preset, dataset, settings, split) | {"patch": training.side, "start": start}
     folder = path.with_name(f"{path.name}.checkpoints")
     own_folder(folder)
     with locked(folder, busy=f"{path}: another process is pre-training it; wait, or choose another --out"):
@@ -114,7 +116,7 @@ def pretrain(
         with torch.no_grad():
             measured = network.measures(held_out, settings)
         origin = BackboneOrigin(
-            made=_in_words(training, len(indices_of(dataset, split, "train")), settings),
+            made=_in_words(training, len(learnt), settings),
             backbone=_choice(preset, backbone),
             data=dataset.fingerprint,
             seed=settings.seed,
@@ -185,7 +187,6 @@ def _asked(
         "normalisation": list(preset.data.normalisation()),
         "data": dataset.fingerprint,
         "pretext": settings.pretext,
-        "patch": settings.side(dataset),
         "steps": settings.steps,
         "batch size": settings.batch_size,
         "learning rate": settings.learning_rate,

@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gazekit.prepared.dataset import PreparedDataset
-
 Pretext = Literal["patches", "contrastive"]
-_FIFTH = 1152 / 224
-"""Rows of an image to those of a patch in Shen et al. 2019."""
-_LEAST = 16
-"""Least side of a patch by default, px. Ours: stages of total stride 8 leave it 2 × 2 cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +13,7 @@ class PretrainSettings:
 
     Args:
         pretext: the task: ``patches`` tells patches apart by lesion masks and labels; ``contrastive`` needs neither.
-        patch: side of a patch, px; None = 224 / 1152 of the image's height as in Shen et al. 2019, at least 16 px.
+        patch: side of a patch, px; None = see ``patches.default_side``.
         steps: number of batches.
         batch_size: patches in a batch.
         learning_rate: of AdamW at the start; it falls to 0 along half a cosine.
@@ -39,7 +33,3 @@ class PretrainSettings:
     kinds: str | None = None
     seed: int = 0
     split: Mapping[str, str] | None = None
-
-    def side(self, dataset: PreparedDataset) -> int:
-        """Side of a patch, px."""
-        return self.patch or max(_LEAST, round(dataset.size[0] / _FIFTH))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_a_plan_from_a_study_names_the_size_and_its_curve(study):
     assert json.loads(gazekit(*command, "--json").stdout) == result  # a function of the seed
     said = gazekit(*command, "--patients", 33)
     assert f"exams of {result['needed']['patients']} patients for a power of 0.8" in said.stdout
-    assert " 33 " in said.stdout and "over resampled pilots of 40 patients" in said.stderr
+    assert " 33 " in said.stdout
+    assert re.search(r"over \d+ resampled pilots of 40 patients", said.stderr)
 
 
 def test_two_runs_are_a_pilot_too_and_runs_of_a_row_are_averaged(study):

@@ -183,3 +183,13 @@ def test_more_readers_need_fewer_exams_until_readers_are_what_is_lacking():
             assert fewer < 0.8 <= at
     with pytest.raises(DataError, match="two readers or more, found 1"):
         reader_components(read(np.random.default_rng(9), 1, 30, 0.3))
+
+
+def test_a_plan_says_on_how_many_resampled_pilots_the_difference_has_no_room():
+    rng = np.random.default_rng(4)
+    assert plan_exams(drawn(rng, 200), difference=0.1, simulations=100).pilots == 200
+    high = drawn(rng, 60, areas=(0.96, 0.9))
+    room = 1 - high.aucs[0]
+    assert 100 <= plan_exams(high, difference=0.7 * room, simulations=100).pilots < 200
+    with pytest.raises(DataError, match=r"only \d+ of 200 resampled pilots"):
+        plan_exams(high, difference=0.999 * room, simulations=100)

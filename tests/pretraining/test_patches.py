@@ -7,7 +7,7 @@ import pytest
 
 from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.pretraining.patches import Patches, PatchSettings
+from gazekit.pretraining.patches import Patches, PatchSettings, default_side
 
 SIDE = 4
 
@@ -68,6 +68,20 @@ def test_a_lesions_patch_lies_around_the_middle_of_one_lesion(dataset: PreparedD
         assert (image == 255).all()
     places = {int(pixel) for each in patches.places[1:] for pixel in each.pixels}
     assert places == {4 * 16 + 3, 10 * 16 + 11}
+
+
+@pytest.mark.parametrize(("height", "lesion", "side"), [(64, 9, 28), (64, 4, 16), (300, 9, 58), (64, 12, 36)])
+def test_a_patch_is_three_median_lesions_and_no_less_than_a_fifth_of_the_image_or_16_px(
+    dataset: PreparedDataset, height: int, lesion: int, side: int
+) -> None:
+    masks = np.zeros((len(dataset), len(dataset.views), height, height), dtype=np.uint8)
+    masks[:, :, 2 : 2 + lesion, 3:5] = 255
+    masks[0, 0] = 255  # one odd mask does not count
+    settings = replace(dataset.settings, size=(height, height))
+    marked = replace(dataset, masks=masks, settings=settings, has_mask=np.ones_like(dataset.has_mask))
+    assert default_side(marked, range(len(dataset))) == side
+    bare = replace(marked, has_mask=np.zeros_like(dataset.has_mask))
+    assert default_side(bare, range(len(dataset))) == max(16, 2 * round(height * 224 / 1152 / 2))
 
 
 def test_held_out_patches_are_one_of_each_class_per_image(dataset: PreparedDataset, patches: Patches) -> None:

@@ -96,7 +96,8 @@ def _show(planned: "ExamPlan", exams: int, patients: int, *, as_json: bool) -> N
     )
     console.note(
         f"closed form (DeLong): {planned.closed_form} patients; {planned.closed_form_low} to "
-        f"{planned.closed_form_high} over resampled pilots of {patients} patients, a chance that [ ] do not cover"
+        f"{planned.closed_form_high} over {planned.pilots} resampled pilots of {patients} patients, a chance that [ ] "
+        "do not cover"
     )
     if planned.needed.undefined:
         console.warn(f"{planned.needed.undefined} simulated studies lack a class and found nothing")
