@@ -326,7 +326,7 @@ def _size_for(power: float, curve: Sequence[PowerAt], simulations: int) -> int:
         raise DataError(
             "the simulated power does not grow with the patients; expected more simulations (--simulations)"
         )
-    root = max((float(stats.norm.ppf(power)) - start) / slope, 0.0)
+    root = max(float((stats.norm.ppf(power) - start) / slope), 0.0)
     return min(max(math.ceil(root**2), curve[0].patients), curve[-1].patients)
 
 

@@ -245,7 +245,7 @@ def default_side(dataset: PreparedDataset, exams: Iterable[int]) -> int:
     return 2 * round(wanted / 2)
 
 
-def _lesions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+def _lesions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.signedinteger], int]:
     """Number the lesions of a mask ``[H, W]`` from 1; also return how many there are."""
     parts, number = ndimage.label(mask, structure=np.ones((3, 3)))
     return parts, number
