@@ -191,6 +191,7 @@ def _row(
         preset=system.preset.rsplit("/", 1)[-1],
         runs=0,
         planned=sum(task.system == system.name for task in study.tasks),
+        group=system.group,
         changes=system.changes,
         stand_in=preset.stand_in,
         starts=tuple(starts) if len(starts) > 1 else (),

@@ -80,6 +80,7 @@ class SystemRow:
         space: key → values or range that its tuning drew from; empty without tuning.
         tuned: what the tuning of each finished run chose.
         over_data_sets: its AUC over data sets, and the difference to the reference; None with one data set.
+        group: heading that it stands under in the figure of AUCs.
     """
 
     name: str
@@ -101,6 +102,7 @@ class SystemRow:
     space: dict[str, Any] = field(default_factory=dict)
     tuned: tuple[TunedRun, ...] = ()
     over_data_sets: OverDataSets | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

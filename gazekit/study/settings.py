@@ -94,6 +94,8 @@ class SystemSettings(_Strict):
     data: Folders | None = None
     """Other prepared folders with the same exams, for controls (such as gaze shuffled between exams); as many as the
     study has, in the same order."""
+    group: str = ""
+    """Heading over this row in the figure of AUCs; rows of one group that follow each other share it."""
 
 
 class TuneSettings(_Strict):

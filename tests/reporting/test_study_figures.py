@@ -11,10 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from gazekit.measures.classification import auc
 from gazekit.measures.curves import band, roc
 from gazekit.measures.intervals import Interval
+from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.measures.pooled import Pooled
 from gazekit.reporting.drawing.colours import MUTED, SERIES
-from gazekit.reporting.study.figures import difference_figure, roc_grid, study_figures
-from gazekit.study.result import SystemRow
+from gazekit.reporting.study.figures import area_figure, difference_figure, roc_grid, study_figures
+from gazekit.study.result import DataSet, Reported, RunValues, SystemRow
 
 RATES = np.linspace(0, 1, 101)
 
@@ -120,6 +121,49 @@ def test_the_reference_is_behind_every_other_system_and_named():
     assert "grey" not in without.get_suptitle()
 
 
+def test_areas_stand_under_their_groups_with_every_run_and_the_published_figure():
+    reference, better, partly, _ = made_rows()
+    rows = [
+        replace(reference, group="ours", reported=Reported(0.889, 0.849, "somewhere")),
+        replace(better, group="theirs", reported=None),
+        replace(partly, group="theirs", reported=None),
+    ]
+    runs = tuple(
+        RunValues("better", "", "fold-1", seed, {"auc": area}, 1, {}) for seed, area in enumerate((0.7, 0.8))
+    )
+    [axes] = area_figure(rows, made_result(rows=tuple(rows), run_values=runs)).axes
+    assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["theirs", "ours"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["two_channel", "better", "mammonet"]
+    assert [tick.get_position()[1] for tick in axes.get_yticklabels()] == [0, 1, 3]
+    areas = [row.metrics["auc"].pooled for row in rows]
+    points = {
+        line.get_ydata()[0]: line
+        for line in axes.lines
+        if line.get_markersize() == 6 and line.get_marker() == "o"
+    }
+    assert [points[height].get_xdata()[0] for height in (3, 1, 0)] == [area.value for area in areas]
+    small = [line for line in axes.lines if line.get_markersize() == 3 and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in small] == [[0.7, 0.8]]
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "|"] == [0.889]
+    assert axes.get_xlabel() == "AUC with 95 % interval; grey points: each run; tick: as published"
+
+
+def test_several_data_sets_are_points_and_their_interval_is_drawn():
+    row = made_rows()[0]
+    found = OverDataSets(2, Interval(0.75, 0.6, 0.9), 2, None, None)
+    sets = tuple(DataSet(name, "f" * 64, 10, 10) for name in ("one", "two"))
+    runs = tuple(
+        RunValues(row.name, name, "fold-1", seed, {"auc": area}, 1, {})
+        for name, seed, area in (("one", 0, 0.7), ("one", 1, 0.6), ("two", 0, 0.8), ("two", 1, 0.9))
+    )
+    result = made_result(rows=(replace(row, over_data_sets=found),), data_sets=sets, run_values=runs)
+    [axes] = area_figure(result.rows, result).axes
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2] == [[0.6, 0.9]]
+    small = [line.get_xdata() for line in axes.lines if line.get_markersize() == 3]
+    assert small == [pytest.approx([0.65, 0.85])]
+    assert "each of 2 data sets" in axes.get_xlabel()
+
+
 def test_differences_are_drawn_as_they_are_compared():
     _, better, partly, _ = made_rows()
     figure = difference_figure([better, partly], "mammonet")
@@ -151,11 +195,11 @@ def test_only_what_can_be_drawn_is_drawn():
     one_class = replace(pooled, labels=np.zeros(60, dtype=int))
     reference, better, _, never = made_rows()
     assert study_figures(made_result(rows=(never,)), {}) == {}
-    assert study_figures(made_result(rows=(reference,)), {"mammonet": three_classes}) == {}
-    assert study_figures(made_result(rows=(reference,)), {"mammonet": one_class}) == {}
-    assert set(study_figures(made_result(), {"mammonet": pooled})) == {"roc", "differences"}
+    assert study_figures(made_result(rows=(reference,)), {"mammonet": three_classes}).keys() == {"auc"}
+    assert study_figures(made_result(rows=(reference,)), {"mammonet": one_class}).keys() == {"auc"}
+    assert set(study_figures(made_result(), {"mammonet": pooled})) == {"auc", "roc", "differences"}
     alone = study_figures(made_result(rows=(reference, never)), {"mammonet": pooled})
-    assert set(alone) == {"roc"}
+    assert set(alone) == {"auc", "roc"}
     lost = replace(better.comparison, auc_difference=Interval(0.1, np.nan, np.nan), delong_holm=None)
     [axes] = difference_figure([replace(better, comparison=lost)], "mammonet").axes
     assert axes.texts[0].get_text() == "–"

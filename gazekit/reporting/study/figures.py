@@ -1,4 +1,4 @@
-"""Draw figures of a study: a ROC curve with band per system, and AUC differences to the reference."""
+"""Draw figures of a study: AUCs, a ROC curve with band per system, and AUC differences to the reference."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,8 @@ _NAME = 26
 def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str, Figure]:
     """Map file name → figure, only for figures with something to draw."""
     figures = {}
+    if areas := [row for row in result.rows if _area(row)]:
+        figures["auc"] = area_figure(areas, result)
     curves = {row.name: pooled[row.name] for row in result.rows if is_binary(pooled.get(row.name))}
     if curves:
         figures["roc"] = roc_grid(curves, {row.name: row for row in result.rows}, result.reference)
@@ -29,6 +31,77 @@ def study_figures(result: StudyResult, pooled: Mapping[str, Pooled]) -> dict[str
     if compared:
         figures["differences"] = difference_figure(compared, result.reference)
     return figures
+
+
+def _area(row: SystemRow) -> Interval | None:
+    """Return the AUC that a study rests on: over data sets if there are several, else of the pooled predictions."""
+    if row.over_data_sets is not None:
+        return row.over_data_sets.value
+    found = row.metrics.get("auc")
+    return found.pooled if found else None
+
+
+def area_figure(rows: Sequence[SystemRow], result: StudyResult) -> Figure:
+    """Draw each system's AUC with its 95 % interval, under the headings of its groups.
+
+    Under it stand small grey points: the mean of each data set if there are several, else every run. A tick marks the
+    AUC that a publication reports, for rows that have one.
+
+    Args:
+        rows: systems with an AUC; the first is drawn at the top.
+        result: whose runs are drawn, and whose reference is marked by a dashed line.
+    """
+    lines: list[str | SystemRow] = []
+    for before, row in zip([None, *rows], rows, strict=False):
+        if row.group and (before is None or row.group != before.group):
+            lines.append(row.group)
+        lines.append(row)
+    figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(lines)), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    names, heights = [], []
+    for height, line in enumerate(reversed(lines)):
+        if isinstance(line, str):
+            axes.text(
+                -0.02, height, line, transform=axes.get_yaxis_transform(), ha="right", va="center",
+                fontsize=9, fontweight="bold", color=INK,
+            )  # fmt: skip
+            continue
+        found = _area(line)
+        assert found is not None
+        if line.name == result.reference:
+            axes.axvline(found.value, color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
+        each = _single_areas(line.name, result)
+        axes.plot(
+            each, [height - 0.28] * len(each), "o", color=MUTED, alpha=0.7, markersize=3, markeredgewidth=0
+        )
+        axes.plot(
+            [found.low, found.high], [height, height], color=SERIES[0], linewidth=2, solid_capstyle="round"
+        )
+        axes.plot(found.value, height, "o", color=SERIES[0], markersize=6)
+        if line.reported is not None and line.reported.auc is not None:
+            axes.plot(line.reported.auc, height, "|", color=SERIES[1], markersize=14, markeredgewidth=2)
+        axes.text(
+            1.03, height, interval(found), transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK
+        )  # fmt: skip
+        names.append("\n".join(_lines(line.name)))
+        heights.append(height)
+    axes.set_yticks(heights, names)
+    axes.set_ylim(-0.6, len(lines) - 0.4)
+    points = f"each of {len(result.data_sets)} data sets" if result.data_sets else "each run"
+    ticks = "; tick: as published" * any(row.reported for row in rows)
+    axes.set_xlabel(f"AUC with 95 % interval; grey points: {points}{ticks}", color=INK)
+    _finish(axes)
+    return figure
+
+
+def _single_areas(system: str, result: StudyResult) -> list[float]:
+    """Return the AUCs of a system: the mean of every data set if there are several, else of every run."""
+    found: dict[object, list[float]] = {}
+    for number, run in enumerate(result.run_values):
+        area = run.metrics.get("auc")
+        if run.system == system and area is not None:
+            found.setdefault(run.data if result.data_sets else number, []).append(area)
+    return [sum(values) / len(values) for values in found.values()]
 
 
 def roc_grid(curves: Mapping[str, Pooled], rows: Mapping[str, SystemRow], reference: str) -> Figure:

@@ -24,6 +24,7 @@ from gazekit.study.pooling import RunRecord, pool_data_sets, read_run
 from gazekit.study.result import StudyResult
 
 _FIGURES = {
+    "auc": ("AUC", "AUC of each system with its interval; the table has the numbers."),
     "roc": ("ROC curves", "A ROC curve per system with its band, the reference in grey."),
     "differences": (
         "Paired differences",
