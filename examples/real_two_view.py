@@ -48,9 +48,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="epochs per run (default: those of the TOML files)")
     parser.add_argument("--weights", type=Path, help="ImageNet weights for EfficientNet-Lite0")
     parser.add_argument("--no-weights", action="store_true", help="leave the comparison of weights out")
+    parser.add_argument("--data-only", action="store_true", help="write the data set and train nothing")
     arguments = parser.parse_args()
     out: Path = arguments.out
     write_folder(arguments.shapes, out / "raw")
+    if arguments.data_only:
+        return
     gazekit("data", "prepare", "folder", out / "raw", out / "prepared", "--size", "64", "--crop", "none")
     table = Table("system", "test AUC", "95 % interval", title="AdrenalMNIST3D, two thickness maps")
     table.add_row("ridge regression (reference)", f"{RIDGE_AUC:.3f}", "–")
