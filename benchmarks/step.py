@@ -9,7 +9,7 @@ from argparse import Namespace
 
 import torch
 from evidence import arguments, peak_memory, peak_on_gpu, print_peak, publish, rows, take_turns
-from systems import SYSTEMS, make_step, noise, preset_of
+from systems import PRODUCTS, SYSTEMS, make_step, noise, preset_of, with_bare_products
 
 from gazekit.contracts.types import Batch
 
@@ -24,6 +24,9 @@ def main() -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, for all systems"
     )
     parser.add_argument("--suffix", default="", help="of the JSON file's name")
+    parser.add_argument(
+        "--floor", action="store_true", help="also the plain step and attention's matrix products alone"
+    )
     parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument(
         "--peak-of", choices=SYSTEMS, help="only print the peak memory of one system, in bytes"
@@ -36,6 +39,8 @@ def main() -> None:
         return
     names = list(dict.fromkeys(["plain", *(asked.system or SYSTEMS)]))
     steps = {name: make_step(name, asked.device, *asked.set) for name in names}
+    if asked.floor:
+        steps[PRODUCTS] = with_bare_products(asked.device, batch, *asked.set)
     table = rows(
         take_turns(
             {name: lambda step=step: step(batch) for name, step in steps.items()},
@@ -46,6 +51,8 @@ def main() -> None:
     )
     del steps
     for row in () if asked.no_memory else table:
+        if row["name"] == PRODUCTS:
+            continue
         row["peak_MB"] = round(peak_of(row["name"], batch, asked) / 1e6)
     name = f"step_{asked.size}px_{asked.batch}" + ("" if asked.device == "cpu" else f"_{asked.device}")
     name += asked.suffix

@@ -30,6 +30,8 @@ SYSTEMS = {
 }
 """Overrides of the preset ``mammonet``; the plain one has two ResNet-18 branches, concatenation and a hidden layer."""
 HOOKS = "all, maps by hooks"
+PRODUCTS = "plain, then attention's products alone"
+"""The floor of ``plain + attention``, see ``with_bare_products``."""
 
 
 def preset_of(name: str, *more: str) -> Preset:
@@ -62,6 +64,42 @@ def noise(views: tuple[str, ...], exams: int, size: int, device: str) -> Batch:
         gaze=random_gaze(views, size, exams=exams, fixations=40),
     )
     return batch.map(lambda tensor: tensor.to(device))
+
+
+def with_bare_products(device: str, batch: Batch, *more: str) -> Callable[[Batch], object]:
+    """Make the plain step followed by the matrix products of cross-attention alone, forward and backward.
+
+    They have the shapes of the step with attention: queries, keys, their products, weights times values, output.
+    There is no softmax, norm, sum or optimiser: cross-attention cannot be computed in less.
+    """
+    plain = make_step("plain", device, *more)
+    registry, preset = gazekit.load_registry(), preset_of("plain + attention", *more)
+    model = build_model(preset, registry, classes=2).to(device)
+    caught: list[tuple[torch.nn.Module, Tensor, Tensor]] = []
+    directions = [each for each in model.modules() if hasattr(each, "query") and hasattr(each, "heads")]
+    for each in directions:
+        each.register_forward_pre_hook(lambda module, given: caught.append((module, *given[1:])))
+    with torch.no_grad():
+        model(batch.images)
+    products = [
+        (each, *(values.detach().clone().requires_grad_() for values in given)) for each, *given in caught
+    ]
+
+    def bare() -> None:
+        for direction, target, source in products:
+            query, key = (
+                layer(values).unflatten(2, (direction.heads, -1)).transpose(1, 2)
+                for layer, values in ((direction.query, target), (direction.key, source))
+            )
+            gathered = ((query @ key.mT).flatten(1, 2) @ source).view(*query.shape[:3], -1)
+            output = direction.output(gathered.transpose(1, 2).flatten(2))
+            output.backward(target)
+
+    def both(given: Batch) -> None:
+        plain(given)
+        bare()
+
+    return both
 
 
 class HookedGradCAM:
