@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from gazekit.contracts.progress import Elapsed, Validated
+from gazekit.contracts.types import Batch
 from gazekit.distributed.processes import count, rank
 from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
-from gazekit.feeding.batches import Exams, epoch_batches
+from gazekit.feeding.batches import Exams, Rows, epoch_batches
 from gazekit.measures.classification import area_under_roc
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
@@ -28,7 +29,7 @@ from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
 from gazekit.training.parts import RestingParts
 from gazekit.training.recipe import Recipe
-from gazekit.training.resume import Pace, keep_until, restore, save, save_best
+from gazekit.training.resume import BestWeights, Pace, keep_until, restore, save
 from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
@@ -126,64 +127,79 @@ def train(
     take, resting = fastest(step, settings, run.log), RestingParts(modules, settings)
     state, seed = _continued(run, step, values), run.facts().seed
     keep_until(run, epoch=state.epoch, step=state.step)
-    saved, pace, diverged = state.step, Pace(), False
-    sampled_by = parts.train.labels.cpu().numpy() if settings.sampling == "balanced" else None
+    saved, pace, diverged, best = state.step, Pace(), False, BestWeights(run)
     synchronise_batch_norm(model)
     model.train()
-    while not state.is_over(settings):
-        step.resting = resting.begin(state.epoch)
-        batches = epoch_batches(
-            len(parts.train), settings.batch_size, seed=seed, epoch=state.epoch, labels=sampled_by
-        )
-        if state.batch == 0:
-            state.sums, state.said, state.exams = {}, {}, 0
-        left = batches[state.batch :]
-        record = LossRecord(len(left), parts.train.device)
-        exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
-        account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
-        augmented = parts.train.augmented(
-            [own_rows(rows) for rows in left],
-            settings.augmentation,
-            seed=seed,
-            epoch=state.epoch,
-            partners=[own_rows(np.roll(rows, 1)) for rows in left],
-        )
-        with closing(augmented):
-            for batch in augmented:
-                stop = any_of_all(should_stop())
-                if saved != state.step and (
-                    stop or state.step % (settings.checkpoint_every or math.inf) == 0
-                ):
-                    account(wait=True)
-                    if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
+
+    def saved_now() -> bool:
+        best.write()  # before the checkpoint that names them as the best
+        return save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+
+    with best.written_after_errors():
+        for batches, left, augmented in _epochs(parts.train, settings, state, seed):
+            step.resting = resting.begin(state.epoch)
+            if state.batch == 0:
+                state.sums, state.said, state.exams = {}, {}, 0
+            record = LossRecord(len(left), parts.train.device)
+            exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
+            account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
+            with closing(augmented):
+                for batch in augmented:
+                    stop = any_of_all(should_stop())
+                    if saved != state.step and (
+                        stop or state.step % (settings.checkpoint_every or math.inf) == 0
+                    ):
+                        account(wait=True)
+                        if saved_now():
+                            saved = state.step
+                    if stop:
+                        written = saved == state.step
+                        done = "checkpoint written" if written else "weights not finite and not saved"
+                        raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
+                    # dropout depends on (seed, step); each process drops different features
+                    torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
+                    set_learning_rates(optimizer, factor_of(recipe, state.progress(batches, settings.epochs)))
+                    record.add(*take(batch))
+                    state.batch += 1
+                    state.step += 1
+                    account()
+                    report(state, batches)
+            account(wait=True)
+            diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
+            _finish_epoch(
+                step.average.modules if step.average else modules, parts.val, settings, run, state, best
+            )
+            report(state, batches)
+            if pace.due() or state.is_over(settings):
+                with pace.measured():
+                    if saved_now():
                         saved = state.step
-                if stop:
-                    done = "checkpoint written" if saved == state.step else "weights not finite and not saved"
-                    raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
-                # dropout depends on (seed, step); each process drops different features
-                torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
-                set_learning_rates(
-                    optimizer, factor_of(recipe, state.progress(len(batches), settings.epochs))
-                )
-                record.add(*take(batch))
-                state.batch += 1
-                state.step += 1
-                account()
-                report(state, len(batches))
-        account(wait=True)
-        diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
-        _finish_epoch(step.average.modules if step.average else modules, parts.val, settings, run, state)
-        report(state, len(batches))
-        if pace.due() or state.is_over(settings):
-            with pace.measured():
-                if save(run, modules, state.step, step.state_dict() | {"state": asdict(state)}):
-                    saved = state.step
     if not state.best_epoch:
         raise GazekitError(
             f"{run.path}: no epoch of {state.epoch} had finite outputs on the validation exams, so there are no "
             "weights to use; look at metrics.jsonl and log.txt, and try a smaller training.learning_rate"
         )
     return state
+
+
+def _epochs(
+    exams: Exams, settings: TrainingSettings, state: State, seed: int
+) -> Iterator[tuple[int, Rows, Generator[Batch]]]:
+    """Yield each epoch's number of batches, the rows of those left to learn from, and these batches as they look."""
+    sampled_by = exams.labels.cpu().numpy() if settings.sampling == "balanced" else None
+    while not state.is_over(settings):
+        batches = epoch_batches(
+            len(exams), settings.batch_size, seed=seed, epoch=state.epoch, labels=sampled_by
+        )
+        left = batches[state.batch :]
+        augmented = exams.augmented(
+            [own_rows(rows) for rows in left],
+            settings.augmentation,
+            seed=seed,
+            epoch=state.epoch,
+            partners=[own_rows(np.roll(rows, 1)) for rows in left],
+        )
+        yield len(batches), left, augmented
 
 
 def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any]) -> State:
@@ -260,6 +276,7 @@ def _finish_epoch(
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,
+    best: BestWeights,
 ) -> None:
     """Validate, keep the weights if they are the best so far, and write the epoch's line."""
     model, objective = cast(MultiViewClassifier, modules["model"]), cast(Objective, modules["objective"])
@@ -278,7 +295,7 @@ def _finish_epoch(
     if (
         auc is not None
         and is_better(settings.select, auc, loss, state.best_auc, state.best_loss)
-        and (settings.select == "last" or save_best(run, model, state.step, selected, objective=objective))
+        and (settings.select == "last" or best.hold(model, state.step, selected, objective=objective))
     ):
         state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}

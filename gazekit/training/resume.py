@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gazekit.distributed.processes import rank
 from gazekit.distributed.sharing import check_alike
 from gazekit.errors import DataError
-from gazekit.modelling.model import MultiViewClassifier
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import OBJECTIVE
@@ -23,8 +23,8 @@ _SHARE = 0.1
 class Pace:
     """A checkpoint is due after each epoch, as long as checkpoints take at most a tenth of the run.
 
-    Writing a large model can take longer than an epoch of few exams on a GPU. The selected weights, which are
-    written whenever they improve, do not count.
+    Writing a large model can take longer than an epoch of few exams on a GPU. The selected weights, which are written
+    before a checkpoint if they have improved, count as part of it.
     """
 
     def __init__(self) -> None:
@@ -58,26 +58,58 @@ def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[
     return True
 
 
-def save_best(
-    run: RunDirectory,
-    model: MultiViewClassifier,
-    step: int,
-    state: Mapping[str, Any],
-    *,
-    objective: torch.nn.Module | None = None,
-) -> bool:
-    """Save the weights selected by validation, with those of attention map and terms; otherwise like ``save``."""
-    modules = [model] if objective is None else [model, objective]
-    if not all(_finite(run, module, step) for module in modules):
-        return False
-    if rank() == 0:
-        learnt = {} if objective is None else objective.state_dict(prefix=OBJECTIVE)
-        checkpoint.save_step(run.best, step, model.state_dict() | learnt, state)
-    return True
+class BestWeights:
+    """Hold the weights that validation selects on the device, and write them before the next checkpoint.
+
+    A resumed run repeats the epochs after its checkpoint, and selects in them as before. So it needs on the disk only
+    the weights that its checkpoint names as the best; writing those of every epoch takes longer than a short epoch.
+
+    Args:
+        run: with the folder of the selected weights.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+        self.held: tuple[int, dict[str, Tensor], Mapping[str, Any]] | None = None
+
+    def hold(
+        self,
+        model: torch.nn.Module,
+        step: int,
+        state: Mapping[str, Any],
+        *,
+        objective: torch.nn.Module | None = None,
+    ) -> bool:
+        """Copy the weights, with those of attention map and terms, unless one is not finite; return whether all are."""
+        modules = [model] if objective is None else [model, objective]
+        if not all(_finite(self.run, module, step) for module in modules):
+            return False
+        if rank() == 0:
+            learnt = {} if objective is None else objective.state_dict(prefix=OBJECTIVE)
+            weights = {name: each.detach().clone() for name, each in (model.state_dict() | learnt).items()}
+            self.held = step, weights, state
+        return True
+
+    def write(self) -> None:
+        """Write the weights, unless the disk has them. Raises StorageError."""
+        if self.held is not None:
+            checkpoint.save_step(self.run.best, *self.held)
+            self.held = None
+
+    @contextmanager
+    def written_after_errors(self) -> Iterator[None]:
+        """Write the weights also if an error ends the block, for there will be no next checkpoint."""
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):  # the first error is the one to report
+                self.write()
+            raise
 
 
 def _finite(run: RunDirectory, module: torch.nn.Module, step: int) -> bool:
-    finite = all(bool(torch.isfinite(tensor).all()) for tensor in module.state_dict().values())
+    each = [torch.isfinite(tensor).all() for tensor in module.state_dict().values()]
+    finite = not each or bool(torch.stack(each).all())  # the host waits for the device once
     if not finite:
         run.log(f"step {step}: weights or running statistics are not finite; not saved")
     return finite

@@ -193,7 +193,9 @@ def test_weights_that_are_not_finite_are_never_saved(
     run = start(tmp_path / "run", registry, dataset)
     norm: Any = torch.nn.BatchNorm1d(2)
     norm.running_var[1] = torch.inf
-    assert not resume.save(run, norm, 5, {}) and not resume.save_best(run, norm, 5, {})
+    best = resume.BestWeights(run)
+    assert not resume.save(run, norm, 5, {}) and not best.hold(norm, 5, {})
+    best.write()
     assert [path.name for path in run.checkpoints.iterdir()] == ["000000"] and not run.best.exists()
     assert (run.path / "log.txt").read_text().count(
         "step 5: weights or running statistics are not finite"
