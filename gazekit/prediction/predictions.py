@@ -1,7 +1,8 @@
 """Run a model over exams: each exam once, in order, whatever the batch size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.contracts.interfaces import AttentionMap, PredictsScanpaths
+from gazekit.contracts.types import Batch
 from gazekit.distributed.processes import count, gathered, rank
 from gazekit.feeding.batches import Exams
 from gazekit.modelling.model import MultiViewClassifier, probabilities
@@ -39,8 +41,18 @@ class Predictions:
     threshold: float = 0.5
 
 
+Logits = tuple[Tensor, dict[str, Tensor]]
+"""Of the label ``[B, K]``, and of the further targets by name."""
 PREDICTED_FIXATIONS = 10
 """Fixations of a predicted scanpath (ours)."""
+
+
+def logits_of(model: MultiViewClassifier, batch: Batch) -> Logits:
+    """Compute the logits of a batch, without a graph."""
+    gaze = batch.gaze if model.needs_gaze else None
+    with torch.no_grad():
+        output = model(batch.images, gaze, batch.present, batch.covariates)
+    return output.logits, output.further
 
 
 def predict(
@@ -51,6 +63,7 @@ def predict(
     attention_map: AttentionMap | None = None,
     scanpath_term: PredictsScanpaths | None = None,
     calibration: Calibration = UNCALIBRATED,
+    forward: Callable[[Batch], Logits] | None = None,
 ) -> Predictions:
     """Predict all exams in evaluation mode; processes that train together share the batches and all get every result.
 
@@ -61,18 +74,19 @@ def predict(
         attention_map: also explains the predictions, see ``model.explained_class``.
         scanpath_term: also predicts scanpaths; needs an attention map beside it.
         calibration: of the probabilities of the label; the logits stay.
+        forward: computes ``logits_of`` the model where nothing is explained; it may overwrite them with the next batch.
     """
     was_training = model.training
     model.eval()
+    forward = forward or partial(logits_of, model)
     logits, further, attention, scanpaths = [], [], [], []
     batches = exams.in_order(batch_size)
     shared = count() > 1 and attention_map is None
     for batch in exams.batches(batches[rank() :: count()] if shared else batches):
-        gaze = batch.gaze if model.needs_gaze else None
         if attention_map is None:
-            with torch.no_grad():
-                output = model(batch.images, gaze, batch.present, batch.covariates)
+            own, others = forward(batch)
         else:
+            gaze = batch.gaze if model.needs_gaze else None
             output, maps = model.explain(
                 batch.images, attention_map, None, gaze, batch.present, batch.covariates
             )
@@ -80,8 +94,9 @@ def predict(
             if scanpath_term is not None:
                 paths = scanpath_term.predict(output, fixations=PREDICTED_FIXATIONS)
                 scanpaths.append({view: paths[view].cpu() for view in exams.views if view in paths})
-        logits.append(output.logits.detach())
-        further.append({name: probabilities(each.detach()) for name, each in output.further.items()})
+            own, others = output.logits.detach(), output.further
+        logits.append(own.clone())
+        further.append({name: probabilities(each.detach()) for name, each in others.items()})
     model.train(was_training)
 
     def together(rows: Sequence[Tensor], width: int) -> Tensor:

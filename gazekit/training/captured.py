@@ -1,27 +1,31 @@
-"""Record a training step as CUDA graphs, so that the host launches once instead of a thousand times."""
+"""Record training step and validation as CUDA graphs, so that the host launches once instead of a thousand times."""
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from gazekit.contracts.types import Batch
 from gazekit.distributed.processes import count
+from gazekit.modelling.model import MultiViewClassifier
+from gazekit.prediction.predictions import logits_of
 from gazekit.presets.tables import TrainingSettings
 from gazekit.training.optimiser import decides_on_device
 from gazekit.training.step import TrainingStep
 
 _EAGER = 3
-"""Steps per batch shape run without a graph first, while cuDNN chooses algorithms and caches fill."""
+"""Calls per batch shape without a graph first, while cuDNN chooses algorithms and caches fill."""
 
-Taken = tuple[Tensor, dict[str, Tensor]]
+Computed = tuple[Tensor, dict[str, Tensor]]
+"""Of a step: whether it was taken, and its loss terms; of a forward pass: the logits, and those of further targets."""
 
 
 def fastest(
     step: TrainingStep, settings: TrainingSettings, note: Callable[[str], None]
-) -> Callable[[Batch], Taken]:
+) -> Callable[[Batch], Computed]:
     """Return the step as CUDA graphs where possible, else unchanged; both compute the same.
 
     Args:
@@ -31,54 +35,81 @@ def fastest(
         note: called with any other obstacle: a component that makes the host wait, an optimiser that does, or an
             operation no graph supports.
     """
-    alone = count() == 1 and settings.accumulate == 1 and not settings.checkpoint_activations
-    if not (settings.cuda_graphs and alone and step.parameters[0].device.type == "cuda"):
+    if settings.accumulate > 1 or not _records(settings, step.parameters[0].device):
         return step
     if not decides_on_device(step.optimizer):
         note("no CUDA graphs: the host must know whether a step counts before this optimiser takes it")
         return step
-    return CapturedStep(step, note)
+    return Captured(step, note, kind=lambda: step.resting)
 
 
-class CapturedStep:
-    """A training step that replays its recording on each new batch.
-
-    A component's Python code runs only during recording, so components must keep no state outside
-    their tensors, as their contract requires.
+def fastest_validation(
+    model: torch.nn.Module, settings: TrainingSettings, note: Callable[[str], None]
+) -> Callable[[Batch], Computed]:
+    """Return the forward pass of validation as CUDA graphs where possible, else unchanged; both compute the same.
 
     Args:
-        step, note: see ``fastest``.
+        model: in evaluation mode whenever it is called.
+        settings, note: see ``fastest``; ``accumulate`` is no obstacle here.
+    """
+    forward = partial(logits_of, cast(MultiViewClassifier, model))
+    return Captured(forward, note) if _records(settings, next(model.parameters()).device) else forward
+
+
+def _records(settings: TrainingSettings, device: torch.device) -> bool:
+    alone = count() == 1 and not settings.checkpoint_activations
+    return settings.cuda_graphs and alone and device.type == "cuda"
+
+
+class Captured:
+    """A function of a batch that replays its recording on each new batch.
+
+    A component's Python code runs only during recording, so components must keep no state outside
+    their tensors, as their contract requires. Weights and statistics are read where they are, so they must change in
+    place.
+
+    Args:
+        function: computes tensors from a batch, and may change others.
+        note: see ``fastest``.
+        kind: says which function it is at the moment; after a change it is recorded again.
     """
 
-    def __init__(self, step: TrainingStep, note: Callable[[str], None]) -> None:
-        self.step = step
+    def __init__(
+        self,
+        function: Callable[[Batch], Computed],
+        note: Callable[[str], None],
+        *,
+        kind: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.function = function
         self.note = note
+        self.kind = kind
         self.stream = torch.cuda.Stream()
         self.pool = torch.cuda.graph_pool_handle()
-        self.taken: dict[tuple[torch.Size, ...], int] = {}
+        self.called: dict[tuple[torch.Size, ...], int] = {}
         self.recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
         self.refused = False
-        self.resting = step.resting
+        self.now = kind()
 
-    def __call__(self, batch: Batch) -> Taken:
-        """Learn from a batch; see ``TrainingStep``. The next step overwrites the returned tensors."""
+    def __call__(self, batch: Batch) -> Computed:
+        """Compute the function of a batch. The next call overwrites the returned tensors."""
         if self.refused:
-            return self.step(batch)
-        if self.resting != self.step.resting:
+            return self.function(batch)
+        if self.now != self.kind():
             self._forget()
         shapes = tuple(tensor.shape for tensor in batch.tensors())
-        before = self.taken[shapes] = self.taken.get(shapes, 0) + 1
+        before = self.called[shapes] = self.called.get(shapes, 0) + 1
         if before <= _EAGER:
             return self._eager(batch, watch=before == _EAGER)
         if shapes not in self.recorded:
             try:
-                self.recorded[shapes] = _Recorded(self.step, batch, self.pool)
+                self.recorded[shapes] = _Recorded(self.function, batch, self.pool)
             except RuntimeError as error:  # nothing has been computed yet
                 self._refuse(str(error).strip().split("\n")[0])
-                return self.step(batch)
+                return self.function(batch)
         return self.recorded[shapes](batch)
 
-    def _eager(self, batch: Batch, *, watch: bool) -> Taken:
+    def _eager(self, batch: Batch, *, watch: bool) -> Computed:
         """Run one operation at a time, on a side stream like a recording."""
         here, mode = torch.cuda.current_stream(), torch.cuda.get_sync_debug_mode()
         self.stream.wait_stream(here)
@@ -87,7 +118,7 @@ class CapturedStep:
                 warnings.simplefilter("always")
                 torch.cuda.set_sync_debug_mode("warn")
             try:
-                result = self.step(batch)
+                result = self.function(batch)
             finally:
                 torch.cuda.set_sync_debug_mode(mode)
         here.wait_stream(self.stream)
@@ -97,9 +128,9 @@ class CapturedStep:
         return result
 
     def _forget(self) -> None:
-        """Begin again: other parts of the model learn, which makes another step."""
+        """Begin again, with another function."""
         torch.cuda.synchronize()  # a replay may still run
-        self.resting, self.taken, self.recorded = self.step.resting, {}, {}
+        self.now, self.called, self.recorded = self.kind(), {}, {}
         self.pool = torch.cuda.graph_pool_handle()
 
     def _refuse(self, reason: str) -> None:
@@ -108,15 +139,15 @@ class CapturedStep:
 
 
 class _Recorded:
-    """The recorded step for batches of one shape."""
+    """The recorded function for batches of one shape."""
 
-    def __init__(self, step: TrainingStep, batch: Batch, pool: Any) -> None:
+    def __init__(self, function: Callable[[Batch], Computed], batch: Batch, pool: Any) -> None:
         self.batch = batch.map(Tensor.clone)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
-            self.result = step(self.batch)
+            self.result = function(self.batch)
 
-    def __call__(self, batch: Batch) -> Taken:
+    def __call__(self, batch: Batch) -> Computed:
         for held, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
             held.copy_(tensor)
         self.graph.replay()

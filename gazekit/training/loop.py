@@ -24,7 +24,7 @@ from gazekit.prediction.predictions import predict
 from gazekit.presets.tables import TrainingSettings
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import is_better, stopped_early
-from gazekit.training.captured import fastest
+from gazekit.training.captured import Computed, fastest, fastest_validation
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
 from gazekit.training.parts import RestingParts
@@ -125,6 +125,10 @@ def train(
     optimizer = make_optimizer(modules, recipe)
     step = TrainingStep(model, objective, optimizer, settings)
     take, resting = fastest(step, settings, run.log), RestingParts(modules, settings)
+    validated = step.average.modules if step.average else modules
+    forward = fastest_validation(
+        validated["model"], settings, lambda reason: run.log(f"validation: {reason}")
+    )
     state, seed = _continued(run, step, values), run.facts().seed
     keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged, best = state.step, Pace(), False, BestWeights(run)
@@ -166,9 +170,7 @@ def train(
                     report(state, batches)
             account(wait=True)
             diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
-            _finish_epoch(
-                step.average.modules if step.average else modules, parts.val, settings, run, state, best
-            )
+            _finish_epoch(validated, forward, parts.val, settings, run, state, best)
             report(state, batches)
             if pace.due() or state.is_over(settings):
                 with pace.measured():
@@ -272,6 +274,7 @@ def _warn_of_divergence(
 
 def _finish_epoch(
     modules: torch.nn.ModuleDict,
+    forward: Callable[[Batch], Computed],
     val: Exams,
     settings: TrainingSettings,
     run: RunDirectory,
@@ -280,7 +283,7 @@ def _finish_epoch(
 ) -> None:
     """Validate, keep the weights if they are the best so far, and write the epoch's line."""
     model, objective = cast(MultiViewClassifier, modules["model"]), cast(Objective, modules["objective"])
-    predictions = predict(model, val, batch_size=settings.batch_size)
+    predictions = predict(model, val, batch_size=settings.batch_size, forward=forward)
     labels = val.labels.cpu()
     with torch.no_grad():
         logits = torch.as_tensor(predictions.logits, device=val.device)

@@ -1,6 +1,7 @@
 """On a CUDA device: the same numbers as on the CPU, recorded steps equal to ordinary ones, and nothing that waits."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from gazekit.presets.preset import Preset
 from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
 from gazekit.training import captured
-from gazekit.training.captured import CapturedStep, fastest
+from gazekit.training.captured import Captured, fastest, fastest_validation
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import make_optimizer, set_learning_rates
@@ -151,10 +152,33 @@ def test_a_part_that_begins_to_learn_is_recorded_again(registry: Registry) -> No
             for epoch in (0, 1):
                 step.resting = resting.begin(epoch)
                 steps(take, step, range(10 * epoch, 10 * epoch + 10), preset.views)
-                assert not graphs or (isinstance(take, CapturedStep) and len(take.recorded) == 2)
+                assert not graphs or (isinstance(take, Captured) and len(take.recorded) == 2)
             results.append(tensors(step))
     for name, value in results[0].items():
         assert torch.equal(value, results[1][name]), name
+
+
+@pytest.mark.parametrize("overrides", [(), ("training.ema=0.9",), ("training.amp=bf16",)])
+def test_a_recorded_validation_is_the_ordinary_one_to_the_bit(
+    registry: Registry, dataset: PreparedDataset, overrides: tuple[str, ...]
+) -> None:
+    """Beside recorded steps, which change weights and statistics; batches of two shapes, several of each."""
+    preset = tiny(registry, DETERMINISTIC, *overrides)
+    exams = prepared_exams(dataset, np.arange(13), preset, CUDA, with_gaze=False)
+    seen = []
+    with chosen_algorithms(preset.training):
+        step = make_step(preset, registry)
+        take = fastest(step, preset.training, pytest.fail)
+        model: Any = step.average.modules["model"] if step.average else step.model
+        forward = fastest_validation(model, preset.training, pytest.fail)
+        for epoch in range(6):
+            steps(take, step, range(10 * epoch, 10 * epoch + 3), preset.views)
+            ours = predict(model, exams, batch_size=5, forward=forward).logits
+            theirs = predict(model, exams, batch_size=5).logits
+            np.testing.assert_array_equal(ours, theirs)
+            seen.append(theirs)
+    assert isinstance(forward, Captured) and len(forward.recorded) == 2
+    assert all((one != other).any() for one, other in pairwise(seen))
 
 
 def test_an_optimiser_that_needs_the_host_is_not_recorded_and_that_is_said(registry: Registry) -> None:
@@ -178,7 +202,7 @@ def same_to_the_bit(registry: Registry, preset: Preset) -> None:
             losses = steps(take, step, range(20), preset.views, poisoned=15)
             results.append((losses, tensors(step)))
             if graphs:
-                assert isinstance(take, CapturedStep) and len(take.recorded) == 2, said
+                assert isinstance(take, Captured) and len(take.recorded) == 2, said
     (ours, our_tensors), (theirs, their_tensors) = results
     np.testing.assert_equal(ours, theirs)
     assert [step["taken"] for step in theirs].count(0) >= 1 and theirs[15]["taken"] == 0
@@ -210,7 +234,7 @@ def test_what_cannot_be_recorded_is_taken_as_it_is(
     take = fastest(step, preset.training, said.append)
     losses = steps(take, step, range(12))
     assert all(loss["taken"] for loss in losses)
-    assert isinstance(take, CapturedStep) and not take.recorded
+    assert isinstance(take, Captured) and not take.recorded
     assert len(said) == 1 and re.search(reason, said[0]), said
 
 
@@ -237,7 +261,7 @@ def test_nothing_in_an_epoch_waits(registry: Registry, dataset: PreparedDataset,
         finally:
             torch.cuda.set_sync_debug_mode("default")
         list(record.arrived(wait=True))
-    assert isinstance(take, CapturedStep) and take.recorded
+    assert isinstance(take, Captured) and take.recorded
     one = torch.ones((), device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     with pytest.raises(RuntimeError, match="synchronizing"):  # the search would find it
