@@ -68,7 +68,8 @@ bench: install ## measure speed and memory (long); tables go to benchmarks/resul
 	$(BIN)/python benchmarks/step.py --size 512 --batch 4 --turns 3 --system "all (Mammo-Net)"
 	$(BIN)/python benchmarks/augment.py
 	$(BIN)/python benchmarks/branches.py
-	$(BIN)/python benchmarks/scale.py --sizes 224 512 --batches 4 8 16 --turns 3
+	$(BIN)/python benchmarks/scale.py --sizes 224 --batches 4 8 16 32 --turns 3
+	$(BIN)/python benchmarks/scale.py --sizes 512 --batches 4 8 --turns 2
 	$(BIN)/python benchmarks/ordinary.py --exams 60 --size 224 --turns 5
 	$(BIN)/gazekit data phantom $(DEMO)/bench_raw --exams 100 --seed 0
 	$(BIN)/gazekit data prepare phantom $(DEMO)/bench_raw $(DEMO)/bench_prepared --size 224

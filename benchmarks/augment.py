@@ -1,4 +1,4 @@
-"""Time augmenting a batch, images and heat maps together, against per-sample transforms with Pillow.
+"""Time augmenting the images of a batch in one warp, against per-sample transforms with Pillow.
 
 python benchmarks/augment.py --size 224 --batch 8 --turns 50
 """
@@ -21,7 +21,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     preset, device = preset_of("all (Mammo-Net)"), torch.device(asked.device)
-    shape = (asked.batch, len(preset.views), 2, asked.size, asked.size)
+    shape = (asked.batch, len(preset.views), 1, asked.size, asked.size)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     indices = np.arange(asked.batch)
     exams = ResidentExams(pixels, preset, device, indices=indices)
@@ -31,7 +31,7 @@ def main() -> None:
         theta = random_affine(settings, indices, len(preset.views), seed=0, epoch=0)
         images = [[pillow(pixels[i, v], theta[i, v]) for v in range(shape[1])] for i in range(asked.batch)]
         values = torch.from_numpy(np.array(images)).float() / 255
-        (values[:, :, 0] - preset.data.mean) / preset.data.std
+        (values - preset.data.mean) / preset.data.std
 
     step, batch = (
         make_step("all (Mammo-Net)", asked.device),
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def pillow(layers: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-    """Apply the same map to image and heat map in turn, in pixels as Pillow expects."""
+    """Apply a map to the layers of an image in turn, in pixels as Pillow expects."""
     height, width = layers.shape[1:]
     to_unit = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
     matrix = np.linalg.inv(to_unit) @ np.vstack([theta, [0, 0, 1]]) @ to_unit

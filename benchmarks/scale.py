@@ -36,7 +36,8 @@ def main() -> None:
             print(f"{size} px, batch {batch} ...", file=sys.stderr)
             measured = on_gpu if asked.device == "cuda" else in_own_process
             table.append(measured(size, batch, asked))
-    name = "scale" if asked.device == "cpu" else f"scale_{asked.device}"
+    name = "_".join(["scale", *(f"{size}px" for size in asked.sizes)])
+    name += "" if asked.device == "cpu" else f"_{asked.device}"
     publish(name, asked.device, table, asked.out, set=asked.set)
 
 

@@ -152,7 +152,7 @@ def train(
     """
     registry = registry or load_registry()
     if not isinstance(preset, Preset):
-        preset = registry.preset(preset, overrides=overrides)
+        preset = registry.preset(preset, environment=os.environ, overrides=overrides)
     elif overrides:
         raise ConfigurationError(
             "overrides belong to a preset given by name; give them to registry.preset(…, overrides=…)"
@@ -529,6 +529,7 @@ def benchmark(
     else:
         settings = read_study(Path(study))
     folder, chosen = StudyFolder(Path(out)), _device(device)
+    here = chosen if launcher == "local" else _device(None)  # a login node may have no GPU
     registry = registry or load_registry()
     check_spaces(settings, registry, os.environ)
     with folder.lock():
@@ -536,7 +537,7 @@ def benchmark(
         carry_out = finish_tuned if settings.tune else finish
         failures = carry_out(opened, launcher=launcher, jobs=jobs, finished=_each_run(note))
         result, pooled = collect(opened, failures)
-        write_study(opened, result, pooled, chosen, _warner(note))
+        write_study(opened, result, pooled, here, _warner(note))
     return result
 
 

@@ -1,5 +1,6 @@
-"""The options ``--part``, ``--device`` and ``--json``."""
+"""The options ``--part``, ``--device`` and ``--json``, and those that hold for some inputs only."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,6 +27,18 @@ def part_of(part: PartName, former: PartName | None) -> PartName:
         return part
     console.warn(f"--split {former} is now --part {former}; the former name goes in the next release")
     return former
+
+
+def refuse_options(context: typer.Context, names: Sequence[str], what: str) -> None:
+    """Raise ConfigurationError if one of these options was given; ``what``: the input that does not take them."""
+    typed = [
+        name
+        for name in names
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    flags = {each.name: each.opts[0] for each in context.command.params}
+    if typed:
+        raise ConfigurationError(f"{what} takes no {', '.join(flags[name] for name in typed)}; leave it out")
 
 
 def device_of_runs(name: str, launcher: str) -> "torch.device":

@@ -64,7 +64,7 @@ def pretrain(
         typer.Option(
             "--split",
             help="Split file; the test part stays closed, the validation part only measures.",
-            show_default="made by patient",
+            show_default="that of the data, else one by patient",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, patches and split.")] = 0,

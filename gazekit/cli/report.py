@@ -6,10 +6,26 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Part, choose_device, part_of
+from gazekit.cli.options import Device, FormerPart, Part, choose_device, part_of, refuse_options
+
+_OF_RUNS = (
+    "without",
+    "data",
+    "part",
+    "split",
+    "threshold",
+    "exam",
+    "cases",
+    "originals",
+    "kind",
+    "overrides",
+    "device",
+)
+"""Options that the report of a study does not take."""
 
 
 def report(
+    context: typer.Context,
     run: Annotated[
         Path, typer.Argument(help="Run directory of gazekit train, or study of gazekit benchmark.")
     ],
@@ -57,7 +73,7 @@ def report(
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of that data set; may be repeated."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Page to write.", show_default="report.html in the run")
+        Path | None, typer.Option(help="Page to write.", show_default="report.html in RUN")
     ] = None,
     device: Device = "auto",
     split: FormerPart = None,
@@ -66,8 +82,8 @@ def report(
 
     For a run: measures with intervals, every exam with image, gaze, fixations, attention and lesion, ROC, precision and
     recall, calibration, confusion, training curves, provenance, limits; also attention.png and .svg. Of more than 200
-    cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per system; the options
-    are for runs.
+    cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per system; it takes
+    --out alone.
     """
     from gazekit.errors import ConfigurationError
 
@@ -78,7 +94,8 @@ def report(
         from gazekit.reporting.study.page import write_study_page
         from gazekit.reporting.study.report import study_page
 
-        path = run / "report.html"
+        refuse_options(context, _OF_RUNS, "the report of a study")
+        path = out or run / "report.html"
         write_study_page(path, study_page(run))
     else:
         from gazekit.cli.gaze.options import options_of

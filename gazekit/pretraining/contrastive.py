@@ -72,7 +72,7 @@ class ContrastiveNetwork(nn.Module):
         return {
             "partner found": float((nearest == partner).double().mean()),
             "by chance": 1 / (len(looks) - 1),
-            "patches": len(looks),
+            "patches": len(pair[0].images),
             "exams": len(set(pair[0].exams.tolist())),
         }
 

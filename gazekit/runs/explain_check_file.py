@@ -51,7 +51,7 @@ class ExplainCheck(StoredPart):
         supervised: whether gaze supervised the training.
         layers: from the logits down, in the order in which a cascade makes them random.
         settings: of the checks.
-        random_labels: the run on random labels, and its AUC on the same exams; null without one.
+        random_labels: path of the run on random labels; null without one.
         rows: every measure.
         summary: measure of a study's table → value.
         statements: the findings in plain words.

@@ -79,7 +79,7 @@ def test_the_table_and_its_files_say_the_same(finished):
     assert {path.name for path in out.glob("results.*")} == {
         f"results.{s}" for s in ("json", "md", "csv", "tex")
     }
-    for figure in ("roc.png", "differences.png", "attention.png"):
+    for figure in ("auc.png", "roc.png", "differences.png", "attention.png"):
         assert (out / figure).stat().st_size > 5000
 
 

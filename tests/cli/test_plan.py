@@ -97,3 +97,7 @@ def test_what_cannot_be_planned_is_refused(study, tmp_path):
     other.write_text(other.read_text().replace("e0,p0", "e0,p9"))
     run = study / "runs" / "ours" / "fold-1-seed-0"
     assert "the same exam has two labels or patients" in gazekit("plan", run, other, *FEW, code=3).stderr
+    refused = gazekit("plan", run, run, *rows, *FEW, code=2).stderr
+    assert "a pilot of two runs takes no --system, --reference" in refused
+    readers = write_readers(tmp_path / "all.csv")
+    assert "takes no --simulations" in gazekit("plan", readers, *FEW, code=2).stderr

@@ -72,6 +72,7 @@ def test_it_needs_no_masks_learns_and_resumes_to_the_bit(
 
     found = run(paths[0], -1)
     assert found["partner found"] > 4 * found["by chance"]
+    assert found["by chance"] == 1 / (2 * found["patches"] - 1)
     with pytest.raises(Preempted):
         run(paths[1], 7)
     run(paths[1], -1)

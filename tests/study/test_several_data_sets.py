@@ -138,8 +138,10 @@ def test_a_gate_is_printed_and_changes_the_exit_status_only_when_asked(finished)
     gates = json.loads((out / "results.json").read_text())["gates"]
     assert [(gate["passed"], gate["data_sets"]) for gate in gates] == [(True, 2), (False, 2)]
     gazekit("benchmark", "--out", out, "--no-timing", "--gate", code=1)
-    gazekit("report", out)
-    page = (out / "report.html").read_text()
+    refused = gazekit("report", out, "--part", "all", "--exam", "e1", code=2).stderr
+    assert "the report of a study takes no --part, --exam; leave it out" in refused
+    gazekit("report", out, "--out", out / "page.html")
+    page = (out / "page.html").read_text()
     assert "not passed: AUC of late_concat" in page and "over 2 data sets" in page
 
 

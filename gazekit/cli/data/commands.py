@@ -104,7 +104,7 @@ def prepare(
         ),
     ] = None,
 ) -> None:
-    """Decode, crop, flip and resize every exam once; heat maps and masks go through the same geometry.
+    """Decode, crop, flip and resize every exam once; fixations and masks go through the same geometry.
 
     Repeat the command to resume a killed preparation.
     """

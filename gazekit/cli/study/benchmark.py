@@ -136,7 +136,7 @@ def benchmark(
         again = f"gazekit benchmark --out {folder.path}"
         failures = opened.failures() if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
         ratios = None
-        if timing:
+        if timing and not so_far:
             with console.progress("timing steps") as report:
                 ratios = step_times(opened, here, report)
         result, pooled = collect(opened, failures, ratios=ratios, paper=paper or "")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Json
+from gazekit.cli.options import Json, refuse_options
 
 if TYPE_CHECKING:
     from gazekit.measures.planning import ExamPlan, PowerAt
@@ -16,6 +16,7 @@ _READERS = (3, 4, 5, 6, 8, 10, 15, 20, 30)
 
 
 def plan(
+    context: typer.Context,
     pilot: Annotated[
         list[Path],
         typer.Argument(
@@ -47,10 +48,13 @@ def plan(
     from gazekit.measures.planning import plan_exams
     from gazekit.study.pilot import pilot_of_runs, pilot_of_study, scores_of_readers
 
+    rows = ("system", "reference")
     if len(pilot) == 1 and pilot[0].is_file():
+        refuse_options(context, (*rows, "patients", "simulations", "seed"), "a table of readers' scores")
         _plan_readers(scores_of_readers(pilot[0]), difference, power, alpha, as_json=as_json)
         return
     if len(pilot) == 2:
+        refuse_options(context, rows, "a pilot of two runs")
         found = pilot_of_runs(*pilot)
     elif len(pilot) == 1 and system and reference:
         found = pilot_of_study(pilot[0], system, reference)

@@ -27,7 +27,11 @@ Amp = Annotated[
     ),
 ]
 Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the branches: minutes at first, then faster steps.")
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the branches: minutes at first; whether steps get faster depends on the machine.",
+    ),
 ]
 Deterministic = Annotated[
     bool,
