@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gazekit.api import load as load
     from gazekit.api import predict as predict
     from gazekit.api import prepare as prepare
+    from gazekit.api import pretrain as pretrain
     from gazekit.api import report as report
     from gazekit.api import train as train
     from gazekit.api import tune as tune
@@ -56,6 +57,7 @@ _PUBLIC = {
     "load_registry": "gazekit.registry.discovery",
     "predict": "gazekit.api",
     "prepare": "gazekit.api",
+    "pretrain": "gazekit.api",
     "report": "gazekit.api",
     "train": "gazekit.api",
     "tune": "gazekit.api",
@@ -79,6 +81,7 @@ __all__ = [
     "load_registry",
     "predict",
     "prepare",
+    "pretrain",
     "report",
     "train",
     "tune",

@@ -44,6 +44,7 @@ from gazekit.training.run import continue_run
 from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_of, start_run
 
 if TYPE_CHECKING:
+    from gazekit.pretraining.pretrain import Pretrained
     from gazekit.study.result import StudyResult
     from gazekit.study.study import Study
     from gazekit.study.tuning import Tuning
@@ -264,6 +265,49 @@ def explain_check(
         report=progress,
         warn=lambda said: warnings.warn(said, stacklevel=4),
     ).model_dump(by_alias=True)
+
+
+@_speaks_python
+def pretrain(
+    preset: str,
+    data: Dataset,
+    out: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    registry: Registry | None = None,
+    progress: Progress = lambda _done, _total: None,
+    **settings: Any,
+) -> "Pretrained":
+    """Pre-train a preset's backbone on patches, and write its weights; called again it goes on where it was stopped.
+
+    Args:
+        preset: the name or TOML file of a preset.
+        data: a prepared data set of other exams, or its folder.
+        out: the safetensors file to write; ``backbone.weights`` starts from it.
+        overrides: ``key.path=value`` items on top of the preset.
+        device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
+        registry: where the components come from; None finds all plugins.
+        progress: told the steps done and their number.
+        settings: those of :class:`gazekit.pretraining.settings.PretrainSettings` (``patch``, ``steps``, ``pretext`` …).
+
+    Raises:
+        ConfigurationError: the file exists, or the backbone does not fit.
+        DataError: the split does not fit, or a class has no patches.
+    """
+    from gazekit.pretraining.pretrain import pretrain as run
+    from gazekit.pretraining.settings import PretrainSettings
+
+    registry = registry or load_registry()
+    return run(
+        Path(out),
+        registry.preset(preset, environment=os.environ, overrides=overrides),
+        registry,
+        data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data)),
+        PretrainSettings(**settings),
+        device=_device(device),
+        report=progress,
+    )
 
 
 @_speaks_python

@@ -53,7 +53,7 @@ def test_the_public_surface_is_small_and_exported_once() -> None:
             "predict",
             "prepare",
         ),
-        *("report", "train", "tune"),
+        *("pretrain", "report", "train", "tune"),
     ]
     assert gazekit.__all__ == names
     for module in ("reporting.run.files", "exporting.program_files", "measures.evaluate", "api"):
@@ -82,6 +82,19 @@ def test_it_trains_what_the_command_line_trains(
         mine, theirs = trained.predict(dataset, part), other.predict(dataset, part)
         assert np.array_equal(mine.logits, theirs.logits) and len(mine.logits) > 0
     assert trained.run.split_path.read_text() == other.run.split_path.read_text()
+
+
+def test_it_pretrains_what_the_command_line_pretrains(dataset: PreparedDataset, tmp_path: Path) -> None:
+    changes = [item for item in TINY if item.startswith("backbone.")]
+    here, there = tmp_path / "here.safetensors", tmp_path / "there.safetensors"
+    few = {"patch": 8, "steps": 4, "batch_size": 6, "held_out": 0.3}
+    done = gazekit.pretrain("mammonet_small", dataset, here, overrides=changes, device="cpu", **few)
+    options = [part for name, value in few.items() for part in (f"--{name.replace('_', '-')}", value)]
+    options += [part for item in changes for part in ("--set", item)]
+    command_line(
+        "pretrain", "mammonet_small", "--data", dataset.root, "--out", there, "--device", "cpu", *options
+    )
+    assert done.path == here and here.read_bytes() == there.read_bytes()
 
 
 def test_images_are_predicted_as_the_prepared_exams_and_a_broken_one_is_refused(
