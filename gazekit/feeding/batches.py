@@ -127,19 +127,22 @@ class Exams(ABC):
     ) -> Generator[Batch]:
         """The exams of each batch as they look in this epoch of a run with this seed.
 
+        The call draws how they look; pixels are read batch by batch.
+
         ``partners``: the exams that those of ``rows`` are mixed with, if the settings mix.
         """
         if settings.mixup and partners is not None:
             both = [np.concatenate(pair) for pair in zip(rows, partners, strict=True)]
             exams = self.indices[np.concatenate(rows)]
-            shares = send(mixing_shares(settings.mixup, exams, seed=seed, epoch=epoch), self.device)
-            lengths = [len(batch) for batch in rows]
-            with closing(self._augmented(both, settings, seed=seed, epoch=epoch)) as batches:
-                for batch, share in zip(batches, torch.split(shares, lengths), strict=True):
-                    yield mixed(batch, share)
-            return
-        with closing(self._augmented(rows, settings, seed=seed, epoch=epoch)) as batches:
-            yield from batches
+            shares = mixing_shares(settings.mixup, exams, seed=seed, epoch=epoch)
+            return self._mixed(self._augmented(both, settings, seed=seed, epoch=epoch), rows, shares)
+        return self._augmented(rows, settings, seed=seed, epoch=epoch)
+
+    def _mixed(self, pairs: Generator[Batch], rows: Rows, shares: NDArray[np.float32]) -> Generator[Batch]:
+        lengths = [len(batch) for batch in rows]
+        with closing(pairs) as batches:
+            for batch, share in zip(batches, torch.split(send(shares, self.device), lengths), strict=True):
+                yield mixed(batch, share)
 
     def _augmented(
         self, rows: Rows, settings: AugmentationSettings, *, seed: int, epoch: int

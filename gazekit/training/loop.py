@@ -68,6 +68,11 @@ class State:
     best_epoch: int = 0
     validated: list[tuple[float | None, float | None]] = field(default_factory=list)
 
+    def begin(self) -> None:
+        """Count from 0 again at the beginning of an epoch."""
+        if self.batch == 0:
+            self.sums, self.said, self.exams = {}, {}, 0
+
     def is_over(self, settings: TrainingSettings) -> bool:
         """Whether the training has had all its epochs, or has lost its patience."""
         return self.epoch >= settings.epochs or stopped_early(self.epoch, self.best_epoch, settings.patience)
@@ -122,15 +127,13 @@ def train(
     settings = recipe.settings
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     values = restore(run, modules)
-    optimizer = make_optimizer(modules, recipe)
-    step = TrainingStep(model, objective, optimizer, settings)
+    step = TrainingStep(model, objective, make_optimizer(modules, recipe), settings)
     take, resting = fastest(step, settings, run.log), RestingParts(modules, settings)
     validated = step.average.modules if step.average else modules
     forward = fastest_validation(
         validated["model"], settings, lambda reason: run.log(f"validation: {reason}")
     )
     state, seed = _continued(run, step, values), run.facts().seed
-    keep_until(run, epoch=state.epoch, step=state.step)
     saved, pace, diverged, best = state.step, Pace(), False, BestWeights(run)
     synchronise_batch_norm(model)
     model.train()
@@ -140,10 +143,12 @@ def train(
         return save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
 
     with best.written_after_errors():
-        for batches, left, augmented in _epochs(parts.train, settings, state, seed):
+        epochs = _epochs(parts.train, settings, seed=seed, epoch=state.epoch, batch=state.batch)
+        upcoming = next(epochs, None)
+        while upcoming is not None and not state.is_over(settings):
+            batches, left, augmented = upcoming
             step.resting = resting.begin(state.epoch)
-            if state.batch == 0:
-                state.sums, state.said, state.exams = {}, {}, 0
+            state.begin()
             record = LossRecord(len(left), parts.train.device)
             exam_ids = ([parts.exam_ids[i] for i in parts.train.indices[rows]] for rows in left)
             account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
@@ -157,17 +162,18 @@ def train(
                         if saved_now():
                             saved = state.step
                     if stop:
-                        written = saved == state.step
-                        done = "checkpoint written" if written else "weights not finite and not saved"
-                        raise Preempted(f"{run.path}: stopped at step {state.step}, {done}")
+                        raise _stopped(run, state.step, written=saved == state.step)
                     # dropout depends on (seed, step); each process drops different features
                     torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
-                    set_learning_rates(optimizer, factor_of(recipe, state.progress(batches, settings.epochs)))
+                    set_learning_rates(
+                        step.optimizer, factor_of(recipe, state.progress(batches, settings.epochs))
+                    )
                     record.add(*take(batch))
                     state.batch += 1
                     state.step += 1
                     account()
                     report(state, batches)
+            upcoming = next(epochs, None)  # drawn while the device works
             account(wait=True)
             diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
             _finish_epoch(validated, forward, parts.val, settings, run, state, best)
@@ -185,27 +191,37 @@ def train(
 
 
 def _epochs(
-    exams: Exams, settings: TrainingSettings, state: State, seed: int
+    exams: Exams, settings: TrainingSettings, *, seed: int, epoch: int, batch: int
 ) -> Iterator[tuple[int, Rows, Generator[Batch]]]:
-    """Yield each epoch's number of batches, the rows of those left to learn from, and these batches as they look."""
+    """Draw each epoch's number of batches, the rows of those left to learn from, and these batches as they look.
+
+    All of it is a function of seed and epoch, and needs nothing of the epochs before; pixels are read when a batch is.
+
+    Args:
+        exams, settings: of the training.
+        seed: of the run.
+        epoch, batch: the first one, counted from 0.
+    """
     sampled_by = exams.labels.cpu().numpy() if settings.sampling == "balanced" else None
-    while not state.is_over(settings):
-        batches = epoch_batches(
-            len(exams), settings.batch_size, seed=seed, epoch=state.epoch, labels=sampled_by
-        )
-        left = batches[state.batch :]
+    for each in range(epoch, settings.epochs):
+        batches = epoch_batches(len(exams), settings.batch_size, seed=seed, epoch=each, labels=sampled_by)
+        left = batches[batch if each == epoch else 0 :]
         augmented = exams.augmented(
             [own_rows(rows) for rows in left],
             settings.augmentation,
             seed=seed,
-            epoch=state.epoch,
+            epoch=each,
             partners=[own_rows(np.roll(rows, 1)) for rows in left],
         )
         yield len(batches), left, augmented
 
 
 def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any]) -> State:
-    """Read the progress of the newest checkpoint. Raises DataError: its state does not fit this training."""
+    """Read the progress of the newest checkpoint, and remove what the run wrote after it.
+
+    Raises:
+        DataError: its state does not fit this training.
+    """
     try:
         state = State(**values.get("state", {}))
         if values:
@@ -219,7 +235,13 @@ def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any])
             f"{run.checkpoints}: the newest checkpoint has no state that this training can go on from ({error}); "
             "remove it to go on from the one before, or begin again with --overwrite"
         ) from None
+    keep_until(run, epoch=state.epoch, step=state.step)
     return state
+
+
+def _stopped(run: RunDirectory, step: int, *, written: bool) -> Preempted:
+    done = "checkpoint written" if written else "weights not finite and not saved"
+    return Preempted(f"{run.path}: stopped at step {step}, {done}")
 
 
 def _account(

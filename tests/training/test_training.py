@@ -14,6 +14,7 @@ from tiny import tiny
 
 from gazekit.contracts.progress import Elapsed
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
+from gazekit.feeding import batches
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
@@ -22,6 +23,7 @@ from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
 from gazekit.training import loop, resume
 from gazekit.training.loop import State
+from gazekit.training.loss_record import LossRecord
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 
@@ -126,6 +128,45 @@ def test_checkpoints_of_short_epochs_take_a_tenth_of_the_time(
     continue_run(run, registry, dataset, report=report)
     assert saved == [1, 11, 13]
     assert len(run.read_metrics()) == 13
+
+
+def test_the_next_epoch_is_drawn_before_the_host_waits_for_the_last_step(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order and its augmentation, also after a stop within an epoch; none is drawn that no epoch uses."""
+    did: list[str] = []
+
+    def noted(place: Any, name: str) -> None:
+        original = getattr(place, name)
+
+        def draw(*arguments: Any, **options: Any) -> Any:
+            did.append(f"{name} {options['epoch']}")
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(place, name, draw)
+
+    def arrived(self: LossRecord, *, wait: bool = False) -> Any:
+        if wait:
+            did.append("wait")
+        return waited(self, wait=wait)
+
+    waited = LossRecord.arrived
+    monkeypatch.setattr(LossRecord, "arrived", arrived)
+    noted(loop, "epoch_batches")
+    noted(batches, "random_affine")
+    run = start(tmp_path / "run", registry, dataset)
+    continue_run(run, registry, dataset)
+    drawn = [[f"epoch_batches {epoch}", f"random_affine {epoch}"] for epoch in range(3)]
+    assert did == [*drawn[0], *drawn[1], "wait", *drawn[2], "wait", "wait"]
+    stopped = start(tmp_path / "stopped", registry, dataset)
+    with pytest.raises(Preempted):
+        continue_run(stopped, registry, dataset, should_stop=stop_before(4))
+    did.clear()
+    continue_run(stopped, registry, dataset)
+    assert did == [*drawn[1], *drawn[2], "wait", "wait"]
+    did.clear()
+    continue_run(stopped, registry, dataset)  # it is finished
+    assert did == []
 
 
 def test_a_torn_checkpoint_costs_one_interval_only(
