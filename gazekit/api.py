@@ -553,7 +553,7 @@ def benchmark(
             "mammonet"}, {"preset": "ga_net"}]}``.
         out: the study directory.
         jobs: runs at a time.
-        launcher: ``"local"`` or ``"slurm"``; see ``gazekit.study.launch.launchers``.
+        launcher: ``"local"``, ``"slurm"`` or ``"ray"``; see ``gazekit.study.launch.launchers``.
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where there is one.
         registry: where the components come from; None finds all plugins.
         note: told of every run that ends, in one line.

@@ -20,6 +20,7 @@ _EXTRAS = {
     "wandb": "gazekit train --tracker wandb",
     "tune": "gazekit tune --sampler, gazekit benchmark --tune",
     "slurm": "gazekit benchmark --launcher slurm",
+    "ray": "gazekit benchmark --launcher ray",
     "gdcm": "JPEG lossless DICOM files",
 }
 """Extra → its use; its packages are in the metadata."""

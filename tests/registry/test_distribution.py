@@ -66,7 +66,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("extra", ["dicom", "onnx", "tensorboard", "slurm", "gdcm"])
+@pytest.mark.parametrize("extra", ["dicom", "onnx", "tensorboard", "slurm", "ray", "gdcm"])
 def test_an_extra_is_installed_by_the_names_of_its_packages(extra: str) -> None:
     pip, verb, *packages = shlex.split(distribution.install_command(extra))
     assert (pip, verb) == ("pip", "install")

@@ -209,7 +209,7 @@ def test_what_cannot_launch_says_what_is_missing(tmp_path, monkeypatch):
     def wanted(launcher):
         return list(launch([script(tmp_path, 1, "")], launcher=launcher, jobs=1, logs=tmp_path))
 
-    with pytest.raises(ConfigurationError, match="launcher cloud: expected local or slurm"):
+    with pytest.raises(ConfigurationError, match="launcher cloud: expected local or slurm or ray"):
         wanted("cloud")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="srun not found"):
@@ -217,6 +217,9 @@ def test_what_cannot_launch_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(ConfigurationError, match="pip install 'submitit>="):
         wanted("slurm")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigurationError, match="needs ray; install it with: pip install "):
+        wanted("ray")
 
 
 def test_the_keyboards_interrupt_is_not_sent_to_children(tmp_path):
@@ -257,5 +260,7 @@ def test_a_launcher_is_a_file_and_a_line_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setitem(LAUNCHERS, "imagined", Launcher("imagined", "imagined", elsewhere=True))
     assert list(launch(["run"], launcher="imagined", jobs=3, logs=tmp_path)) == [("run", "3 jobs")]
     assert device_of_runs("cuda", "imagined").type == "cuda"
-    with pytest.raises(ConfigurationError, match="launcher imagine: expected local or slurm or imagined"):
+    with pytest.raises(
+        ConfigurationError, match="launcher imagine: expected local or slurm or ray or imagined"
+    ):
         launch(["run"], launcher="imagine", jobs=1, logs=tmp_path)

@@ -6,7 +6,7 @@ import typer
 
 from gazekit.study.launch.launchers import LAUNCHERS
 
-Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time (local: processes, slurm: jobs).")]
+Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time (local: processes, slurm: jobs, ray: tasks).")]
 LauncherName = Annotated[
     str,
     typer.Option(

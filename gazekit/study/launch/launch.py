@@ -26,11 +26,11 @@ def launch(
         tasks: the runs; each resumes where it stopped.
         launcher: a name of ``launchers.LAUNCHERS``.
         jobs: runs at a time.
-        logs: folder for the output of child processes and Slurm jobs; created when needed.
+        logs: folder for the output of child processes and of jobs elsewhere; created when needed.
         should_stop: called between steps; if true, every run writes a checkpoint and ends.
 
     Raises:
-        ConfigurationError: the launcher is unknown, or Slurm is not available.
+        ConfigurationError: the launcher is unknown, or Slurm or Ray is not available.
         Preempted: stopped on request.
     """
     chosen = launcher_of(launcher)

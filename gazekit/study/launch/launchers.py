@@ -23,6 +23,7 @@ class Launcher:
 LAUNCHERS = {
     "local": Launcher("launch", "on_this_machine"),
     "slurm": Launcher("slurm", "on_slurm", elsewhere=True),
+    "ray": Launcher("ray", "on_ray", elsewhere=True),
 }
 
 

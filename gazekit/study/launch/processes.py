@@ -16,7 +16,7 @@ from gazekit.study.grid import RunTask
 from gazekit.study.outcome import STOPPED, Outcome
 
 _LOOK_SECONDS = 0.1
-_PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 300
 """Seconds for a child to finish its step and write a checkpoint before it is killed."""
 
 _SAID = 2**16
@@ -133,7 +133,7 @@ def _stop(running: Sequence[_Child]) -> None:
     """Tell all children to write a checkpoint and end, and wait for them."""
     for child in running:
         child.process.terminate()
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     for child in running:
         try:
             child.process.wait(max(until - time.monotonic(), 0))
