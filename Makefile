@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 DEMO := demo
 REAL := $(DEMO)/real
 START := $(DEMO)/start.safetensors
-TRAINED := --preset mammonet_small --data $(DEMO)/prepared --set backbone.weights=$(START) --set training.epochs=20
+NARROW := --set 'backbone.widths=[8,16,32,64]'
+TRAINED := --preset mammonet_small --data $(DEMO)/prepared $(NARROW) --set backbone.weights=$(START) --set training.epochs=20
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo real test test-slow test-browser lint format docs notebook bench clean
@@ -31,7 +32,7 @@ demo: install ## train Mammo-Net on a phantom with and without gaze from one pre
 	$(BIN)/gazekit data prepare phantom $(DEMO)/raw $(DEMO)/prepared --size 64
 	$(BIN)/gazekit data phantom $(DEMO)/others_raw --exams 200 --seed 1 --image-height 128
 	$(BIN)/gazekit data prepare phantom $(DEMO)/others_raw $(DEMO)/others --size 64
-	[ -e $(START) ] || $(BIN)/gazekit pretrain mammonet_small --data $(DEMO)/others --out $(START) --patch 24 --steps 1000
+	[ -e $(START) ] || $(BIN)/gazekit pretrain mammonet_small --data $(DEMO)/others --out $(START) --patch 24 --steps 1000 $(NARROW)
 	$(BIN)/gazekit train $(TRAINED) --out $(DEMO)/with_gaze --resume
 	$(BIN)/gazekit train $(TRAINED) --set gaze=none --out $(DEMO)/without_gaze --resume
 	$(BIN)/gazekit evaluate $(DEMO)/without_gaze

@@ -52,11 +52,9 @@ def fails(tmp_path, code):
 
 def test_runs_are_yielded_as_they_end_and_no_more_are_at_work_than_asked_for(tmp_path):
     note = "open('{0}', 'a').write(f'{{time.time()}}\\n')\n"
-    seconds = [0.9, 0.1, 0.1, 0.1]
-    tasks = [
-        script(tmp_path, i, note.format(i) + f"time.sleep({s})\n" + note.format(i))
-        for i, s in enumerate(seconds)
-    ]
+    yielded = "sum(os.path.exists(n) and not glob.glob(f'logs/*fold-{n}*') for n in '123')"  # whose logs are removed
+    until = [f"import glob\nwhile {yielded} < 3:\n    time.sleep(0.05)\n", *["time.sleep(0.1)\n"] * 3]
+    tasks = [script(tmp_path, i, note.format(i) + wait + note.format(i)) for i, wait in enumerate(until)]
     ended = list(local(tasks, tmp_path))
     assert [reason for _, reason in ended] == [None] * 4
     assert ended[-1][0] == tasks[0] and {task for task, _ in ended} == set(tasks)
