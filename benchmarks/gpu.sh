@@ -2,7 +2,7 @@
 # Everything that is claimed of a GPU, in one go of about ten minutes. Results go to OUT, with the log of each part.
 #
 #     sh benchmarks/gpu.sh OUT              on the GPU
-#     DEVICE=cpu SIZE=32 EPOCHS=3 TURNS=2 sh benchmarks/gpu.sh OUT         a rehearsal without one
+#     DEVICE=cpu SIZE=64 EPOCHS=3 TURNS=2 sh benchmarks/gpu.sh OUT         a rehearsal without one
 #
 # A part that fails or takes too long costs only itself; the last lines say which. What is there already is kept.
 set -u
@@ -33,7 +33,8 @@ part training 90 "$python" benchmarks/training.py --device "$device" --size "$si
     --set training.amp=bf16 --out "$out/training.json"
 step recorded
 step recorded_bf16 training.amp=bf16
-step recorded_compiled_bf16 training.amp=bf16 training.compile=true
+part step_recorded_compiled_bf16 150 "$python" benchmarks/step.py --device "$device" --size "$size" --turns "$turns" --no-memory \
+    --system "all (Mammo-Net)" --set training.amp=bf16 --set training.compile=true --out "$out/step_recorded_compiled_bf16.json"
 step single training.cuda_graphs=false
 part ordinary 120 "$python" benchmarks/ordinary.py --device "$device" --size "$size" --exams 60 --turns 5 \
     --out "$out/ordinary.json"
