@@ -168,7 +168,7 @@ def test_without_a_cluster_it_says_how_to_start_one(tmp_path, dataset, registry,
 
 def test_a_study_from_the_command_line(tmp_path, dataset):
     command = ("benchmark", "--preset", "mammonet_small", "--data", dataset.root, "--out", tmp_path / "study")
-    options = "--folds 2 --seeds 1 --set training.epochs=1 --set training.batch_size=8 --device cpu --launcher ray --jobs 2"
-    done = gazekit(*command, *options.split())
+    options = "--folds 2 --seeds 1 --set training.epochs=1 --set training.batch_size=8 --device cpu"
+    done = gazekit(*command, *options.split(), "--launcher", "ray", "--jobs", 2)
     assert "mammonet_small" in done.stdout
     assert len(list((tmp_path / "study/runs").rglob("predictions.csv"))) == 2
