@@ -8,7 +8,9 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
-device=${DEVICE:-cuda} size=${SIZE:-224} epochs=${EPOCHS:-300} turns=${TURNS:-20}
+device=${DEVICE:-cuda}
+[ "$device" = cpu ] && half=off || half=bf16 # a rehearsal in half precision takes many times as long
+size=${SIZE:-224} epochs=${EPOCHS:-300} turns=${TURNS:-20}
 mkdir -p "$1" && out=$(cd "$1" && pwd) && cd "$here/.."
 failed=
 
@@ -30,11 +32,11 @@ step() { # NAME KEY=VALUE …
 
 [ "$device" = cpu ] || part tests 200 "$python" -m pytest -n0 -m gpu
 part training 90 "$python" benchmarks/training.py --device "$device" --size "$size" --epochs "$epochs" \
-    --set training.amp=bf16 --out "$out/training.json"
+    --set "training.amp=$half" --out "$out/training.json"
 step recorded
-step recorded_bf16 training.amp=bf16
+step recorded_bf16 "training.amp=$half"
 part step_recorded_compiled_bf16 150 "$python" benchmarks/step.py --device "$device" --size "$size" --turns "$turns" --no-memory \
-    --system "all (Mammo-Net)" --set training.amp=bf16 --set training.compile=true --out "$out/step_recorded_compiled_bf16.json"
+    --system "all (Mammo-Net)" --set "training.amp=$half" --set training.compile=true --out "$out/step_recorded_compiled_bf16.json"
 step single training.cuda_graphs=false
 part ordinary 120 "$python" benchmarks/ordinary.py --device "$device" --size "$size" --exams 60 --turns 5 \
     --out "$out/ordinary.json"

@@ -573,7 +573,7 @@ def benchmark(
     else:
         settings = read_study(Path(study))
     folder, chosen = StudyFolder(Path(out)), _device(device)
-    here = chosen if launcher == "local" else _device(None)  # a login node may have no GPU
+    here = _device(None) if chosen.type == "cuda" else chosen  # a login node may have none
     registry = registry or load_registry()
     check_spaces(settings, registry, os.environ)
     with folder.lock():

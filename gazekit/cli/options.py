@@ -38,7 +38,10 @@ def refuse_options(context: typer.Context, names: Sequence[str], what: str) -> N
     ]
     flags = {each.name: each.opts[0] for each in context.command.params}
     if typed:
-        raise ConfigurationError(f"{what} takes no {', '.join(flags[name] for name in typed)}; leave it out")
+        them = "them" if len(typed) > 1 else "it"
+        raise ConfigurationError(
+            f"{what} takes no {', '.join(flags[name] for name in typed)}; leave {them} out"
+        )
 
 
 def device_of_runs(name: str, launcher: str) -> "torch.device":

@@ -85,11 +85,6 @@ def report(
     cases the others are on pages in report_cases/. For a study: tables and figures, and a panel per system; it takes
     --out alone.
     """
-    from gazekit.errors import ConfigurationError
-
-    part = part_of(part, split)
-    if originals is None and (kind or overrides):
-        raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
     if (run / "study.json").is_file():
         from gazekit.reporting.study.page import write_study_page
         from gazekit.reporting.study.report import study_page
@@ -99,11 +94,15 @@ def report(
         write_study_page(path, study_page(run))
     else:
         from gazekit.cli.gaze.options import options_of
+        from gazekit.errors import ConfigurationError
         from gazekit.reporting.drawing.originals import find_originals
         from gazekit.reporting.run.files import write_report
         from gazekit.reporting.run.report import ReportSettings
         from gazekit.runs.trained import open_data, open_trained
 
+        part = part_of(part, split)
+        if originals is None and (kind or overrides):
+            raise ConfigurationError("--dataset and --set say what is in --originals SRC; add it")
         registry, chosen = console.registry(), choose_device(device)
         trained = open_trained(run, registry, chosen, report=console.warn)
         dataset = open_data(trained, data)

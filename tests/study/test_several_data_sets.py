@@ -138,11 +138,18 @@ def test_a_gate_is_printed_and_changes_the_exit_status_only_when_asked(finished)
     gates = json.loads((out / "results.json").read_text())["gates"]
     assert [(gate["passed"], gate["data_sets"]) for gate in gates] == [(True, 2), (False, 2)]
     gazekit("benchmark", "--out", out, "--no-timing", "--gate", code=1)
-    refused = gazekit("report", out, "--part", "all", "--exam", "e1", code=2).stderr
-    assert "the report of a study takes no --part, --exam; leave it out" in refused
-    gazekit("report", out, "--out", out / "page.html")
-    page = (out / "page.html").read_text()
+    gazekit("report", out)
+    page = (out / "report.html").read_text()
     assert "not passed: AUC of late_concat" in page and "over 2 data sets" in page
+
+
+def test_the_report_of_a_study_goes_where_it_is_asked_to_and_refuses_options_of_runs(finished, tmp_path):
+    out, _ = finished
+    gazekit("report", out, "--out", tmp_path / "page.html")
+    assert "over 2 data sets" in (tmp_path / "page.html").read_text()
+    refused = gazekit("report", out, "--part", "all", "--set", "a=1", code=2).stderr
+    assert "the report of a study takes no --part, --set; leave them out" in refused
+    assert "takes no --exam; leave it out" in gazekit("report", out, "--exam", "e1", code=2).stderr
 
 
 def test_a_lost_run_alone_is_done_again_and_missing_ones_are_told(finished, tmp_path):
