@@ -1,7 +1,8 @@
-"""Carry out one run of a study in a separate process: ``python -m gazekit.study TASK [--attached]``.
+"""Carry out runs of a study in a separate process: ``python -m gazekit.study TASK [--attached FILE]``.
 
-TASK is a ``grid.RunTask`` as text. An attached process stops when its standard input closes, so that it never
-outlives the one that started it.
+TASK is a ``grid.RunTask`` as text. An attached process reads further tasks from its standard input, one per line, and
+writes a byte to FILE, a descriptor, for each that is done. It ends with the first that fails, and stops when its
+standard input closes, so that it never outlives the one that started it.
 """
 
 import os
@@ -9,37 +10,56 @@ import signal
 import sys
 import threading
 import traceback
+from queue import SimpleQueue
 
 from gazekit.errors import GazekitError
+from gazekit.registry.discovery import load_registry
+from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
 from gazekit.study.outcome import in_one_line
 from gazekit.study.running import carry_out
-from gazekit.training.signals import stop_on_signals
+from gazekit.training.signals import Signals, stop_on_signals
 
 
-def main(text: str, *, attached: bool = False) -> int:
-    """Carry out the task; report an error in one line on stderr, with the exit codes of ``gazekit train``."""
-    task = RunTask.from_text(text)
+def main(text: str, done: int | None = None) -> int:
+    """Carry out the task, then those that standard input brings if ``done`` says where to tell of them."""
+    tasks: SimpleQueue[str] = SimpleQueue()
+    registry = load_registry()
     with stop_on_signals() as signals:
-        if attached:
-            threading.Thread(target=_stop_with_parent, daemon=True).start()
-        try:
-            carry_out(task, should_stop=signals.asked)
-        except GazekitError as error:
-            signals.explain(error, "the same study")
-            print(in_one_line(error, task), file=sys.stderr)
-            return error.exit_code
-        except Exception as error:
-            traceback.print_exc()
-            print(in_one_line(error, task), file=sys.stderr)
-            return GazekitError.exit_code
+        if done is not None:
+            threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+        while text:
+            if code := _carry_out(RunTask.from_text(text), registry, signals):
+                return code
+            if done is None or signals.asked():
+                break
+            os.write(done, b".")
+            text = tasks.get()
     return 0
 
 
-def _stop_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)
+def _carry_out(task: RunTask, registry: Registry, signals: Signals) -> int:
+    """Carry out a task; report an error in one line on stderr, with the exit codes of ``gazekit train``."""
+    try:
+        carry_out(task, registry, should_stop=signals.asked)
+    except GazekitError as error:
+        signals.explain(error, "the same study")
+        print(in_one_line(error, task), file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        print(in_one_line(error, task), file=sys.stderr)
+        return GazekitError.exit_code
+    return 0
+
+
+def _listen(tasks: SimpleQueue[str]) -> None:
+    """Pass on every line of standard input; at its end, stop the run that is at work, or the wait for the next."""
+    for line in sys.stdin:
+        tasks.put(line)
+    tasks.put("")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], attached="--attached" in sys.argv))
+    sys.exit(main(sys.argv[1], int(sys.argv[3]) if "--attached" in sys.argv else None))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -18,9 +19,11 @@ from gazekit.reading.parallel import available_cores
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.grid import RunTask
 from gazekit.study.launch import launch as launching
+from gazekit.study.launch import processes
+from gazekit.study.launch.child import Child
 from gazekit.study.launch.launch import launch
 from gazekit.study.launch.launchers import LAUNCHERS, Launcher
-from gazekit.study.launch.processes import slot_environments
+from gazekit.study.launch.processes import in_processes, slot_environments
 from gazekit.study.outcome import STOPPED, in_one_line
 from gazekit.training.signals import stop_on_signals
 
@@ -161,7 +164,12 @@ def test_a_child_whose_parent_is_gone_saves_and_the_same_run_goes_on_to_the_same
     assert list(launch([here], launcher="local", jobs=1, logs=tmp_path)) == [(here, None)]
 
     there = real_task(tmp_path / "there", dataset, registry, 1)
-    orphan = subprocess.Popen([*there.command(), "--attached"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    orphan = subprocess.Popen(
+        [*there.command(), "--attached", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     while not (there.path / "run.json").exists():
         assert orphan.poll() is None
         time.sleep(0.01)
@@ -169,13 +177,53 @@ def test_a_child_whose_parent_is_gone_saves_and_the_same_run_goes_on_to_the_same
     if orphan.returncode:  # it may have been done before it noticed
         assert orphan.returncode == 75
         assert b"checkpoint written" in said
-    elsewhere = replace(there, path=tmp_path / "elsewhere", data=tmp_path / "nowhere")
+    elsewhere = replace(there, seed=2, path=tmp_path / "elsewhere", data=tmp_path / "nowhere")
     reasons = dict(local([there, elsewhere], tmp_path))
     assert reasons[there] is None
     assert "nowhere" in reasons[elsewhere] and "Traceback" not in reasons[elsewhere]
     for name in ("predictions.csv", "split.csv"):
         assert (there.path / name).read_text() == (here.path / name).read_text()
     assert RunDirectory(there.path).read_metrics()[-1]["epoch"] == 3
+
+
+def test_a_child_carries_out_run_after_run_until_one_fails_and_each_is_as_in_this_process(
+    tmp_path, dataset, registry, monkeypatch
+):
+    tasks = [real_task(tmp_path / "there", dataset, registry, seed) for seed in (1, 2, 3)]
+    lost = replace(tasks[0], seed=9, path=tmp_path / "lost", data=tmp_path / "nowhere")
+    started: list[RunTask] = []
+
+    class Counted(Child):
+        def __init__(self, task, *rest):
+            started.append(task)
+            super().__init__(task, *rest)
+
+    monkeypatch.setattr(processes, "Child", Counted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    order = [tasks[0], lost, tasks[1], tasks[2]]
+    ended = list(in_processes(order, jobs=1, logs=tmp_path / "logs", should_stop=lambda: False))
+    assert [task for task, reason in ended] == order and started == [tasks[0], tasks[1]]
+    assert [reason is None for _, reason in ended] == [True, False, True, True]
+    [log] = (tmp_path / "logs").iterdir()
+    assert log.name == "tiny-fold-1-seed-9.log" and "nowhere" in ended[1][1]
+    assert ended[1][1] in log.read_text() and "\0" not in log.read_text()
+    here = [real_task(tmp_path / "here", dataset, registry, seed) for seed in (1, 2, 3)]
+    assert list(launch(here, launcher="local", jobs=1, logs=tmp_path)) == [(task, None) for task in here]
+    for one, other in zip(tasks, here, strict=True):
+        assert (one.path / "predictions.csv").read_text() == (other.path / "predictions.csv").read_text()
+
+
+def test_a_child_that_is_gone_while_it_rests_is_replaced(tmp_path, dataset, registry):
+    tasks = [real_task(tmp_path, dataset, registry, seed, "training.epochs=1") for seed in (1, 2)]
+    outcomes = in_processes(tasks, jobs=1, logs=tmp_path / "logs", should_stop=lambda: False)
+    assert next(outcomes) == (tasks[0], None)
+    [child] = [
+        int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    ]
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert list(outcomes) == [(tasks[1], None)]
+    assert not list((tmp_path / "logs").iterdir())
 
 
 def test_in_this_process_a_fault_costs_its_own_run_only(tmp_path, monkeypatch):

@@ -1,34 +1,21 @@
 """Carry out the runs of a study in child processes, several at a time, each with its share of cores and GPUs."""
 
 import os
-import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from gazekit.disk.atomic import disk_errors, own_folder
-from gazekit.errors import ConfigurationError, Preempted
+from gazekit.disk.atomic import own_folder
+from gazekit.errors import Preempted
 from gazekit.reading.parallel import available_cores
 from gazekit.study.grid import RunTask
-from gazekit.study.outcome import STOPPED, Outcome
+from gazekit.study.launch.child import Child
+from gazekit.study.outcome import Outcome
 
 _LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 300
 """Seconds for a child to finish its step and write a checkpoint before it is killed."""
-
-_SAID = 2**16
-"""Bytes at the end of a log that are searched for the reason of a failure."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    task: RunTask
-    slot: int
-    process: "subprocess.Popen[bytes]"
-    log: Path
 
 
 def in_processes(
@@ -37,25 +24,31 @@ def in_processes(
     """Carry out runs in child processes; see ``launch.launch``. The output of a failed one stays in its log."""
     own_folder(logs)
     waiting = deque(tasks)
-    slots = deque(range(min(jobs, len(tasks))))
+    slots = range(min(jobs, len(tasks)))
     environments = slot_environments(len(slots), os.environ, gpus=_gpus(tasks))
-    running: list[_Child] = []
+    children: dict[int, Child] = {}
+    at_work: dict[int, RunTask] = {}
     try:
-        while waiting or running:
+        while waiting or at_work:
             if should_stop():
-                raise Preempted(f"stopped; {len(waiting) + len(running)} runs are left")
-            while waiting and slots:
-                slot = slots.popleft()
-                running.append(_start(waiting.popleft(), slot, environments[slot], logs))
-            ended = [child for child in running if child.process.poll() is not None]
-            for child in ended:
-                running.remove(child)
-                slots.append(child.slot)
-                yield child.task, _reason(child)
+                raise Preempted(f"stopped; {len(waiting) + len(at_work)} runs are left")
+            for slot in slots:
+                if waiting and slot not in at_work:
+                    task = at_work[slot] = waiting.popleft()
+                    if slot in children and not children[slot].take(task):
+                        children.pop(slot).close(PATIENCE_SECONDS)
+                    if slot not in children:
+                        children[slot] = Child(task, logs / f"process-{slot}.log", environments[slot])
+            ended = [slot for slot in at_work if children[slot].waits() or children[slot].has_ended()]
+            for slot in ended:
+                task, reason = at_work.pop(slot), children[slot].reason()
+                if not waiting or children[slot].has_ended():
+                    children.pop(slot).close(PATIENCE_SECONDS)
+                yield task, reason
             if not ended:
                 time.sleep(_LOOK_SECONDS)
     finally:
-        _stop(running)
+        _stop([*children.values()])
 
 
 def slot_environments(
@@ -86,59 +79,10 @@ def _gpus(tasks: Sequence[RunTask]) -> list[str]:
     return visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _start(task: RunTask, slot: int, environment: Mapping[str, str], logs: Path) -> _Child:
-    log = logs / f"{task.system}-{task.name}.log"
-    with disk_errors(log):
-        log.unlink(missing_ok=True)  # if it is a link, do not write through it
-        said = log.open("xb")
-    with said:
-        try:
-            process = subprocess.Popen(
-                [*task.command(), "--attached"],
-                stdin=subprocess.PIPE,  # never written to: when it closes, the child knows we are gone
-                stdout=said,
-                stderr=said,
-                env={
-                    **environment,
-                    "PYTHONUNBUFFERED": "1",
-                },  # so that a log ends with the latest message
-                start_new_session=True,  # we pass on keyboard interrupts ourselves
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"no process can be started for {task.system} {task.name}: {error.strerror}; choose fewer --jobs"
-            ) from None
-    return _Child(task, slot, process, log)
-
-
-def _reason(child: _Child) -> str | None:
-    assert child.process.stdin
-    child.process.stdin.close()
-    code = child.process.returncode
-    if code == 0:
-        child.log.unlink(missing_ok=True)
-        return None
-    if code in (Preempted.exit_code, 130):
-        return STOPPED
-    if code < 0:
-        hint = ": memory may have run out" if -code == signal.SIGKILL else ""
-        return f"its process was killed by {signal.Signals(-code).name}{hint}"
-    with child.log.open("rb") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - _SAID, 0))
-        lines = file.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"ended with exit code {code}")
-
-
-def _stop(running: Sequence[_Child]) -> None:
+def _stop(children: Sequence[Child]) -> None:
     """Tell all children to write a checkpoint and end, and wait for them."""
-    for child in running:
-        child.process.terminate()
+    for child in children:
+        child.stop()
     until = time.monotonic() + PATIENCE_SECONDS
-    for child in running:
-        try:
-            child.process.wait(max(until - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
-        assert child.process.stdin
-        child.process.stdin.close()
+    for child in children:
+        child.close(max(until - time.monotonic(), 0))
