@@ -32,14 +32,14 @@ phantom pretrain 300 900
 for name in $studies; do
     case $name in
     development)
-        phantom development 400 101
-        split development 0.5 0.6
+        phantom development 500 101
+        split development 0.04 0.833
         ;;
     gate)
         for seed in 102 103; do phantom "gate_$seed" 400 "$seed"; done
         ;;
     table1)
-        for seed in 1001 1002 1003 1004 1005 1006; do
+        for seed in 2001 2002 2003 2004 2005 2006; do
             phantom "phantom_$seed" 400 "$seed"
             split "phantom_$seed" 0.75 0.2
             for control in gaze_shuffled gaze_shifted order_shuffled views_mispaired; do

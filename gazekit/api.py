@@ -675,8 +675,9 @@ def _each_run(note: Callable[[str], None]) -> Callable[[Any, str | None], None]:
 
 def _each_epoch(note: Callable[[str], None], epochs: int) -> Callable[[State, int], None]:
     def report(state: State, _batches: int) -> None:
-        if state.batch == 0:  # validated
+        if state.batch == 0:
             auc = "–" if state.auc is None else f"{state.auc:.3f}"
-            note(f"epoch {state.epoch}/{epochs}  val AUC {auc}, best {state.best_auc:.3f}")
+            best = f", best {state.best_auc:.3f}" if state.best_epoch else ""
+            note(f"epoch {state.epoch}/{epochs}  val AUC {auc}{best}")
 
     return report

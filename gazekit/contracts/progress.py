@@ -19,7 +19,7 @@ class Elapsed:
     Args:
         step: steps taken before it; ``steps``: of the whole training.
         epoch: epochs completed before it; ``epochs``: of the whole training.
-        validated: the validation of each completed epoch, in order.
+        validated: the validations so far, in order; one for each completed epoch unless ``training.validate_every``.
     """
 
     step: int

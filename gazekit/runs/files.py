@@ -76,7 +76,7 @@ class Epoch(StoredPart):
     epoch: Whole
     step: Whole
     best_epoch: Whole
-    val_auc: float | None
+    val_auc: float | None = None
     val_loss: float | None = None
     skipped_steps: Whole = 0
 

@@ -303,17 +303,39 @@ def _finish_epoch(
     state: State,
     best: BestWeights,
 ) -> None:
-    """Validate, keep the weights if they are the best so far, and write the epoch's line."""
+    """Validate if it is time, keep the weights if they are the best so far, and write the epoch's line."""
+    state.epoch += 1
+    state.batch = 0
+    state.auc = None
+    line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
+    line |= state.means()
+    if state.epoch % settings.validate_every == 0 or state.epoch >= settings.epochs:
+        line |= _validate(modules, forward, val, settings, state, best)
+    line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
+    run.append_metrics(line)
+    if state.epoch < settings.epochs and state.is_over(settings):
+        run.log(
+            f"ended after epoch {state.epoch} of {settings.epochs}: training.patience = {settings.patience} epochs "
+            f"have brought no better weights than epoch {state.best_epoch}"
+        )
+
+
+def _validate(
+    modules: torch.nn.ModuleDict,
+    forward: Callable[[Batch], Computed],
+    val: Exams,
+    settings: TrainingSettings,
+    state: State,
+    best: BestWeights,
+) -> dict[str, float | None]:
+    """Validate, and keep the weights if they are the best so far; returns AUC and loss for the epoch's line."""
     model, objective = cast(MultiViewClassifier, modules["model"]), cast(Objective, modules["objective"])
     predictions = predict(model, val, batch_size=settings.batch_size, forward=forward)
-    labels = val.labels.cpu()
     with torch.no_grad():
         logits = torch.as_tensor(predictions.logits, device=val.device)
         loss = float(objective.classification(logits, val.labels))
     finite = bool(np.isfinite(predictions.logits).all())
-    auc = area_under_roc(predictions.probabilities, labels.numpy()) if finite else None
-    state.epoch += 1
-    state.batch = 0
+    auc = area_under_roc(predictions.probabilities, val.labels.cpu().numpy()) if finite else None
     state.auc = auc
     state.validated.append((auc, loss if finite else None))
     selected = {"epoch": state.epoch, "val_auc": auc, "val_loss": loss}
@@ -323,13 +345,4 @@ def _finish_epoch(
         and (settings.select == "last" or best.hold(model, state.step, selected, objective=objective))
     ):
         state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
-    line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
-    line |= state.means()
-    line |= {"val_auc": auc, "val_loss": loss if finite else None}
-    line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
-    run.append_metrics(line)
-    if state.epoch < settings.epochs and state.is_over(settings):
-        run.log(
-            f"ended after epoch {state.epoch} of {settings.epochs}: training.patience = {settings.patience} epochs "
-            f"have brought no better weights than epoch {state.best_epoch}"
-        )
+    return {"val_auc": auc, "val_loss": loss if finite else None}

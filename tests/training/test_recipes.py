@@ -13,15 +13,17 @@ import torch
 from tiny import SMALL, random_batch, tiny
 from torch import nn
 
-from gazekit.errors import ConfigurationError, Preempted
+from gazekit.errors import ConfigurationError, DataError, Preempted
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
+from gazekit.reporting.drawing.training import training_figure
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import extend, load_model, preset_conflicts, stored_preset
 from gazekit.runs.table import summarise
+from gazekit.runs.trained import open_trained
 from gazekit.training import loop
 from gazekit.training.average import WeightAverage
 from gazekit.training.optimiser import make_optimizer
@@ -63,6 +65,7 @@ OPTIONS = {
     "frozen, average": ("training.groups.backbones={freeze_epochs=1}", "training.ema=0.9"),
     "frozen in parts": ("training.groups.backbones={freeze_epochs=2}", "training.accumulate=2"),
     "patience": ("training.patience=1",),
+    "validate_every": ("training.validate_every=2",),
     "average": ("training.ema=0.9",),
     "average, last": ("training.ema=0.9", "training.select=last"),
 }
@@ -284,6 +287,54 @@ def test_patience_ends_a_training_and_says_so(
     longer = registry.preset(str(run.preset_path), overrides=["training.patience=3"])
     assert "training.patience is now 3, begun with 2" in extend(run, stored, longer, registry)
     assert continue_run(run, registry, dataset).epoch > 4
+
+
+def test_epochs_between_validations_are_trained_alike_and_never_selected(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    few = ("training.epochs=7", "training.validate_every=3")
+    run = start(tmp_path / "run", registry, dataset, *few)
+    seen: list[tuple[int, float | None]] = []
+    state = continue_run(
+        run, registry, dataset, report=lambda s, _: seen.append((s.epoch, s.auc)) if s.batch == 0 else None
+    )
+    assert [epoch for epoch, auc in seen if auc is not None] == [3, 6, 7]
+    lines = run.read_metrics()
+    assert [line["epoch"] for line in lines if "val_auc" in line] == [3, 6, 7] and len(lines) == 7
+    assert [line["best_epoch"] for line in lines[:2]] == [0, 0] and state.best_epoch in (3, 6, 7)
+    assert len(state.validated) == 3
+    every = start(tmp_path / "every", registry, dataset, few[0])
+    continue_run(every, registry, dataset)
+    for mine, other in zip(lines, every.read_metrics(), strict=True):
+        assert mine.items() - {"best_epoch": mine["best_epoch"]}.items() <= other.items()
+    top, bottom = training_figure(lines).axes
+    curves = {curve.get_label(): list(curve.get_xdata()) for curve in top.get_lines()}
+    assert curves["classification, validation"] == [3, 6, 7] and curves["total"] == list(range(1, 8))
+    assert list(bottom.get_lines()[0].get_xdata()) == [3, 6, 7]
+    assert training_figure(lines[:2]).axes[1].get_legend() is None
+
+
+def test_weights_before_the_first_validation_are_said_to_be_yet_to_come(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    run = start(tmp_path / "run", registry, dataset, "training.epochs=4", "training.validate_every=3")
+    ended = [0]
+
+    def count(state: loop.State, _batches: int) -> None:
+        ended[0] = state.epoch
+
+    with pytest.raises(Preempted):
+        continue_run(run, registry, dataset, report=count, should_stop=lambda: ended[0] == 2)
+    with pytest.raises(DataError, match="no epoch has been validated yet; train on"):
+        open_trained(run.path, registry, CPU)
+
+
+def test_patience_is_not_shorter_than_the_way_to_the_first_validation(registry: Registry) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"training\.patience: would end before the first validation"
+    ):
+        tiny(registry, "training.patience=3", "training.validate_every=4")
+    assert tiny(registry, "training.patience=4", "training.validate_every=4").training.patience == 4
 
 
 def test_patience_needs_something_to_wait_for(registry: Registry) -> None:

@@ -22,7 +22,8 @@ def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
 
     Args:
         runs: the lines of each run's ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
-            that is missing or None leaves a gap. Several runs are thin lines in the colour of the term.
+            that is missing or None leaves a gap; epochs that were not validated leave none. Several runs are thin
+            lines in the colour of the term.
 
     Raises:
         DataError: a run without an epoch.
@@ -35,7 +36,7 @@ def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
     names = dict.fromkeys(name for metrics in runs for epoch in metrics for name in epoch)
     for i, name in enumerate([*(name for name in names if name not in _NOT_A_TERM), "val_loss"]):
         dashed = {"linestyle": (0, (3, 2))} if name == "val_loss" else {}
-        for k, metrics in enumerate(runs):
+        for k, metrics in enumerate(runs if name != "val_loss" else map(_validated, runs)):
             losses.plot(
                 _epochs(metrics),
                 _series(metrics, name),
@@ -59,7 +60,7 @@ def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _draw_scores(axes: Axes, runs: Sequence[Sequence[Mapping[str, Any]]], line: Mapping[str, Any]) -> None:
     lowest, marked = 0.5, 0
-    for metrics in runs:
+    for metrics in map(_validated, runs):
         epochs, aucs = _epochs(metrics), _series(metrics, "val_auc")
         axes.plot(epochs, aucs, color=SERIES[0], **line, **_dots(metrics))
         if np.isfinite(aucs).any():
@@ -82,6 +83,11 @@ def _selected(metrics: Sequence[Mapping[str, Any]], epochs: Sequence[int], aucs:
     """Return the position of the selected epoch; if the lines do not mark it, that of the best AUC."""
     chosen = metrics[-1].get("best_epoch")
     return epochs.index(chosen) if chosen in epochs else int(np.nanargmax(aucs))
+
+
+def _validated(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out the epochs that were not validated, whose lines say nothing of it."""
+    return [line for line in metrics if "val_auc" in line]
 
 
 def _epochs(metrics: Sequence[Mapping[str, Any]]) -> list[int]:
