@@ -190,6 +190,15 @@ def test_no_room_that_a_preparation_needs_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_only_training_pays_for_torchs_compiler() -> None:
+    """Its import takes as long as that of torch; a study opened to be read, and all of the façade, do without."""
+    code = (
+        "import sys, gazekit.api, gazekit.study.study, gazekit.reporting.study.report, gazekit.study.nested_tuning\n"
+        "sys.exit('torch._dynamo' in sys.modules and 'torch._dynamo is imported')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_class_has_a_name_of_its_own() -> None:
     places: dict[str, list[str]] = {}
     aliases: set[str] = set()

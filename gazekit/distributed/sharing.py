@@ -153,11 +153,11 @@ def synchronise_batch_norm(module: nn.Module) -> None:
 
 @cache
 def _over_all_processes(kind: type[_BatchNorm]) -> type[_BatchNorm]:
-    return type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {})
+    forward = torch.compiler.disable(_Synchronised.forward)  # imports the compiler, for seconds: only where needed
+    return type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {"forward": forward})
 
 
 class _Synchronised(_BatchNorm):
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         with _GlobalStatistics():
             return super().forward(input)
