@@ -133,6 +133,17 @@ def test_evaluation_is_that_of_the_command_line(trained: gazekit.Trained, datase
     assert written == {"schema": "gazekit.evaluation/1", **mine}
 
 
+def test_variables_of_the_environment_hold_in_python_too_and_overrides_above_them(
+    dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAZEKIT_TRAINING__EPOCHS", "2")
+    monkeypatch.setenv("GAZEKIT_TRAINING__WEIGHT_DECAY", "0.5")
+    lines: list[str] = []
+    run = gazekit.train("mammonet_small", dataset, tmp_path / "run", overrides=OVERRIDES, note=lines.append)
+    assert (run.preset.training.epochs, run.preset.training.weight_decay) == (1, 0.5)
+    assert [line for line in lines if line.startswith("epoch ")][-1].startswith("epoch 1/1  val AUC ")
+
+
 def test_a_line_per_epoch_and_no_run_is_overwritten_unasked(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path
 ) -> None:
