@@ -573,7 +573,7 @@ def benchmark(
     else:
         settings = read_study(Path(study))
     folder, chosen = StudyFolder(Path(out)), _device(device)
-    here = _device(None) if chosen.type == "cuda" else chosen  # a login node may have none
+    here = _device(None) if chosen.type == "cuda" else chosen  # a login node may have no GPU
     registry = registry or load_registry()
     check_spaces(settings, registry, os.environ)
     with folder.lock():
@@ -676,8 +676,9 @@ def _each_run(note: Callable[[str], None]) -> Callable[[Any, str | None], None]:
 def _each_epoch(note: Callable[[str], None], epochs: int) -> Callable[[State, int], None]:
     def report(state: State, _batches: int) -> None:
         if state.batch == 0:
-            auc = "–" if state.auc is None else f"{state.auc:.3f}"
-            best = f", best {state.best_auc:.3f}" if state.best_epoch else ""
-            note(f"epoch {state.epoch}/{epochs}  val AUC {auc}{best}")
+            aucs = [] if state.auc is None else [f"val AUC {state.auc:.3f}"]
+            if state.best_epoch:
+                aucs.append(f"best {state.best_auc:.3f}")
+            note("  ".join([f"epoch {state.epoch}/{epochs}", ", ".join(aucs)]).strip())
 
     return report

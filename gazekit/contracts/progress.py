@@ -19,7 +19,7 @@ class Elapsed:
     Args:
         step: steps taken before it; ``steps``: of the whole training.
         epoch: epochs completed before it; ``epochs``: of the whole training.
-        validated: the validations so far, in order; one for each completed epoch unless ``training.validate_every``.
+        validated: the validations so far, in order; fewer than the epochs if ``training.validate_every`` is above 1.
     """
 
     step: int

@@ -217,14 +217,6 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
                 'cannot wait for better weights with select = "last"; select by auc or loss',
             )
         )
-    if preset.training.patience and preset.training.patience < preset.training.validate_every:
-        problems.append(
-            (
-                ("training", "patience"),
-                f"would end before the first validation, after epoch {preset.training.validate_every} "
-                "(training.validate_every); raise it, or validate more often",
-            )
-        )
     for name, term in preset.terms.items():
         problems += [(("terms", name), message) for message in _faults_of_term(name, term, preset)]
     return problems

@@ -262,7 +262,7 @@ class TrainingSettings(PresetTable):
     """Weights that are used: of the epoch with the highest validation AUC (of equal ones the lowest validation loss),
     of the epoch with the lowest validation loss, or of the last epoch."""
     validate_every: Count = 1
-    """Validate after every so many epochs, and after the last; an epoch without validation is not selected."""
+    """Validate after every so many epochs, and before a training ends; an epoch without validation is not selected."""
     sampling: Literal["all", "balanced"] = "all"
     """Exams of an epoch: each once, or as many in total but equally many of each class, whose exams are repeated or
     left out in turn."""

@@ -150,8 +150,11 @@ def _no_weights(run: RunDirectory, damaged: Sequence[str], *, or_last: bool = Fa
         whole = or_last and checkpoint.load_latest(run.checkpoints, report=lambda _text: None) is not None
         instead = f"gazekit evaluate {run.path} --weights last uses the last ones; or " if whole else ""
         return f"{said}; there is no other copy; {instead}train the run again"
-    if any(line["best_epoch"] for line in run.read_metrics()):
+    lines = run.read_metrics()
+    if any(line["best_epoch"] for line in lines):
         return f"{run.path}: its weights were removed from checkpoints/; train it again, or copy them back"
+    if any("val_auc" in line for line in lines):
+        return f"{run.path}: no validation had finite outputs, so no epoch is selected; look at its log.txt"
     return (
         f"{run.path}: no epoch has been validated yet; train on with gazekit train --out {run.path} --resume"
     )

@@ -185,6 +185,8 @@ def extend(run: RunDirectory, stored: Preset, wanted: Preset, registry: Registry
             f"; the schedule {wanted.training.schedule.use} now spans {after} epochs, so the learning rate "
             "is not the one that a run of so many epochs would have had until here"
         )
+    if done == before and before % wanted.training.validate_every:
+        said += f"; epoch {before} has been validated, which a run of {after} epochs would not have done"
     run.log(said)
     return said
 

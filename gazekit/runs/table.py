@@ -74,7 +74,7 @@ def summarise(path: Path) -> RunSummary:
         evaluation = run.read_evaluation() if os.path.lexists(run.evaluation) else None
         done = lines[-1]["epoch"] if lines else 0
         epoch = lines[-1]["best_epoch"] if lines else 0
-        best = next((line["val_auc"] for line in lines if line["epoch"] == epoch), None)
+        best = next((line.get("val_auc") for line in lines if line["epoch"] == epoch), None)
         planned = _planned(run, values)
     except (DataError, ConfigurationError) as error:
         return RunSummary(path, None, {}, problem=str(error).splitlines()[0])

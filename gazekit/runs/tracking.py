@@ -35,7 +35,7 @@ class HasBatch(Protocol):
 
     @property
     def batch(self) -> int:
-        """Batches completed in the current epoch; 0 once it has been validated."""
+        """Batches completed in the current epoch; 0 at the end of an epoch."""
 
 
 StateOfTraining = TypeVar("StateOfTraining", bound=HasBatch)

@@ -1,8 +1,8 @@
-"""Carry out runs of a study in a separate process: ``python -m gazekit.study TASK [--attached FILE]``.
+"""Carry out runs of a study in a separate process: ``python -m gazekit.study TASK [--attached DESCRIPTOR]``.
 
 TASK is a ``grid.RunTask`` as text. An attached process reads further tasks from its standard input, one per line, and
-writes a byte to FILE, a descriptor, for each that is done. It ends with the first that fails, and stops when its
-standard input closes, so that it never outlives the one that started it.
+writes a byte to the descriptor for each that is done. It ends with the first that fails, and stops when its standard
+input closes, so that it never outlives the one that started it.
 """
 
 import os
@@ -22,13 +22,14 @@ from gazekit.training.signals import Signals, stop_on_signals
 
 
 def main(text: str, done: int | None = None) -> int:
-    """Carry out the task, then those that standard input brings if ``done`` says where to tell of them."""
+    """Carry out the task, then with ``done``, the descriptor, those of standard input; returns the exit code."""
     tasks: SimpleQueue[str] = SimpleQueue()
-    registry = load_registry()
     with stop_on_signals() as signals:
+        registry = load_registry()
         if done is not None:
             threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
         while text:
+            sys.argv[1:] = [text.strip()]  # the command that the run notes
             if code := _carry_out(RunTask.from_text(text), registry, signals):
                 return code
             if done is None or signals.asked():
@@ -54,11 +55,11 @@ def _carry_out(task: RunTask, registry: Registry, signals: Signals) -> int:
 
 
 def _listen(tasks: SimpleQueue[str]) -> None:
-    """Pass on every line of standard input; at its end, stop the run that is at work, or the wait for the next."""
+    """Pass on every line of standard input. At its end, stop the run at work; without one, the wait is over."""
     for line in sys.stdin:
         tasks.put(line)
-    tasks.put("")
     os.kill(os.getpid(), signal.SIGTERM)
+    tasks.put("")
 
 
 if __name__ == "__main__":

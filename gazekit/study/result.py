@@ -127,7 +127,7 @@ class RunValues:
         metrics: measure → value on the test part.
         selected_epoch: whose weights were tested.
         curves: ``epoch``, ``loss``, every loss term, ``val_auc`` and ``val_loss`` → value after each epoch, to five
-            digits; null where there was none.
+            digits; null where there was none, as in an epoch without validation.
     """
 
     system: str

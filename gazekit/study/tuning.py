@@ -276,4 +276,4 @@ def _value(run: RunDirectory) -> float:
     """Return the validation AUC of the weights that are used; 0 where it is undefined."""
     epochs = run.read_metrics()
     (selected,) = (line for line in epochs if line["epoch"] == epochs[-1]["best_epoch"])
-    return float(selected["val_auc"] or 0.0)
+    return float(selected.get("val_auc") or 0.0)

@@ -49,7 +49,7 @@ class State:
         said: exams in the batches of which a term said something.
         exams: exams summed over.
         skipped: steps skipped because loss or gradient was not finite; ``skipped_in_a_row``: the current streak.
-        auc: of the last validation; None before the first, or if the outputs were not finite.
+        auc: of the validation of the last epoch; None if it had none, or its outputs were not finite.
         best_auc, best_loss, best_epoch: validation of the selected weights; epoch 0 = none yet.
         validated: AUC and loss of every validation so far, None where the outputs were not finite.
     """
@@ -116,7 +116,7 @@ def train(
         recipe: the preset's ``training`` table, with its optimiser and schedule.
         run: holds checkpoints and metrics; its seed determines order, augmentation and dropout.
         should_stop: called before every step; if true, a checkpoint is written and Preempted raised.
-        report: called with the state and an epoch's number of batches after every step and validation.
+        report: called with the state and an epoch's number of batches after every step and epoch.
         warn: called once, in the epoch in which training diverges.
 
     Raises:
@@ -184,7 +184,7 @@ def train(
                         saved = state.step
     if not state.best_epoch:
         raise GazekitError(
-            f"{run.path}: no epoch of {state.epoch} had finite outputs on the validation exams, so there are no "
+            f"{run.path}: in {state.epoch} epochs no validation had finite outputs, so there are no "
             "weights to use; look at metrics.jsonl and log.txt, and try a smaller training.learning_rate"
         )
     return state
@@ -309,7 +309,7 @@ def _finish_epoch(
     state.auc = None
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= state.means()
-    if state.epoch % settings.validate_every == 0 or state.epoch >= settings.epochs:
+    if state.epoch % settings.validate_every == 0 or state.is_over(settings):
         line |= _validate(modules, forward, val, settings, state, best)
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)

@@ -1,5 +1,6 @@
-"""Measure the memory that training takes in its first step."""
+"""Measure the memory that training takes in its first step, and give back what a training has left."""
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,10 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the peak memory in bytes so far: of our tensors on a GPU, else of this process. None if unknown."""
+    """Return the peak memory in bytes so far: of a training's tensors on a GPU, else of this process. None if unknown.
+
+    A process that carries out one run after another has a single peak on a CPU, that of all of them.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -18,6 +22,14 @@ def peak_memory(device: torch.device) -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak  # in kilobytes elsewhere
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a GPU's memory back to its other processes, and measure its peak anew; on a CPU nothing is kept."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def describe_memory(peak: int | None, exams: Sequence[Exams]) -> str:

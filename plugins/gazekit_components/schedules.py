@@ -92,12 +92,12 @@ class PolynomialDecay:
 
 
 class PlateauDecay:
-    """Fall each time the validation has not improved for more than ``patience`` epochs.
+    """Fall each time the validation has not improved more than ``patience`` times in a row.
 
     Args:
         watch: the validation loss or the validation AUC.
         factor: of each fall.
-        patience: epochs without improvement that are borne.
+        patience: validations without improvement that are borne.
         threshold: relative improvement that counts.
         floor: factor below which it does not fall.
 

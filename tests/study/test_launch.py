@@ -1,12 +1,13 @@
 """Runs carried out here and in child processes: order, faults, limits, stopping, environment."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -55,10 +56,13 @@ def fails(tmp_path, code):
 
 def test_runs_are_yielded_as_they_end_and_no_more_are_at_work_than_asked_for(tmp_path):
     note = "open('{0}', 'a').write(f'{{time.time()}}\\n')\n"
-    yielded = "sum(os.path.exists(n) and not glob.glob(f'logs/*fold-{n}*') for n in '123')"  # whose logs are removed
-    until = [f"import glob\nwhile {yielded} < 3:\n    time.sleep(0.05)\n", *["time.sleep(0.1)\n"] * 3]
+    until = ["while sum(os.path.exists(f'yielded-fold-{n}') for n in '123') < 3:\n    time.sleep(0.05)\n"]
+    until += ["time.sleep(0.1)\n"] * 3
     tasks = [script(tmp_path, i, note.format(i) + wait + note.format(i)) for i, wait in enumerate(until)]
-    ended = list(local(tasks, tmp_path))
+    ended = []
+    for task, reason in local(tasks, tmp_path):
+        ended.append((task, reason))
+        (tmp_path / f"yielded-{task.fold}").touch()
     assert [reason for _, reason in ended] == [None] * 4
     assert ended[-1][0] == tasks[0] and {task for task, _ in ended} == set(tasks)
     spans = [tuple(map(float, (tmp_path / str(i)).read_text().split())) for i in range(4)]
@@ -139,6 +143,15 @@ def test_several_gpus_are_dealt_round_and_a_single_one_is_shared():
     assert named(2, ["0"]) == [None, None]
 
 
+def test_a_row_that_asks_for_deterministic_algorithms_may_follow_one_that_does_not():
+    def said(environment, gpus):
+        [found] = slot_environments(1, environment, gpus=gpus)
+        return found.get("CUBLAS_WORKSPACE_CONFIG")
+
+    assert (said({}, ["0"]), said({}, [])) == (":4096:8", None)
+    assert said({"CUBLAS_WORKSPACE_CONFIG": ":16:8"}, ["0"]) == ":16:8"
+
+
 def real_task(folder, dataset, registry, seed, *overrides) -> RunTask:
     """A training of three epochs of a tiny model."""
     folder.mkdir(exist_ok=True)
@@ -186,23 +199,33 @@ def test_a_child_whose_parent_is_gone_saves_and_the_same_run_goes_on_to_the_same
     assert RunDirectory(there.path).read_metrics()[-1]["epoch"] == 3
 
 
+@pytest.fixture
+def children(monkeypatch):
+    """The child processes that are started, each with one thread, as this process has."""
+    started: list[Child] = []
+
+    class Noted(Child):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            started.append(self)
+
+    monkeypatch.setattr(processes, "Child", Noted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return started
+
+
+def one_child(tasks, folder):
+    return in_processes(tasks, jobs=1, logs=folder / "logs", should_stop=lambda: False)
+
+
 def test_a_child_carries_out_run_after_run_until_one_fails_and_each_is_as_in_this_process(
-    tmp_path, dataset, registry, monkeypatch
+    tmp_path, dataset, registry, children
 ):
     tasks = [real_task(tmp_path / "there", dataset, registry, seed) for seed in (1, 2, 3)]
     lost = replace(tasks[0], seed=9, path=tmp_path / "lost", data=tmp_path / "nowhere")
-    started: list[RunTask] = []
-
-    class Counted(Child):
-        def __init__(self, task, *rest):
-            started.append(task)
-            super().__init__(task, *rest)
-
-    monkeypatch.setattr(processes, "Child", Counted)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     order = [tasks[0], lost, tasks[1], tasks[2]]
-    ended = list(in_processes(order, jobs=1, logs=tmp_path / "logs", should_stop=lambda: False))
-    assert [task for task, reason in ended] == order and started == [tasks[0], tasks[1]]
+    ended = list(one_child(order, tmp_path))
+    assert [task for task, reason in ended] == order and len(children) == 2
     assert [reason is None for _, reason in ended] == [True, False, True, True]
     [log] = (tmp_path / "logs").iterdir()
     assert log.name == "tiny-fold-1-seed-9.log" and "nowhere" in ended[1][1]
@@ -211,19 +234,23 @@ def test_a_child_carries_out_run_after_run_until_one_fails_and_each_is_as_in_thi
     assert list(launch(here, launcher="local", jobs=1, logs=tmp_path)) == [(task, None) for task in here]
     for one, other in zip(tasks, here, strict=True):
         assert (one.path / "predictions.csv").read_text() == (other.path / "predictions.csv").read_text()
+        environment = json.loads((one.path / "environment.json").read_text())
+        assert RunTask.from_text(environment["command"][1]).seed == one.seed
 
 
-def test_a_child_that_is_gone_while_it_rests_is_replaced(tmp_path, dataset, registry):
+def test_a_child_that_is_gone_while_it_rests_is_replaced_and_nobody_misses_a_log(
+    tmp_path, dataset, registry, children
+):
     tasks = [real_task(tmp_path, dataset, registry, seed, "training.epochs=1") for seed in (1, 2)]
-    outcomes = in_processes(tasks, jobs=1, logs=tmp_path / "logs", should_stop=lambda: False)
+    lost = replace(tasks[0], seed=9, path=tmp_path / "lost", data=tmp_path / "nowhere")
+    outcomes = one_child([*tasks, lost], tmp_path)
     assert next(outcomes) == (tasks[0], None)
-    [child] = [
-        int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    ]
-    os.kill(child, signal.SIGKILL)
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    assert list(outcomes) == [(tasks[1], None)]
-    assert not list((tmp_path / "logs").iterdir())
+    children[0].process.kill()
+    children[0].process.wait()
+    assert next(outcomes) == (tasks[1], None)
+    shutil.rmtree(tmp_path / "logs")  # somebody makes room
+    assert next(outcomes) == (lost, "ended with exit code 3")
+    assert len(children) == 2
 
 
 def test_in_this_process_a_fault_costs_its_own_run_only(tmp_path, monkeypatch):

@@ -303,6 +303,9 @@ def test_epochs_between_validations_are_trained_alike_and_never_selected(
     assert [line["epoch"] for line in lines if "val_auc" in line] == [3, 6, 7] and len(lines) == 7
     assert [line["best_epoch"] for line in lines[:2]] == [0, 0] and state.best_epoch in (3, 6, 7)
     assert len(state.validated) == 3
+    longer = registry.preset(str(run.preset_path), overrides=["training.epochs=8"])
+    told = extend(run, stored_preset(run, registry), longer, registry)
+    assert "epoch 7 has been validated, which a run of 8 epochs would not have done" in told
     every = start(tmp_path / "every", registry, dataset, few[0])
     continue_run(every, registry, dataset)
     for mine, other in zip(lines, every.read_metrics(), strict=True):
@@ -329,12 +332,17 @@ def test_weights_before_the_first_validation_are_said_to_be_yet_to_come(
         open_trained(run.path, registry, CPU)
 
 
-def test_patience_is_not_shorter_than_the_way_to_the_first_validation(registry: Registry) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"training\.patience: would end before the first validation"
-    ):
-        tiny(registry, "training.patience=3", "training.validate_every=4")
-    assert tiny(registry, "training.patience=4", "training.validate_every=4").training.patience == 4
+def test_patience_looks_once_more_before_it_ends_a_training(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aucs = {3: 0.5, 6: 0.4, 7: 0.6, 9: 0.1, 11: 0.2}
+    found = iter(aucs.values())
+    monkeypatch.setattr(loop, "area_under_roc", lambda *_: next(found))
+    asked = ("training.epochs=20", "training.validate_every=3", "training.patience=4")
+    run = start(tmp_path / "run", registry, dataset, *asked)
+    state = continue_run(run, registry, dataset)
+    assert [line["epoch"] for line in run.read_metrics() if "val_auc" in line] == [*aucs]
+    assert (state.epoch, state.best_epoch) == (11, 7)
 
 
 def test_patience_needs_something_to_wait_for(registry: Registry) -> None:

@@ -297,7 +297,7 @@ def test_divergence_is_said_in_the_epoch_it_happens_and_once(
     made = start(
         tmp_path / "run", registry, dataset, "training.learning_rate=1000", "training.schedule=constant"
     )
-    with pytest.raises(GazekitError, match="no epoch of 3 had finite outputs"):
+    with pytest.raises(GazekitError, match="in 3 epochs no validation had finite outputs"):
         continue_run(made, registry, dataset, warn=said.append)
     assert (
         len(said) == 1

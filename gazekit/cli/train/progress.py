@@ -58,17 +58,18 @@ class TrainingProgress:
         """Show the losses of the epoch so far and the AUC; announce once how long a slow run will take."""
         total = batches * self.epochs
         means = {name: "–" if mean is None else f"{mean:.3f}" for name, mean in state.means().items()}
-        val = "" if state.auc is None else f"  val AUC {state.auc:.3f}"
-        if val and self.preset.training.select == "auc":
-            val += f", best {max(state.best_auc, 0):.3f}"
+        aucs = [] if state.auc is None else [f"val AUC {state.auc:.3f}"]
+        if state.best_epoch and self.preset.training.select == "auc":
+            aucs.append(f"best {state.best_auc:.3f}")
+        val = "  " + ", ".join(aucs) if aucs else ""
         losses = "  ".join(f"{name} {value}" for name, value in means.items()) + val
         if self.terminal and len(losses) > self.columns:
             losses = f"loss {means.get('loss', '–')}{val}"
-        validated = state.batch == 0
-        epoch = state.epoch if validated else state.epoch + 1
+        ended = state.batch == 0
+        epoch = state.epoch if ended else state.epoch + 1
         self.bar.update(self.task, completed=state.step, total=total, epoch=epoch, losses=losses)
         self._estimate(state.step, total)
-        if not self.terminal and validated and (epoch * 10 // self.epochs) > self.shown_epoch:
+        if not self.terminal and ended and (epoch * 10 // self.epochs) > self.shown_epoch:
             self.shown_epoch = epoch * 10 // self.epochs
             console.note(f"epoch {epoch}/{self.epochs}  {losses}")
 

@@ -22,7 +22,7 @@ def training_figure(*runs: Sequence[Mapping[str, Any]]) -> Figure:
 
     Args:
         runs: the lines of each run's ``metrics.jsonl``; every number that is not bookkeeping is a loss term. A value
-            that is missing or None leaves a gap; epochs that were not validated leave none. Several runs are thin
+            that is missing or None leaves a gap; a line joins the epochs that were validated. Several runs are thin
             lines in the colour of the term.
 
     Raises:
@@ -86,7 +86,7 @@ def _selected(metrics: Sequence[Mapping[str, Any]], epochs: Sequence[int], aucs:
 
 
 def _validated(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out the epochs that were not validated, whose lines say nothing of it."""
+    """Leave out the epochs that were not validated."""
     return [line for line in metrics if "val_auc" in line]
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,22 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
             "classes": _classes(facts),
             "supervised by gaze": "yes, in training; a prediction needs none" if preset.gaze else "no",
             "initial weights": _without_folders("; ".join(dict.fromkeys(facts.weights_origin))),
-            "epochs": f"{len(epochs)}, of which {epochs[-1]['best_epoch']} is selected by validation"
-            if epochs
-            else "",
+            "epochs": _epochs([line["best_epoch"] for line in epochs]),
             "seed": facts.seed,
         }
     )
+
+
+def _epochs(selected: Sequence[int]) -> str:
+    """Describe the epochs by the one that was selected after each, 0 for none."""
+    if not selected:
+        return ""
+    chosen = (
+        f", of which {selected[-1]} is selected by validation"
+        if selected[-1]
+        else ", none of them selected yet"
+    )
+    return f"{len(selected)}{chosen}"
 
 
 def _classes(facts: RunFacts) -> str:

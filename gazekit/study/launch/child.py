@@ -1,7 +1,6 @@
 """A child process that carries out the runs of a study one after another, so that its start is paid for once."""
 
 import os
-import select
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -18,11 +17,11 @@ _SAID = 2**16
 
 
 class Child:
-    """A process that has a run at work, or waits for the next; it ends with a run that fails.
+    """A process that carries out a run and then waits for the next; it ends with a run that fails.
 
     Args:
         task: the first run.
-        resting_log: file for its output while it waits; beside it is the log of the run at work, named after that.
+        log: file for its output, emptied before each run, and removed with the process.
         environment: of the process.
 
     Raises:
@@ -30,78 +29,75 @@ class Child:
         StorageError: the log cannot be written.
     """
 
-    def __init__(self, task: RunTask, resting_log: Path, environment: Mapping[str, str]) -> None:
-        self.task, self._resting_log = task, resting_log
-        self.log = self._log_of(task)
-        with disk_errors(self.log):
-            self.log.unlink(missing_ok=True)  # if it is a link, do not write through it
-            said = open(self.log, "xb", opener=_appending)  # noqa: SIM115
+    def __init__(self, task: RunTask, log: Path, environment: Mapping[str, str]) -> None:
+        self._log = log
+        with disk_errors(log):
+            log.unlink(missing_ok=True)  # if it is a link, do not write through it
+            self._said = open(log, "xb", opener=_appending)  # noqa: SIM115
         self._done, done = os.pipe()  # brings a byte for each run that is done
-        with said:
-            try:
-                self.process = subprocess.Popen(
-                    [*task.command(), "--attached", str(done)],
-                    stdin=subprocess.PIPE,  # brings further runs; when it closes, the child knows we are gone
-                    stdout=said,
-                    stderr=said,
-                    pass_fds=(done,),
-                    env={
-                        **environment,
-                        "PYTHONUNBUFFERED": "1",
-                    },  # so that a log ends with the latest message
-                    start_new_session=True,  # we pass on keyboard interrupts ourselves
-                )
-            except OSError as error:
-                os.close(self._done)
-                raise ConfigurationError(
-                    f"no process can be started for {task.system} {task.name}: {error.strerror}; choose fewer --jobs"
-                ) from None
-            finally:
-                os.close(done)
-
-    def waits(self) -> bool:
-        """Whether its run is done and it waits for the next one; true once for each run."""
-        if not (select.select([self._done], [], [], 0)[0] and os.read(self._done, 1)):
-            return False
-        with disk_errors(self.log):
-            os.truncate(self.log, 0)
-            self.log = self.log.replace(self._resting_log)
-        return True
+        os.set_blocking(self._done, False)
+        try:
+            self.process = subprocess.Popen(
+                [*task.command(), "--attached", str(done)],
+                stdin=subprocess.PIPE,  # brings further runs; when it closes, the child knows we are gone
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=(done,),
+                env={**environment, "PYTHONUNBUFFERED": "1"},  # so that a log ends with the latest message
+                start_new_session=True,  # we pass on keyboard interrupts ourselves
+            )
+        except OSError as error:
+            os.close(self._done)
+            self._said.close()
+            raise ConfigurationError(
+                f"no process can be started for {task.system} {task.name}: {error.strerror}; choose fewer --jobs"
+            ) from None
+        finally:
+            os.close(done)
 
     def has_ended(self) -> bool:
         """Whether the process is gone."""
         return self.process.poll() is not None
+
+    def hears_of_end(self) -> bool:
+        """Whether it has said, since the last call, that its run is done."""
+        try:
+            return bool(os.read(self._done, 1))
+        except BlockingIOError:
+            return False
 
     def take(self, task: RunTask) -> bool:
         """Begin the next run; False if the process is gone."""
         assert self.process.stdin
         if self.has_ended():
             return False
+        self._said.truncate(0)
         try:
             self.process.stdin.write(f"{task.to_text()}\n".encode())
             self.process.stdin.flush()
         except BrokenPipeError:
             return False
-        with disk_errors(self.log):
-            self.task, self.log = task, self.log.replace(self._log_of(task))
         return True
 
-    def reason(self) -> str | None:
-        """Say why the run that ended last has failed; None, and no log, if it did not."""
+    def reason(self, task: RunTask) -> str | None:
+        """Say why its run has failed, once the process is gone; None if it did not.
+
+        The output then stays in a log beside the process's own, named after the run.
+        """
         code = self.process.returncode
-        if code is None:
-            return None
         if code == 0:
-            self.log.unlink(missing_ok=True)
             return None
+        lines = [""]
+        with suppress(FileNotFoundError):  # somebody has cleaned up
+            log = self._log.replace(self._log.with_name(f"{task.system}-{task.name}.log"))
+            with log.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - _SAID, 0))
+                lines = file.read().decode(errors="replace").split("\n")
         if code in (Preempted.exit_code, 130):
             return STOPPED
         if code < 0:
             hint = ": memory may have run out" if -code == signal.SIGKILL else ""
             return f"its process was killed by {signal.Signals(-code).name}{hint}"
-        with self.log.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - _SAID, 0))
-            lines = file.read().decode(errors="replace").split("\n")
         return next(
             (line.strip() for line in reversed(lines) if line.strip()), f"ended with exit code {code}"
         )
@@ -110,21 +106,23 @@ class Child:
         """Ask its run to write a checkpoint and end."""
         self.process.terminate()
 
-    def close(self, patience: float) -> None:
-        """Wait for its end, and kill it when the seconds are over. It ends by itself if it has no run at work."""
+    def let_go(self) -> None:
+        """Close its input: the process ends when it waits for a run, and else as after ``stop``."""
         assert self.process.stdin
         with suppress(BrokenPipeError):
             self.process.stdin.close()
+
+    def close(self, patience: float) -> None:
+        """Let it go, wait for its end, and kill it when the seconds are over."""
+        self.let_go()
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         os.close(self._done)
-        self._resting_log.unlink(missing_ok=True)
-
-    def _log_of(self, task: RunTask) -> Path:
-        return self._resting_log.with_name(f"{task.system}-{task.name}.log")
+        self._said.close()
+        self._log.unlink(missing_ok=True)
 
 
 def _appending(path: str, flags: int) -> int:

@@ -21,7 +21,10 @@ PATIENCE_SECONDS = 300
 def in_processes(
     tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    """Carry out runs in child processes; see ``launch.launch``. The output of a failed one stays in its log."""
+    """Carry out runs in child processes, each one run after another; see ``launch.launch``.
+
+    A child in which a run has failed is replaced, and the output of that run stays in a log of its name.
+    """
     own_folder(logs)
     waiting = deque(tasks)
     slots = range(min(jobs, len(tasks)))
@@ -36,19 +39,26 @@ def in_processes(
                 if waiting and slot not in at_work:
                     task = at_work[slot] = waiting.popleft()
                     if slot in children and not children[slot].take(task):
-                        children.pop(slot).close(PATIENCE_SECONDS)
+                        children.pop(slot).close(0)
                     if slot not in children:
                         children[slot] = Child(task, logs / f"process-{slot}.log", environments[slot])
-            ended = [slot for slot in at_work if children[slot].waits() or children[slot].has_ended()]
-            for slot in ended:
-                task, reason = at_work.pop(slot), children[slot].reason()
-                if not waiting or children[slot].has_ended():
-                    children.pop(slot).close(PATIENCE_SECONDS)
+            left = len(at_work)
+            for slot, task in tuple(at_work.items()):
+                child = children[slot]
+                gone, done = child.has_ended(), child.hears_of_end()
+                if not (gone or done):
+                    continue
+                del at_work[slot]
+                reason = None if done else child.reason(task)
+                if gone:
+                    children.pop(slot).close(0)
+                elif not waiting:
+                    child.let_go()
                 yield task, reason
-            if not ended:
+            if len(at_work) == left:
                 time.sleep(_LOOK_SECONDS)
     finally:
-        _stop([*children.values()])
+        _stop(list(children.values()))
 
 
 def slot_environments(
@@ -59,11 +69,17 @@ def slot_environments(
     Args:
         slots: number of processes at a time.
         environment: of this process; an ``OMP_NUM_THREADS`` in it is kept.
-        gpus: available GPUs; a single one is shared by all.
+        gpus: available GPUs; a single one is shared by all. cuBLAS reads once in a process how it can be
+            deterministic, and a later run may ask for that.
     """
     threads = str(max(available_cores() // max(slots, 1), 1))
     return [
         {"OMP_NUM_THREADS": threads, **environment}
+        | (
+            {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+            if gpus and "CUBLAS_WORKSPACE_CONFIG" not in environment
+            else {}
+        )
         | ({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else {})
         for slot in range(slots)
     ]
