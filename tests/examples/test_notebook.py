@@ -64,8 +64,8 @@ def test_what_it_says_of_its_numbers_is_so() -> None:
     assert found["auc"][1] > 0.5, "it says that the model tells benign from malignant"
     assert found["pointing_game"][1] > 0.5, "it says that the peak lies in the lesion more often than not"
     (predictions,) = (text for text in map(printed, cells()) if text.startswith("P0"))
-    missed, hit = (float(each) for each in re.findall(r"'malignant': ([\d.]+)", predictions))
-    assert missed < 0.5 < hit, "it says that one is missed and one found"
+    clear, barely = (float(each) for each in re.findall(r"'malignant': ([\d.]+)", predictions))
+    assert clear > 0.9 and 0.5 < barely < 0.6, "it says that both are called malignant, one of them barely"
 
 
 @pytest.mark.slow
