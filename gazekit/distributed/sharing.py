@@ -153,7 +153,7 @@ def synchronise_batch_norm(module: nn.Module) -> None:
 
 @cache
 def _over_all_processes(kind: type[_BatchNorm]) -> type[_BatchNorm]:
-    forward = torch.compiler.disable(_Synchronised.forward)  # whose import takes seconds
+    forward = torch.compiler.disable(_Synchronised.forward)  # imports the compiler, which takes seconds
     return type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {"forward": forward})
 
 

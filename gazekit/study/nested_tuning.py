@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from gazekit.disk.atomic import own_folder, write_atomically
-from gazekit.errors import ConfigurationError, DataError, GazekitError
+from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import inner_folds, read_split, write_split
 from gazekit.presets.preset import Preset
@@ -207,7 +207,14 @@ def finish_tuned(
     """
 
     def carry_out(tasks: Sequence[RunTask]) -> dict[RunTask, str]:
-        return finish(study, tasks, launcher=launcher, jobs=jobs, should_stop=should_stop, finished=finished)
+        try:
+            return finish(
+                study, tasks, launcher=launcher, jobs=jobs, should_stop=should_stop, finished=finished
+            )
+        except Preempted as error:
+            left = len(trial_runs(study)) + len(study.unfinished())
+            error.args = (f"{error}; in all {left} runs of the study are left",)
+            raise
 
     failures: dict[RunTask, str] = {}
     for _, group in groupby(tunings(study), key=lambda tuning: (tuning.task.seed, tuning.task.fold)):

@@ -10,10 +10,7 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the peak memory in bytes so far: of a training's tensors on a GPU, else of this process. None if unknown.
-
-    A process that carries out one run after another has a single peak on a CPU, that of all of them.
-    """
+    """Return the peak memory in bytes so far: of a training's tensors on a GPU, else of the process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -25,7 +22,7 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give a GPU's memory back to its other processes, and measure its peak anew; on a CPU nothing is kept."""
+    """Give a GPU's memory back to its other processes, and measure its peak anew; a CPU has no such store."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
@@ -33,10 +30,14 @@ def release_memory(device: torch.device) -> None:
 
 
 def describe_memory(peak: int | None, exams: Sequence[Exams]) -> str:
-    """Describe in one line the peak memory and where the exams are."""
+    """Describe in one line the peak memory and where the exams are.
+
+    Without a GPU the peak is that of the process, which may have carried out other runs before.
+    """
     device, held = exams[0].device, all(isinstance(part, ResidentExams) for part in exams)
     where = f"held on {device.type}" if held else "sent batch by batch"
-    took = "" if peak is None else f"{_readable(peak)} at the most in the first step; "
+    whose = "" if device.type == "cuda" else ", of this process"
+    took = "" if peak is None else f"{_readable(peak)} at the most in the first step{whose}; "
     return f"memory: {took}exams of {_readable(sum(part.nbytes for part in exams))}, {where}"
 
 

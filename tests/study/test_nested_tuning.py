@@ -167,7 +167,9 @@ def test_a_stopped_tuning_goes_on_to_the_same_trials(
     tuned, tmp_path: Path, dataset: PreparedDataset, split: Path, registry: Registry, stop_after: int
 ) -> None:
     settings = settings_of(dataset.root, split, rows=("ga_net",))
-    with pytest.raises(Preempted):
+    with pytest.raises(
+        Preempted, match="in all 4 runs of the study are left"
+    ):  # three trials, and the run itself
         carry_out(tmp_path / "out", settings, registry, stop_after=stop_after)
     *_, result = carry_out(tmp_path / "out", settings, registry)
     assert tried(tmp_path / "out")["ga_net"] == tried(tuned[0])["ga_net"]
