@@ -10,7 +10,7 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the peak memory in bytes so far: of a training's tensors on a GPU, else of the process; None if unknown."""
+    """Return the peak memory in bytes so far: of tensors on a GPU, else of the process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
