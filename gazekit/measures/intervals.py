@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from gazekit.errors import DataError
 from gazekit.measures.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
@@ -145,8 +145,8 @@ def paired_bootstrap(
         return interval, None
     below = (np.count_nonzero(defined < 0) + np.count_nonzero(defined <= 0)) / 2
     beyond = max(min(below, defined.size - below), defined.size / (defined.size + 1)) / defined.size
-    reach = stats.norm.isf(beyond) / math.sqrt(found.patients / (found.patients - 1))
-    return interval, min(float(2 * stats.t.sf(reach, found.patients - 1)), 1.0)
+    reach = -special.ndtri(beyond) / math.sqrt(found.patients / (found.patients - 1))
+    return interval, min(float(2 * special.stdtr(found.patients - 1, -reach)), 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +163,8 @@ def _resampled(
     statistics: Sequence[WeightedStatistic], patients: Sequence[str], *, seed: int, resamples: int
 ) -> _Resampled:
     """Compute statistics on resamples of the patients. Raises DataError: fewer than two patients."""
+    from scipy import stats  # takes a second, and a training that only imports this file needs none of it
+
     names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 2:
         raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
@@ -204,12 +206,12 @@ def _bca(value: float, distribution: Floats, without: Floats, level: float) -> t
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 14.3; Eq. 15.36 for the acceleration.
     """
     below = np.count_nonzero(distribution < value) + np.count_nonzero(distribution <= value)
-    bias = stats.norm.ppf(below / (2 * len(distribution)))
+    bias = special.ndtri(below / (2 * len(distribution)))
     patients = len(without)
     influence = (patients - 1) * (without.mean() - without)
     acceleration = (influence**3).sum() / patients**3 / 6 / ((influence**2).sum() / patients**2) ** 1.5
-    shifted = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    shares = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
+    shares = special.ndtr(bias + shifted / (1 - acceleration * shifted))
     if not np.isfinite(shares).all():
         return math.nan, math.nan
     low, high = np.quantile(distribution, shares)
@@ -221,8 +223,8 @@ def _widened(level: float, patients: int) -> float:
 
     The spread of resamples is too small by √((n - 1) / n), and their quantiles ignore Student's t.
     """
-    reach = math.sqrt(patients / (patients - 1)) * stats.t.ppf((1 + level) / 2, patients - 1)
-    return float(1 - 2 * stats.norm.sf(reach))
+    reach = math.sqrt(patients / (patients - 1)) * special.stdtrit(patients - 1, (1 + level) / 2)
+    return float(1 - 2 * special.ndtr(-reach))
 
 
 def _counts(drawn: Integers, patients: int) -> Floats:

@@ -1,35 +1,14 @@
-"""Choose the grey window of an image: match the user's choice with the windows in a DICOM file."""
+"""Parse the choice of a grey window: by its rank or name in a DICOM file, or as centre and width."""
 
 import re
-from dataclasses import dataclass
-from itertools import chain, repeat
-from typing import Any, Literal
 
-from pydicom.dataset import Dataset
-
-from gazekit.errors import ConfigurationError, DataError
-from gazekit.reading.dicom.file import printable
+from gazekit.errors import ConfigurationError
 
 FIRST, RANGE = "first", "range"
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
 
 Choice = str | int | tuple[float, float]
 """``"first"``, ``"range"``, a name, a number from 1, or (centre, width)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A VOI LUT or window of a file.
-
-    Args:
-        kind: a table of the VOI LUT sequence, or a pair of centre and width.
-        index: among those of its kind.
-        name: explanation in the file; may be empty.
-    """
-
-    kind: Literal["table", "window"]
-    index: int
-    name: str = ""
 
 
 def parse_window(text: str) -> Choice:
@@ -49,53 +28,3 @@ def parse_window(text: str) -> Choice:
             "or CENTER,WIDTH with a width above 0"
         )
     return text.strip()
-
-
-def offers(dataset: Dataset) -> list[Offer]:
-    """List the VOI LUTs of a DICOM file, then its windows, as DICOM PS3.3 C.11.2 ranks them.
-
-    A window without a centre or a width is skipped, as is one narrower than 1 with the function LINEAR.
-    """
-    tables = [
-        Offer("table", i, str(item.get("LUTExplanation") or ""))
-        for i, item in enumerate(dataset.get("VOILUTSequence") or ())
-    ]
-    names = [str(name) for name in _listed(dataset, "WindowCenterWidthExplanation")]
-    pairs = zip(_listed(dataset, "WindowCenter"), _listed(dataset, "WindowWidth"), strict=False)
-    least = 1 if dataset.get("VOILUTFunction", "LINEAR") == "LINEAR" else 0
-    windows = [
-        Offer("window", i, name)
-        for i, ((centre, width), name) in enumerate(zip(pairs, chain(names, repeat("")), strict=False))
-        if centre != "" and width not in ("", 0) and width >= least
-    ]
-    return tables + windows
-
-
-def pick(choice: Choice, offered: list[Offer]) -> Offer | None:
-    """Pick the chosen offer; None is the range of the image, also for ``first`` if the file offers nothing.
-
-    Raises:
-        DataError: the file lacks it; the error lists the choices.
-    """
-    if choice == RANGE or (choice == FIRST and not offered):
-        return None
-    if choice == FIRST:
-        return offered[0]
-    for number, offer in enumerate(offered, start=1):
-        if choice in (number, offer.name) or str(choice).casefold() == offer.name.casefold():
-            return offer
-    there = (
-        ", ".join(f"{i} {printable(offer.name)}".rstrip() for i, offer in enumerate(offered, start=1))
-        or "none"
-    )
-    raise DataError(
-        f"no window '{choice}' in the file; it has {there}; choose one of these, or first or range"
-    )
-
-
-def _listed(dataset: Dataset, keyword: str) -> list[Any]:
-    """Return the values of an element that may be absent, empty, single or multiple."""
-    value = dataset.get(keyword)
-    if value is None or value == "":
-        return []
-    return list(value) if not isinstance(value, str) and hasattr(value, "__iter__") else [value]

@@ -11,7 +11,8 @@ from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import printable
-from gazekit.reading.window import FIRST, Choice, Offer, offers, pick
+from gazekit.reading.dicom.offered_windows import Offer, offers, pick
+from gazekit.reading.window import FIRST, Choice
 from gazekit.records.arrays import Array, Floats
 
 _WINDOWED_BY = (
