@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def read_tables(file: Traversable) -> dict[str, Any]:
 def _document(file: Traversable) -> tomlkit.TOMLDocument:
     try:
         text = read_text(file, PRESET) if isinstance(file, Path) else file.read_text(encoding="utf-8")
-        return tomlkit.parse(text)
+        return _parsed(text)
     except FileNotFoundError:
         raise ConfigurationError(f"{file}: no such file; expected a TOML preset{_by_name(file)}") from None
     except DataError as error:
@@ -102,6 +103,12 @@ def _document(file: Traversable) -> tomlkit.TOMLDocument:
         raise ConfigurationError(
             f"{file}: tables or lists are nested too deep; expected a TOML preset"
         ) from None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tomlkit.TOMLDocument:
+    """Parse a file that is only read: a study reads the same few presets for every run."""
+    return tomlkit.parse(text)
 
 
 def _by_name(file: Traversable) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gazekit.errors import ConfigurationError, GazekitError
@@ -40,10 +41,7 @@ class Component:
         """Module and line of a class, file name of a preset."""
         if not isinstance(self.value, type):
             return str(getattr(self.value, "name", self.value))
-        try:
-            return f"{self.value.__module__}:{inspect.getsourcelines(self.value)[1]}"
-        except (OSError, TypeError):
-            return self.value.__module__
+        return _place(self.value)
 
     @property
     def file(self) -> str:
@@ -70,6 +68,15 @@ class Component:
     def documentation(self) -> str:
         """Docstring of the component."""
         return inspect.getdoc(self.value) or ""
+
+
+@cache
+def _place(value: type) -> str:
+    """Module and line of a class; finding the line reads the whole file."""
+    try:
+        return f"{value.__module__}:{inspect.getsourcelines(value)[1]}"
+    except (OSError, TypeError):
+        return value.__module__
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pydantic
@@ -111,6 +112,7 @@ def check_call(factory: type, name: str, context: Sequence[str]) -> None:
         ) from None
 
 
+@cache
 def _schema(factory: type, *, validate_default: bool = False) -> type[pydantic.BaseModel]:
     hints = get_type_hints(factory.__init__, include_extras=True)  # type: ignore[misc]
     fields: dict[str, Any] = {
