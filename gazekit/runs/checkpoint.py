@@ -8,7 +8,8 @@ The folder appears under its name only when it is complete. No file of it is a p
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -70,6 +71,44 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Copies of what a checkpoint holds, which stay as they are while the training goes on.
+
+    Args:
+        weights, tensors: by name, on the CPU.
+        text: refers to ``tensors``.
+    """
+
+    weights: dict[str, Tensor]
+    tensors: dict[str, Tensor]
+    text: bytes
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> "Contents":
+        """Copy weights by name, and tensors and plain values in dicts, lists and tuples."""
+        tensors, text = state_text.write(state)
+        return cls(_copied(weights), _copied(tensors), text.encode())
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, without the lists of tensors."""
+        return len(self.text) + sum(each.nbytes for each in (*self.weights.values(), *self.tensors.values()))
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of each file; the bytes of one are in memory at a time."""
+        yield _FILES[0], safetensors.torch.save(self.weights)
+        yield _FILES[1], safetensors.torch.save(self.tensors)
+        yield _FILES[2], self.text
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+
+
 def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
     """Save the checkpoint of a step. Raises StorageError.
 
@@ -79,36 +118,33 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
         weights: tensors by name.
         state: tensors and plain values in dicts, lists and tuples.
     """
-    tensors, text = state_text.write(state)
-    files = {
-        "weights.safetensors": safetensors.torch.save(_for_disk(weights)),
-        "state.safetensors": safetensors.torch.save(_for_disk(tensors)),
-        "state.json": text.encode(),
-    }
-    facts = {
-        file: _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        for file, content in files.items()
-    }
-    files[_MANIFEST] = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2).encode()
-    return _write(folder, f"{step:06d}", files)
+    return save_contents(folder, step, Contents.of(weights, state))
 
 
-def _for_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+def save_contents(folder: Path, step: int, contents: Contents) -> Path:
+    """Save the checkpoint of a step from copies of what it holds; see ``save_step``."""
+    facts = {}
+    with _new_checkpoint(folder, f"{step:06d}", contents.size) as temporary:
+        for name, content in contents.files():
+            write_through(temporary / name, content)
+            facts[name] = _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        manifest = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2)
+        write_through(temporary / _MANIFEST, manifest.encode())
+    return folder / f"{step:06d}"
 
 
-def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
-    """Write the folder ``folder/name`` so that it exists complete or not at all."""
+@contextmanager
+def _new_checkpoint(folder: Path, name: str, size: int) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``folder/name`` when the block succeeds."""
     target, temporary = folder / name, folder / f".{name}{PARTIAL}"
     for own in _folders(folder):
         own_folder(own)
-    with disk_errors(target, sum(map(len, files.values()))):
+    with disk_errors(target, size):
         for left in folder.glob(f".*{PARTIAL}"):  # left by a process killed while writing
             shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir()
         try:
-            for file, content in files.items():
-                write_through(temporary / file, content)
+            yield temporary
             sync_folder(temporary)
             if target.exists():  # a resumed run repeats its last steps
                 shutil.rmtree(target)
@@ -117,7 +153,6 @@ def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync_folder(folder)
-    return target
 
 
 def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:

@@ -29,7 +29,7 @@ from gazekit.training.loss_record import LossRecord
 from gazekit.training.optimiser import factor_of, make_optimizer, set_learning_rates
 from gazekit.training.parts import RestingParts
 from gazekit.training.recipe import Recipe
-from gazekit.training.resume import BestWeights, Pace, keep_until, restore, save
+from gazekit.training.resume import Checkpoints, keep_until, restore
 from gazekit.training.step import TrainingStep
 
 _NON_FINITE_LIMIT = 10
@@ -134,15 +134,14 @@ def train(
         validated["model"], settings, lambda reason: run.log(f"validation: {reason}")
     )
     state, seed = _continued(run, step, values), run.facts().seed
-    saved, pace, diverged, best = state.step, Pace(), False, BestWeights(run)
+    saved, diverged, checkpoints = state.step, False, Checkpoints(run, modules)
     synchronise_batch_norm(model)
     model.train()
 
     def saved_now() -> bool:
-        best.write()  # before the checkpoint that names them as the best
-        return save(run, modules, state.step, step.state_dict() | {"state": asdict(state)})
+        return checkpoints.save(state.step, step.state_dict() | {"state": asdict(state)})
 
-    with best.written_after_errors():
+    with checkpoints.written():
         epochs = _epochs(parts.train, settings, seed=seed, epoch=state.epoch, batch=state.batch)
         upcoming = next(epochs, None)
         while upcoming is not None and not state.is_over(settings):
@@ -154,6 +153,7 @@ def train(
             account = partial(_account, state, record, zip(itertools.count(state.step), exam_ids), run)
             with closing(augmented):
                 for batch in augmented:
+                    checkpoints.writer.check()
                     stop = any_of_all(should_stop())
                     if saved != state.step and (
                         stop or state.step % (settings.checkpoint_every or math.inf) == 0
@@ -162,6 +162,7 @@ def train(
                         if saved_now():
                             saved = state.step
                     if stop:
+                        checkpoints.writer.wait()
                         raise _stopped(run, state.step, written=saved == state.step)
                     # dropout depends on (seed, step); each process drops different features
                     torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
@@ -176,12 +177,10 @@ def train(
             upcoming = next(epochs, None)  # drawn while the device works
             account(wait=True)
             diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
-            _finish_epoch(validated, forward, parts.val, settings, run, state, best)
+            _finish_epoch(validated, forward, parts.val, settings, run, state, checkpoints)
             report(state, batches)
-            if pace.due() or state.is_over(settings):
-                with pace.measured():
-                    if saved_now():
-                        saved = state.step
+            if (checkpoints.writer.due() or state.is_over(settings)) and saved_now():
+                saved = state.step
     if not state.best_epoch:
         raise GazekitError(
             f"{run.path}: in {state.epoch} epochs no validation had finite outputs, so there are no "
@@ -301,7 +300,7 @@ def _finish_epoch(
     settings: TrainingSettings,
     run: RunDirectory,
     state: State,
-    best: BestWeights,
+    checkpoints: Checkpoints,
 ) -> None:
     """Validate if it is time, keep the weights if they are the best so far, and write the epoch's line."""
     state.epoch += 1
@@ -310,7 +309,7 @@ def _finish_epoch(
     line: dict[str, Any] = {"epoch": state.epoch, "step": state.step}
     line |= state.means()
     if state.epoch % settings.validate_every == 0 or state.is_over(settings):
-        line |= _validate(modules, forward, val, settings, state, best)
+        line |= _validate(modules, forward, val, settings, state, checkpoints)
     line |= {"best_epoch": state.best_epoch, "skipped_steps": state.skipped}
     run.append_metrics(line)
     if state.epoch < settings.epochs and state.is_over(settings):
@@ -326,7 +325,7 @@ def _validate(
     val: Exams,
     settings: TrainingSettings,
     state: State,
-    best: BestWeights,
+    checkpoints: Checkpoints,
 ) -> dict[str, float | None]:
     """Validate, and keep the weights if they are the best so far; returns AUC and loss for the epoch's line."""
     model, objective = cast(MultiViewClassifier, modules["model"]), cast(Objective, modules["objective"])
@@ -342,7 +341,7 @@ def _validate(
     if (
         auc is not None
         and is_better(settings.select, auc, loss, state.best_auc, state.best_loss)
-        and (settings.select == "last" or best.hold(model, state.step, selected, objective=objective))
+        and (settings.select == "last" or checkpoints.hold(model, state.step, selected, objective=objective))
     ):
         state.best_auc, state.best_loss, state.best_epoch = auc, loss, state.epoch
     return {"val_auc": auc, "val_loss": loss if finite else None}

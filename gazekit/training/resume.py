@@ -1,6 +1,5 @@
 """Save and restore the state of a training; in a group of processes, process 0 writes and all read."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,62 +13,24 @@ from gazekit.errors import DataError
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import OBJECTIVE
-
-_QUICK = 0.1
-"""Seconds that a checkpoint may always take after an epoch, however short the epoch."""
-_SHARE = 0.1
+from gazekit.training.checkpoint_writer import CheckpointWriter
 
 
-class Pace:
-    """A checkpoint is due after each epoch, as long as checkpoints take at most a tenth of the run.
-
-    Writing a large model can take longer than an epoch of few exams on a GPU. The selected weights, which are written
-    before a checkpoint if they have improved, count as part of it.
-    """
-
-    def __init__(self) -> None:
-        self.took = 0.0
-        self.ended = time.monotonic()
-
-    def due(self) -> bool:
-        """Say whether a checkpoint is due now."""
-        return self.took < _QUICK or time.monotonic() - self.ended > self.took * (1 - _SHARE) / _SHARE
-
-    @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Time the writing of a checkpoint within the block."""
-        begin = time.monotonic()
-        yield
-        self.ended = time.monotonic()
-        self.took = self.ended - begin
-
-
-def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: Mapping[str, Any]) -> bool:
-    """Write a checkpoint, unless a weight is not finite; then the previous one stays the newest. Raises StorageError.
-
-    Returns:
-        Whether the weights are finite.
-    """
-    if not _finite(run, modules, step):
-        return False
-    if rank() == 0:
-        checkpoint.save_step(run.checkpoints, step, modules.state_dict(), state)
-        checkpoint.forget_old(run.checkpoints, run.best)
-    return True
-
-
-class BestWeights:
-    """Hold the weights that validation selects on the device, and write them before the next checkpoint.
+class Checkpoints:
+    """Save the state of a training, and before each the weights that validation has selected since.
 
     A resumed run repeats the epochs after its checkpoint, and selects in them as before. So it needs on the disk only
     the weights that its checkpoint names as the best; writing those of every epoch takes longer than a short epoch.
 
     Args:
-        run: with the folder of the selected weights.
+        run: with the folders of checkpoints and of the selected weights.
+        modules: model and objective.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, modules: torch.nn.Module) -> None:
         self.run = run
+        self.modules = modules
+        self.writer = CheckpointWriter()
         self.held: tuple[int, dict[str, Tensor], Mapping[str, Any]] | None = None
 
     def hold(
@@ -80,7 +41,11 @@ class BestWeights:
         *,
         objective: torch.nn.Module | None = None,
     ) -> bool:
-        """Copy the weights, with those of attention map and terms, unless one is not finite; return whether all are."""
+        """Copy selected weights on the device, with those of attention map and terms, unless one is not finite.
+
+        Returns:
+            Whether all are finite.
+        """
         modules = [model] if objective is None else [model, objective]
         if not all(_finite(self.run, module, step) for module in modules):
             return False
@@ -90,21 +55,60 @@ class BestWeights:
             self.held = step, weights, state
         return True
 
-    def write(self) -> None:
-        """Write the weights, unless the disk has them. Raises StorageError."""
-        if self.held is not None:
-            checkpoint.save_step(self.run.best, *self.held)
-            self.held = None
+    def save(self, step: int, state: Mapping[str, Any]) -> bool:
+        """Begin to write the held weights and then a checkpoint, unless a weight is not finite.
+
+        Args:
+            step: names the checkpoint.
+            state: of optimiser and counters; it may change afterwards.
+
+        Returns:
+            Whether the weights are finite; if not, the previous checkpoint stays the newest.
+
+        Raises:
+            StorageError: the checkpoint before could not be written.
+        """
+        selected, finite = self._selected(), _finite(self.run, self.modules, step)
+        contents = (
+            checkpoint.Contents.of(self.modules.state_dict(), state) if finite and rank() == 0 else None
+        )
+
+        def write() -> None:
+            if selected is not None:  # before the checkpoint that names them as the best
+                checkpoint.save_contents(self.run.best, *selected)
+            if contents is not None:
+                checkpoint.save_contents(self.run.checkpoints, step, contents)
+                checkpoint.forget_old(self.run.checkpoints, self.run.best)
+
+        if selected is not None or contents is not None:
+            self.writer.begin(write)
+        return finite
+
+    def _selected(self) -> tuple[int, checkpoint.Contents] | None:
+        """Copy the held weights to the host; from now on they are held no longer."""
+        if self.held is None:
+            return None
+        step, weights, state = self.held
+        self.held = None
+        return step, checkpoint.Contents.of(weights, state)
 
     @contextmanager
-    def written_after_errors(self) -> Iterator[None]:
-        """Write the weights also if an error ends the block, for there will be no next checkpoint."""
+    def written(self) -> Iterator[None]:
+        """Wait at the end of the block until all is written; after an error, write the held weights too.
+
+        Raises:
+            StorageError: something could not be written, and no other error ended the block.
+        """
         try:
             yield
         except Exception:
             with suppress(Exception):  # the first error is the one to report
-                self.write()
+                self.writer.wait()
+            with suppress(Exception):
+                if (selected := self._selected()) is not None:
+                    checkpoint.save_contents(self.run.best, *selected)
             raise
+        self.writer.wait()
 
 
 def _finite(run: RunDirectory, module: torch.nn.Module, step: int) -> bool:

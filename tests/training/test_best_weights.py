@@ -1,5 +1,6 @@
 """The selected weights are written with checkpoints only, and whatever ends a run, it resumes to the same end."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,10 @@ from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
-from gazekit.training import loop, resume
+from gazekit.training import checkpoint_writer, loop, resume
+from gazekit.training.checkpoint_writer import CheckpointWriter
 from gazekit.training.loop import State
-from gazekit.training.resume import BestWeights
+from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 
@@ -51,7 +53,7 @@ def outcome(run: RunDirectory) -> dict[str, bytes]:
 
 def rare_checkpoints(patch: pytest.MonkeyPatch) -> None:
     """No epoch is followed by a checkpoint but the last."""
-    patch.setattr(resume.Pace, "due", lambda _self: False)
+    patch.setattr(CheckpointWriter, "due", lambda _self: False)
 
 
 def with_aucs(patch: pytest.MonkeyPatch, aucs: list[float]) -> None:
@@ -63,23 +65,31 @@ def with_aucs(patch: pytest.MonkeyPatch, aucs: list[float]) -> None:
 def test_weights_that_improve_in_every_epoch_are_written_before_checkpoints_only(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock on which an epoch and a checkpoint take a second each, and checkpoints half of the time."""
-    clock, written = [0.0], []
-    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(resume, "_SHARE", 0.5)
-    with_aucs(monkeypatch, RISING)
-    save_step = checkpoint.save_step
+    """By a clock on which an epoch and a checkpoint take a second each, and checkpoints half of the time.
 
-    def noted(folder: Path, step: int, weights: Any, state: Any) -> Path:
+    The training waits for each checkpoint, so that the clock does not depend on which thread runs first.
+    """
+    clock, written = [0.0], []
+    monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(checkpoint_writer, "_SHARE", 0.5)
+    with_aucs(monkeypatch, RISING)
+    save_contents, begin = checkpoint.save_contents, CheckpointWriter.begin
+
+    def noted(folder: Path, step: int, contents: checkpoint.Contents) -> Path:
         written.append((folder.name, step))
         clock[0] += folder.name == "checkpoints"
-        return save_step(folder, step, weights, state)
+        return save_contents(folder, step, contents)
+
+    def begin_and_wait(each: CheckpointWriter, write: Callable[[], None]) -> None:
+        begin(each, write)
+        each.wait()
 
     def report(state: State, _batches: int) -> None:
         clock[0] += state.batch == 0
 
     run = start(tmp_path / "run", registry, dataset, "training.epochs=4")
-    monkeypatch.setattr(checkpoint, "save_step", noted)
+    monkeypatch.setattr(checkpoint, "save_contents", noted)
+    monkeypatch.setattr(CheckpointWriter, "begin", begin_and_wait)
     state = continue_run(run, registry, dataset, report=report)
     steps = state.step // 4
     ends = [steps, 3 * steps, 4 * steps]
@@ -135,17 +145,18 @@ def test_killed_between_the_best_weights_and_their_checkpoint(
 
 def count_saves(run: RunDirectory, registry: Registry, dataset: PreparedDataset, *, kill_at: int = -1) -> int:
     """Train, and kill the run at a checkpoint, after whatever is written before it; return the checkpoints."""
-    calls = 0
+    calls, save_contents = 0, checkpoint.save_contents
 
-    def save(*arguments: Any) -> bool:
+    def save(folder: Path, step: int, contents: checkpoint.Contents) -> Path:
         nonlocal calls
-        calls += 1
-        if calls == kill_at:
-            raise Killed
-        return resume.save(*arguments)
+        if folder == run.checkpoints:
+            calls += 1
+            if calls == kill_at:
+                raise Killed
+        return save_contents(folder, step, contents)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save", save)
+        patch.setattr(checkpoint, "save_contents", save)
         continue_run(run, registry, dataset)
     return calls
 
@@ -183,7 +194,7 @@ def test_the_error_is_reported_also_if_the_weights_cannot_be_written(
     def full(*_: Any) -> None:
         raise StorageError("no room")
 
-    monkeypatch.setattr(checkpoint, "save_step", full)
+    monkeypatch.setattr(checkpoint, "save_contents", full)
 
     def fail(state: State, _batches: int) -> None:
         if state.epoch == 1:
@@ -214,8 +225,13 @@ def test_best_weights_are_written_where_a_checkpoint_is_refused(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its weights are not finite, those of the best epoch are."""
-    monkeypatch.setattr(loop, "save", lambda *_: False)
     run = start(tmp_path / "run", registry, dataset)
+    finite = resume._finite
+    monkeypatch.setattr(
+        resume,
+        "_finite",
+        lambda run, module, step: "model" not in dict(module.named_children()) and finite(run, module, step),
+    )
     state = continue_run(run, registry, dataset)
     assert load_model(run, registry, CPU)[1].epoch == state.best_epoch
 
@@ -225,15 +241,18 @@ def test_they_are_held_as_they_were_and_written_once(
 ) -> None:
     run = start(tmp_path / "run", registry, dataset)
     norm: Any = torch.nn.BatchNorm1d(2)
-    best = BestWeights(run)
-    assert best.hold(norm, 4, {"epoch": 1})
+    checkpoints = Checkpoints(run, norm)
+    assert checkpoints.hold(norm, 4, {"epoch": 1})
     norm.running_var[:] = 7
     norm.weight.data[1] = torch.nan
-    assert not best.hold(norm, 5, {"epoch": 2})  # the others stay
-    best.write()
+    assert not checkpoints.hold(norm, 5, {"epoch": 2})  # the others stay
+    assert not checkpoints.save(5, {})
+    checkpoints.writer.wait()
     [folder] = checkpoint.steps_of(run.best)
     found = checkpoint.load(folder)
     assert folder.name == "000004" and found.state == {"epoch": 1}
     assert found.weights["running_var"].tolist() == [1, 1]
-    monkeypatch.setattr(checkpoint, "save_step", lambda *_: pytest.fail("written again"))
-    best.write()
+    monkeypatch.setattr(checkpoint, "save_contents", lambda *_: pytest.fail("written again"))
+    assert not checkpoints.save(6, {})
+    with checkpoints.written():
+        pass

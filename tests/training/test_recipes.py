@@ -28,6 +28,7 @@ from gazekit.training import loop
 from gazekit.training.average import WeightAverage
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.recipe import Recipe
+from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 from gazekit.training.step import TrainingStep
@@ -157,13 +158,13 @@ def weights_after(
     assert first is not None
     found = [first.weights]
 
-    def saved(run: RunDirectory, modules: nn.Module, step: int, state: dict[str, Any]) -> bool:
+    def saved(checkpoints: Checkpoints, step: int, state: dict[str, Any]) -> bool:
         if state["state"]["batch"] == 0 and state["state"]["epoch"] == len(found):
-            found.append({name: each.clone() for name, each in modules.state_dict().items()})
+            found.append({name: each.clone() for name, each in checkpoints.modules.state_dict().items()})
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save", saved)
+        patch.setattr(Checkpoints, "save", saved)
         continue_run(run, registry, dataset)
     return found
 
