@@ -55,15 +55,21 @@ def take_turns(
     cpu: dict[str, list[float]] = {name: [] for name in things}
     for _ in range(warm_up + turns):
         for name, thing in things.items():
-            _finish(device)
-            begin = time.perf_counter(), time.process_time()
-            thing()
-            _finish(device)
-            wall[name].append(time.perf_counter() - begin[0])
-            cpu[name].append(time.process_time() - begin[1])
+            seconds = time_once(thing, device)
+            wall[name].append(seconds[0])
+            cpu[name].append(seconds[1])
     return {
         name: Timed(turns, *middle(wall[name][warm_up:]), *middle(cpu[name][warm_up:])) for name in things
     }
+
+
+def time_once(thing: Callable[[], object], device: str) -> tuple[float, float]:
+    """Return wall seconds and those of processors that a call takes, with what it leaves to the device."""
+    _finish(device)
+    begin = time.perf_counter(), time.process_time()
+    thing()
+    _finish(device)
+    return time.perf_counter() - begin[0], time.process_time() - begin[1]
 
 
 def rows(timed: Mapping[str, Timed], reference: str) -> list[dict[str, Any]]:

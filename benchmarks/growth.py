@@ -7,11 +7,13 @@ Each step runs in a process of its own, for the exams of a small phantom and for
 phantom: masks are links to its files; in its images the brightness of some pixels is changed, so that no two are alike;
 exams and patients have ids of their own. Data and results stay in FOLDER and are used again. The
 exponent is the slope of a straight line through log(seconds - seconds of the phantom) over log(exams - exams of the
-phantom): starting a process, which takes equally long for any number of exams, does not flatten it. Linux only.
+phantom): starting a process, which takes equally long for any number of exams, does not flatten it. Stopped, the same
+command goes on with the steps that it has not measured. Linux only.
 """
 
 import argparse
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +92,19 @@ def main() -> None:
         folders = Folders(root, exams)
         for step in asked.steps:
             print(f"{exams} exams, {step} ...", file=sys.stderr, flush=True)
-            found[step][exams] = STEPS[step](folders, asked)
-    publish(found, asked)
+            found[step][exams] = measured_once(step, folders, asked)
+        publish(found, asked)
+
+
+def measured_once(step: str, folders: Folders, asked: argparse.Namespace) -> "Measured":
+    """Measure a step, or read what it took."""
+    kept = folders.root / "measured" / f"{step}_{folders.exams}.json"
+    if kept.exists():
+        return Measured(**json.loads(kept.read_text()))
+    measured = STEPS[step](folders, asked)
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(asdict(measured)))
+    return measured
 
 
 def publish(found: "Mapping[str, Mapping[int, Measured]]", asked: argparse.Namespace) -> None:

@@ -1,12 +1,20 @@
-"""Measure the memory that training takes in its first step, and give back what a training has left."""
+"""Measure the memory that training takes, keep it from step to step, and give back what a training has left."""
 
+import ctypes
 import gc
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from gazekit.feeding.batches import Exams, ResidentExams
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+"""Numbers of the parameters of ``mallopt``, in glibc's ``malloc.h``."""
+_LARGEST = 32 * 2**20
+"""Bytes; glibc takes no larger threshold, and larger tensors are mapped anew in each step."""
+_MOST_KEPT = 2**31 - 1
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -21,12 +29,29 @@ def peak_memory(device: torch.device) -> int | None:
     return peak if sys.platform == "darwin" else 1024 * peak  # in kilobytes elsewhere
 
 
+def keep_freed_memory(device: torch.device) -> None:
+    """Let a process that trains on a CPU keep the memory of one step for the next, where its C library is glibc.
+
+    It would give the memory of each large tensor back to the system, and pay for every page of it again.
+    """
+    if device.type == "cpu" and (mallopt := _of_c_library("mallopt")) is not None:
+        mallopt(_MMAP_THRESHOLD, _LARGEST)
+        mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+
+
 def release_memory(device: torch.device) -> None:
-    """Give a GPU's memory back to its other processes, and measure its peak anew; a CPU has no such store."""
+    """Give memory that is kept for later back to other processes, and measure the peak on a GPU anew."""
+    gc.collect()
     if device.type == "cuda":
-        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
+    elif (trim := _of_c_library("malloc_trim")) is not None:
+        trim(0)
+
+
+def _of_c_library(name: str) -> Any:
+    """A function of glibc; None in another C library."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def describe_memory(peak: int | None, exams: Sequence[Exams]) -> str:

@@ -16,7 +16,7 @@ from gazekit.runs.stored import check_data_to_resume, stored_preset, stored_spli
 from gazekit.training.checks import check_processes
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
-from gazekit.training.memory import describe_memory, peak_memory
+from gazekit.training.memory import describe_memory, keep_freed_memory, peak_memory
 from gazekit.training.recipe import Recipe
 from gazekit.training.start import weighted_objective
 
@@ -81,6 +81,7 @@ def continue_run(
     with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
         model, objective = model.to(device), objective.to(device)
         prepare_execution(model, preset.training)
+        keep_freed_memory(device)
         parts = Parts(
             part("train", for_learning=True),
             part("val", for_learning=False),

@@ -84,7 +84,7 @@ def test_the_checkpoint_holds_what_was_there_when_it_began(
 def test_a_disk_that_fails_behind_the_training_ends_it_at_its_next_step(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preset = tiny(registry, "training.epochs=50", "training.batch_size=4", "training.patience=none")
+    preset = tiny(registry, "training.epochs=4", "training.batch_size=4", "training.patience=none")
     settings = StartSettings(seed=1, device=torch.device("cpu"))
     run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     failed, steps = threading.Event(), []
@@ -104,7 +104,7 @@ def test_a_disk_that_fails_behind_the_training_ends_it_at_its_next_step(
     assert len(steps) <= 2 and len(run.read_metrics()) == 1  # the error is noted a moment after the event
     monkeypatch.undo()
     state = continue_run(run, registry, dataset, should_stop=lambda: False)
-    assert state.epoch == 50
+    assert state.epoch == 4
 
 
 def test_one_at_a_time_and_in_order() -> None:

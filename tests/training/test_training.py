@@ -21,9 +21,10 @@ from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.stored import load_model
-from gazekit.training import loop, resume
+from gazekit.training import checkpoint_writer, loop
 from gazekit.training.loop import State
 from gazekit.training.loss_record import LossRecord
+from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, start_run
 
@@ -111,20 +112,28 @@ def test_stopped_at_any_step_and_resumed_to_the_bit(
 def test_checkpoints_of_short_epochs_take_a_tenth_of_the_time(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock on which an epoch and a checkpoint take a second each: every tenth epoch has one, and the last."""
-    clock, saved = [0.0], []
-    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    """By a clock on which an epoch and a checkpoint take a second each: every tenth epoch has one, and the last.
 
-    def save(run: RunDirectory, modules: torch.nn.Module, step: int, state: dict[str, Any]) -> None:
+    The training waits for each checkpoint, so that the clock does not depend on which thread runs first.
+    """
+    clock, saved, save = [0.0], [], Checkpoints.save
+    monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def noted(checkpoints: Checkpoints, step: int, state: dict[str, Any]) -> bool:
         saved.append(state["state"]["epoch"])
+        finite = save(checkpoints, step, state)
+        checkpoints.writer.wait()
+        return finite
+
+    def written(_folder: Path, _step: int, _contents: Any) -> None:
         clock[0] += 1
-        resume.save(run, modules, step, state)
 
     def report(state: State, _batches: int) -> None:
         clock[0] += state.batch == 0
 
-    monkeypatch.setattr(loop, "save", save)
-    run = start(tmp_path / "run", registry, dataset, "training.epochs=13")
+    monkeypatch.setattr(Checkpoints, "save", noted)
+    run = start(tmp_path / "run", registry, dataset, "training.epochs=13", "training.select=last")
+    monkeypatch.setattr(checkpoint, "save_contents", written)
     continue_run(run, registry, dataset, report=report)
     assert saved == [1, 11, 13]
     assert len(run.read_metrics()) == 13
@@ -234,14 +243,14 @@ def test_weights_that_are_not_finite_are_never_saved(
     run = start(tmp_path / "run", registry, dataset)
     norm: Any = torch.nn.BatchNorm1d(2)
     norm.running_var[1] = torch.inf
-    best = resume.BestWeights(run)
-    assert not resume.save(run, norm, 5, {}) and not best.hold(norm, 5, {})
-    best.write()
+    checkpoints = Checkpoints(run, norm)
+    assert not checkpoints.hold(norm, 5, {}) and not checkpoints.save(5, {})
+    checkpoints.writer.wait()
     assert [path.name for path in run.checkpoints.iterdir()] == ["000000"] and not run.best.exists()
     assert (run.path / "log.txt").read_text().count(
         "step 5: weights or running statistics are not finite"
     ) == 2
-    monkeypatch.setattr(loop, "save", lambda *_: False)
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: False)
     with pytest.raises(Preempted, match="stopped at step 2, weights not finite and not saved"):
         continue_run(run, registry, dataset, should_stop=stop_before(2))
 
