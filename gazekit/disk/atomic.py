@@ -103,8 +103,15 @@ def _partial(path: Path) -> Path:
 
 def write_through(path: Path, content: bytes) -> None:
     """Write a new file and sync it to the disk. Raises OSError: the name exists, if only as a link."""
-    with path.open("xb") as file:
+    with written_through(path) as file:
         file.write(content)
+
+
+@contextmanager
+def written_through(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file, and sync it to the disk after the block. Raises OSError: the name exists, if only as a link."""
+    with path.open("xb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
 

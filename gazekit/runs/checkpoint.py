@@ -8,7 +8,7 @@ The folder appears under its name only when it is complete. No file of it is a p
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +21,20 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gazekit.disk.atomic import PARTIAL, check_folder, disk_errors, own_folder, sync_folder, write_through
+from gazekit.disk.atomic import (
+    PARTIAL,
+    check_folder,
+    disk_errors,
+    own_folder,
+    sync_folder,
+    write_through,
+    written_through,
+)
 from gazekit.disk.own_files import FileKind, check_size, opened, read_bytes, read_model
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.runs import state_text
+from gazekit.runs.tensor_file import pieces_of
 
 SCHEMA: Final = "gazekit.checkpoint/2"
 SELECTED = "best"
@@ -95,11 +104,10 @@ class Contents:
         """Bytes on the disk, without the lists of tensors."""
         return len(self.text) + sum(each.nbytes for each in (*self.weights.values(), *self.tensors.values()))
 
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the name and the bytes of each file; the bytes of one are in memory at a time."""
-        yield _FILES[0], safetensors.torch.save(self.weights)
-        yield _FILES[1], safetensors.torch.save(self.tensors)
-        yield _FILES[2], self.text
+    def files(self) -> Iterator[tuple[str, Iterable[memoryview]]]:
+        """Yield the name of each file, and its bytes piece by piece."""
+        pieces = pieces_of(self.weights), pieces_of(self.tensors), [memoryview(self.text)]
+        return zip(_FILES, pieces, strict=True)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,9 +133,13 @@ def save_contents(folder: Path, step: int, contents: Contents) -> Path:
     """Save the checkpoint of a step from copies of what it holds; see ``save_step``."""
     facts = {}
     with _new_checkpoint(folder, f"{step:06d}", contents.size) as temporary:
-        for name, content in contents.files():
-            write_through(temporary / name, content)
-            facts[name] = _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, pieces in contents.files():
+            digest, sizes = hashlib.sha256(), []
+            with written_through(temporary / name) as file:
+                for piece in pieces:
+                    sizes.append(file.write(piece))
+                    digest.update(piece)
+            facts[name] = _FileFacts(bytes=sum(sizes), sha256=digest.hexdigest())
         manifest = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2)
         write_through(temporary / _MANIFEST, manifest.encode())
     return folder / f"{step:06d}"
