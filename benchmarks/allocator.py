@@ -12,13 +12,14 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from evidence import Timed, arguments, middle, publish, resident_peak, rows, time_once
 from systems import make_step, noise, preset_of
 
-from gazekit.training.memory import keep_freed_memory
+from gazekit.training.memory import freed_memory_kept
 
 SYSTEM = "all (Mammo-Net)"
 WAYS = {"as the system does": (), "kept": ("kept",), "huge pages": ("huge",), "both": ("kept", "huge")}
@@ -77,19 +78,19 @@ def ask(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def answer(asked: argparse.Namespace) -> None:
     """Take a step for each line of the input, after two to warm up, and say what it took."""
-    if asked.step == "kept":
-        keep_freed_memory(torch.device("cpu"))
     batch = noise(preset_of(SYSTEM).views, asked.batch, asked.size, "cpu")
-    step = make_step(SYSTEM, "cpu")
-    for _ in range(2):
-        step(batch)
-    for _ in sys.stdin:
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        wall, cpu = time_once(lambda: step(batch), "cpu")
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-        print(
-            json.dumps({"wall": wall, "cpu": cpu, "page_faults": faults, "peak": resident_peak()}), flush=True
-        )
+    with freed_memory_kept(torch.device("cpu")) if asked.step == "kept" else nullcontext():
+        step = make_step(SYSTEM, "cpu")
+        for _ in range(2):
+            step(batch)
+        for _ in sys.stdin:
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            wall, cpu = time_once(lambda: step(batch), "cpu")
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+            print(
+                json.dumps({"wall": wall, "cpu": cpu, "page_faults": faults, "peak": resident_peak()}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +94,23 @@ def main() -> None:
         for step in asked.steps:
             print(f"{exams} exams, {step} ...", file=sys.stderr, flush=True)
             found[step][exams] = measured_once(step, folders, asked)
-        publish(found, asked)
+    publish(found, asked)
 
 
 def measured_once(step: str, folders: Folders, asked: argparse.Namespace) -> "Measured":
-    """Measure a step, or read what it took."""
+    """Measure a step, or read what it took with the same settings."""
     kept = folders.root / "measured" / f"{step}_{folders.exams}.json"
-    if kept.exists():
-        return Measured(**json.loads(kept.read_text()))
+    settings = {
+        "preset": asked.preset,
+        "set": asked.set,
+        "threads": asked.threads,
+        "version": version("gazekit"),
+    }
+    if kept.exists() and (told := json.loads(kept.read_text()))["settings"] == settings:
+        return Measured(**told["measured"])
     measured = STEPS[step](folders, asked)
     kept.parent.mkdir(exist_ok=True)
-    kept.write_text(json.dumps(asdict(measured)))
+    kept.write_text(json.dumps({"settings": settings, "measured": asdict(measured)}))
     return measured
 
 

@@ -73,16 +73,16 @@ class Row:
     def number(self, column: str, *, may_be_lost: bool = False) -> float:
         """Parse a finite number; NaN if it may be lost and the cell is empty or says so (``NA``). Raises: DataError."""
         cell = self[column]
-        if may_be_lost and is_missing(cell):
-            return math.nan
         try:
             number = float(cell.replace(",", ".") if self.decimal_comma else cell)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or "_" in cell:
-            lost = ", or an empty cell where it was lost" if may_be_lost else ""
-            raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
-        return number
+        if math.isfinite(number) and "_" not in cell:
+            return number
+        if may_be_lost and is_missing(cell):
+            return math.nan
+        lost = ", or an empty cell where it was lost" if may_be_lost else ""
+        raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
 
     def numbers(self, columns: Mapping[str, str]) -> dict[str, float]:
         """Parse the numbers of some columns by name, without those that are lost. Raises: DataError."""
@@ -130,7 +130,7 @@ class Table:
         positions = {name: position for position, name in enumerate(self.columns)}
         positions |= {name: TWICE for name in positions if self.columns.count(name) > 1}
         named = len(self.columns) - self.unnamed
-        decimal_comma = self.separator != ","
+        decimal_comma, name = self.separator != ",", str(self.path)
         with self.path.open(encoding=self.encoding, newline="") as file:
             lines = _lines(file, self.path)
             for _ in range(self.above):
@@ -141,7 +141,7 @@ class Table:
                 for cells in reader:
                     if not any(cells):
                         continue
-                    where = f"{self.path} row {self.above + reader.line_num}"
+                    where = f"{name} row {self.above + reader.line_num}"
                     if len(cells) == len(self.columns) + 1 and not cells[-1]:
                         cells.pop()  # a separator at the end of the rows but not of the header
                     if len(cells) != len(self.columns):

@@ -34,7 +34,7 @@ from gazekit.disk.own_files import FileKind, check_size, opened, read_bytes, rea
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.runs import state_text
-from gazekit.runs.tensor_file import pieces_of
+from gazekit.runs.tensor_file import check_types, pieces_of
 
 SCHEMA: Final = "gazekit.checkpoint/2"
 SELECTED = "best"
@@ -95,8 +95,14 @@ class Contents:
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> "Contents":
-        """Copy weights by name, and tensors and plain values in dicts, lists and tuples."""
+        """Copy weights by name, and tensors and plain values in dicts, lists and tuples.
+
+        Raises:
+            ConfigurationError: a component has a tensor of a type that a checkpoint does not hold.
+        """
         tensors, text = state_text.write(state)
+        check_types(weights, "weights")
+        check_types(tensors, "state")
         return cls(_copied(weights), _copied(tensors), text.encode())
 
     @property
@@ -129,19 +135,35 @@ def save_step(folder: Path, step: int, weights: Mapping[str, Tensor], state: Map
     return save_contents(folder, step, Contents.of(weights, state))
 
 
-def save_contents(folder: Path, step: int, contents: Contents) -> Path:
-    """Save the checkpoint of a step from copies of what it holds; see ``save_step``."""
+class _Abandoned(Exception):
+    """Ends a checkpoint that nobody waits for."""
+
+
+def save_contents(
+    folder: Path, step: int, contents: Contents, *, abandoned: Callable[[], bool] = lambda: False
+) -> Path:
+    """Save the checkpoint of a step from copies of what it holds; see ``save_step``.
+
+    Once ``abandoned`` says yes, writing ends and leaves nothing.
+    """
+
+    def check() -> None:
+        if abandoned():
+            raise _Abandoned
+
     facts = {}
     with _new_checkpoint(folder, f"{step:06d}", contents.size) as temporary:
         for name, pieces in contents.files():
             digest, sizes = hashlib.sha256(), []
             with written_through(temporary / name) as file:
                 for piece in pieces:
+                    check()
                     sizes.append(file.write(piece))
                     digest.update(piece)
             facts[name] = _FileFacts(bytes=sum(sizes), sha256=digest.hexdigest())
         manifest = json.dumps(_Manifest(files=facts).model_dump(by_alias=True), indent=2)
         write_through(temporary / _MANIFEST, manifest.encode())
+        check()
     return folder / f"{step:06d}"
 
 

@@ -1,7 +1,7 @@
 """Write tensors as a safetensors file without a copy of them: the training that goes on meanwhile needs the memory.
 
 Format: https://github.com/huggingface/safetensors. The library reads these files; its own writers hold the whole file
-in memory, or write it under a name and with permissions of their own.
+in memory, or write it under another name, which only its owner can read.
 """
 
 import json
@@ -16,6 +16,8 @@ _TYPES = {
     torch.bool: "BOOL",
     torch.uint8: "U8",
     torch.int8: "I8",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e4m3fn: "F8_E4M3",
     torch.int16: "I16",
     torch.uint16: "U16",
     torch.float16: "F16",
@@ -32,21 +34,27 @@ _TYPES = {
 _RANK = {dtype: rank for rank, dtype in enumerate(_TYPES)}
 
 
+def check_types(tensors: Mapping[str, Tensor], of: str) -> None:
+    """Raise ConfigurationError if a tensor has a type that a checkpoint does not hold.
+
+    Args:
+        tensors: by name.
+        of: what they are, for the message.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise ConfigurationError(
+                f"{of} '{name}': a tensor of {tensor.dtype}, which a checkpoint does not hold; expected one of "
+                f"{', '.join(map(str, _TYPES))}"
+            )
+
+
 def pieces_of(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
     """Yield the bytes of a safetensors file: its header, then each tensor, which is not copied.
 
     Args:
         tensors: by name, contiguous and on the CPU. Large types come first, so that each tensor is aligned.
-
-    Raises:
-        ConfigurationError: a component has a tensor of a type that a checkpoint does not hold.
     """
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _TYPES:
-            raise ConfigurationError(
-                f"{name}: a tensor of {tensor.dtype}, which a checkpoint does not hold; expected one of "
-                f"{', '.join(map(str, _TYPES))}"
-            )
     ordered = sorted(tensors.items(), key=lambda item: (-_RANK[item[1].dtype], item[0]))
     places, end = {}, 0
     for name, tensor in ordered:

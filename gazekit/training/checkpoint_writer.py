@@ -1,4 +1,4 @@
-"""Write checkpoints behind the training: it copies what they hold, and goes on while a thread writes."""
+"""Write checkpoints in a thread while the training goes on."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ _SHARE = 0.1
 class CheckpointWriter:
     """Write one checkpoint after another in a thread.
 
-    One is due after each epoch, as long as writing takes at most a tenth of the run: writing a large model can take
-    longer than an epoch of few exams on a GPU, and on a CPU it takes time from the training. What writing raises, the
-    next call raises.
+    One is due after each epoch, as long as writing them takes at most a tenth of the run: writing a large model can
+    take longer than an epoch of few exams on a GPU, and on a CPU it takes time from the training. The next call raises
+    any error of writing.
     """
 
     def __init__(self) -> None:
@@ -22,31 +22,39 @@ class CheckpointWriter:
         self.ended = time.monotonic()
         self.thread: threading.Thread | None = None
         self.error: BaseException | None = None
+        self.left = threading.Event()
 
     def due(self) -> bool:
-        """Say whether a checkpoint is due now."""
+        """Say whether a checkpoint is due after the epoch that ends now."""
         if self.thread is not None and self.thread.is_alive():
             return False
         return self.took < _QUICK or time.monotonic() - self.ended > self.took * (1 - _SHARE) / _SHARE
 
-    def begin(self, write: Callable[[], None]) -> None:
-        """Write, after waiting for the checkpoint before."""
-        self.wait()
-        # a daemon: whoever interrupts the process a second time does not wait for a disk
-        self.thread = threading.Thread(target=self._write, args=(write,), daemon=True)
-        self.thread.start()
+    def begin(self, write: Callable[[], None], *, timed: bool = True) -> None:
+        """Begin to write, after waiting for the checkpoint before.
 
-    def _write(self, write: Callable[[], None]) -> None:
+        Args:
+            write: may ask ``abandoned`` whether to go on.
+            timed: whether the time that it takes counts for the next one to be due.
+        """
+        self.wait()
+        # a daemon: a process that ends does not wait for a disk that has gone
+        thread = threading.Thread(target=self._write, args=(write, timed), daemon=True)
+        thread.start()
+        self.thread = thread
+
+    def _write(self, write: Callable[[], None], timed: bool) -> None:
         began = time.monotonic()
         try:
             write()
         except BaseException as error:  # the thread of the training raises it
             self.error = error
-        self.ended = time.monotonic()
-        self.took = self.ended - began
+        if timed:
+            self.ended = time.monotonic()
+            self.took = self.ended - began
 
     def check(self) -> None:
-        """Raise what writing has raised, without waiting for it."""
+        """Raise the error of a checkpoint that could not be written, without waiting for one that is being written."""
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -57,3 +65,13 @@ class CheckpointWriter:
             self.thread.join()
             self.thread = None
         self.check()
+
+    def abandon(self) -> None:
+        """Let the thread end where it is, so that nothing is written after the call."""
+        self.left.set()
+        if self.thread is not None:
+            self.thread.join()
+
+    def abandoned(self) -> bool:
+        """Say whether nobody wants any longer what is being written."""
+        return self.left.is_set()

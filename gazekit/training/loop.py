@@ -138,8 +138,9 @@ def train(
     synchronise_batch_norm(model)
     model.train()
 
-    def saved_now() -> bool:
-        return checkpoints.save(state.step, step.state_dict() | {"state": asdict(state)})
+    def saved_now(*, after_epoch: bool) -> bool:
+        whole = step.state_dict() | {"state": asdict(state)}
+        return checkpoints.save(state.step, whole, after_epoch=after_epoch)
 
     with checkpoints.written():
         epochs = _epochs(parts.train, settings, seed=seed, epoch=state.epoch, batch=state.batch)
@@ -159,7 +160,7 @@ def train(
                         stop or state.step % (settings.checkpoint_every or math.inf) == 0
                     ):
                         account(wait=True)
-                        if saved_now():
+                        if saved_now(after_epoch=False):
                             saved = state.step
                     if stop:
                         checkpoints.writer.wait()
@@ -179,7 +180,7 @@ def train(
             diverged = diverged or _warn_of_divergence(state, model, settings, run, warn)
             _finish_epoch(validated, forward, parts.val, settings, run, state, checkpoints)
             report(state, batches)
-            if (checkpoints.writer.due() or state.is_over(settings)) and saved_now():
+            if (checkpoints.writer.due() or state.is_over(settings)) and saved_now(after_epoch=True):
                 saved = state.step
     if not state.best_epoch:
         raise GazekitError(

@@ -3,7 +3,8 @@
 import ctypes
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from gazekit.feeding.batches import Exams, ResidentExams
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Numbers of the parameters of ``mallopt``, in glibc's ``malloc.h``."""
 _LARGEST = 32 * 2**20
-"""Bytes; glibc takes no larger threshold, and larger tensors are mapped anew in each step."""
-_MOST_KEPT = 2**31 - 1
+"""Bytes; glibc takes no larger threshold, so larger tensors get new memory in each step."""
+_NEVER = -1
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -29,28 +30,36 @@ def peak_memory(device: torch.device) -> int | None:
     return peak if sys.platform == "darwin" else 1024 * peak  # in kilobytes elsewhere
 
 
-def keep_freed_memory(device: torch.device) -> None:
-    """Let a process that trains on a CPU keep the memory of one step for the next, where its C library is glibc.
+@contextmanager
+def freed_memory_kept(device: torch.device) -> Iterator[None]:
+    """On a CPU, let the process keep the memory that a step frees for the next one, and give it back after the block.
 
-    It would give the memory of each large tensor back to the system, and pay for every page of it again.
+    Otherwise glibc gives the memory of large tensors back to the system, and each step pays for every page of it.
+    Another C library, which lacks ``mallopt``, is left as it is.
     """
-    if device.type == "cpu" and (mallopt := _of_c_library("mallopt")) is not None:
+    mallopt, trim = _of_glibc("mallopt"), _of_glibc("malloc_trim")
+    if device.type == "cpu" and mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGEST)
-        mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+        mallopt(_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        if trim is not None:
+            trim(0)
 
 
 def release_memory(device: torch.device) -> None:
-    """Give memory that is kept for later back to other processes, and measure the peak on a GPU anew."""
+    """Give memory that is kept for later back to other processes, and measure the peak on a GPU again from here."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    elif (trim := _of_c_library("malloc_trim")) is not None:
+    elif (trim := _of_glibc("malloc_trim")) is not None:
         trim(0)
 
 
-def _of_c_library(name: str) -> Any:
-    """A function of glibc; None in another C library."""
+def _of_glibc(name: str) -> Any:
+    """Return a function of glibc, or None where the C library has none of this name."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 

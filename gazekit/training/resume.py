@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ class Checkpoints:
         self.modules = modules
         self.writer = CheckpointWriter()
         self.held: tuple[int, dict[str, Tensor], Mapping[str, Any]] | None = None
+        self.selected: tuple[int, checkpoint.Contents] | None = None
+        """Selected weights on their way to the disk."""
 
     def hold(
         self,
@@ -55,12 +58,13 @@ class Checkpoints:
             self.held = step, weights, state
         return True
 
-    def save(self, step: int, state: Mapping[str, Any]) -> bool:
-        """Begin to write the held weights and then a checkpoint, unless a weight is not finite.
+    def save(self, step: int, state: Mapping[str, Any], *, after_epoch: bool = True) -> bool:
+        """Begin to write the selected weights and then a checkpoint, unless a weight is not finite.
 
         Args:
             step: names the checkpoint.
             state: of optimiser and counters; it may change afterwards.
+            after_epoch: whether its time counts for the next one to be due.
 
         Returns:
             Whether the weights are finite; if not, the previous checkpoint stays the newest.
@@ -68,33 +72,43 @@ class Checkpoints:
         Raises:
             StorageError: the checkpoint before could not be written.
         """
-        selected, finite = self._selected(), _finite(self.run, self.modules, step)
+        self.writer.wait()  # so that the copies of one checkpoint are in memory, and not of two
+        self._take_held()
+        finite = _finite(self.run, self.modules, step)
         contents = (
             checkpoint.Contents.of(self.modules.state_dict(), state) if finite and rank() == 0 else None
         )
 
         def write() -> None:
-            if selected is not None:  # before the checkpoint that names them as the best
-                checkpoint.save_contents(self.run.best, *selected)
+            self._write_selected()  # before the checkpoint that names them as the best
             if contents is not None:
-                checkpoint.save_contents(self.run.checkpoints, step, contents)
+                self._save(self.run.checkpoints, step, contents)
                 checkpoint.forget_old(self.run.checkpoints, self.run.best)
 
-        if selected is not None or contents is not None:
-            self.writer.begin(write)
+        if self.selected is not None or contents is not None:
+            self.writer.begin(write, timed=after_epoch)
         return finite
 
-    def _selected(self) -> tuple[int, checkpoint.Contents] | None:
-        """Copy the held weights to the host; from now on they are held no longer."""
-        if self.held is None:
-            return None
-        step, weights, state = self.held
-        self.held = None
-        return step, checkpoint.Contents.of(weights, state)
+    def _take_held(self) -> None:
+        """Copy the held weights to the host; the device holds them no longer."""
+        if self.held is not None:
+            step, weights, state = self.held
+            self.selected = step, checkpoint.Contents.of(weights, state)
+            self.held = None
+
+    def _write_selected(self) -> None:
+        if self.selected is not None:
+            self._save(self.run.best, *self.selected)
+            self.selected = None
+
+    def _save(self, folder: Path, step: int, contents: checkpoint.Contents) -> None:
+        checkpoint.save_contents(folder, step, contents, abandoned=self.writer.abandoned)
 
     @contextmanager
     def written(self) -> Iterator[None]:
-        """Wait at the end of the block until all is written; after an error, write the held weights too.
+        """Wait at the end of the block until all is written; after an error, write the selected weights too.
+
+        An interrupt abandons what is being written.
 
         Raises:
             StorageError: something could not be written, and no other error ended the block.
@@ -105,8 +119,11 @@ class Checkpoints:
             with suppress(Exception):  # the first error is the one to report
                 self.writer.wait()
             with suppress(Exception):
-                if (selected := self._selected()) is not None:
-                    checkpoint.save_contents(self.run.best, *selected)
+                self._take_held()
+                self._write_selected()
+            raise
+        except BaseException:
+            self.writer.abandon()
             raise
         self.writer.wait()
 

@@ -16,7 +16,7 @@ from gazekit.runs.stored import check_data_to_resume, stored_preset, stored_spli
 from gazekit.training.checks import check_processes
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
-from gazekit.training.memory import describe_memory, keep_freed_memory, peak_memory
+from gazekit.training.memory import describe_memory, freed_memory_kept, peak_memory
 from gazekit.training.recipe import Recipe
 from gazekit.training.start import weighted_objective
 
@@ -78,10 +78,14 @@ def continue_run(
             exams.facts = exams.facts.with_permuted_truth(seed=facts.seed)
         return exams
 
-    with run.lock(), chosen_algorithms(preset.training), explained_faults(preset.training, device):
+    with (
+        run.lock(),
+        chosen_algorithms(preset.training),
+        explained_faults(preset.training, device),
+        freed_memory_kept(device),
+    ):
         model, objective = model.to(device), objective.to(device)
         prepare_execution(model, preset.training)
-        keep_freed_memory(device)
         parts = Parts(
             part("train", for_learning=True),
             part("val", for_learning=False),

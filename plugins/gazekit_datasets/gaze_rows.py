@@ -49,8 +49,11 @@ def place(row: Row, x: str, y: str) -> tuple[float, float]:
 
 def believable(row: Row, values: Values) -> Values:
     """Return the values unchanged. Raises: DataError if no eye tracker can have written them."""
-    if any(abs(value) > LARGEST for value in values):
-        raise DataError(f"{row.where}: a number is beyond {LARGEST:g}; expected what an eye tracker writes")
+    for value in values:
+        if abs(value) > LARGEST:
+            raise DataError(
+                f"{row.where}: a number is beyond {LARGEST:g}; expected what an eye tracker writes"
+            )
     return values
 
 

@@ -19,6 +19,8 @@ FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
 RecordingKey = tuple[str, str, str, str, float | None, float]
 """Exam, view, reader, sitting, pixels per degree, stretch."""
+_NAMED = ("exam_id", "view", "reader", "sitting", "pixels_per_degree", "stretch")
+"""Columns that say the key of a row."""
 
 
 class Plain:
@@ -53,8 +55,13 @@ class Plain:
             )
         fixations = set(FIXATIONS) <= set(table.columns)
         groups: dict[RecordingKey, array[float]] = {}
+        keys: dict[tuple[str, ...], RecordingKey] = {}  # by the cells that say them, the same in most rows
+        named = [table.columns.index(name) for name in _NAMED if name in table.columns]
         for row in table.rows():
-            exam, view, *_ = key = _key(row)
+            cells = tuple(row.cells[place] for place in named)
+            if (key := keys.get(cells)) is None:
+                key = keys[cells] = _key(row)
+            exam, view, *_ = key
             rows = groups.setdefault(key, array("d"))
             values = believable(row, _values(row, fixations=fixations))
             if rows and (values[0] < rows[-4] or math.isnan(values[0]) != math.isnan(rows[-4])):

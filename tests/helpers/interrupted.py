@@ -18,6 +18,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
+from gazekit.training.checkpoint_writer import CheckpointWriter
 from gazekit.training.run import continue_run
 from gazekit.training.signals import stop_on_signals
 from gazekit.training.start import StartSettings, start_run
@@ -85,10 +86,25 @@ def watch_disk(patch: pytest.MonkeyPatch, tell: Tell) -> None:
     patch.setattr(io, "open", opened)
 
 
-def carry_out(path: Path, registry: Registry, dataset: PreparedDataset, tell: Tell) -> None:
-    """What ``gazekit train --resume`` does."""
+def wait_for_checkpoints(patch: pytest.MonkeyPatch) -> None:
+    """Let a training wait for each checkpoint, so that what happens, happens in the same order every time."""
+    begin = CheckpointWriter.begin
+
+    def begin_and_wait(writer: CheckpointWriter, write: Callable[[], None], *, timed: bool = True) -> None:
+        begin(writer, write, timed=timed)
+        writer.wait()
+
+    patch.setattr(CheckpointWriter, "begin", begin_and_wait)
+
+
+def carry_out(
+    path: Path, registry: Registry, dataset: PreparedDataset, tell: Tell, *, in_order: bool = True
+) -> None:
+    """What ``gazekit train --resume`` does; ``in_order``: waiting for each checkpoint."""
     with pytest.MonkeyPatch.context() as patch, stop_on_signals() as signals:
         watch_disk(patch, tell)
+        if in_order:
+            wait_for_checkpoints(patch)
         if (path / "run.json").exists():
             run = RunDirectory.open(path)
         else:

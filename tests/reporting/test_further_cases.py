@@ -29,14 +29,14 @@ def run(tiny_run, tmp_path):
 
 
 def test_every_exam_is_on_one_page_in_the_order_of_the_data(run, dataset, monkeypatch):
-    monkeypatch.setattr(report, "CASES_ON_A_PAGE", 10)
+    monkeypatch.setattr(report, "CASES_ON_A_PAGE", 3)
     trained = open_trained(run, load_registry(), torch.device("cpu"))
-    path = write_report(trained, dataset, report.ReportSettings(part="all", cases=25))
-    number = min(25, len(dataset))
-    pages = [path, *(run / "report_cases" / f"{n}.html" for n in range(2, 1 + -(-number // 10)))]
+    path = write_report(trained, dataset, report.ReportSettings(part="all", cases=8))
+    number = min(8, len(dataset))
+    pages = [path, *(run / "report_cases" / f"{n}.html" for n in range(2, 1 + -(-number // 3)))]
     assert sorted(pages[1:]) == sorted((run / "report_cases").iterdir())
     assert [exam for page in pages for exam in shown_on(page)] == list(dataset.exam_ids[:number])
-    assert len(shown_on(path)) == 10 and ", 10 on a page." in path.read_text()
+    assert len(shown_on(path)) == 3 and ", 3 on a page." in path.read_text()
     for page in pages:
         targets = [(page.parent / target).resolve() for target, _ in links_of(page)]
         assert targets == [other.resolve() for other in pages if other != page]
@@ -44,9 +44,9 @@ def test_every_exam_is_on_one_page_in_the_order_of_the_data(run, dataset, monkey
             r'(?:src|href)="(?!data:|#|\.\./report\.html|report_cases/\d|\d+\.html)', page.read_text()
         )
 
-    write_report(trained, dataset, report.ReportSettings(part="all", cases=15))
+    write_report(trained, dataset, report.ReportSettings(part="all", cases=5))
     assert [page.name for page in (run / "report_cases").iterdir()] == ["2.html"]
-    write_report(trained, dataset, report.ReportSettings(part="all", cases=10))
+    write_report(trained, dataset, report.ReportSettings(part="all", cases=3))
     assert not list((run / "report_cases").iterdir()) and not links_of(path)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError
+from gazekit.runs.checkpoint import Contents
 from gazekit.runs.tensor_file import _TYPES, pieces_of
 
 SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
@@ -31,6 +32,6 @@ def test_no_tensor_is_copied() -> None:
 
 def test_a_type_that_no_checkpoint_holds_is_named() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"phase: a tensor of torch.complex128, .*expected one of torch.bool,"
+        ConfigurationError, match=r"weights 'phase': a tensor of torch.complex128, .*one of torch.bool,"
     ):
-        list(pieces_of({"phase": torch.zeros(1, dtype=torch.complex128)}))
+        Contents.of({"phase": torch.zeros(1, dtype=torch.complex128)}, {})

@@ -1,12 +1,12 @@
 """The selected weights are written with checkpoints only, and whatever ends a run, it resumes to the same end."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from interrupted import wait_for_checkpoints
 from tiny import tiny
 
 from gazekit.errors import GazekitError, Preempted, StorageError
@@ -36,7 +36,7 @@ FALLING = RISING[::-1]
 
 
 class Killed(BaseException):
-    """Ends a training as a kill does: nothing is written any more."""
+    """Ends a training as a kill does, where it waits for each checkpoint: nothing is written any more."""
 
 
 def start(path: Path, registry: Registry, dataset: PreparedDataset, *overrides: str) -> RunDirectory:
@@ -73,23 +73,19 @@ def test_weights_that_improve_in_every_epoch_are_written_before_checkpoints_only
     monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(checkpoint_writer, "_SHARE", 0.5)
     with_aucs(monkeypatch, RISING)
-    save_contents, begin = checkpoint.save_contents, CheckpointWriter.begin
+    save_contents = checkpoint.save_contents
 
-    def noted(folder: Path, step: int, contents: checkpoint.Contents) -> Path:
+    def noted(folder: Path, step: int, contents: checkpoint.Contents, **more: Any) -> Path:
         written.append((folder.name, step))
         clock[0] += folder.name == "checkpoints"
-        return save_contents(folder, step, contents)
-
-    def begin_and_wait(each: CheckpointWriter, write: Callable[[], None]) -> None:
-        begin(each, write)
-        each.wait()
+        return save_contents(folder, step, contents, **more)
 
     def report(state: State, _batches: int) -> None:
         clock[0] += state.batch == 0
 
     run = start(tmp_path / "run", registry, dataset, "training.epochs=4")
     monkeypatch.setattr(checkpoint, "save_contents", noted)
-    monkeypatch.setattr(CheckpointWriter, "begin", begin_and_wait)
+    wait_for_checkpoints(monkeypatch)
     state = continue_run(run, registry, dataset, report=report)
     steps = state.step // 4
     ends = [steps, 3 * steps, 4 * steps]
@@ -147,15 +143,16 @@ def count_saves(run: RunDirectory, registry: Registry, dataset: PreparedDataset,
     """Train, and kill the run at a checkpoint, after whatever is written before it; return the checkpoints."""
     calls, save_contents = 0, checkpoint.save_contents
 
-    def save(folder: Path, step: int, contents: checkpoint.Contents) -> Path:
+    def save(folder: Path, step: int, contents: checkpoint.Contents, **more: Any) -> Path:
         nonlocal calls
         if folder == run.checkpoints:
             calls += 1
             if calls == kill_at:
                 raise Killed
-        return save_contents(folder, step, contents)
+        return save_contents(folder, step, contents, **more)
 
     with pytest.MonkeyPatch.context() as patch:
+        wait_for_checkpoints(patch)
         patch.setattr(checkpoint, "save_contents", save)
         continue_run(run, registry, dataset)
     return calls
@@ -191,7 +188,7 @@ def test_the_error_is_reported_also_if_the_weights_cannot_be_written(
     rare_checkpoints(monkeypatch)
     run = start(tmp_path / "run", registry, dataset)
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **_more: Any) -> None:
         raise StorageError("no room")
 
     monkeypatch.setattr(checkpoint, "save_contents", full)
@@ -252,7 +249,7 @@ def test_they_are_held_as_they_were_and_written_once(
     found = checkpoint.load(folder)
     assert folder.name == "000004" and found.state == {"epoch": 1}
     assert found.weights["running_var"].tolist() == [1, 1]
-    monkeypatch.setattr(checkpoint, "save_contents", lambda *_: pytest.fail("written again"))
+    monkeypatch.setattr(checkpoint, "save_contents", lambda *_, **_more: pytest.fail("written again"))
     assert not checkpoints.save(6, {})
     with checkpoints.written():
         pass

@@ -1,7 +1,9 @@
-"""Checkpoints are written behind the training: nothing of it waits, and nothing of them changes afterwards."""
+"""Checkpoints are written while the training goes on: it does not wait, and they hold what was there at first."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
+from gazekit.training import checkpoint_writer
 from gazekit.training.checkpoint_writer import CheckpointWriter
 from gazekit.training.loop import State
 from gazekit.training.resume import Checkpoints
@@ -36,9 +39,9 @@ def test_a_training_goes_on_while_a_checkpoint_is_written(
     continue_run(runs[0], registry, dataset)
     later, save_contents, seen = threading.Event(), checkpoint.save_contents, []
 
-    def save(folder: Path, step: int, contents: checkpoint.Contents) -> Path:
+    def save(*given: Any, **more: Any) -> Path:
         assert later.wait(LONG), "the training waited for the disk"
-        return save_contents(folder, step, contents)
+        return save_contents(*given, **more)
 
     def report(state: State, _batches: int) -> None:
         if (state.epoch, state.batch) == (2, 1):
@@ -64,9 +67,9 @@ def test_the_checkpoint_holds_what_was_there_when_it_began(
     weight = layer.weight.detach().clone()
     changed, save_contents = threading.Event(), checkpoint.save_contents
 
-    def save(*given: Any) -> Path:
+    def save(*given: Any, **more: Any) -> Path:
         assert changed.wait(LONG)
-        return save_contents(*given)
+        return save_contents(*given, **more)
 
     monkeypatch.setattr(checkpoint, "save_contents", save)
     checkpoints = Checkpoints(run, layer)
@@ -81,30 +84,162 @@ def test_the_checkpoint_holds_what_was_there_when_it_began(
     assert found.state["moment"].tolist() == [1, 1, 1] and found.state["last"] == [1]
 
 
-def test_a_disk_that_fails_behind_the_training_ends_it_at_its_next_step(
+def test_a_disk_that_fails_meanwhile_ends_the_training_before_its_next_step(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset = tiny(registry, "training.epochs=4", "training.batch_size=4", "training.patience=none")
     settings = StartSettings(seed=1, device=torch.device("cpu"))
     run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
-    failed, steps = threading.Event(), []
+    begun, failed, steps = threading.Event(), threading.Event(), []
+    write = CheckpointWriter._write
 
-    def full(*_: Any) -> None:
+    def noted(writer: CheckpointWriter, *given: Any) -> None:
+        assert begun.wait(LONG)
+        write(writer, *given)
         failed.set()
+
+    def full(*_: Any, **_more: Any) -> None:
         raise StorageError("no room")
 
     def report(state: State, _batches: int) -> None:
-        if state.epoch == 1 and state.batch:  # the first checkpoint has begun
-            assert failed.wait(LONG)
+        if state.epoch == 1 and state.batch:  # the first checkpoint is being written
             steps.append(state.step)
+            begun.set()
+            assert failed.wait(LONG)
 
+    monkeypatch.setattr(CheckpointWriter, "_write", noted)
     monkeypatch.setattr(checkpoint, "save_contents", full)
     with pytest.raises(StorageError, match="no room"):
         continue_run(run, registry, dataset, report=report)
-    assert len(steps) <= 2 and len(run.read_metrics()) == 1  # the error is noted a moment after the event
+    assert len(steps) == 1
     monkeypatch.undo()
-    state = continue_run(run, registry, dataset, should_stop=lambda: False)
-    assert state.epoch == 4
+    assert continue_run(run, registry, dataset).epoch == 4
+
+
+@pytest.mark.parametrize("at", ["before the first piece", "before its name"])
+def test_an_interrupt_abandons_what_is_being_written(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Nothing of it appears later, when another training may be at work in the folder."""
+    preset = tiny(registry, "training.epochs=2", "training.batch_size=4")
+    settings = StartSettings(seed=1, device=torch.device("cpu"))
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
+    begun, write_through = threading.Event(), checkpoint.write_through
+
+    def slow(writer: CheckpointWriter) -> Callable[[], bool]:
+        def abandoned() -> bool:
+            begun.set()
+            assert writer.left.wait(LONG)
+            return True
+
+        return abandoned
+
+    def last_file(path: Path, content: bytes) -> None:
+        write_through(path, content)
+        begun.set()
+        assert writers[0].left.wait(LONG)
+
+    writers: list[CheckpointWriter] = []
+    original = CheckpointWriter.__init__
+
+    def made(writer: CheckpointWriter) -> None:
+        original(writer)
+        writers.append(writer)
+        if at == "before the first piece":
+            writer.abandoned = slow(writer)  # type: ignore[method-assign]
+
+    def report(state: State, _batches: int) -> None:
+        if state.epoch == 1 and state.batch:
+            assert begun.wait(LONG)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CheckpointWriter, "__init__", made)
+    if at == "before its name":
+        monkeypatch.setattr(checkpoint, "write_through", last_file)
+    with pytest.raises(KeyboardInterrupt):
+        continue_run(run, registry, dataset, report=report)
+    thread = writers[0].thread
+    assert thread is not None and not thread.is_alive()
+    assert [path.name for path in run.checkpoints.iterdir() if path.name != "best"] == ["000000"]
+    assert not list(run.path.rglob("*.partial")) and not list(run.best.glob("0*"))
+    monkeypatch.undo()
+    assert continue_run(run, registry, dataset).epoch == 2
+
+
+def test_selected_weights_outlive_a_checkpoint_that_does_not_fit(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a third of its size, so they may fit where it does not."""
+    preset = tiny(registry, "training.epochs=3")
+    settings = StartSettings(seed=1, device=torch.device("cpu"))
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
+    module, save_contents = torch.nn.Linear(2, 2), checkpoint.save_contents
+
+    def save(folder: Path, *given: Any, **more: Any) -> Path:
+        if folder == run.checkpoints:
+            raise StorageError("no room")
+        return save_contents(folder, *given, **more)
+
+    monkeypatch.setattr(checkpoint, "save_contents", save)
+    checkpoints = Checkpoints(run, module)
+
+    def two_epochs() -> None:
+        with checkpoints.written():
+            for step in (1, 2):
+                assert checkpoints.hold(module, step, {"epoch": step})
+                checkpoints.save(step, {})
+
+    with pytest.raises(StorageError, match="no room"):
+        two_epochs()
+    assert [path.name for path in checkpoint.steps_of(run.best)] == ["000001", "000002"]
+
+
+def test_selected_weights_that_could_not_be_written_are_tried_once_more(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = tiny(registry, "training.epochs=3")
+    settings = StartSettings(seed=1, device=torch.device("cpu"))
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
+    module, save_contents, failures = torch.nn.Linear(2, 2), checkpoint.save_contents, iter([True])
+
+    def save(*given: Any, **more: Any) -> Path:
+        if next(failures, False):
+            raise StorageError("no room")
+        return save_contents(*given, **more)
+
+    monkeypatch.setattr(checkpoint, "save_contents", save)
+    checkpoints = Checkpoints(run, module)
+
+    def an_epoch() -> None:
+        with checkpoints.written():
+            assert checkpoints.hold(module, 1, {"epoch": 1})
+            checkpoints.save(1, {})
+            checkpoints.writer.wait()
+
+    with pytest.raises(StorageError, match="no room"):
+        an_epoch()
+    assert [path.name for path in checkpoint.steps_of(run.best)] == ["000001"]
+
+
+def test_checkpoints_within_epochs_leave_those_after_them() -> None:
+    """By a clock on which each takes a second: only those after epochs count for the next one after an epoch."""
+    clock = [0.0]
+
+    def second() -> None:
+        clock[0] += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        writer = CheckpointWriter()
+        writer.begin(second)
+        for _ in range(4):  # every 2.5 seconds
+            clock[0] += 1.5
+            writer.begin(second, timed=False)
+        writer.wait()
+        assert writer.due()
+        writer.begin(second)
+        writer.wait()
+        assert not writer.due()
 
 
 def test_one_at_a_time_and_in_order() -> None:

@@ -74,6 +74,23 @@ def test_a_run_killed_within_a_checkpoint(
     check_kills([half, last], tmp_path, run, expected)
 
 
+def test_a_run_killed_while_it_trains_and_writes(
+    tmp_path: Path,
+    registry: Registry,
+    dataset: PreparedDataset,
+    run: Run,
+    straight: tuple[dict[str, bytes], list[str]],
+) -> None:
+    """Which operation a number means depends on which thread is first; the end does not."""
+    expected, events = straight
+    for number in points(events, 4)[1:3]:
+        path = tmp_path / str(number)
+        work = lambda: carry_out(path, registry, dataset, AtEvent(number, kill), in_order=False)  # noqa: B023, E731
+        assert in_child(work)() == -signal.SIGKILL
+        assert in_child(lambda: carry_out(path, registry, dataset, AtEvent(0, kill), in_order=False))() == 0  # noqa: B023
+        assert outcome(path) == expected, number
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_every_operation_on_the_disk_and_behind_every_step(
     tmp_path: Path, run: Run, straight: tuple[dict[str, bytes], list[str]]

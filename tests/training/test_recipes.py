@@ -158,7 +158,7 @@ def weights_after(
     assert first is not None
     found = [first.weights]
 
-    def saved(checkpoints: Checkpoints, step: int, state: dict[str, Any]) -> bool:
+    def saved(checkpoints: Checkpoints, _step: int, state: dict[str, Any], **_more: Any) -> bool:
         if state["state"]["batch"] == 0 and state["state"]["epoch"] == len(found):
             found.append({name: each.clone() for name, each in checkpoints.modules.state_dict().items()})
         return True

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gazekit_components.schedules import OneCycle
+from interrupted import wait_for_checkpoints
 from tiny import tiny
 
 from gazekit.contracts.progress import Elapsed
@@ -119,13 +120,11 @@ def test_checkpoints_of_short_epochs_take_a_tenth_of_the_time(
     clock, saved, save = [0.0], [], Checkpoints.save
     monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
-    def noted(checkpoints: Checkpoints, step: int, state: dict[str, Any]) -> bool:
+    def noted(checkpoints: Checkpoints, step: int, state: dict[str, Any], **more: Any) -> bool:
         saved.append(state["state"]["epoch"])
-        finite = save(checkpoints, step, state)
-        checkpoints.writer.wait()
-        return finite
+        return save(checkpoints, step, state, **more)
 
-    def written(_folder: Path, _step: int, _contents: Any) -> None:
+    def written(*_: Any, **_more: Any) -> None:
         clock[0] += 1
 
     def report(state: State, _batches: int) -> None:
@@ -134,6 +133,7 @@ def test_checkpoints_of_short_epochs_take_a_tenth_of_the_time(
     monkeypatch.setattr(Checkpoints, "save", noted)
     run = start(tmp_path / "run", registry, dataset, "training.epochs=13", "training.select=last")
     monkeypatch.setattr(checkpoint, "save_contents", written)
+    wait_for_checkpoints(monkeypatch)
     continue_run(run, registry, dataset, report=report)
     assert saved == [1, 11, 13]
     assert len(run.read_metrics()) == 13
@@ -250,7 +250,7 @@ def test_weights_that_are_not_finite_are_never_saved(
     assert (run.path / "log.txt").read_text().count(
         "step 5: weights or running statistics are not finite"
     ) == 2
-    monkeypatch.setattr(Checkpoints, "save", lambda *_: False)
+    monkeypatch.setattr(Checkpoints, "save", lambda *_, **_more: False)
     with pytest.raises(Preempted, match="stopped at step 2, weights not finite and not saved"):
         continue_run(run, registry, dataset, should_stop=stop_before(2))
 
