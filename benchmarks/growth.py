@@ -23,12 +23,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gazekit import __version__ as gazekit_version
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.index import write_findings, write_tables
@@ -104,7 +104,7 @@ def measured_once(step: str, folders: Folders, asked: argparse.Namespace) -> "Me
         "preset": asked.preset,
         "set": asked.set,
         "threads": asked.threads,
-        "version": version("gazekit"),
+        "version": gazekit_version,
     }
     if kept.exists() and (told := json.loads(kept.read_text()))["settings"] == settings:
         return Measured(**told["measured"])
