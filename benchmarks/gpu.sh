@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that is claimed of a GPU, in one go of about ten minutes. Results go to OUT, with the log of each part.
+# Most of what is claimed of a GPU, in one go of about ten minutes. Results go to OUT, with the log of each part.
 #
 #     sh benchmarks/gpu.sh OUT              on the GPU
 #     DEVICE=cpu SIZE=64 EPOCHS=3 TURNS=2 sh benchmarks/gpu.sh OUT         a rehearsal without one
