@@ -151,6 +151,7 @@ def save_contents(
         if abandoned():
             raise _Abandoned
 
+    check()
     facts = {}
     with _new_checkpoint(folder, f"{step:06d}", contents.size) as temporary:
         for name, pieces in contents.files():

@@ -13,20 +13,20 @@ class CheckpointWriter:
     """Write one checkpoint after another in a thread.
 
     One is due after each epoch, as long as writing them takes at most a tenth of the run: writing a large model can
-    take longer than an epoch of few exams on a GPU, and on a CPU it takes time from the training. The next call raises
-    any error of writing.
+    take longer than an epoch of few exams on a GPU, and on a CPU it takes time from the training. ``check``, ``begin``
+    and ``wait`` raise the error of a checkpoint that could not be written.
     """
 
     def __init__(self) -> None:
         self.took = 0.0
         self.ended = time.monotonic()
-        self.thread: threading.Thread | None = None
         self.error: BaseException | None = None
-        self.left = threading.Event()
+        self.done, self.left = threading.Event(), threading.Event()
+        self.done.set()
 
     def due(self) -> bool:
         """Say whether a checkpoint is due after the epoch that ends now."""
-        if self.thread is not None and self.thread.is_alive():
+        if not self.done.is_set():
             return False
         return self.took < _QUICK or time.monotonic() - self.ended > self.took * (1 - _SHARE) / _SHARE
 
@@ -40,8 +40,13 @@ class CheckpointWriter:
         self.wait()
         # a daemon: a process that ends does not wait for a disk that has gone
         thread = threading.Thread(target=self._write, args=(write, timed), daemon=True)
-        thread.start()
-        self.thread = thread
+        self.done.clear()
+        try:
+            thread.start()
+        except BaseException:
+            if thread.ident is None:  # it does not run
+                self.done.set()
+            raise
 
     def _write(self, write: Callable[[], None], timed: bool) -> None:
         began = time.monotonic()
@@ -52,6 +57,7 @@ class CheckpointWriter:
         if timed:
             self.ended = time.monotonic()
             self.took = self.ended - began
+        self.done.set()
 
     def check(self) -> None:
         """Raise the error of a checkpoint that could not be written, without waiting for one that is being written."""
@@ -61,16 +67,13 @@ class CheckpointWriter:
 
     def wait(self) -> None:
         """Wait until all is written."""
-        if self.thread is not None:
-            self.thread.join()
-            self.thread = None
+        self.done.wait()  # not Thread.join: interrupted once, it takes the thread for ended
         self.check()
 
     def abandon(self) -> None:
         """Let the thread end where it is, so that nothing is written after the call."""
         self.left.set()
-        if self.thread is not None:
-            self.thread.join()
+        self.done.wait()
 
     def abandoned(self) -> bool:
         """Say whether nobody wants any longer what is being written."""

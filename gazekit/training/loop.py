@@ -163,8 +163,7 @@ def train(
                         if saved_now(after_epoch=False):
                             saved = state.step
                     if stop:
-                        checkpoints.writer.wait()
-                        raise _stopped(run, state.step, written=saved == state.step)
+                        raise _stopped(run, checkpoints, state.step, written=saved == state.step)
                     # dropout depends on (seed, step); each process drops different features
                     torch.manual_seed((seed * 1_000_003 + state.step) * count() + rank())
                     set_learning_rates(
@@ -239,7 +238,10 @@ def _continued(run: RunDirectory, step: TrainingStep, values: Mapping[str, Any])
     return state
 
 
-def _stopped(run: RunDirectory, step: int, *, written: bool) -> Preempted:
+def _stopped(run: RunDirectory, checkpoints: Checkpoints, step: int, *, written: bool) -> Preempted:
+    """Wait for the checkpoint, all processes together: torchrun would soon kill the one that writes if others leave."""
+    checkpoints.writer.wait()
+    any_of_all(False)
     done = "checkpoint written" if written else "weights not finite and not saved"
     return Preempted(f"{run.path}: stopped at step {step}, {done}")
 

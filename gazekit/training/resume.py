@@ -114,18 +114,19 @@ class Checkpoints:
             StorageError: something could not be written, and no other error ended the block.
         """
         try:
-            yield
-        except Exception:
-            with suppress(Exception):  # the first error is the one to report
+            try:
+                yield
                 self.writer.wait()
-            with suppress(Exception):
-                self._take_held()
-                self._write_selected()
-            raise
+            except Exception:
+                with suppress(Exception):  # the first error is the one to report
+                    self.writer.wait()
+                with suppress(Exception):
+                    self._take_held()
+                    self._write_selected()
+                raise
         except BaseException:
             self.writer.abandon()
             raise
-        self.writer.wait()
 
 
 def _finite(run: RunDirectory, module: torch.nn.Module, step: int) -> bool:

@@ -1,6 +1,8 @@
 """Checkpoints are written while the training goes on: it does not wait, and they hold what was there at first."""
 
+import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +31,7 @@ LONG = 60.0
 def test_a_training_goes_on_while_a_checkpoint_is_written(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk takes the first one only after a later step; what it takes is of the step that the name says."""
+    """The disk takes the first one only after a later step."""
     preset = tiny(registry, "training.epochs=3", "training.batch_size=4")
     settings = StartSettings(seed=1, device=torch.device("cpu"))
     runs = [
@@ -130,6 +132,7 @@ def test_an_interrupt_abandons_what_is_being_written(
         def abandoned() -> bool:
             begun.set()
             assert writer.left.wait(LONG)
+            time.sleep(0.2)  # whoever does not wait is gone
             return True
 
         return abandoned
@@ -138,6 +141,7 @@ def test_an_interrupt_abandons_what_is_being_written(
         write_through(path, content)
         begun.set()
         assert writers[0].left.wait(LONG)
+        time.sleep(0.2)
 
     writers: list[CheckpointWriter] = []
     original = CheckpointWriter.__init__
@@ -158,12 +162,46 @@ def test_an_interrupt_abandons_what_is_being_written(
         monkeypatch.setattr(checkpoint, "write_through", last_file)
     with pytest.raises(KeyboardInterrupt):
         continue_run(run, registry, dataset, report=report)
-    thread = writers[0].thread
-    assert thread is not None and not thread.is_alive()
+    assert isinstance(writers[0].error, checkpoint._Abandoned)
     assert [path.name for path in run.checkpoints.iterdir() if path.name != "best"] == ["000000"]
     assert not list(run.path.rglob("*.partial")) and not list(run.best.glob("0*"))
     monkeypatch.undo()
     assert continue_run(run, registry, dataset).epoch == 2
+
+
+@pytest.mark.parametrize("waiting", ["for the last one", "after an error"])
+def test_an_interrupt_while_it_waits_abandons_too(
+    tmp_path: Path,
+    registry: Registry,
+    dataset: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    waiting: str,
+) -> None:
+    """Python takes a thread for ended once waiting for it is interrupted, while it writes on."""
+    preset = tiny(registry, "training.epochs=3")
+    settings = StartSettings(seed=1, device=torch.device("cpu"))
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
+    checkpoints, save_contents = Checkpoints(run, torch.nn.Linear(2, 2)), checkpoint.save_contents
+
+    def slow(*given: Any, **more: Any) -> Path:
+        time.sleep(0.2)  # by now the training waits
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert checkpoints.writer.left.wait(LONG)
+        time.sleep(0.2)
+        return save_contents(*given, **more)
+
+    monkeypatch.setattr(checkpoint, "save_contents", slow)
+
+    def train() -> None:
+        with checkpoints.written():
+            checkpoints.save(1, {})
+            if waiting == "after an error":
+                raise ValueError
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert isinstance(checkpoints.writer.error, checkpoint._Abandoned)
+    assert [path.name for path in checkpoint.steps_of(run.checkpoints)] == ["000000"]
 
 
 def test_selected_weights_outlive_a_checkpoint_that_does_not_fit(
@@ -214,7 +252,6 @@ def test_selected_weights_that_could_not_be_written_are_tried_once_more(
         with checkpoints.written():
             assert checkpoints.hold(module, 1, {"epoch": 1})
             checkpoints.save(1, {})
-            checkpoints.writer.wait()
 
     with pytest.raises(StorageError, match="no room"):
         an_epoch()
@@ -232,10 +269,11 @@ def test_checkpoints_within_epochs_leave_those_after_them() -> None:
         patch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
         writer = CheckpointWriter()
         writer.begin(second)
+        writer.wait()
         for _ in range(4):  # every 2.5 seconds
             clock[0] += 1.5
             writer.begin(second, timed=False)
-        writer.wait()
+            writer.wait()
         assert writer.due()
         writer.begin(second)
         writer.wait()
@@ -255,7 +293,6 @@ def test_one_at_a_time_and_in_order() -> None:
     writer.begin(lambda: order.append("fast"))
     writer.wait()
     assert order == ["slow", "fast"]
-    assert writer.due()
 
 
 def test_an_error_is_raised_once_and_by_the_next_call() -> None:
