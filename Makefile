@@ -68,6 +68,8 @@ bench: install ## measure speed and memory (long); tables go to benchmarks/resul
 	$(BIN)/python benchmarks/step.py --size 224 --batch 8 --turns 20
 	$(BIN)/python benchmarks/step.py --size 512 --batch 4 --turns 3 --system "all (Mammo-Net)"
 	$(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/allocator.py
+	$(BIN)/python benchmarks/folding.py
 	$(BIN)/python benchmarks/branches.py
 	$(BIN)/python benchmarks/scale.py --sizes 224 --batches 4 8 16 32 --turns 3
 	$(BIN)/python benchmarks/scale.py --sizes 512 --batches 4 8 --turns 2
