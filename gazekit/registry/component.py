@@ -72,7 +72,7 @@ class Component:
 
 @cache
 def _place(value: type) -> str:
-    """Module and line of a class; finding the line reads the whole file."""
+    """Return module and line of a class; to find the line, the whole file is read."""
     try:
         return f"{value.__module__}:{inspect.getsourcelines(value)[1]}"
     except (OSError, TypeError):

@@ -21,7 +21,7 @@ class CheckpointWriter:
         self.took = 0.0
         self.ended = time.monotonic()
         self.error: BaseException | None = None
-        self.done, self.left = threading.Event(), threading.Event()
+        self.done, self.given_up = threading.Event(), threading.Event()
         self.done.set()
 
     def due(self) -> bool:
@@ -71,10 +71,10 @@ class CheckpointWriter:
         self.check()
 
     def abandon(self) -> None:
-        """Let the thread end where it is, so that nothing is written after the call."""
-        self.left.set()
+        """End the writing where it is, and wait until it has ended: nothing is written after the call."""
+        self.given_up.set()
         self.done.wait()
 
     def abandoned(self) -> bool:
-        """Say whether nobody wants any longer what is being written."""
-        return self.left.is_set()
+        """Say whether writing is to end where it is."""
+        return self.given_up.is_set()

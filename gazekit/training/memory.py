@@ -13,9 +13,8 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Numbers of the parameters of ``mallopt``, in glibc's ``malloc.h``."""
-_LARGEST = 32 * 2**20
-"""Bytes; glibc takes no larger threshold, so larger tensors get new memory in each step."""
-_NEVER = -1
+_LARGEST, _NEVER = 32 * 2**20, -1
+"""Their values. glibc takes no larger threshold of bytes, so larger tensors get new memory in each step."""
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -37,15 +36,16 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
     Otherwise glibc gives the memory of large tensors back to the system, and each step pays for every page of it.
     Another C library, which lacks ``mallopt``, is left as it is.
     """
-    mallopt, trim = _of_glibc("mallopt"), _of_glibc("malloc_trim")
-    if device.type == "cpu" and mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGEST)
-        mallopt(_TRIM_THRESHOLD, _NEVER)
+    mallopt = _of_glibc("mallopt")
+    if device.type != "cpu" or mallopt is None:
+        yield
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGEST)
+    mallopt(_TRIM_THRESHOLD, _NEVER)
     try:
         yield
     finally:
-        if trim is not None:
-            trim(0)
+        _trim()
 
 
 def release_memory(device: torch.device) -> None:
@@ -54,7 +54,13 @@ def release_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    elif (trim := _of_glibc("malloc_trim")) is not None:
+    else:
+        _trim()
+
+
+def _trim() -> None:
+    """Give freed memory back to the system."""
+    if (trim := _of_glibc("malloc_trim")) is not None:
         trim(0)
 
 

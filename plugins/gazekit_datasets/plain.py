@@ -58,7 +58,7 @@ class Plain:
         keys: dict[tuple[str, ...], RecordingKey] = {}  # by the cells that say them, the same in most rows
         named = [table.columns.index(name) for name in _NAMED if name in table.columns]
         for row in table.rows():
-            cells = tuple(row.cells[place] for place in named)
+            cells = tuple(row.cells[column] for column in named)
             if (key := keys.get(cells)) is None:
                 key = keys[cells] = _key(row)
             exam, view, *_ = key

@@ -17,6 +17,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
+from gazekit.runs.directory import RunDirectory
 from gazekit.training import checkpoint_writer
 from gazekit.training.checkpoint_writer import CheckpointWriter
 from gazekit.training.loop import State
@@ -28,16 +29,27 @@ LONG = 60.0
 """Seconds after which a thread that still waits fails its test."""
 
 
-def test_a_training_goes_on_while_a_checkpoint_is_written(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk takes the first one only after a later step."""
+@pytest.fixture
+def start(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> Callable[[str], RunDirectory]:
+    """Starts a run of three epochs, by its name."""
     preset = tiny(registry, "training.epochs=3", "training.batch_size=4")
     settings = StartSettings(seed=1, device=torch.device("cpu"))
-    runs = [
-        start_run(tmp_path / name, preset, registry, dataset, make_split(dataset), settings)
-        for name in ("fast", "slow")
-    ]
+    return lambda name: start_run(tmp_path / name, preset, registry, dataset, make_split(dataset), settings)
+
+
+@pytest.fixture
+def run(start: Callable[[str], RunDirectory]) -> RunDirectory:
+    return start("run")
+
+
+def test_a_training_goes_on_while_a_checkpoint_is_written(
+    start: Callable[[str], RunDirectory],
+    registry: Registry,
+    dataset: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The disk takes the first one only after a later step."""
+    runs = [start(name) for name in ("fast", "slow")]
     continue_run(runs[0], registry, dataset)
     later, save_contents, seen = threading.Event(), checkpoint.save_contents, []
 
@@ -60,11 +72,8 @@ def test_a_training_goes_on_while_a_checkpoint_is_written(
 
 
 def test_the_checkpoint_holds_what_was_there_when_it_began(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preset = tiny(registry, "training.epochs=1")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     layer, moments = torch.nn.Linear(2, 2), {"moment": torch.ones(3), "last": [1]}
     weight = layer.weight.detach().clone()
     changed, save_contents = threading.Event(), checkpoint.save_contents
@@ -87,11 +96,8 @@ def test_the_checkpoint_holds_what_was_there_when_it_began(
 
 
 def test_a_disk_that_fails_meanwhile_ends_the_training_before_its_next_step(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preset = tiny(registry, "training.epochs=4", "training.batch_size=4", "training.patience=none")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     begun, failed, steps = threading.Event(), threading.Event(), []
     write = CheckpointWriter._write
 
@@ -115,23 +121,20 @@ def test_a_disk_that_fails_meanwhile_ends_the_training_before_its_next_step(
         continue_run(run, registry, dataset, report=report)
     assert len(steps) == 1
     monkeypatch.undo()
-    assert continue_run(run, registry, dataset).epoch == 4
+    assert continue_run(run, registry, dataset).epoch == 3
 
 
 @pytest.mark.parametrize("at", ["before the first piece", "before its name"])
 def test_an_interrupt_abandons_what_is_being_written(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, at: str
+    run: RunDirectory, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """Nothing of it appears later, when another training may be at work in the folder."""
-    preset = tiny(registry, "training.epochs=2", "training.batch_size=4")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     begun, write_through = threading.Event(), checkpoint.write_through
 
     def slow(writer: CheckpointWriter) -> Callable[[], bool]:
         def abandoned() -> bool:
             begun.set()
-            assert writer.left.wait(LONG)
+            assert writer.given_up.wait(LONG)
             time.sleep(0.2)  # whoever does not wait is gone
             return True
 
@@ -140,7 +143,7 @@ def test_an_interrupt_abandons_what_is_being_written(
     def last_file(path: Path, content: bytes) -> None:
         write_through(path, content)
         begun.set()
-        assert writers[0].left.wait(LONG)
+        assert writers[0].given_up.wait(LONG)
         time.sleep(0.2)
 
     writers: list[CheckpointWriter] = []
@@ -166,27 +169,20 @@ def test_an_interrupt_abandons_what_is_being_written(
     assert [path.name for path in run.checkpoints.iterdir() if path.name != "best"] == ["000000"]
     assert not list(run.path.rglob("*.partial")) and not list(run.best.glob("0*"))
     monkeypatch.undo()
-    assert continue_run(run, registry, dataset).epoch == 2
+    assert continue_run(run, registry, dataset).epoch == 3
 
 
 @pytest.mark.parametrize("waiting", ["for the last one", "after an error"])
 def test_an_interrupt_while_it_waits_abandons_too(
-    tmp_path: Path,
-    registry: Registry,
-    dataset: PreparedDataset,
-    monkeypatch: pytest.MonkeyPatch,
-    waiting: str,
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, waiting: str
 ) -> None:
     """Python takes a thread for ended once waiting for it is interrupted, while it writes on."""
-    preset = tiny(registry, "training.epochs=3")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     checkpoints, save_contents = Checkpoints(run, torch.nn.Linear(2, 2)), checkpoint.save_contents
 
     def slow(*given: Any, **more: Any) -> Path:
         time.sleep(0.2)  # by now the training waits
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        assert checkpoints.writer.left.wait(LONG)
+        assert checkpoints.writer.given_up.wait(LONG)
         time.sleep(0.2)
         return save_contents(*given, **more)
 
@@ -205,12 +201,9 @@ def test_an_interrupt_while_it_waits_abandons_too(
 
 
 def test_selected_weights_outlive_a_checkpoint_that_does_not_fit(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are a third of its size, so they may fit where it does not."""
-    preset = tiny(registry, "training.epochs=3")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     module, save_contents = torch.nn.Linear(2, 2), checkpoint.save_contents
 
     def save(folder: Path, *given: Any, **more: Any) -> Path:
@@ -233,11 +226,8 @@ def test_selected_weights_outlive_a_checkpoint_that_does_not_fit(
 
 
 def test_selected_weights_that_could_not_be_written_are_tried_once_more(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preset = tiny(registry, "training.epochs=3")
-    settings = StartSettings(seed=1, device=torch.device("cpu"))
-    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
     module, save_contents, failures = torch.nn.Linear(2, 2), checkpoint.save_contents, iter([True])
 
     def save(*given: Any, **more: Any) -> Path:
