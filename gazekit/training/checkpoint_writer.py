@@ -7,6 +7,7 @@ from collections.abc import Callable
 _QUICK = 0.1
 """Seconds that a checkpoint may always take after an epoch, however short the epoch."""
 _SHARE = 0.1
+_LOOK_SECONDS = 0.2
 
 
 class CheckpointWriter:
@@ -67,13 +68,19 @@ class CheckpointWriter:
 
     def wait(self) -> None:
         """Wait until all is written."""
-        self.done.wait()  # not Thread.join: interrupted once, it takes the thread for ended
+        self._until_done()
         self.check()
 
     def abandon(self) -> None:
         """End the writing where it is, and wait until it has ended: nothing is written after the call."""
         self.given_up.set()
-        self.done.wait()
+        self._until_done()
+
+    def _until_done(self) -> None:
+        # not Thread.join: interrupted once, it takes the thread for ended; and not one long wait: where signals restart
+        # system calls, as asyncio has it, an interrupt would come only at its end
+        while not self.done.wait(_LOOK_SECONDS):
+            pass
 
     def abandoned(self) -> bool:
         """Say whether writing is to end where it is."""

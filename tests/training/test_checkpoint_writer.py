@@ -172,9 +172,10 @@ def test_an_interrupt_abandons_what_is_being_written(
     assert continue_run(run, registry, dataset).epoch == 3
 
 
+@pytest.mark.parametrize("restarting", [False, True], ids=["", "where system calls are restarted"])
 @pytest.mark.parametrize("waiting", ["for the last one", "after an error"])
 def test_an_interrupt_while_it_waits_abandons_too(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, waiting: str
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, waiting: str, restarting: bool
 ) -> None:
     """Python takes a thread for ended once waiting for it is interrupted, while it writes on."""
     checkpoints, save_contents = Checkpoints(run, torch.nn.Linear(2, 2)), checkpoint.save_contents
@@ -194,8 +195,13 @@ def test_an_interrupt_while_it_waits_abandons_too(
             if waiting == "after an error":
                 raise ValueError
 
-    with pytest.raises(KeyboardInterrupt):
-        train()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        signal.siginterrupt(signal.SIGINT, not restarting)  # asyncio makes it restart them
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert isinstance(checkpoints.writer.error, checkpoint._Abandoned)
     assert [path.name for path in checkpoint.steps_of(run.checkpoints)] == ["000000"]
 
