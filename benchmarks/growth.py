@@ -154,7 +154,7 @@ class Measured:
 
     Args:
         seconds: from its start to its end, or between two lines that it said.
-        cpu: seconds of processor time.
+        cpu: seconds of processor time of all of them, but for what each does after the last look at it.
         own: greatest memory of all of them at one time, without mapped files, in bytes.
         resident: the same with mapped files.
         more: further numbers of the step.
@@ -189,34 +189,43 @@ def gazekit(folders: Folders, asked: argparse.Namespace, *arguments: object) -> 
 
         listener = threading.Thread(target=listen)
         listener.start()
-        own = resident = 0
-        while True:
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                break
-            memory = list(memory_of(process.pid))
-            own = max(own, sum(each for each, _ in memory))
-            resident = max(resident, sum(each for _, each in memory))
+        own, resident, cpu = 0, 0, dict[int, float]()
+        while process.poll() is None:
+            at_work = list(processes_of(process.pid))
+            own = max(own, sum(each.own for each in at_work))
+            resident = max(resident, sum(each.resident for each in at_work))
+            cpu |= {each.number: each.cpu for each in at_work}
             time.sleep(_EVERY)
         seconds = time.perf_counter() - start
         listener.join()
-        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit("\n".join([" ".join(command), *(line for _, line in said[-20:])]))
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, own, resident), said
+    return Measured(seconds, sum(cpu.values()), own, resident), said
 
 
-def memory_of(process: int) -> Iterator[tuple[int, int]]:
-    """Yield the bytes of a process and of those that it started: without mapped files, and with them."""
+@dataclass(frozen=True)
+class AtWork:
+    """A process now: its memory without mapped files and with them, in bytes, and its processor time in seconds."""
+
+    number: int
+    own: int
+    resident: int
+    cpu: float
+
+
+def processes_of(process: int) -> Iterator[AtWork]:
+    """Yield a process and those that it started, and they."""
+    folder = Path(f"/proc/{process}")
     with suppress(OSError):  # one that has just ended
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        size = {
-            name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.strip()
-        }
-        yield int(size.get("RssAnon", 0)) * 1024, int(size.get("VmRSS", 0)) * 1024
-        for task in Path(f"/proc/{process}/task").iterdir():
+        lines = (line.partition(":") for line in (folder / "status").read_text().splitlines())
+        size = {name: int(rest.split()[0]) * 1024 for name, _, rest in lines if name in ("RssAnon", "VmRSS")}
+        _, _, numbers = (folder / "stat").read_text().rpartition(")")  # the program's name may hold spaces
+        ticks = sum(map(int, numbers.split()[11:13]))
+        cpu = ticks / os.sysconf("SC_CLK_TCK")
+        yield AtWork(process, size.get("RssAnon", 0), size.get("VmRSS", 0), cpu)
+        for task in (folder / "task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from memory_of(int(child))
+                yield from processes_of(int(child))
 
 
 # Steps

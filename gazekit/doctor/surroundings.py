@@ -1,5 +1,6 @@
 """Check devices and disk; run all checks."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from gazekit.doctor.software import (
     check_versions,
 )
 from gazekit.preparing.default_data import cache_folder
-from gazekit.reading.parallel import available_cores
+from gazekit.reading.machine import available_cores, free_memory
 from gazekit.registry.registry import Registry
 
 _LITTLE_SPACE = 2 * 2**30  # bytes: half for a prepared data set at 512 px, half for checkpoints
@@ -38,11 +39,18 @@ def diagnose(registry: Registry) -> list[Check]:
 
 
 def check_device() -> Iterator[Check]:
-    """Check cores, memory, and the GPUs that torch can use."""
+    """Check the cores and the memory that this process may use, and the GPUs that torch can use."""
     import torch
 
-    threads = torch.get_num_threads()
-    yield Check("device", "cpu", "ok", f"{available_cores()} cores, torch uses {threads}{_memory()}")
+    cores, threads, free = available_cores(), torch.get_num_threads(), free_memory()
+    memory = f", {free / 2**30:.0f} GiB of memory free" if math.isfinite(free) else ""
+    found = f"{cores} cores, torch uses {threads}{memory}"
+    if threads > cores:
+        yield Check(
+            "device", "cpu", "limit", found, f"threads wait for each other: set OMP_NUM_THREADS={cores}"
+        )
+    else:
+        yield Check("device", "cpu", "ok", found)
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
@@ -74,11 +82,3 @@ def check_disk() -> Iterator[Check]:
             yield Check("disk", name, "limit", found, "free some space, or work in another folder")
         else:
             yield Check("disk", name, "ok", found)
-
-
-def _memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return ""
-    return f", {total / 2**30:.0f} GiB of memory"

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.feeding.streamed import StreamedExams, read_pixels
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
+from gazekit.reading import machine
 
 _SHARE = 0.5
 """Of the free memory that exams may take."""
@@ -64,15 +64,10 @@ def prepared_exams(
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device, or to this process of those of its machine; infinite where nothing says."""
+    """Bytes that are free to this process on a device; infinite where nothing says."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return float("inf")
-    free = (float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    return next(free, float("inf")) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return machine.free_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def check_views(dataset: PreparedDataset, preset: Preset) -> None:

@@ -28,7 +28,7 @@ from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.redaction import without_names
 from gazekit.preparing.regions import finder_of
 from gazekit.preparing.workers import prepare_all
-from gazekit.reading.parallel import available_cores
+from gazekit.reading.machine import available_cores
 from gazekit.records.arrays import in_unit_range, luminance
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry

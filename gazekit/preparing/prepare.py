@@ -45,7 +45,7 @@ from gazekit.preparing.source import (
 from gazekit.preparing.summary import Summary, check_result, findings_of, summarise
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.bit_depth import find_depth
-from gazekit.reading.parallel import available_cores
+from gazekit.reading.machine import available_cores
 from gazekit.reading.window import FIRST
 from gazekit.records.exam import Exam
 from gazekit.records.labels import describe, doubts

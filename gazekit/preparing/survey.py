@@ -12,7 +12,7 @@ from gazekit.preparing.one_exam import Task
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.image import BIT_DEPTHS
-from gazekit.reading.parallel import available_cores
+from gazekit.reading.machine import available_cores
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
 from gazekit.records.refused import Refused
 

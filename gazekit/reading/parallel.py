@@ -1,6 +1,5 @@
 """Map over worker processes: keep the order, limit the tasks in flight, survive dead workers."""
 
-import os
 import signal
 import sys
 from collections import deque
@@ -160,12 +159,6 @@ def _context() -> _Keeping:
     except OSError:  # no socket in the folder for temporary files: its path is too long, or its disk has none
         return _Spawning()
     return Forking()
-
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _next(

@@ -73,6 +73,19 @@ def test_versions_missing_extras_and_full_disks(monkeypatch: pytest.MonkeyPatch,
     assert {check.status for check in surroundings.check_disk()} == {"problem"}
 
 
+@pytest.mark.parametrize("cores", [64, 2])
+def test_more_threads_than_cores_of_a_container_are_a_limit(
+    monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr(surroundings, "available_cores", lambda: cores)
+    monkeypatch.setattr(surroundings, "free_memory", lambda: 5.6 * 2**30)
+    cpu = next(surroundings.check_device())
+    assert cpu.found == f"{cores} cores, torch uses 64, 6 GiB of memory free"
+    expected = ("ok", "") if cores == 64 else ("limit", "threads wait for each other: set OMP_NUM_THREADS=2")
+    assert (cpu.status, cpu.remedy) == expected
+
+
 def test_cached_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import huggingface_hub.constants as hub
 

@@ -79,7 +79,7 @@ def validate(
     from gazekit.gaze.matching import join
     from gazekit.gaze.readers import of_readers
     from gazekit.preparing.gaze_validation import check_all, read_files
-    from gazekit.reading.parallel import available_cores
+    from gazekit.reading.machine import available_cores
 
     _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)
