@@ -35,6 +35,7 @@ from gazekit.prepared.index import write_findings, write_tables
 from gazekit.prepared.manifest import MANIFEST, make_manifest, read_manifest
 from gazekit.prepared.stored_array import arrays_of
 from gazekit.prepared.verification import facts_of, files_of, row_digests
+from gazekit.reading.machine import free_memory
 
 PHANTOM = 60
 """Exams that are drawn; the rest repeat them."""
@@ -128,6 +129,7 @@ def publish(found: "Mapping[str, Mapping[int, Measured]]", asked: argparse.Names
     }
     of_cpu = {step: exponent({n: each.cpu for n, each in of_step.items()}) for step, of_step in found.items()}
     more = {"size": asked.size, "preset": asked.preset, "set": asked.set}
+    more |= {"free_memory_MB": round(free_memory() / 1e6)}  # a control group may leave less than the machine
     more |= {"exponents": exponents, "exponents_cpu": of_cpu}
     out = asked.out or evidence.RESULTS / (
         "growth.json" if asked.size == 64 else f"growth_{asked.size}px.json"
