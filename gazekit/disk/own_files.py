@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
@@ -207,7 +208,7 @@ def validated(
         model: a pydantic model, a dataclass, or an adapter of a type.
         where: the part of the file: "row 3: ".
     """
-    adapter = model if isinstance(model, pydantic.TypeAdapter) else pydantic.TypeAdapter(model)
+    adapter = model if isinstance(model, pydantic.TypeAdapter) else _adapter(model)
     try:
         found: Model = adapter.validate_python(value)
     except pydantic.ValidationError as error:
@@ -215,6 +216,11 @@ def validated(
     except RecursionError:
         raise DataError(_wrong(path, kind, f"{where}nested more than {kind.deepest} deep")) from None
     return found
+
+
+@cache
+def _adapter(model: type[Model]) -> pydantic.TypeAdapter[Model]:
+    return pydantic.TypeAdapter(model)
 
 
 def _fields(error: pydantic.ValidationError) -> str:

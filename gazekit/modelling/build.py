@@ -1,6 +1,5 @@
 """From a preset to the modules that it names."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from gazekit.modelling.objective import GAZE, Objective
 from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import LABEL
+from gazekit.reading.machine import free_memory
 from gazekit.registry.registry import Registry
 
 _DRAWS = (Tensor.normal_, Tensor.uniform_)
@@ -45,7 +45,7 @@ def check_size(
 
     Args:
         preset, registry, classes, in_channels, targets, size: as in ``build_model``.
-        most: bytes that its weights may have at most, where that is known; 0 or None: what the machine has.
+        most: bytes that its weights may have at most, where that is known; 0 or None: what is free.
     """
     try:
         with torch.device("meta"), _WithoutDraws():
@@ -59,12 +59,12 @@ def check_size(
             f"preset '{preset.name}': no machine has the memory for its model; look at the sizes in its tables "
             "backbone and fusion"
         ) from None
-    needed, free = sum(tensor.nbytes for tensor in modules.state_dict().values()), _memory()
+    needed, free = sum(tensor.nbytes for tensor in modules.state_dict().values()), free_memory()
     limit = min(most or free, free)
     if needed > limit:
         raise ConfigurationError(
             f"preset '{preset.name}': its model has weights of {needed / 1e9:.3g} GB, more than the {limit / 1e9:.3g} "
-            f"GB {'of those stored with it' if most and most < free else 'of memory here'}; look at the sizes in its "
+            f"GB {'of those stored with it' if most and most < free else 'of free memory'}; look at the sizes in its "
             "tables backbone and fusion"
         )
 
@@ -80,14 +80,6 @@ class _WithoutDraws(TorchFunctionMode):
         if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine; where it does not say, more than any."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return 2**62
 
 
 def build_model(

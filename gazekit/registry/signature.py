@@ -24,6 +24,7 @@ class Option:
         return f"{self.name}: {self.type} = {self.default!r}"
 
 
+@cache
 def _parameters(factory: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(factory).parameters
 

@@ -17,7 +17,7 @@ from gazekit.runs.tracking import followed
 from gazekit.runs.trained import open_trained
 from gazekit.study.grid import RunTask
 from gazekit.training.loop import State
-from gazekit.training.memory import release_memory
+from gazekit.training.memory import memory_released
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, resume_run, split_of, start_run
 
@@ -53,14 +53,12 @@ def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], b
         return
     dataset = PreparedDataset.open(task.data)
     device = torch.device(task.device)
-    run = _run(task, preset, registry, dataset, device)
-    try:
+    with memory_released(device):
+        run = _run(task, preset, registry, dataset, device)
         with followed(run, registry, (), report, warn=run.log) as told:
             continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=told)
         if task.test:
             evaluate_run(open_trained(run.path, registry, device, report=run.log), dataset, "test")
-    finally:
-        release_memory(device)
 
 
 def is_finished(task: RunTask, preset: Preset) -> bool:

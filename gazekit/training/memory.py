@@ -48,14 +48,27 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
         _trim()
 
 
-def release_memory(device: torch.device) -> None:
-    """Give memory that is kept for later back to other processes, and measure the peak on a GPU again from here."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        _trim()
+@contextmanager
+def memory_released(device: torch.device) -> Iterator[None]:
+    """After the block, give the memory that it has left to other processes, and measure a GPU's peak anew.
+
+    Reference cycles are looked for among the objects that the block has made: among all, of which the import of torch
+    makes most, that takes 0.2 to 0.4 s (measured).
+    """
+    others = gc.get_freeze_count()  # somebody else has set objects aside
+    if not others:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        if not others:
+            gc.unfreeze()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _trim()
 
 
 def _trim() -> None:

@@ -1,15 +1,17 @@
 """A training on a CPU pays once for its memory: a step keeps it for the next, and the end of the run gives it back."""
 
 import ctypes
+import gc
 import resource
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 
-from gazekit.training.memory import freed_memory_kept, release_memory
+from gazekit.training.memory import freed_memory_kept, memory_released
 
 CPU = torch.device("cpu")
 PIECES, SIZE = 6, 16 * 2**20
@@ -67,7 +69,8 @@ def test_the_end_gives_it_back() -> None:
     assert kept - resident() > 0.9 * PAGES
     step()  # still kept, for the next run of this process
     kept = resident()
-    release_memory(CPU)
+    with memory_released(CPU):
+        pass
     assert kept - resident() > 0.9 * PAGES
 
 
@@ -81,4 +84,27 @@ def test_another_c_library_is_left_alone(platform: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(ctypes, "CDLL", Musl)
     with freed_memory_kept(CPU):
         pass
-    release_memory(CPU)
+    with memory_released(CPU):
+        pass
+
+
+class Node:
+    """Refers to itself, so that only the search for cycles frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["", "others have set objects aside"])
+def test_cycles_that_a_run_leaves_are_freed_at_its_end(others: bool) -> None:
+    if others:
+        gc.freeze()
+    try:
+        before = gc.get_freeze_count()
+        with memory_released(CPU):
+            left = weakref.ref(Node())
+            assert left() is not None
+        assert left() is None
+        assert gc.get_freeze_count() == before  # nothing is kept from later searches
+    finally:
+        gc.unfreeze()
