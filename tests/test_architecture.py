@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,13 @@ mean of readers, and poolings that are called like a function of arrays, or like
 trackers."""
 
 
+@lru_cache(maxsize=4)  # trees take much memory
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -65,9 +71,10 @@ def core_parts(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imports(path) if name.startswith("gazekit.")}
 
 
+@cache
 def constants(path: Path) -> set[str]:
     """String constants outside docstrings."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     expressions = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found = {
         node.value
@@ -77,10 +84,16 @@ def constants(path: Path) -> set[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def named(registry: Registry) -> set[str]:
+    """The names of all components."""
+    found = {component.name for kind in HOOKS for component in registry.components(kind)}
+    assert {"concat", "mammonet", "phantom"} <= found
+    return found
+
+
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_core_names_no_component_and_imports_no_plugin(path: Path, registry: Registry) -> None:
-    named = {component.name for kind in HOOKS for component in registry.components(kind)}
-    assert {"concat", "mammonet", "phantom"} <= named
+def test_the_core_names_no_component_and_imports_no_plugin(path: Path, named: set[str]) -> None:
     assert not constants(path) & (named - HOMONYMS - allowed_organs(path))
     packages = {package.name for package in PLUGINS}
     assert not {name.split(".")[0] for name in imports(path)} & packages
@@ -104,7 +117,7 @@ OF_AN_ORGAN = {
 def names(path: Path) -> set[str]:
     """Identifiers that a file defines or uses."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         for field in ("id", "attr", "name", "arg", "asname"):
             value = getattr(node, field, None)
             found |= {value} if isinstance(value, str) else set()
@@ -220,7 +233,7 @@ def test_a_class_has_a_name_of_its_own() -> None:
     places: dict[str, list[str]] = {}
     aliases: set[str] = set()
     for path in [*CORE, *(path for package in PLUGINS for path in package.rglob("*.py"))]:
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
             elif isinstance(node, ast.Assign):
