@@ -208,7 +208,7 @@ def validated(
         model: a pydantic model, a dataclass, or an adapter of a type.
         where: the part of the file: "row 3: ".
     """
-    adapter = model if isinstance(model, pydantic.TypeAdapter) else _adapter(model)
+    adapter = model if isinstance(model, pydantic.TypeAdapter) else _adapter(model)  # type: ignore[arg-type]
     try:
         found: Model = adapter.validate_python(value)
     except pydantic.ValidationError as error:

@@ -2,23 +2,19 @@
 
 import base64
 import hashlib
-import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from PIL import Image
 
 from gazekit.disk.atomic import write_atomically
-from gazekit.reporting.drawing.colours import INK, MUTED
+from gazekit.reporting.drawing.rendering import light_svg, on_white, rendered, smaller_png, themed_svg
 
 LIMITS = (
     "The results hold for the exams they were measured on. Other scanners, readers and patients may differ.",
@@ -30,20 +26,13 @@ LIMITS = (
 )
 """Limits of every model."""
 
-IN_PAGE = 100
-"""Dots per inch of pictures inside a page's figures, about that of a screen."""
-_FAST_PNG = {"compress_level": 3}
-"""With it a figure of images takes two thirds of the time, in a file up to a fifth larger (measured)."""
-_PNG = re.compile(rb"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
-_FOLLOW_THE_PAGE = (
-    f"<style>:root{{--ink:{INK};--muted:{MUTED}}}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--muted:#a0abba}}</style>"
-)
+_IN_PAGE, _IN_PNG = 100, 75
+"""Dots per inch of the pictures inside a page's figures, about that of a screen, and of a figure saved from a page."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
-    """A figure on a page.
+    """A figure on a page, rendered once for all its uses.
 
     Args:
         title: heading.
@@ -57,10 +46,34 @@ class Section:
     alt: str
     text: str = ""
 
+    @cached_property
+    def png(self) -> bytes:
+        """The figure with its own dots per inch."""
+        return rendered(self.figure, "png")
+
+    @cached_property
+    def _drawing(self) -> bytes:
+        return rendered(self.figure, "svg", transparent=True)
+
+    @property
+    def svg(self) -> bytes:
+        """The figure on white."""
+        return on_white(self._drawing)
+
     def shown(self) -> dict[str, str]:
         """Return the values for the templates."""
-        image = data_uri("image/svg+xml", themed_svg(self.figure))
+        drawing = themed_svg(light_svg(self._drawing, _IN_PAGE / self.figure.dpi))
+        image = data_uri("image/svg+xml", drawing)
         return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
+
+    def downloads(self, name: str) -> dict[str, str]:
+        """Return the figure to save from a page, as file name → data URI, lighter than ``png`` and ``svg``."""
+        picture = smaller_png(self.png, _IN_PNG / self.figure.dpi)
+        drawing = on_white(light_svg(self._drawing, _IN_PAGE / self.figure.dpi))
+        return {
+            f"{name}.png": data_uri("image/png", picture),
+            f"{name}.svg": data_uri("image/svg+xml", drawing),
+        }
 
 
 def write_html(path: Path, template: str, **values: Any) -> None:
@@ -92,41 +105,6 @@ def write_html(path: Path, template: str, **values: Any) -> None:
 def data_uri(kind: str, content: bytes) -> str:
     """Embed bytes of a MIME type in a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def rendered(figure: Figure, kind: str, *, transparent: bool = False, dpi: int | None = None) -> bytes:
-    """Render a figure as ``png`` or ``svg``; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    by_kind: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"pil_kwargs": _FAST_PNG}
-    with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format=kind, transparent=transparent, dpi=dpi or figure.dpi, **by_kind)
-    return buffer.getvalue()
-
-
-def themed_svg(figure: Figure) -> bytes:
-    """Render a figure as SVG whose text follows the reader's light or dark mode."""
-    drawing = (
-        light_svg(rendered(figure, "svg", transparent=True, dpi=IN_PAGE))
-        .decode()
-        .replace(INK, "var(--ink)")
-        .replace(MUTED, "var(--muted)")
-    )
-    head, tail = drawing.split("<defs>", 1)
-    return f"{head}{_FOLLOW_THE_PAGE}<defs>{tail}".encode()
-
-
-def light_svg(drawing: bytes) -> bytes:
-    """Re-encode the opaque pictures of an SVG as JPEG: a tenth of the PNG size for textured images."""
-
-    def encoded(found: re.Match[bytes]) -> bytes:
-        with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
-            if np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
-                return found[0]
-            buffer = io.BytesIO()
-            picture.convert("RGB").save(buffer, "JPEG", quality=80)
-        return data_uri("image/jpeg", buffer.getvalue()).encode()
-
-    return _PNG.sub(encoded, drawing)
 
 
 def plain(facts: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:

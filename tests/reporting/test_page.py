@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from made_page import CASES, METRICS, made_case, made_run_page
+from made_page import CASES, METRICS, made_case, made_figure, made_run_page
 from made_study import made_result
 from matplotlib.figure import Figure
 from PIL import Image
@@ -25,7 +25,8 @@ from gazekit.prediction.predictions import Predictions
 from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.colours import INK, MUTED
-from gazekit.reporting.page import LIMITS, Section, light_svg, rendered
+from gazekit.reporting.drawing.rendering import light_svg, rendered
+from gazekit.reporting.page import LIMITS, Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import Confusion
 from gazekit.reporting.run.page import write_run_page
@@ -228,6 +229,26 @@ def test_the_figure_can_be_saved_as_png_and_svg(written, tmp_path):
         assert picture.size == (150, 112)
     assert ET.fromstring(files["attention.svg"]).tag.endswith("svg")
     assert INK in files["attention.svg"].decode()  # its colours are its own outside the page
+
+
+def test_a_figure_is_rendered_once_and_on_white_where_it_leaves_the_page(monkeypatch):
+    kinds, savefig = [], Figure.savefig
+
+    def noted(figure, *given, **more):
+        kinds.append(more["format"])
+        savefig(figure, *given, **more)
+
+    monkeypatch.setattr(Figure, "savefig", noted)
+    section = Section("Where it looked", made_figure(), "maps over images")
+    saved = section.downloads("attention")["attention.svg"]
+    drawings = [uri.split(",", 1)[1] for uri in (saved, section.shown()["image"])]
+    found = [section.svg, *map(base64.b64decode, drawings)]
+    assert [b'<rect width="100%" height="100%" fill="#ffffff"/>' in each for each in found] == [
+        True,
+        True,
+        False,
+    ]
+    assert b"var(--ink)" in found[2] and section.png and sorted(kinds) == ["png", "svg"]
 
 
 def test_pictures_in_a_drawing_become_lighter_and_look_the_same():

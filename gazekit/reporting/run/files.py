@@ -8,7 +8,6 @@ from gazekit.measures.curves import is_binary
 from gazekit.measures.evaluate import pooled_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.reporting.page import rendered
 from gazekit.reporting.run.confusion import youden_threshold
 from gazekit.reporting.run.page import RunPage, write_run_page
 from gazekit.reporting.run.report import ReportSettings, run_page
@@ -89,5 +88,5 @@ def _check_same(trained: Trained, other: Trained, own: Predictions, theirs: Pred
 def _write_picture(folder: Path, page: RunPage) -> None:
     """Write the figure of the page as files, for use elsewhere."""
     if page.picture is not None:
-        for kind in ("png", "svg"):
-            write_atomically(folder / f"{page.picture_name}.{kind}", rendered(page.picture.figure, kind))
+        write_atomically(folder / f"{page.picture_name}.png", page.picture.png)
+        write_atomically(folder / f"{page.picture_name}.svg", page.picture.svg)

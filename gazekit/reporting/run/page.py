@@ -10,7 +10,7 @@ from gazekit.disk.atomic import check_folder, disk_errors, own_folder
 from gazekit.measures.catalogue import MEASURES
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import legend_uri, text_size
-from gazekit.reporting.page import IN_PAGE, LIMITS, Section, data_uri, light_svg, plain, rendered, write_html
+from gazekit.reporting.page import LIMITS, Section, plain, write_html
 from gazekit.reporting.run.cases import Case, CaseView, MapNumbers
 from gazekit.reporting.run.confusion import Confusion
 from gazekit.reporting.run.measure_rows import (
@@ -194,7 +194,7 @@ def _cases(page: RunPage) -> dict[str, Any] | None:
 def _figure(page: RunPage) -> dict[str, Any] | None:
     if page.picture is None:
         return None
-    return {"picture": page.picture.shown(), "downloads": _downloads(page.picture, page.picture_name)}
+    return {"picture": page.picture.shown(), "downloads": page.picture.downloads(page.picture_name)}
 
 
 def _curves(page: RunPage) -> dict[str, Any]:
@@ -226,15 +226,6 @@ SECTIONS = (
     ),
 )
 """The sections in the order of the page."""
-
-
-def _downloads(picture: Section, name: str) -> dict[str, str]:
-    """Render the figure for download, lighter than the files in the run: fewer pixels, and JPEGs in the SVG."""
-    drawing = light_svg(rendered(picture.figure, "svg", dpi=IN_PAGE))
-    return {
-        f"{name}.png": data_uri("image/png", rendered(picture.figure, "png", dpi=75)),
-        f"{name}.svg": data_uri("image/svg+xml", drawing),
-    }
 
 
 def _confusion(found: Confusion) -> dict[str, Any]:

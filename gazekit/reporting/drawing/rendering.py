@@ -1,0 +1,79 @@
+"""Render a figure as PNG or SVG, and make what is rendered fit for a page."""
+
+import base64
+import io
+import re
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from gazekit.reporting.drawing.colours import INK, MUTED
+
+_FAST_PNG = {"compress_level": 3}
+"""With it a figure of images takes two thirds of the time, in a file up to a fifth larger (measured)."""
+_PNG = re.compile(rb"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+_DEFINITIONS, _CONTENT = b"<defs>", b'<g id="figure_1">'
+"""Elements that matplotlib writes first."""
+_WHITE = b'<rect width="100%" height="100%" fill="#ffffff"/>'
+_FOLLOW_THE_PAGE = (
+    f"<style>:root{{--ink:{INK};--muted:{MUTED}}}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--muted:#a0abba}}</style>"
+).encode()
+
+
+def rendered(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
+    """Render a figure as ``png`` or ``svg``; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    by_kind: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"pil_kwargs": _FAST_PNG}
+    with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format=kind, transparent=transparent, dpi=figure.dpi, **by_kind)
+    return buffer.getvalue()
+
+
+def smaller_png(picture: bytes, share: float) -> bytes:
+    """Give a PNG a share of its pixels in each direction."""
+    with Image.open(io.BytesIO(picture)) as full:
+        buffer = io.BytesIO()
+        _smaller(full, share).save(buffer, "PNG", **_FAST_PNG)
+    return buffer.getvalue()
+
+
+def light_svg(drawing: bytes, share: float = 1.0) -> bytes:
+    """Re-encode the opaque pictures of an SVG as JPEG: a tenth of the PNG size for textured images.
+
+    Args:
+        drawing: from ``rendered``.
+        share: of their pixels in each direction that they keep.
+    """
+
+    def encoded(found: re.Match[bytes]) -> bytes:
+        with Image.open(io.BytesIO(base64.b64decode(found[1]))) as picture:
+            if np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
+                return found[0]
+            buffer = io.BytesIO()
+            _smaller(picture.convert("RGB"), share).save(buffer, "JPEG", quality=80)
+        return b"data:image/jpeg;base64," + base64.b64encode(buffer.getvalue())
+
+    return _PNG.sub(encoded, drawing)
+
+
+def _smaller(picture: Image.Image, share: float) -> Image.Image:
+    if share >= 1:
+        return picture
+    width, height = (max(int(side * share), 1) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def on_white(drawing: bytes) -> bytes:
+    """Put an SVG that was rendered transparent on white."""
+    return drawing.replace(_CONTENT, _WHITE + _CONTENT, 1)
+
+
+def themed_svg(drawing: bytes) -> bytes:
+    """Let the text of an SVG that was rendered transparent follow the reader's light or dark mode."""
+    for colour, name in ((INK, b"ink"), (MUTED, b"muted")):
+        drawing = drawing.replace(colour.encode(), b"var(--%s)" % name)
+    return drawing.replace(_DEFINITIONS, _FOLLOW_THE_PAGE + _DEFINITIONS, 1)
