@@ -14,6 +14,7 @@ from command_line import TINY, gazekit
 from rich.console import Console
 
 from gazekit.cli import console
+from gazekit.cli.data import commands as data
 from gazekit.cli.train.progress import TrainingProgress
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
@@ -318,3 +319,11 @@ def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path
     said = gazekit("evaluate", copy, code=2).stderr
     assert "no fusion of vectors 'gated'" in said
     assert "was made with gazekit" in said
+
+
+def test_commands_of_data_sets_that_generate_themselves_are_added_once() -> None:
+    """However many commands a process runs: Python's tests run hundreds."""
+    for _ in range(2):
+        gazekit("data", "phantom", "--help")
+    names = [command.name for command in data.app.registered_commands]
+    assert names.count("phantom") == 1
