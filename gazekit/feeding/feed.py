@@ -1,7 +1,6 @@
-"""The exams of a part of a data set, held on the device if they fit there."""
+"""The exams of a part of a data set, held on a GPU if they fit there."""
 
 import json
-import os
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.feeding.streamed import StreamedExams, read_pixels
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
-from gazekit.reading import machine
 
 _SHARE = 0.5
 """Of the free memory that exams may take."""
@@ -39,7 +37,8 @@ def prepared_exams(
         device: where batches go.
         with_gaze, needs_gaze: whether gaze is read, and whether every exam must have some.
         with_masks: whether lesion masks are read.
-        hold: all on the device; ``"auto"``: if they take no more than half of the memory that is free there.
+        hold: all on the device; ``"auto"``: on a GPU, if they take no more than half of its free memory. For a CPU
+            the system keeps the files in memory that nothing else needs, which a copy of ours would double.
 
     Raises:
         ConfigurationError: the data lack a view of the preset, or a reader.
@@ -55,7 +54,7 @@ def prepared_exams(
     layers += ["mask"] if with_masks else []
     gaze = stored_gaze(dataset, indices, preset, device) if with_gaze else None
     streamed = StreamedExams(dataset, columns, preset, device, indices=indices, layers=layers, gaze=gaze)
-    if hold is False or (hold == "auto" and streamed.nbytes > _SHARE * free_memory(device)):
+    if not (_fits(streamed, device) if hold == "auto" else hold):
         return streamed
     pixels = np.empty((len(indices), *streamed.shape), streamed.dtype)
     read_pixels(dataset, indices, columns, layers, pixels)
@@ -63,11 +62,8 @@ def prepared_exams(
     return ResidentExams(pixels, preset, device, indices=indices, facts=facts, layers=layers, gaze=gaze)
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that are free to this process on a device; infinite where nothing says."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return machine.free_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+def _fits(exams: Exams, device: torch.device) -> bool:
+    return device.type == "cuda" and exams.nbytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def check_views(dataset: PreparedDataset, preset: Preset) -> None:

@@ -88,7 +88,7 @@ def describe_memory(peak: int | None, exams: Sequence[Exams]) -> str:
     Without a GPU the peak is that of the process, which may have carried out other runs before.
     """
     device, held = exams[0].device, all(isinstance(part, ResidentExams) for part in exams)
-    where = f"held on {device.type}" if held else "sent batch by batch"
+    where = f"held on {device.type}" if held else "read batch by batch"
     whose = "" if device.type == "cuda" else ", of this process"
     took = "" if peak is None else f"{_readable(peak)} at the most in the first step{whose}; "
     return f"memory: {took}exams of {_readable(sum(part.nbytes for part in exams))}, {where}"

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from gazekit.contracts.types import Batch
 from gazekit.feeding.batches import ResidentExams, epoch_batches
-from gazekit.feeding.feed import free_memory, prepared_exams
+from gazekit.feeding.feed import _fits, prepared_exams
 from gazekit.feeding.streamed import StreamedExams
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import indices_of, make_split
@@ -90,17 +90,16 @@ def test_a_batch_is_normalised_and_its_heat_maps_reach_one(
     assert batch.gaze["cc"].amax(dim=(1, 2)).tolist() == [1.0] * 4
 
 
-def test_what_does_not_fit_is_streamed(
+def test_what_does_not_fit_a_gpu_is_streamed_and_a_cpu_reads_from_the_files(
     dataset: PreparedDataset, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset, indices = tiny(registry), np.arange(len(dataset))
     exams = prepared_exams(dataset, indices, preset, CPU, with_gaze=True)
-    assert isinstance(exams, ResidentExams)
+    assert isinstance(exams, StreamedExams)
     assert exams.nbytes == dataset.images.nbytes
-    assert free_memory(CPU) > 1e6
-    for free, kind in ((2 * exams.nbytes, ResidentExams), (2 * exams.nbytes - 1, StreamedExams)):
-        monkeypatch.setattr("gazekit.feeding.feed.free_memory", lambda _device, free=free: free)
-        assert isinstance(prepared_exams(dataset, indices, preset, CPU, with_gaze=True), kind)
+    for free, fits in ((2 * exams.nbytes, True), (2 * exams.nbytes - 1, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, 10 * free))
+        assert _fits(exams, torch.device("cuda")) == fits
 
 
 def test_streaming_stops_when_nobody_reads_on(dataset: PreparedDataset, registry: Registry) -> None:

@@ -55,7 +55,8 @@ def test_options_are_part_of_the_run(dataset: PreparedDataset, tmp_path: Path) -
         "train", "--preset", "mammonet_small", *TINY, "--data", dataset.root, "--out", out, *flags
     ).stderr
     assert re.search(
-        r"memory: (\d+ MB|\d+\.\d GB) at the most in the first step, of this process; exams of 1 MB, held on cpu",
+        r"memory: (\d+ MB|\d+\.\d GB) at the most in the first step, of this process; exams of 1 MB, read batch by "
+        "batch",
         said,
     )
     written = RunDirectory.open(out).preset_path.read_text()
