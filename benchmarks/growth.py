@@ -81,11 +81,12 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--preset", default="mammonet_small")
     parser.add_argument(
-        "--set", action="append", default=list(_SMALL), metavar="KEY=VALUE", help="of the preset"
+        "--set", action="append", metavar="KEY=VALUE", help=f"of the preset (default: {_SMALL})"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="JSON file", default=None)
     asked = parser.parse_args()
+    asked.set = asked.set or list(_SMALL)
     root = asked.folder / f"{asked.size}px"
     draw_phantom(root, asked.size)
     numbers = [PHANTOM, *(asked.exams * factor for factor in asked.factors)]
