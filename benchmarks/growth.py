@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 
 from gazekit import __version__ as gazekit_version
+from gazekit.machine import free_memory
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.index import write_findings, write_tables
 from gazekit.prepared.manifest import MANIFEST, make_manifest, read_manifest
 from gazekit.prepared.stored_array import arrays_of
 from gazekit.prepared.verification import facts_of, files_of, row_digests
-from gazekit.reading.machine import free_memory
 
 PHANTOM = 60
 """Exams that are drawn; the rest repeat them."""
@@ -217,7 +217,7 @@ class AtWork:
 
 
 def processes_of(process: int) -> Iterator[AtWork]:
-    """Yield a process and those that it started, and they."""
+    """Yield a process and all its descendants."""
     folder = Path(f"/proc/{process}")
     with suppress(OSError):  # one that has just ended
         lines = (line.partition(":") for line in (folder / "status").read_text().splitlines())

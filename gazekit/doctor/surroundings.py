@@ -16,8 +16,8 @@ from gazekit.doctor.software import (
     check_torchvision,
     check_versions,
 )
+from gazekit.machine import available_cores, free_memory
 from gazekit.preparing.default_data import cache_folder
-from gazekit.reading.machine import available_cores, free_memory
 from gazekit.registry.registry import Registry
 
 _LITTLE_SPACE = 2 * 2**30  # bytes: half for a prepared data set at 512 px, half for checkpoints
@@ -43,7 +43,7 @@ def check_device() -> Iterator[Check]:
     import torch
 
     cores, threads, free = available_cores(), torch.get_num_threads(), free_memory()
-    memory = f", {free / 2**30:.0f} GiB of memory free" if math.isfinite(free) else ""
+    memory = f", {free / 2**30:.1f} GiB of memory free" if math.isfinite(free) else ""
     found = f"{cores} cores, torch uses {threads}{memory}"
     if threads > cores:
         yield Check(

@@ -37,8 +37,8 @@ def prepared_exams(
         device: where batches go.
         with_gaze, needs_gaze: whether gaze is read, and whether every exam must have some.
         with_masks: whether lesion masks are read.
-        hold: all on the device; ``"auto"``: on a GPU, if they take no more than half of its free memory. For a CPU
-            the system keeps the files in memory that nothing else needs, which a copy of ours would double.
+        hold: all on the device; ``"auto"``: on a GPU, if they take at most half of its free memory; never on a CPU,
+            where the system caches the files already.
 
     Raises:
         ConfigurationError: the data lack a view of the preset, or a reader.

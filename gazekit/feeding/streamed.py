@@ -1,4 +1,4 @@
-"""Exams too many for the device: read and sent batch by batch, ahead of their use."""
+"""Exams read from their files batch by batch, ahead of their use."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ _AHEAD = 2
 class StreamedExams(Exams):
     """Exams that stay in the memory-mapped files of their data set.
 
-    A thread reads the next two batches into pinned memory and copies them to the device on a stream of its own, while
-    the device works on the one before. The batches are those of ``ResidentExams``, to the bit.
+    A thread reads the next two batches while the device works on the one before; for a GPU into pinned memory, from
+    where it copies them on a stream of its own. The batches are those of ``ResidentExams``, to the bit.
 
     Args:
         dataset: the prepared data set.

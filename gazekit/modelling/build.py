@@ -18,6 +18,7 @@ from gazekit.contracts.interfaces import (
     VectorFusion,
 )
 from gazekit.errors import ConfigurationError
+from gazekit.machine import free_memory
 from gazekit.modelling.alignment import Alignment, Explained
 from gazekit.modelling.head import Covariates, PlainHead
 from gazekit.modelling.model import MultiViewClassifier
@@ -25,7 +26,6 @@ from gazekit.modelling.objective import GAZE, Objective
 from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import LABEL
-from gazekit.reading.machine import free_memory
 from gazekit.registry.registry import Registry
 
 _DRAWS = (Tensor.normal_, Tensor.uniform_)

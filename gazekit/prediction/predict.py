@@ -19,6 +19,7 @@ from gazekit.feeding.batches import Stored
 from gazekit.feeding.exam_facts import check_some_view
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
+from gazekit.machine import available_cores
 from gazekit.prediction.file_grouping import LooseExam, without_views
 from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
@@ -28,7 +29,6 @@ from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.redaction import without_names
 from gazekit.preparing.regions import finder_of
 from gazekit.preparing.workers import prepare_all
-from gazekit.reading.machine import available_cores
 from gazekit.records.arrays import in_unit_range, luminance
 from gazekit.records.exam import Exam
 from gazekit.records.geometry import Geometry

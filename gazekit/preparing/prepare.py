@@ -12,6 +12,7 @@ from gazekit.disk.atomic import PARTIAL, disk_errors, forget_partial, write_atom
 from gazekit.disk.locking import LOCK, locked
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.matching import Joined
+from gazekit.machine import available_cores
 from gazekit.prepared.exam_record import ExamRecord
 from gazekit.prepared.index import (
     FORMER_REFUSED,
@@ -45,7 +46,6 @@ from gazekit.preparing.source import (
 from gazekit.preparing.summary import Summary, check_result, findings_of, summarise
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.bit_depth import find_depth
-from gazekit.reading.machine import available_cores
 from gazekit.reading.window import FIRST
 from gazekit.records.exam import Exam
 from gazekit.records.labels import describe, doubts

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
+from gazekit.machine import available_cores
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.image import BIT_DEPTHS
-from gazekit.reading.machine import available_cores
 from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
 from gazekit.records.refused import Refused
 

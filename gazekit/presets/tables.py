@@ -253,7 +253,7 @@ class TrainingSettings(PresetTable):
     checkpoint_activations: bool = False
     """Keep only the input of each stage, and recompute the rest in the backward pass."""
     exams_on_device: Annotated[Literal["auto"] | bool, Field(union_mode="left_to_right")] = "auto"
-    """Hold all exams on the device, or read batch by batch; ``auto``: hold them on a GPU if they fit."""
+    """Hold all exams on the device, or read them batch by batch; ``auto``: hold them on a GPU if they fit."""
     deterministic: bool = False
     """Use deterministic algorithms, also on CUDA."""
     checkpoint_every: Annotated[Count | None, pydantic.BeforeValidator(absent)] = None

@@ -64,7 +64,10 @@ class CheckpointWriter:
         """Raise the error of a checkpoint that could not be written, without waiting for one that is being written."""
         if self.error is not None:
             error, self.error = self.error, None
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # its traceback names this frame
 
     def wait(self) -> None:
         """Wait until all is written."""

@@ -51,7 +51,7 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
         if out or "can't allocate memory" in str(error):
             raise GazekitError(
                 f"out of memory on {device.type}, with batches of {settings.batch_size} in {settings.accumulate} "
-                f"part(s); start again with --overwrite and, in this order: {ways_to_save(settings)}"
+                f"part(s); start again with --overwrite and, in this order: {ways_to_save(settings, device)}"
             ) from error
         if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             first = str(error).strip().splitlines()[0]
@@ -62,7 +62,7 @@ def explained_faults(settings: TrainingSettings, device: torch.device) -> Iterat
         raise
 
 
-def ways_to_save(settings: TrainingSettings) -> str:
+def ways_to_save(settings: TrainingSettings, device: torch.device) -> str:
     """Ways to save memory, most effective first."""
     parts = settings.accumulate
     advice = []
@@ -71,7 +71,8 @@ def ways_to_save(settings: TrainingSettings) -> str:
         advice.append(f"--accumulate {more} (the same batch, in {more} parts)")
     if not settings.checkpoint_activations:
         advice.append("--checkpoint-activations (one more forward pass)")
-    if settings.exams_on_device is not False:
+    held = settings.exams_on_device
+    if held is True or (held == "auto" and device.type != "cpu"):
         advice.append("--set training.exams_on_device=false")
     advice.append("a smaller training.batch_size or data.size")
     return "; ".join(advice)

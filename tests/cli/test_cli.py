@@ -322,7 +322,7 @@ def test_a_run_whose_plugin_is_gone_names_its_packages(run: Path, tmp_path: Path
 
 
 def test_commands_of_data_sets_that_generate_themselves_are_added_once() -> None:
-    """However many commands a process runs: Python's tests run hundreds."""
+    """However many commands a process runs: our tests run hundreds."""
     for _ in range(2):
         gazekit("data", "phantom", "--help")
     names = [command.name for command in data.app.registered_commands]

@@ -81,7 +81,7 @@ def test_more_threads_than_cores_of_a_container_are_a_limit(
     monkeypatch.setattr(surroundings, "available_cores", lambda: cores)
     monkeypatch.setattr(surroundings, "free_memory", lambda: 5.6 * 2**30)
     cpu = next(surroundings.check_device())
-    assert cpu.found == f"{cores} cores, torch uses 64, 6 GiB of memory free"
+    assert cpu.found == f"{cores} cores, torch uses 64, 5.6 GiB of memory free"
     expected = ("ok", "") if cores == 64 else ("limit", "threads wait for each other: set OMP_NUM_THREADS=2")
     assert (cpu.status, cpu.remedy) == expected
 

@@ -15,8 +15,8 @@ from tiny import tiny
 
 from gazekit.cli.options import device_of_runs
 from gazekit.errors import ConfigurationError, DataError, Preempted
+from gazekit.machine import available_cores
 from gazekit.prepared.splits import make_split, write_split
-from gazekit.reading.machine import available_cores
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.grid import RunTask
 from gazekit.study.launch import launch as launching

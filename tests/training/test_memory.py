@@ -102,9 +102,26 @@ def test_cycles_that_a_run_leaves_are_freed_at_its_end(others: bool) -> None:
     try:
         before = gc.get_freeze_count()
         with memory_released(CPU):
+            assert others or gc.get_freeze_count() > before  # the search leaves out what was there
             left = weakref.ref(Node())
             assert left() is not None
         assert left() is None
         assert gc.get_freeze_count() == before  # nothing is kept from later searches
     finally:
         gc.unfreeze()
+
+
+def test_cycles_that_an_error_leaves_are_freed_by_the_next_run() -> None:
+    def fail() -> None:
+        node = Node()
+        left.append(weakref.ref(node))
+        with memory_released(CPU):
+            node.made = Node()  # type: ignore[attr-defined]
+            raise ValueError("of the run")
+
+    left: list[weakref.ref[Node]] = []
+    with pytest.raises(ValueError, match="of the run"):
+        fail()
+    assert left[0]() is not None  # pytest still shows the traceback
+    with memory_released(CPU):
+        assert left[0]() is None

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 def add_generators(app: typer.Typer) -> None:
     """Add a command per data set that can generate itself: ``gazekit data NAME OUT --exams N --seed N``."""
-    made = [each for each in console.registry().components("dataset") if hasattr(each.value, "generate")]
-    names = {component.name for component in made}  # of an earlier call in this process too
+    generating = [
+        each for each in console.registry().components("dataset") if hasattr(each.value, "generate")
+    ]
+    names = {component.name for component in generating}  # of an earlier call in this process too
     app.registered_commands[:] = [each for each in app.registered_commands if each.name not in names]
-    for component in made:
+    for component in generating:
         help_text = (inspect.getdoc(component.value) or "").partition("\n")[0]
         app.command(component.name, help=help_text)(_generator(component.name, component.value))
 

@@ -78,8 +78,8 @@ def validate(
     from gazekit.errors import DataError
     from gazekit.gaze.matching import join
     from gazekit.gaze.readers import of_readers
+    from gazekit.machine import available_cores
     from gazekit.preparing.gaze_validation import check_all, read_files
-    from gazekit.reading.machine import available_cores
 
     _check_options(dataset, source, overlays)
     readers, detection = readers_and_settings(gaze_format, settings)

@@ -143,7 +143,6 @@ def _draw(axes: Axes, panel: ViewPanel, title: str) -> None:
     heat = {_IMAGE: None, _GAZE: panel.gaze, **panel.attention}[title]
     blended = overlay(panel.image, np.zeros((1, 1)) if heat is None else heat)
     axes.imshow(blended, interpolation="lanczos")
-    axes.set_facecolor("black")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gazekit.disk.atomic import own_folder
 from gazekit.errors import Preempted
-from gazekit.reading.machine import available_cores
+from gazekit.machine import available_cores
 from gazekit.study.grid import RunTask
 from gazekit.study.launch.child import Child
 from gazekit.study.outcome import Outcome

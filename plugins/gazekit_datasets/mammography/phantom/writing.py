@@ -12,7 +12,7 @@ from pathlib import Path
 from gazekit.disk.atomic import own_folder, write_atomically
 from gazekit.disk.own_files import FileKind, read_text
 from gazekit.errors import DataError, StorageError
-from gazekit.reading.machine import available_cores
+from gazekit.machine import available_cores
 from gazekit.reading.parallel import ordered_map
 from gazekit_datasets.mammography.phantom.drawing import draw_scene
 from gazekit_datasets.mammography.phantom.files import (

@@ -1,4 +1,4 @@
-"""What a container or a job may use of its machine, told by control groups of both versions."""
+"""Control groups of both versions tell what a container or a job may use of its machine."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gazekit.reading import machine
+from gazekit import machine
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def put(folder: Path, **files: object) -> None:
 
 
 def mounted(proc: Path, mount: Path, *, root: str = "/", of: str = "cgroup2 cgroup2 rw") -> None:
-    with (proc / "self" / "mountinfo").open("a") as file:
+    with (proc / "self" / "mountinfo").open("a", encoding="utf-8", errors="surrogateescape") as file:
         file.write(f"32 31 0:29 {root} {mount} rw,relatime shared:9 - {of}\n")
 
 
@@ -35,8 +35,12 @@ def test_a_machine_without_control_groups(proc: Path) -> None:
     assert machine.available_cores() == 16
 
 
-def test_where_nothing_says(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_does_not_say_what_is_free(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS, whose memory is known, and Windows, whose is not."""
     monkeypatch.setattr(machine, "PROC", proc / "none")
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
+    assert machine.free_memory() == 4096 * 1000
+    monkeypatch.delattr(os, "sysconf")
     assert machine.free_memory() == math.inf
 
 
@@ -51,8 +55,43 @@ def test_a_job_may_use_what_the_smallest_group_above_it_leaves(proc: Path, tmp_p
     put(mount / "slurm", memory__max=9000, memory__current=4000, memory__stat="", cpu__max="400000 100000")
     assert machine.free_memory() == 5000 - 2000 + 100 + 500
     assert machine.available_cores() == 3
-    put(job, memory__current=6000)  # it has just been lowered
+    put(job, memory__high=3000)  # above it the kernel slows the job down
+    assert machine.free_memory() == 3000 - 2000 + 100 + 500
+    put(job, memory__current=6000)  # a limit has just been lowered
     assert machine.free_memory() == 0
+
+
+def test_a_container_of_version_2_with_groups_of_its_own(proc: Path, tmp_path: Path) -> None:
+    put(proc / "self", cgroup="0::/", mountinfo="")
+    mounted(proc, tmp_path / "groups")
+    files = {"memory__max": 5000, "memory__current": 2000, "memory__stat": "", "cpu__max": "100000 100000"}
+    put(tmp_path / "groups", **files)
+    assert (machine.free_memory(), machine.available_cores()) == (3000, 1)
+
+
+@pytest.mark.parametrize(
+    ("own", "root", "mount"),
+    [
+        ("/", "/", "M\udcfcller"),  # bytes that are no UTF-8
+        ("/", "/", r"a\040b"),
+        (r"/a\x2db.slice/job", r"/a\134x2db.slice", "slice"),  # systemd writes a hyphen like this
+    ],
+)
+def test_names_that_the_kernel_escapes(proc: Path, tmp_path: Path, own: str, root: str, mount: str) -> None:
+    put(proc / "self", cgroup=f"0::{own}", mountinfo="")
+    mounted(proc, tmp_path / "another group", root="/another")
+    mounted(proc, tmp_path / mount, root=root)
+    put(tmp_path / "another group", memory__max=1, memory__current=0, memory__stat="")
+    there = tmp_path / mount.replace(r"\040", " ") / ("job" if "job" in own else "")
+    put(there, memory__max=5000, memory__current=2000, memory__stat="")
+    assert machine.free_memory() == 3000
+
+
+def test_a_group_outside_what_is_seen_tells_nothing(proc: Path, tmp_path: Path) -> None:
+    put(proc / "self", cgroup="0::/../job", mountinfo="")
+    mounted(proc, tmp_path)
+    put(tmp_path, memory__max=5000, memory__current=2000, memory__stat="")
+    assert machine.free_memory() == 8 * 2**30
 
 
 @pytest.mark.parametrize("seen_as", ["/docker/4f", "/"], ids=["mounted at its own", "mounted whole"])
