@@ -46,7 +46,7 @@ real: demo ## try the demo's model on eight real mammograms: overlays, DICOM obj
 	$(BIN)/gazekit report $(DEMO)/with_gaze --data $(REAL)/prepared --part all --originals $(REAL)/raw --dataset folder --out $(REAL)/report.html
 
 test: install ## run the tests (about 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: install ## run the slow tests too
 	$(BIN)/python -m pytest -m "not gpu and not cluster and not browser"

@@ -91,6 +91,8 @@ def main() -> None:
 def _run() -> None:
     # short spins: threads that spin long make a step several times slower if another process is busy
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    # NumPy multiplies small matrices here: threads for them, in each worker too, only get in the way of others
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for any import of onnxruntime, also by a plugin
     if "--no-plugins" in sys.argv:
         sys.argv.remove("--no-plugins")

@@ -34,9 +34,15 @@ def test_help_is_light_and_names_every_command() -> None:
         "from gazekit.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'numpy', 'scipy', 'pydicom', 'timm', 'matplotlib', 'pydantic', 'torchmetrics'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "import numpy, pathlib\n"
+        "threads = pathlib.Path('/proc/self/task')\n"
+        "assert not threads.exists() or len(list(threads.iterdir())) == 1, 'NumPy multiplies with threads'"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert finished.returncode == 0, finished.stderr
     commands = (
         "train",
