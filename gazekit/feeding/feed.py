@@ -63,7 +63,9 @@ def prepared_exams(
 
 
 def _fits(exams: Exams, device: torch.device) -> bool:
-    return device.type == "cuda" and exams.nbytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
+    if device.type == "cuda":
+        return exams.nbytes <= _SHARE * torch.cuda.mem_get_info(device)[0]
+    return device.type != "cpu"  # of others nothing says what is free
 
 
 def check_views(dataset: PreparedDataset, preset: Preset) -> None:

@@ -82,7 +82,7 @@ class StreamedExams(Exams):
         )
         read_pixels(self.dataset, self.indices[rows], self.columns, self.layers, pixels.numpy())
         if self.copies is None:
-            return pixels
+            return pixels.to(self.device)  # already there on a CPU
         with torch.cuda.stream(self.copies):
             return pixels.to(self.device, non_blocking=True)
 

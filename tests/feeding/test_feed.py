@@ -100,6 +100,7 @@ def test_what_does_not_fit_a_gpu_is_streamed_and_a_cpu_reads_from_the_files(
     for free, fits in ((2 * exams.nbytes, True), (2 * exams.nbytes - 1, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, 10 * free))
         assert _fits(exams, torch.device("cuda")) == fits
+    assert _fits(exams, torch.device("mps"))
     monkeypatch.setattr("gazekit.feeding.feed._fits", lambda *_: True)
     assert isinstance(prepared_exams(dataset, indices, preset, CPU, with_gaze=True), ResidentExams)
 
