@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import TINY
+from command_line import TINY, one_exam
 from command_line import gazekit as command_line
 from made_data import make_folder
 from made_preparation import prepare
@@ -326,7 +326,7 @@ def test_the_command_prints_tables_and_the_report_has_a_section(trained: Trained
     assert "head to stage 1 random" in said and "Agreement with gaze" in said and "insertion" in said
     printed = json.loads(command_line("explain-check", trained.run.path, *quick, "--json").stdout)
     assert printed["schema"] == "gazekit.explain_check/1" and printed["random_labels"] == str(permuted_run)
-    command_line("report", trained.run.path, "--cases", 1)
+    command_line("report", trained.run.path, "--cases", 1, *one_exam(trained.run.path))
     page = (trained.run.path / "report.html").read_text()
     assert "Checks of the attention maps" in page and "head to stage 1 random" in page
 
