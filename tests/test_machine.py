@@ -19,7 +19,7 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(folder: Path, **files: object) -> None:
-    """Write small files; ``__`` in a name is a point."""
+    """Write small files; ``__`` in a name stands for a point."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name.replace("__", ".")).write_text(f"{content}\n")

@@ -55,6 +55,10 @@ class Section:
     def _drawing(self) -> bytes:
         return rendered(self.figure, "svg", transparent=True)
 
+    @cached_property
+    def _light(self) -> bytes:
+        return light_svg(self._drawing, _IN_PAGE / self.figure.dpi)
+
     @property
     def svg(self) -> bytes:
         """The figure on white."""
@@ -62,17 +66,15 @@ class Section:
 
     def shown(self) -> dict[str, str]:
         """Return the values for the templates."""
-        drawing = themed_svg(light_svg(self._drawing, _IN_PAGE / self.figure.dpi))
-        image = data_uri("image/svg+xml", drawing)
+        image = data_uri("image/svg+xml", themed_svg(self._light))
         return {"title": self.title, "text": self.text, "alt": self.alt, "image": image}
 
     def downloads(self, name: str) -> dict[str, str]:
         """Return the figure to save from a page, as file name → data URI, lighter than ``png`` and ``svg``."""
         picture = smaller_png(self.png, _IN_PNG / self.figure.dpi)
-        drawing = on_white(light_svg(self._drawing, _IN_PAGE / self.figure.dpi))
         return {
             f"{name}.png": data_uri("image/png", picture),
-            f"{name}.svg": data_uri("image/svg+xml", drawing),
+            f"{name}.svg": data_uri("image/svg+xml", on_white(self._light)),
         }
 
 

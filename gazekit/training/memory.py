@@ -13,10 +13,10 @@ from gazekit.feeding.batches import Exams, ResidentExams
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Numbers of the parameters of ``mallopt``, in glibc's ``malloc.h``."""
-_LEFT: list[bool] = []
-"""Filled by an error that ends a block of ``memory_released``."""
 _LARGEST, _NEVER = 32 * 2**20, -1
 """Their values. glibc takes no larger threshold of bytes, so larger tensors get new memory in each step."""
+_LEFT: list[bool] = []
+"""Not empty from an error that ends a block of ``memory_released`` to the next block."""
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -54,9 +54,9 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
 def memory_released(device: torch.device) -> Iterator[None]:
     """Release what the block has left in memory, and measure a GPU's peak from its end on.
 
-    Only the objects that the block made are searched for cycles. A search of all takes 0.2 to 0.4 s (measured), mostly
-    in what ``import torch`` made. After an error its traceback still holds the block's objects, so that takes a search
-    of all, before the next block.
+    Only the objects that the block made are searched for cycles: a search of all takes 0.2 to 0.4 s (measured), mostly
+    in what ``import torch`` made. If an error ends the block, its traceback still holds those objects, so the next
+    block begins with a search of all.
     """
     if _LEFT:
         _LEFT.clear()
