@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.measures.former_names import by_current_name
 from gazekit.presets.layers import read_layer
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
@@ -111,7 +112,12 @@ def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
 
 def measures(runs: Sequence[RunSummary]) -> dict[str, list[dict[str, float | None] | None]]:
     """Return ``group.measure`` → value and interval per run, None where a run lacks the measure."""
-    tables = [run.evaluation["metrics"] if run.evaluation else {} for run in runs]
+    tables = [
+        {group: by_current_name(found) for group, found in run.evaluation["metrics"].items()}
+        if run.evaluation
+        else {}
+        for run in runs
+    ]
     names = dict.fromkeys(
         (group, name) for table in tables for group, found in table.items() for name in found
     )

@@ -55,6 +55,21 @@ def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:
     assert "training.epochs" in table and "gaze agreement: nss" in table and "batch_size" not in table
 
 
+def test_a_comparison_shows_each_measure_once_by_its_current_name(tiny_run: Path, tmp_path: Path) -> None:
+    paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("former", "current")]
+    for path in paths:
+        gazekit("evaluate", path, "--resamples", 100)
+    stored = json.loads((paths[0] / "evaluation.json").read_text())
+    del stored["metrics"]["gaze_agreement"][
+        "correlation"
+    ]  # as a version wrote it that knew the former name alone
+    (paths[0] / "evaluation.json").write_text(json.dumps(stored))
+    found = json.loads(gazekit("runs", "compare", *paths, "--json").stdout)["measures"]
+    former, current = found["gaze_agreement.correlation"]
+    assert former == current and current is not None and "gaze_agreement.cc" not in found
+    assert "gaze agreement: cc" not in gazekit("runs", "compare", *paths).stdout
+
+
 def test_a_run_of_an_earlier_version_is_read_without_a_warning_and_equals_one_with_the_new_key(
     tiny_run: Path, tmp_path: Path, registry: Registry
 ) -> None:
