@@ -192,6 +192,7 @@ def _row(
         runs=0,
         planned=sum(task.system == system.name for task in study.tasks),
         group=system.group,
+        select=preset.training.select,
         changes=system.changes,
         stand_in=preset.stand_in,
         starts=tuple(starts) if len(starts) > 1 else (),

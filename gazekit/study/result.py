@@ -81,6 +81,7 @@ class SystemRow:
         tuned: what the tuning of each finished run chose.
         over_data_sets: its AUC over data sets, and the difference to the reference; None with one data set.
         group: heading that it stands under in the figure of AUCs.
+        select: ``training.select`` of its preset, by which the tested epoch is chosen; empty in older files.
     """
 
     name: str
@@ -103,6 +104,7 @@ class SystemRow:
     tuned: tuple[TunedRun, ...] = ()
     over_data_sets: OverDataSets | None = None
     group: str = ""
+    select: str = ""
 
 
 @dataclass(frozen=True, slots=True)

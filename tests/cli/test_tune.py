@@ -78,7 +78,20 @@ def test_the_same_command_again_trains_nothing_and_prints_what_to_set(tuned):
     assert "4 runs, 4 of them done" in again.stderr
     chosen = json.loads(said.stdout)["chosen"][0]
     assert f"--set {chosen}" in again.stdout.splitlines()
-    assert "the highest mean flatters" in again.stderr
+    assert (
+        "each run's AUC is that of its best epoch, and the highest of several means flatters" in again.stderr
+    )
+
+
+def test_without_selection_each_auc_is_that_of_the_last_epoch(tuned, tmp_path):
+    _, command, _ = tuned
+    base = command[: command.index("--grid")]
+    last = ("--set", "training.select=last", "--grid", "loss.gaze_weight=5", "--folds", 2)
+    said = gazekit(*base, *last, "--out", tmp_path / "out")
+    assert "each run's AUC is that of its last epoch" in said.stderr
+    found = json.loads((tmp_path / "out" / "tune.json").read_text())["candidates"][0]["mean"]
+    lines = [path.read_text().splitlines()[-1] for path in (tmp_path / "out").glob("runs/*/*/metrics.jsonl")]
+    assert found == pytest.approx(fmean(json.loads(line)["val_auc"] for line in lines))
 
 
 def test_a_folder_of_another_kind_is_refused(tuned):

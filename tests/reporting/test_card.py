@@ -66,6 +66,22 @@ def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
     assert "The split puts patients on two sides" in text
 
 
+@pytest.mark.parametrize(
+    ("select", "said"),
+    [
+        ("auc", "epochs: 1, of which 1 is selected by the validation AUC"),
+        ("loss", "epochs: 1, of which 1 is selected by the validation loss"),
+        ("last", "epochs: 1, of which the last is used"),
+    ],
+)
+def test_it_says_which_epoch_is_used(run, registry, tmp_path, select, said):
+    copy = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    stored = copy.preset_path.read_text()
+    assert stored.count('select = "auc"') == 1
+    copy.preset_path.write_text(stored.replace('select = "auc"', f'select = "{select}"'))
+    assert f"- {said}\n" in model_card(copy, registry)
+
+
 def test_it_names_no_patient_and_no_path(run, registry, dataset):
     text = model_card(RunDirectory(run), registry)
     assert "sentinel-patient" not in text and str(run.parent) not in text and str(dataset.root) not in text

@@ -108,6 +108,24 @@ def test_the_evidence_names_data_protocol_device_versions_and_work():
     assert "2026-11-24 on CPU, 2 threads; torch 2.13.0; 12.3 minutes" in made
 
 
+@pytest.mark.parametrize(
+    ("selects", "said"),
+    [
+        (("auc", "loss", "auc", "auc"), "; selected by validation alone"),
+        (("last",) * 4, "; the last epoch of each run"),
+        (
+            ("auc", "last", "last", "auc"),
+            "; selected by validation alone; of better, two_channel the last epoch of each run",
+        ),
+        (("", "", "", ""), ""),
+    ],
+)
+def test_the_evidence_names_the_epoch_that_is_tested(selects, said):
+    rows = tuple(replace(row, select=select) for row, select in zip(made_rows(), selects, strict=True))
+    protocol = study_table(made_result(rows=rows)).evidence[1]
+    assert protocol.endswith(f"per system, the same for all{said}")
+
+
 def test_a_leak_is_said_first_in_every_format():
     result = made_result(leak="patient 7 & 8 on two sides")
     table = study_table(result)

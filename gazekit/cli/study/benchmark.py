@@ -91,7 +91,7 @@ def benchmark(
     """Train every system on every split of the data with every seed, and print one table: means, intervals, tests.
 
     The runs are ordinary run directories in OUT/runs. Repeat the command to resume a stopped study and retry failed
-    runs; --out alone does the same, and --out with another --preset adds a row. Only validation selects; the test part
+    runs; --out alone does the same, and --out with another --preset adds a row. The test part selects nothing; it
     is read once, after training. With --tune each run first tries values of the table tune of its preset (gazekit
     presets show); results.json and the tables say which it chose. Writes results.json, .md, .csv, .tex and figures.
     """

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset
     from gazekit.prepared.splits import Split
     from gazekit.presets.preset import Preset
+    from gazekit.runs.selection import Select
     from gazekit.study.tuning import Tuning
 
 
@@ -92,7 +93,7 @@ def tune(
         )
         tuning = choose(study, preset)
         write_atomically(folder.path / "tune.json", tuning.to_text())
-    _show(tuning, as_json=as_json)
+    _show(tuning, {each.training.select for each in study.presets.values()}, as_json=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -107,7 +108,8 @@ def _inner(
     return inner_splits(dataset, split_of(preset, dataset, split_path), folds)
 
 
-def _show(tuning: "Tuning", *, as_json: bool) -> None:
+def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
+    """Show the candidates; ``selects`` holds the ``training.select`` of their presets."""
     if as_json:
         values = tuning.to_json()
         console.print_json(values.pop("schema"), values)
@@ -125,7 +127,8 @@ def _show(tuning: "Tuning", *, as_json: bool) -> None:
     title = f"{tuning.preset}: validation AUC over {tuning.folds} inner folds × {tuning.seeds} seeds"
     console.print_table(("", "mean", "sd", "runs", "values"), rows, title=title)
     print(" ".join(f"--set {change}" for change in tuning.chosen))
+    epoch = {"auc": "best", "last": "last"}[selects.pop()] if selects in ({"auc"}, {"last"}) else "selected"
     console.note(
-        "each run's AUC is that of its best epoch, so the highest mean flatters: judge the choice on the test part "
-        "of the same split"
+        f"each run's AUC is that of its {epoch} epoch, and the highest of several means flatters: judge the choice on "
+        "the test part of the same split"
     )

@@ -20,6 +20,7 @@ from gazekit.reporting.page import LIMITS
 from gazekit.runs.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
+from gazekit.runs.selection import Select
 from gazekit.runs.stored import stored_preset
 
 _FEW_PATIENTS = 100
@@ -121,22 +122,22 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
             "classes": _classes(facts),
             "supervised by gaze": "yes, in training; a prediction needs none" if preset.gaze else "no",
             "initial weights": _without_folders("; ".join(dict.fromkeys(facts.weights_origin))),
-            "epochs": _epochs([line["best_epoch"] for line in epochs]),
+            "epochs": _epochs([line["best_epoch"] for line in epochs], preset.training.select),
             "seed": facts.seed,
         }
     )
 
 
-def _epochs(selected: Sequence[int]) -> str:
+def _epochs(selected: Sequence[int], select: Select) -> str:
     """Describe the epochs by the one that was selected after each, 0 for none."""
     if not selected:
         return ""
-    chosen = (
-        f", of which {selected[-1]} is selected by validation"
-        if selected[-1]
-        else ", none of them selected yet"
-    )
-    return f"{len(selected)}{chosen}"
+    if select == "last":
+        return f"{len(selected)}, of which the last is used"
+    if not selected[-1]:
+        return f"{len(selected)}, none of them selected yet"
+    by = {"auc": "AUC", "loss": "loss"}[select]
+    return f"{len(selected)}, of which {selected[-1]} is selected by the validation {by}"
 
 
 def _classes(facts: RunFacts) -> str:

@@ -33,6 +33,12 @@ _FEW_PATIENTS = 100
 IMAGE_BYTES = 5_000_000
 """Maximum bytes of the images of all exams on a page: with maps and figures it stays below 15 MB."""
 CASES_ON_A_PAGE = 200
+_EPOCH = {
+    "auc": "the epoch is selected by the validation AUC",
+    "loss": "the epoch is selected by the validation loss",
+    "last": "the last epoch is used",
+}
+"""``training.select`` → the epoch whose weights are used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +197,11 @@ def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str
     if trained.preset.training.labels == "permuted":
         warnings.append("The model was trained on permuted labels, as a control: it has learnt nothing true.")
     used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}
-    if part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
+    if part == "val" and trained.preset.training.select == "last":
+        warnings += [
+            "These exams flatter the model if its settings, calibration or threshold were chosen on them."
+        ]
+    elif part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
         warnings.append(f"The model {used[part]} these exams: their numbers flatter it.")
     return warnings
 
@@ -270,5 +280,5 @@ def _training(trained: Trained) -> Section:
         "Training",
         training_figure(trained.run.read_metrics()),
         "Loss terms and validation AUC by epoch.",
-        "Every loss term of the training part, unweighted; the epoch is selected by the validation AUC alone.",
+        f"Every loss term of the training part, unweighted; {_EPOCH[trained.preset.training.select]}.",
     )

@@ -42,17 +42,31 @@ def evidence(result: StudyResult) -> tuple[str, ...]:
         runs.append(str(result.folds) + (" folds" if result.folds > 1 else " fold"))
         runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
     runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
+    same = f"{' × '.join(runs)} per system, the same for all"
+    protocol = (f"protocol: {result.protocol}", same, _selection(result.rows))
     made = result.evidence
     recipe = f"on top of every preset: {', '.join(result.changes)}" if result.changes else ""
     versions = ", ".join(f"{name} {made.versions[name]}" for name in _VERSIONS if name in made.versions)
     lines = (
         f"data: {_data(result)}; tested on {result.exams} exams of {result.patients} patients ({classes})",
-        f"protocol: {result.protocol}; {' × '.join(runs)} per system, the same for all; selected by validation alone",
+        "; ".join(filter(None, protocol)),
         recipe,
         result.tuning,
         f"made: {made.date} on {made.device}; {versions}; {made.minutes:.1f} minutes for all runs",
     )
     return tuple(filter(None, lines))
+
+
+def _selection(rows: Sequence[SystemRow]) -> str:
+    """Say which epoch of a run is tested; empty for the rows of older files, which do not say."""
+    last = [row.name for row in rows if row.select == "last"]
+    if not all(row.select for row in rows):
+        return ""
+    if not last:
+        return "selected by validation alone"
+    if len(last) == len(rows):
+        return "the last epoch of each run"
+    return f"selected by validation alone; of {', '.join(last)} the last epoch of each run"
 
 
 def _data(result: StudyResult) -> str:
