@@ -35,22 +35,30 @@ def permute_runs(
     if not runs_a or len(runs_a) != len(runs_b) or not all([*runs_a, *runs_b]):
         raise DataError("a permutation test of runs needs runs of both systems in each fold")
     came = sum(float(np.mean(a) - np.mean(b)) for a, b in zip(runs_a, runs_b, strict=True))
-    dealt = [_dealt(a, b) for a, b in zip(runs_a, runs_b, strict=True)]
-    if math.prod(map(len, dealt)) <= most:
-        sums = functools.reduce(np.add.outer, dealt).ravel()
+    folds = [(np.array([*a, *b]), len(a)) for a, b in zip(runs_a, runs_b, strict=True)]
+    if math.prod(math.comb(len(values), ours) for values, ours in folds) <= most:
+        sums = functools.reduce(np.add.outer, [_all_ways(values, ours) for values, ours in folds]).ravel()
         extra = 0
     else:
         random = np.random.default_rng(seed)
-        sums = np.sum([random.choice(differences, most) for differences in dealt], axis=0)
+        sums = np.sum([_random_ways(values, ours, most, random) for values, ours in folds], axis=0)
         extra = 1
     as_far = int((np.abs(sums) >= abs(came) - 1e-12).sum())
-    return came / len(dealt), (as_far + extra) / (len(sums) + extra)
+    return came / len(folds), (as_far + extra) / (len(sums) + extra)
 
 
-def _dealt(a: Sequence[float], b: Sequence[float]) -> Floats:
-    """Return the difference of the means for every assignment of a fold's runs."""
-    values = np.array([*a, *b])
-    ways = np.array(list(itertools.combinations(range(len(values)), len(a))))
-    ours: Floats = values[ways].sum(axis=1)
-    differences: Floats = ours / len(a) - (values.sum() - ours) / len(b)
-    return differences
+def _all_ways(values: Floats, ours: int) -> Floats:
+    """Return the difference of the means for every assignment of a fold's runs, of which ``ours`` are the first's."""
+    ways = np.array(list(itertools.combinations(range(len(values)), ours)))
+    return _differences(values[ways].sum(axis=1), values, ours)
+
+
+def _random_ways(values: Floats, ours: int, ways: int, random: np.random.Generator) -> Floats:
+    """Return the same for random assignments."""
+    shuffled = random.permuted(np.tile(values, (ways, 1)), axis=1)
+    return _differences(shuffled[:, :ours].sum(axis=1), values, ours)
+
+
+def _differences(sums: Floats, values: Floats, ours: int) -> Floats:
+    """Return the differences of the means from the sums of the first system's runs."""
+    return np.asarray(sums / ours - (values.sum() - sums) / (len(values) - ours))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -281,6 +282,18 @@ def test_of_very_many_ways_random_ones_are_counted():
     _, drawn = permute_runs(a.tolist(), b.tolist())
     assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
     assert permute_runs([[0.9] * 9], [[0.1] * 9])[1] == pytest.approx(1 / 20_001, rel=3)  # never 0
+
+
+def test_the_memory_of_a_permutation_test_does_not_grow_with_the_number_of_ways():
+    rng = np.random.default_rng(1)
+    runs = [rng.normal(size=11).tolist() for _ in range(2)]  # 705 432 ways: 100 MB, of 15 runs 155 million
+    tracemalloc.start()
+    try:
+        permute_runs(runs[:1], runs[1:])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
 
 
 @pytest.mark.parametrize(("a", "b"), [([], []), ([[0.5]], [[]]), ([[0.5]], [[0.5], [0.6]])])
