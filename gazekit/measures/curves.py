@@ -13,6 +13,8 @@ from gazekit.records.arrays import Floats
 
 GRID: Floats = np.linspace(0, 1, 101)
 """Common grid: false positive rates of a ROC curve, recalls of a precision-recall curve."""
+_AHEAD = 1e-7
+"""Distance beyond a rate of the grid where a curve is read, so that it has the highest of the values at the rate."""
 _RESAMPLES = 400
 
 
@@ -30,8 +32,10 @@ def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
     """
     hits, alarms = _counts(pooled, weights)
     rates = [np.concatenate(([0.0], counts / counts[-1])) for counts in (alarms, hits)]
-    steps = rates[0] + 1e-9 * np.arange(len(rates[0]))  # of equal rates the last, highest one counts
-    return np.asarray(np.interp(GRID + 1e-7, steps, rates[1]))
+    steps = rates[0] + np.linspace(
+        0, _AHEAD / 2, len(rates[0])
+    )  # of equal rates the last, highest one counts
+    return np.asarray(np.interp(GRID + _AHEAD, steps, rates[1]))
 
 
 def precision_recall(pooled: Pooled, weights: Floats | None = None) -> Floats:

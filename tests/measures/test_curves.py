@@ -1,4 +1,4 @@
-"""Precision-recall curves and calibration against slow counts; ROC curves and bands are in test_study_figures."""
+"""Curves and calibration against slow counts; more of ROC curves and bands is in test_study_figures."""
 
 from dataclasses import replace
 
@@ -8,7 +8,8 @@ from made_study import made_pooled
 from scipy import stats
 
 from gazekit.measures.classification import calibration_error
-from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall
+from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall, roc
+from gazekit.measures.pooled import Pooled
 
 
 def slow_precision(pooled, recall, weights):
@@ -29,6 +30,19 @@ def test_precision_is_that_of_the_first_threshold_that_reaches_the_recall(seed, 
     for weights in (np.ones(30), np.random.default_rng(seed).integers(0, 3, 30).astype(float)):
         expected = [slow_precision(pooled, recall, weights) for recall in GRID]
         assert precision_recall(pooled, weights) == pytest.approx(expected)
+
+
+def test_a_roc_curve_of_very_many_scores_has_the_highest_rate_at_each_step():
+    """With 100 negatives every rate of the grid is a step; with 5000 positives there are thousands of thresholds."""
+    rng = np.random.default_rng(0)
+    score = np.r_[rng.normal(0, 1, 100), rng.normal(1, 1, 5000)]
+    labels = np.r_[np.zeros(100, int), np.ones(5000, int)]
+    chances = stats.norm.cdf(score)
+    names = [str(k) for k in range(len(score))]
+    pooled = Pooled(names, names, labels, np.stack([1 - chances, chances], axis=1))
+    zeros = np.r_[-np.inf, np.sort(score[:100])][::-1]  # called above the k-th highest: k alarms of 100
+    expected = [np.mean(score[100:] > zero) for zero in zeros]
+    assert roc(pooled) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_band_of_precision_holds_the_curve_and_grows_with_fewer_patients():
