@@ -17,6 +17,8 @@ from gazekit.records.arrays import Floats, Integers
 
 _MOST = 100.0
 """Largest study that is planned, in multiples of the pilot's patients."""
+_LEAST = 1e-12
+"""Variance of AUCs below which there is none but that of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +155,21 @@ def reader_power(
         readers, patients: of the study.
         alpha: level of the test.
 
+    Raises:
+        DataError: the pilot's ways differ without any variance.
+
     Source: Hillis et al. 2011, doi:10.1016/j.acra.2010.09.007.
     """
     share = found.patients / patients
     apart = max(found.cov2 - found.cov3, 0.0)
     below = found.interaction + share * (found.error - found.cov1 + (readers - 1) * apart)
+    if below < _LEAST:
+        raise DataError(
+            "the two ways of the pilot's readers differ without any variance; expected scores of two ways that "
+            "disagree on some exams: give those of two ways, or of more exams"
+        )
     own = found.interaction + share * (found.error - found.cov1 - apart)
-    freedom = min(below**2 / (max(own, 1e-12) ** 2 / (readers - 1)), 1e6)
+    freedom = min(below**2 / (max(own, _LEAST) ** 2 / (readers - 1)), 1e6)
     critical = stats.f.isf(alpha, 1, freedom)
     return float(stats.ncf.sf(critical, 1, freedom, readers * difference**2 / 2 / below))
 
@@ -167,7 +177,10 @@ def reader_power(
 def patients_needed(
     found: ReaderComponents, *, difference: float, readers: int, power: float = 0.8, alpha: float = 0.05
 ) -> int | None:
-    """Find the smallest number of patients that reaches a power; None if no study of 100 times the pilot's does."""
+    """Find the smallest number of patients that reaches a power; None if no study of 100 times the pilot's does.
+
+    Args and Raises as in `reader_power`.
+    """
 
     def lacking(patients: float) -> float:
         return power - reader_power(

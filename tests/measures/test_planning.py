@@ -185,6 +185,16 @@ def test_more_readers_need_fewer_exams_until_readers_are_what_is_lacking():
         reader_components(read(np.random.default_rng(9), 1, 30, 0.3))
 
 
+@pytest.mark.parametrize("apart", [0.0, 9.0])
+def test_ways_that_differ_without_variance_plan_no_study(apart):
+    """The same scores twice, or two ways without an error."""
+    pilot = read(np.random.default_rng(9), 3, 40, 0.0)
+    scores = np.stack([pilot.scores[0]] * 2) + (apart * pilot.labels if apart else 0)
+    found = reader_components(ReaderScores(pilot.labels, scores, pilot.patients, pilot.readers))
+    with pytest.raises(DataError, match="differ without any variance; expected scores of two ways"):
+        patients_needed(found, difference=0.05, readers=5)
+
+
 def test_a_plan_says_on_how_many_resampled_pilots_the_difference_has_no_room():
     rng = np.random.default_rng(4)
     assert plan_exams(drawn(rng, 200), difference=0.1, simulations=100).pilots == 200
