@@ -112,10 +112,10 @@ def _predictions(dataset: PreparedDataset, looked: LookedAt, image: _Image) -> t
         return found, controls
     points = {reader: points[reader] for reader in maps}
     elsewhere = looked.elsewhere(*image)
+    bias = None if elsewhere is None else centre_bias(elsewhere)
     for name, measure in fixation_measures(looked.size, elsewhere).items():
         found[name] = {(reader,): value for reader, value in observer_ceiling(maps, points, measure).items()}
-        if elsewhere is not None:
-            bias = centre_bias(elsewhere)
+        if bias is not None:
             controls[name] = {(reader,): measure(bias, own) for reader, own in points.items()}
     if "information_gain" in controls:
         controls["information_gain"] = {(reader,): 0.0 for reader in points}  # by definition

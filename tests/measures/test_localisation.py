@@ -79,7 +79,9 @@ def test_a_constant_map_scores_the_area_of_the_lesion():
     mask[:2, :5] = True
     chance = {"pointing_game": 0.1, "energy_inside": 0.1, "best_iou": 0.1}
     assert localisation(np.full((3, 3), 0.7), mask) == pytest.approx(chance)
-    assert energy_inside(np.zeros((3, 3)), mask) == 0
+    for constant in (0.0, -0.7):
+        found = localisation(np.full((3, 3), constant), mask)
+        assert found == pytest.approx(chance | {"energy_inside": 0.0})
 
 
 @pytest.mark.parametrize("measure", [pointing_game, energy_inside, best_iou])

@@ -18,7 +18,7 @@ from gazekit.measures.fixated_pixels import fixation_counts
 from gazekit.measures.gaze_agreement import correlation, nss
 from gazekit.measures.information_gain import centre_bias, information_gain
 from gazekit.measures.looked_at import LookedAt
-from gazekit.measures.reader_comparison import _elsewhere, compare_readers
+from gazekit.measures.reader_comparison import _elsewhere, _predictions, compare_readers
 from gazekit.measures.scanpath import dtw_distance
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
@@ -187,6 +187,18 @@ def test_one_patient_gives_values_without_intervals(viewed, monkeypatch):
         is None
     )
     assert "nan" not in gazekit("gaze", "compare", viewed.root).stdout
+
+
+def test_the_centre_bias_of_an_image_is_estimated_once_for_its_control(viewed, monkeypatch):
+    looked = LookedAt.of(viewed, range(len(viewed)), viewed.views)
+    image = next(image for image, readers in looked.scanpaths.items() if len(readers) > 1)
+    calls = []
+    monkeypatch.setattr(
+        "gazekit.measures.reader_comparison.centre_bias",
+        lambda counts: calls.append(counts) or centre_bias(counts),
+    )
+    controls = _predictions(viewed, looked, image)[1]
+    assert len(controls) == 4 and len(calls) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
