@@ -49,11 +49,11 @@ def evaluate(
 
     Returns:
         ``classification``, ``target_NAME`` for each further target (over the exams whose class is known, if they have
-        two classes at least) and, if there are maps to compare with, ``gaze_agreement`` and ``localisation``; if
-        scanpaths were predicted, and readers have some, ``scanpaths``. Each is measure → mean over exams (an exam's
-        views averaged) with its 95 % interval. Measures that compare with fixations are averaged over the readers of an
-        image; where several readers have names, ``reader_NAME`` has those of each. A predicted scanpath has no times,
-        so only the places and order of theirs count.
+        two classes and two patients at least) and, if there are maps to compare with, ``gaze_agreement`` and
+        ``localisation``; if scanpaths were predicted, and readers have some, ``scanpaths``. Each is measure → mean over
+        exams (an exam's views averaged) with its 95 % interval. Measures that compare with fixations are averaged over
+        the readers of an image; where several readers have names, ``reader_NAME`` has those of each. A predicted
+        scanpath has no times, so only the places and order of theirs count.
     """
     indices = predictions.indices
     exams = pooled_of(dataset, predictions)
@@ -157,7 +157,7 @@ def _of_targets(
         truth = dataset.targets[name][predictions.indices]
         exams = replace(everyone, labels=truth, probabilities=np.asarray(probabilities, dtype=np.float64))
         exams = exams.at(np.flatnonzero(truth >= 0).tolist())
-        if len(np.unique(exams.labels)) > 1:
+        if len(np.unique(exams.labels)) > 1 and len(set(exams.patient_ids)) > 1:
             found[f"target_{name}"] = classification_metrics(
                 exams.probabilities, exams.labels, exams.patient_ids, seed=seed, resamples=resamples
             ) | measure_offered(

@@ -39,7 +39,8 @@ class PlainHead(nn.Linear, Head):
 class Covariates(nn.Module):
     """Numbers that are known of an exam, standardised, beside the fused vector.
 
-    ``z_c = (x_c - mean_c) / sd_c``, and 0 where it is not known, with a flag that says whether it is.
+    ``z_c = (x_c - mean_c) / sd_c``, and 0 where it is not known, with a flag that says whether it is. Of a constant,
+    which has no sd but that of rounding, ``z_c = x_c - mean_c``.
 
     Args:
         count: number of covariates; mean and standard deviation are those of the training exams, see ``fit``.
@@ -61,12 +62,13 @@ class Covariates(nn.Module):
 
     def fit(self, values: Tensor) -> None:
         """Take mean and standard deviation of the known values of the training exams ``[n, C]``, NaN = not known."""
-        known = ~values.isnan()
+        known, values = ~values.isnan(), values.double()
         number = known.sum(dim=0).clamp(min=1)
         mean = values.nan_to_num(0).sum(dim=0) / number
-        variance = torch.where(known, (values - mean).square(), 0).sum(dim=0) / number
+        sd = (torch.where(known, (values - mean).square(), 0).sum(dim=0) / number).sqrt()
+        rounding = 8 * torch.finfo(self.mean.dtype).eps * mean.abs()
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(variance > 0, variance.sqrt(), 1))
+        self.scale.copy_(torch.where(sd > rounding, sd, 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """Map ``[B, C]`` to ``[B, 2 C]``."""

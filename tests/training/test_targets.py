@@ -17,6 +17,7 @@ import gazekit as api
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.augment import dropped_views
 from gazekit.feeding.feed import prepared_exams
+from gazekit.measures.evaluate import evaluate
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.head import Covariates
 from gazekit.prediction.predict import predict_prepared
@@ -137,6 +138,17 @@ def test_covariates_are_standardised_by_the_exams_that_know_them() -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(("constant", "exams"), [(0.1, 7), (0.3, 11), (2019.0, 10_000), (1.7, 1000)])
+def test_a_covariate_that_is_constant_in_the_training_part_keeps_its_scale(
+    constant: float, exams: int
+) -> None:
+    for kind in (torch.float32, torch.float64):
+        module = Covariates(1)
+        module.fit(torch.full((exams, 1), constant, dtype=kind))
+        found = module(torch.tensor([[constant], [constant + 1]]))
+        np.testing.assert_allclose(found[:, 0].numpy(), [0, 1], atol=1e-3)
+
+
 def test_a_dropped_view_is_a_function_of_seed_epoch_and_exam_and_never_the_last() -> None:
     settings = AugmentationSettings(drop_view=0.5)
     exams, present = np.arange(400), np.ones((400, 2), dtype=bool)
@@ -188,6 +200,18 @@ def test_an_evaluation_measures_every_target_over_the_exams_that_know_it(
     scores = np.array([float(row["calcification:p_yes"]) for row in known])
     pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
     assert result["metrics"]["target_calcification"]["auc"]["value"] == pytest.approx(np.mean(pairs))
+
+
+def test_a_target_that_is_known_of_one_patient_alone_is_left_out_and_the_others_are_measured(
+    run: Path, visits: PreparedDataset, registry: Registry
+) -> None:
+    few = {**visits.targets, "calcification": np.full(24, -1)}
+    few["calcification"][:2] = 0, 1
+    one = replace(visits, patient_ids=("p0", "p0", *visits.patient_ids[2:]), targets=few)
+    predictions = api.load(run, registry=registry).predict(visits, "all")
+    measured = evaluate(one, predictions, resamples=50)
+    assert {"classification", "target_density"} <= set(measured)
+    assert "target_calcification" not in measured
 
 
 def test_files_and_the_prepared_set_are_predicted_alike_with_views_missing_and_covariates(
@@ -260,7 +284,6 @@ def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_repor
     import shutil
 
     from gazekit.measures.catalogue import MEASURES
-    from gazekit.measures.evaluate import evaluate
     from gazekit.measures.offered import offered_metrics
     from gazekit.reporting.run.measure_rows import tiles
     from gazekit.study.pooling import of_targets, read_run
