@@ -99,11 +99,12 @@ class RunTuning:
     def _read(self, number: int) -> Candidate:
         runs = self.runs(number)
         path = runs[0].preset_path
-        point = own_point(self.registry.preset(str(path)), self.settings.space)
+        preset = self.registry.preset(str(path))
+        point = own_point(preset, self.settings.space)
         if point is None:
             raise DataError(f"{path}: its values lie outside the space of the row; remove {self.folder}")
         done = [run.path for run in runs if is_finished(run, self.preset)]
-        return candidate(changes(point), done, len(runs))
+        return candidate(changes(point), done, len(runs), preset.training.select)
 
     def choose(self) -> None:
         """Write the values found, and the chosen preset. Raises GazekitError: every trial has failed."""
@@ -229,8 +230,8 @@ def finish_tuned(
         for row in open_rows:
             try:
                 row.choose()
-            except GazekitError:
-                failures[row.task] = f"all of its trials failed: {reasons.get(row.task.system, 'unknown')}"
+            except GazekitError as error:
+                failures[row.task] = f"all of its trials failed: {reasons.get(row.task.system, error)}"
                 study.folder.note(f"{row.task.system}/{row.task.name}", failures[row.task])
                 finished(row.task, failures[row.task])
         failures |= carry_out([row.task for row in rows if row.is_chosen])

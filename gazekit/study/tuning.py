@@ -14,6 +14,7 @@ from gazekit.errors import ConfigurationError, DataError, GazekitError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.selection import Select
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunTask
 from gazekit.study.sampling import TriedPoint, changes, own_point, point_of, size, suggest
@@ -33,8 +34,9 @@ class Candidate:
 
     Args:
         changes: its ``key=value`` items.
-        runs: number finished; ``planned``: folds × seeds.
-        mean, sd: validation AUC over finished runs, each of its selected weights; None with fewer than one (two) runs.
+        runs: number finished with a value; ``planned``: folds × seeds. A run without finite outputs at any validation
+            has no selected weights, and so no value.
+        mean, sd: validation AUC over these runs, each of its selected weights; None with fewer than one (two) runs.
     """
 
     changes: tuple[str, ...]
@@ -45,7 +47,7 @@ class Candidate:
 
     @property
     def value(self) -> float | None:
-        """The mean, by which points are chosen; None if a run failed."""
+        """The mean, by which points are chosen; None, and never chosen, if a run has none."""
         return self.mean if self.runs == self.planned else None
 
 
@@ -227,7 +229,7 @@ def choose(study: Study, preset: str) -> Tuning:
     """Read the validation AUC of every finished run and choose.
 
     Raises:
-        GazekitError: no candidate has all its runs; a candidate with failed runs is never chosen.
+        GazekitError: no candidate has a value from all its runs; one with a failed or diverged run is never chosen.
     """
     settings = study.settings
     return choose_of(
@@ -250,14 +252,22 @@ def choose_of(tuning: Tuning, folder: Path) -> Tuning:
     complete = [each for each in tuning.candidates if each.value is not None]
     if not complete:
         raise GazekitError(
-            f"{folder}: no point of the {tuning.kind} has all its runs; nothing to choose from"
+            f"{folder}: no point of the {tuning.kind} has a validation AUC from all its runs, so there is nothing to "
+            "choose from; look at log.txt of its runs, and try smaller values of training.learning_rate"
         )
     return replace(tuning, chosen=max(complete, key=lambda each: each.value or 0.0).changes)
 
 
-def candidate(changes: tuple[str, ...], finished: Sequence[Path], planned: int) -> Candidate:
-    """Read the validation AUC of a point's finished runs."""
-    found = [_value(RunDirectory(path)) for path in finished]
+def candidate(changes: tuple[str, ...], finished: Sequence[Path], planned: int, select: Select) -> Candidate:
+    """Read the validation AUC of a point's finished runs, leaving out those that diverged.
+
+    Args:
+        changes: the point.
+        finished: the run directories.
+        planned: number of runs, finished or not.
+        select: ``training.select`` of the runs.
+    """
+    found = [value for path in finished if (value := _value(RunDirectory(path), select)) is not None]
     return Candidate(
         changes=changes,
         runs=len(found),
@@ -269,11 +279,13 @@ def candidate(changes: tuple[str, ...], finished: Sequence[Path], planned: int) 
 
 def _of_system(study: Study, system: SystemSettings) -> Candidate:
     planned = sum(task.system == system.name for task in study.tasks)
-    return candidate(system.changes, [task.path for task in study.finished(system.name)], planned)
+    finished = [task.path for task in study.finished(system.name)]
+    return candidate(system.changes, finished, planned, study.presets[system.name].training.select)
 
 
-def _value(run: RunDirectory) -> float:
-    """Return the validation AUC of the weights that are used; 0 where it is undefined."""
+def _value(run: RunDirectory, select: Select) -> float | None:
+    """Return the validation AUC of the weights that are used; None if their outputs were not finite."""
     epochs = run.read_metrics()
-    (selected,) = (line for line in epochs if line["epoch"] == epochs[-1]["best_epoch"])
-    return float(selected.get("val_auc") or 0.0)
+    used = epochs[-1]["epoch" if select == "last" else "best_epoch"]
+    found = next((line["val_auc"] for line in epochs if line["epoch"] == used), None)
+    return None if found is None else float(found)

@@ -10,7 +10,7 @@ from tiny import SMALL
 
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.splits import make_split, write_split
-from gazekit.study.tuning import grid_points, point_name
+from gazekit.study.tuning import candidate, grid_points, point_name
 
 CHANGES = [
     part for item in (*SMALL, "training.batch_size=4", "training.epochs=2") for part in ("--set", item)
@@ -92,6 +92,26 @@ def test_without_selection_each_auc_is_that_of_the_last_epoch(tuned, tmp_path):
     found = json.loads((tmp_path / "out" / "tune.json").read_text())["candidates"][0]["mean"]
     lines = [path.read_text().splitlines()[-1] for path in (tmp_path / "out").glob("runs/*/*/metrics.jsonl")]
     assert found == pytest.approx(fmean(json.loads(line)["val_auc"] for line in lines))
+
+
+def test_a_point_that_diverges_is_never_chosen_and_hinders_no_other(tuned, tmp_path):
+    _, command, _ = tuned
+    base = (*command[: command.index("--grid")], "--folds", 2, "--out", tmp_path / "out", "--json")
+    rates = ("--grid", "training.learning_rate=1e30,1e-4", "--set", "training.epochs=1")
+    first = json.loads(gazekit(*base, *rates, code=1).stdout)
+    diverged, sound = first["candidates"]
+    assert (diverged["runs"], diverged["planned"], diverged["mean"]) == (0, 2, None)
+    assert sound["runs"] == 2 and first["chosen"] == ["training.learning_rate=1e-4"]
+    assert json.loads(gazekit(*base, *rates).stdout) == first  # nothing is left to train
+
+
+@pytest.mark.parametrize(("select", "value"), [("auc", 0.8), ("last", None)])
+def test_the_value_is_that_of_the_weights_that_are_used(tmp_path, select, value):
+    lines = [{"epoch": 1, "step": 1, "val_auc": 0.8, "best_epoch": 1}]
+    lines += [{"epoch": 2, "step": 2, "val_auc": None, "best_epoch": 1}]  # diverged after the first epoch
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = candidate(("a=1",), [tmp_path], 1, select)
+    assert (found.mean, found.value) == (value, value)
 
 
 def test_a_folder_of_another_kind_is_refused(tuned):

@@ -203,6 +203,25 @@ def test_a_trial_that_failed_is_never_chosen_and_a_row_without_trials_fails_alon
     assert {run.system for run in trial_runs(study)} == {"late_concat"}  # tried again by the same command
 
 
+def test_a_trial_that_diverged_is_never_chosen_and_a_row_of_such_trials_fails_again_with_its_reason(
+    tmp_path: Path, dataset: PreparedDataset, split: Path, registry: Registry
+) -> None:
+    space = {"training.learning_rate": [1e30, 1e-4]}
+    settings = settings_of(dataset.root, split, rows=("late_concat",), trials=2, space=space)
+    *_, result = carry_out(tmp_path / "out", settings, registry)
+    (tuning,) = tried(tmp_path / "out").values()
+    assert sorted(each["runs"] for each in tuning["candidates"]) == [0, 1]
+    assert tuning["chosen"] == ["training.learning_rate=0.0001"]
+    assert result.rows[0].tuned[0].trials == 1
+
+    space = {"training.learning_rate": [1e30]}
+    settings = settings_of(dataset.root, split, rows=("late_concat",), trials=1, space=space)
+    for _ in ("first", "again"):
+        _, failures, _ = carry_out(tmp_path / "none", settings, registry)
+    (reason,) = failures.values()
+    assert "all of its trials failed: " in reason and "has a validation AUC from all its runs" in reason
+
+
 def test_inner_folds_are_of_the_exams_outside_the_test_part(
     tmp_path: Path, dataset: PreparedDataset, split: Path, registry: Registry
 ) -> None:
