@@ -32,9 +32,8 @@ def roc(pooled: Pooled, weights: Floats | None = None) -> Floats:
     """
     hits, alarms = _counts(pooled, weights)
     rates = [np.concatenate(([0.0], counts / counts[-1])) for counts in (alarms, hits)]
-    steps = rates[0] + np.linspace(
-        0, _AHEAD / 2, len(rates[0])
-    )  # of equal rates the last, highest one counts
+    # of equal rates the last, highest one counts
+    steps = rates[0] + np.linspace(0, _AHEAD / 2, len(rates[0]))
     return np.asarray(np.interp(GRID + _AHEAD, steps, rates[1]))
 
 

@@ -1,7 +1,7 @@
 """Measure whether attention lies on the lesion, against a lesion mask.
 
 Attention maps are resized bilinearly to the grid of the mask. A constant map scores the share of the image
-that the lesion covers, as would a random point; only its energy is 0 unless it is positive.
+that the lesion covers, as would a random point. Without a positive value it has no energy, and ``energy_inside`` is 0.
 """
 
 import numpy as np
