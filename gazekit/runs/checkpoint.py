@@ -47,6 +47,8 @@ _LARGEST_TEXT = 4 * 2**20
 _LARGEST = 2**36
 """Size limit of the tensors of an unknown model: 64 GiB."""
 _ROOM = 64 * 2**20
+_OF_MODEL = 8
+"""Most that the state of a training takes, in multiples of the model: timm's adan with an average of the weights 5."""
 AGAIN = "use an earlier checkpoint, get another copy of the run, or train it again"
 """Remedy for an invalid file, when only its folder is known."""
 _TEXT = FileKind("a part of a checkpoint", _LARGEST_TEXT, AGAIN)
@@ -200,7 +202,7 @@ def load(path: Path, *, module: torch.nn.Module | None = None) -> Checkpoint:
     Raises:
         DataError: missing, torn, altered, or too large.
     """
-    manifest, kinds = _checked(path, _ROOM + 4 * _bytes(module) if module else _LARGEST)
+    manifest, kinds = _checked(path, _ROOM + _OF_MODEL * _bytes(module) if module else _LARGEST)
     content = {name: read_bytes(path / name, kind) for name, kind in kinds.items()}
     for name, data in content.items():
         if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:

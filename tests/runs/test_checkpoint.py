@@ -178,6 +178,28 @@ def test_a_file_much_larger_than_the_model_is_not_read(tmp_path: Path) -> None:
         checkpoint.load(path, module=torch.nn.Linear(2, 3))
 
 
+def test_the_largest_state_of_a_training_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """timm's adan and a moving average of the weights: five times the model, which is large beside the room."""
+    from timm.optim import create_optimizer_v2
+
+    from gazekit.training.average import WeightAverage
+
+    monkeypatch.setattr(checkpoint, "_ROOM", 2**15)
+    modules = torch.nn.ModuleDict({"model": torch.nn.Linear(300, 300)})
+    optimizer = create_optimizer_v2(
+        [{"params": list(modules.parameters())}], opt="adan", lr=1e-3, weight_decay=0
+    )
+    for _ in range(2):
+        modules["model"](torch.randn(2, 300)).sum().backward()
+        optimizer.step()
+    state = {"optimizer": optimizer.state_dict(), "average": WeightAverage(modules, 0.9).state_dict()}
+    path = checkpoint.save_step(tmp_path, 1, modules.state_dict(), state)
+    assert (
+        checkpoint.load(path, module=modules).state["average"]["weights"].keys()
+        == modules.state_dict().keys()
+    )
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its checkpoint is of another model"):
         checkpoint.put_weights(torch.nn.Linear(2, 3), WEIGHTS, tmp_path)
