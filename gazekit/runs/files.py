@@ -1,7 +1,7 @@
 """Define the files of a run: one model for writing and reading each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -187,10 +187,11 @@ def _plain(model: pydantic.BaseModel) -> dict[str, Any]:
 
 def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
     """Read ``predictions.csv``: each exam with its probability of each class. Raises DataError."""
+    columns: list[str] = []
     for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
-        cells = [cell for name, cell in row.items() if name.startswith("p_")]
+        columns = columns or _of_label(list(row))
         try:
-            chances = tuple(map(float, cells))
+            chances = tuple(float(row[name]) for name in columns)
         except ValueError:
             chances = ()
         if len(chances) < 2 or not all(0 <= chance <= 1 for chance in chances) or math.isnan(sum(chances)):
@@ -198,3 +199,17 @@ def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
                 f"{path}: row {number}: expected a probability of each class, at least two; {_EVALUATE}"
             )
         yield row["exam_id"], chances
+
+
+def _of_label(names: Sequence[str]) -> list[str]:
+    """Return the columns with the probabilities of the label: those after ``label``, up to a further target.
+
+    A target may be named ``p_stage`` too; its own probabilities follow it, such as ``p_stage:p_II``.
+    """
+    found: list[str] = []
+    after = names[names.index("label") + 1 :]
+    for name, following in zip(after, [*after[1:], ""], strict=True):
+        if not name.startswith("p_") or following.startswith(f"{name}:p_"):
+            break
+        found.append(name)
+    return found

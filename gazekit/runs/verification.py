@@ -1,8 +1,9 @@
 """Check that a run directory is intact: every file is valid, and all belong to one run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gazekit.errors import GazekitError
 from gazekit.prepared.splits import PARTS, read_split
@@ -25,13 +26,15 @@ def faults_of(run: RunDirectory) -> list[str]:
 def _faults(run: RunDirectory) -> Iterator[str]:
     facts: list[RunFacts] = []
     split: dict[str, str] = {}
+    preset: dict[str, Any] = {}
+    epochs: list[dict[str, Any]] = []
     checks: list[Callable[[], object]] = [
         run.check_links,
         lambda: facts.append(run.facts()),
-        lambda: read_tables(run.preset_path),
+        lambda: preset.update(read_tables(run.preset_path)),
         run.plugins,
         run.environment,
-        run.read_metrics,
+        lambda: epochs.extend(run.read_metrics()),
         lambda: read_calibration(run),
         lambda: split.update(read_split(run.split_path)),
     ]
@@ -42,8 +45,8 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         yield f"{run.split_path}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
     for part in EVALUATED:
         yield from _evaluated(run, part, facts, split)
-    for folder in (run.checkpoints, run.best):
-        yield from _checkpoints(folder)
+    yield from _checkpoints(run.checkpoints, needed=True)
+    yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
 
 
 def _said(check: Callable[[], object]) -> Iterator[str]:
@@ -73,12 +76,19 @@ def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[
         )
 
 
-def _checkpoints(folder: Path) -> Iterator[str]:
-    """Check every checkpoint against its checksums, and that there is at least one."""
+def _has_selected(preset: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run keeps selected weights beside the last ones, and an epoch has been selected."""
+    training = preset.get("training")
+    last = isinstance(training, Mapping) and training.get("select") == "last"
+    return not last and any(epoch["best_epoch"] for epoch in epochs)
+
+
+def _checkpoints(folder: Path, *, needed: bool) -> Iterator[str]:
+    """Check every checkpoint against its checksums and, if one is needed, that there is at least one."""
     steps: list[Path] = []
     failed = list(_said(lambda: steps.extend(checkpoint.steps_of(folder))))
     yield from failed
-    if not steps and not failed:
+    if needed and not steps and not failed:
         yield f"{folder}: there is no checkpoint; get another copy of the run, or train it again"
     for path in steps:
         yield from _said(partial(checkpoint.verify, path))

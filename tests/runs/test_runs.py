@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from command_line import TINY, gazekit
 
+from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.files import read_predictions
 from gazekit.runs.stored import preset_conflicts, stored_preset
 from gazekit.runs.table import differences, summarise
+from gazekit.runs.verification import faults_of
 
 
 @pytest.fixture
@@ -43,6 +46,36 @@ def test_a_damaged_run_does_not_hide_the_others(folder: Path) -> None:
         "run.json: is not JSON"
         in gazekit("runs", "compare", folder / "first", folder / "study" / "second", code=3).stderr
     )
+
+
+@pytest.mark.parametrize("select", ["last", "auc"])
+def test_an_intact_run_without_selected_weights_is_whole_where_the_last_ones_count(
+    tiny_run: Path, tmp_path: Path, select: str
+) -> None:
+    path = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    preset = (path / "preset.toml").read_text()
+    assert '\nselect = "auc"' in preset
+    (path / "preset.toml").write_text(preset.replace('\nselect = "auc"', f'\nselect = "{select}"'))
+    shutil.rmtree(path / "checkpoints" / "best")
+    said = faults_of(RunDirectory(path))
+    assert [line.partition(";")[0] for line in said] == [
+        f"{path / 'checkpoints' / 'best'}: there is no checkpoint" for _ in range(select != "last")
+    ]
+    (path / "metrics.jsonl").unlink()  # before its first epoch a run has selected nothing
+    assert not faults_of(RunDirectory(path))
+    shutil.rmtree(path / "checkpoints")
+    assert "checkpoints: there is no checkpoint" in faults_of(RunDirectory(path))[0]
+
+
+def test_the_probabilities_of_a_label_are_read_beside_any_further_target(tmp_path: Path) -> None:
+    head, row = "exam_id,patient_id,label,p_a,p_b", "e1,q1,a,0.4,0.6"
+    table = tmp_path / "predictions.csv"
+    for name in ("stage", "p_stage"):
+        table.write_text(f"{head},{name},{name}:p_x,{name}:p_y\n{row},x,0.1,0.9\n")
+        assert list(read_predictions(table)) == [("e1", (0.4, 0.6))]
+    table.write_text(f"{head},p_c\n{row},x\n")
+    with pytest.raises(DataError, match="row 2: expected a probability of each class"):
+        list(read_predictions(table))
 
 
 def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:
