@@ -137,17 +137,30 @@ def test_the_report_holds_the_probabilities_that_predict_prints(
     said = content(report)
     for name, probability in exam["probabilities"].items():
         assert said[f"Probability of {name}"] == pytest.approx(probability, abs=2e-6)
-    assert said["Class of the highest probability"] == exam["predicted"]
+    assert said["Class that is called"] == exam["predicted"]
     assert said["Intended use"] == "Research only, not for diagnosis"
     assert said["Algorithm Name"] == "gazekit mammonet_small"
     read = highdicom.sr.srread(tmp_path / "d" / next(p.name for p in (tmp_path / "d").glob("*_report.dcm")))
     assert read.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
     [group] = read.content.get_image_measurement_groups()
-    assert [m.value for m in group.get_measurements()] == list(
-        pytest.approx(list(exam["probabilities"].values()), abs=2e-6).expected
+    assert [m.value for m in group.get_measurements()] == pytest.approx(
+        [*exam["probabilities"].values(), 0.5], abs=2e-6
     )
     images = {str(pydicom.dcmread(path).SOPInstanceUID) for path in mammograms}
     assert referenced(report) == images
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.99])
+def test_the_report_of_a_calibrated_run_calls_by_its_threshold_and_says_it(
+    tiny_run: Path, mammograms: list[Path], tmp_path: Path, threshold: float
+) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    gazekit("calibrate", run, "--at-specificity", 0.6)
+    path = run / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": threshold}))
+    said = content(write(run, mammograms, tmp_path / "d")["report"])
+    assert said["Class that is called"] == ("malignant" if threshold < 0.5 else "benign")
+    assert said["Threshold above which malignant is called"] == threshold
 
 
 def test_a_caption_is_burnt_in_below_the_picture_on_request(

@@ -191,6 +191,7 @@ def _write_dicom(
         called=facts.classes[prediction.called],
         explained=explained_class(prediction, facts.classes),
         model=" + ".join(dict.fromkeys(each.facts.preset for each in trained)),
+        threshold=prediction.threshold,
     )
     written = write_exam(
         wanted.dicom_out,

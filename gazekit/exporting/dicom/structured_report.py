@@ -26,17 +26,29 @@ SCHEME = "99GAZEKIT"
 
 
 def structured_report(
-    sources: Sequence[Dataset], probabilities: Mapping[str, float], *, called: str, model: str
+    sources: Sequence[Dataset],
+    probabilities: Mapping[str, float],
+    *,
+    called: str,
+    threshold: float,
+    model: str,
 ) -> Dataset:
-    """Make a report with a measurement per class, its probability in [0, 1], and the class called.
+    """Make a report with a measurement per class, its probability in [0, 1], and the class that is called.
 
     Args:
         sources: headers of the images, see ``read_source``; the report belongs to the first one's study.
         probabilities: class → probability.
-        called: the class with the highest probability.
+        called: the class that is called, which need not have the highest probability.
+        threshold: above which the second of two classes is called; a measurement, left out for more classes.
         model: name of the model.
     """
     classes = list(probabilities)
+    measured = [
+        (f"PROBABILITY{number}", f"Probability of {name}", probability)
+        for number, (name, probability) in enumerate(probabilities.items())
+    ]
+    if len(classes) == 2:
+        measured.append(("THRESHOLD", f"Threshold above which {classes[1]} is called", threshold))
     observer = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
@@ -49,15 +61,15 @@ def structured_report(
         algorithm_id=AlgorithmIdentification(name=short(f"{NAME} {model}"), version=VERSION),
         measurements=[
             Measurement(
-                name=CodedConcept(f"PROBABILITY{number}", SCHEME, short(f"Probability of {name}")),
-                value=round(float(probability), 6),
+                name=CodedConcept(code, SCHEME, short(meaning)),
+                value=round(float(value), 6),
                 unit=codes.UCUM.NoUnits,
             )
-            for number, (name, probability) in enumerate(probabilities.items())
+            for code, meaning, value in measured
         ],
         qualitative_evaluations=[
             QualitativeEvaluation(
-                CodedConcept("PREDICTED", SCHEME, "Class of the highest probability"),
+                CodedConcept("PREDICTED", SCHEME, "Class that is called"),
                 CodedConcept(f"CLASS{classes.index(called)}", SCHEME, short(called)),
             ),
             QualitativeEvaluation(

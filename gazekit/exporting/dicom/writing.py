@@ -52,15 +52,17 @@ class Findings:
 
     Args:
         probabilities: class → probability.
-        called: the class with the highest probability.
+        called: the class that is called, which need not have the highest probability.
         explained: the class that the attention explains.
         model: name of the model.
+        threshold: above which the second of two classes is called.
     """
 
     probabilities: Mapping[str, float]
     called: str
     explained: str
     model: str
+    threshold: float = 0.5
 
 
 @dataclass(slots=True)
@@ -214,7 +216,13 @@ def _picture(
 def _report(headers: list[Dataset], found: Findings) -> Dataset:
     from gazekit.exporting.dicom.structured_report import structured_report
 
-    return structured_report(headers, found.probabilities, called=found.called, model=found.model)
+    return structured_report(
+        headers,
+        found.probabilities,
+        called=found.called,
+        threshold=found.threshold,
+        model=found.model,
+    )
 
 
 def _save(folder: Path, made: Mapping[str, Dataset], written: Written) -> None:
