@@ -59,16 +59,16 @@ def test_the_highest_mean_validation_auc_is_chosen(tuned):
     result = json.loads(said.stdout)
     assert result == json.loads((folder / "out" / "tune.json").read_text())
     assert result["schema"] == "gazekit.tune/1" and result["preset"] == "ga_net"
-    for candidate in result["candidates"]:
-        (change,) = candidate["changes"]
+    for point in result["candidates"]:
+        (change,) = point["changes"]
         best = []
         for fold in (1, 2):
             run = folder / "out" / "runs" / point_name([change]) / f"inner-{fold}-seed-0"
             best.append(
                 max(json.loads(line)["val_auc"] for line in (run / "metrics.jsonl").read_text().splitlines())
             )
-        assert candidate["mean"] == pytest.approx(fmean(best)) and candidate["runs"] == 2
-    chosen = max(result["candidates"], key=lambda candidate: candidate["mean"])
+        assert point["mean"] == pytest.approx(fmean(best)) and point["runs"] == 2
+    chosen = max(result["candidates"], key=lambda point: point["mean"])
     assert result["chosen"] == chosen["changes"]
 
 
