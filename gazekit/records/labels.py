@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Context, Decimal
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.records.exam import Exam, Finding
@@ -23,9 +24,11 @@ _NEAR = 0.8
 
 
 def same_class(label: str) -> str:
-    """Return a key that is equal for all spellings of one class: it ignores case, blanks and leading zeros."""
+    """Return a key that is equal for all spellings of one class: it ignores case, blanks and needless zeros."""
     word = " ".join(label.casefold().split())
-    return f"{float(word):g}" if _NUMBER.fullmatch(word) and len(word) < 16 else word
+    if not _NUMBER.fullmatch(word):
+        return word
+    return f"{Decimal(word).normalize(Context(prec=len(word))):f}"  # exact: no number has more digits than characters
 
 
 def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[list[Exam], list[Finding]]:
@@ -61,7 +64,7 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort class names by value if they are numbers, else by letters; of two, the last is positive."""
     found = set(labels)
     numeric = all(_NUMBER.fullmatch(label) for label in found)
-    return tuple(sorted(found, key=lambda label: (float(label), label)) if numeric else sorted(found))
+    return tuple(sorted(found, key=lambda label: (Decimal(label), label)) if numeric else sorted(found))
 
 
 def check_label(label: str, classes: Sequence[str], where: str) -> None:

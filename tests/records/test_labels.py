@@ -35,14 +35,19 @@ class Listed:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("Malignant", " malignant"), ("no  finding", "No Finding"), ("1", "1.0"), ("01", "1")]
+    ("one", "other"),
+    [("Malignant", " malignant"), ("no  finding", "No Finding"), ("1", "1.0"), ("01", "1"), ("+2.50", "2.5")],
 )
 def test_case_blanks_and_zeros_make_no_other_class(one, other):
     assert same_class(one) == same_class(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1", "10"), ("1.5", "1"), ("4a", "4b"), ("-1", "1"), ("a b", "ab")]
+    ("one", "other"),
+    [
+        *(("1", "10"), ("1.5", "1"), ("4a", "4b"), ("-1", "1"), ("a b", "ab")),
+        *(("1234567", "1234568"), ("0.1234567", "0.1234568"), ("9" * 40, "9" * 39 + "8")),
+    ],
 )
 def test_other_labels_stay_apart(one, other):
     assert same_class(one) != same_class(other)
@@ -72,6 +77,8 @@ def test_every_data_source_is_spelled_alike(tmp_path):
 
 def test_numbers_are_in_order_of_value_and_words_of_letters():
     assert in_order(["10", "9", "-1", "2.5"]) == ("-1", "2.5", "9", "10")
+    more = "010000000000000001"
+    assert in_order([more, "10000000000000000"]) == ("10000000000000000", more)
     assert in_order(["normal", "cancer"]) == ("cancer", "normal")
 
 
