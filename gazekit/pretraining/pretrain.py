@@ -86,6 +86,7 @@ def pretrain(
     Raises:
         ConfigurationError: the file exists, an earlier part was made with other settings, or the backbone does not fit.
         DataError: the split does not fit, or a class has no patches.
+        GazekitError: the training diverges.
         Preempted: it was stopped; the checkpoint is written.
     """
     _check_path(path)
@@ -214,6 +215,7 @@ def _train(
     saved_at = time.monotonic()
 
     def save(step: int) -> None:
+        _check_finite(network, step)
         state = {"optimizer": optimizer.state_dict(), "step": step, "asked": dict(asked)}
         checkpoint.save_step(folder, step, network.state_dict(), state)
         for old in checkpoint.steps_of(folder)[:-2]:
@@ -236,6 +238,14 @@ def _train(
         if step % _CHECKED_STEPS == 0 and not loss.isfinite():
             raise GazekitError(f"step {step}: the loss is not finite; try a smaller --lr")
         report(step + 1, settings.steps)
+    _check_finite(network, settings.steps)
+
+
+def _check_finite(network: nn.Module, step: int) -> None:
+    """Raise GazekitError if a weight or a statistic of the network is not finite after some steps."""
+    broken = [name for name, tensor in network.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise GazekitError(f"step {step}: the weights are not finite ({broken[0]}); try a smaller --lr")
 
 
 def _resumed(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -14,7 +15,7 @@ from gazekit_components.small_resnet import SmallResNet
 from tiny import tiny
 
 from gazekit.contracts.backbone_weights import load_backbone, read_origin
-from gazekit.errors import ConfigurationError, Preempted
+from gazekit.errors import ConfigurationError, GazekitError, Preempted
 from gazekit.modelling.build import build_model
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
@@ -73,6 +74,26 @@ def test_a_stopped_pretraining_goes_on_to_the_same_weights(
     assert done == [5, 6]
     assert path.read_bytes() == weights.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_weights_that_diverge_between_two_looks_at_the_loss_are_never_written(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    loss = PatchClassifier.loss
+
+    def diverging(
+        network: PatchClassifier, patches: Any, settings: PretrainSettings, step: int
+    ) -> torch.Tensor:
+        return loss(network, patches, settings, step) * (torch.nan if step == 3 else 1.0)
+
+    monkeypatch.setattr(PatchClassifier, "loss", diverging)
+    path, asked = tmp_path / "w.safetensors", iter([False] * 5 + [stops, False])
+    with pytest.raises(
+        GazekitError, match=f"step {5 if stops else 6}: the weights are not finite .* smaller --lr"
+    ):
+        _pretrained(path, registry, dataset, should_stop=lambda: next(asked))
+    assert not path.exists() and not list(tmp_path.rglob("weights.safetensors"))
 
 
 def test_it_learns_to_tell_made_lesions_from_tissue(
