@@ -1,6 +1,6 @@
-"""Everything that the command line does, from Python; see ``examples/quickstart.ipynb``.
+"""A function for each of the main commands; see ``examples/quickstart.ipynb``.
 
-Each function mirrors the command of its name: the same checks, the same files, the same resuming. Messages name the
+Each mirrors the command of its name: the same checks, the same files, the same resuming. Messages name the
 arguments of these functions where the command line's would name options.
 """
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 
-from gazekit.disk.atomic import write_atomically
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
@@ -487,20 +486,27 @@ def report(
 
 
 @_speaks_python
-def card(run: Trained | Path | str, out: Path | str | None = None, *, licence: str | None = None) -> Path:
+def card(
+    run: Trained | Path | str,
+    out: Path | str | None = None,
+    *,
+    licence: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write a model card of an evaluated run, in Markdown with the header of the Hugging Face hub; its path.
 
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
         out: the file; None is ``README.md`` in the run.
         licence: of the model, as the hub names it, such as ``"apache-2.0"``.
+        overwrite: replace a card that was changed by hand.
     """
-    from gazekit.reporting.run.card import model_card
+    from gazekit.reporting.run.card import model_card, write_card
 
     opened = run.run if isinstance(run, Trained) else RunDirectory.open(Path(run))
     registry = run.registry if isinstance(run, Trained) else load_registry()
     path = opened.path / "README.md" if out is None else Path(out)
-    write_atomically(path, model_card(opened, registry, licence=licence))
+    write_card(path, model_card(opened, registry, licence=licence), overwrite=overwrite)
     return path
 
 

@@ -9,7 +9,7 @@ import pytest
 from command_line import gazekit
 
 import gazekit as package
-from gazekit.errors import DataError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.reporting.run.card import model_card
 from gazekit.runs.directory import RunDirectory
 
@@ -95,6 +95,29 @@ def test_the_command_writes_it_into_the_run_and_python_beside_it(run, tmp_path):
     assert said.stdout.strip() == str(run / "README.md")
     path = package.card(run, tmp_path / "card.md")
     assert path.read_text() == (run / "README.md").read_text()
+
+
+def test_a_card_that_was_changed_by_hand_is_kept(run, tmp_path):
+    path = tmp_path / "card.md"
+    written = gazekit("card", run, "--out", path) and path.read_text()
+    gazekit("card", run, "--out", path, "--license", "mit")
+    assert "license" in path.read_text()
+    ours = path.read_text().replace("It is not meant", "Ours is not meant")
+    path.write_text(ours)
+    said = gazekit("card", run, "--out", path, code=2).stderr
+    assert "was changed by hand" in said and "--overwrite" in said and path.read_text() == ours
+    with pytest.raises(ConfigurationError, match="overwrite=True"):
+        package.card(run, path)
+    gazekit("card", run, "--out", path, "--overwrite")
+    assert path.read_text() == written
+
+
+@pytest.mark.parametrize("found", ["", "# My notes\n", "\n", "\xff"])
+def test_a_readme_of_another_origin_is_kept(run, tmp_path, found):
+    path = tmp_path / "README.md"
+    path.write_bytes(found.encode("latin-1"))
+    assert "is no model card" in gazekit("card", run, "--out", path, code=2).stderr
+    assert path.read_bytes() == found.encode("latin-1")
 
 
 def test_a_run_that_was_not_evaluated_has_no_card(tiny_run, tmp_path, registry):

@@ -1,6 +1,8 @@
 """Write a model card: what a run is, what it was measured on, and what limits it, for people who get the model."""
 
+import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import gazekit
-from gazekit.errors import DataError
+from gazekit.disk.atomic import write_atomically
+from gazekit.disk.own_files import MIB, FileKind, read_bytes
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.former_names import by_current_name
 from gazekit.measures.numbers import NONE, three
@@ -26,6 +30,9 @@ from gazekit.runs.stored import stored_preset
 _FEW_PATIENTS = 100
 _ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}
 """Measure → its name on the Hugging Face hub, where that has one; the others keep ours."""
+_KIND = FileKind("a model card", MIB, "choose another --out", linked=True)
+_WRITTEN = "<!-- Written by gazekit card. SHA-256 of the text above: {} -->\n"
+"""Last line of a card: as long as the text has this checksum, nobody has changed it."""
 _PREPARED = ("size", "scale", "crop", "mask_outside", "laterality", "window", "dtype", "bit_depth")
 
 
@@ -60,6 +67,37 @@ def model_card(run: RunDirectory, registry: Registry, *, licence: str | None = N
         *_versions(run),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def write_card(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a model card with a checksum in its last line, by which a card changed by hand is known.
+
+    Args:
+        path: the file.
+        text: from ``model_card``.
+        overwrite: replace whatever is there; without it, only a card that nobody has changed is replaced.
+
+    Raises:
+        ConfigurationError: there is a file that is no unchanged card.
+    """
+    if os.path.lexists(path) and not overwrite and not _is_unchanged(path):
+        raise ConfigurationError(
+            f"{path}: was changed by hand, or is no model card of this version; replace it with --overwrite, or choose "
+            "another --out"
+        )
+    write_atomically(path, text + _WRITTEN.format(_checksum(text.encode())))
+
+
+def _is_unchanged(path: Path) -> bool:
+    try:
+        *lines, last = read_bytes(path, _KIND).splitlines(keepends=True) or [b""]
+    except DataError:
+        return False
+    return last == _WRITTEN.format(_checksum(b"".join(lines))).encode()
+
+
+def _checksum(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def _calibration_of(run: RunDirectory, evaluation: Mapping[str, Any]) -> StoredCalibration | None:
