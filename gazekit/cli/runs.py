@@ -46,8 +46,8 @@ def list_runs(
         if run.problem:
             console.warn(run.problem)
     console.note(
-        "val AUC: of the selected epoch, which is in brackets; AUC: of the last gazekit evaluate, of the test part if none is named; "
-        "gazekit runs compare shows more"
+        "val AUC: of the selected epoch, which is in brackets; AUC: of the last gazekit evaluate, of the test part if "
+        "none is named; gazekit runs compare shows more"
     )
 
 

@@ -60,7 +60,7 @@ def calibrate_run(
     if len(np.unique(labels)) < 2:
         raise DataError(
             f"{trained.run.path}: its validation part holds one class alone, which calibrates nothing; train with a "
-            "larger one (--set data.validation=0.3)"
+            "larger one (--set data.val=0.3)"
         )
     logits = torch.as_tensor(predictions.logits)
     calibration = _fitted(settings.method, predictions.logits, labels, warn)

@@ -1,5 +1,6 @@
 """Presets: layers and their order, all errors at once, origins, and a file that reads back."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_the_former_key_of_the_validation_share_is_read_with_a_warning(
     assert preset.data.val == 0.35 and "validation" not in preset.to_toml().replace("Validation", "")
     with pytest.warns(FutureWarning, match=r"data\.validation is now data\.val"):
         assert preset.data.validation == 0.35
+
+
+def test_every_key_that_a_message_recommends_exists(registry: Registry) -> None:
+    preset = registry.preset("mammonet")
+    found = {
+        key
+        for path in (Path(__file__).parents[2] / "gazekit").rglob("*.py")
+        for key in re.findall(r"--set ((?:data|training)\.\w+)=", path.read_text())
+    }
+    assert {"data.val", "training.select"} <= found
+    for table, key in (each.split(".") for each in found):
+        assert key in type(getattr(preset, table)).model_fields, f"{table}.{key}"
 
 
 def test_another_component_drops_the_options_of_the_one_below(registry: Registry) -> None:

@@ -183,7 +183,7 @@ def verify(
     """Check every file of a prepared data set against the checksums in its manifest, and its content against the
     fingerprint.
 
-    Training and evaluation also check the fingerprint before they begin. The exit code is 3 if anything is wrong.
+    Evaluation and reports also check the fingerprint before they begin. The exit code is 3 if anything is wrong.
     Checksums detect accidental damage, not deliberate changes.
     """
     from gazekit.errors import DataError
