@@ -1,14 +1,15 @@
 """Measure how time and memory of each command grow with the number of exams.
 
     python benchmarks/growth.py FOLDER --exams 25000 --size 64
-    python benchmarks/growth.py FOLDER --exams 5000 --size 224 --steps split train evaluate report predict
+    python benchmarks/growth.py FOLDER --exams 5000 --size 224 --steps split first_step epoch evaluate report predict
 
 Each step runs in a process of its own, for the exams of a small phantom and for n, 2n and 4n exams. These repeat the
 phantom: masks are links to its files; in its images the brightness of some pixels is changed, so that no two are alike;
 exams and patients have ids of their own. Data and results stay in FOLDER and are used again. The
-exponent is the slope of a straight line through log(seconds - seconds of the phantom) over log(exams - exams of the
-phantom): starting a process, which takes equally long for any number of exams, does not flatten it. Stopped, the same
-command goes on with the steps that it has not measured. Linux only.
+exponent is the slope of a straight line through log(time - time of the phantom) over log(exams - exams of the phantom):
+starting a process, which takes equally long for any number of exams, does not flatten it. ``exponents`` is of wall
+time, ``exponents_cpu`` of the CPU time of the process and its workers, which ``docs/scaling.md`` shows. Stopped, the
+same command goes on with the steps that it has not measured. Linux only.
 """
 
 import argparse

