@@ -272,7 +272,11 @@ class IdentifyingSource(DataSource, Protocol):
 
 @runtime_checkable
 class GazeReader(Protocol):
-    """One file format of gaze recordings; ``__init__(*, options)``."""
+    """One file format of gaze recordings; ``__init__(*, options)``.
+
+    A format that reads other files too may have a method ``beside(path)``, which returns their paths for a file and
+    never raises: data prepared from them are another preparation where they change.
+    """
 
     def fits(self, path: Path) -> bool:
         """Whether a file looks like this format, from its first lines; never raises. Two formats must not both fit."""

@@ -5,6 +5,7 @@ import re
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
 )
+_NOT_STORABLE = re.compile("\r|[\ud800-\udfff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
@@ -22,6 +23,11 @@ def visible(text: str, *, keep: str = "") -> str:
 def has_controls(text: str) -> bool:
     """Whether a text contains characters that ``visible`` escapes."""
     return _CONTROL.search(text) is not None
+
+
+def storable(text: str) -> str:
+    r"""Escape what a CSV file in UTF-8 cannot hold within a cell: a lone ``\r``, and lone surrogates."""
+    return _NOT_STORABLE.sub(lambda found: _escape(found[0]), text)
 
 
 def _escape(character: str) -> str:

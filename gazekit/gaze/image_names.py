@@ -36,6 +36,14 @@ class Meant:
     reader: str | None = None
 
 
+def is_name_of(name: str | None, image: Path) -> bool:
+    """Whether a recording's name of an image is that of a file, with or without suffix, ignoring case and folders."""
+    if name is None:
+        return False
+    named, there = last_part(name), image.name.casefold()
+    return named in (there, without_suffix(there)) or without_suffix(named) == without_suffix(there)
+
+
 def read_names(path: Path) -> dict[str, Meant]:
     """Read a table ``name,exam_id,view``: the name of a recording's image or file, and the image it stands for.
 

@@ -1,11 +1,11 @@
 """Match recordings with the views of exams."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gazekit.errors import DataError
-from gazekit.gaze.image_names import last_part, without_suffix
+from gazekit.gaze.image_names import is_name_of, last_part, without_suffix
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
@@ -32,7 +32,8 @@ class Joined:
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
-    An exam_id without a view is enough if the exam has one image. An image name is compared whole first
+    An exam_id without a view is enough if the exam has one image, unless the recording names an image that is not
+    the exam's and another recording names the exam's: that was shown beside it. An image name is compared whole first
     (``a_cc.png``), then without its suffix, because gaze is often recorded on an export of the training image
     (``a_cc.dcm``), then with the folders that hold only this image (``P_00001_LEFT_CC/…/1-1.dcm``); case is
     ignored. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing is matched by its
@@ -46,26 +47,38 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
         DataError: nothing matches, or an image name fits several images.
     """
     exams, recordings = list(exams), list(recordings)
-    views = {exam.exam_id: tuple(exam.images) for exam in exams}
+    by_id = {exam.exam_id: exam for exam in exams}
     tables = _by_name(exams)
+    seen = {
+        each.exam_id for each in recordings if each.exam_id in by_id and fitting(each, by_id[each.exam_id])
+    }
     matched: dict[ExamView, list[Recording]] = {}
     unmatched = []
     for recording in recordings:
-        key = _by_exam(recording, views) or _by_image(recording, *tables)
+        exam = by_id.get(recording.exam_id or "")
+        key = (exam and _by_exam(recording, exam, seen)) or _by_image(recording, *tables)
         if key is None:
             unmatched.append(recording)
         else:
             matched.setdefault(key, []).append(recording)
     if not matched:
         raise DataError(_nothing_matches(recordings, exams))
-    keys = [(exam, view) for exam, there in views.items() for view in there]
+    keys = [(exam.exam_id, view) for exam in exams for view in exam.images]
     return Joined(matched, unmatched, [key for key in keys if key not in matched])
 
 
-def _by_exam(recording: Recording, views: Mapping[str, Sequence[str]]) -> ExamView | None:
-    there = views.get(recording.exam_id or "", ())
+def fitting(recording: Recording, exam: Exam) -> list[str]:
+    """Return the views of an exam whose image a recording names."""
+    return [view for view, image in exam.images.items() if is_name_of(recording.image, image)]
+
+
+def _by_exam(recording: Recording, exam: Exam, seen: Collection[str]) -> ExamView | None:
+    """Find the view of a recording's exam; ``seen`` are exams of which a recording names an image."""
+    there = list(exam.images)
+    if recording.view is None and recording.image is not None:
+        there = fitting(recording, exam) or ([] if exam.exam_id in seen else there)
     view = there[0] if recording.view is None and len(there) == 1 else recording.view
-    return (recording.exam_id or "", view) if view in there and view is not None else None
+    return (exam.exam_id, view) if view is not None and view in there else None
 
 
 def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:

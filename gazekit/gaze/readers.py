@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.records.recording import Recording
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def reader_names(recordings: Sequence[Recording]) -> list[str]:
-    """Name the reader of each recording of one image; unnamed readers are counted from 1."""
-    taken = {each.reader for each in recordings}
+    """Name the reader of each recording of one image, in printable characters; unnamed readers are counted from 1."""
+    names = [None if each.reader is None else visible(each.reader) for each in recordings]
+    taken = set(names)
     numbers = (str(number) for number in count(1) if str(number) not in taken)
-    return [each.reader if each.reader is not None else next(numbers) for each in recordings]
+    return [next(numbers) if name is None else name for name in names]
 
 
 def of_readers(recordings: Iterable[Recording], wanted: Sequence[str]) -> list[Recording]:
@@ -53,6 +55,11 @@ class OfReaders:
     def fits(self, path: Path) -> bool:
         """Whether the format fits."""
         return self.format.fits(path)
+
+    def beside(self, path: Path) -> list[Path]:
+        """Return the other files that the format reads."""
+        beside = getattr(self.format, "beside", None)
+        return [] if beside is None else list(beside(path))
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of the chosen readers. Raises: DataError."""

@@ -12,7 +12,7 @@ import pydantic
 
 from gazekit.disk.atomic import disk_errors, write_atomically
 from gazekit.disk.own_files import MIB, FileKind, lines_of, validated
-from gazekit.disk.plain_text import from_cell, to_cell, visible
+from gazekit.disk.plain_text import from_cell, storable, to_cell, visible
 from gazekit.errors import DataError
 from gazekit.prepared.exam_record import (
     FIXATION_COLUMNS,
@@ -125,7 +125,9 @@ def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(to_cell, columns))
-    writer.writerows([to_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerows(
+        [to_cell(storable(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
     return text.getvalue()
 
 

@@ -78,7 +78,8 @@ def estimate(exams: Sequence[Exam], settings: PreparationSettings, jobs: int) ->
     files = list(_files(exams))
     sizes = list(islice(_image_sizes(exams), _LOOKED_AT))
     pixels = max((height * width for height, width in sizes), default=0)
-    per_image = (1 + settings.heat_maps) * np.dtype(settings.dtype).itemsize + 1 / 8  # image, heat map, mask
+    layers = settings.channels + settings.heat_maps
+    per_image = layers * np.dtype(settings.dtype).itemsize + 1 / 8  # image, heat map, mask
     height, width = settings.size
     at_once = len(settings.views) if settings.scale == SAME else 1
     return WorkEstimate(

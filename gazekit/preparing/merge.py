@@ -13,6 +13,7 @@ from gazekit.prepared.exam_record import ExamRecord
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import HEAT_MAPS
+from gazekit.prepared.verification import row_digests
 from gazekit.preparing.journal import Journal, check_same
 from gazekit.preparing.one_exam import PreparedExam
 from gazekit.preparing.prepare import Procedure, claim, discard, finish, is_damaged, record
@@ -90,8 +91,14 @@ def _all_of_one(shards: Sequence[Shard]) -> list[Shard]:
 def _results(shard: Shard) -> Iterator[PreparedExam | Refused]:
     """Yield the exams of a shard, as its preparation did."""
     arrays, row = shard.arrays(), 0
+    digests = row_digests(*arrays.values())
     for entry in shard.entries:
         if isinstance(entry, ExamRecord):
+            if next(digests) != entry.digest:
+                raise DataError(
+                    f"{shard.path}: the pixels of exam {entry.exam_id} are not those that were prepared; the shard is "
+                    "damaged; copy it again, or prepare it again with --overwrite"
+                )
             own = {name: array[row] for name, array in arrays.items()}
             yield PreparedExam(own["images"], own["masks"], own.get(HEAT_MAPS, own["masks"][:0]), entry)
             row += 1

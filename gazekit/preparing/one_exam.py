@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.errors import DataError
+from gazekit.disk.plain_text import storable
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import fixations_of
 from gazekit.gaze.heat_map import check_on_image, sigma_pixels
 from gazekit.gaze.lost import doubts_of_reading
@@ -181,7 +182,7 @@ def _prepare_view(task: Task, found: _Found) -> _View:
     if settings.mask_outside and not region.doubt:
         image *= region.inside(geometry)
     mask = _mask(lesion, geometry)
-    heat_map = _finished(exam.heat_maps[view], raw, geometry, settings) if view in exam.heat_maps else None
+    heat_map = _finished(exam.heat_maps[view], raw, geometry) if view in exam.heat_maps else None
     fixations: tuple[ReaderFixation, ...] = ()
     findings = [*((ODD, warning) for warning in raw.warnings), *found.noticed]
     if region.doubt:
@@ -192,7 +193,7 @@ def _prepare_view(task: Task, found: _Found) -> _View:
         findings += [(GAZE, doubt) for doubt in _repeated_readers(task.recordings[view])]
     record = ViewRecord(
         view=view,
-        image=Path(os.path.relpath(exam.images[view], task.root)).as_posix(),
+        image=storable(Path(os.path.relpath(exam.images[view], task.root)).as_posix()),
         has_gaze=bool(fixations) or heat_map is not None,
         has_mask=mask is not None,
         laterality=side or "",
@@ -251,7 +252,9 @@ def _fixations(
         sigma = (across * geometry.scale, down * geometry.scale)
         try:
             check_on_image(x, y, found.duration_ms, shape=settings.size, sigma=sigma)
-        except DataError as error:
+        except (DataError, ConfigurationError) as error:
+            if isinstance(error, ConfigurationError) and recording.pixels_per_degree is None:
+                raise  # sigma is that of the settings, for every recording
             raise DataError(f"{recording}: {error}") from None
         onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
@@ -269,12 +272,12 @@ def _repeated_readers(recordings: tuple[Recording, ...]) -> Iterator[str]:
         )
 
 
-def _finished(path: Path, raw: RawImage, geometry: Geometry, settings: PreparationSettings) -> Grey:
+def _finished(path: Path, raw: RawImage, geometry: Geometry) -> Grey:
     """A heat map that the data bring as an image, cut and resized like the image it lies on, with a maximum of 1.
 
     Raises: DataError: it has another shape, or is empty there.
     """
-    pixels = read_image(path, parse_window(settings.window), settings.bit_depth).pixels
+    pixels = read_image(path).pixels  # window and bit depth of the data set are those of its images
     if pixels.shape != raw.pixels.shape:
         raise DataError(
             f"{path}: a heat map of {pixels.shape[1]} x {pixels.shape[0]} pixels on an image of "

@@ -1,7 +1,7 @@
 """Prepare a data set from raw files: once, in parallel, resumable."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from gazekit.preparing.estimate import Work, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header
 from gazekit.preparing.one_exam import PreparedExam
 from gazekit.preparing.outside_files import check_inside, outside
-from gazekit.preparing.redaction import files_of, without_names
+from gazekit.preparing.redaction import files_of, nameless, without_names
 from gazekit.preparing.regions import with_region
 from gazekit.preparing.shard import SHARD_KEY, Rest, exams_of_shard, finish_shard, finished_shard
 from gazekit.preparing.source import (
@@ -54,7 +54,7 @@ from gazekit.records.refused import Refused
 OUTSIDE = "exams_outside"
 """Key of the settings: how many exams were refused for files outside the folder; absent where none was."""
 _ARRAYS = ("images", "masks", HEAT_MAPS, FORMER_HEAT_MAPS)
-_OURS = (MANIFEST, SHARD, NAME, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
+_OURS = (MANIFEST, SHARD, *(f"{name}.npy" for name in _ARRAYS), *TABLES, FORMER_REFUSED)
 
 
 def _silent(*_said: object) -> None:
@@ -129,7 +129,7 @@ def prepare(
     refused, told = check_inside(exams, raw.root, raw.allow_outside)
     settings = with_region(settings, raw.source, raw.registry)
     settings = replace(settings, views=choose_views(exams, raw.root, settings.views))
-    files = fingerprint(exams, raw.recordings, raw.root)
+    files = fingerprint(exams, raw)
     claim(out)
     procedure.note(describe(classes))
     labels, patients = [exam.label for exam in exams], [exam.patient_id for exam in exams]
@@ -159,7 +159,7 @@ def prepare(
         joined = join_recordings(raw.recordings, exams)
         own = exams_of_shard(exams, procedure.shard)
         with closing(Journal(out, header, settings)) as journal:
-            work = _work_off(journal, own, raw, settings, joined, procedure)
+            work = _work_off(journal, own, raw, settings, joined, procedure, [exam.exam_id for exam in exams])
         rest = Rest(
             findings=tuple(findings),
             expects_gaze=joined is not None or any(exam.gaze for exam in exams),
@@ -178,14 +178,18 @@ def _work_off(
     settings: PreparationSettings,
     joined: Joined | None,
     procedure: Procedure,
+    ids: Collection[str],
 ) -> Work:
-    """Prepare the exams missing from the journal."""
+    """Prepare the exams missing from the journal; ``ids`` are those of the whole data set."""
     rest, workers = exams[len(journal.entries) :], procedure.workers(len(exams))
     needed = estimate(rest, settings, workers)
     check_disk(journal.path.parent, needed)
     procedure.note(str(needed))
     start = perf_counter()
-    with closing(prepare_all(tasks_of(rest, raw, settings, joined), workers)) as results:
+    tasks = tasks_of(rest, raw, settings, joined, ids)
+    if not procedure.image_names:
+        tasks = map(nameless, tasks)
+    with closing(prepare_all(tasks, workers)) as results:
         named = results if procedure.image_names else _without_names(results, rest, raw.root)
         record(journal, named, len(exams), procedure)
     return Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
@@ -206,7 +210,8 @@ def _depth(
     else:
         exams = [exam for exam in exams if not any(outside(exam, raw.root, raw.allow_outside))]
         images = [exam.images[view] for exam in exams for view in settings.views if view in exam.images]
-        depth = find_depth([path for path in images if path.is_file()], procedure.workers(len(exams)))
+        there = [path for path in images if path.is_file()]
+        depth = find_depth(there, procedure.workers(len(exams)), colour=settings.colour)
     if depth is not None:
         procedure.note(
             f"whole numbers of more than 8 bits outside DICOM are read as {depth} bits in the whole data set; "
@@ -271,8 +276,12 @@ def claim(out: Path) -> None:
 def discard(out: Path) -> None:
     """Remove a preparation and nothing else in its folder. Raises: StorageError."""
     with disk_errors(out):
+        journal = out / NAME
+        if not journal.exists() and (out / MANIFEST).exists():
+            write_atomically(journal, "{}\n")  # marks the folder as ours to the end
         for name in _OURS:  # the manifest first: without it the rest is no data set
             (out / name).unlink(missing_ok=True)
+        journal.unlink(missing_ok=True)
 
 
 def _without_names(

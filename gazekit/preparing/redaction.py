@@ -3,10 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from gazekit.preparing.one_exam import Task
 from gazekit.records.exam import Exam
 from gazekit.records.lesions import MaskFile
+from gazekit.records.refused import Refused
 
 _SHORTEST = 4
 """Names without suffix that are shorter are kept: they could be any number."""
@@ -59,4 +62,16 @@ def files_of(exam: Exam) -> dict[Path, str]:
         for lesion in lesions
         if isinstance(lesion, MaskFile)
     }
-    return images | gaze | masks
+    maps = {path: f"the heat map of view {view}" for view, path in exam.heat_maps.items()}
+    return images | gaze | masks | maps
+
+
+def nameless(task: Task | Refused) -> Task | Refused:
+    """Call the files of a task's recordings by their views, and forget the names of their images."""
+    if isinstance(task, Refused):
+        return task
+    recordings = {
+        view: tuple(replace(each, source=Path(f"the gaze file of view {view}"), image=None) for each in every)
+        for view, every in task.recordings.items()
+    }
+    return replace(task, recordings=recordings)

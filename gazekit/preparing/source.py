@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.image_names import last_part, without_suffix
-from gazekit.gaze.matching import Joined, join
+from gazekit.gaze.matching import Joined, fitting, join
 from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
@@ -28,7 +27,8 @@ from gazekit.registry.registry import Registry
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource, GazeReader
 
-Recordings = tuple[Recording, ...]
+OfExams = dict[str | None, list[Recording]]
+"""exam_id → recordings in a file that name it; under None those that name no exam of the data set."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +95,7 @@ def _check_names(exam: Exam, root: Path) -> None:
     """Raise DataError if a name cannot be read back from tables, or contains terminal control characters."""
     names = [("exam_id", exam.exam_id), ("patient_id", exam.patient_id), ("label", exam.label)]
     names += [("dataset", exam.dataset), *(("view", view) for view in exam.images)]
+    names += [(f"target {target}", name) for target, name in exam.targets.items()]
     for what, name in names:
         if has_controls(name) or (what == "exam_id" and not name.strip()):
             raise DataError(
@@ -167,12 +168,15 @@ def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tu
     return tuple(wanted or there)
 
 
-def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, root: Path) -> str:
+def fingerprint(exams: Sequence[Exam], raw: RawData) -> str:
     """Hash the table of exams, size and time of every file, and the content of external recordings."""
-    digest = hashlib.sha256()
+    digest, root = hashlib.sha256(), raw.root
+    reader = lru_cache(raw.gaze_reader) if raw.gaze_reader and raw.recordings is None else None
     for exam in exams:
         files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
         files["masks"] = _stamps(_mask_files(exam), root)
+        further = {"heat_maps": exam.heat_maps.items(), "beside": _beside(exam, reader)}
+        files |= {kind: _stamps(paths, root) for kind, paths in further.items() if paths}
         about: list[Any] = [
             exam.exam_id,
             exam.patient_id,
@@ -184,13 +188,14 @@ def fingerprint(exams: Sequence[Exam], recordings: Sequence[Recording] | None, r
         about += [dict(exam.laterality), repr(_outlines(exam))]
         about += [dict(exam.targets), dict(exam.covariates)] if exam.targets or exam.covariates else []
         digest.update(json.dumps([about, files]).encode())
-    for recording in recordings or ():
+    for recording in raw.recordings or ():
         named: tuple[str | None, ...] = (recording.exam_id, recording.view, recording.image)
         named += () if recording.reader is None else (recording.reader,)
         digest.update(str(named).encode())
         for values in (recording.x, recording.y, recording.t_ms, recording.duration_ms):
             digest.update(b"" if values is None else values.tobytes())
         digest.update(str((recording.pixels_per_degree, recording.stretch)).encode())
+        digest.update(_placing(recording))
     return digest.hexdigest()
 
 
@@ -202,6 +207,21 @@ def _stamps(paths: Iterable[tuple[str, Path]], root: Path) -> list[Any]:
         size = (about.st_size, about.st_mtime_ns) if about else None
         stamps.append((view, os.path.relpath(path, root), size))
     return stamps
+
+
+def _placing(recording: Recording) -> bytes:
+    """What else decides where a recording lies on its image; empty for one in pixels of the image."""
+    shown = (recording.display_height, recording.display_width, recording.on_screen, recording.centre)
+    suspect = b"" if recording.suspect is None else recording.suspect.tobytes()
+    return suspect if shown == (None, None, False, None) else str(shown).encode() + suspect
+
+
+def _beside(exam: Exam, reader: "Callable[[str], GazeReader] | None") -> list[tuple[str, Path]]:
+    """List the files that reading an exam's own gaze files takes besides them."""
+    if reader is None or exam.gaze_reader is None:
+        return []
+    beside = getattr(reader(exam.gaze_reader), "beside", None)
+    return [(view, path) for view, gaze in exam.gaze.items() for path in (beside(gaze) if beside else ())]
 
 
 def _mask_files(exam: Exam) -> list[tuple[str, Path]]:
@@ -219,26 +239,35 @@ def _outlines(exam: Exam) -> list[Any]:
 
 
 def tasks_of(
-    exams: Sequence[Exam], raw: RawData, settings: PreparationSettings, joined: Joined | None = None
+    exams: Sequence[Exam],
+    raw: RawData,
+    settings: PreparationSettings,
+    joined: Joined | None = None,
+    ids: Collection[str] = (),
 ) -> Iterator[Task | Refused]:
     """Make a task per exam with its recordings, or refuse it with a reason; gaze files shared by exams are read once.
 
     Args:
-        exams: the exams of the data set.
+        exams: exams of the data set.
         raw: the data set; files outside its folder are refused unless below an allowed one.
         settings: the preparation settings.
         joined: external recordings, instead of the exams' own.
+        ids: the exam_ids of the whole data set, if the exams are a part of it.
     """
+    ids = frozenset(ids or (exam.exam_id for exam in exams))
 
     @lru_cache(maxsize=8)
-    def read(name: str, path: Path) -> Recordings:
+    def read(name: str, path: Path) -> OfExams:
         if raw.gaze_reader is None:
             raise ConfigurationError(
                 f"{raw.root}: the exams have gaze ({name}); expected a way to look up readers"
             )
         if not path.is_file():
             raise DataError(f"{path}: there is no such gaze file; check the table of exams")
-        return tuple(raw.gaze_reader(name).read(path))
+        found: OfExams = {}
+        for each in raw.gaze_reader(name).read(path):
+            found.setdefault(each.exam_id if each.exam_id in ids else None, []).append(each)
+        return found
 
     finder = find_finder(settings.region_name, raw.registry)
     for exam in exams:
@@ -278,28 +307,34 @@ def _check_files(exam: Exam, raw: RawData, settings: PreparationSettings) -> Non
         )
 
 
-def _belonging(read: Callable[[str, Path], Recordings], exam: Exam, view: str) -> Recordings:
+def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> tuple[Recording, ...]:
     """Select the recordings in a view's gaze file that belong to the view."""
     path = exam.gaze[view]
     if exam.gaze_reader is None:
         raise DataError(f"{path}: no gaze reader is named for this exam; expected the name of its format")
-    every = read(exam.gaze_reader, path)
-    if not every:  # none is from a requested reader
+    there = read(exam.gaze_reader, path)
+    if not there:  # none is from a requested reader
         return ()
+    every = [*there.get(exam.exam_id, ()), *there.get(None, ())]
     found = tuple(each for each in every if _is_about(each, exam, view))
+    if any(fitting(each, exam) for each in every):  # what else was shown is no gaze on this image
+        found = tuple(each for each in found if each.view or not each.image or fitting(each, exam))
     if not found:
-        first = f"; it has {every[0]}" if every else ", nor any other recording"
-        raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}{first}")
+        first = next(iter(there.values()))[0]
+        raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}; it has {first}")
     return found
 
 
 def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
-    """Match by exam and view, else by image name; a recording that names nothing belongs to its file's view."""
-    if recording.exam_id is not None:
-        return recording.exam_id == exam.exam_id and recording.view in (None, view)
+    """Whether a recording that names no other exam is of the view whose gaze file holds it; one that names nothing is.
+
+    One that names another view is not. An exam_id that is none of the data set (a trial, a reading) and an exam_id
+    without a view leave it to the image, if that is one of the exam's.
+    """
+    of_exam = recording.exam_id in (None, exam.exam_id)
+    fits = fitting(recording, exam)
     if recording.view is not None:
-        return recording.view == view
-    if recording.image is None:
-        return True
-    named, there = last_part(recording.image), exam.images[view].name.casefold()
-    return named in (there, without_suffix(there)) or without_suffix(named) == without_suffix(there)
+        return recording.view == view and (of_exam or view in fits)
+    if fits or not of_exam:
+        return view in fits
+    return recording.exam_id is not None or recording.image is None

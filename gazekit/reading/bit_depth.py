@@ -6,6 +6,7 @@ scale would differ within a data set. So all images share one depth: the smalles
 
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +17,7 @@ from gazekit.reading.image import BIT_DEPTHS, FORMATS, least_depth, read_picture
 from gazekit.reading.parallel import LIMITS, ordered_map
 
 
-def find_depth(paths: Sequence[Path], jobs: int) -> int | None:
+def find_depth(paths: Sequence[Path], jobs: int, *, colour: bool = False) -> int | None:
     """Find the smallest depth that holds every image; None if no image needs one (DICOM, 8 bits, real numbers).
 
     Only the heads are read of images that cannot need a depth. The others are decoded in child processes, up to the
@@ -25,10 +26,11 @@ def find_depth(paths: Sequence[Path], jobs: int) -> int | None:
     Args:
         paths: image files of any format, which may be missing.
         jobs: child processes; 0 works in this process.
+        colour: colour images count, too.
     """
     deep = [path for path in paths if _may_need_depth(path)]
-    found = None
-    with closing(ordered_map(largest_value, deep, jobs=jobs, limits=LIMITS, lost=lambda *_: None)) as results:
+    found, read = None, partial(largest_value, colour=colour)
+    with closing(ordered_map(read, deep, jobs=jobs, limits=LIMITS, lost=lambda *_: None)) as results:
         for largest in results:
             if largest is not None:
                 found = max(found or 0, least_depth(largest))
@@ -37,10 +39,10 @@ def find_depth(paths: Sequence[Path], jobs: int) -> int | None:
     return found
 
 
-def largest_value(path: Path) -> int | None:
+def largest_value(path: Path, *, colour: bool = False) -> int | None:
     """Return the largest value of an image without a stated depth; None for any other or a damaged one."""
     try:
-        picture = read_picture(path)
+        picture = read_picture(path, colour=colour)
     except DataError:
         return None
     return int(picture.values.max()) if picture.needs_depth else None

@@ -73,11 +73,14 @@ class Reflacx:
             pixels_per_degree=float(np.median(known)) if len(known) else None,
         )
 
+    def beside(self, path: Path) -> list[Path]:
+        """Return the metadata tables."""
+        folder = path.absolute().parent.parent
+        return [Path(self.metadata)] if self.metadata else sorted(folder.glob("metadata*.csv"))
+
     def _image(self, path: Path, reading: str | None) -> str | None:
         """Look up the image of a reading in the metadata, whose tables are read once."""
-        folder = path.absolute().parent.parent
-        tables = [Path(self.metadata)] if self.metadata else sorted(folder.glob("metadata*.csv"))
-        for table in tables:
+        for table in self.beside(path):
             if table not in self._images:
                 rows = open_table(table, ("id", "dicom_id")).rows()
                 self._images[table] = {row["id"]: row["dicom_id"] for row in rows}

@@ -77,14 +77,15 @@ class ViewerLog:
                 x, y = (np.where(on_it, values, np.nan)[taken] for values in (found.x, found.y))
                 yield Recording(path, x, y, t_ms[taken], image=PureWindowsPath(image).name)
 
-    def _samples_beside(self, path: Path) -> Path:
+    def beside(self, path: Path) -> list[Path]:
+        """Return the tables of samples that the log may belong to."""
         if self.samples is not None:
-            return path.parent / self.samples
-        found = [
-            other
-            for other in sorted(path.parent.iterdir())
-            if other != path and not is_litter(other.name) and self.tracker.fits(other)
-        ]
+            return [path.parent / self.samples]
+        others = (each for each in sorted(path.parent.glob("*")) if each != path and not is_litter(each.name))
+        return [other for other in others if self.tracker.fits(other)]
+
+    def _samples_beside(self, path: Path) -> Path:
+        found = self.beside(path)
         if len(found) != 1:
             names = ", ".join(other.name for other in found[:3]) or "none"
             raise DataError(

@@ -251,7 +251,13 @@ def test_a_list_of_commands_names_images(tmp_path):
         place.write_text("-5 CLEAR 0 0 0\n-5 IMGLOAD TOP_LEFT images\\a.png 500 400 200 100\n")
         (found,) = read(tmp_path, START + LIST + SAMPLE)
         assert (found.image, found.x[0], found.y[0], found.notes) == ("a.png", 60, 40, ())
+        assert EyeLink().beside(tmp_path / "a.asc") == [place]
         place.unlink()
+
+
+def test_a_list_whose_name_no_file_can_have_is_not_there(tmp_path):
+    (found,) = read(tmp_path, START + f"MSG\t11 -1 !V DRAW_LIST {'v' * 300}.vcl\n" + SAMPLE)
+    assert "is not there" in found.notes[0]
 
 
 @pytest.mark.parametrize(("where", "left", "top"), [("", 400, 350), (" 600 500", 500, 450)])

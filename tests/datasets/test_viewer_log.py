@@ -172,7 +172,9 @@ def test_samples_are_the_one_table_beside_the_log_or_the_one_named(tmp_path):
     assert len(list(ViewerLog().read(log))) == 1
     (tmp_path / "other").mkdir()
     write_gaze(tmp_path / "other", [(0, 20, 60), (99, 20, 60)])
+    assert ViewerLog().beside(log) == [log.with_name("gaze.csv")]
     (other,) = ViewerLog(samples="other/gaze.csv").read(log)
+    assert ViewerLog(samples="other/gaze.csv").beside(log) == [log.parent / "other/gaze.csv"]
     assert other.x.tolist() == [20, 20]
     write_gaze(tmp_path, [(50, 10, 60)], "second.csv")
     with pytest.raises(DataError, match=r"2 files of samples beside the log \(gaze.csv, second.csv\)"):

@@ -59,6 +59,20 @@ def test_exam_and_view_go_before_the_image_name():
     assert list(found.matched) == [("B", "cc")]
 
 
+def test_an_exam_of_one_image_takes_any_name_of_it_but_not_what_was_shown_beside_it():
+    own, other = (recording(exam_id="B", image=name) for name in ("b_cc.png", "noise.png"))
+    assert join([other], EXAMS).matched["B", "cc"] == [other]
+    joined = join([own, other], EXAMS)
+    assert joined.matched == {("B", "cc"): [own]} and joined.unmatched_recordings == [other]
+
+
+def test_the_images_of_an_exam_are_told_apart_by_their_names():
+    """Other exams may have images of the same names."""
+    exams = [exam(name, cc=f"{name}/cc.dcm", mlo=f"{name}/mlo.dcm") for name in "AB"]
+    joined = join([recording(exam_id="B", image="mlo.png"), recording(exam_id="A", image="cc.png")], exams)
+    assert list(joined.matched) == [("B", "mlo"), ("A", "cc")]
+
+
 def test_an_image_name_that_fits_two_exams_is_an_error():
     exams = [exam("A", cc="a/1-1.dcm"), exam("B", cc="b/1-1.dcm")]
     with pytest.raises(DataError, match="fits 2 images, such as exam A view cc and exam B view cc"):

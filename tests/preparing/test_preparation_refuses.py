@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_preparation import run
+from made_preparation import Reader, run
 from PIL import Image
 from test_prepare import exams, root
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.fixations import FixationSettings
 from gazekit.prepared.dataset import PreparedDataset
 
 __all__ = ["exams", "root"]  # fixtures
@@ -35,6 +36,12 @@ def other_gaze(exam, line):
     return exam
 
 
+def black(exam):
+    path = exam.images["cc"].with_name("0_heat.png")
+    Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(path)
+    return path
+
+
 FAULTS = {
     "missing view": (lambda e: replace(e, images={"cc": e.images["cc"]}), "missing view mlo"),
     "missing file": (
@@ -52,6 +59,7 @@ FAULTS = {
         lambda e: other_gaze(e, "5,5,x"),
         "no recording of exam e0, view cc; it has 0.gaze .exam x",
     ),
+    "heat map": (lambda e: replace(e, heat_maps={"cc": black(e)}), "0_heat.png: the heat map is empty"),
     "gaze outside": (lambda e: other_gaze(e, "-500,20"), "outside the image"),
 }
 
@@ -105,3 +113,36 @@ def test_faults_of_the_table_stop_at_once(root, exams, tmp_path):
     for name in ("dataset.json", "journal.jsonl"):
         (tmp_path / "out" / name).unlink(missing_ok=True)
     fails("holds other files", exams)
+
+
+class Small(Reader):
+    """Names images after people; the degree of one recording is too small for a heat map."""
+
+    def read(self, path):
+        for each in super().read(path):
+            named = f"{path.stem}_cc.png" if self.own else "JaneDoe.png"
+            yield replace(each, image=named, pixels_per_degree=0.01 if path.name == "2.gaze" else None)
+
+    def __init__(self, *, own):
+        self.own = own
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_recording_whose_degree_is_too_small_refuses_its_exam_and_names_no_file(root, exams, tmp_path, own):
+    of_exam = {
+        f"e{number}": each
+        for number, exam in enumerate(exams)
+        for each in Small(own=own).read(exam.gaze["cc"])
+    }
+    joined = None if own else [replace(each, exam_id=exam, view="cc") for exam, each in of_exam.items()]
+    options = {"gaze_reader": lambda _: Small(own=own), "recordings": joined, "jobs": 0}
+    (refused,) = run(exams, root, tmp_path / "out", **options).refused
+    assert refused.key == "e2" and "the gaze file of view cc" in refused.reason
+    assert "sigma is 0.00" in refused.reason and not re.search(r"Jane|\w\.(gaze|png)", refused.reason)
+    (named,) = run(exams, root, tmp_path / "named", image_names=True, **options).refused
+    assert "2.gaze" in named.reason
+
+
+def test_a_sigma_of_the_settings_that_is_too_small_is_no_exams_fault(root, exams, tmp_path):
+    with pytest.raises(ConfigurationError, match="make the map larger or sigma wider"):
+        run(exams, root, tmp_path / "out", jobs=0, fixations=FixationSettings(sigma_degrees=0.001))

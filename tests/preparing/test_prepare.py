@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_preparation import X, Y, breast, run, write_exams
+from made_preparation import Reader, X, Y, breast, run, write_exams
 from PIL import Image
 
 from gazekit.errors import DataError, StorageError
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.verification import faults_of
 from gazekit.preparing.growing_array import GrowingArray
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
@@ -243,6 +244,74 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(root, exams, tmp_
     assert PreparedDataset.open(tmp_path / "b").fingerprint != fingerprint
 
 
+def test_files_that_reading_takes_besides_are_files_of_the_source(root, exams, tmp_path):
+    class Beside(Reader):
+        def beside(self, path):
+            return [path.with_suffix(".list")]
+
+    def prepared(**options):
+        return run(exams, root, tmp_path / "out", gaze_reader=lambda _: Beside(), **options)
+
+    exams[2].gaze["cc"].with_suffix(".list").write_text("one")
+    prepared(), prepared()
+    exams[2].gaze["cc"].with_suffix(".list").write_text("another")
+    with pytest.raises(DataError, match="the files of the source have changed"):
+        prepared()
+
+
+def test_a_finished_heat_map_is_a_file_of_the_source_of_its_own_depth(root, exams, tmp_path):
+    """The images have 12 bits; the map has 16, and its values are shares of its maximum, whatever the window."""
+    path = root / "0_map.png"
+
+    def drawn(column):
+        pixels = np.zeros((160, 120), dtype=np.uint16)
+        pixels[60:100, column : column + 20], pixels[:60] = 65535, 6000
+        Image.fromarray(pixels).save(path)
+
+    exams = [replace(exam, gaze={}, gaze_reader=None) for exam in exams]
+    exams[0] = replace(exams[0], heat_maps={"cc": path})
+    for window in ("first", "1000,1800"):
+        drawn(20)
+        summary = run(exams, root, tmp_path / "out", window=window, bit_depth=12, crop="none", overwrite=True)
+        assert not summary.refused
+        found = PreparedDataset.open(tmp_path / "out").heat_map(0, "cc")
+        assert found.max() == 1 and found[5, 20] == pytest.approx(6000 / 65535, abs=0.01)
+    drawn(80)
+    with pytest.raises(DataError, match="the files of the source have changed"):
+        run(exams, root, tmp_path / "out", window=window, bit_depth=12, crop="none")
+
+
+def test_an_overwriting_that_was_stopped_leaves_a_folder_that_can_be_overwritten(
+    root, exams, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    run(exams, root, out)
+    with monkeypatch.context() as patch:
+        patch.setattr("gazekit.preparing.prepare._OURS", ("dataset.json", "images.npy", 3))
+        with pytest.raises(TypeError):
+            run(exams, root, out, size=(24, 20), overwrite=True)
+    with pytest.raises(DataError, match="holds another preparation"):
+        run(exams, root, out, size=(24, 20))
+    run(exams, root, out, size=(24, 20), overwrite=True)
+    assert PreparedDataset.open(out).images.shape == (6, 2, 24, 20)
+
+
+def test_names_that_a_table_cannot_hold_are_refused_or_written_in_printable_characters(root, exams, tmp_path):
+    broken = [replace(exam, targets={"density": "scat\rtered"}) for exam in exams]
+    with pytest.raises(DataError, match=r"its target density is 'scat\\rtered'; expected printable"):
+        run(broken, root, tmp_path / "broken")
+
+    class Signed(Reader):
+        def read(self, path):
+            for each in super().read(path):
+                yield replace(each, reader="J\udcfcrg\ren")
+
+    run(exams, root, tmp_path / "out", gaze_reader=lambda _: Signed(), jobs=0)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert set(dataset.fixation_table.readers) == {r"J\udcfcrg\ren"}
+    assert not faults_of(tmp_path / "out").faults
+
+
 def test_labels_found_are_sorted_as_numbers(root, exams, tmp_path):
     exams = [replace(exam, label=label) for exam, label in zip(exams, ["10", "9", "2"] * 2, strict=True)]
     run(exams, root, tmp_path / "out", classes=None)
@@ -278,7 +347,15 @@ def test_external_recordings_join_by_image_name(root, exams, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"duration_ms": np.array([900.0])}, {"t_ms": np.array([5.0])}, {"pixels_per_degree": 3.0}]
+    "other",
+    [
+        {"duration_ms": np.array([900.0])},
+        {"t_ms": np.array([5.0])},
+        {"pixels_per_degree": 3.0},
+        {"display_height": 150.0},
+        {"display_height": 160.0, "display_width": 110.0},
+        {"suspect": np.array([True])},
+    ],
 )
 def test_external_recordings_that_differ_in_more_than_their_places_are_others(root, exams, tmp_path, other):
     at = np.array([0.0])

@@ -146,9 +146,13 @@ def test_a_damaged_shard_is_refused(raw, tmp_path, name):
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"journal.jsonl: does not match|pixels of exam e6 were changed"):
+    with pytest.raises(
+        DataError, match=r"journal.jsonl: does not match|shard-2: the pixels of exam e6 are not those"
+    ):
         merge([tmp_path / "shard-1", tmp_path / "shard-2"], tmp_path / "merged", Procedure())
     assert not (tmp_path / "merged" / "dataset.json").exists()
+    shard(raw, tmp_path, 2, 2, overwrite=True)
+    assert merge([tmp_path / "shard-1", tmp_path / "shard-2"], tmp_path / "merged", Procedure()).exams == 6
 
 
 def test_a_shard_is_no_data_set_and_no_other_shard(raw, tmp_path):

@@ -14,6 +14,7 @@ from gazekit.api import load
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.not_prepared import JOURNAL as NAME
+from gazekit.preparing.estimate import estimate
 from gazekit.preparing.journal import Journal
 from gazekit.preparing.one_exam import Task, prepare_exam
 from gazekit.reading import bit_depth
@@ -89,12 +90,27 @@ def test_files_that_state_their_depth_are_not_read_for_it(tmp_path, monkeypatch)
     assert find_depth([*paths, tmp_path / "16.png"], 1) == 12
 
 
+def test_colour_images_count_where_they_are_prepared_in_colour(tmp_path):
+    np.save(tmp_path / "colour.npy", np.full((*SIZE, 3), [100, 200, 4000], dtype=np.uint16))
+    assert find_depth([tmp_path / "colour.npy"], 0, colour=True) == 12
+    exams = [
+        Exam(f"e{number}", f"p{number}", str(number), {"cc": tmp_path / "colour.npy"}) for number in range(2)
+    ]
+    dataset, summary, _ = prepared(Listed(exams), tmp_path, tmp_path / "out", colour=True)
+    assert not summary.refused and dataset.settings.bit_depth == 12
+    assert dataset.images[0, 0, :, 0, 0].tolist() == [round(v / 4095 * 65535) for v in (100, 200, 4000)]
+    work, whole = (tmp_path / "out/images.npy").stat().st_size, exams
+    needed = estimate(whole, dataset.settings, 1)
+    assert needed.disk_bytes == pytest.approx(work, rel=0.05)  # with masks
+
+
 def test_the_search_ends_where_nothing_larger_can_come(tmp_path, monkeypatch):
     source = made(tmp_path, [100, 65535, 4000])
     read = []
     real = bit_depth.read_picture
     monkeypatch.setattr(
-        "gazekit.reading.bit_depth.read_picture", lambda path: read.append(path.name) or real(path)
+        "gazekit.reading.bit_depth.read_picture",
+        lambda path, **more: read.append(path.name) or real(path, **more),
     )
     assert find_depth([exam.images["cc"] for exam in source.listed], 0) == 16
     assert read == ["0.png", "1.png"]
@@ -114,7 +130,7 @@ def test_a_call_again_takes_the_depth_that_was_found(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             prepared(source, tmp_path / "raw", tmp_path / "out")
     assert (tmp_path / "out" / NAME).exists()
-    monkeypatch.setattr("gazekit.preparing.prepare.find_depth", lambda *_: calls.append(1))
+    monkeypatch.setattr("gazekit.preparing.prepare.find_depth", lambda *_, **__: calls.append(1))
     for _ in range(2):  # one goes on, one finds it finished
         dataset, summary, _ = prepared(source, tmp_path / "raw", tmp_path / "out")
         assert (dataset.settings.bit_depth, summary.exams, calls) == (12, 3, [])

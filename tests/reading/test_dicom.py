@@ -272,6 +272,26 @@ def test_a_slope_that_is_no_number_is_one_clear_line(path, ramp):
         read_dicom(path)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [(b"1e999\\1e99", None), (b"0.1\\      ", None), (b"-1.0\\0.250", None), (b"0.125\\0.25", (0.125, 0.25))],
+)
+def test_a_spacing_that_says_nothing_leaves_the_image_as_it_is(path, ramp, written, read):
+    content = write(path, ramp, PixelSpacing=[0.125, 0.375]).read_bytes()
+    old = b"0.125\\0.375"
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, written.ljust(len(old))))
+    assert read_dicom(path).pixel_spacing_mm == read
+
+
+def test_several_transfer_syntaxes_are_one_clear_line(path, ramp):
+    content = write(path, ramp).read_bytes()
+    old = ExplicitVRLittleEndian.encode()
+    path.write_bytes(content.replace(old, old[:9] + b"\\" + old[10:], 1))
+    with pytest.raises(DataError, match="its TransferSyntaxUID cannot be read"):
+        read_dicom(path)
+
+
 @pytest.mark.parametrize("syntax", ["1.2.840.113619.5.2", "1.2.3.4.5", "1.2.840.10008.1.2.4.52"])
 def test_a_private_or_retired_transfer_syntax_has_no_decoder(path, ramp, syntax):
     write(path, ramp)

@@ -1,5 +1,6 @@
 """Read DICOM files into images: Modality LUT, VOI LUT, then inversion of MONOCHROME1."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def _text(dataset: Dataset, name: str) -> str:
 
 def _decode(dataset: Dataset, path: Path) -> StoredValues:
     """Decode the stored values, integers of 8 or 16 bits."""
+    with damage(path, "its TransferSyntaxUID cannot be read"):
+        _check_decoder(dataset, path)
     syntax = dataset.file_meta.TransferSyntaxUID
-    _check_decoder(dataset, path)
     with damage(path, f"the pixel data ({_name(syntax)}) cannot be decoded"):
         if syntax.is_encapsulated:
             _check_codestream(dataset, path)
@@ -92,7 +94,7 @@ def _decode(dataset: Dataset, path: Path) -> StoredValues:
 
 
 def decoded(dataset: Dataset) -> Array:
-    """Decode the pixel data ``[H, W]``; a fixed list of decoders makes values independent of the installation."""
+    """Decode the pixel data ``[H, W]`` by the first of ``decoders``; the others are tried only if it fails."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     if RLELossless == decoder.UID:
         kind = "i" if dataset.PixelRepresentation else "u"
@@ -105,6 +107,17 @@ def decoded(dataset: Dataset) -> Array:
         except RuntimeError:  # of that decoder
             cells, _ = decoder.as_array(dataset, **options)
     return np.ascontiguousarray(cells, dtype=cells.dtype.newbyteorder("="))
+
+
+def decoders(syntax: UID) -> tuple[str, ...]:
+    """Return the installed decoders of a compressed transfer syntax in the order in which they are tried.
+
+    The first is the same whatever else is installed. For RLE it is the only one.
+    """
+    if syntax == RLELossless:
+        return ("pylibjpeg-rle",)
+    first = _DECODERS.get(syntax)
+    return tuple(sorted(get_decoder(syntax).available_plugins, key=lambda name: name != first))
 
 
 def _first_frame(dataset: Dataset) -> bytes:
@@ -172,6 +185,7 @@ def _laterality(dataset: Dataset) -> str | None:
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    if not isinstance(value, Sequence) or len(value) != 2 or not all(side > 0 for side in value):
+    if not isinstance(value, Sequence) or len(value) != 2 or "" in value:
         return None
-    return float(value[0]), float(value[1])
+    down, across = map(float, value)
+    return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None

@@ -1,6 +1,7 @@
 """Read EyeLink recordings converted to text (ASC) by edf2asc."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey, has_samples
 from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
-from gazekit_datasets.eyelink.trials import Trial
+from gazekit_datasets.eyelink.trials import DRAW_LIST, Trial, named_list
 
 
 class EyeLink:
@@ -69,6 +70,15 @@ class EyeLink:
     def fits(self, path: Path) -> bool:
         """Say whether the file begins with edf2asc's header."""
         return header_fits(path)
+
+    def beside(self, path: Path) -> list[Path]:
+        """Return the lists of images that the messages name, each once."""
+        found: dict[Path, None] = {}
+        with suppress(DataError):  # of a file that is not readable
+            for line in lines(path, samples=False, trial_message=self.trial_message):
+                if line.words[0] == "MSG" and line.message.startswith(DRAW_LIST):
+                    found |= dict.fromkeys(filter(None, [named_list(line)]))
+        return list(found)
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield one recording per trial and image, in the order of the file.

@@ -4,6 +4,7 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 
@@ -189,14 +190,14 @@ class Trial:
 
     def _draw(self, line: Line, display: Display | None) -> None:
         """Load the images of a list stored with the recording; note if it is missing. Raises: DataError."""
-        name = line.message[len(DRAW_LIST) :].strip()
-        commands = commands_of(line.path, name)
-        if commands is None:
+        path = named_list(line)
+        if path is None:
+            name = line.message[len(DRAW_LIST) :].strip()
             self.notes.append(
                 f"the list of images {PureWindowsPath(name).name} (!V DRAW_LIST) is not there; put it beside the ASC "
                 "file, in the folders that the message names or in the same, or set the option shown"
             )
-        for command in commands or ():
+        for command in commands_of(path) if path else ():
             if command.startswith("IMGLOAD"):
                 self._load(Image.of(line, display, command), line.number(1, "the time"))
 
@@ -234,18 +235,25 @@ class Trial:
                 yield from stretch.recordings(source, shown, about, notes)
 
 
-def commands_of(recording: Path, name: str) -> list[str] | None:
-    """Read the commands of a list that a message names, without their times; None if it is missing.
+def named_list(line: Line) -> Path | None:
+    """Find the list of images that a message names; None if it is missing.
 
     The search covers the folders that the message names and those below them, all inside the recording's folder.
     """
+    name = line.message[len(DRAW_LIST) :].strip()
     parts = [part for part in PureWindowsPath(name).parts if part not in ("..", ".", "/", "\\")]
     for first in range(len(parts)):
-        path = recording.parent.joinpath(*parts[first:])
-        if path.is_file() and path.stat().st_size <= LARGEST_LIST:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            return [_TIME.sub("", line.strip()).removeprefix("!V ") for line in text.splitlines()]
+        path = line.path.parent.joinpath(*parts[first:])
+        with suppress(OSError):  # a name that no file can have
+            if path.is_file() and path.stat().st_size <= LARGEST_LIST:
+                return path
     return None
+
+
+def commands_of(path: Path) -> list[str]:
+    """Read the commands of a list of images, without their times."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return [_TIME.sub("", line.strip()).removeprefix("!V ") for line in text.splitlines()]
 
 
 def _is_number(word: str) -> bool:

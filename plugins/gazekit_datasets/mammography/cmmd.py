@@ -102,7 +102,7 @@ class CMMD:
                 dataset=_part(header.patient_id),
                 name=name,
             )
-        for breast in grades.keys() - seen:
+        for breast in sorted(grades.keys() - seen):
             yield Finding("missing", " ".join(breast), "breast of the table without an image")
 
 

@@ -1,0 +1,75 @@
+"""Which recordings of an exam's own gaze files are of which of its images."""
+
+import numpy as np
+import pytest
+from made_preparation import X, Y, run, write_exams
+
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.recording import Recording
+
+
+class Named:
+    """A gaze format of one line ``x,exam_id,view,image`` per recording; an empty cell names nothing."""
+
+    def read(self, path):
+        for line in path.read_text().splitlines():
+            x, *names = line.split(",")
+            exam, view, image = (name or None for name in names)
+            at = np.array([0.0])
+            yield Recording(path, np.array([float(x)]), at + Y, at, at + 300, exam, view, image)
+
+
+@pytest.fixture
+def of_views(tmp_path):
+    """Where the reader of the first exam looked, per view, when both views name a file with these lines."""
+
+    def prepared(*lines):
+        exams = write_exams(tmp_path / "raw", 2)
+        for exam in exams:
+            exam.gaze["mlo"] = exam.gaze["cc"]
+            exam.gaze["cc"].write_text("".join(f"{line}\n" for line in lines) or f"{X},{exam.exam_id},,\n")
+        out = tmp_path / "out"
+        told = run(
+            exams, tmp_path / "raw", out, crop="none", overwrite=True, jobs=0, gaze_reader=lambda _: Named()
+        )
+        if told.refused:
+            return told.refused[0].reason
+        dataset = PreparedDataset.open(out)
+        scale, margin = 48 / 160, 2  # 160 x 120 in the middle of 48 x 40
+        looked = [
+            [(each.x[0] - margin) / scale for each in dataset.fixations(0, view)] for view in ("cc", "mlo")
+        ]
+        return [np.round(x, 2).tolist() for x in looked]
+
+    return prepared
+
+
+@pytest.mark.parametrize(
+    ("exam", "why"), [("{0}", "its exam"), ("trial 7", "a trial, which is no exam"), ("", "no exam")]
+)
+def test_images_shown_in_one_trial_get_their_own_gaze(of_views, exam, why):
+    lines = [
+        f"{x},{exam.format(name)},,{number}_{view}.png"
+        for number, name in enumerate(("e0", "e1"))
+        for x, view in ((30 + 40 * number, "cc"), (50 + 40 * number, "mlo"))
+    ]
+    assert of_views(*lines) == [[30.0], [50.0]], why
+
+
+def test_the_gaze_of_another_exam_or_view_is_not_taken_for_its_image(of_views):
+    assert of_views("30,e0,cc,", "40,e0,mlo,", "50,e1,cc,0_cc.png", "60,e1,mlo,") == [[30.0], [40.0]]
+    assert "no recording of exam e0, view cc" in of_views("50,e1,,0_cc.png", "60,e1,,0_mlo.png")
+
+
+def test_what_else_was_shown_is_no_gaze_on_an_image_that_is_named(of_views):
+    lines = [
+        f"{x},{exam},{view},{image}"
+        for exam in ("e0", "e1")
+        for x, view, image in ((30, "", f"{exam[1]}_cc.png"), (35, "", "noise.png"), (40, "mlo", "noise.png"))
+    ]
+    assert of_views(*lines) == [[30.0], [40.0]]
+
+
+def test_a_recording_that_names_its_exam_alone_is_of_the_views_that_name_its_file(of_views):
+    assert of_views("30,e0,,", "40,e1,,") == [[30.0], [30.0]]
+    assert of_views("30,e0,,screen.png", "40,e1,,screen.png") == [[30.0], [30.0]]
