@@ -100,9 +100,11 @@ def check_torchvision() -> Iterator[Check]:
 
 
 def check_codecs() -> Iterator[Check]:
-    """Check for each compression of DICOM images whether a decoder is installed."""
+    """Check for each compression of DICOM images whether a decoder is installed; the first named is tried first."""
     from pydicom import uid
     from pydicom.pixels import get_decoder
+
+    from gazekit.reading.dicom.pixels import decoders
 
     for name, syntax in {
         "uncompressed": uid.ExplicitVRLittleEndian,
@@ -113,9 +115,8 @@ def check_codecs() -> Iterator[Check]:
         "JPEG 2000": uid.JPEG2000Lossless,
         "JPEG 2000, high throughput": uid.HTJ2KLossless,
     }.items():
-        decoder = get_decoder(syntax)
-        if decoder.is_available:
-            by = ", ".join(decoder.available_plugins) or "pydicom"
+        if get_decoder(syntax).is_available:
+            by = ", ".join(decoders(syntax)) or "pydicom"
             yield Check("codecs", name, "ok", f"by {by}")
         else:
             remedy = (

@@ -39,6 +39,13 @@ def test_a_healthy_installation_has_no_problem_and_every_area() -> None:
         *("versions", "device", "codecs", "extras", "plugins", "weights", "disk")
     }
     assert found["codecs", "JPEG 2000"]["status"] == "ok"
+    first = {name: check["found"].split(",")[0] for (area, name), check in found.items() if area == "codecs"}
+    assert (first["RLE"], first["JPEG 2000"]) == ("by pylibjpeg-rle", "by pylibjpeg")
+    assert (first["JPEG-LS"], first["JPEG"], first["uncompressed"]) == (
+        "by pyjpegls",
+        "by pillow",
+        "by pydicom",
+    )
     assert all(bool(check["remedy"]) == (check["status"] != "ok") for check in found.values())
     assert "problems: 0" in gazekit("doctor").stderr
 
