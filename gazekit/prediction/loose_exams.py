@@ -1,5 +1,6 @@
 """Turn image files, folders and tables into exams, to be prepared like the training data."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,12 @@ from gazekit.prediction.file_grouping import Grouping, group_images
 from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
 from gazekit.reading.view_names import ViewNames
-from gazekit.records.identity import IdentityRule
+from gazekit.records.identity import IdentityRule, ImageIdentity
+from gazekit.records.image_header import ImageHeader
+from gazekit.registry.component import Component, Failure, in_words
+from gazekit.registry.isolation import culprit_of, foreign_code
 from gazekit.registry.registry import Registry
+from gazekit.registry.time_limit import TookTooLong
 
 SIDE_UNKNOWN = (
     "neither header nor name gives the side, by which the training images were mirrored: predicted unmirrored"
@@ -49,14 +54,41 @@ class TrainedOn:
 
 
 def identity_rules(registry: Registry) -> Mapping[str, IdentityRule]:
-    """Return each data source's rule for identifying its own files; a source name offered twice is skipped."""
+    """Return each data source's rule for identifying its own files; a source name offered twice is skipped.
+
+    A rule that fails goes to ``registry.failures`` and is not asked again.
+    """
     sources = registry.components("dataset")
-    names = [source.name for source in sources]
+    names = Counter(source.name for source in sources)
     return {
-        source.name: source.value.identify
+        source.name: _isolated(source, registry)
         for source in sources
-        if names.count(source.name) == 1 and callable(getattr(source.value, "identify", None))
+        if names[source.name] == 1 and callable(getattr(source.value, "identify", None))
     }
+
+
+def _isolated(source: Component, registry: Registry) -> IdentityRule:
+    """Keep the faults of a source's rule from the other sources; their messages could name a patient or a path."""
+    what = f"identify of {in_words(source.kind)} '{source.name}'"
+
+    def rule(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
+        if any((each.provenance, each.what) == (source.provenance, what) for each in registry.failures):
+            return None
+        try:
+            with foreign_code(source.provenance):
+                answer = source.value.identify(header, path)
+        except (Exception, TookTooLong) as error:
+            culprit = culprit_of(error, registry)
+            cause = type(error).__name__ + (f" at {culprit[1]}" if culprit else "")
+        else:
+            if answer is None or isinstance(answer, ImageIdentity):
+                return answer
+            cause = f"returned {type(answer).__name__}, expected ImageIdentity or None"
+        cause += "; it is asked about no further image"
+        registry.failures.append(Failure(source.provenance, what, cause, source.kind))
+        return None
+
+    return rule
 
 
 def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry) -> Grouping:
@@ -79,8 +111,8 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
         grouping.exams.extend(found.exams)
         for what, exams in found.assumed.items():
             grouping.assumed.setdefault(what, []).extend(exams)
-    keys = [exam.key for exam in grouping.exams]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    keys = Counter(exam.key for exam in grouping.exams)
+    twice = next((key for key, count in keys.items() if count > 1), None)
     if twice is not None:
         raise DataError(f"exam {twice} comes from two of the inputs; predict these inputs one at a time")
     if trained_on.sides is None:  # such versions took sides from headers only

@@ -263,6 +263,43 @@ def test_a_typo_beside_a_broken_plugin_stays_a_typo(distribution: MakeDistributi
     assert "Did you mean 'concat'?" in said.stderr
 
 
+SOURCE = """
+import time, gazekit
+
+class Mine:
+    '''A data source whose rule fails.'''
+    def exams(self, root):
+        return []
+
+    @staticmethod
+    def identify(header, path):
+        FAULT
+
+@gazekit.hookimpl
+def gazekit_datasets():
+    return {"mine": Mine}
+"""
+FAILING_RULES = {
+    "raises": ("raise IndexError(f'no patient in {path}')", "IndexError at mine_module.py:11"),
+    "answers with a text": ("return 'L'", "returned str, expected ImageIdentity or None"),
+    "hangs": ("time.sleep(60)", "TookTooLong at mine_module.py:11"),
+}
+
+
+@pytest.mark.parametrize(("fault", "cause"), FAILING_RULES.values(), ids=FAILING_RULES)
+def test_a_rule_that_fails_costs_a_warning_and_no_prediction(
+    distribution: MakeDistribution, tiny_run: Path, raw_folder: Path, fault: str, cause: str
+) -> None:
+    files = [raw_folder / f"e{exam}_{view}.png" for exam in ("000", "001") for view in ("cc", "mlo")]
+    sound = gazekit("predict", tiny_run, *files, "--format", "csv")
+    distribution("mine", "1.0", SOURCE.replace("FAULT", fault))
+    said = gazekit("predict", tiny_run, *files, "--format", "csv", GAZEKIT_PLUGIN_TIMEOUT="0.5")
+    assert said.stdout == sound.stdout
+    (warning,) = set(said.stderr.splitlines()) - set(sound.stderr.splitlines())
+    assert f"plugin 'mine' of mine 1.0: identify of dataset 'mine': {cause}" in warning
+    assert said.stderr.count("mine 1.0") == 1 and "e000" not in warning
+
+
 def test_what_a_plugin_prints_does_not_reach_the_results(distribution: MakeDistribution) -> None:
     distribution("bad", "0.3", "print('hello from the import')\n" + FUSION)
     said = gazekit("plugins", "list", "--json")
