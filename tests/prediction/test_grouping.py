@@ -1,6 +1,7 @@
 """Loose files become exams: by header, by name and folder, in any order, never across patients, never guessed."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom import Sequence as DicomSequence
 
 import gazekit
 from gazekit.errors import DataError
+from gazekit.prediction import loose_exams
 from gazekit.prediction.exam_table import read_exam_table
 from gazekit.prediction.file_grouping import (
     NO_PATIENT,
@@ -21,7 +23,8 @@ from gazekit.prediction.file_grouping import (
     LooseExam,
     group_images,
 )
-from gazekit.prediction.loose_exams import identity_rules
+from gazekit.prediction.loose_exams import TrainedOn, find_exams, identity_rules
+from gazekit.prepared.settings import PreparationSettings
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import ImageIdentity
 
@@ -451,3 +454,29 @@ def test_data_sources_that_contradict_each_other_leave_the_image_out(tmp_path: P
     rules["other"] = lambda _header, _path: ImageIdentity(patient="P", view="cc")
     (exam,) = group_images([path], VIEWS, rules=rules).exams
     assert (exam.patient, exam.laterality) == ("P", {"cc": "L"})
+
+
+def test_exams_of_several_inputs_are_told_apart_without_comparing_each_with_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = 0
+
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    exams = [LooseExam(Key(number), {}) for number in range(300)]
+    monkeypatch.setattr(loose_exams, "read_exam_table", lambda *_, **__: Grouping(list(exams)))
+    table = tmp_path / "exams.csv"
+    table.touch()
+    trained_on = TrainedOn(VIEWS, asdict(PreparationSettings(VIEWS, (16, 16))), sides=())
+    registry = gazekit.load_registry()
+    assert len(find_exams([table], trained_on, registry).exams) == 300
+    assert compared < 300
+    with pytest.raises(DataError, match="exam 0 comes from two of the inputs"):
+        find_exams([table, table], trained_on, registry)
