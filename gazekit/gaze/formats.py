@@ -46,9 +46,22 @@ class AnyFormat:
         """Whether one of the formats fits."""
         return any(reader.fits(path) for reader in self.readers.values())
 
+    def beside(self, path: Path) -> list[Path]:
+        """Return the other files that reading a file takes."""
+        try:
+            return files_beside(self.readers[format_of(path, self.readers)], path)
+        except DataError:
+            return []
+
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of a file of any format. Raises: DataError, also when none or several fit."""
         return self.readers[format_of(path, self.readers)].read(path)
+
+
+def files_beside(reader: "GazeReader", path: Path) -> list[Path]:
+    """Return the other files that a format reads with a file; none where it does not say."""
+    beside = getattr(reader, "beside", None)
+    return [] if beside is None else list(beside(path))
 
 
 def gaze_files(source: Path, readers: Mapping[str, "GazeReader"]) -> tuple[list[GazeFile], list[Path]]:

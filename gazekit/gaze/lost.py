@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gazekit.gaze.formats import files_beside
 from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class WithLost:
     def fits(self, path: Path) -> bool:
         """Whether the format fits."""
         return self.format.fits(path)
+
+    def beside(self, path: Path) -> list[Path]:
+        """Return the other files that the format reads."""
+        return files_beside(self.format, path)
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings, with those places marked as lost. Raises: DataError."""

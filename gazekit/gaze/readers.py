@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
+from gazekit.gaze.formats import files_beside
 from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class OfReaders:
 
     def beside(self, path: Path) -> list[Path]:
         """Return the other files that the format reads."""
-        beside = getattr(self.format, "beside", None)
-        return [] if beside is None else list(beside(path))
+        return files_beside(self.format, path)
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of the chosen readers. Raises: DataError."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.gaze.formats import files_beside
 from gazekit.gaze.matching import Joined, fitting, join
 from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.preparing.one_exam import Task
@@ -220,8 +221,8 @@ def _beside(exam: Exam, reader: "Callable[[str], GazeReader] | None") -> list[tu
     """List the files that reading an exam's own gaze files takes besides them."""
     if reader is None or exam.gaze_reader is None:
         return []
-    beside = getattr(reader(exam.gaze_reader), "beside", None)
-    return [(view, path) for view, gaze in exam.gaze.items() for path in (beside(gaze) if beside else ())]
+    of_format = reader(exam.gaze_reader)
+    return [(view, path) for view, gaze in exam.gaze.items() for path in files_beside(of_format, gaze)]
 
 
 def _mask_files(exam: Exam) -> list[tuple[str, Path]]:

@@ -63,6 +63,21 @@ class GazeReaderContract(Contract):
         again = list(self.make().read(file))
         promise(self.component, "the same recordings each time", str(recordings) == str(again), "others")
 
+    def test_beside(self) -> None:
+        """Files that reading takes besides, if it names some: paths other than the file; raises nothing."""
+        beside, file = getattr(self.make(), "beside", None), self.file()
+        if beside is None:
+            return
+        with _odd_files() as odd:
+            for path in (file, *odd):
+                try:
+                    found = list(beside(path))
+                except Exception as error:
+                    promise(self.component, "beside to raise nothing", False, f"{error!r} for {path.name}")
+                    raise
+                others = all(isinstance(each, Path) and each != path for each in found)
+                promise(self.component, "beside to return paths of other files", others, found)
+
     def _check(self, recording: Recording, file: Path) -> None:
         promise(self.component, "the file as source", recording.source == file, recording.source)
         length = len(recording.x)

@@ -8,7 +8,9 @@ import pytest
 
 import gazekit
 from gazekit.errors import DataError
-from gazekit.gaze.formats import AnyFormat, format_of, gaze_files
+from gazekit.gaze.formats import AnyFormat, files_beside, format_of, gaze_files
+from gazekit.gaze.lost import WithLost
+from gazekit.gaze.readers import OfReaders
 from gazekit.records.recording import Recording
 
 
@@ -51,6 +53,22 @@ def test_a_single_file_is_sniffed_among_several_formats_and_believed_with_one(tm
     assert one.format == "second"
     ((named,), _) = gaze_files(source / "1.b", {"first": READERS["first"]})
     assert named.format == "first"
+
+
+@dataclass
+class Listed(Suffix):
+    """Reads a list beside the file."""
+
+    def beside(self, path):
+        return [path.with_suffix(".list")]
+
+
+def test_the_files_that_a_format_reads_besides_are_those_of_all_its_forms(tmp_path):
+    source = folder(tmp_path, "1.a", "1.b", "1.c")
+    every = AnyFormat({"first": Listed(".a"), "second": Suffix(".b")})
+    for reader in (every, WithLost(every, ()), OfReaders(every, ("A",))):
+        assert files_beside(reader, source / "1.a") == [source / "1.list"]
+        assert files_beside(reader, source / "1.b") == files_beside(reader, source / "1.c") == []
 
 
 @pytest.mark.parametrize(
