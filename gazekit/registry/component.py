@@ -96,9 +96,9 @@ class Failure:
 def check_contract(component: Component) -> None:
     """Raise ConfigurationError if a component does not fulfil the contract of its kind."""
     value = component.value
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(component.name)):
+    if not isinstance(component.name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", component.name):
         raise ConfigurationError(
-            f"{component.name!r} cannot be a name; expected letters, digits, '_' and '-' without spaces"
+            f"{component.name!r} cannot be a name; expected a text of letters, digits, '_' and '-' without spaces"
         )
     if component.kind == "preset":
         if not hasattr(value, "read_text"):

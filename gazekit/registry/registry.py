@@ -266,9 +266,9 @@ class Registry:
     def _admit(self, table: dict[str, list[Component]], component: Component) -> None:
         try:
             check_contract(component)
-        except ConfigurationError as error:
+        except Exception as error:  # an annotation may be any code
             what = f"{in_words(component.kind)} '{component.name}'"
-            self.failures.append(Failure(component.provenance, what, str(error), component.kind))
+            self.failures.append(Failure(component.provenance, what, one_line(error), component.kind))
         else:
             table.setdefault(component.name, []).append(component)
 

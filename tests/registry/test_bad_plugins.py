@@ -123,6 +123,8 @@ REFUSED = {
     ),
     "hook returns a list": (FUSION.replace('{"bad": Bad}', "[Bad]"), "expected a mapping of names, got ["),
     "name with spaces": (FUSION.replace('"bad"', '"too bad"'), "'too bad' cannot be a name"),
+    "name that is no text": (FUSION.replace('"bad"', "1"), "fusion '1': 1 cannot be a name; expected a text"),
+    "name of bytes": (FUSION.replace('"bad"', "b'bad'"), "b'bad' cannot be a name; expected a text"),
     "newer hooks": (
         FUSION + "\nGAZEKIT_HOOKS = 99\n",
         f"it needs version 99 of the hooks; gazekit {package.__version__} has version 1; upgrade gazekit",
@@ -298,6 +300,15 @@ def test_a_rule_that_fails_costs_a_warning_and_no_prediction(
     (warning,) = set(said.stderr.splitlines()) - set(sound.stderr.splitlines())
     assert f"plugin 'mine' of mine 1.0: identify of dataset 'mine': {cause}" in warning
     assert said.stderr.count("mine 1.0") == 1 and "e000" not in warning
+
+
+def test_an_annotation_that_cannot_be_read_hides_no_other_component(distribution: MakeDistribution) -> None:
+    good = FUSION.replace('{"bad": Bad}', '{"odd": Odd, "bad": Bad}')
+    odd = "class Odd(Bad):\n    def __init__(self, views, channels, *, mode: 'torch.Tensr | None' = None): pass\n"
+    distribution("bad", "0.3", good.replace("@gazekit.hookimpl", f"{odd}@gazekit.hookimpl"))
+    shown = gazekit("presets", "show", "late_concat", "--set", "fusion.vectors.use=bad")
+    (warning,) = shown.stderr.splitlines()
+    assert "plugin 'bad' of bad 0.3: fusion 'odd': AttributeError: " in warning and "Tensr" in warning
 
 
 def test_what_a_plugin_prints_does_not_reach_the_results(distribution: MakeDistribution) -> None:
