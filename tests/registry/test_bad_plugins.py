@@ -311,6 +311,45 @@ def test_an_annotation_that_cannot_be_read_hides_no_other_component(distribution
     assert "plugin 'bad' of bad 0.3: fusion 'odd': AttributeError: " in warning and "Tensr" in warning
 
 
+GENERATOR = """
+import gazekit
+
+class Odd:
+    '''A data set that makes itself.'''
+    def __init__(self, *, OPTION): pass
+    def exams(self, root):
+        return []
+    def generate(self, root, *, exams, seed, progress):
+        print("generated")
+
+class Sound(Odd):
+    '''Another.'''
+    def __init__(self): pass
+
+@gazekit.hookimpl
+def gazekit_datasets():
+    return {"NAME": Odd, "sound": Sound}
+"""
+ODD_GENERATORS = {
+    "an option of two types": ("odd", "mode: int | str = 'a'", "Union"),
+    "an option that every generator has": ("odd", "seed: int = 1", "duplicate parameter name: 'seed'"),
+    "the name of a command": ("split", "mode: str = ''", "gazekit data split is a command of gazekit"),
+}
+
+
+@pytest.mark.parametrize(("name", "option", "cause"), ODD_GENERATORS.values(), ids=ODD_GENERATORS)
+def test_a_data_set_that_makes_itself_in_an_odd_way_hides_no_command(
+    distribution: MakeDistribution, tmp_path: Path, name: str, option: str, cause: str
+) -> None:
+    own = gazekit("data", "split", "--help").stdout
+    distribution("odd", "0.3", GENERATOR.replace("NAME", name).replace("OPTION", option))
+    said = gazekit("data", "split", "--help")
+    assert said.stdout == own
+    (warning,) = said.stderr.splitlines()
+    assert f"plugin 'odd' of odd 0.3: command gazekit data {name}: " in warning and cause in warning
+    assert "generated" in gazekit("data", "sound", tmp_path).stdout
+
+
 def test_what_a_plugin_prints_does_not_reach_the_results(distribution: MakeDistribution) -> None:
     distribution("bad", "0.3", "print('hello from the import')\n" + FUSION)
     said = gazekit("plugins", "list", "--json")

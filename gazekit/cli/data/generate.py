@@ -6,23 +6,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
+from typer.models import CommandInfo
 
 from gazekit.cli import console
+from gazekit.errors import PluginError
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GeneratedSource
+    from gazekit.registry.component import Component
 
 
 def add_generators(app: typer.Typer) -> None:
-    """Add a command per data set that can generate itself: ``gazekit data NAME OUT --exams N --seed N``."""
-    generating = [
-        each for each in console.registry().components("dataset") if hasattr(each.value, "generate")
+    """Add a command per data set that can generate itself: ``gazekit data NAME OUT --exams N --seed N``.
+
+    A data set of which no command can be built goes to the failures of the registry.
+    """
+    from gazekit.registry.component import Failure, one_line
+
+    app.registered_commands[:] = [  # without those of an earlier call in this process
+        each for each in app.registered_commands if getattr(each.callback, "__module__", "") != __name__
     ]
-    names = {component.name for component in generating}  # of an earlier call in this process too
-    app.registered_commands[:] = [each for each in app.registered_commands if each.name not in names]
-    for component in generating:
-        help_text = (inspect.getdoc(component.value) or "").partition("\n")[0]
-        app.command(component.name, help=help_text)(_generator(component.name, component.value))
+    ours = {each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands}
+    registry = console.registry()
+    for component in registry.components("dataset"):
+        if not hasattr(component.value, "generate"):
+            continue
+        try:
+            command = _command(component, ours)
+        except Exception as error:  # of typer, for an option of a type that it does not know
+            what = f"command gazekit data {component.name}"
+            registry.failures.append(Failure(component.provenance, what, one_line(error), component.kind))
+        else:
+            app.registered_commands.append(command)
+
+
+def _command(component: "Component", taken: set[str]) -> CommandInfo:
+    """Build the command of a data set, and try whether Typer can make its options."""
+    if component.name in taken:
+        raise PluginError(f"gazekit data {component.name} is a command of gazekit; rename the data set")
+    alone = typer.Typer()
+    help_text = (inspect.getdoc(component.value) or "").partition("\n")[0]
+    alone.command(component.name, help=help_text)(_generator(component.name, component.value))
+    typer.main.get_command(alone)
+    return alone.registered_commands[0]
 
 
 def _generator(dataset: str, factory: type) -> Any:
