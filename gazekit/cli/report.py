@@ -87,11 +87,14 @@ def report(
     """
     if (run / "study.json").is_file():
         from gazekit.reporting.study.page import write_study_page
-        from gazekit.reporting.study.report import study_page
+        from gazekit.reporting.study.report import newer_in_words, study_page
 
         refuse_options(context, _OF_RUNS, "the report of a study")
         path = out or run / "report.html"
-        write_study_page(path, study_page(run))
+        page = study_page(run)
+        write_study_page(path, page)
+        if page.newer:
+            console.warn(newer_in_words(page.newer, str(run)))
     else:
         from gazekit.cli.gaze.options import options_of
         from gazekit.errors import ConfigurationError

@@ -18,6 +18,10 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOS
 """Errors of a file system without locks: NFS without its lock service, some FUSE and cluster file systems."""
 
 
+class FolderInUse(ConfigurationError):
+    """Another process holds the lock of a folder."""
+
+
 @contextmanager
 def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
     """Hold the lock of a folder, ``FOLDER/.lock``, while the block runs; do not wait for it.
@@ -31,7 +35,8 @@ def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
             process's work; empty if it could not.
 
     Raises:
-        ConfigurationError: another process holds the lock, or the lock is needed and the file system has none.
+        FolderInUse: another process holds the lock.
+        ConfigurationError: the lock is needed, and the file system has none.
         DataError: a link, a pipe or a folder has that name.
         StorageError: the disk is full or read-only.
     """
@@ -45,7 +50,7 @@ def locked(folder: Path, *, busy: str, needed: str = "") -> Iterator[None]:
         with disk_errors(path):
             lock.acquire()
     except Timeout:
-        raise ConfigurationError(busy) from None
+        raise FolderInUse(busy) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

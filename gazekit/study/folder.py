@@ -106,7 +106,7 @@ class StudyFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from carrying out this study. Raises ConfigurationError: one already does."""
+        """Keep other processes from carrying out this study. Raises FolderInUse: one already does."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         busy = f"{self.path}: another process is carrying out this study; wait for it or stop it"
@@ -155,14 +155,17 @@ def enter(
     splits: Mapping[str, tuple[PreparedDataset, Split]],
     data: StudyData,
     registry: Registry,
+    *,
+    locked: bool = True,
 ) -> None:
     """Write the description of the study, or check that the folder holds the same study.
 
     Systems and seeds may be added to a study; data, folds and existing systems cannot change. ``splits`` holds each
-    with the data set that it splits.
+    with the data set that it splits. Without the folder's lock (not ``locked``) nothing is written.
 
     Raises:
-        ConfigurationError: the folder belongs to another study; the message names every difference.
+        ConfigurationError: the folder belongs to another study, and the message names every difference; or there is
+            something to add, and another process holds the lock.
     """
     identity: dict[str, Any] = {
         "kind": kind,
@@ -189,6 +192,9 @@ def enter(
         _check_own_data(folder, there, own_data)
     elif any(path.name != LOCK for path in folder.path.iterdir()):
         raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
+    if not locked:
+        _check_nothing_new(folder, settings)
+        return
     for name in ("splits", "systems", "runs"):
         own_folder(folder.path / name)
     for fold, (dataset, split) in splits.items():
@@ -199,6 +205,16 @@ def enter(
             write_atomically(folder.preset_path(system), preset.to_toml())
     facts = StudyFacts(**identity, own_data=own_data, **kept, settings=settings.to_toml_values())
     write_atomically(folder.facts, facts.to_text())
+
+
+def _check_nothing_new(folder: StudyFolder, settings: StudySettings) -> None:
+    """Raise ConfigurationError if systems or seeds are to be added."""
+    there = folder.settings() if folder.facts.exists() else None
+    if there is None or (there.systems, there.seeds) != (settings.systems, settings.seeds):
+        raise ConfigurationError(
+            f"{folder.path}: another process is carrying out this study, so nothing can be added to it; ask for its "
+            f"table alone, with gazekit benchmark --out {folder.path} --so-far, or wait"
+        )
 
 
 def _check_same(

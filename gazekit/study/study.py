@@ -72,16 +72,18 @@ def open_study(
     device: torch.device,
     kind: StudyKind = "benchmark",
     splits: Callable[[PreparedDataset], Mapping[str, Split]] | None = None,
+    locked: bool = True,
 ) -> Study:
     """Check everything that can be checked before a run starts, then create or reuse the study directory.
 
     Args:
-        folder: the study directory, locked.
+        folder: the study directory.
         settings: the comparison; systems already in the folder stay.
         registry: provides the components.
         device: for training.
         kind: of the folder; a folder has one kind.
         splits: makes the splits of a data set instead of the settings' folds.
+        locked: whether the folder is; otherwise the study is only read, as another process carries it out.
 
     Raises:
         ConfigurationError: a preset or option is wrong, or the folder belongs to another study.
@@ -100,7 +102,7 @@ def open_study(
         for each, split in dealt.items():
             fold = data.fold(name, each)
             made[fold], data_of[fold] = (dataset, split), name
-    enter(folder, kind, settings, presets, made, data, registry)
+    enter(folder, kind, settings, presets, made, data, registry, locked=locked)
     tasks = run_tasks(
         folder.path,
         [

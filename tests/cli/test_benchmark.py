@@ -15,6 +15,7 @@ from tiny import SMALL
 
 from gazekit.prepared.splits import make_split, write_split
 from gazekit.runs.directory import RunDirectory
+from gazekit.study.folder import StudyFolder
 
 FEW = [*SMALL, "training.batch_size=4", "training.epochs=1"]
 MAMMONET = ["fusion.maps.heads=2", "fusion.maps.head_dim=3", "gaze.alignment_loss.levels=2"]
@@ -100,6 +101,41 @@ def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_agai
     assert (lost / "predictions.csv").read_bytes() == kept
     del before[lost / "predictions.csv"]
     assert before.items() < predictions(out).items()
+
+
+def test_so_far_works_while_another_process_carries_out_the_study_and_changes_nothing_of_it(
+    finished, tmp_path
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    shutil.rmtree(out / "runs" / "late_concat" / "fold-2-seed-0")
+    facts, command = (out / "study.json").read_bytes(), ("benchmark", "--out", out, "--no-timing")
+    with StudyFolder(out).lock():
+        assert "another process is carrying out this study" in gazekit(*command, code=2).stderr
+        rows = json.loads(gazekit(*command, "--so-far", "--json").stdout)["rows"]
+        assert [row["runs"] for row in rows] == [3, 4]
+        more = (("--preset", "single_cc"), ("--seeds", 3))
+        refused = [gazekit(*command, "--so-far", *option, code=2).stderr for option in more]
+    assert all("so nothing can be added to it" in each for each in refused)
+    assert (out / "study.json").read_bytes() == facts
+    assert [row["runs"] for row in json.loads((out / "results.json").read_text())["rows"]] == [3, 4]
+
+
+def test_a_report_of_results_that_are_older_than_the_runs_says_how_to_collect_them(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    result = json.loads((out / "results.json").read_text())
+    result["rows"][1] |= {"runs": 0, "metrics": {}, "comparison": None}
+    (out / "results.json").write_text(json.dumps(result))
+    said = gazekit("report", out)
+    page = (out / "report.html").read_text()
+    for text, study in ((said.stderr, out), (page, "out")):  # a page that is handed on shows no folders
+        assert (
+            f"4 runs are newer than these results; collect them: gazekit benchmark --out {study} --so-far"
+            in text
+        )
+    assert "ROC curve of late_concat" in page and "ROC curve of mammonet_small" not in page
+    assert "newer" not in gazekit("report", finished[0]).stderr
 
 
 def test_a_study_whose_weights_were_removed_keeps_its_table(finished, tmp_path):

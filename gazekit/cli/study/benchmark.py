@@ -1,6 +1,8 @@
 """``gazekit benchmark``: compare systems on the same folds and seeds."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,8 +131,8 @@ def benchmark(
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
     registry = console.registry()
     check_spaces(settings, registry, os.environ)
-    with folder.lock():
-        opened = open_study(folder, settings, registry, device=chosen)
+    with _locked(folder, needed=not so_far) as locked:
+        opened = open_study(folder, settings, registry, device=chosen, locked=locked)
         if paper:
             check_reported(opened, paper)
         again = f"gazekit benchmark --out {folder.path}"
@@ -144,6 +146,22 @@ def benchmark(
     show(result, folder.path, as_json=as_json)
     if (failures and not so_far) or (gate and not all(each.passed for each in result.gates)):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _locked(folder: "StudyFolder", *, needed: bool) -> Iterator[bool]:
+    """Lock the study, and say whether that was possible. Raises FolderInUse: it was not, and the lock is needed."""
+    from gazekit.disk.locking import FolderInUse
+
+    with ExitStack() as stack:
+        locked = True
+        try:
+            stack.enter_context(folder.lock())
+        except FolderInUse:
+            if needed:
+                raise
+            locked = False
+        yield locked
 
 
 def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) -> "StudySettings":

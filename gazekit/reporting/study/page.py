@@ -81,6 +81,7 @@ class StudyPage:
         pictures: pictures in the study's directory, shown after the figures.
         panels: one per system, in the order of the study.
         facts: provenance of the study: group → name → value. The first group is shown open.
+        newer: finished runs that the table does not count.
     """
 
     table: StudyTable
@@ -89,6 +90,7 @@ class StudyPage:
     panels: Sequence[SystemPanel]
     facts: Mapping[str, Mapping[str, object]]
     pictures: Sequence[StudyPicture] = ()
+    newer: int = 0
 
 
 def write_study_page(path: Path, page: StudyPage) -> None:

@@ -1,7 +1,9 @@
 """Collect the contents of a study's page from its results and the predictions of its runs."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gazekit.disk.plain_text import visible
@@ -54,6 +56,11 @@ def study_page(folder: Path) -> StudyPage:
     runs = {row.name: _runs(folder, row.name) for row in result.rows}
     pooled = {name: pool_data_sets(sets, list(records.values())) for name, records in runs.items() if records}
     table = study_table(result)
+    newer = sum(len(_runs(folder, system.name)) for system in settings.systems)
+    newer -= sum(row.runs for row in result.rows)
+    if newer > 0:
+        said = newer_in_words(newer, folder.resolve().name)
+        table = replace(table, warnings=(*table.warnings, said))
     figures = study_figures(result, pooled)
     classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
     return StudyPage(
@@ -96,6 +103,15 @@ def study_page(folder: Path) -> StudyPage:
             },
             "Software": result.evidence.versions,
         },
+        newer=max(newer, 0),
+    )
+
+
+def newer_in_words(runs: int, study: str) -> str:
+    """Say that runs are newer than the results of a study, and which command collects them."""
+    return (
+        f"{runs} run{'s are' if runs > 1 else ' is'} newer than these results; collect them: gazekit benchmark "
+        f"--out {shlex.quote(study)} --so-far"
     )
 
 
@@ -153,12 +169,13 @@ def _panel(
 
 def _curves(result: StudyResult, name: str, pooled: Mapping[str, Pooled]) -> list[Section]:
     """Draw ROC curve and calibration of a system next to the reference."""
-    names = [each for each in dict.fromkeys((name, result.reference)) if is_binary(pooled.get(each))]
-    areas = {row.name: row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics}
-    if name not in names:
+    found = {row.name: row.metrics["auc"].pooled for row in result.rows if "auc" in row.metrics}
+    areas = {each: area for each, area in found.items() if area is not None}
+    names = dict.fromkeys((name, result.reference))
+    both = {each: pooled[each] for each in names if each in areas and is_binary(pooled.get(each))}
+    if name not in both:
         return []
-    both = {each: pooled[each] for each in names}
-    curves = roc_figure(both, {each: area for each, area in areas.items() if area is not None})
+    curves = roc_figure(both, areas)
     stated = {each: (p.probabilities[:, 1], p.labels == 1) for each, p in both.items()}
     calibration = calibration_figure(stated, "Stated probability of the positive class")
     return [
