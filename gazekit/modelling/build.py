@@ -148,6 +148,7 @@ def build_model(
         poolings,
         head=head,
         outputs=outputs[LABEL],
+        further_outputs={name: outputs[name] for name in preset.targets},
         covariates=covariates,
         image_fusion=image_fusion,
         map_fusion=map_fusion,

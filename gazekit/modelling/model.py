@@ -1,7 +1,7 @@
 """The model shell: images → maps → vectors → logits, with the views meeting wherever a fusion says so."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -37,6 +37,7 @@ class MultiViewClassifier(nn.Module):
         poolings: as many as backbones.
         head: from the fused vector, with the covariates beside it, to the logits.
         outputs: K, the number of logits of the label.
+        further_outputs: further target → the number of its logits.
         covariates: standardises the covariates; None = the model reads none.
         image_fusion, map_fusion, vector_fusion: where views meet; None = they do not. Without a vector
             fusion there must be one view, whose vector goes to the head.
@@ -52,6 +53,7 @@ class MultiViewClassifier(nn.Module):
         *,
         head: Head,
         outputs: int,
+        further_outputs: Mapping[str, int],
         image_fusion: ImageFusion | None = None,
         map_fusion: MapFusion | None = None,
         map_fusion_after: int = 3,
@@ -70,6 +72,7 @@ class MultiViewClassifier(nn.Module):
         self.vector_fusion = vector_fusion
         self.head = head
         self.outputs = outputs
+        self.further_outputs = dict(further_outputs)
         self.covariates = covariates
         self.amp: torch.dtype | None = None
         """Half precision that ``encode`` computes in; its maps are float32 all the same."""

@@ -100,7 +100,7 @@ def predict(
     model.train(was_training)
 
     def together(rows: Sequence[Tensor], width: int) -> Tensor:
-        joined = torch.cat(list(rows) or [torch.empty(0, width)]).cpu()
+        joined = torch.cat(list(rows) or [torch.empty(0, width)]).cpu()  # a process may have no batch
         return _in_order(gathered(joined)[0], batches) if shared else joined
 
     joined = together(logits, model.outputs)
@@ -112,7 +112,8 @@ def predict(
         attention=_joined(attention),
         scanpaths=_joined(scanpaths),
         further={
-            name: together([batch[name] for batch in further], 0).numpy() for name in (further or [{}])[0]
+            name: together([batch[name] for batch in further], max(width, 2)).numpy()
+            for name, width in model.further_outputs.items()
         },
     )
 

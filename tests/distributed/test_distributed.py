@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,35 @@ def _pieces(root: str) -> dict[str, Any]:
         "logits": predict(model, exams, batch_size=3).logits,  # 3 batches: one of 4 processes has none
         "norm": _normalised(values, rows),
     }
+
+
+def _further(root: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Predictions of two further targets for exams of a single batch."""
+    registry, dataset = gazekit.load_registry(), PreparedDataset.open(Path(root))
+    classes = {"mass": ("no", "yes"), "density": ("A", "B", "C")}
+    unknown = {name: np.full(len(dataset), -1) for name in classes}
+    dataset = replace(dataset, targets=unknown, target_classes=classes)
+    preset = tiny(registry, *(f"targets.{name}=1.0" for name in classes))
+    torch.manual_seed(0)
+    model = build_model(preset, registry, classes=2, targets=classes)
+    exams = prepared_exams(dataset, np.arange(5), preset, torch.device("cpu"), with_gaze=False)
+    predictions = predict(model, exams, batch_size=5)
+    return {"label": predictions.probabilities, **predictions.further}
+
+
+def test_a_process_without_a_batch_gets_the_further_targets_too(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    alone = _further(str(dataset.root))
+    assert {name: each.shape for name, each in alone.items()} == {
+        "label": (5, 2),
+        "mass": (5, 2),
+        "density": (5, 3),
+    }
+    for came in together(2, _further, tmp_path, str(dataset.root)):
+        assert came.keys() == alone.keys()
+        for name, each in alone.items():
+            assert np.array_equal(came[name], each), name
 
 
 def _normalised(values: Tensor, rows: np.ndarray[Any, Any]) -> list[Tensor]:
