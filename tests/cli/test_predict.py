@@ -112,6 +112,24 @@ def test_lines_of_standard_input_are_answered_one_by_one(
     assert "no such file or folder" in answers[3]["error"] and "without --stdin" in answers[4]["error"]
 
 
+@pytest.mark.parametrize("options", [(), ("--show-ids",)])
+def test_a_line_that_can_be_no_path_gets_an_answer_and_so_does_the_next(
+    tiny_run: Path, raw_folder: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    table = raw_folder / "none.csv"
+    odd = [b"doe" * 100, b"doe\xe9.png", b"doe\0.png", str(table).encode()]
+    sound = "\t".join(map(str, pair(raw_folder, 7))).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n".join([*odd, sound])), "utf-8"))
+    done = gazekit("predict", tiny_run, "--stdin", *options, code=3)
+    *faults, answer = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["exams"] for each in faults] == [[]] * 4 and answer["exams"][0]["exam"] == "e007"
+    assert "File name too long" in faults[0]["error"]
+    assert all("no such file" in each["error"] for each in faults[1:])
+    if not options:
+        assert not any("doe" in each["error"] or "none.csv" in each["error"] for each in faults)
+        assert faults[0]["error"].startswith("given path number 1: ")
+
+
 def test_an_answer_is_there_before_the_next_line_is_read(
     tiny_run: Path, raw_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

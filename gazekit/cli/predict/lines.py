@@ -1,8 +1,10 @@
 """Answer lines of standard input: the paths of an exam in, a line of JSON out."""
 
+import io
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,8 @@ def answer_lines(
     """
     from gazekit.errors import DataError, GazekitError
 
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a name in another encoding is a path all the same
     lines = faults = 0
     for line in sys.stdin:
         paths = [Path(each) for each in line.rstrip("\r\n").split("\t") if each]
@@ -40,12 +44,22 @@ def answer_lines(
         answer: dict[str, Any] = {"schema": SCHEMA, "line": lines, "exams": [], "remarks": [], "error": None}
         try:
             answer |= _answer(paths, members, trained, settings, batch_size=batch_size, show_ids=show_ids)
-        except GazekitError as error:
-            answer["error"] = str(error)
+        except (GazekitError, OSError) as error:
+            answer["error"] = _in_words(error, () if show_ids else paths)
         faults += bool(answer["error"]) or any(each["status"] == "refused" for each in answer["exams"])
         print(json.dumps(answer, allow_nan=False), flush=True)
     if faults:
         raise DataError(f"{faults} of {lines} lines have an error or a refused exam")
+
+
+def _in_words(error: Exception, hidden: Sequence[Path]) -> str:
+    """Return an error as one line that names the hidden paths by their numbers."""
+    said = f"{error.filename}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+    for number, path in enumerate(hidden, start=1):
+        for text in (str(path), str(path.absolute())):
+            if said.startswith((f"{text}:", f"{text}{os.sep}")):
+                return f"given path number {number}: {said.removeprefix(text).partition(': ')[2]}"
+    return said
 
 
 def _answer(
