@@ -1,7 +1,7 @@
 """The loss: classification, the terms that gaze, masks or plugins bring, and the fusion's own (Eq. 8)."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 from gazekit.contracts.interfaces import AttentionMap, Term
 from gazekit.contracts.types import Batch, Mixture, Output, Views
 from gazekit.distributed.processes import share, total
+from gazekit.errors import ConfigurationError
 from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.class_loss import class_losses
 
@@ -156,29 +157,54 @@ class Objective(nn.Module):
         own = losses(batch.targets[name])
         return own if batch.mixture is None else batch.mixture.of(own, losses(batch.mixture.targets[name]))
 
-    def balance(self, output: Output, batch: Batch) -> None:
+    def balance(self, output: Output, batch: Batch, names: Collection[str] | None = None) -> list[str]:
         """Choose the factors so that each term pulls at the last maps as hard as classification does.
 
-        ``c_t = ‖∂L_class / ∂A‖ / ‖∂L_t / ∂A‖`` over the last maps A of all views, and 1 where a term has no gradient
-        there. Losses of different sizes can then be compared at the same λ. Ours.
+        ``c_t = ‖∂L_class / ∂A‖ / ‖∂L_t / ∂A‖`` over the last maps A of all views. Losses of different sizes can then be
+        compared at the same λ. Ours.
 
         Args:
             output: of the untrained model, with its graph.
             batch: of training exams.
+            names: of the terms to balance; None = all.
+
+        Returns:
+            Those of ``names`` without a gradient in this batch, such as a term that says nothing about its exams; their
+            factors stay.
+
+        Raises:
+            ConfigurationError: a term does not depend on the last maps.
         """
         assert self.factors is not None, "made with balanced=True"
         maps = list(output.features.values())
 
-        def pull(loss: Tensor) -> Tensor:
+        def pull(loss: Tensor) -> Tensor | None:
+            """The norm of a loss's gradient; None if it does not depend on the maps."""
             if not loss.requires_grad:
-                return loss.new_zeros(())
+                return None
             gradients = torch.autograd.grad(loss, maps, retain_graph=True, allow_unused=True)
-            return torch.stack([each.square().sum() for each in gradients if each is not None]).sum().sqrt()
+            squares = [each.square().sum() for each in gradients if each is not None]
+            return torch.stack(squares).sum().sqrt() if squares else None
 
         reference = pull(self.classification(output.logits, batch.labels))
-        for number, values in enumerate(self.values(output, batch).values()):
-            own = pull(_mean_said(values)[0])
-            self.factors[number] = torch.where(own > 0, reference / own, 1.0)
+        assert reference is not None, "the logits are made of the last maps"
+        left = []
+        for number, (name, values) in enumerate(self.values(output, batch).items()):
+            if names is not None and name not in names:
+                continue
+            mean, said = _mean_said(values)
+            own = pull(mean)
+            if own is None and said > 0:
+                raise ConfigurationError(
+                    f"loss.balance = 'gradient' compares gradients at the last maps, on which the term '{name}' does "
+                    "not depend (an attention map of inner stages, for example); set loss.balance=none, or align a map "
+                    "of the last stage"
+                )
+            if own is None or own == 0:
+                left.append(name)
+            else:
+                self.factors[number] = reference / own
+        return left
 
     def classification(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Cross-entropy; binary with pos_weight = w_1 / w_0, so that negatives weigh 1.

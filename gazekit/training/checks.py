@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from math import prod
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gazekit.contracts.interfaces import Term
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.batches import epoch_batches
+from gazekit.feeding.batches import Exams, epoch_batches
 from gazekit.feeding.exam_facts import check_known
 from gazekit.feeding.feed import check_views, prepared_exams
 from gazekit.feeding.stored_gaze import stored_gaze
@@ -30,6 +32,8 @@ from gazekit.training.trial import TrialBatch
 
 Split = Mapping[str, str]
 _SMALLEST_MAP = 4
+_TRIED = 8
+"""Batches in which a term may begin to say something, to be balanced."""
 
 
 def check_fits(preset: Preset, dataset: PreparedDataset, split: Split, *, allow_leak: bool = False) -> None:
@@ -155,15 +159,49 @@ def balance(
     split: Split,
     seed: int,
 ) -> None:
-    """Choose the factors of the terms on the first batch of the training, without augmentation; see ``Objective``."""
+    """Choose the factors of the terms, without augmentation; see ``Objective.balance``.
+
+    A term is balanced on the first batch about which it says something, when the exams that have what it needs come
+    first in the order of the training.
+
+    Raises:
+        ConfigurationError: a term does not depend on the last maps, or says nothing.
+    """
     training = indices_of(dataset, split, "train")
-    first = epoch_batches(len(training), preset.training.batch_size, seed=seed, epoch=0)[0]
+    batches = epoch_batches(len(training), preset.training.batch_size, seed=seed, epoch=0)
     with_masks = "masks" in objective.needs
     exams = prepared_exams(
-        dataset, training[first], preset, torch.device("cpu"), with_gaze=True, with_masks=with_masks
+        dataset, training, preset, torch.device("cpu"), with_gaze=True, with_masks=with_masks
     )
-    batch, copy = exams.batch(np.arange(len(first))), deepcopy(model).train()
-    objective.balance(copy(batch.images, batch.gaze, batch.present, batch.covariates), batch)
+    copy, order = deepcopy(model).train(), np.concatenate(batches)
+    needs_of = {name: cast(Term | Alignment, term).needs for name, term in objective.terms.items()}
+    for needs in dict.fromkeys(needs_of.values()):
+        names = [name for name, needed in needs_of.items() if needed == needs]
+        first = order[np.argsort(~_has(needs, exams, dataset, preset)[order], kind="stable")]
+        for rows in np.array_split(first, len(batches))[:_TRIED]:
+            batch = exams.batch(rows)
+            output = copy(batch.images, batch.gaze, batch.present, batch.covariates)
+            names = objective.balance(output, batch, names)
+            if not names:
+                break
+        else:
+            raise ConfigurationError(
+                f"preset '{preset.name}': loss.balance = 'gradient' cannot balance the term '{names[0]}', which has no "
+                f"gradient on training exams of {dataset.root}; set loss.balance=none, or leave the term out"
+            )
+
+
+def _has(needs: frozenset[str], exams: Exams, dataset: PreparedDataset, preset: Preset) -> NDArray[np.bool_]:
+    """Say which exams have what a term needs on one of the preset's views, ``[n]``."""
+    columns = [dataset.views.index(view) for view in preset.views]
+    found = np.ones(len(exams), dtype=np.bool_)
+    if "masks" in needs:
+        found &= dataset.has_mask[exams.indices][:, columns].any(axis=1)
+    if "gaze" in needs and dataset.layers is None and exams.gaze is not None:  # what the table gaze has left
+        found &= (exams.gaze.number > 0).any(dim=1).numpy()
+    elif "gaze" in needs:
+        found &= dataset.has_gaze[exams.indices][:, columns].any(axis=1)
+    return found
 
 
 def doubts(preset: Preset, dataset: PreparedDataset, split: Split, maps: Size) -> Iterator[str]:

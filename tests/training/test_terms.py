@@ -199,6 +199,43 @@ def test_the_factors_are_kept_with_the_run(registry: Registry, read: PreparedDat
     assert torch.equal(factors, last.weights["objective.factors"]) and factors.item() not in (0.0, 1.0)
 
 
+def test_a_term_is_balanced_on_exams_that_have_what_it_needs(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    """Zoe alone looked at one training exam, which the first batches of the training do not hold."""
+    from gazekit.feeding.batches import epoch_batches
+    from gazekit.prepared.splits import indices_of, make_split
+    from gazekit.runs import checkpoint
+
+    split = make_split(read)
+    training = indices_of(read, split, "train")
+    exam = read.exam_ids[training[epoch_batches(len(training), 2, seed=0, epoch=0)[-1][0]]]
+    header, *rows = (read.root / "fixations.csv").read_text().splitlines()
+    rows = [row.replace(",Ann,", ",Zoe,") if row.startswith(f"{exam},") else row for row in rows]
+    (read.root / "fixations.csv").write_text("\n".join([header, *rows]) + "\n")
+    seal(read.root)
+    preset = tiny(registry, "loss.balance=gradient", *SHORT, "training.batch_size=2", 'gaze.readers=["Zoe"]')
+    run = train(preset, PreparedDataset.open(read.root), tmp_path / "run", registry, split=split).run
+    first = checkpoint.load(checkpoint.steps_of(run.checkpoints)[0])
+    assert first.weights["objective.factors"].item() not in (0.0, 1.0)
+
+
+def test_a_term_that_cannot_be_balanced_is_refused(
+    registry: Registry, read: PreparedDataset, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    inner = ("attention_map.use=layer_cam", "attention_map.stage=3")
+    with pytest.raises(
+        ConfigurationError, match=r"the term 'gaze' does not depend .* set loss.balance=none, or"
+    ):
+        train(tiny(registry, "loss.balance=gradient", *inner, *SHORT), read, tmp_path / "run", registry)
+    alone = "terms.order.use=next_fixation"  # of a single fixation there is no next one
+    with pytest.raises(
+        ConfigurationError, match=r"cannot balance the term 'order', .* no gradient on training"
+    ):
+        train(tiny(registry, "loss.balance=gradient", alone, *SHORT), dataset, tmp_path / "run", registry)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("readers", ["mean", "each"])
 def test_a_batch_in_parts_has_the_terms_of_the_whole(registry: Registry, readers: str) -> None:
     from dataclasses import replace
