@@ -1,7 +1,11 @@
 """Replace the home folder by ``~`` in paths that are passed on: it contains the user's name."""
 
 import os
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
+
+_ABSOLUTE = re.compile(r"[\\/~]|\.{1,2}[\\/]|[A-Za-z]:[\\/]")
+"""The beginning of a path that is absolute, below a home folder, or relative to the folder of work."""
 
 
 def without_home(path: Path | str) -> str:
@@ -9,6 +13,17 @@ def without_home(path: Path | str) -> str:
     text, home = os.fspath(path), str(Path("~").expanduser()).rstrip("/\\")
     below = text.removeprefix(home)
     return f"~{below}" if home and below != text and below[:1] in ("", "/", "\\") else text
+
+
+def without_home_within(text: str) -> str:
+    """Replace the home folder by ``~`` wherever a path begins in a text: ``--data=/home/NAME/x``."""
+    home = str(Path("~").expanduser()).rstrip("/\\")
+    return re.sub(rf"(?<![\w.~/\\-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
+
+
+def without_folders(value: str) -> str:
+    """Keep the last part of a path, because folders name machines and users; keep a text that is no path."""
+    return (PureWindowsPath(value).name or value) if _ABSOLUTE.match(value) else value
 
 
 def with_home(text: str) -> Path:

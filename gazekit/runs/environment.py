@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gazekit import __version__
-from gazekit.disk.home_folder import without_home
+from gazekit.disk.home_folder import without_home_within
 from gazekit.registry.distribution import requirements
 
 
@@ -22,7 +22,7 @@ def environment() -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": ["gazekit", *map(without_home, sys.argv[1:])],
+        "command": ["gazekit", *map(without_home_within, sys.argv[1:])],
     }
 
 

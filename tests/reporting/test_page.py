@@ -30,6 +30,7 @@ from gazekit.reporting.page import LIMITS, Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import Confusion
 from gazekit.reporting.run.page import write_run_page
+from gazekit.reporting.run.provenance import shown_preset
 from gazekit.reporting.run.report import IMAGE_BYTES
 from gazekit.reporting.study.page import StudyPage, StudyPicture, SystemPanel, write_study_page
 from gazekit.reporting.study.table import study_table
@@ -164,6 +165,18 @@ def test_facts_limits_warnings_and_files_are_told_in_words(written):
         *LIMITS,
     ]
     assert "Not a medical device." in words
+
+
+def test_the_preset_on_a_page_names_no_folder_and_is_else_as_it_was(tiny_run, tmp_path):
+    stored = tiny_run / "preset.toml"
+    assert shown_preset(stored) == stored.read_text()
+    path = tmp_path / "preset.toml"
+    weights = "weights = {}  # --set: from a colleague\n"
+    values = '\n[tune]\n"backbone.weights" = ["none", {}]\n'
+    for name, folder in ((path, "/home/jane roe/"), (tmp_path / "shown.toml", "")):
+        file = f'"{folder}w.safetensors"'
+        name.write_text("[backbone]\n" + weights.format(file) + values.format(file))
+    assert shown_preset(path) == (tmp_path / "shown.toml").read_text()
 
 
 def test_every_exam_has_its_numbers_its_views_and_its_layers(written):

@@ -2,13 +2,18 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-from gazekit.disk.own_files import read_bytes
+import tomlkit
+
+from gazekit.disk.home_folder import without_folders
+from gazekit.disk.own_files import read_bytes, read_text
 from gazekit.prediction.calibration import UNCALIBRATED
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import KIND, read_split
+from gazekit.presets.layers import PRESET
 from gazekit.runs.selection import stopped_early
 from gazekit.runs.trained import Trained
 
@@ -44,6 +49,27 @@ def run_facts(trained: Trained, dataset: PreparedDataset) -> dict[str, dict[str,
             "plugins": ", ".join(dict.fromkeys(f"{row['package']} {row['version']}" for row in plugins)),
         },
     }
+
+
+def shown_preset(path: Path) -> str:
+    """Read the resolved preset of a run; of each value that is a path, only the last part. Raises DataError."""
+    document = tomlkit.parse(read_text(path, PRESET))
+    _shorten(document)
+    return tomlkit.dumps(document)
+
+
+def _shorten(table: MutableMapping[str, Any]) -> None:
+    for key, value in list(table.items()):
+        if isinstance(value, MutableMapping):
+            _shorten(value)
+        elif (short := _without_folders(value)) != value:
+            table[key] = short
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_folders(each) for each in value]
+    return without_folders(value) if isinstance(value, str) else value
 
 
 def _epochs(trained: Trained) -> int | str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gazekit.contracts.report import ReportedRun
-from gazekit.disk.own_files import read_text
 from gazekit.errors import ConfigurationError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.evaluate import Metrics, evaluate, pooled_of
@@ -14,7 +13,6 @@ from gazekit.measures.offered import OfferedMetrics, differences, offered_metric
 from gazekit.measures.pooled import Pooled, compare
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.presets.layers import PRESET
 from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.training import training_figure
@@ -26,7 +24,7 @@ from gazekit.reporting.run.curve_sections import curve_sections
 from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.reporting.run.offered_sections import offered_sections
 from gazekit.reporting.run.page import FurtherCases, RunPage
-from gazekit.reporting.run.provenance import run_facts
+from gazekit.reporting.run.provenance import run_facts, shown_preset
 from gazekit.runs.trained import Trained
 
 _FEW_PATIENTS = 100
@@ -139,7 +137,7 @@ def run_page(
                 _reported(trained, systems, pooled, facts, part=settings.part, threshold=threshold),
             ),
         ],
-        texts={"Preset, resolved": read_text(trained.run.preset_path, PRESET)},
+        texts={"Preset, resolved": shown_preset(trained.run.preset_path)},
         limits=_limits(found, where),
     )
 
