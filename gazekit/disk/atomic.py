@@ -61,6 +61,16 @@ def _free(path: Path, error: OSError) -> str:
     return ""
 
 
+def check_place(path: Path) -> None:
+    """Raise StorageError if a folder stands where a file is to be written, or the folder to write it in is missing."""
+    if not path.name or (path.is_dir() and not path.is_symlink()):
+        raise StorageError(f"{path}: is a folder; name a file in it")
+    if not path.parent.exists():
+        raise StorageError(
+            f"{path.parent}: there is no such folder to write {path.name} in; make it, or choose another"
+        )
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write beside the target, flush to the disk, then rename over it. Raises StorageError."""
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
@@ -72,8 +82,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def beside(path: Path) -> Iterator[Path]:
     """Yield a temporary name next to a file; on success the new file replaces the old one.
 
-    If the block fails, the temporary file is removed and the old file is unchanged.
+    If the block fails, the temporary file is removed and the old file is unchanged. Raises as ``check_place``.
     """
+    check_place(path)
     temporary = _partial(path)
     try:
         yield temporary
@@ -87,7 +98,11 @@ def beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to a file, for its replacement; remove the folder at the end."""
+    """Yield a temporary folder next to a file, for its replacement; remove the folder at the end.
+
+    Raises as ``check_place``.
+    """
+    check_place(path)
     folder = _partial(path)
     folder.mkdir()
     try:

@@ -19,7 +19,15 @@ from torch import Tensor
 
 import gazekit
 from gazekit.contracts.types import Views
-from gazekit.disk.atomic import disk_errors, forget_partial, new_folder, sync_file, sync_folder, write_through
+from gazekit.disk.atomic import (
+    check_place,
+    disk_errors,
+    forget_partial,
+    new_folder,
+    sync_file,
+    sync_folder,
+    write_through,
+)
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.prepared.settings import completed
@@ -107,6 +115,7 @@ def _written(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_place(path)
         forget_partial(path.parent, now=time.time(), of=path.name)
         with new_folder(path) as folder:
             temporary = folder / path.name

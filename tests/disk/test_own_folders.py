@@ -306,3 +306,23 @@ def test_no_file_of_a_run_leads_to_one_elsewhere(
     for command in (["evaluate", run], ["predict", run, *images], ["runs", "verify", run]):
         assert f"{name}: is a link" in gazekit(*command, code=3).stderr
     assert f"{name}: is a link" in gazekit("runs", "list", run.parent).stderr
+
+
+def test_a_file_is_not_written_in_the_place_of_a_folder_nor_in_a_missing_one(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    export = ("export", tiny_run, "--format", "torch-export", "--no-attention", "--overwrite", "--out")
+    report = ("report", tiny_run, "--out")
+    for command, out in ((report, "."), (report, "there"), (export, "there"), (export, ".")):
+        said = gazekit(*command, out, code=74).stderr
+        assert f"error: {out}: is a folder; name a file in it" in said
+    said = gazekit(*report, "new/page.html", code=74).stderr
+    assert "error: new: there is no such folder to write page.html in; make it, or choose another" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["there"] and not list(
+        (tmp_path / "there").iterdir()
+    )
+    for place, cause in ((Path(), "is a folder"), (Path("new/page.html"), "no such folder")):
+        with pytest.raises(StorageError, match=cause):
+            write_atomically(place, "text")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gazekit.disk.atomic import write_atomically
+from gazekit.disk.atomic import check_place, write_atomically
 from gazekit.errors import ConfigurationError
 from gazekit.measures.curves import is_binary
 from gazekit.measures.evaluate import pooled_of
@@ -39,7 +39,10 @@ def write_report(
 
     Raises:
         ConfigurationError: the threshold is invalid, or the runs cannot be shown side by side.
+        StorageError: the page cannot be written.
     """
+    path = out or trained.run.path / "report.html"
+    check_place(path)
     own = trained.predict(dataset, settings.part)
     systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
@@ -49,7 +52,6 @@ def write_report(
         systems[title] = theirs
     value, origin = _threshold(settings.threshold, trained, dataset)
     page = run_page(trained, dataset, systems, settings, threshold=value, threshold_origin=origin)
-    path = out or trained.run.path / "report.html"
     write_run_page(path, page)
     _write_picture(path.parent, page)
     return path
