@@ -3,33 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from gazekit.contracts.backbone_weights import read_origin
 from gazekit.contracts.interfaces import Backbone
 from gazekit.disk.home_folder import without_home
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError
 from gazekit.feeding.exam_facts import covariates_of
 from gazekit.feeding.feed import check_gaze_of_all
 from gazekit.modelling.build import build_model, build_objective, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.index import read_table
-from gazekit.prepared.leaks import image_hashes
-from gazekit.prepared.splits import (
-    COLUMNS,
-    KIND,
-    Split,
-    indices_of,
-    leak_of,
-    make_split,
-    read_split,
-    write_split,
-)
+from gazekit.prepared.splits import Split, indices_of, leak_of, make_split, read_split, write_split
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
@@ -41,6 +29,7 @@ from gazekit.training.checks import balance, check_fits, doubts, left_out, try_o
 from gazekit.training.optimiser import make_optimizer
 from gazekit.training.parts import check_groups
 from gazekit.training.recipe import Recipe
+from gazekit.training.seen_before import check_leak_of, check_unseen, in_pretraining, in_run
 
 _OF_COVARIATES = ("covariates.", "head.")
 """Beginnings of the tensors that depend on which covariates there are."""
@@ -57,7 +46,7 @@ class StartSettings:
         device: noted in the run.
         overwrite: replace an existing run.
         leftovers: replace an incomplete run directory, as a crash leaves it.
-        allow_leak: train even if the split puts a patient on two sides.
+        allow_leak: train even if the split puts a patient on two sides, or the initial weights have seen the test part.
         initial: a run whose selected weights this one starts from.
     """
 
@@ -116,7 +105,8 @@ def start_run(
 
     Raises:
         ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
-        DataError: the split is unusable or leaks without permission, or gaze supervision lacks gaze.
+        DataError: the split is unusable, it or the initial weights leak without permission, or gaze supervision lacks
+            gaze.
     """
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
@@ -135,27 +125,13 @@ def start_run(
         model.covariates.fit(torch.as_tensor(training))
     if model.needs_gaze:
         check_gaze_of_all(dataset, np.arange(len(dataset)), preset)
-    seen = ""
-    if settings.initial is None:
-        seen = check_pretrained(model, dataset, split, allow_leak=settings.allow_leak, warn=warn)
-        origins = tuple(_initialise(backbone) for backbone in model.backbones)
-    else:
-        allowed = settings.allow_leak
-        origins = start_from(
-            settings.initial,
-            model,
-            registry,
-            dataset,
-            split,
-            covariates=preset.covariates,
-            allow_leak=allowed,
-            warn=warn,
-        )
+    warnings: list[str] = []  # until there is a folder with a log
+    initial = _initialise(model, registry, dataset, split, settings, preset.covariates, warnings.append)
     objective = weighted_objective(preset, registry, model, dataset, split)
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
     if objective.factors is not None:
         balance(model, objective, preset, dataset, split, settings.seed)
-    warnings = [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
+    warnings += [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
     check_groups(modules, preset.training)
     make_optimizer(modules, Recipe.of(preset.training, registry))  # it may not take its arguments
@@ -169,7 +145,7 @@ def start_run(
         if objective.factors is not None:
             factors = zip(objective.terms, objective.factors.tolist(), strict=True)
             run.log(f"loss.balance: {', '.join(f'{name} x {factor:.4g}' for name, factor in factors)}")
-        for origin in dict.fromkeys(origins):
+        for origin in dict.fromkeys(initial.origins):
             run.log(f"initial weights: {origin}")
         write_split(run.split_path, dataset, split)
         checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
@@ -182,10 +158,11 @@ def start_run(
                 preparation=dataset.settings.to_json(),
                 seed=settings.seed,
                 device=settings.device.type,
-                weights_origin=origins,
+                weights_origin=initial.origins,
                 modalities=dataset.modalities,
                 sides=dataset.sides,
-                leak="; ".join(filter(None, (str(leak_of(dataset, split) or ""), seen))),
+                leak="; ".join(filter(None, (str(leak_of(dataset, split) or ""), *initial.leaks))),
+                seen=initial.seen,
                 targets={name: dataset.target_classes[name] for name in preset.targets},
             )
         )
@@ -262,35 +239,67 @@ def weighted_objective(
     return build_objective(preset, registry, model, class_weights=weights, target_weights=targets)
 
 
-def _initialise(backbone: torch.nn.Module) -> str:
-    assert isinstance(backbone, Backbone)
-    return backbone.load_initial_weights()
+@dataclass(frozen=True, slots=True)
+class _Initial:
+    """What is known of initial weights.
+
+    Args:
+        origins: where each branch's come from.
+        seen: hashes of the patients whom they have seen.
+        leaks: in words, the ones that were allowed.
+    """
+
+    origins: tuple[str, ...]
+    seen: tuple[str, ...]
+    leaks: tuple[str, ...]
 
 
-def start_from(
-    source: Path,
+def _initialise(
     model: MultiViewClassifier,
     registry: Registry,
     dataset: PreparedDataset,
     split: Mapping[str, str],
+    settings: StartSettings,
+    covariates: Sequence[str],
+    warn: Callable[[str], None],
+) -> _Initial:
+    """Give a model its initial weights, those of its branches or of another run, unless the test part was seen."""
+    allowed = settings.allow_leak
+    leaks: list[str] = []
+    if settings.initial is None:
+        seen = in_pretraining(model.backbones, dataset)
+        origins = tuple(cast(Backbone, backbone).load_initial_weights() for backbone in model.backbones)
+    else:
+        run = RunDirectory.open(settings.initial)
+        leaks += check_leak_of(run, allow_leak=allowed, warn=warn)
+        origin, other = start_from(run, model, registry, covariates=covariates, warn=warn)
+        origins = (origin,) * len(model.backbones)
+        seen = [*in_run(run), *in_pretraining([*model.backbones, *other.backbones], dataset, warn=warn)]
+    leaks += check_unseen(seen, dataset, split, allow_leak=allowed, warn=warn)
+    patients = frozenset[str]().union(*(each.patients for each in seen))
+    return _Initial(origins, tuple(sorted(patients)), tuple(leaks))
+
+
+def start_from(
+    run: RunDirectory,
+    model: MultiViewClassifier,
+    registry: Registry,
     *,
     covariates: Sequence[str],
-    allow_leak: bool,
     warn: Callable[[str], None],
-) -> tuple[str, ...]:
+) -> tuple[str, MultiViewClassifier]:
     """Copy another run's selected weights into a new model where name and shape agree; all branch weights must.
 
     A head for other covariates, and their mean and spread, start fresh.
 
     Returns:
-        The origin of each branch's weights.
+        The origin of the weights, and the model of that run.
 
     Raises:
         ConfigurationError: the branches differ.
-        DataError: there is no such run, or it was trained on patients of this split's test part.
+        DataError: the run has no weights yet, or is damaged.
     """
-    run = RunDirectory.open(source)
-    _check_not_seen(run, dataset, split, allow_leak=allow_leak, warn=warn)
+    source = run.path
     other, weights = load_model(run, registry, torch.device("cpu"), report=warn)
     own, alike = model.state_dict(), stored_preset(run, registry).covariates == tuple(covariates)
     given = {
@@ -309,77 +318,9 @@ def start_from(
     if fresh:
         modules = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
         warn(f"--from {source}: {len(given)} of {len(own)} tensors copied; these start fresh: {modules}")
-    origin = f"run {run.path.resolve().name}, epoch {weights.epoch} ({weights.why})"
-    return (origin,) * len(model.backbones)
-
-
-def _check_not_seen(
-    run: RunDirectory,
-    dataset: PreparedDataset,
-    split: Mapping[str, str],
-    *,
-    allow_leak: bool,
-    warn: Callable[[str], None],
-) -> None:
-    """Raise DataError if the weights of a run have seen a patient of the test part."""
-    seen = {row["patient_id"] for row in read_table(run.split_path, COLUMNS, KIND) if row["split"] != "test"}
-    tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
-    both = sorted(seen & tested)
-    if not both:
-        return
-    said = (
-        f"{run.path}: trained or validated on {len(both)} of the {len(tested)} patients of this split's test part "
-        f"(first {both[0]})"
-    )
-    if not allow_leak:
-        raise DataError(
-            f"{said}; train on the split of that run (--split {run.split_path}), or use it "
-            "all the same with --allow-leak"
-        )
-    warn(f"{said}; the test result will flatter the model")
-
-
-def check_pretrained(
-    model: MultiViewClassifier,
-    dataset: PreparedDataset,
-    split: Mapping[str, str],
-    *,
-    allow_leak: bool,
-    warn: Callable[[str], None],
-) -> str:
-    """Check that the file which a backbone starts from was not pre-trained on patients of the test part.
-
-    An exam was seen if all its images were.
-
-    Returns:
-        With ``allow_leak``, the leak in words; empty if there is none.
-
-    Raises:
-        DataError: it was, and the leak is not allowed.
-    """
-    paths = {
-        each.weights_path for each in model.backbones if isinstance(each, Backbone) and each.weights_path
-    }
-    for path in sorted(paths):
-        origin = read_origin(path)
-        known = set(origin.seen if origin else ())
-        exams = [i for i in range(len(dataset)) if known and known.issuperset(image_hashes(dataset, i))]
-        seen = {dataset.patient_ids[i] for i in exams}
-        tested = {dataset.patient_ids[i] for i in indices_of(dataset, split, "test")}
-        both = sorted(seen & tested)
-        if both:
-            said = (
-                f"{path.name}: pre-trained on {len(both)} of the {len(tested)} patients of this split's test part "
-                f"(first {both[0]})"
-            )
-            if not allow_leak:
-                raise DataError(
-                    f"{said}; pre-train on the other parts of the same split (gazekit pretrain --split FILE) or on "
-                    "other data, or use it all the same with --allow-leak"
-                )
-            warn(f"{said}; the test result will flatter the model")
-            return said
-    return ""
+    before = "; ".join(dict.fromkeys(run.facts().weights_origin))
+    origin = f"run {source.resolve().name}, epoch {weights.epoch} ({weights.why})"
+    return f"{origin}, begun from {before}" if before else origin, other
 
 
 def _read(split: GivenSplit) -> Split:

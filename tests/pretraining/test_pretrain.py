@@ -15,7 +15,7 @@ from gazekit_components.small_resnet import SmallResNet
 from tiny import tiny
 
 from gazekit.contracts.backbone_weights import load_backbone, read_origin
-from gazekit.errors import ConfigurationError, GazekitError, Preempted
+from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
 from gazekit.modelling.build import build_model
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
@@ -25,7 +25,9 @@ from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.pretrain import Pretrained, pretrain
 from gazekit.pretraining.settings import PretrainSettings
 from gazekit.registry.registry import Registry
-from gazekit.training.start import check_pretrained
+from gazekit.training.run import continue_run
+from gazekit.training.seen_before import check_unseen, in_pretraining
+from gazekit.training.start import StartSettings, start_run
 
 SETTINGS = PretrainSettings(patch=8, steps=6, batch_size=6, held_out=0.3)
 CPU = torch.device("cpu")
@@ -171,6 +173,52 @@ def test_the_origin_is_kept_in_the_run_and_seen_test_exams_are_refused(
     assert "pre-trained on" in facts["leak"]
 
 
+FEW = ("training.epochs=1", "training.batch_size=8")
+
+
+def test_a_run_from_another_is_no_way_around_what_its_file_has_seen(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, weights: Path
+) -> None:
+    split, allowed = make_split(dataset), StartSettings(seed=1, device=CPU, allow_leak=True)
+    preset = tiny(registry, *FEW, f"backbone.weights={weights}")
+    first = start_run(tmp_path / "first", preset, registry, dataset, split, allowed)
+    continue_run(first, registry, dataset)
+    begun = replace(allowed, initial=first.path)
+    for named in (preset, tiny(registry, *FEW)):
+        with pytest.raises(
+            DataError, match=r"has a leak \(tiny.safetensors: pre-trained on .*; start from another"
+        ):
+            start_run(tmp_path / "no", named, registry, dataset, split, replace(begun, allow_leak=False))
+        second = start_run(
+            tmp_path / named.name, named, registry, dataset, split, replace(begun, overwrite=True)
+        )
+        leak = second.facts().leak
+        assert "; tiny.safetensors: pre-trained on" in leak and leak.startswith("run first: has a leak (tiny")
+        assert "SHA-256" in second.facts().weights_origin[0]
+    assert not (tmp_path / "no").exists()
+    run_json = first.path / "run.json"  # as a run without the leak, whose split put its patients elsewhere
+    run_json.write_text(json.dumps(json.loads(run_json.read_text()) | {"leak": "", "seen": []}))
+    with pytest.raises(DataError, match=r"^tiny.safetensors: pre-trained on .* of this split's test part"):
+        start_run(tmp_path / "no", preset, registry, dataset, split, replace(begun, allow_leak=False))
+
+
+def test_a_run_from_another_starts_without_the_file_that_began_that(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    split, settings = make_split(dataset), StartSettings(seed=1, device=CPU)
+    path = tmp_path / "w.safetensors"
+    _pretrained(path, registry, dataset, replace(SETTINGS, split=split))
+    preset = tiny(registry, *FEW, f"backbone.weights={path}")
+    first = start_run(tmp_path / "first", preset, registry, dataset, split, settings)
+    continue_run(first, registry, dataset)
+    path.unlink()
+    said: list[str] = []
+    begun = replace(settings, initial=first.path)
+    second = start_run(tmp_path / "second", preset, registry, dataset, split, begun, warn=said.append)
+    assert f"{path}: is no longer there, so nothing says on which exams it was pre-trained" in said
+    assert not second.facts().leak and second.facts().seen
+
+
 def test_other_images_under_the_same_names_were_not_seen(
     registry: Registry, dataset: PreparedDataset, weights: Path
 ) -> None:
@@ -185,7 +233,8 @@ def test_other_images_under_the_same_names_were_not_seen(
         return replace(dataset, geometry=tuple(geometry))
 
     def said(data: PreparedDataset) -> str:
-        return check_pretrained(model, data, split, allow_leak=True, warn=lambda _: None)
+        seen = in_pretraining(model.backbones, data)
+        return "; ".join(check_unseen(seen, data, split, allow_leak=True, warn=lambda _: None))
 
     assert said(dataset) and said(moved(range(5)))
     assert not said(moved(range(len(dataset))))

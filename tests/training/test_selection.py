@@ -258,6 +258,53 @@ def test_initial_weights_must_fit_and_must_not_have_seen_the_test_part(
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
 
 
+def test_a_leak_of_initial_weights_is_kept_with_the_run_and_handed_on(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, run: RunDirectory
+) -> None:
+    parts = {"train": "test", "val": "val", "test": "train"}
+    swapped = {exam: parts[part] for exam, part in make_split(dataset).items()}
+    said: list[str] = []
+    preset, allowed = tiny(registry, *FEW), replace(SETTINGS, initial=run.path, allow_leak=True)
+    second = start_run(tmp_path / "b", preset, registry, dataset, swapped, allowed, warn=said.append)
+    leak = second.facts().leak
+    assert leak.startswith(f"run {run.path.name}: trained or validated on")
+    assert [text for text in said if text.startswith(leak)] == [
+        f"{leak}; the test result will flatter the model"
+    ]
+    assert f"warning: {leak}" in (second.path / "log.txt").read_text()
+    continue_run(second, registry, dataset)
+    third = replace(SETTINGS, initial=second.path)
+    with pytest.raises(DataError, match=r"run b: has a leak .* start from another run .* --allow-leak"):
+        start_run(tmp_path / "c", preset, registry, dataset, swapped, third)
+    allowed = replace(third, allow_leak=True)
+    assert leak in start_run(tmp_path / "c", preset, registry, dataset, swapped, allowed).facts().leak
+
+
+def test_a_run_on_other_patients_between_two_runs_does_not_hide_what_the_first_has_seen(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset, run: RunDirectory
+) -> None:
+    parts = {"train": "test", "val": "val", "test": "train"}
+    split, preset = make_split(dataset), tiny(registry, *FEW)
+    elsewhere = replace(dataset, patient_ids=tuple(f"other {patient}" for patient in dataset.patient_ids))
+    between = start_run(
+        tmp_path / "b", preset, registry, elsewhere, split, replace(SETTINGS, initial=run.path)
+    )
+    continue_run(between, registry, elsewhere)
+    origin = between.facts().weights_origin[0]
+    assert origin.startswith(f"run {run.path.name}, epoch") and origin.endswith("begun from random")
+    assert not between.facts().leak
+    assert not set(between.facts().seen) & set(dataset.patient_ids)  # no ids
+    last, swapped = (
+        replace(SETTINGS, initial=between.path),
+        {exam: parts[part] for exam, part in split.items()},
+    )
+    start_run(tmp_path / "c", preset, registry, dataset, split, last)
+    with pytest.raises(
+        DataError, match=r"^run b: started from weights that had seen \d+ of the \d+ patients"
+    ):
+        start_run(tmp_path / "d", preset, registry, dataset, swapped, last)
+
+
 def warnings_of(path: Path, registry: Registry, dataset: PreparedDataset, split: dict[str, str]) -> list[str]:
     said: list[str] = []
     preset = tiny(registry, *FEW)
