@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Json, Part, choose_device, part_of
+from gazekit.cli.options import Device, FormerPart, Json, Part, choose_device, part_of, refuse_options
 
 
 def evaluate(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
     data: Annotated[
         Path | None, typer.Option(help="Prepared data set.", show_default="the one that was trained on")
@@ -41,6 +42,8 @@ def evaluate(
     from gazekit.runs.evaluation import SCHEMA, evaluate_run
     from gazekit.runs.trained import open_data, open_trained
 
+    if per is None:
+        refuse_options(context, ("pool",), "an evaluation without --per")
     part = part_of(part, split)
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
     result = evaluate_run(trained, open_data(trained, data), part, resamples=resamples, per=per, pool=pool)

@@ -295,3 +295,18 @@ def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_nothing_had_been(fin
     assert before.items() < predictions(out).items() and len(predictions(out)) == 8
     for path in predictions(finished[0]):
         assert (out / path.relative_to(finished[0])).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--seeds", 0, "Invalid value for '--seeds'"),
+        ("--repeats", 0, "Invalid value for '--repeats'"),
+        ("--folds", "²", "a split file *.csv (got '²')"),
+        ("--folds", 0, "folds"),
+    ],
+)
+def test_a_number_that_means_no_runs_or_is_none_is_refused(dataset, tmp_path, option, value, said):
+    command = ("benchmark", "--preset", "late_concat", "--data", dataset.root, "--out", tmp_path / "out")
+    refused = gazekit(*command, "--so-far", option, value, code=2).stderr
+    assert said in refused and "Traceback" not in refused and not (tmp_path / "out").exists()

@@ -469,3 +469,24 @@ def test_runs_that_were_trained_otherwise_are_no_ensemble(
     other = with_preparation(tiny_run, tmp_path / "other", crop="breast")
     finished = gazekit("predict", tiny_run, *pair(raw_folder, 3), "--ensemble", other, code=2)
     assert "crop breast" in finished.stderr and "an ensemble must agree" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "belongs"),
+    [
+        (("--copy-patient",), "--dicom-out"),
+        (("--burn-in",), "--dicom-out"),
+        (("--overlay-style", "bare"), "--overlays"),
+        (("--overlay-side", "512"), "--overlays"),
+    ],
+)
+def test_an_option_without_the_one_that_it_belongs_to_is_refused(
+    tiny_run: Path, raw_folder: Path, option: tuple[str, ...], belongs: str
+) -> None:
+    refused = gazekit("predict", tiny_run, *pair(raw_folder, 7), *option, code=2).stderr
+    assert f"error: a prediction without {belongs} takes no {option[0]}; leave it out" in refused
+
+
+def test_an_evaluation_that_pools_nothing_takes_no_way_of_pooling(tiny_run: Path) -> None:
+    refused = gazekit("evaluate", tiny_run, "--pool", "mean", code=2).stderr
+    assert "error: an evaluation without --per takes no --pool; leave it out" in refused

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device
+from gazekit.cli.options import Device, choose_device, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def predict(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
     images: Annotated[
         list[Path] | None,
@@ -101,6 +102,7 @@ def predict(
     from gazekit.prediction.predict import ExamPrediction
     from gazekit.training.signals import ended_by_sigterm
 
+    _refuse_orphans(context)
     runs, inputs = _runs(run, ensemble or [], images or [])
     if stdin:
         _check_stdin(inputs, alone=not (overlays or dicom_out or as_json or form != "table"))
@@ -142,8 +144,11 @@ def predict(
     refused = unwritten = 0
     answers: list[Any] = []  # probability of each exam
     lacking: dict[str, list[str]] = {}  # missing fields → exams whose files lack them
-    form = "json" if as_json else form
-    with ended_by_sigterm(), opened_writer(form, header) as writer, console.progress("predicting") as report:
+    with (
+        ended_by_sigterm(),
+        opened_writer("json" if as_json else form, header) as writer,
+        console.progress("predicting") as report,
+    ):
         report(0, total)
         for done, found in enumerate(predictions, start=1):
             record = record_of(found, facts, folder)
@@ -170,6 +175,14 @@ def predict(
         raise DataError(
             f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
         )
+
+
+def _refuse_orphans(context: typer.Context) -> None:
+    """Raise ConfigurationError if an option is about files that are not asked for."""
+    if context.params["overlays"] is None:
+        refuse_options(context, ("overlay_style", "overlay_side"), "a prediction without --overlays")
+    if context.params["dicom_out"] is None:
+        refuse_options(context, ("burn_in", "copy_patient"), "a prediction without --dicom-out")
 
 
 def _doubt(answers: list[Any], trained: "list[Trained]") -> None:

@@ -37,9 +37,11 @@ def benchmark(
     ] = None,
     repeats: Annotated[
         int | None,
-        typer.Option(help="Number of times to deal the folds, or of random splits.", show_default="1"),
+        typer.Option(min=1, help="Number of times to deal the folds, or of random splits.", show_default="1"),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Runs per split: seeds 0, 1, …", show_default="3")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Runs per split: seeds 0, 1, …", show_default="3")
+    ] = None,
     changes: Changes = None,
     tune: Annotated[
         bool,
@@ -119,14 +121,16 @@ def benchmark(
             "reference": reference,
         },
         **{
-            "set": changes,
+            "set": changes or [],
             "allow_leak": allow_leak or None,
             "tune": {"sampler": "tpe", **given} if tune else None,
             "system": [{"preset": name} for name in preset or ()],
         },
     }
     folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
-    settings = _settings(folder, study, {key: value for key, value in flags.items() if value})
+    settings = _settings(
+        folder, study, {key: value for key, value in flags.items() if value not in (None, [])}
+    )
     chosen = device_of_runs(device, launcher)
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
     registry = console.registry()
@@ -192,7 +196,7 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
 
 def _folds(text: str) -> int | str | dict[str, str]:
     """Read ``5``, ``given``, a path, or ``test=0.7,val=0.1``."""
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     shares = [part.partition("=") for part in text.split(",")]
     if text.endswith(".csv") or not all(mark for _, mark, _ in shares):
