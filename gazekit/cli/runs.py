@@ -87,7 +87,9 @@ def compare(
     )
     for run in found:
         if run.facts and run.facts.leak:
-            console.warn(f"{run.path}: the split leaks, its numbers flatter the model: {run.facts.leak}")
+            console.warn(
+                f"{run.path}: has seen patients of the test part, its numbers flatter it: {run.facts.leak}"
+            )
 
 
 @app.command()

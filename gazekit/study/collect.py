@@ -113,13 +113,7 @@ def collect(
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         ),
         changes=settings.changes,
-        leak="; ".join(
-            dict.fromkeys(
-                str(leak)
-                for fold, split in study.splits.items()
-                if (leak := leak_of(sets[study.data_of[fold]], split))
-            )
-        ),
+        leak=_leaks(study, sets),
         notes=_notes(study),
         reported=paper,
         tuning=in_words(settings.tune) if settings.tune else "",
@@ -172,6 +166,19 @@ def _values(study: Study, system: str, record: RunRecord) -> RunValues:
         selected_epoch=epochs[-1]["best_epoch"],
         curves={key: [_five_digits(line.get(key)) for line in epochs] for key in keys},
     )
+
+
+def _leaks(study: Study, sets: Mapping[str, PreparedDataset]) -> str:
+    """Say how splits leak, and what initial weights had seen of their test parts; each once."""
+    of_splits = {
+        fold: str(leak_of(sets[study.data_of[fold]], split) or "") for fold, split in study.splits.items()
+    }
+    found = dict.fromkeys(of_splits.values())
+    for system in study.settings.systems:
+        for task in study.finished(system.name):
+            leak = RunDirectory.open(task.path).facts().leak.removeprefix(of_splits[task.fold])
+            found[leak.removeprefix("; ")] = None
+    return "; ".join(filter(None, found))
 
 
 def _five_digits(value: float | None) -> float | None:

@@ -131,7 +131,7 @@ class StudySettings(_Strict):
     changes: Items = Field((), alias="set")
     """``key.path=value`` items on top of every preset."""
     allow_leak: bool = False
-    """Use the source's split even if it puts a patient on two sides; every table then warns about it."""
+    """Train even if a split puts a patient on two sides, or initial weights have seen its test part; tables say so."""
     tune: TuneSettings | None = None
     """Tune each run first; absent: every run takes the values of its preset."""
     systems: Annotated[tuple[SystemSettings, ...], Field(alias="system", max_length=_MOST)]

@@ -171,6 +171,20 @@ def test_the_origin_is_kept_in_the_run_and_seen_test_exams_are_refused(
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "SHA-256" in facts["weights_origin"][0] and "macro AUC" in facts["weights_origin"][0]
     assert "pre-trained on" in facts["leak"]
+    study, folds = tmp_path / "study", ("--folds", 2, "--seeds", 1, "--no-timing", "--allow-leak")
+    few = ("--set", "training.epochs=1")
+    data = (
+        "--data",
+        dataset.root,
+        "--preset",
+        "mammonet_small",
+        *TINY,
+        "--set",
+        f"backbone.weights={weights}",
+    )
+    gazekit("benchmark", *data, *few, *folds, "--out", study)
+    (first, second) = json.loads((study / "results.json").read_text())["leak"].split("; ")
+    assert "tiny.safetensors: pre-trained on" in first and "tiny.safetensors: pre-trained on" in second
 
 
 FEW = ("training.epochs=1", "training.batch_size=8")

@@ -63,7 +63,7 @@ def test_it_states_data_measures_calibration_limits_and_versions(run, registry):
         "too few to show",
     ):
         assert words in text
-    assert "The split puts patients on two sides" in text
+    assert "has seen patients of the test part" in text
 
 
 @pytest.mark.parametrize(

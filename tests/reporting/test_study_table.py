@@ -130,7 +130,7 @@ def test_a_leak_is_said_first_in_every_format():
     result = made_result(leak="patient 7 & 8 on two sides")
     table = study_table(result)
     assert table.warnings == (
-        "the split leaks, these numbers flatter the models: patient 7 & 8 on two sides",
+        "the models have seen patients of the test part, these numbers flatter them: patient 7 & 8 on two sides",
     )
     assert markdown(table).index("patient 7 & 8") < markdown(table).index("## ")
     assert r"patient 7 \& 8" in latex(table)

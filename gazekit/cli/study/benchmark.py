@@ -71,7 +71,11 @@ def benchmark(
     ] = None,
     allow_leak: Annotated[
         bool,
-        typer.Option("--allow-leak", help="Use the source's split even if it puts a patient on both sides."),
+        typer.Option(
+            "--allow-leak",
+            help="Train even if a split puts a patient on both sides, or initial weights have seen the test part; the "
+            "table will say so.",
+        ),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Study directory.", show_default="studies/STUDY, studies/comparison")

@@ -17,7 +17,8 @@ AllowLeak = Annotated[
     bool,
     typer.Option(
         "--allow-leak",
-        help="Train even if the split puts a patient on both sides; every report will say so.",
+        help="Train even if the split puts a patient on both sides, or the initial weights have seen the test part; "
+        "every report will say so.",
     ),
 ]
 Amp = Annotated[

@@ -246,7 +246,9 @@ def _limits(facts: RunFacts, evaluation: Mapping[str, Any]) -> Iterator[str]:
     if evaluation["split"] != "test":
         found.append("The measures are not of a test part: they flatter the model.")
     if facts.leak:
-        found.append("The split puts patients on two sides: the measures flatter the model.")
+        found.append(
+            "The model, or what it started from, has seen patients of the test part: the measures flatter it."
+        )
     if evaluation["patients"] < _FEW_PATIENTS:
         found.append(f"{evaluation['patients']} patients are too few to show small differences.")
     yield "## Limits"

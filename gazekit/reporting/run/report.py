@@ -191,7 +191,8 @@ def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: s
 def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str]:
     warnings = []
     if trained.facts.leak:
-        warnings.append(f"The split leaks, these numbers flatter the model: {trained.facts.leak}.")
+        leak = trained.facts.leak
+        warnings.append(f"The model has seen patients of the test part, so its numbers flatter it: {leak}.")
     if trained.preset.training.labels == "permuted":
         warnings.append("The model was trained on permuted labels, as a control: it has learnt nothing true.")
     used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}

@@ -18,7 +18,7 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     """List reasons to doubt the numbers."""
     said = []
     if result.leak:
-        said.append(f"the split leaks, these numbers flatter the models: {result.leak}")
+        said.append(f"the models have seen patients of the test part, these numbers flatter them: {result.leak}")
     areas = [
         row.over_data_sets.value if row.over_data_sets else row.metrics["auc"].pooled
         for row in result.rows
