@@ -137,6 +137,31 @@ def override_layer(items: Iterable[str]) -> Layer:
     return layer
 
 
+def plain_options(items: Iterable[str], flag: str, *, form: str = "OPTION=VALUE") -> dict[str, Any]:
+    """Parse the ``NAME=VALUE`` items of a command's option that sets no preset; a value is as in ``override_layer``.
+
+    Args:
+        items: as given.
+        flag: the option, such as ``--set``.
+        form: of an item, for messages.
+
+    Raises:
+        ConfigurationError: an item lacks its name or its ``=``.
+    """
+    return {name: _parse(text) for name, text in plain_texts(items, flag, form=form).items()}
+
+
+def plain_texts(items: Iterable[str], flag: str, *, form: str) -> dict[str, str]:
+    """Part ``NAME=TEXT`` items, and keep each text as it is. Args and Raises as in ``plain_options``."""
+    found = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(f"{flag} {item}: expected {form}")
+        found[name.strip()] = text.strip()
+    return found
+
+
 def preset_layers(name: str, find: Callable[[str], Traversable]) -> list[Layer]:
     """Return the file of a preset and, below it, the chain of presets that it extends, the last one lowest.
 

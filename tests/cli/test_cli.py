@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import TINY, gazekit
+from conftest import MakeDistribution
 from rich.console import Console
 
 from gazekit.cli import console
@@ -333,3 +334,69 @@ def test_commands_of_data_sets_that_generate_themselves_are_added_once() -> None
         gazekit("data", "phantom", "--help")
     names = [command.name for command in data.app.registered_commands]
     assert names.count("phantom") == 1
+
+
+HEADED = """
+import gazekit
+from pathlib import Path
+from gazekit.records.exam import Exam
+
+class Headed:
+    '''Images of two classes in turn.
+
+    Args:
+        head: first letters of a class.
+        pooling: its last letters.
+    '''
+    classes = None
+    def __init__(self, *, head: str = "", pooling: str = ""):
+        self.head = head + pooling
+    def exams(self, root: Path):
+        for number, path in enumerate(sorted(root.glob("*_cc.png"))):
+            yield Exam(path.stem, path.stem, (self.head, "none")[number % 2], {"cc": path})
+
+@gazekit.hookimpl
+def gazekit_datasets():
+    return {"headed": Headed}
+"""
+
+
+def test_an_option_of_a_data_set_may_be_called_like_a_part_of_a_preset(
+    distribution: MakeDistribution, raw_folder: Path, tmp_path: Path
+) -> None:
+    distribution("headed", "0.1", HEADED)
+    prepare = ("data", "prepare", "headed", raw_folder, tmp_path / "out", "--size", 16, "--crop", "none")
+    gazekit(*prepare, "--set", "head=tumour", "--set", "pooling=s", "--jobs", 1)
+    assert "tumours" in (tmp_path / "out" / "index.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ("gaze", "validate", ".", "--dataset", "folder", "--source", ".", "--dataset-set", "x"),
+            "--dataset-set x",
+        ),
+        (("data", "prepare", "folder", ".", "out", "--gaze-set", "=1"), "--gaze-set =1"),
+        (("data", "prepare", "folder", ".", "out", "--set", "x"), "--set x"),
+    ],
+)
+def test_an_item_that_sets_nothing_is_told_by_the_name_of_its_option(
+    command: tuple[str, ...], said: str
+) -> None:
+    assert f"error: {said}: expected OPTION=VALUE" in gazekit(*command, code=2).stderr
+
+
+def test_plugins_check_takes_any_name_and_any_path(
+    distribution: MakeDistribution, raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution("headed", "0.1", HEADED.replace('"headed"', '"head"'))
+    (tmp_path / "12").symlink_to(raw_folder)
+    monkeypatch.chdir(tmp_path)
+    check = ("plugins", "check", "headed")
+    said = gazekit(*check, "--set", "head.pooling=a", "--sample", "head=12", code=1)
+    assert "ok The same exams each time" in said.stdout
+    assert (
+        "error: --set head=…: expected NAME.OPTION=VALUE" in gazekit(*check, "--set", "head=1", code=2).stderr
+    )
+    assert "error: --sample head: expected NAME=PATH" in gazekit(*check, "--sample", "head", code=2).stderr

@@ -114,7 +114,7 @@ def prepare(
     from gazekit.preparing.source import RawData
 
     kind, positive = data_source(dataset, overrides)
-    readers, detection = readers_and_settings(gaze_format, gaze_settings)
+    readers, detection = readers_and_settings(gaze_format, gaze_settings, "--gaze-set")
     recordings = None if gaze is None else read_recordings(gaze, readers, names, reader)
     raw = RawData(
         kind,

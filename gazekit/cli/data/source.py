@@ -31,11 +31,13 @@ POSITIVE = "positive"
 """An option of every data set, handled by the core."""
 
 
-def data_source(name: str, items: Sequence[str] | None) -> "tuple[DataSource, str | None]":
+def data_source(
+    name: str, items: Sequence[str] | None, flag: str = "--set"
+) -> "tuple[DataSource, str | None]":
     """Return a data source with its options, and the positive class if one is given. Raises: ConfigurationError."""
     from gazekit.registry import signature
 
-    registry, options = console.registry(), options_of(items)
+    registry, options = console.registry(), options_of(items, flag)
     own = [option.name for option in signature.options_of(registry.component("dataset", name).value)]
     positive = None if POSITIVE in own else options.pop(POSITIVE, None)
     return registry.create("dataset", name, **options), None if positive is None else _as_written(positive)

@@ -57,18 +57,20 @@ _LINES = 8
 """Maximum number of warnings about recordings."""
 
 
-def options_of(items: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``OPTION=VALUE`` items into a table. Raises: ConfigurationError."""
-    from gazekit.presets.layers import override_layer
+def options_of(items: Sequence[str] | None, flag: str = "--set") -> dict[str, Any]:
+    """Parse the ``OPTION=VALUE`` items of a command's option into a table. Raises: ConfigurationError."""
+    from gazekit.presets.layers import plain_options
 
-    return {".".join(key): leaf.value for key, leaf in override_layer(items or ()).items()}
+    return plain_options(items or (), flag)
 
 
-def readers_and_settings(name: str, items: Sequence[str] | None) -> "tuple[Readers, FixationSettings]":
+def readers_and_settings(
+    name: str, items: Sequence[str] | None, flag: str = "--set"
+) -> "tuple[Readers, FixationSettings]":
     """Return the gaze readers for a ``--format``, with their options; see ``gaze.options``."""
     from gazekit.gaze import options
 
-    return options.readers_and_settings(console.registry(), name, options_of(items))
+    return options.readers_and_settings(console.registry(), name, options_of(items, flag))
 
 
 def own_gaze_options(name: str, items: Sequence[str] | None, wanted: Sequence[str] | None) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def exams_of(
     from gazekit.preparing.outside_files import check_inside, outside
     from gazekit.preparing.source import list_exams
 
-    exams, _ = list_exams(data_source(dataset, items)[0], source)
+    exams, _ = list_exams(data_source(dataset, items, "--dataset-set")[0], source)
     refused, told = check_inside(exams, source, allow_outside)
     if not refused:
         return exams

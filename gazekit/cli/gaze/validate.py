@@ -112,7 +112,7 @@ def _region(dataset: str, items: list[str] | None) -> "tuple[RegionFinder, str] 
     """Find the region that a data set names: its finder and its name; None where it names none."""
     from gazekit.preparing.regions import crop_of, find_finder
 
-    name = crop_of(data_source(dataset, items)[0])
+    name = crop_of(data_source(dataset, items, "--dataset-set")[0])
     finder = find_finder(name, console.registry())
     return None if finder is None else (finder, name)
 

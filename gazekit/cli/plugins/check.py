@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from gazekit.cli.options import Json
 if TYPE_CHECKING:
     from gazekit.testing.check import Result
 
+_SETTING, _SAMPLE = "NAME.OPTION=VALUE", "NAME=PATH"
 _MARKS = {
     "ok": "[green]ok[/green]",
     "failed": "[red]FAILED[/red]",
@@ -31,13 +32,13 @@ def check(
         list[str] | None,
         typer.Option(
             "--set",
-            metavar="NAME.OPTION=VALUE",
+            metavar=_SETTING,
             help="Build component NAME with this option; may be repeated.",
         ),
     ] = None,
     samples: Annotated[
         list[str] | None,
-        typer.Option("--sample", metavar="NAME=PATH", help="Sample data for data set or gaze reader NAME."),
+        typer.Option("--sample", metavar=_SAMPLE, help="Sample data for data set or gaze reader NAME."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -47,13 +48,13 @@ def check(
     """
     import dataclasses
 
-    from gazekit.presets.layers import nest, override_layer
+    from gazekit.presets.layers import plain_texts
     from gazekit.testing.check import check_package
     from gazekit.testing.target import open_target
 
     registry, distribution = open_target(target)
-    options = nest(override_layer(settings or ()))
-    paths = {key: Path(value.value) for (key,), value in override_layer(samples or ()).items()}
+    options = _options(settings or ())
+    paths = {name: Path(text) for name, text in plain_texts(samples or (), "--sample", form=_SAMPLE).items()}
     results = check_package(registry, distribution, options=options, samples=paths)
     if as_json:
         found = list(results)
@@ -68,6 +69,20 @@ def check(
     )
     if broken or not found:
         raise typer.Exit(1)
+
+
+def _options(items: "Iterable[str]") -> dict[str, dict[str, Any]]:
+    """Parse ``NAME.OPTION=VALUE`` items: name → option → value. Raises: ConfigurationError."""
+    from gazekit.errors import ConfigurationError
+    from gazekit.presets.layers import plain_options
+
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in plain_options(items, "--set", form=_SETTING).items():
+        name, _, option = key.partition(".")
+        if not name or not option:
+            raise ConfigurationError(f"--set {key}=…: expected {_SETTING}")
+        found.setdefault(name, {})[option] = value
+    return found
 
 
 def _print(results: "Iterable[Result]") -> "list[Result]":
