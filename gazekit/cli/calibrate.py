@@ -1,5 +1,6 @@
 """``gazekit calibrate``: make the probabilities of a run mean what they say, and choose its threshold."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,7 +52,7 @@ def calibrate(
         console.print_json(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
     else:
         _print(found)
-    console.note(f"next: gazekit evaluate {run}")
+    console.note(f"next: gazekit evaluate {shlex.quote(str(run))}")
 
 
 def _print(found: dict[str, Any]) -> None:

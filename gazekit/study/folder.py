@@ -5,6 +5,7 @@ row, ``runs/SYSTEM/fold-1-seed-0`` are ordinary run directories (of several data
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -213,7 +214,7 @@ def _check_nothing_new(folder: StudyFolder, settings: StudySettings) -> None:
     if there is None or (there.systems, there.seeds) != (settings.systems, settings.seeds):
         raise ConfigurationError(
             f"{folder.path}: another process is carrying out this study, so nothing can be added to it; ask for its "
-            f"table alone, with gazekit benchmark --out {folder.path} --so-far, or wait"
+            f"table alone, with gazekit benchmark --out {shlex.quote(str(folder.path))} --so-far, or wait"
         )
 
 

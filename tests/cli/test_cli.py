@@ -13,6 +13,7 @@ import pytest
 from command_line import TINY, gazekit
 from conftest import MakeDistribution
 from rich.console import Console
+from tiny import SMALL
 
 from gazekit.cli import console
 from gazekit.cli.data import commands as data
@@ -400,3 +401,17 @@ def test_plugins_check_takes_any_name_and_any_path(
         "error: --set head=…: expected NAME.OPTION=VALUE" in gazekit(*check, "--set", "head=1", code=2).stderr
     )
     assert "error: --sample head: expected NAME=PATH" in gazekit(*check, "--sample", "head", code=2).stderr
+
+
+def test_the_next_command_can_be_given_to_a_shell(
+    dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = ("train", "ga_net", "--data", dataset.root, "--out", "my run", "--epochs", 1)
+    small = [part for item in (*SMALL, "training.batch_size=4") for part in ("--set", item)]
+    for command in ((*train, *small), ("calibrate", "my run")):
+        assert "next: gazekit evaluate 'my run'" in gazekit(*command).stderr
+    said = gazekit("plugins", "new", "metric", "mine", "--out", "my plugin").stderr
+    assert "pytest 'my plugin'; gazekit plugins check 'my plugin'" in said
+    said = gazekit("data", "phantom", "my images", "--exams", 1).stderr
+    assert "next: gazekit data prepare phantom 'my images' PREPARED" in said

@@ -2,15 +2,17 @@
 
 import csv
 import json
+import shlex
 from statistics import fmean
 
 import pytest
 from command_line import gazekit
 from tiny import SMALL
 
+from gazekit.cli.study.tune import _show as show
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.splits import make_split, write_split
-from gazekit.study.tuning import candidate, grid_points, point_name
+from gazekit.study.tuning import Candidate, Tuning, candidate, grid_points, point_name
 
 CHANGES = [
     part for item in (*SMALL, "training.batch_size=4", "training.epochs=2") for part in ("--set", item)
@@ -112,6 +114,14 @@ def test_the_value_is_that_of_the_weights_that_are_used(tmp_path, select, value)
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = candidate(("a=1",), [tmp_path], 1, select)
     assert (found.mean, found.value) == (value, value)
+
+
+def test_what_to_set_can_be_given_to_a_shell(capsys):
+    chosen = ("backbone.weights=my weights.safetensors", "fusion.vectors.hidden=[4, 6]")
+    found = Candidate(chosen, 1, 1, 0.8, None)
+    show(Tuning("ga_net", 2, 1, "0123", (found,), chosen), {"auc"}, as_json=False)
+    line = next(each for each in capsys.readouterr().out.splitlines() if each.startswith("--set"))
+    assert shlex.split(line) == ["--set", chosen[0], "--set", chosen[1]]
 
 
 def test_a_folder_of_another_kind_is_refused(tuned):

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
@@ -91,7 +92,8 @@ def _generator(dataset: str, factory: type) -> Any:
         source = cast("GeneratedSource", console.registry().create("dataset", dataset, **chosen))
         with console.progress(f"writing {dataset}") as report:
             source.generate(out, exams=exams, seed=seed, progress=report)
-        console.note(f"{exams} exams in {out}; next: gazekit data prepare {dataset} {out} PREPARED")
+        made = shlex.quote(str(out))
+        console.note(f"{exams} exams in {out}; next: gazekit data prepare {dataset} {made} PREPARED")
 
     generate.__signature__ = inspect.Signature([*known, *options])  # type: ignore[attr-defined]
     generate.__annotations__ = {p.name: p.annotation for p in [*known, *options]}

@@ -1,5 +1,6 @@
 """``gazekit plugins new``: start a plugin package."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,10 @@ def new(
     files = write_plugin(kind, name, folder)
     for file in files:
         print(folder / file)
-    samples = [f" --sample {name}={folder / file}" for file in files if file.name == "sample.json"]
+    made = shlex.quote(str(folder))
+    samples = [f"{name}={folder / file}" for file in files if file.name == "sample.json"]
+    sampled = "".join(f" --sample {shlex.quote(each)}" for each in samples)
     console.note(
-        f"next: python -m pytest {folder}; gazekit plugins check {folder}{''.join(samples)}; then pip install -e "
-        f"{folder} (offline: with --no-build-isolation --no-deps) to install it"
+        f"next: python -m pytest {made}; gazekit plugins check {made}{sampled}; then pip install -e "
+        f"{made} (offline: with --no-build-isolation --no-deps) to install it"
     )

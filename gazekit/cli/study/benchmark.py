@@ -1,6 +1,7 @@
 """``gazekit benchmark``: compare systems on the same folds and seeds."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -143,7 +144,7 @@ def benchmark(
         opened = open_study(folder, settings, registry, device=chosen, locked=locked)
         if paper:
             check_reported(opened, paper)
-        again = f"gazekit benchmark --out {folder.path}"
+        again = f"gazekit benchmark --out {shlex.quote(str(folder.path))}"
         failures = opened.failures() if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
         ratios = None
         if timing and not so_far:

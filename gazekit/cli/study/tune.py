@@ -1,6 +1,7 @@
 """``gazekit tune``: choose values by inner folds of the training part."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,7 +127,7 @@ def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
     ]
     title = f"{tuning.preset}: validation AUC over {tuning.folds} inner folds × {tuning.seeds} seeds"
     console.print_table(("", "mean", "sd", "runs", "values"), rows, title=title)
-    print(" ".join(f"--set {change}" for change in tuning.chosen))
+    print(" ".join(f"--set {shlex.quote(change)}" for change in tuning.chosen))
     epoch = {"auc": "best", "last": "last"}[selects.pop()] if selects in ({"auc"}, {"last"}) else "selected"
     console.note(
         f"each run's AUC is that of its {epoch} epoch, and the highest of several means flatters: judge the choice on "

@@ -1,6 +1,7 @@
 """``gazekit train``: train a preset on a prepared data set."""
 
 import os
+import shlex
 import traceback
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -214,7 +215,7 @@ def _run(
                     for line in "".join(traceback.format_exception(error)).splitlines():
                         run.log(line)
                 run.log(f"stopped: {error}")
-            signals.explain(error, f"gazekit train --out {run.path} --resume")
+            signals.explain(error, f"gazekit train --out {shlex.quote(str(run.path))} --resume")
             if isinstance(error, Preempted) and rank() > 0:
                 raise typer.Exit(error.exit_code) from None
             raise
@@ -233,4 +234,5 @@ def _run(
     if facts.leak:
         console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
     if state.best_epoch:
-        console.note(f"next: gazekit evaluate {run.path}" + ("" if parts["test"] else " --part val"))
+        trained = shlex.quote(str(run.path))
+        console.note(f"next: gazekit evaluate {trained}" + ("" if parts["test"] else " --part val"))

@@ -41,7 +41,9 @@ def study_page(folder: Path) -> StudyPage:
     study = StudyFolder(folder)
     path = folder / "results.json"
     if not os.path.lexists(path):
-        raise DataError(f"{path}: there is no such file; finish the study: gazekit benchmark --out {folder}")
+        raise DataError(
+            f"{path}: there is no such file; finish the study: gazekit benchmark --out {shlex.quote(str(folder))}"
+        )
     result = StudyResult.read(path)
     settings = study.settings()
     unknown = [
@@ -50,7 +52,7 @@ def study_page(folder: Path) -> StudyPage:
     if unknown:
         raise DataError(
             f"{path}: rows: '{visible(unknown[0])}' is no system of this study; make the results again: "
-            f"gazekit benchmark --out {folder}"
+            f"gazekit benchmark --out {shlex.quote(str(folder))}"
         )
     sets = dict(zip(settings.data_names, map(PreparedDataset.open, settings.data_paths), strict=True))
     runs = {row.name: _runs(folder, row.name) for row in result.rows}
