@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
+import matplotlib
 import numpy as np
 import pytest
 from made_page import CASES, METRICS, made_case, made_figure, made_run_page
@@ -262,6 +263,23 @@ def test_a_figure_is_rendered_once_and_on_white_where_it_leaves_the_page(monkeyp
         False,
     ]
     assert b"var(--ink)" in found[2] and section.png and sorted(kinds) == ["png", "svg"]
+
+
+@pytest.mark.parametrize("words", ["cost $5 to $6", r"$\nosuchcommand$"])
+def test_texts_of_a_drawing_are_no_formulas(words):
+    def drawn(name):
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.plot([1, 2], label=name)
+        axes.set_yticks([1, 2], [name, name])
+        axes.set_title(name)
+        axes.legend()
+        figure.text(0, 0, name)
+        return figure
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        expected = rendered(drawn(words), "svg")
+    assert rendered(drawn(words), "svg") == expected
 
 
 def test_pictures_in_a_drawing_become_lighter_and_look_the_same():

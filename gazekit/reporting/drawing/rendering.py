@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from gazekit.reporting.drawing.colours import INK, MUTED
@@ -28,7 +29,12 @@ def rendered(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
     """Render a figure as ``png`` or ``svg``; equal figures give equal bytes."""
     buffer = io.BytesIO()
     by_kind: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"pil_kwargs": _FAST_PNG}
-    with matplotlib.rc_context({"svg.hashsalt": "gazekit", "svg.fonttype": "path"}):
+    plain = {"svg.hashsalt": "gazekit", "svg.fonttype": "path", "text.parse_math": False}
+    for text in figure.findobj(
+        Text
+    ):  # made when formulas were still read: a name with two dollar signs is none
+        text.set_parse_math(False)
+    with matplotlib.rc_context(plain):
         figure.savefig(buffer, format=kind, transparent=transparent, dpi=figure.dpi, **by_kind)
     return buffer.getvalue()
 
