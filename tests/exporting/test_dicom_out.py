@@ -163,6 +163,17 @@ def test_the_report_of_a_calibrated_run_calls_by_its_threshold_and_says_it(
     assert said["Threshold above which malignant is called"] == threshold
 
 
+def test_the_report_of_several_classes_has_no_threshold(mammograms: list[Path]) -> None:
+    from gazekit.exporting.dicom.source_header import read_source
+    from gazekit.exporting.dicom.structured_report import structured_report
+
+    header, _ = read_source(mammograms[0], copy_patient=False)
+    chances = {"normal": 0.2, "benign": 0.3, "malignant": 0.5}
+    said = content(structured_report([header], chances, called="malignant", threshold=0.5, model="m"))
+    assert said["Class that is called"] == "malignant" and said["Probability of benign"] == 0.3
+    assert not [name for name in said if "Threshold" in name]
+
+
 def test_a_caption_is_burnt_in_below_the_picture_on_request(
     tiny_run: Path, mammograms: list[Path], tmp_path: Path
 ) -> None:
