@@ -232,7 +232,9 @@ def _run(
         + (f"; {state.skipped} steps skipped for a loss that was not finite" if state.skipped else "")
     )
     if facts.leak:
-        console.warn(f"the split leaks, its numbers will flatter the model: {facts.leak}")
+        console.warn(
+            f"the model has seen patients of the test part, its numbers will flatter it: {facts.leak}"
+        )
     if state.best_epoch:
         trained = shlex.quote(str(run.path))
         console.note(f"next: gazekit evaluate {trained}" + ("" if parts["test"] else " --part val"))

@@ -30,9 +30,7 @@ def rendered(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
     buffer = io.BytesIO()
     by_kind: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"pil_kwargs": _FAST_PNG}
     plain = {"svg.hashsalt": "gazekit", "svg.fonttype": "path", "text.parse_math": False}
-    for text in figure.findobj(
-        Text
-    ):  # made when formulas were still read: a name with two dollar signs is none
+    for text in figure.findobj(Text):  # made while formulas were read; a name with two dollar signs is none
         text.set_parse_math(False)
     with matplotlib.rc_context(plain):
         figure.savefig(buffer, format=kind, transparent=transparent, dpi=figure.dpi, **by_kind)
