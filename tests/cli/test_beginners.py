@@ -114,7 +114,7 @@ def test_a_table_of_another_name(raw_folder, tmp_path):
         (["RAW", "OUT", "--set", "view=cc"], 2, "no such option of Folder; did you mean 'views'?"),
         (["RAW", "OUT", "--set", "views=cc,mlo"], 2, """in quotes for the shell: 'views=["cc", "mlo"]'"""),
         (["RAW", "OUT", "--set", "positive=malignnant"], 2, "no such class; did you mean 'malignant'?"),
-        (["RAW", "OUT", "--set", "positive"], 2, "--set positive: expected key.path=value"),
+        (["RAW", "OUT", "--set", "positive"], 2, "--set positive: expected OPTION=VALUE"),
     ],
 )
 def test_options_of_a_preparation(raw_folder, tmp_path, arguments, code, expected):
