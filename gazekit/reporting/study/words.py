@@ -18,7 +18,9 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
     """List reasons to doubt the numbers."""
     said = []
     if result.leak:
-        said.append(f"the models have seen patients of the test part, these numbers flatter them: {result.leak}")
+        said.append(
+            f"the models have seen patients of the test part, these numbers flatter them: {result.leak}"
+        )
     areas = [
         row.over_data_sets.value if row.over_data_sets else row.metrics["auc"].pooled
         for row in result.rows
