@@ -48,10 +48,8 @@ class AnyFormat:
 
     def beside(self, path: Path) -> list[Path]:
         """Return the other files that reading a file takes."""
-        try:
-            return files_beside(self.readers[format_of(path, self.readers)], path)
-        except DataError:
-            return []
+        asked = [each for each in self.readers.values() if hasattr(each, "beside") and each.fits(path)]
+        return [other for reader in asked for other in files_beside(reader, path)]
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of a file of any format. Raises: DataError, also when none or several fit."""

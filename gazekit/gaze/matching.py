@@ -32,8 +32,8 @@ class Joined:
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
-    An exam_id without a view is enough if the exam has one image, unless the recording names an image that is not
-    the exam's and another recording names the exam's: that was shown beside it. An image name is compared whole first
+    An exam_id without a view is enough if the exam has one image. Where some recording names that image, those that
+    name another one do not count: they are of what else was shown. An image name is compared whole first
     (``a_cc.png``), then without its suffix, because gaze is often recorded on an export of the training image
     (``a_cc.dcm``), then with the folders that hold only this image (``P_00001_LEFT_CC/…/1-1.dcm``); case is
     ignored. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing is matched by its

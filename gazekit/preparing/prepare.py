@@ -1,7 +1,7 @@
 """Prepare a data set from raw files: once, in parallel, resumable."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any, Literal
 from gazekit.disk.atomic import PARTIAL, disk_errors, forget_partial, write_atomically
 from gazekit.disk.locking import LOCK, locked
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.matching import Joined
 from gazekit.machine import available_cores
 from gazekit.prepared.exam_record import ExamRecord
 from gazekit.prepared.index import (
@@ -26,9 +25,9 @@ from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, LAYOUT, stored_array
 from gazekit.prepared.verification import TABLES, check_file, facts_of, row_digests
 from gazekit.prepared.verification import files_of as files_beside
-from gazekit.preparing.estimate import Work, check_disk, estimate
+from gazekit.preparing.estimate import Work, WorkEstimate, check_disk, estimate
 from gazekit.preparing.journal import Journal, check_same, read_header
-from gazekit.preparing.one_exam import PreparedExam
+from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, nameless, without_names
 from gazekit.preparing.regions import with_region
@@ -159,7 +158,10 @@ def prepare(
         joined = join_recordings(raw.recordings, exams)
         own = exams_of_shard(exams, procedure.shard)
         with closing(Journal(out, header, settings)) as journal:
-            work = _work_off(journal, own, raw, settings, joined, procedure, [exam.exam_id for exam in exams])
+            left = own[len(journal.entries) :]
+            tasks = tasks_of(left, raw, settings, joined, [exam.exam_id for exam in exams])
+            needed = estimate(left, settings, procedure.workers(len(own)))
+            work = _work_off(journal, left, tasks, needed, procedure, raw.root)
         rest = Rest(
             findings=tuple(findings),
             expects_gaze=joined is not None or any(exam.gaze for exam in exams),
@@ -174,25 +176,22 @@ def prepare(
 def _work_off(
     journal: Journal,
     exams: Sequence[Exam],
-    raw: RawData,
-    settings: PreparationSettings,
-    joined: Joined | None,
+    tasks: Iterator[Task | Refused],
+    needed: WorkEstimate,
     procedure: Procedure,
-    ids: Collection[str],
+    root: Path,
 ) -> Work:
-    """Prepare the exams missing from the journal; ``ids`` are those of the whole data set."""
-    rest, workers = exams[len(journal.entries) :], procedure.workers(len(exams))
-    needed = estimate(rest, settings, workers)
+    """Carry out the tasks of the exams that the journal does not have yet."""
+    total = len(journal.entries) + len(exams)
     check_disk(journal.path.parent, needed)
     procedure.note(str(needed))
     start = perf_counter()
-    tasks = tasks_of(rest, raw, settings, joined, ids)
     if not procedure.image_names:
         tasks = map(nameless, tasks)
-    with closing(prepare_all(tasks, workers)) as results:
-        named = results if procedure.image_names else _without_names(results, rest, raw.root)
-        record(journal, named, len(exams), procedure)
-    return Work(len(rest), needed.files, needed.read_bytes, perf_counter() - start)
+    with closing(prepare_all(tasks, procedure.workers(total))) as results:
+        named = results if procedure.image_names else _without_names(results, exams, root)
+        record(journal, named, total, procedure)
+    return Work(len(exams), needed.files, needed.read_bytes, perf_counter() - start)
 
 
 def _depth(

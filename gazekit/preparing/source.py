@@ -176,7 +176,7 @@ def fingerprint(exams: Sequence[Exam], raw: RawData) -> str:
     for exam in exams:
         files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
         files["masks"] = _stamps(_mask_files(exam), root)
-        further = {"heat_maps": exam.heat_maps.items(), "beside": _beside(exam, reader)}
+        further = {"heat_maps": exam.heat_maps.items(), "beside": _beside(exam, raw, reader)}
         files |= {kind: _stamps(paths, root) for kind, paths in further.items() if paths}
         about: list[Any] = [
             exam.exam_id,
@@ -217,10 +217,10 @@ def _placing(recording: Recording) -> bytes:
     return suspect if shown == (None, None, False, None) else str(shown).encode() + suspect
 
 
-def _beside(exam: Exam, reader: "Callable[[str], GazeReader] | None") -> list[tuple[str, Path]]:
+def _beside(exam: Exam, raw: RawData, reader: "Callable[[str], GazeReader] | None") -> list[tuple[str, Path]]:
     """List the files that reading an exam's own gaze files takes besides them."""
-    if reader is None or exam.gaze_reader is None:
-        return []
+    if reader is None or exam.gaze_reader is None or any(outside(exam, raw.root, raw.allow_outside)):
+        return []  # a file outside is not opened; its exam will be refused
     of_format = reader(exam.gaze_reader)
     return [(view, path) for view, gaze in exam.gaze.items() for path in files_beside(of_format, gaze)]
 
@@ -327,10 +327,10 @@ def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> t
 
 
 def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
-    """Whether a recording that names no other exam is of the view whose gaze file holds it; one that names nothing is.
+    """Whether a recording in the gaze file of a view is of that view. It names no other exam of the data set.
 
-    One that names another view is not. An exam_id that is none of the data set (a trial, a reading) and an exam_id
-    without a view leave it to the image, if that is one of the exam's.
+    One that names nothing is; one that names another view is not. An exam_id that is none of the data set (a trial, a
+    reading) and an exam_id without a view leave it to the image, if that is one of the exam's.
     """
     of_exam = recording.exam_id in (None, exam.exam_id)
     fits = fitting(recording, exam)

@@ -1,7 +1,7 @@
 """Read every image of a raw data set and report its faults, without preparing it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -80,20 +80,20 @@ def find_faults(
 
 
 def _tasks(
-    images: Iterable[tuple[Exam, str]], raw: RawData, settings: PreparationSettings
+    images: Sequence[tuple[Exam, str]], raw: RawData, settings: PreparationSettings
 ) -> Iterator[Task | Refused]:
+    ids = {exam.exam_id for exam, _ in images}
     for view, of_view in groupby(images, key=lambda image: image[1]):
-        alone = [
+        alone = [  # with all its images: a recording says by their names which of them it is of
             replace(
                 exam,
-                images=_only(exam.images, view),
                 gaze=_only(exam.gaze, view),
                 heat_maps=_only(exam.heat_maps, view),
                 masks=_only(exam.masks, view),
             )
             for exam, _ in of_view
         ]
-        yield from tasks_of(alone, raw, replace(settings, views=(view,)))
+        yield from tasks_of(alone, raw, replace(settings, views=(view,)), ids=ids)
 
 
 def _only(values: Mapping[str, T], view: str) -> dict[str, T]:

@@ -152,7 +152,7 @@ def plain_options(items: Iterable[str], flag: str, *, form: str = "OPTION=VALUE"
 
 
 def plain_texts(items: Iterable[str], flag: str, *, form: str) -> dict[str, str]:
-    """Part ``NAME=TEXT`` items, and keep each text as it is. Args and Raises as in ``plain_options``."""
+    """Split ``NAME=TEXT`` items, and keep each text as it is. Args and Raises as in ``plain_options``."""
     found = {}
     for item in items:
         name, equals, text = item.partition("=")

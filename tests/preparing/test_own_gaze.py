@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from made_preparation import X, Y, run, write_exams
+from made_preparation import Listed, X, Y, run, validate, write_exams
 
+from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.recording import Recording
 
@@ -73,3 +74,33 @@ def test_what_else_was_shown_is_no_gaze_on_an_image_that_is_named(of_views):
 def test_a_recording_that_names_its_exam_alone_is_of_the_views_that_name_its_file(of_views):
     assert of_views("30,e0,,", "40,e1,,") == [[30.0], [30.0]]
     assert of_views("30,e0,,screen.png", "40,e1,,screen.png") == [[30.0], [30.0]]
+
+
+def test_a_gaze_file_outside_is_not_opened_to_ask_what_is_read_beside_it(tmp_path):
+    asked = []
+
+    class Asking(Named):
+        def beside(self, path):
+            asked.append(path.name)
+            return []
+
+    exams = write_exams(tmp_path / "raw", 2)
+    for exam in exams:
+        exam.gaze["cc"].write_text(f"{X},{exam.exam_id},,\n")
+    exams[1].gaze["cc"] = exams[1].gaze["cc"].rename(tmp_path / "elsewhere.gaze")
+    (refused,) = run(
+        exams, tmp_path / "raw", tmp_path / "out", jobs=0, gaze_reader=lambda _: Asking()
+    ).refused
+    assert "leads out of the data set" in refused.reason and asked == ["0.gaze"]
+
+
+def test_validation_takes_the_recordings_of_an_image_as_the_preparation_does(tmp_path):
+    """The file of one view holds gaze on the other view's image alone."""
+    exams = write_exams(tmp_path / "raw", 2)
+    for number, exam in enumerate(exams):
+        exam.gaze["cc"].write_text(f"{X},e{number},,{number}_mlo.png\n")
+    options = {"jobs": 0, "gaze_reader": lambda _: Named()}
+    found = validate(Listed(exams), tmp_path / "raw", **options)
+    assert [(each.key, each.view) for each in found.faults.refused] == [("e0", "cc"), ("e1", "cc")]
+    with pytest.raises(DataError, match="no recording of exam e0, view cc"):
+        run(exams, tmp_path / "raw", tmp_path / "out", **options)

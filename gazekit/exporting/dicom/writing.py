@@ -62,7 +62,7 @@ class Findings:
     called: str
     explained: str
     model: str
-    threshold: float = 0.5
+    threshold: float
 
 
 @dataclass(slots=True)
