@@ -95,10 +95,7 @@ def read_origin(path: Path) -> BackboneOrigin | None:
             f"{path}: no such file; expected weights in a safetensors file, as gazekit pretrain writes them"
         ) from None
     except (OSError, safetensors.SafetensorError, DataError) as error:
-        raise ConfigurationError(
-            f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit "
-            "pretrain writes them"
-        ) from None
+        raise _unreadable(path, error) from None
     return origin
 
 
@@ -115,10 +112,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> str:
         require_regular_file(path)
         found = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise ConfigurationError(
-            f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit "
-            "pretrain writes them"
-        ) from None
+        raise _unreadable(path, error) from None
     own = backbone.state_dict()
     _check_alike(path, found, own, origin)
     broken = [name for name, tensor in found.items() if not tensor.isfinite().all()]
@@ -132,6 +126,13 @@ def load_backbone(backbone: nn.Module, path: Path) -> str:
     parameters = sum(each.numel() for each in backbone.parameters())
     said = f"{path.name} (SHA-256 {digest[:16]}): all {len(found)} tensors with {parameters:,} parameters"
     return said if origin is None else f"{said}; {origin}"
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}: not readable as weights ({visible(str(error))}); expected tensors by name, as gazekit pretrain "
+        "writes them"
+    )
 
 
 def _check_alike(

@@ -173,7 +173,10 @@ class Term(nn.Module, ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """The parts of a batch it reads besides images and labels: ``"gaze"``, ``"masks"``; others are None."""
+    """The parts of a batch it reads besides images and labels: ``"gaze"``, ``"masks"``; others are None.
+
+    ``"fixations"`` beside ``"gaze"`` says that finished heat maps do not serve it.
+    """
 
     @abstractmethod
     def forward(self, output: Output, batch: Batch) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gazekit.contracts.heat_map import DURATION, SLOT, X, Y
+from gazekit.contracts.heat_map import DURATION, X, Y, of_slots
 from gazekit.contracts.interfaces import AlignmentLoss, AttentionMap
 from gazekit.contracts.types import Batch, Output, Views
 
@@ -25,8 +25,6 @@ class Alignment(nn.Module):
     Source: Sec. 2.2, Eq. 1 and 2.
     """
 
-    needs = frozenset({"gaze"})
-
     def __init__(
         self,
         alignment_loss: AlignmentLoss,
@@ -40,6 +38,12 @@ class Alignment(nn.Module):
         self.target = target
         self.each_reader = each_reader
         self.attention_map = attention_map
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """See :class:`gazekit.contracts.interfaces.Term`."""
+        fixations = self.each_reader or self.alignment_loss.reads == "fixations"
+        return frozenset({"gaze", "fixations"} if fixations else {"gaze"})
 
     def explained(self, output: Output, labels: Tensor) -> Tensor:
         """The class whose attention is aligned, per exam ``[B]``."""
@@ -73,14 +77,17 @@ class Alignment(nn.Module):
         return torch.cat(found, dim=1)
 
     def _present(self, batch: Batch, view: str) -> Tensor:
-        """Which pairs have gaze, ``[B, 1]``, or ``[B, readers]``."""
-        assert batch.gaze is not None
-        readers = batch.gaze.present_readers(view)
-        if self.each_reader:
-            return readers
-        if self.alignment_loss.reads == "fixations":
-            return readers.any(dim=1, keepdim=True)
-        return batch.gaze.present(view)[:, None]
+        """Which pairs have gaze, ``[B, 1]``, or ``[B, readers]``; for fixations, one on the image."""
+        gaze = batch.gaze
+        assert gaze is not None
+        if self.alignment_loss.reads == "heat_map":
+            return gaze.present_readers(view) if self.each_reader else gaze.present(view)[:, None]
+        rows = gaze.scanpaths(view, (1, 1))
+        x, y = rows[..., X], rows[..., Y]
+        there = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1) & (rows[..., DURATION] > 0)  # [B, F]; NaN is not
+        if not self.each_reader:
+            return there.any(dim=1, keepdim=True)
+        return (there[..., None] & of_slots(rows, gaze.slots)).any(dim=1)
 
     def _gaze(self, batch: Batch, view: str, attention: Tensor) -> Tensor:
         """Heat maps ``[B, 1 or readers, H, W]``, or fixations ``[B, 1 or readers, F, 3]``."""
@@ -92,8 +99,7 @@ class Alignment(nn.Module):
         rows = gaze.scanpaths(view, (height, width))
         if not self.each_reader:
             return _places(rows)[:, None]
-        slots = torch.arange(gaze.slots, device=rows.device, dtype=rows.dtype)
-        own = rows[:, None, :, SLOT] == slots[:, None]  # [B, readers, F]
+        own = of_slots(rows, gaze.slots).mT  # [B, readers, F]
         return torch.where(own[..., None], _places(rows)[:, None], torch.nan)
 
 

@@ -235,6 +235,11 @@ def build_objective(
             if gaze is None and "gaze" in terms[name].needs:
                 del terms[name]  # gaze = "none" is a training without gaze, whatever a preset adds to it
                 continue
+            if terms[name].needs and not set(model.views) & set(preset.views):
+                raise ConfigurationError(
+                    f"terms.{name}: fusion.images leaves none of the views {', '.join(preset.views)}, on which "
+                    f"{settings.use} compares; leave the term out with --set terms.{name}=none"
+                )
         weights[name] = settings.weight
     objective = Objective(
         attention_map=build_attention_map(preset, registry),

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import (
@@ -120,13 +122,16 @@ class MultiViewClassifier(nn.Module):
             )
         if present is not None:
             images = _with_stand_ins(images, present)
+        # fused attention has no second derivative, which a loss on the gradient at a stage's maps asks for
+        composed = sdpa_kernel(SDPBackend.MATH) if self.shows_stages and self.training else nullcontext()
         if self.amp is None:
-            return self._encode(images, gaze, present)
-        with torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
+            with composed:
+                return self._encode(images, gaze, present)
+        with composed, torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
             encoded = self._encode(images, gaze, present)
         return Encoded(
             {view: values.float() for view, values in encoded.maps.items()},
-            {view: tuple(each.float() for each in maps) for view, maps in encoded.stages.items()},
+            encoded.stages,
             {view: tuple(map(_in_float, found)) for view, found in encoded.extras.items()},
         )
 
@@ -150,6 +155,10 @@ class MultiViewClassifier(nn.Module):
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:
                 maps = _where_whole(present, self.map_fusion(maps), maps)
             if self.shows_stages:
+                if (
+                    self.amp is not None
+                ):  # the next stage reads these: copies beside its input would have no gradient
+                    maps = {view: values.float() for view, values in maps.items()}
                 stages = {view: (*stages.get(view, ()), maps[view]) for view in self.views}
         shown_somewhere = any(shown for found in extras.values() for shown in found)
         return Encoded(maps, stages, extras if shown_somewhere else {})

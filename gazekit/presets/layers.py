@@ -61,8 +61,8 @@ _FORMER: dict[Key, Key] = {
     ("data", "validation"): ("data", "val"),
 }
 """Keys of 0.1, and where they are now."""
-_OWN = {"reported", "tune"}
-"""Tables that hold for one preset but not for presets that extend it."""
+_OWN = {"quick", "reported", "tune"}
+"""Keys that hold for one preset but not for presets that extend it."""
 
 
 @dataclass(frozen=True, slots=True)

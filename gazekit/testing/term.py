@@ -67,7 +67,14 @@ class TermContract(ModuleContract):
         values = self.values(component, inputs)
         return {"term": values.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf)}
 
-    def values(self, component: Any, inputs: Views, *, handed: frozenset[str] | None = None) -> Tensor:
+    def values(
+        self,
+        component: Any,
+        inputs: Views,
+        *,
+        handed: frozenset[str] | None = None,
+        gaze: Gaze | None = None,
+    ) -> Tensor:
         """Call the term on a model's output and a batch with the gaze and masks it needs, or with others."""
         handed = type(component).needs if handed is None else handed
         views = [name for name in inputs if name not in self.constants]
@@ -75,7 +82,7 @@ class TermContract(ModuleContract):
         pooled = {view: each.mean(dim=(2, 3)) for view, each in maps.items()}
         fused = torch.cat(list(pooled.values()), dim=1)
         output = Output(fused[:, :1], maps, pooled, pooled, fused)
-        gaze = Gaze({view: inputs[_GAZE + view] for view in views}, (_SIZE, _SIZE))
+        gaze = gaze or Gaze({view: inputs[_GAZE + view] for view in views}, (_SIZE, _SIZE))
         masks = {view: inputs[_MASK + view] for view in views}
         batch = Batch(
             {view: _images(each) for view, each in maps.items()},
@@ -95,8 +102,11 @@ class TermContract(ModuleContract):
         """Results that depend on gaze or masks only if ``needs`` names them: they hold NaN otherwise (poisoned)."""
         needs = self.component.needs
         known = frozenset({"gaze", "masks"})
-        promise(self.component, "needs, a frozenset of gaze and masks", needs <= known, needs)
-        if needs == known:
+        fits = needs <= known | {"fixations"} and not ("fixations" in needs and "gaze" not in needs)
+        promise(
+            self.component, "needs, a frozenset of gaze and masks, and fixations beside gaze", fits, needs
+        )
+        if needs >= known:
             return
         leaves = leaves_of(case.inputs, constants=self.constants)
         clean = self.values(component, leaves)
@@ -109,6 +119,19 @@ class TermContract(ModuleContract):
         check_equal(
             self.component, promised, {"term": clean.nan_to_num(0.0)}, {"term": poisoned.nan_to_num(0.0)}
         )
+
+    @for_each_case()
+    def test_finished_heat_maps(self, case: ContractCase, component: Any) -> None:
+        """With ``"fixations"`` in ``needs``: NaN on finished heat maps alone; without it, a number there too."""
+        needs = self.component.needs
+        if "gaze" not in needs:
+            return
+        inputs = leaves_of(case.inputs, constants=self.constants)
+        views = [name for name in inputs if name not in self.constants]
+        heat = {view: torch.ones(len(inputs[_LABELS]), _SIZE, _SIZE).tril() for view in views}
+        silent = bool(self.values(component, inputs, gaze=Gaze.of_heat_maps(heat)).isnan().all())
+        promised = "needs with fixations, where finished heat maps do not serve it, and only there"
+        promise(self.component, promised, silent == ("fixations" in needs), sorted(needs))
 
     @for_each_case()
     def test_nothing_to_say(self, case: ContractCase, component: Any) -> None:

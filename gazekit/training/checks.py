@@ -144,10 +144,10 @@ def _check_gaze_left(
             f"of preset '{preset.name}' asks for; look at gaze.readers, gaze.window_ms and gaze.minimum_duration_ms"
         )
     for name, term in objective.terms.items():
-        if isinstance(term, Alignment) and (term.each_reader or term.alignment_loss.reads == "fixations"):
+        if "fixations" in cast(Term | Alignment, term).needs:
             raise DataError(
                 f"{dataset.root}: holds finished heat maps, and the loss '{name}' of preset '{preset.name}' reads "
-                "fixations; prepare the data with recordings, or take an alignment loss that reads heat maps"
+                "fixations; prepare the data with recordings, or take a loss that reads heat maps"
             )
 
 

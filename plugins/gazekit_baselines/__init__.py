@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gazekit.contracts.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gazekit.contracts.interfaces import AttentionMap, Backbone, Fusion, Term
+    from gazekit.contracts.interfaces import Backbone, Fusion, Term
 
 
 @hookimpl
@@ -27,14 +27,6 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
     from gazekit_baselines.stack import Stack
 
     return {"stack": Stack, "gaze_overlay": GazeOverlay, "gaze_mask": GazeMask}
-
-
-@hookimpl
-def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
-    """Offer the gradient of the score, as the neural harmonizer aligns it."""
-    from gazekit_baselines.gradient_saliency import GradientSaliency
-
-    return {"gradient_saliency": GradientSaliency}
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from gazekit.contracts.types import Views
 
 
 class GazeMask(ImageFusion):
-    """``x'_p = x_p`` for the patches ``p`` that were looked at most, and 0 (the mean of all images) elsewhere.
+    """``x'_p = x_p`` for the patches ``p`` that were looked at most, and the image's darkest value elsewhere.
 
     Patches are ranked by the mean of the heat map ``R`` over each; ``keep`` of them stay, and as many more as are
     looked at alike, but none that nobody looked at. In training only: an exam without gaze, and every image at
@@ -29,7 +29,7 @@ class GazeMask(ImageFusion):
 
     Source: EG-ViT, Ma et al. 2023, doi:10.1109/TMI.2023.3287572, whose published code keeps 49 of 196 patches and
         masks four of ten batches. There the masked patches are left out of all blocks but the last, which gets them
-        back as they were embedded; here their pixels are gone, and no block sees them.
+        back as they were embedded; here their pixels are as dark as the background, and no block sees them.
     """
 
     needs_gaze = "training"
@@ -59,7 +59,11 @@ class GazeMask(ImageFusion):
         if self.share < 1:
             whole = torch.rand(len(first), device=first.device) >= self.share
         return {
-            view: torch.where((self.mask(gaze[view]) | whole[:, None, None])[:, None], image, 0)
+            view: torch.where(
+                (self.mask(gaze[view]) | whole[:, None, None])[:, None],
+                image,
+                image.amin(dim=(1, 2, 3), keepdim=True),
+            )
             if view in gaze
             else image
             for view, image in images.items()

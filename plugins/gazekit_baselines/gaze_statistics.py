@@ -39,7 +39,7 @@ class GazeStatistics(Term):
         diffusivity, logarithms, squares, the share of cells and the grid are ours.
     """
 
-    needs = frozenset({"gaze"})
+    needs = frozenset({"gaze", "fixations"})
 
     def __init__(
         self, views: Sequence[str], channels: int, *, cells: Annotated[int, Field(ge=2)] = 4

@@ -1,4 +1,4 @@
-"""The parts of Mammo-Net and its ablations, as a gazekit plugin."""
+"""The parts that systems are made of, and the presets of Mammo-Net and its ablations, as a gazekit plugin."""
 
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
-    """Offer timm's convolutional networks, and a small residual network."""
+    """Offer timm's networks, and a small residual network."""
     from gazekit_components.small_resnet import SmallResNet
     from gazekit_components.timm_backbone import TimmBackbone
 
@@ -78,11 +78,12 @@ def gazekit_heads() -> Mapping[str, "type[Head]"]:
 
 @hookimpl
 def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
-    """Offer CAM, the maps that generalise it, and the attention that transformers show."""
+    """Offer CAM, the maps that generalise it, the gradient alone, and the attention that transformers show."""
     from gazekit_components.cam import CAM
     from gazekit_components.class_attention import ClassAttention
     from gazekit_components.grad_cam import GradCAM
     from gazekit_components.grad_cam_pp import GradCAMPlusPlus
+    from gazekit_components.gradient_saliency import GradientSaliency
     from gazekit_components.hires_cam import HiResCAM
     from gazekit_components.layer_cam import LayerCAM
     from gazekit_components.rollout import AttentionRollout
@@ -93,6 +94,7 @@ def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
         "grad_cam_pp": GradCAMPlusPlus,
         "hires_cam": HiResCAM,
         "layer_cam": LayerCAM,
+        "gradient_saliency": GradientSaliency,
         "rollout": AttentionRollout,
         "class_attention": ClassAttention,
     }
@@ -126,7 +128,7 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
 
 @hookimpl
 def gazekit_terms() -> Mapping[str, "type[Term]"]:
-    """A gaze decoder, next-fixation prediction, and attention against lesion masks."""
+    """Offer a gaze decoder, next-fixation prediction, and attention against lesion masks."""
     from gazekit_components.gaze_decoder import GazeDecoder
     from gazekit_components.mask_alignment import MaskAlignment
     from gazekit_components.next_fixation import NextFixation

@@ -7,9 +7,9 @@ from gazekit_components.weighted_metric import WeightedMetric, confusion
 
 
 class F1(WeightedMetric):
-    """``2 TP / (2 TP + FP + FN)`` of the positive class; of several classes, the mean over those that there are.
+    """``2 TP / (2 TP + FP + FN)`` of the positive class; of several classes, the mean over those that exams have.
 
-    A class that is neither there nor called has none.
+    A positive class that no exam has and none is called has none.
     """
 
     title = "F1"
@@ -24,5 +24,7 @@ class F1(WeightedMetric):
         hits = np.diagonal(table, axis1=1, axis2=2)
         total = table.sum(axis=1) + table.sum(axis=2)
         found = np.divide(2 * hits, total, out=np.full_like(total, np.nan), where=total > 0)
-        classes = [1] if probabilities.shape[1] == 2 else np.unique(truth)
-        return np.asarray(found[:, classes].mean(axis=1))
+        if probabilities.shape[1] == 2:
+            return np.asarray(found[:, 1])
+        there = table.sum(axis=2) > 0  # [R, classes]; a resample may lack one
+        return np.asarray(np.where(there, found, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))

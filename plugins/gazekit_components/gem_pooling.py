@@ -39,7 +39,10 @@ class GeneralisedMean(Pooling):
 
     def forward(self, maps: Tensor, extras: Extras) -> Tensor:  # noqa: ARG002
         """Map the last maps ``[B, C, h, w]`` to ``[B, C]``."""
-        positive, power = maps.clamp(min=_SMALLEST), self.power.clamp(min=1)
+        positive = maps.clamp(min=_SMALLEST)
+        power = (
+            self.power + (self.power.clamp(min=1) - self.power).detach()
+        )  # below 1 it still has a gradient
         largest = positive.detach().amax(dim=(2, 3))  # [B, C]; it cancels, and so does its gradient
         ratios = positive / largest[:, :, None, None]
         pooled: Tensor = largest * ratios.pow(power).mean(dim=(2, 3)).pow(1 / power)

@@ -6,8 +6,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from gazekit.contracts.types import Output, Views
-from gazekit.errors import ConfigurationError
-from gazekit_components.score_gradients import score_gradients
+from gazekit_components.score_gradients import maps_of_stage, score_gradients
 
 
 class LayerCAM:
@@ -41,22 +40,14 @@ class LayerCAM:
         A view that does not influence the score gets a map of zeros.
 
         Raises:
-            ConfigurationError: the backbone has no such stage.
+            ConfigurationError: the backbone has no such stage, or the score does not depend on its maps.
         """
-        features = {view: self._of_stage(output, view) for view in output.features}  # [B, C, h, w]
+        features = (
+            output.features if self.stage is None else maps_of_stage(output, self.stage)
+        )  # [B, C, h, w]
         gradients = score_gradients(output, target, features, detach=self.detach_weights)
         maps = {}
         for view, each in features.items():
             explained = (gradients[view].relu() * each).sum(dim=1)  # [B, h, w]
             maps[view] = explained.relu() if self.relu else explained
         return maps
-
-    def _of_stage(self, output: Output, view: str) -> Tensor:
-        if self.stage is None:
-            return output.features[view]
-        stages = output.stages.get(view, ())
-        if self.stage > len(stages):
-            raise ConfigurationError(
-                f"attention_map layer_cam: expected a stage of 1 … {len(stages)}, got {self.stage}"
-            )
-        return stages[self.stage - 1]

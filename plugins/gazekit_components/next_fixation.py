@@ -19,9 +19,9 @@ class NextFixation(Term):
 
         P(c | c_1 ... c_t) = softmax_c( k_c q_t / sqrt(d) + r log(1 + visits of c up to t) )
 
-    with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. Only steps count
-    between two fixations of one recording that both lie on the image. The last state of a prediction starts the next:
-    see ``predict``.
+    with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. A state is that of
+    one recording, and only steps count between two of its fixations that both lie on the image. The last state of a
+    prediction starts the next: see ``predict``.
 
     Args:
         views: names of the views.
@@ -32,7 +32,7 @@ class NextFixation(Term):
         attention head, with inhibition of return as in Itti et al. 1998, doi:10.1109/34.730558.
     """
 
-    needs = frozenset({"gaze"})
+    needs = frozenset({"gaze", "fixations"})
 
     def __init__(self, views: Sequence[str], channels: int, *, features: PositiveInt = 32) -> None:
         super().__init__()
@@ -51,10 +51,9 @@ class NextFixation(Term):
             height, width = maps.shape[2:]
             rows = gaze.scanpaths(view, (height, width))  # [B, F, 8]
             cells, there = _cells(rows, height, width)  # [B, F] both
-            reader = rows[..., SLOT].nan_to_num(-1.0)
-            back = rows[:, 1:, ONSET] < rows[:, :-1, ONSET]  # another recording; NaN is not
-            step = there[:, :-1] & there[:, 1:] & (reader[:, :-1] == reader[:, 1:]) & ~back  # [B, F - 1]
-            before = _same_reader_up_to(reader, there)  # [B, F, F]
+            recording = _recordings(rows)
+            step = there[:, :-1] & there[:, 1:] & (recording[:, :-1] == recording[:, 1:])  # [B, F - 1]
+            before = _same_recording_up_to(recording, there)  # [B, F, F]
             scores = self._scores(maps, cells, before)[:, :-1]  # [B, F - 1, cells]
             surprise = -scores.log_softmax(dim=2).gather(2, cells[:, 1:, None])[..., 0]
             steps = step.sum(dim=1)
@@ -93,7 +92,7 @@ class NextFixation(Term):
         Args:
             maps: ``[B, C, h, w]``.
             cells: ``[B, F]`` of the fixations.
-            before: ``[B, F, F]``, 1 where the second fixation is the first or one before it, of the same reader.
+            before: ``[B, F, F]``, 1 where the second fixation is the first or one before it, of the same recording.
         """
         places = maps.flatten(2).mT  # [B, cells, C]
         exact = torch.float64 if maps.dtype == torch.float64 else torch.float32
@@ -116,8 +115,18 @@ def _cells(rows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     return row.clamp(0, height - 1) * width + column.clamp(0, width - 1), there
 
 
-def _same_reader_up_to(reader: Tensor, there: Tensor) -> Tensor:
-    """For each fixation those up to it that are of its reader and on the image, ``[B, F, F]``."""
-    order = torch.arange(reader.shape[1], device=reader.device)
+def _recordings(rows: Tensor) -> Tensor:
+    """Number the recordings of each exam, ``[B, F]``: the next begins with another reader, or where the onset falls."""
+    reader, onset = rows[..., SLOT].nan_to_num(-1.0), rows[..., ONSET]
+    begins = torch.zeros_like(reader, dtype=torch.long)
+    begins[:, 1:] = (reader[:, 1:] != reader[:, :-1]) | (
+        onset[:, 1:] < onset[:, :-1]
+    )  # an onset of NaN begins none
+    return begins.cumsum(dim=1)
+
+
+def _same_recording_up_to(recording: Tensor, there: Tensor) -> Tensor:
+    """For each fixation those up to it that are of its recording and on the image, ``[B, F, F]``."""
+    order = torch.arange(recording.shape[1], device=recording.device)
     up_to = order[:, None] >= order
-    return (reader[:, :, None] == reader[:, None]) & up_to & there[:, None]
+    return (recording[:, :, None] == recording[:, None]) & up_to & there[:, None]

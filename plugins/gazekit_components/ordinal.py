@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from gazekit.contracts.interfaces import Head
 from gazekit.contracts.types import Views
+from gazekit.errors import ConfigurationError
 
 
 class Ordinal(Head):
@@ -42,7 +43,10 @@ class Ordinal(Head):
         super().__init__()
         unknown = [target for target in ordered if target not in outputs]
         if unknown:
-            raise ValueError(f"ordered names '{unknown[0]}'; the targets are {', '.join(outputs)}")
+            raise ConfigurationError(
+                f"head.ordered: '{unknown[0]}' is no target of the preset; expected some of {', '.join(outputs)}: name "
+                f"one of them, or add it with --set targets.{unknown[0]}=1"
+            )
         self.targets = nn.ModuleDict(
             {
                 target: _ProportionalOdds(features, number)
@@ -69,7 +73,8 @@ class _ProportionalOdds(nn.Module):
     def forward(self, fused: Tensor) -> Tensor:
         thresholds = self.first + functional.pad(functional.softplus(self.steps).cumsum(0), (1, 0))  # [K - 1]
         above = thresholds - self.score(fused)  # [B, K - 1]
-        between = torch.log(-torch.expm1(above[:, :-1] - above[:, 1:]))  # sigmoid(a) - sigmoid(b), a > b
+        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)), and b - a = softplus(step)
+        between = functional.logsigmoid(self.steps)
         middle = functional.logsigmoid(above[:, 1:]) + functional.logsigmoid(-above[:, :-1]) + between
         return torch.cat(
             [functional.logsigmoid(above[:, :1]), middle, functional.logsigmoid(-above[:, -1:])], dim=1

@@ -21,7 +21,7 @@ class PartialAUC(WeightedMetric):
     title = "Partial AUC"
     meaning = "area under the ROC curve from 80 to 100 % specificity, scaled so that guessing scores 0.5"
     higher_is_better = True
-    scale = (0.0, 1.0)
+    scale = (4 / 9, 1.0)
     chance = 0.5
 
     def weighted(self, truth: Integers, probabilities: Floats, weights: Floats) -> Floats:

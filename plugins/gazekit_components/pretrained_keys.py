@@ -6,7 +6,7 @@ add one line to ``LAYOUTS``.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,13 +63,11 @@ class KeyLayout:
     Args:
         name: name of the library, for reports.
         published: part of a timm network → the library's name for it.
-        source: where the names are documented.
         same_padding: whether convolutions pad as in TensorFlow, so that only timm's ``tf_`` networks are equivalent.
     """
 
     name: str
     published: Callable[[NetworkPart], str]
-    source: str
     same_padding: bool = False
 
 
@@ -204,6 +202,13 @@ def _left_out(
             reason = _UNKNOWN
         reasons.setdefault(reason, []).append(key)
     return {reason: tuple(keys) for reason, keys in reasons.items()}
+
+
+def without_prefix(found: Mapping[str, Tensor], keys: Iterable[str]) -> Mapping[str, Tensor]:
+    """Take off the prefix after which most of a network's own keys are found; the tensors as they are where none is."""
+    keys = set(keys)
+    best = max(_prefixes(found), key=lambda prefix: sum(prefix + key in found for key in keys))
+    return {name.removeprefix(best): tensor for name, tensor in found.items()}
 
 
 def _prefixes(found: Mapping[str, Tensor]) -> list[str]:
@@ -341,32 +346,27 @@ LAYOUTS = (
     KeyLayout(
         "timm, or torchvision's ResNet and DenseNet",  # also torchxrayvision's, and MONAI's ResNet in two dimensions
         _as_timm,
-        "timm 1.0.31; torchvision 0.28 models/resnet.py, densenet.py; torchxrayvision 1.5.7 models.py (DenseNet, "
-        "ResNet.model); MONAI 1.6.1 networks/nets/resnet.py",
-    ),
+    ),  # timm 1.0.31; torchvision 0.28 models/resnet.py, densenet.py; torchxrayvision 1.5.7 models.py (DenseNet,
+    # ResNet.model); MONAI 1.6.1 networks/nets/resnet.py
     KeyLayout(
         "torchvision's first DenseNets",
         _patterns({r"(denselayer\d+\.(?:norm|conv))(\d)\.": r"\1.\2."}),
-        "torchvision 0.28 models/densenet.py, _load_state_dict",
-    ),
+    ),  # torchvision 0.28 models/densenet.py, _load_state_dict
     KeyLayout(
         "MONAI's DenseNet",
         _patterns({r"(denselayer\d+)\.": r"\1.layers.", r"^classifier\.": "class_layers.out."}),
-        "MONAI 1.6.1 networks/nets/densenet.py, _DenseLayer",
-    ),
+    ),  # MONAI 1.6.1 networks/nets/densenet.py, _DenseLayer
     KeyLayout(
         "efficientnet_pytorch",  # and Mammo-CLIP's copy of it
         _efficientnet("_blocks.{number}."),
-        "efficientnet_pytorch 0.7.1 and efficientnet_lite_pytorch 0.1.0 model.py; "
-        "github.com/batmanlab/Mammo-CLIP breastclip/model/modules/efficientnet_custom.py",
         same_padding=True,
-    ),
+    ),  # efficientnet_pytorch 0.7.1 and efficientnet_lite_pytorch 0.1.0 model.py;
+    # github.com/batmanlab/Mammo-CLIP breastclip/model/modules/efficientnet_custom.py
     KeyLayout(
         "MONAI's EfficientNetBN",
         _efficientnet("_blocks.{stage}.{number}."),
-        "MONAI 1.6.1 networks/nets/efficientnet.py, EfficientNet",
         same_padding=True,
-    ),
+    ),  # MONAI 1.6.1 networks/nets/efficientnet.py, EfficientNet
     KeyLayout(
         "torchvision's EfficientNet",
         _MobileBlocks(
@@ -381,8 +381,7 @@ LAYOUTS = (
                 r"^classifier\.": "classifier.1.",
             },
         ),
-        "torchvision 0.28 models/efficientnet.py, MBConv",
-    ),
+    ),  # torchvision 0.28 models/efficientnet.py, MBConv
     KeyLayout(
         "torchvision's MobileNetV2",
         _MobileBlocks(
@@ -397,10 +396,9 @@ LAYOUTS = (
                 r"^classifier\.": "classifier.1.",
             },
         ),
-        "torchvision 0.28 models/mobilenetv2.py, InvertedResidual",
-    ),
+    ),  # torchvision 0.28 models/mobilenetv2.py, InvertedResidual
     KeyLayout(
-        "torchvision's ConvNeXt", _patterns(dict(_convnext_rules())), "torchvision 0.28 models/convnext.py"
-    ),
+        "torchvision's ConvNeXt", _patterns(dict(_convnext_rules()))
+    ),  # torchvision 0.28 models/convnext.py
 )
-"""Layouts of the known libraries, the commonest first."""
+"""Layouts of the known libraries, the commonest first, each with the place where its names stand."""

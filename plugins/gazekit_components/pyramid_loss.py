@@ -21,7 +21,8 @@ class Pyramid(AlignmentLoss):
 
     ``Z`` divides by ``sqrt(var + 1e-5 var_1)``, where ``var_1`` is the variance of the map at level 1: the
     epsilon of a layer norm, relative to the scale of the map. The loss is therefore the same for ``H`` and
-    ``a H + b``, a > 0, however small Grad-CAM makes ``H``. A constant map has Z = 0 and no gradient.
+    ``a H + b``, a > 0, however small Grad-CAM makes ``H``, as long as its variance is a number of float32 (values
+    from about 1e-18). A constant map has Z = 0 and no gradient.
 
     Args:
         levels: levels of the pyramid; those after the first level of a single pixel, where Z = 0, add nothing and

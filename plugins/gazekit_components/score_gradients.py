@@ -7,12 +7,20 @@ from gazekit.contracts.types import Output, Views
 from gazekit.errors import ConfigurationError
 
 
+def maps_of_stage(output: Output, stage: int) -> Views:
+    """The maps ``[B, C, h, w]`` of a stage, counted from 1. Raises ConfigurationError: there is no such stage."""
+    stages = min((len(output.stages.get(view, ())) for view in output.features), default=0)
+    if stage > stages:
+        raise ConfigurationError(f"attention_map.stage: expected a stage of 1 … {stages}, got {stage}")
+    return {view: output.stages[view][stage - 1] for view in output.features}
+
+
 def score_gradients(output: Output, target: Tensor, at: Views, *, detach: bool) -> Views:
     """Differentiate ``output.score(target)`` with respect to tensors of its graph, one per view.
 
-    Exams do not mix, so one backward pass of the sum serves all of them. It reaches from the logits back to the tensors
-    and no further: at ``output.pooled`` or ``output.features`` it costs the head, at the maps of an inner stage all
-    stages after it.
+    One backward pass of the sum serves all exams. It reaches from the logits back to the tensors and no further: at
+    ``output.pooled`` or ``output.features`` it costs the head, where exams do not mix; at the maps of an inner stage
+    all stages after it, where batch norm in training mixes them: that gradient is of the summed score of the batch.
 
     Args:
         output: from one forward pass.

@@ -39,8 +39,8 @@ class TimmBackbone(Backbone):
             for a file with unknown names.
         show_attention: show the attention of the blocks of a Vision Transformer, which ``rollout`` and
             ``class_attention`` read; it takes ``heads n²`` numbers per block and exam, ``n`` the number of tokens.
-        fused_attention: let a transformer compute attention in one operation, which is faster and has no second
-            derivative.
+        fused_attention: let a transformer compute attention in one operation, which is faster. It has no second
+            derivative; where the core asks for one, torch composes it.
 
     Raises:
         ConfigurationError: no such network, or one that cannot take the image or show attention.

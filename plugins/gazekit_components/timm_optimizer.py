@@ -53,17 +53,31 @@ class TimmOptimizer:
         self.arguments = arguments or {}
 
     def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Make timm's optimiser. Raises ConfigurationError: it does not take an argument."""
+        """Make timm's optimiser. Raises ConfigurationError: it does not take an argument, or steps badly with it."""
+        try:
+            self._try_a_step()
+            return self._make(groups)
+        except Exception as error:  # each optimiser has its own, many only in a step
+            raise ConfigurationError(
+                f"training.optimizer.arguments: timm's {self.algorithm} does not take these: {error}; give it "
+                "arguments as its documentation has them"
+            ) from None
+
+    def _make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         from timm.optim import create_optimizer_v2
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                optimizer: torch.optim.Optimizer = create_optimizer_v2(
-                    groups, opt=self.algorithm, lr=groups[0]["lr"], weight_decay=0.0, **self.arguments
-                )
-        except (TypeError, ValueError, AssertionError) as error:
-            raise ConfigurationError(
-                f"training.optimizer: timm's {self.algorithm} does not take these arguments: {error}"
-            ) from None
-        return optimizer
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made: torch.optim.Optimizer = create_optimizer_v2(
+                groups, opt=self.algorithm, lr=groups[0]["lr"], weight_decay=0.0, **self.arguments
+            )
+        return made
+
+    def _try_a_step(self) -> None:
+        """Take two steps of a matrix and a vector, in which most faults of arguments show."""
+        parameters = [torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))]
+        optimizer = self._make([{"params": parameters, "lr": 1e-3, "weight_decay": 0.0}])
+        for _ in range(2):
+            for parameter in parameters:
+                parameter.grad = torch.full_like(parameter, 0.5)
+            optimizer.step()

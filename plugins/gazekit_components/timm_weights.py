@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import re
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,18 @@ from torch import Tensor, nn
 
 from gazekit.disk.regular_file import require_regular_file
 from gazekit.errors import ConfigurationError
-from gazekit_components.pretrained_keys import Match, Mismatch, match_names, match_order
+from gazekit_components.pretrained_keys import (
+    Match,
+    Mismatch,
+    match_names,
+    match_order,
+    without_prefix,
+)
 
 HUB_TIMEOUT = 3.0
 """Seconds to wait for the hub's first answer: the time lost without a network."""
+_AGAIN = 60.0
+"""Seconds after which the hub is asked again for what it did not give."""
 
 
 def imported_timm() -> ModuleType:
@@ -67,7 +76,7 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
     if choice.pretrained is False:
         return None, "random"
     name = str(imported_timm().models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
-    file, reason = _hub_file(name)
+    file, reason = _hub_file(name, int(time.monotonic() / _AGAIN))
     if file is not None:
         return create_network(choice, file), name
     remedy = "give weights = FILE (safetensors or pth), or pretrained = false to start from random weights"
@@ -98,7 +107,7 @@ def create_network(choice: InitialWeights, file: str | None = None) -> nn.Module
 
 
 @lru_cache(maxsize=32)
-def _hub_file(name: str) -> tuple[str | None, str]:
+def _hub_file(name: str, period: int) -> tuple[str | None, str]:  # noqa: ARG001 # a failure is remembered for one
     """Return the local path of the hub's weights ``name``, downloaded if necessary; or None and the reason.
 
     Without a network the hub's client retries for most of a minute, so one quick request comes first.
@@ -132,7 +141,7 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
             f"{path}: a safetensors file does not keep the order of its tensors; save a pth file"
         )
     if choice.size is not None and choice.match == "names":
-        found = _resampled(found, network)
+        found = _resampled(without_prefix(found, state), network)
     try:
         if choice.match == "order":
             match = match_order(found, wanted, stems=stems)

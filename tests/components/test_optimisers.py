@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gazekit_components import timm_optimizer
 from gazekit_components.optimisers import SGD, Adam, AdamW
 from gazekit_components.timm_optimizer import TimmOptimizer
 
@@ -87,7 +88,7 @@ def test_what_timm_cannot_is_said(registry: Registry) -> None:
     with pytest.raises(ConfigurationError, match="timm has no such optimiser of first order"):
         registry.create("optimizer", "timm", algorithm="adahessian")
     made = registry.create("optimizer", "timm", algorithm="lion", arguments={"moment": 0.9})
-    with pytest.raises(ConfigurationError, match="timm's lion does not take these arguments"):
+    with pytest.raises(ConfigurationError, match="timm's lion does not take these: "):
         made([{"params": [torch.zeros(1, requires_grad=True)], "lr": 0.1}])
 
 
@@ -138,3 +139,21 @@ def test_each_promise_of_an_optimiser_can_be_broken(fault: str, promised: str) -
     check_component("optimizer", broken("none"))
     with pytest.raises(AssertionError, match=promised):
         check_component("optimizer", broken(fault))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"betas": 0.9}, {"betas": (2.0, 3.0)}, {"max_grad_norm": "a"}, {"beta": 1.0}]
+)
+def test_arguments_that_fail_in_a_step_are_refused_before_one(arguments: dict[str, Any]) -> None:
+    weight = torch.zeros(2, 2, requires_grad=True)
+    with pytest.raises(
+        ConfigurationError, match=r"training.optimizer.arguments: timm's lamb does not take these: "
+    ):
+        TimmOptimizer(arguments=arguments)([{"params": [weight], "lr": 0.1, "weight_decay": 0.0}])
+
+
+@pytest.mark.slow
+def test_every_optimiser_of_timm_takes_the_trial_step() -> None:
+    for name in timm_optimizer._names():
+        weights = [torch.zeros(shape, requires_grad=True) for shape in ((3, 2), (4,))]
+        TimmOptimizer(algorithm=name)([{"params": weights, "lr": 0.1, "weight_decay": 0.0}])

@@ -5,6 +5,8 @@ import pytest
 import torch
 from gazekit_components.ordinal import Ordinal
 
+from gazekit.errors import ConfigurationError
+
 
 def oracle(score, thresholds):
     """P(y = k) in float64, exam by exam."""
@@ -41,5 +43,18 @@ def test_a_target_that_is_not_ordered_gets_a_linear_layer_and_an_unknown_one_is_
         "density": "_ProportionalOdds",
         "lesion": "Linear",
     }
-    with pytest.raises(ValueError, match="'grade'; the targets are label"):
+    with pytest.raises(
+        ConfigurationError, match=r"head.ordered: 'grade' is no target .* some of label: name one"
+    ):
         Ordinal(5, {"label": 3}, ("cc",), 5, ordered=("grade",))
+
+
+def test_a_class_that_hardly_has_a_place_keeps_a_finite_gradient():
+    head = Ordinal(1, {"label": 4}, ("cc",), 1)
+    layer = head.targets["label"]
+    layer.steps.data = torch.tensor([-40.0, 0.5])
+    layer.first.data.fill_(30.0)  # beside it the step is lost in rounding
+    logits = head(torch.tensor([[0.0], [1.0]]), {})["label"]
+    torch.nn.functional.cross_entropy(logits, torch.tensor([1, 2])).backward()
+    assert logits.isfinite().all()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in head.parameters())

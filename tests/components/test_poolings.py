@@ -194,3 +194,14 @@ def test_a_preset_without_a_pooling_takes_the_mean_and_saves_what_it_saved_befor
     preset = tiny(registry)
     assert preset.pooling.use == "mean"
     assert not [name for name in build_model(preset, registry, classes=2).state_dict() if "pooling" in name]
+
+
+def test_a_power_below_1_acts_as_1_and_learns_its_way_back() -> None:
+    pooling = GeneralisedMean(2)
+    pooling.power.data.fill_(0.9)
+    maps = torch.rand(3, 2, 4, 4)
+    torch.testing.assert_close(pooling(maps, {}), maps.mean(dim=(2, 3)))
+    pooling(maps, {}).sum().backward()
+    assert (
+        pooling.power.grad is not None and pooling.power.grad > 0
+    )  # the larger the power, the larger the mean

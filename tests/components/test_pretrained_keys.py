@@ -368,3 +368,16 @@ def test_the_run_records_and_logs_what_was_loaded(
     assert origin.startswith("small.pth (SHA-256 ") and "after 'model.'" in origin
     assert "left out: classifier (model.fc.weight, model.fc.bias)" in origin
     assert (run.path / "log.txt").read_text().count(f"initial weights: {origin}") == 1
+
+
+@pytest.mark.parametrize("prefix", ["module.", "image_encoder.model."])
+def test_a_transformer_of_another_size_is_read_behind_a_prefix(prefix: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = timm.create_model("test_vit", num_classes=0).state_dict()
+    files = (
+        save(tmp_path / "plain.pth", state),
+        save(tmp_path / "wrapped.pth", {prefix + key: each for key, each in state.items()}),
+    )
+    plain, wrapped = (TimmBackbone(3, (64, 64), model="test_vit", weights=file) for file in files)
+    plain.load_initial_weights(), wrapped.load_initial_weights()
+    torch.testing.assert_close(wrapped.state_dict(), plain.state_dict(), rtol=0, atol=0)

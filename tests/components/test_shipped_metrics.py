@@ -159,3 +159,18 @@ def test_exams_without_weight_are_as_if_they_were_not_there(metric):
         np.testing.assert_allclose(
             metric().weighted(truth, given, weights)[0], metric()(truth[kept], given[kept])
         )
+
+
+def test_f1_of_a_resample_is_that_of_its_exams_though_it_lacks_a_class():
+    truth, chances = made(2, 12, classes=3)
+    truth[:] = [0, 1, 2, 0, 1, 0, 1, 0, 1, 0, 1, 0]  # one exam of class 2
+    called = calls(chances)
+    for kept in (truth != 2, np.arange(12) % 5 != 1):
+        found = F1().weighted(truth, called, kept[None].astype(float))
+        assert found[0] == pytest.approx(F1()(truth[kept], called[kept]))
+
+
+def test_a_reversed_classifier_has_the_lowest_partial_auc_that_there_is():
+    truth = np.array([0, 0, 1, 1, 1])
+    chances = np.stack([truth, 1 - truth], axis=1).astype(float)
+    assert PartialAUC()(truth, chances) == pytest.approx(PartialAUC.scale[0])

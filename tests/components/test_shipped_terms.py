@@ -172,3 +172,20 @@ def test_a_predicted_path_goes_where_readers_go() -> None:
     colours = maps.flatten(2).gather(2, cells[:, None].expand(-1, 4, -1)).argmax(dim=1)  # [20, 3]
     follows = (colours[:, 1:] == (colours[:, :-1] + 1)) | (colours[:, :-1] == 3)
     assert follows.float().mean() > 0.9
+
+
+def test_the_state_of_a_reader_forgets_the_recording_before() -> None:
+    """Two recordings of one reader say the mean of what each says alone, weighted by its steps."""
+    torch.manual_seed(0)
+    maps = output_of({"cc": random_tensor(1, 4, 5, 5)})
+    rows = random_gaze(("cc",), 40, exams=1, fixations=7).fixations["cc"]
+    rows[..., X], rows[..., Y] = torch.arange(7) * 5.0 + 2, torch.tensor([3.0, 30, 12, 21, 3, 38, 3])
+    rows[0, :, SLOT] = 0
+    rows[0, :, ONSET] = torch.tensor([0.0, 300, 600, 900, 0, 300, 600])
+    term = NextFixation(("cc",), 4, features=3)
+    term.returning.data.fill_(-1.0)
+
+    def said(part: Tensor) -> float:
+        return term(maps, batch_of(Gaze({"cc": part}, (40, 40)), exams=1)).item()
+
+    assert said(rows) == pytest.approx((3 * said(rows[:, :4]) + 2 * said(rows[:, 4:])) / 5, rel=1e-6)

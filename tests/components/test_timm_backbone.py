@@ -224,7 +224,24 @@ def test_without_a_network_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *args: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda *args: "https://127.0.0.1:9/model.safetensors")
     start = time.monotonic()
-    file, reason = timm_weights._hub_file("timm/resnet10t.c3_in1k")
+    file, reason = timm_weights._hub_file("timm/resnet10t.c3_in1k", 0)
     assert file is None
     assert "cannot be downloaded" in reason
     assert time.monotonic() - start < 10
+
+
+def test_a_network_that_has_come_back_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, no_network: None
+) -> None:
+    choice = timm_weights.InitialWeights(SMALL, 1, None, "auto", None, "names")
+    now = 1000.0
+    monkeypatch.setattr(timm_weights.time, "monotonic", lambda: now)
+    with pytest.warns(UserWarning, match="no route to host"):
+        assert timm_weights.load_network(choice, ())[0] is None
+    asked: list[str] = []
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda *_, **__: asked.append("asked"))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: "there.safetensors")
+    monkeypatch.setattr(timm_weights, "create_network", lambda *_: torch.nn.Identity())
+    now += 90
+    assert timm_weights.load_network(choice, ())[1].startswith("timm/")
+    assert asked == ["asked"]

@@ -39,8 +39,6 @@ def with_backbone(registry: Registry, name: str, model: str) -> Preset:
         "backbone.pretrained=false",
         f"data.size={SIZE}",
     ]
-    if name == "harmonized":
-        overrides.append("backbone.fused_attention=false")
     if name == "eg_vit" and "vit" not in model:  # others have no class token
         overrides += ["backbone.show_attention=false", "pooling=mean", "attention_map=grad_cam"]
     return registry.preset(name, overrides=[*overrides, *kept])

@@ -43,7 +43,7 @@ def test_a_resolved_preset_reads_back_to_itself(registry: Registry, tmp_path: Pa
 def test_every_value_of_our_presets_says_where_it_comes_from(registry: Registry, name: str) -> None:
     sources = registry.preset(name).sources.items()
     silent = [key for key, leaf in sources if not leaf.comment and key[0] != "reported"]
-    assert set(silent) <= {("description",), ("quick",)}
+    assert set(silent) <= {("description",)}
 
 
 def test_the_ladder_of_the_ablation(registry: Registry) -> None:
@@ -294,3 +294,9 @@ def test_without_gaze_the_space_has_nothing_of_it(registry: Registry) -> None:
 def test_a_wrong_space_is_refused(registry: Registry, item: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         registry.preset("late_concat", overrides=[item])
+
+
+def test_only_mammo_net_itself_is_shown_by_its_quick_preset(registry: Registry, tmp_path: Path) -> None:
+    """Another system, or what somebody makes of Mammo-Net, is not "the same in minutes"."""
+    named = {each.name: registry.preset(each.name).quick for each in registry.components("preset")}
+    assert {name: quick for name, quick in named.items() if quick} == {"mammonet": "mammonet_small"}

@@ -1,22 +1,29 @@
 """Terms of the loss in a whole training: readers by name, learnt attention maps, balance, resume."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import random_batch, tiny
+from made_data import write_exams
+from made_preparation import prepare
+from tiny import SMALL, random_batch, tiny
 
 import gazekit
+from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.heat_map import X
+from gazekit.contracts.types import Batch
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import write_table
 from gazekit.prepared.verification import seal
 from gazekit.registry.registry import Registry
-from gazekit.testing.promises import random_gaze
+from gazekit.testing.promises import random_gaze, random_tensor
 
 SHORT = ("training.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
 SCALED = '''
@@ -52,8 +59,6 @@ def gazekit_attention_maps() -> Mapping[str, type]:
 @pytest.fixture
 def read(dataset: PreparedDataset, tmp_path: Path) -> PreparedDataset:
     """The shared data with several fixations of two readers, one of whom did not read every third exam."""
-    import shutil
-
     from gazekit.prepared.exam_record import FIXATION_COLUMNS, SIGMA_COLUMNS
 
     root = tmp_path / "read"
@@ -387,3 +392,68 @@ def test_a_term_that_says_nothing_is_no_zero(
     ).run
     assert [line["order"] for line in losses(run.path)] == [None, None]
     assert all(line["gaze"] > 0 for line in losses(run.path))
+
+
+@pytest.fixture(scope="module")
+def finished(
+    raw_folder: Path, tmp_path_factory: pytest.TempPathFactory, registry: Registry
+) -> PreparedDataset:
+    """The made-up data set with finished heat maps in the place of recordings: its masks."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(raw_folder, folder / "raw")
+    table = (folder / "raw" / "exams.csv").read_text().splitlines()
+    rows = [dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table[1:]]
+    for row in rows:
+        for view in ("cc", "mlo"):
+            row[f"{view}_heat_map"] = row[f"{view}_mask"]
+            del row[f"{view}_gaze"]
+    write_exams(folder / "raw", rows)
+    source = registry.create("dataset", "folder")
+    prepare(source, folder / "raw", folder / "prepared", size=(16, 16), crop="none", jobs=0)
+    return PreparedDataset.open(folder / "prepared")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        (("terms.places.alignment_loss=nss",), "places"),
+        (("terms.order.use=next_fixation",), "order"),
+        (("terms.told.use=gaze_statistics",), "told"),
+    ],
+)
+def test_what_reads_fixations_is_not_trained_on_finished_heat_maps(
+    registry: Registry, finished: PreparedDataset, tmp_path: Path, changes: tuple[str, ...], name: str
+) -> None:
+    with pytest.raises(DataError, match=f"holds finished heat maps, and the loss '{name}'"):
+        train(tiny(registry, *changes, *SHORT), finished, tmp_path / "run", registry)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_reads_heat_maps_is(registry: Registry, finished: PreparedDataset, tmp_path: Path) -> None:
+    preset = tiny(registry, *(f"terms.decoder.{each}" for each in DECODER), *SHORT)
+    train(preset, finished, tmp_path / "run", registry)
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["gaze"] > 0 and last["decoder"] > 0
+
+
+def test_a_term_is_refused_where_no_view_is_left_to_compare_on(
+    registry: Registry, read: PreparedDataset, tmp_path: Path
+) -> None:
+    preset = registry.preset("two_channel", overrides=[*SMALL, "terms.lesions.use=mask_alignment", *SHORT])
+    said = "terms.lesions: fusion.images leaves none of the views cc, mlo, on which mask_alignment compares"
+    with pytest.raises(ConfigurationError, match=said):
+        train(preset, read, tmp_path / "run", registry)
+
+
+def test_a_view_whose_fixations_lie_beside_it_says_nothing_to_a_loss_of_fixations(registry: Registry) -> None:
+    """And not 0, which would be better than the chance of a guess."""
+    alignment = Alignment(registry.create("alignment_loss", "nss"))
+    rows = random_gaze(("cc",), 32, exams=3).fixations["cc"]
+    rows[1, :, X] = 32.5  # its heat map reaches into the image
+    rows[2] = torch.nan
+    batch = Batch({}, torch.tensor([0, 1, 0]), Gaze({"cc": rows}, (32, 32)))
+    assert batch.gaze is not None and batch.gaze.present("cc").tolist() == [True, True, False]
+    said = alignment({"cc": random_tensor(3, 4, 4)}, batch)
+    assert said.isnan().tolist() == [[False], [True], [True]]
+    each = Alignment(registry.create("alignment_loss", "nss"), each_reader=True)
+    assert each({"cc": random_tensor(3, 4, 4)}, batch).isnan().tolist() == [[False], [True], [True]]

@@ -2,20 +2,18 @@
 
 from typing import ClassVar
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
 from gazekit.contracts.types import Output, Views
-from gazekit.errors import ConfigurationError
+from gazekit_components.score_gradients import maps_of_stage, score_gradients
 
 
 class GradientSaliency:
     """``H = mean_c d score / d A_c``, with ``A_c`` the maps of a stage.
 
     A loss on ``H`` differentiates that stage's successors twice: a step takes about two more backward passes through
-    them, and their operations must have a second derivative. The fused attention of a timm transformer has none; set
-    ``backbone.fused_attention = false`` there.
+    them, and their operations must have a second derivative.
 
     Args:
         stage: counted from 1.
@@ -35,15 +33,7 @@ class GradientSaliency:
         A view that does not influence the score gets a map of zeros.
 
         Raises:
-            ConfigurationError: the backbone has no such stage.
+            ConfigurationError: the backbone has no such stage, or the score does not depend on its maps.
         """
-        stages = min((len(each) for each in output.stages.values()), default=0)
-        if self.stage > stages:
-            raise ConfigurationError(
-                f"attention_map gradient_saliency: expected a stage of 1 … {stages}, got {self.stage}"
-            )
-        maps = [output.stages[view][self.stage - 1] for view in output.features]
-        gradients = torch.autograd.grad(
-            output.score(target).sum(), maps, create_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return {view: each.mean(dim=1) for view, each in zip(output.features, gradients, strict=True)}
+        gradients = score_gradients(output, target, maps_of_stage(output, self.stage), detach=False)
+        return {view: each.mean(dim=1) for view, each in gradients.items()}
