@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -168,10 +168,10 @@ def _load_file(network: nn.Module, choice: InitialWeights, paths: Sequence[str])
     return _report(path, network, match, stems)
 
 
-def _resampled(found: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def _resampled(found: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Interpolate positions for the image size of a network, and give tensors timm's names, as timm itself does."""
     adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    return found if adapt is None else dict(adapt(found, network))
+    return dict(found if adapt is None else adapt(dict(found), network))
 
 
 def _is_used(key: str, paths: Sequence[str]) -> bool:
