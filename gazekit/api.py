@@ -375,8 +375,8 @@ def prepare(
         PreparationSettings(size=sides, fixations=fixations, **given),
         Procedure(note=note, warn=_warner(note), **of_work),
     )
-    for each in summary.doubtful:
-        note(f"warning: exam {each.about}: {each.what}")
+    for line in summary.doubts():
+        note(f"warning: {line}")
     for refused in summary.refused:
         note(f"warning: exam {refused.key} refused: {refused.reason}")
     return PreparedDataset.open(Path(out))

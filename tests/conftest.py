@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +17,6 @@ from gazekit.registry.registry import Registry
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 MakeDistribution = Callable[..., None]
-
-
-def pytest_collection_finish() -> None:
-    """Spare the collector what lives as long as the tests: thousands of them, and torch."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
 """Quality measures and warnings for a recording."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +16,8 @@ from gazekit.records.recording import Recording
 
 _BORDER = 1.0
 """Distance in pixels from the image edge within which a sample is on the border."""
+_BRIEF, _LONG = 10.0, 10_000.0
+"""Median durations of fixations, in ms, beyond which they are hardly in ms (ours)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class RecordingCheck:
         region_area, lesion_area: share of the image that these cover: what chance would give.
         refused: why no fixation can be found; None if one can.
         repeated: a place that comes so often that it may stand for lost samples.
+        copied: another recording of the image has the same rows.
+        holds_fixations: the rows are fixations, and not samples.
         region_name: the region that is meant; empty without one.
     """
 
@@ -54,6 +60,8 @@ class RecordingCheck:
     refused: str | None = None
     repeated: Repeated | None = None
     region_name: str = ""
+    copied: bool = False
+    holds_fixations: bool = False
 
 
 def check_recording(
@@ -67,7 +75,6 @@ def check_recording(
         settings: of the fixation detection.
     """
     check = _time(recording)
-    fixations = None
     try:
         if size is None:
             placed, height = without_image(recording, settings)
@@ -79,9 +86,22 @@ def check_recording(
         fixations = fixations_of(placed, image_height=height, image_width=width, settings=settings)
     except DataError as error:
         return replace(check, refused=str(error).removeprefix(f"{recording}: ")), None
-    is_timed = recording.t_ms is not None or recording.duration_ms is not None
-    duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
-    return replace(check, fixations=len(fixations), median_duration_ms=duration), fixations
+    return _with_fixations(check, recording, fixations), fixations
+
+
+def measured_on_image(recording: Recording, fixations: Fixations, size: Size) -> RecordingCheck:
+    """Measure a recording whose fixations on an image of this height and width are known."""
+    check = _place(_time(recording), recording.in_image_pixels(*size), size)
+    return _with_fixations(check, recording, fixations)
+
+
+def copies(recordings: Sequence[Recording]) -> list[bool]:
+    """Say of each recording of an image whether another one has the same rows."""
+    rows = [(each.x.tobytes(), each.y.tobytes()) for each in recordings]
+    counts = Counter(rows)
+    return [
+        counts[each] > 1 and len(recording.x) > 1 for each, recording in zip(rows, recordings, strict=True)
+    ]
 
 
 def without_image(recording: Recording, settings: FixationSettings) -> tuple[Recording, float]:
@@ -117,23 +137,41 @@ def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
 def doubts_about(check: RecordingCheck) -> list[str]:
     """List the faults and warnings of a recording, in sentences that do not name it."""
     rate, region = check.rate_hz, check.region
+    lasting = check.median_duration_ms if check.holds_fixations else None
     repeated = [] if check.repeated is None else [str(check.repeated)]
     doubts = {
         "more than half of the samples are lost": check.lost > 0.5,
+        "fewer than 1 sample a second; are the times in ms?": rate is not None and rate < 1,
         "fewer than 20 samples a second; too few to tell fixations from saccades": rate is not None
-        and rate < 20,
+        and 1 <= rate < 20,
         "more than 5000 samples a second; are the times in ms?": rate is not None and rate > 5000,
         "more than a fifth of the samples lie on the border of the image; were they clamped to it?": (
             check.border or 0
         )
         > 0.2,
         "more than half of the samples lie outside the image; wrong geometry?": (check.outside or 0) > 0.5,
+        "half of the fixations last less than 10 ms; are their durations in ms?": lasting is not None
+        and lasting < _BRIEF,
+        "half of the fixations last more than 10 s; are their durations in ms?": lasting is not None
+        and lasting > _LONG,
+        "another recording of the image has the same rows; is one a copy? They count as two": check.copied,
         f"less than 20 % of the fixation time lies in the {check.region_name}; wrong geometry, or another image?": (
             region is not None and region < 0.2
         ),
     }
     reasons = [] if check.refused is None else [check.refused]
     return reasons + repeated + [sentence for sentence, holds in doubts.items() if holds]
+
+
+def _with_fixations(check: RecordingCheck, recording: Recording, fixations: Fixations) -> RecordingCheck:
+    is_timed = recording.t_ms is not None or recording.duration_ms is not None
+    duration = float(np.median(fixations.duration_ms)) if is_timed and len(fixations) else None
+    return replace(
+        check,
+        fixations=len(fixations),
+        median_duration_ms=duration,
+        holds_fixations=recording.duration_ms is not None,
+    )
 
 
 def _time(recording: Recording) -> RecordingCheck:

@@ -10,7 +10,7 @@ from PIL import Image
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations, FixationSettings
 from gazekit.gaze.heat_map import sigma_pixels
-from gazekit.gaze.quality import RecordingCheck, check_recording, share_inside
+from gazekit.gaze.quality import RecordingCheck, check_recording, copies, share_inside
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.arrays import Grey, Mask
@@ -83,7 +83,7 @@ def check_view(viewed: Viewed) -> ViewCheck:
             pixels = read_image(viewed.image, colour=True).pixels  # [H, W]
             if viewed.region is not None:
                 finder, name = viewed.region
-                region = _box(pixels, finder)
+                region = finder.find(pixels).boxed()
             lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, pixels.shape)
         except DataError as error:
             refused = str(error)
@@ -97,14 +97,12 @@ def check_view(viewed: Viewed) -> ViewCheck:
             drawing = _drawing(pixels, recording, fixations, viewed.settings) if viewed.draw else None
         result.checks.append(check)
         result.drawings.append(drawing)
+    if viewed.image is not None:
+        marks = copies(viewed.recordings)
+        result.checks[:] = [
+            replace(each, copied=copied) for each, copied in zip(result.checks, marks, strict=True)
+        ]
     return result
-
-
-def _box(pixels: Grey, finder: "RegionFinder") -> Mask:
-    left, top, right, bottom = finder.find(pixels).box
-    mask = np.zeros(pixels.shape, dtype=bool)
-    mask[top:bottom, left:right] = True
-    return mask
 
 
 def _with_dwell(

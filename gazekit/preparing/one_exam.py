@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gazekit.disk.plain_text import storable
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.gaze.fixations import fixations_of
+from gazekit.gaze.fixations import Fixations, fixations_of
 from gazekit.gaze.heat_map import check_on_image, sigma_pixels
-from gazekit.gaze.lost import doubts_of_reading
+from gazekit.gaze.quality import copies, doubts_about, measured_on_image, share_inside
 from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.settings import SAME, WHOLE, PreparationSettings
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from gazekit.contracts.interfaces import RegionFinder
 
 _BY_PIXELS = "scaled with the other views by pixels: one of them has no pixel spacing"
+_UNNAMED = (
+    "its recordings name no reader, so they are numbered on each image, and 1 need not be the same reader on another; "
+    "name them with --names, or a column reader, before readers are compared or chosen"
+)
 _SMALL = "fills less than half of its image at the scale of the other views: check its pixel spacing"
 
 
@@ -188,9 +192,9 @@ def _prepare_view(task: Task, found: _Found) -> _View:
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     if task.recordings.get(view):
-        fixations = _fixations(task.recordings[view], raw, geometry, settings)
-        findings += [(GAZE, doubt) for doubt in doubts_of_reading(task.recordings[view])]
-        findings += [(GAZE, doubt) for doubt in _repeated_readers(task.recordings[view])]
+        found_on_image = _found_fixations(task, found)
+        fixations = _fixations(task.recordings[view], found_on_image, raw, geometry, settings)
+        findings += _doubts(task, found, found_on_image)
     record = ViewRecord(
         view=view,
         image=storable(Path(os.path.relpath(exam.images[view], task.root)).as_posix()),
@@ -239,14 +243,42 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
     return np.asarray(coverage >= enough, dtype=np.float32)
 
 
+def _found_fixations(task: Task, found: _Found) -> list[Fixations]:
+    """The fixations of each recording, in pixels of the original. Raises DataError: a recording has none."""
+    height, width = found.raw.pixels.shape
+    return [
+        fixations_of(each, image_height=height, image_width=width, settings=task.settings.fixations)
+        for each in task.recordings[found.view]
+    ]
+
+
+def _doubts(task: Task, found: _Found, fixations: Sequence[Fixations]) -> Iterator[tuple[str, str]]:
+    """What looks wrong with the recordings of an image, each sentence once."""
+    recordings, pixels = task.recordings[found.view], found.raw.pixels
+    cut = found.region.boxed() if task.finder is not None and not found.region.doubt else None
+    said: dict[str, None] = {}
+    for recording, rows, copied in zip(recordings, fixations, copies(recordings), strict=True):
+        check = replace(measured_on_image(recording, rows, pixels.shape), copied=copied)
+        if cut is not None:
+            check = replace(check, region=share_inside(rows, cut), region_name=task.settings.region_name)
+        said |= dict.fromkeys((*recording.notes, *doubts_about(check)))
+    said |= dict.fromkeys(_repeated_readers(recordings))
+    yield from ((GAZE, sentence) for sentence in said)
+    if sum(each.reader is None for each in recordings) > 1:
+        yield NOTE, _UNNAMED
+
+
 def _fixations(
-    recordings: tuple[Recording, ...], raw: RawImage, geometry: Geometry, settings: PreparationSettings
+    recordings: tuple[Recording, ...],
+    fixations: Sequence[Fixations],
+    raw: RawImage,
+    geometry: Geometry,
+    settings: PreparationSettings,
 ) -> tuple[ReaderFixation, ...]:
-    """All fixations in prepared pixels, reader by reader. Raises DataError: a recording has none on the image."""
+    """All fixations in prepared pixels, reader by reader. Raises DataError: a recording has none on what is kept."""
     height, width = raw.pixels.shape
     rows: list[ReaderFixation] = []
-    for reader, recording in zip(reader_names(recordings), recordings, strict=True):
-        found = fixations_of(recording, image_height=height, image_width=width, settings=settings.fixations)
+    for reader, recording, found in zip(reader_names(recordings), recordings, fixations, strict=True):
         x, y = geometry.apply(found.x, found.y)
         across, down = sigma_pixels(recording, height, width, settings.fixations)
         sigma = (across * geometry.scale, down * geometry.scale)

@@ -1,7 +1,7 @@
 """Summarise a finished preparation from the files it wrote."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.exam_record import Entry, ExamRecord
 from gazekit.prepared.index import REFUSED, read_findings, read_refused
 from gazekit.prepared.manifest import read_manifest
+from gazekit.preparing.corner import Corner
 from gazekit.preparing.estimate import Work
 from gazekit.records.exam import DOUBT, GAZE, ODD, Finding
 from gazekit.records.refused import Refused
@@ -57,6 +58,21 @@ class Summary:
         """Findings to look at: headers that do not fit their pixels, doubtful regions, suspicious gaze."""
         return [each for each in self.findings if each.kind in (ODD, DOUBT, GAZE)]
 
+    def doubts(self, said: Container[str] = ()) -> Iterator[str]:
+        """Put them in words: a line per image, and for gaze a line per doubt, which usually many images share.
+
+        Args:
+            said: doubts about gaze that the user knows already.
+        """
+        about: dict[str, list[str]] = {}
+        for each in self.doubtful:
+            if each.kind != GAZE:
+                yield f"exam {each.about} {each.what}"
+            elif each.what not in said:
+                about.setdefault(each.what, []).append(each.about)
+        for what, (first, *others) in about.items():
+            yield f"gaze on {first}{f' and {len(others)} more' if others else ''}: {what}"
+
 
 def summarise(out: Path, work: Work | None = None) -> Summary:
     """Summarise a finished preparation."""
@@ -79,16 +95,18 @@ def summarise(out: Path, work: Work | None = None) -> Summary:
 
 
 def findings_of(entries: Sequence[Entry]) -> list[Finding]:
-    """List findings on single images, named by exam, view and, if kept, file."""
+    """List findings on all images, and on single ones, named by exam, view and, if kept, file."""
     found: list[Finding] = []
+    corner = Corner()
     for exam in entries:
         if isinstance(exam, Refused):
             continue
+        corner.look(exam.views)
         for view in exam.views:
             file = f" ({view.image})" if view.image else ""
             about = f"{exam.exam_id} {view.view}{file}"
             found += [replace(each, about=about) for each in view.findings]
-    return found
+    return corner.findings() + found
 
 
 def check_result(entries: Sequence[Entry], out: Path, *, expects_gaze: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gazekit.machine import available_cores
 from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.corner import Corner
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
@@ -63,6 +64,7 @@ def find_faults(
     refused: list[Refused] = []
     noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     owners: dict[str, list[str]] = defaultdict(list)
+    corner = Corner()
     depth = BIT_DEPTHS[-1] if settings.bit_depth is None else settings.bit_depth
     tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth))
     with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
@@ -71,10 +73,12 @@ def find_faults(
                 refused.append(replace(result, view=view))
             else:
                 (record,) = result.record.views
+                corner.look((record,))
                 for each in record.findings:
                     noticed[each.kind].append((exam.exam_id, view, each.what))
                 owners[record.digest].append(f"{exam.exam_id} {view}")
             progress(done, len(images))
+    noticed[GAZE][:0] = [(each.about, "", each.what) for each in corner.findings()]
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
     return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
 

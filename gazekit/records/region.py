@@ -36,6 +36,13 @@ class Region:
     factor: int = 1
     doubt: str = ""
 
+    def boxed(self) -> Mask:
+        """Mark the pixels of the image ``[H, W]`` in the box."""
+        left, top, right, bottom = self.box
+        mask = np.zeros((self.image[3], self.image[2]), dtype=bool)
+        mask[top:bottom, left:right] = True
+        return mask
+
     def inside(self, geometry: Geometry) -> Mask:
         """Mark pixels of a prepared image ``[height, width]`` with their centre in the region, edge interpolated."""
         across, down = (

@@ -17,9 +17,10 @@ SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
 
-RecordingKey = tuple[str, str, str, str, float | None, float]
-"""Exam, view, reader, sitting, pixels per degree, stretch."""
-_NAMED = ("exam_id", "view", "reader", "sitting", "pixels_per_degree", "stretch")
+RecordingKey = tuple[str, str, str, str, float | None, float, float | None, float | None]
+"""Exam, view, reader, sitting, pixels per degree, stretch, width and height of the image as shown."""
+_SHOWN = ("display_width", "display_height")
+_NAMED = ("exam_id", "view", "reader", "sitting", "pixels_per_degree", "stretch", *_SHOWN)
 """Columns that say the key of a row."""
 
 
@@ -33,7 +34,9 @@ class Plain:
 
     Optional columns: ``reader`` says who looked, and ``sitting`` separates the recordings of one reader on one
     view; ``pixels_per_degree`` is the number of image pixels per degree of visual angle, and ``stretch`` how
-    many times larger that number is horizontally, if the image was shown stretched.
+    many times larger that number is horizontally, if the image was shown stretched. ``display_width`` and
+    ``display_height`` are the size of the image in the units of x and y, if these are not pixels of the original: of a
+    smaller copy, 1 and 1 for fractions, or mm.
     """
 
     def fits(self, path: Path) -> bool:
@@ -72,7 +75,7 @@ class Plain:
             rows.extend(values)
         if not groups:
             raise no_gaze(path)
-        for (exam, view, reader, _, degree, stretch), rows in groups.items():
+        for (exam, view, reader, _, degree, stretch, width, height), rows in groups.items():
             t_ms, duration, x, y = np.array(rows).reshape(-1, 4).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
             yield Recording(
@@ -80,6 +83,8 @@ class Plain:
                 pixels_per_degree=degree,
                 reader=reader or None,
                 stretch=stretch,
+                display_width=width,
+                display_height=height,
             )
 
 
@@ -88,6 +93,9 @@ def _key(row: Row) -> RecordingKey:
         from_cell(row[name]) if name in row.positions else "" for name in ("reader", "sitting")
     )
     degree, stretch = (_positive(row, name) for name in ("pixels_per_degree", "stretch"))
+    width, height = (_positive(row, name) for name in _SHOWN)
+    if (width is None) != (height is None):
+        raise DataError(f"{row.where}: display_width and display_height go together; give both, or neither")
     return (
         from_cell(row.word("exam_id")),
         from_cell(row.word("view")),
@@ -95,6 +103,8 @@ def _key(row: Row) -> RecordingKey:
         sitting,
         degree,
         stretch or 1.0,
+        width,
+        height,
     )
 
 

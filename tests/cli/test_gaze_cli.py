@@ -373,7 +373,7 @@ def test_gaze_that_the_table_names_is_doubted_too(images: Path, tmp_path: Path) 
     (raw / rows[0]["cc_gaze"]).write_text(header + "\n".join(lines))
     command = ["data", "prepare", "folder", raw, tmp_path / "p", "--size", "16", "--crop", "none"]
     said = gazekit(*command).stderr
-    warning = f"warning: exam {first} cc: 20 % of the samples are at exactly the same place, (0, 0)"
+    warning = f"warning: gaze on {first} cc: 20 % of the samples are at exactly the same place, (0, 0)"
     assert warning in said and '"lost=[0, 0]" (--gaze-set in data prepare)' in said
     assert [row["kind"] for row in rows_of(tmp_path / "p" / "findings.csv")] == ["gaze"]
     checked = gazekit("data", "validate", "folder", raw, "--crop", "none").stdout

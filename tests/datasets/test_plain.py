@@ -120,3 +120,13 @@ def test_readers_sittings_stretch_and_columns_that_are_not_read(tmp_path):
     path.write_text("exam_id,view,t_ms,x,y,stretch\nE,cc,0,1,2,-1\n")
     with pytest.raises(DataError, match="row 2: stretch is -1; expected a number > 0, or nothing"):
         list(Plain().read(path))
+
+
+def test_the_size_of_a_smaller_copy_places_its_gaze_on_the_original(tmp_path):
+    header = "exam_id,view,t_ms,x,y,display_width,display_height\n"
+    pixels, fractions = read(tmp_path, header + "A,cc,0,30,20,60,80\nA,mlo,0,0.5,0.25,1,1\n")
+    for found in (pixels, fractions):
+        placed = found.in_image_pixels(800, 600)
+        assert (placed.x[0], placed.y[0]) == pytest.approx((300, 200))
+    with pytest.raises(DataError, match="row 2: display_width and display_height go together"):
+        read(tmp_path, header + "A,cc,0,30,20,60,\n")

@@ -25,6 +25,7 @@ from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
     from gazekit.preparing.summary import Summary
+    from gazekit.records.recording import Recording
 
 app = typer.Typer(help="Make, validate, prepare, merge, verify and split data sets.", no_args_is_help=True)
 app.command()(validate)
@@ -146,7 +147,7 @@ def prepare(
             shard=_shard(shard),
         )
         summary = prepare_data(raw, out, settings, procedure)
-    _print(summary, recordings=None if recordings is None else len(recordings))
+    _print(summary, recordings=recordings)
     if shard is not None:
         console.note(f"shard {shard} is finished; when all are: gazekit data merge PREPARED SHARD …")
 
@@ -233,7 +234,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _print(summary: "Summary", *, recordings: int | None) -> None:
+def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
     from gazekit.prepared.index import refused_path
 
     rows = [("exams", summary.exams)]
@@ -244,7 +245,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
     rows += [(f"{view} with a known side", count) for view, count in (summary.with_side or {}).items()]
     if recordings is not None:
         rows += [
-            ("recordings that match an image", recordings - summary.unmatched_recordings),
+            ("recordings that match an image", len(recordings) - summary.unmatched_recordings),
             ("recordings that match none", summary.unmatched_recordings),
         ]
         rows += [(f"{view} without a recording", summary.exams - n) for view, n in summary.with_gaze.items()]
@@ -261,7 +262,7 @@ def _print(summary: "Summary", *, recordings: int | None) -> None:
     for (sort, what), names in about.items():
         console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
     _warn_of_sides(summary)
-    _warn_of_doubts(summary, gaze_is_said=recordings is not None)
+    _warn_of_doubts(summary, recordings or [])
     if summary.unmatched_recordings:
         console.warn(
             "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
@@ -293,15 +294,16 @@ def _warn_of_sides(summary: "Summary") -> None:
         )
 
 
-def _warn_of_doubts(summary: "Summary", *, gaze_is_said: bool) -> None:
-    """Name the exams and views that a user should look at; not for their gaze where that was said when it was read."""
+def _warn_of_doubts(summary: "Summary", recordings: "list[Recording]") -> None:
+    """Name the exams and views that a user should look at; not again for what was said when recordings were read."""
+    from gazekit.gaze.lost import doubts_of_reading
     from gazekit.prepared.index import FINDINGS
-    from gazekit.records.exam import DOUBT, GAZE
+    from gazekit.records.exam import DOUBT
 
-    doubtful = [each for each in summary.doubtful if not (each.kind == GAZE and gaze_is_said)]
-    for each in doubtful[:10]:
-        console.warn(f"exam {each.about}{': ' if each.kind == GAZE else ' '}{each.what}")
-    if len(doubtful) > 10:
-        console.warn(f"and {len(doubtful) - 10} more in {summary.root / FINDINGS}")
-    if any(each.kind == DOUBT for each in doubtful):
+    lines = list(summary.doubts(doubts_of_reading(recordings)))
+    for line in lines[:10]:
+        console.warn(line)
+    if len(lines) > 10:
+        console.warn(f"and {len(lines) - 10} more in {summary.root / FINDINGS}")
+    if any(each.kind == DOUBT for each in summary.doubtful):
         console.warn("check these images; where they show no such region, prepare with --crop none")

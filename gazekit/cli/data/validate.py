@@ -167,7 +167,7 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     others = {kind: getattr(validation.faults, kind) for kind in ("odd", "doubtful", "gaze")}
     for kind, found in ({"refused": refused} | others).items():
         for exam, view, what in found[:10]:
-            yield kind, 1, f"exam {exam} view {view}: {what}"
+            yield kind, 1, f"exam {exam} view {view}: {what}" if view else f"{exam}: {what}"
         rest = len(found) - 10
         if rest > 0:
             yield kind, rest, "more; --json lists them all"

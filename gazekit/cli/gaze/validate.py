@@ -11,6 +11,7 @@ import typer
 
 from gazekit.cli import console
 from gazekit.cli.data.source import AllowOutside, data_source
+from gazekit.cli.data.validate import Crop
 from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
     DatasetSettings,
@@ -64,6 +65,7 @@ def validate(
     gaze_format: GazeFormat = "auto",
     settings: GazeOptions = None,
     dataset_settings: DatasetSettings = None,
+    crop: Crop = None,
     allow_outside: AllowOutside = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
     as_json: Json = False,
@@ -89,7 +91,7 @@ def validate(
         raise DataError(unreadable[0] if unreadable else f"{recordings}: the files hold no recording")
     found = of_readers(name_recordings(found, names), reader or ())
     exams = exams_of(dataset, source, dataset_settings, allow_outside or ()) if dataset and source else []
-    region = _region(dataset, dataset_settings) if dataset else None
+    region = _region(dataset, dataset_settings, crop) if dataset else None
     joined = join(found, exams) if dataset else None
     results = check_all(
         found,
@@ -108,11 +110,11 @@ def validate(
         _print(recordings, checked, joined, unreadable)
 
 
-def _region(dataset: str, items: list[str] | None) -> "tuple[RegionFinder, str] | None":
-    """Find the region that a data set names: its finder and its name; None where it names none."""
+def _region(dataset: str, items: list[str] | None, crop: str | None) -> "tuple[RegionFinder, str] | None":
+    """Find the region that is asked for, else that of the data set: its finder and its name; None for whole images."""
     from gazekit.preparing.regions import crop_of, find_finder
 
-    name = crop_of(data_source(dataset, items, "--dataset-set")[0])
+    name = crop_of(data_source(dataset, items, "--dataset-set")[0], crop)
     finder = find_finder(name, console.registry())
     return None if finder is None else (finder, name)
 
