@@ -36,8 +36,8 @@ def evaluate(
     """Print AUC, ACC and more with 95 % intervals over patients; gaze agreement and localisation if there is truth.
 
     Attention maps explain the positive class (of several: the predicted one). Writes evaluation.json and
-    predictions.csv into the run directory; other parts and the last weights have separate files
-    (evaluation_val.json, evaluation_last.json).
+    predictions.csv into the run directory; other parts, other data and the last weights have separate files
+    (evaluation_val.json, evaluation_all_1a2b3c4d.json, evaluation_last.json), which are named at the end.
     """
     from gazekit.runs.evaluation import SCHEMA, evaluate_run
     from gazekit.runs.trained import open_data, open_trained
@@ -74,10 +74,13 @@ def _print(result: dict[str, Any]) -> None:
     console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")
     console.note(describe(tuple(result["classes"])))
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
-    if result["leak"]:
-        console.warn(f"the split leaks, these numbers flatter the model: {result['leak']}")
+    for sentence in result["limits"]:
+        console.note(sentence)
+    for sentence in result["flattery"]:
+        console.warn(sentence)
     if result["threshold"]:
         console.warn(with_advice(result["threshold"], result["run"]))
+    console.note(f"written to {result['run']}: {', '.join(result['files'])}")
     explained = "positive" if len(result["classes"]) == 2 else "predicted"
     console.note(
         f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"

@@ -100,8 +100,7 @@ MEASURES = {
     "auc_judd": Measure(
         "gaze_agreement",
         "AUC-Judd",
-        "fixated against all other pixels; 0.5 is guessing",
-        chance=0.5,
+        "fixated against all other pixels; guessing scores 0.5 + 1 / (2 n + 2) on an image with n fixated pixels",
         in_studies=False,
     ),
     "kl_divergence": Measure(

@@ -26,7 +26,7 @@ _ALMOST = 0.01
 """Largest share of grey pixels in a mask; lossy compression leaves some along its borders."""
 
 
-def by_product(path: Path, names: Iterable[str]) -> str:
+def by_product(path: Path, names: Iterable[str], *, colour: bool = False) -> str:
     """Say what a picture shows if it is not an image of a patient; else empty.
 
     Pixels are read only for the few files with a suspicious size or format. An unreadable file returns empty:
@@ -35,13 +35,14 @@ def by_product(path: Path, names: Iterable[str]) -> str:
     Args:
         path: any image file except DICOM.
         names: of the file and of the folders that count; their words may name the kind of picture.
+        colour: the images of patients are in colour.
     """
     words = {word for name in names for word in split_words(name)}
     named = next((what for word, what in _WORDS.items() if word in words), "")
-    return f"{named}, by its name" if named else _by_content(path)
+    return f"{named}, by its name" if named else _by_content(path, colour=colour)
 
 
-def _by_content(path: Path) -> str:
+def _by_content(path: Path, *, colour: bool) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -49,6 +50,8 @@ def _by_content(path: Path) -> str:
     except Exception:
         return ""
     if values is None:
+        return ""
+    if values.ndim == 3 and colour:
         return ""
     if values.ndim == 3:
         is_grey = (values[:, :, :3] == values[:, :, :1]).all()

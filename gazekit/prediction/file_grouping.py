@@ -115,6 +115,7 @@ class _Sorting:
     modalities: Sequence[str]
     rules: Mapping[str, IdentityRule]
     keep_missing: bool = False
+    colour: bool = False
     left_out: dict[str, list[Path]] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
     unfit: dict[tuple[Hashable, str], str] = field(default_factory=dict)
@@ -131,6 +132,7 @@ def group_images(
     rules: Mapping[str, IdentityRule] | None = None,
     *,
     keep_missing: bool = False,
+    colour: bool = False,
 ) -> Grouping:
     """Group image files, in any order, into exams; folders are searched.
 
@@ -146,6 +148,7 @@ def group_images(
         modalities: accepted for DICOM images; empty = any.
         rules: how data sources identify their own files, by source name.
         keep_missing: predict an exam that lacks a view from the others.
+        colour: images of patients are in colour; else such pictures are taken for drawings over an image.
 
     Returns:
         All exams; one that lacks a view, or has a view twice, is refused with that reason.
@@ -153,7 +156,7 @@ def group_images(
     Raises:
         DataError: a path does not exist, there is no image, or none can be used.
     """
-    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {}, keep_missing)
+    sorting = _Sorting(ViewNames(tuple(views)), modalities, rules or {}, keep_missing, colour)
     files = dict(sorted(_files(paths)))
     if not files:
         table = next((file for path in paths if path.is_dir() for file in sorted(path.glob("exams.*"))), None)
@@ -217,7 +220,7 @@ def _unfit(image: ImageLook, folder: Path, sorting: _Sorting) -> str:
         return image.identity.unfit
     if header is None and not image.damage:
         parts = image.path.relative_to(folder).parts
-        unfit = by_product(image.path, [*parts[:-1], image.path.stem])
+        unfit = by_product(image.path, [*parts[:-1], image.path.stem], colour=sorting.colour)
         if unfit:
             return unfit
     if header and header.modality and sorting.modalities and header.modality not in sorting.modalities:

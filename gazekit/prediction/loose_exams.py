@@ -98,11 +98,19 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
         DataError: there is nothing to predict, or a table cannot be read.
     """
     rules = identity_rules(registry)
-    keep_missing = PreparationSettings.from_json(trained_on.preparation).missing_views == KEEP
+    prepared = PreparationSettings.from_json(trained_on.preparation)
+    keep_missing = prepared.missing_views == KEEP
     tables = [path for path in inputs if is_table(path)]
     images = [path.absolute() for path in inputs if path not in tables]
     grouping = (
-        group_images(images, trained_on.views, trained_on.modalities, rules, keep_missing=keep_missing)
+        group_images(
+            images,
+            trained_on.views,
+            trained_on.modalities,
+            rules,
+            keep_missing=keep_missing,
+            colour=prepared.colour,
+        )
         if images
         else Grouping([])
     )

@@ -213,6 +213,15 @@ def read_split(path: Path) -> Split:
     return split
 
 
+def patients_in(path: Path, part: str) -> set[str]:
+    """Read the patients of a part from a split by :func:`write_split`; none from a table that names no patients."""
+    with opened(path, KIND):
+        table = open_table(path, ("exam_id", "split"), advice="gazekit data split writes such a table")
+    if "patient_id" not in table.columns:
+        return set()
+    return {from_cell(row["patient_id"]) for row in table.rows() if part_named(row["split"]) == part}
+
+
 def indices_of(dataset: PreparedDataset, split: Mapping[str, str], part: str) -> NDArray[np.int64]:
     """Return the positions of a part's exams in the data set, in order, ``[n]``."""
     return np.array([i for i, exam in enumerate(dataset.exam_ids) if split[exam] == part], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -54,6 +55,8 @@ _OURS = {
     ),
 }
 """Entries that a run directory may hold; a folder with anything else is never removed."""
+_OF_OTHER_DATA = re.compile(r"(evaluation|predictions)_all_[0-9a-f]{8}(_last)?\.(json|csv)")
+"""Entries of evaluations on other data."""
 _UNSURE = (
     "cannot tell whether another process is training this run; remove its folder yourself, or choose "
     "another --out"
@@ -101,9 +104,18 @@ class RunDirectory:
         """Metrics of the test part, written by evaluation."""
         return self.path / "evaluation.json"
 
-    def evaluation_of(self, part: str, which: Literal["selected", "last"] = "selected") -> tuple[Path, Path]:
-        """Return the files of measures and predictions for a part (see ``EVALUATED``), by selected or last weights."""
-        of = ("" if part == EVALUATED[0] else f"_{part}") + ("_last" if which == "last" else "")
+    def evaluation_of(
+        self, part: str, which: Literal["selected", "last"] = "selected", other: str = ""
+    ) -> tuple[Path, Path]:
+        """Return the files of measures and predictions.
+
+        Args:
+            part: one of ``EVALUATED``.
+            which: of the selected or the last weights.
+            other: fingerprint of data other than the training data.
+        """
+        of = ("" if part == EVALUATED[0] else f"_{part}") + (f"_{other[:8]}" if other else "")
+        of += "_last" if which == "last" else ""
         return self.path / f"evaluation{of}.json", self.path / f"predictions{of}.csv"
 
     @classmethod
@@ -145,7 +157,7 @@ class RunDirectory:
 
     def _check_replaceable(self, *, overwrite: bool, leftovers: bool) -> None:
         there = [file.name for file in self.path.iterdir() if file.name != LOCK]
-        strangers = [name for name in there if whole_name(name) not in _OURS]
+        strangers = [name for name in map(whole_name, there) if not _is_ours(name)]
         if there and not (overwrite or leftovers):
             raise self._taken()
         if strangers:
@@ -234,6 +246,10 @@ class RunDirectory:
         """Add a line to ``log.txt``; line breaks in it are written as ``\\n``."""
         if rank() == 0:
             append_line(self.path / "log.txt", visible(message))
+
+
+def _is_ours(name: str) -> bool:
+    return name in _OURS or _OF_OTHER_DATA.fullmatch(name) is not None
 
 
 def _meant_for_a_run(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Evaluate a run and write ``evaluation.json`` and ``predictions.csv`` of its test part into its directory.
 
-Other parts and the last weights have separate files, ``evaluation_val.json``, ``evaluation_last.json``, so readers of a
-run or study always find the selected weights on the test part under the plain names.
+Other parts, other data and the last weights have separate files, ``evaluation_val.json``, ``evaluation_last.json``,
+``evaluation_all_1a2b3c4d.json`` (with the beginning of the data's fingerprint), so readers of a run or study always
+find the selected weights on the test part under the plain names.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import Any
 
 from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
+from gazekit.measures.limits import limits_of
 from gazekit.measures.offered import offered_metrics
 from gazekit.measures.threshold import separates_nothing
 from gazekit.measures.units import How, Per, pooled_metrics
@@ -19,6 +21,7 @@ from gazekit.prepared.index import as_csv
 from gazekit.records.labels import positive_of
 from gazekit.runs.files import EVALUATION_SCHEMA as SCHEMA
 from gazekit.runs.files import Evaluation
+from gazekit.runs.flattery import flattery
 from gazekit.runs.trained import Trained
 
 __all__ = ["SCHEMA", "evaluate_run"]
@@ -50,7 +53,9 @@ def evaluate_run(
         by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
         metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}
     record = _record(trained, dataset, predictions, metrics, part)
-    measures, table = trained.run.evaluation_of(part, trained.weights.which)
+    other = "" if dataset.fingerprint == trained.facts.fingerprint else dataset.fingerprint
+    measures, table = trained.run.evaluation_of(part, trained.weights.which, other)
+    record |= {"files": [measures.name, table.name]}
     trained.run.write_text(table.name, _predictions_csv(dataset, predictions))
     trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))
     return record
@@ -80,6 +85,9 @@ def _record(
         "weights": trained.weights.which,
         "chosen": trained.weights.why,
         "split": part,
+        "data": dataset.fingerprint,
+        "flattery": flattery(trained, dataset, part),
+        "limits": limits_of(dataset, predictions, metrics),
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},

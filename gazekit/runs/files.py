@@ -122,6 +122,10 @@ class Evaluation(StoredPart):
     weights: Literal["selected", "last"] = "selected"
     chosen: Text = ""
     split: Literal["train", "val", "test", "all"]
+    data: Text = ""
+    flattery: list[Text] = []
+    limits: list[Text] = []
+    files: list[Name] = []
     exams: Whole
     patients: Whole
     classes: dict[Name, Whole]

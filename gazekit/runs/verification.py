@@ -45,6 +45,8 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         yield f"{run.split_path}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
     for part in EVALUATED:
         yield from _evaluated(run, part, facts, split)
+    for measures in sorted(run.path.glob("evaluation_all_????????.json")):
+        yield from _said(partial(read_evaluation, measures))
     yield from _checkpoints(run.checkpoints, needed=True)
     yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
 

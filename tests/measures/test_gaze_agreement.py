@@ -181,3 +181,15 @@ def test_the_former_name_is_written_beside_the_new_one_and_read_as_it():
     written = with_former_names(measures)
     assert list(written.items()) == [("nss", 1.0), ("correlation", 0.5), ("cc", 0.5)]
     assert by_current_name(written) == measures == by_current_name({"nss": 1.0, "cc": 0.5})
+
+
+@pytest.mark.parametrize("fixations", [1, 3, 10])
+def test_guessing_scores_more_by_judd_the_fewer_pixels_are_fixated(fixations):
+    random = np.random.default_rng(fixations)
+    shape, scores = (30, 30), []
+    for _ in range(600):
+        places = random.choice(900, fixations, replace=False)
+        points = np.stack([places % 30 + 0.5, places // 30 + 0.5], axis=1)
+        scores.append(auc_judd(random.random(shape), points, shape))
+    expected = 0.5 + 1 / (2 * (fixations + 1))
+    assert np.mean(scores) == pytest.approx(expected, abs=4 * np.std(scores) / 600**0.5)

@@ -99,6 +99,10 @@ def test_a_model_reads_the_colours_and_goes_through_every_command(
         for source in (fundi.root, raw / "exams.csv")
     )
     assert {e["exam"]: e["probabilities"] for e in prepared} == {e["exam"]: e["probabilities"] for e in files}
+    photo = tmp_path / "3_photo.png"
+    photo.write_bytes((raw / "3.png").read_bytes())
+    (loose,) = json.loads(gazekit("predict", run, photo, "--json").stdout)["exams"]
+    assert loose["probabilities"] == next(each["probabilities"] for each in files if each["exam"] == "e3")
     gazekit("report", run, "--part", "all", "--originals", raw, "--dataset", "folder")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(api.export(run, tmp_path / "model.onnx"))

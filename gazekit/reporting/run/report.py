@@ -8,6 +8,7 @@ from gazekit.contracts.report import ReportedRun
 from gazekit.errors import ConfigurationError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.evaluate import Metrics, evaluate, pooled_of
+from gazekit.measures.limits import limits_of
 from gazekit.measures.numbers import interval, probability
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
 from gazekit.measures.pooled import Pooled, compare
@@ -25,6 +26,7 @@ from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.reporting.run.offered_sections import offered_sections
 from gazekit.reporting.run.page import FurtherCases, RunPage
 from gazekit.reporting.run.provenance import run_facts, shown_preset
+from gazekit.runs.flattery import flattery
 from gazekit.runs.trained import Trained
 
 _FEW_PATIENTS = 100
@@ -113,7 +115,7 @@ def run_page(
     return RunPage(
         title=f"{trained.facts.preset}: {trained.run.path.name}",
         summary=_summary(dataset, found, next(iter(metrics.values())), where),
-        warnings=_warnings(trained, dataset, settings.part),
+        warnings=flattery(trained, dataset, settings.part),
         difference=_difference(pooled, offered),
         catalogue=MEASURES | {name: metric.measure for name, metric in offered.items()},
         metrics=metrics,
@@ -138,7 +140,7 @@ def run_page(
             ),
         ],
         texts={"Preset, resolved": shown_preset(trained.run.preset_path)},
-        limits=_limits(found, where),
+        limits=[*_limits(found, where), *limits_of(dataset, own, next(iter(metrics.values())))],
     )
 
 
@@ -186,23 +188,6 @@ def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: s
         f"On {where}, {len(found.labels)} exams of {patients} patients ({classes}), the AUC is "
         f"{area.value:.3f}, with a 95 % interval from {area.low:.3f} to {area.high:.3f}."
     )
-
-
-def _warnings(trained: Trained, dataset: PreparedDataset, part: str) -> list[str]:
-    warnings = []
-    if trained.facts.leak:
-        leak = trained.facts.leak
-        warnings.append(f"The model has seen patients of the test part, so its numbers flatter it: {leak}.")
-    if trained.preset.training.labels == "permuted":
-        warnings.append("The model was trained on permuted labels, as a control: it has learnt nothing true.")
-    used = {"train": "was trained on", "val": "was selected on", "all": "was trained on most of"}
-    if part == "val" and trained.preset.training.select == "last":
-        warnings += [
-            "These exams flatter the model if its settings, calibration or threshold were chosen on them."
-        ]
-    elif part != "test" and (part != "all" or dataset.fingerprint == trained.facts.fingerprint):
-        warnings.append(f"The model {used[part]} these exams: their numbers flatter it.")
-    return warnings
 
 
 def _difference(pooled: Mapping[str, Pooled], offered: OfferedMetrics) -> str:

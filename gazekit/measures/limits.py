@@ -1,0 +1,40 @@
+"""Say what measured numbers cannot tell."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gazekit.measures.evaluate import Metrics
+from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.dataset import PreparedDataset
+
+
+def limits_of(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> list[str]:
+    """List, a sentence each, an interval that is a point, and further targets that are not measured."""
+    return [
+        *_of_the_area(dataset, predictions, metrics),
+        *_of_targets(dataset, predictions, metrics),
+    ]
+
+
+def _of_the_area(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> Iterator[str]:
+    area = metrics["classification"].get("auc")
+    if area is not None and area.value in (0, 1) and area.low == area.high:
+        patients = len({dataset.patient_ids[exam] for exam in predictions.indices})
+        yield (
+            f"The scores of the classes do not overlap, so that every resample of the {patients} patients has the same "
+            "AUC: its interval says nothing about other patients."
+        )
+
+
+def _of_targets(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> Iterator[str]:
+    for name in predictions.further:
+        if f"target_{name}" in metrics:
+            continue
+        truth = dataset.targets[name][predictions.indices]
+        known = np.unique(truth[truth >= 0])
+        if len(known) == 1:
+            only = dataset.target_classes[name][known[0]]
+            yield f"Target {name} is not measured: every exam that says it has {only}."
+        else:
+            yield f"Target {name} is not measured: {'one patient alone says it' if len(known) else 'no exam says it'}."
