@@ -53,6 +53,8 @@ class Recording:
         centre: screen position of the middle of an image shown at its original size; None otherwise. Set with
             ``on_screen``, until the image's size is known.
         stretch: horizontal over vertical pixels per degree; not 1 if the image was shown stretched.
+        of_copy: the displayed size is that of a copy in whose pixels (or mm, or fractions) x and y are. It scales them
+            and tells nothing of how the image was shown: ``pixels_per_degree`` are pixels of the original.
         notes: remarks for the user on how it was read; sentences that do not name the recording.
     """
 
@@ -73,6 +75,7 @@ class Recording:
     centre: tuple[float, float] | None = None
     stretch: float = 1.0
     notes: tuple[str, ...] = ()
+    of_copy: bool = False
 
     def __str__(self) -> str:
         """Name the file, exam, view and reader for messages."""
@@ -92,16 +95,16 @@ class Recording:
         """
         if self.pixels_per_degree is None:
             return DEGREE_OF_HEIGHT * image_height if otherwise is None else otherwise
-        shown = image_height if self.display_height is None else self.display_height
+        shown = image_height if self.display_height is None or self.of_copy else self.display_height
         return self.pixels_per_degree * image_height / shown
 
     def stretch_on(self, image_height: float, image_width: float | None) -> float:
         """Return the horizontal over vertical pixels per degree, for an image of this size in pixels.
 
-        A stretch below 1 % is rounding and gives 1. Without the width or the displayed size, the recorded stretch
-        counts.
+        A stretch below 1 % is rounding and gives 1. Without the width or the displayed size, and with the size of a
+        copy, the recorded stretch counts.
         """
-        if image_width is None or self.display_width is None or self.display_height is None:
+        if image_width is None or self.display_width is None or self.display_height is None or self.of_copy:
             return self.stretch
         shown = self.stretch * (image_width / self.display_width) / (image_height / self.display_height)
         return shown if abs(shown - 1) > _UNEVEN else 1.0
@@ -159,4 +162,5 @@ class Recording:
             stretch=self.stretch_on(image_height, image_width),
             display_height=None,
             display_width=None,
+            of_copy=False,
         )

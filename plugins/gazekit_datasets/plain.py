@@ -3,6 +3,7 @@
 import math
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,48 @@ SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
 
-RecordingKey = tuple[str, str, str, str, float | None, float, float | None, float | None]
-"""Exam, view, reader, sitting, pixels per degree, stretch, width and height of the image as shown."""
-_SHOWN = ("display_width", "display_height")
-_NAMED = ("exam_id", "view", "reader", "sitting", "pixels_per_degree", "stretch", *_SHOWN)
-"""Columns that say the key of a row."""
+Key = tuple[str, str, str, str]
+"""Exam, view, reader and sitting: rows that share them are one recording."""
+Shown = tuple[float | None, float | None, float | None]
+"""Stretch, and width and height of the image in the units of x and y; None where the cell is blank."""
+_SHOWN = ("stretch", "display_width", "display_height")
+_NAMED = ("exam_id", "view", "reader", "sitting", *_SHOWN)
+"""Columns that most rows repeat."""
+_DEGREE = "pixels_per_degree"
+_BLANK: Shown = (None, None, None)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of one recording.
+
+    Args:
+        values: time, duration, x, y and pixels per degree of every row, one after the other.
+        shown: what the rows say; None until one says it.
+    """
+
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    shown: Shown | None = None
+
+    def add(self, row: Row, key: Key, shown: Shown, values: Values) -> None:
+        """Append a row. Raises: DataError if time goes back, or the row contradicts those before."""
+        before, exam_view = self.values[-5] if self.values else values[0], f"exam {key[0]} view {key[1]}"
+        if values[0] < before or math.isnan(values[0]) != math.isnan(before):
+            raise DataError(
+                f"{row.where}: time {values[0]:g} ms after {before:g} ms for {exam_view}; "
+                "expected ascending times, or blank ones for a whole view; sort the rows by time"
+            )
+        if shown != _BLANK or not math.isnan(values[2]):  # a lost sample need not say how the image was shown
+            self.shown = shown if self.shown is None else self.shown
+            if shown != self.shown:
+                name, now, then = next(
+                    each for each in zip(_SHOWN, shown, self.shown, strict=True) if each[1] != each[2]
+                )
+                raise DataError(
+                    f"{row.where}: {name} is {_said(now)} after {_said(then)} for {exam_view}; expected one value in "
+                    "a recording; where there are several recordings, tell them apart in the column sitting"
+                )
+        self.values.extend(values)
 
 
 class Plain:
@@ -33,10 +71,10 @@ class Plain:
     have equal weight.
 
     Optional columns: ``reader`` says who looked, and ``sitting`` separates the recordings of one reader on one
-    view; ``pixels_per_degree`` is the number of image pixels per degree of visual angle, and ``stretch`` how
-    many times larger that number is horizontally, if the image was shown stretched. ``display_width`` and
-    ``display_height`` are the size of the image in the units of x and y, if these are not pixels of the original: of a
-    smaller copy, 1 and 1 for fractions, or mm.
+    view; ``pixels_per_degree`` is the number of pixels of the original image per degree of visual angle (the median
+    of the rows counts), and ``stretch`` how many times larger that number is horizontally, if the image was shown
+    stretched. ``display_width`` and ``display_height`` are the size of the image in the units of x and y, if these are
+    not pixels of the original: of a smaller copy, 1 and 1 for fractions, or mm. They scale positions and nothing else.
     """
 
     def fits(self, path: Path) -> bool:
@@ -45,10 +83,11 @@ class Plain:
         return set(SAMPLES) <= columns or set(FIXATIONS) <= columns
 
     def read(self, path: Path) -> Iterator[Recording]:
-        """Yield one recording per exam, view and reader, in the order in which they first appear.
+        """Yield one recording per exam, view, reader and sitting, in the order in which they first appear.
 
         Raises:
-            DataError: not readable, wrong columns, a cell that is no number, times that go back (with row).
+            DataError: not readable, wrong columns, a cell that is no number, times that go back, a stretch or a
+                display size that changes within a recording (with row).
         """
         table = open_table(path)
         if not self.fits(path):
@@ -57,55 +96,52 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = set(FIXATIONS) <= set(table.columns)
-        groups: dict[RecordingKey, array[float]] = {}
-        keys: dict[tuple[str, ...], RecordingKey] = {}  # by the cells that say them, the same in most rows
+        groups: dict[Key, _Rows] = {}
+        known: dict[
+            tuple[str, ...], tuple[Key, Shown]
+        ] = {}  # by the cells that say them, the same in most rows
         named = [table.columns.index(name) for name in _NAMED if name in table.columns]
         for row in table.rows():
             cells = tuple(row.cells[column] for column in named)
-            if (key := keys.get(cells)) is None:
-                key = keys[cells] = _key(row)
-            exam, view, *_ = key
-            rows = groups.setdefault(key, array("d"))
-            values = believable(row, _values(row, fixations=fixations))
-            if rows and (values[0] < rows[-4] or math.isnan(values[0]) != math.isnan(rows[-4])):
-                raise DataError(
-                    f"{row.where}: time {values[0]:g} ms after {rows[-4]:g} ms for exam {exam} view {view}; "
-                    "expected ascending times, or blank ones for a whole view; sort the rows by time"
-                )
-            rows.extend(values)
+            if (about := known.get(cells)) is None:
+                about = known[cells] = _key(row), _shown(row)
+            if (rows := groups.get(about[0])) is None:
+                rows = groups[about[0]] = _Rows()
+            rows.add(row, *about, believable(row, _values(row, fixations=fixations)))
         if not groups:
             raise no_gaze(path)
-        for (exam, view, reader, _, degree, stretch, width, height), rows in groups.items():
-            t_ms, duration, x, y = np.array(rows).reshape(-1, 4).T
+        for (exam, view, reader, _), rows in groups.items():
+            t_ms, duration, x, y, degree = np.array(rows.values).reshape(-1, 5).T
             times, durations = None if np.isnan(t_ms[0]) else t_ms, duration if fixations else None
+            stretch, width, height = rows.shown or _BLANK
+            degrees = degree[~np.isnan(degree)]
             yield Recording(
                 *(path, x, y, times, durations, exam, view),
-                pixels_per_degree=degree,
+                pixels_per_degree=float(np.median(degrees)) if len(degrees) else None,
                 reader=reader or None,
-                stretch=stretch,
+                stretch=stretch or 1.0,
                 display_width=width,
                 display_height=height,
+                of_copy=width is not None,
             )
 
 
-def _key(row: Row) -> RecordingKey:
+def _key(row: Row) -> Key:
     reader, sitting = (
         from_cell(row[name]) if name in row.positions else "" for name in ("reader", "sitting")
     )
-    degree, stretch = (_positive(row, name) for name in ("pixels_per_degree", "stretch"))
-    width, height = (_positive(row, name) for name in _SHOWN)
+    return from_cell(row.word("exam_id")), from_cell(row.word("view")), reader, sitting
+
+
+def _shown(row: Row) -> Shown:
+    stretch, width, height = (_positive(row, name) for name in _SHOWN)
     if (width is None) != (height is None):
         raise DataError(f"{row.where}: display_width and display_height go together; give both, or neither")
-    return (
-        from_cell(row.word("exam_id")),
-        from_cell(row.word("view")),
-        reader,
-        sitting,
-        degree,
-        stretch or 1.0,
-        width,
-        height,
-    )
+    return stretch, width, height
+
+
+def _said(number: float | None) -> str:
+    return "blank" if number is None else f"{number:g}"
 
 
 def _positive(row: Row, column: str) -> float | None:
@@ -119,11 +155,12 @@ def _positive(row: Row, column: str) -> float | None:
 
 
 def _values(row: Row, *, fixations: bool) -> Values:
-    """Read time, duration (NaN for samples), x and y."""
+    """Read time, duration (NaN for samples), x, y and pixels per degree (NaN if blank)."""
     x, y = place(row, "x", "y")
+    degree = _positive(row, _DEGREE) or math.nan
     if not fixations:
-        return row.number("t_ms", may_be_lost=True), math.nan, x, y
+        return row.number("t_ms", may_be_lost=True), math.nan, x, y, degree
     duration = row.number("duration_ms")
     if duration < 0:
         raise DataError(f"{row.where}: duration_ms is {duration:g}; expected a number >= 0")
-    return row.number("start_ms", may_be_lost=True), duration, x, y
+    return row.number("start_ms", may_be_lost=True), duration, x, y, degree

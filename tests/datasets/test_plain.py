@@ -5,6 +5,8 @@ import pytest
 from gazekit_datasets.plain import Plain
 
 from gazekit.errors import DataError
+from gazekit.gaze.fixations import FixationSettings
+from gazekit.gaze.heat_map import sigma_pixels
 
 SAMPLES = "exam_id,view,t_ms,x,y\n"
 
@@ -130,3 +132,37 @@ def test_the_size_of_a_smaller_copy_places_its_gaze_on_the_original(tmp_path):
         assert (placed.x[0], placed.y[0]) == pytest.approx((300, 200))
     with pytest.raises(DataError, match="row 2: display_width and display_height go together"):
         read(tmp_path, header + "A,cc,0,30,20,60,\n")
+
+
+@pytest.mark.parametrize("size", ["1,1", "60,80", "512,512"])
+def test_the_size_of_a_copy_says_nothing_of_degrees(tmp_path, size):
+    """Fractions and square copies of an oblong image were not shown stretched; a degree is in its own pixels."""
+    header = "exam_id,view,t_ms,x,y,display_width,display_height,pixels_per_degree,stretch\n"
+    plain, shown = read(tmp_path, header + f"A,cc,0,0.5,0.5,{size},,\nA,mlo,0,0.5,0.5,{size},30,1.2\n")
+    assert sigma_pixels(plain, 800, 600, FixationSettings()) == pytest.approx((30, 30))
+    assert sigma_pixels(shown, 800, 600, FixationSettings()) == pytest.approx((36, 30))
+    placed = shown.in_image_pixels(800, 600)
+    assert (placed.pixels_per_degree, placed.stretch) == (30, 1.2)
+    assert plain.in_image_pixels(800, 600).stretch == 1
+
+
+def test_rows_of_one_sitting_are_one_recording_whatever_its_degree(tmp_path):
+    """Zoom changes the degree, and lost samples have none: the median of those that are there counts, as in REFLACX."""
+    rows = "A,cc,0,1,2,40,0.8\nA,cc,10,1,2,44,0.8\nA,cc,20,,,,\nA,cc,30,1,2,41,0.8\nA,cc,40,1,2,,0.8\n"
+    (found,) = read(tmp_path, "exam_id,view,t_ms,x,y,pixels_per_degree,stretch\n" + rows)
+    np.testing.assert_array_equal(found.t_ms, [0, 10, 20, 30, 40])
+    assert (found.pixels_per_degree, found.stretch) == (41, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("A,cc,0,1,2,0.8,,\nA,cc,9,1,2,0.9,,\n", "row 3: stretch is 0.9 after 0.8 for exam A view cc"),
+        ("A,cc,0,,,,,\nA,cc,1,1,2,0.8,,\nA,cc,9,1,2,,,\n", "row 4: stretch is blank after 0.8"),
+        ("A,cc,0,1,2,,60,80\nA,cc,9,1,2,,60,90\n", "row 3: display_height is 90 after 80"),
+        ("A,cc,0,1,2,,,\nA,cc,9,1,2,,60,90\n", "row 3: display_width is 60 after blank"),
+    ],
+)
+def test_what_is_shown_does_not_change_within_a_recording(tmp_path, rows, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, "exam_id,view,t_ms,x,y,stretch,display_width,display_height\n" + rows)
