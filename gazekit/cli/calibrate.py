@@ -36,7 +36,8 @@ def calibrate(
 ) -> None:
     """Fit probabilities, and a threshold, on the validation part; write calibration.json into the run directory.
 
-    From then on evaluate, report, predict and export use them. The order of the exams, and so the AUC, stays as it is.
+    From then on evaluate, report, predict and export use them. With two classes the order of the exams, and so the AUC,
+    stays as it is.
     """
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
     from gazekit.runs.trained import open_data, open_trained
@@ -51,11 +52,11 @@ def calibrate(
     if as_json:
         console.print_json(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
     else:
-        _print(found)
+        _print(found, classes=len(trained.facts.classes))
     console.note(f"next: gazekit evaluate {shlex.quote(str(run))}")
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(found: dict[str, Any], *, classes: int) -> None:
     rows = [
         (name.replace("_", " "), f"{value:.3f}", f"{found['after'][name]:.3f}")
         for name, value in found["before"].items()
@@ -64,7 +65,7 @@ def _print(found: dict[str, Any]) -> None:
     console.print_table(("measure", "before", "after"), rows, title=title)
     if found["method"] == "temperature":
         console.note(f"temperature {found['temperature']:.4g}: {_reading(found['temperature'])}")
-    console.note(found["threshold_origin"] or "calls above 0.5")
+    console.note(found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class"))
     console.note("fitted to these exams, so that they flatter it; evaluate measures it on the test part")
 
 

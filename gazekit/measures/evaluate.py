@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from gazekit.errors import DataError
 from gazekit.measures.catalogue import READER_GROUP
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
@@ -54,9 +55,17 @@ def evaluate(
         exams (an exam's views averaged) with its 95 % interval. Measures that compare with fixations are averaged over
         the readers of an image; where several readers have names, ``reader_NAME`` has those of each. A predicted
         scanpath has no times, so only the places and order of theirs count.
+
+    Raises:
+        DataError: all exams are of one class.
     """
     indices = predictions.indices
     exams = pooled_of(dataset, predictions)
+    if len(only := np.unique(exams.labels)) == 1:
+        raise DataError(
+            f"{dataset.root}: all {len(indices)} exams to measure are of the class '{dataset.classes[only[0]]}': "
+            "metrics need at least two; evaluate exams that have both (--part, --data)"
+        )
     called = called_class(exams.probabilities, predictions.threshold)
     measured = {
         "classification": classification_metrics(

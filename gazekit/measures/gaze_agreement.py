@@ -42,7 +42,8 @@ def auc_judd(attention: Array, fixations: Array, shape: tuple[int, int]) -> floa
     """Compute the area under the ROC curve of fixated against all other pixels, thresholds at the fixated values.
 
     It uses trapezoids between those thresholds, so few fixations raise it above the area under the full curve: with n
-    fixated pixels, a map that knows nothing scores 0.5 + 1 / (2 (n + 1)), 0.75 with one. Ties share one threshold; the benchmark's code jitters them. Args and Raises as in `nss`.
+    fixated pixels, a map that knows nothing scores 0.5 + 1 / (2 (n + 1)), 0.75 with one. Ties share one threshold; the
+    benchmark's code jitters them. Args and Raises as in `nss`.
     """
     values = resize_bilinear(attention, shape)
     fixated = np.zeros(shape, dtype=bool)

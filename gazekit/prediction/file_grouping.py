@@ -338,7 +338,10 @@ def _chosen(images: Sequence[ImageLook], sorting: _Sorting) -> _Group | None:
         if sorting.keep_missing:
             group.assumed.append(without_views(missing))
         else:
-            together = f"the model reads {', '.join(views)} of one exam together"
+            together = (
+                f"the model reads {', '.join(views)} of one exam together; if the names do not say what belongs "
+                "together, a table does (exam_id and a column per view)"
+            )
             group.refused = f"no view '{missing[0]}', only {there}; {together}"
     return group
 

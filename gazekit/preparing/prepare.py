@@ -26,7 +26,7 @@ from gazekit.prepared.stored_array import FORMER_HEAT_MAPS, HEAT_MAPS, LAYOUT, s
 from gazekit.prepared.verification import TABLES, check_file, facts_of, row_digests
 from gazekit.prepared.verification import files_of as files_beside
 from gazekit.preparing.estimate import Work, WorkEstimate, check_disk, estimate
-from gazekit.preparing.journal import Journal, check_same, read_header
+from gazekit.preparing.journal import Journal, check_same, read_header, read_journal
 from gazekit.preparing.one_exam import PreparedExam, Task
 from gazekit.preparing.outside_files import check_inside, outside
 from gazekit.preparing.redaction import files_of, nameless, without_names
@@ -149,7 +149,7 @@ def prepare(
         if raw.gaze_options and raw.recordings is None and any(exam.gaze for exam in exams):
             header["gaze_options"] = json.loads(json.dumps(raw.gaze_options, default=str))
         header |= {SHARD_KEY: list(procedure.shard)} if procedure.shard else {}
-        if is_damaged(out, header, procedure.note):
+        if is_damaged(out, header, procedure.note) or _came_to_nothing(out, header):
             discard(out)
         if (out / MANIFEST).exists():
             return summarise(out)
@@ -235,6 +235,14 @@ def is_damaged(out: Path, header: dict[str, Any], note: Callable[[str], None]) -
         note(f"{error}; preparing it again")
         return True
     return False
+
+
+def _came_to_nothing(out: Path, header: dict[str, Any]) -> bool:
+    """Say whether ``out`` holds another preparation, unfinished and without an exam: nothing is lost with it."""
+    if (out / MANIFEST).exists() or not (out / NAME).exists():
+        return False
+    there, entries = read_journal(out)
+    return there != header and not any(isinstance(entry, ExamRecord) for entry in entries)
 
 
 def finish(out: Path, header: dict[str, Any], journal: Journal, rest: Rest) -> None:

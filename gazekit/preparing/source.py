@@ -157,7 +157,7 @@ def views_of(exams: Sequence[Exam]) -> tuple[str, ...]:
 
 
 def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return the requested views, else all. Raises: DataError: no exam has a requested view, or there is no view."""
+    """Return the requested views, else all. Raises: DataError: one is in no exam or has a dot, or there is no view."""
     there = views_of(exams)
     if not wanted and not there:
         raise DataError(f"{root}: no exam names an image; expected one per view")
@@ -166,7 +166,13 @@ def choose_views(exams: Sequence[Exam], root: Path, wanted: Sequence[str]) -> tu
             raise DataError(
                 f"{root}: no exam has a view '{view}'{did_you_mean(view, there)}; there are {', '.join(there)}"
             )
-    return tuple(wanted or there)
+    views = tuple(wanted or there)
+    if dotted := next((view for view in views if "." in view), None):
+        raise DataError(
+            f"{root}: '{dotted}' cannot name a view, because parts of a model are named after it; choose a name "
+            "without a dot"
+        )
+    return views
 
 
 def fingerprint(exams: Sequence[Exam], raw: RawData) -> str:

@@ -24,6 +24,12 @@ BIT_DEPTHS = (8, 10, 12, 14, 16)
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PHOTOMETRIC, _BITS = 262, 258
 """Tags PhotometricInterpretation (0 is MinIsWhite) and BitsPerSample. Source: TIFF 6.0, section 8."""
+_ORIENTATION = 274
+"""Tag Orientation. Source: Exif 2.32, section 4.6.4."""
+_TURNED = (
+    "its EXIF data ask viewers to turn or mirror it, and it is read as it is stored; if gaze or marks were made on the "
+    "turned image, save it turned"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,11 +40,13 @@ class Picture:
         values: ``[H, W]``, in colour ``[H, W, 3]``.
         is_inverted: whether 0 is white.
         states_full_scale: whether the file states the white value; the values are then scaled to make it 65535.
+        orientation: what its EXIF data ask viewers to do: 1 nothing, 2 … 8 to mirror or turn it.
     """
 
     values: Array
     is_inverted: bool = False
     states_full_scale: bool = False
+    orientation: int = 1
 
     @property
     def needs_depth(self) -> bool:
@@ -81,13 +89,15 @@ def read_image(
     if window == FIRST and depth is None and picture.needs_depth:
         guessed = depth = least_depth(int(picture.values.max()))
     pixels = _scale(picture, window, depth, path)
+    turned = () if picture.orientation == 1 else (_TURNED,)
     if not colour:
-        return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed)
+        return RawImage(stored=picture.values, pixels=pixels, guessed_depth=guessed, warnings=turned)
     channels = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else np.stack([pixels] * 3)  # [3, H, W]
     return RawImage(
         stored=picture.values,
         pixels=luminance(channels) if pixels.ndim == 3 else pixels,
         guessed_depth=guessed,
+        warnings=turned,
         colour=np.ascontiguousarray(channels),
     )
 
@@ -145,6 +155,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
                 # Pillow inverts the others
                 is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
                 states_full_scale=states_full_scale,
+                orientation=picture.getexif().get(_ORIENTATION, 1),
             )
     except DataError:
         raise

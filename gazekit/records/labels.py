@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Context, Decimal
 
@@ -15,10 +15,12 @@ FEWEST = 3
 _GRADE = re.compile(r"\w*\d\w*|\b\w\b")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _NEGATIVE = re.compile(
-    r"(normal|benign|negative|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-|bi-?rads ?1)"
-    r"|(no|non|not|without)[ _-]\w.*|non(cancer|malign)\w*"
+    r"(normal\w?|benign[oea]?|negativ[eoa]?|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-)"
+    r"|(bi-?rads ?1|gutartig|gesund|unauffällig|b[ée]nin|sain|sano)"
+    r"|(no|non|not|without|keine?|ohne|sans|sin|senza)[ _-]\w.*|non(cancer|malign)\w*"
 )
-"""Words for the absence of a finding."""
+"""Words for the absence of a finding, in some languages."""
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _NAMED = 5
 _NEAR = 0.8
 
@@ -61,10 +63,12 @@ def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[l
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Sort class names by value if they are numbers, else by letters; of two, the last is positive."""
+    """Sort class names by value if they are numbers, else by letters of any case; of two, the last is positive."""
     found = set(labels)
     numeric = all(_NUMBER.fullmatch(label) for label in found)
-    return tuple(sorted(found, key=lambda label: (Decimal(label), label)) if numeric else sorted(found))
+    if numeric:
+        return tuple(sorted(found, key=lambda label: (Decimal(label), label)))
+    return tuple(sorted(found, key=lambda label: (label.casefold(), label)))
 
 
 def check_label(label: str, classes: Sequence[str], where: str) -> None:
@@ -141,7 +145,22 @@ def doubts(
             f"{'classes' if len(few) > 1 else 'class'} of fewer than {FEWEST} patients, too few to train, validate and "
             f"test on: {named}{more}{hint}"
         )
+    said += _patients_alike(set().union(*owners.values()))
     return said
+
+
+def _patients_alike(patients: Iterable[str]) -> Iterator[str]:
+    """Say which patients are called alike but for case or leading zeros."""
+    called = defaultdict(list)
+    for patient in sorted(patients):
+        called[_LEADING_ZEROS.sub("", patient.strip().casefold())].append(patient)
+    alike = [" = ".join(names) for names in called.values() if len(names) > 1]
+    if alike:
+        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
+        yield (
+            f"patients are called alike but for case or leading zeros ({', '.join(alike[:_NAMED])}{more}): if they are "
+            "the same, give them one name, or a split parts them"
+        )
 
 
 def sounds_negative(name: str) -> bool:

@@ -17,6 +17,8 @@ from gazekit.records.arrays import Floats, Integers
 from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
 from gazekit.runs.trained import Trained
 
+_FEW = 30
+"""Exams below which a temperature is mostly chance (ours)."""
 __all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
 
 
@@ -117,6 +119,8 @@ def _fitted(
 ) -> Calibration:
     if method == "temperature":
         temperature = fit_temperature(logits, labels)
+        if len(labels) < _FEW:
+            warn(f"{len(labels)} validation exams say little about a temperature; take it for a guess")
         if not 1.01 / MOST < temperature < MOST / 1.01:
             warn(
                 f"the temperature is at its limit, {temperature:.3g}: the validation part is too small, or its exams "

@@ -171,8 +171,12 @@ class RunDirectory:
             )
 
     def _taken(self) -> ConfigurationError:
+        found, do = "exists already", "go on"
+        there = {file.name for file in self.path.iterdir()} - {LOCK}
+        if there & _OURS and "run.json" not in there:
+            found, do = "holds what is left of a run that never began", "repeat the command"
         return ConfigurationError(
-            f"{self.path}: exists already; go on with --resume, or begin again with --overwrite"
+            f"{self.path}: {found}; {do} with --resume, or begin again with --overwrite"
         )
 
     @contextmanager

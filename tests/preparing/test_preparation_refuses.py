@@ -146,3 +146,24 @@ def test_a_recording_whose_degree_is_too_small_refuses_its_exam_and_names_no_fil
 def test_a_sigma_of_the_settings_that_is_too_small_is_no_exams_fault(root, exams, tmp_path):
     with pytest.raises(ConfigurationError, match="make the map larger or sigma wider"):
         run(exams, root, tmp_path / "out", jobs=0, fixations=FixationSettings(sigma_degrees=0.001))
+
+
+def test_a_preparation_that_refused_every_exam_stands_in_nobodys_way(root, exams, tmp_path):
+    """In colour, without asking for it; then asked for."""
+    for exam in exams:
+        for path in exam.images.values():
+            grey = np.asarray(Image.open(path)).astype(np.uint8)
+            Image.fromarray(np.stack([grey, grey // 2, grey], axis=2)).save(path)
+    with pytest.raises(DataError, match="all 6 exams were refused"):
+        run(exams, root, tmp_path / "out", crop="none")
+    assert run(exams, root, tmp_path / "out", crop="none", colour=True).exams == 6
+
+
+def test_a_name_with_a_dot_is_no_view(root, exams, tmp_path):
+    nothing = {"gaze": {}, "masks": {}, "laterality": {}}
+    dotted = [
+        replace(exam, images={f"lat.{view}": path for view, path in exam.images.items()}, **nothing)
+        for exam in exams
+    ]
+    with pytest.raises(DataError, match=r"'lat.cc' cannot name a view, .* choose a name without a dot"):
+        run(dotted, root, tmp_path / "out")

@@ -237,3 +237,19 @@ def test_missing_unknown_and_multi_page_files_are_one_clear_line(tmp_path):
     page.save(tmp_path / "pages.tif", save_all=True, append_images=[page])
     with pytest.raises(DataError, match="2 pages"):
         read_image(tmp_path / "pages.tif")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_an_image_that_viewers_turn_is_read_as_stored_and_pointed_out(tmp_path, suffix):
+    exif = Image.Exif()
+    values = np.random.default_rng(0).integers(0, 256, (8, 16), dtype=np.uint8)
+    found = {}
+    for orientation in (1, 6):
+        exif[274] = orientation
+        Image.fromarray(values).save(tmp_path / f"{orientation}{suffix}", exif=exif)
+        found[orientation] = read_image(tmp_path / f"{orientation}{suffix}")
+    assert found[1].pixels.shape == found[6].pixels.shape == (8, 16)
+    assert found[1].warnings == ()
+    assert (
+        found[6].warnings[0].startswith("its EXIF data ask viewers to turn or mirror it, and it is read as")
+    )

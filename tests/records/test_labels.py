@@ -80,6 +80,7 @@ def test_numbers_are_in_order_of_value_and_words_of_letters():
     more = "010000000000000001"
     assert in_order([more, "10000000000000000"]) == ("10000000000000000", more)
     assert in_order(["normal", "cancer"]) == ("cancer", "normal")
+    assert in_order(["Pneumonia", "control"]) == ("control", "Pneumonia")
 
 
 def test_the_positive_class_can_be_chosen_for_every_source(tmp_path):
@@ -122,6 +123,10 @@ def test_what_the_classes_are_is_one_line():
         "BI-RADS 1",
         "false",
         "no",
+        "kein Befund",
+        "gutartig",
+        "bénin",
+        "sin hallazgos",
     ],
 )
 def test_words_for_the_absence_of_a_finding(name):
@@ -211,3 +216,11 @@ def test_a_positive_class_that_was_chosen_is_not_doubted_when_a_training_starts(
 
     assert len(said("cancer", "normal")) == 1  # in the order of letters: nobody chose
     assert said("tumour", "normal") == []
+
+
+def test_patients_that_are_called_alike_are_pointed_out():
+    labels = ["a", "b"] * 6
+    patients = ["p1", "P1", "P01", "7", "007", "10", "p2", "p3", "p4", "p5", "p6", "p20"]
+    (said,) = doubts(("a", "b"), labels, patients)
+    assert "but for case or leading zeros (007 = 7, P01 = P1 = p1): if they are the same" in said
+    assert doubts(("a", "b"), labels, [f"P{number:02}" for number in range(12)]) == []

@@ -10,6 +10,7 @@ import pytest
 from command_line import gazekit
 from made_data import make_folder
 
+from gazekit.errors import DataError
 from gazekit.measures.evaluate import evaluate
 from gazekit.measures.limits import limits_of
 from gazekit.prediction.predictions import Predictions
@@ -78,3 +79,10 @@ def replace_targets(dataset: PreparedDataset, targets: dict[str, np.ndarray]) ->
     told.__dict__["targets"] = targets
     told.__dict__["target_classes"] = dict.fromkeys(targets, ("low", "high"))
     return told
+
+
+def test_exams_of_one_class_are_named_by_it(dataset: PreparedDataset) -> None:
+    exams = np.flatnonzero(dataset.labels == 1)
+    chances = np.full((len(exams), 2), 0.5, dtype=np.float32)
+    with pytest.raises(DataError, match=r"all 12 exams to measure are of the class 'malignant'"):
+        evaluate(dataset, Predictions(exams, chances, chances, {}))

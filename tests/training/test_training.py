@@ -259,6 +259,11 @@ def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset
     (tmp_path / "taken").mkdir()
     with pytest.raises(ConfigurationError, match="taken: exists already"):
         start(tmp_path / "taken", registry, dataset)
+    (tmp_path / "taken" / "preset.toml").touch()
+    with pytest.raises(
+        ConfigurationError, match="taken: holds what is left of a run that never began; repeat the"
+    ):
+        start(tmp_path / "taken", registry, dataset)
     with pytest.raises(ConfigurationError, match="no view 'front', which preset"):
         start(tmp_path / "views", registry, dataset, 'views=["front", "mlo"]')
     blind = object.__new__(PreparedDataset)
