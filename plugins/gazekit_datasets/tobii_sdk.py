@@ -1,12 +1,13 @@
 """Read tables of samples from the Tobii Pro SDK."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row, first_columns, open_table
+from gazekit.reading.table import Row, first_columns, is_missing, open_table
 from gazekit.records.placement import screen as on_screen
 from gazekit.records.recording import Length, Recording, Shown
 from gazekit_datasets.gaze_rows import place, samples
@@ -16,7 +17,9 @@ CLOCKS = ("system_time_stamp", "device_time_stamp")
 POINT = "gaze_point_on_display_area"
 VALIDITY = ("gaze_point_validity", "gaze_point_valid")
 """Names used by the SDK and by its wrappers."""
-_VALID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
+_VALID = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+_OF_NUMPY = re.compile(r"\b(?:np|numpy)\.float\d+\(([^()]*)\)")
+"""A number as numpy 2 writes it inside a tuple."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,12 @@ class Eye:
     def gaze(self, row: Row) -> tuple[float, float] | None:
         """Return the gaze as fractions of the display, or None where the eye was lost. Raises: DataError."""
         if self.validity is not None:
-            valid = _VALID.get(row[self.validity].lower())
+            cell = row[self.validity]
+            valid = False if is_missing(cell) else _VALID.get(cell.lower())
             if valid is None:
                 raise DataError(
-                    f"{row.where}: {self.validity} is {row[self.validity][:40]!r}; expected 0 or 1"
+                    f"{row.where}: {self.validity} is {cell[:40]!r}; expected 0 or 1, or an empty cell where the row "
+                    "was lost; write it as the SDK returns it"
                 )
             if not valid:
                 return None
@@ -116,14 +121,17 @@ def _mean(row: Row, eyes: Sequence[Eye]) -> tuple[float, float]:
 
 
 def _pair(row: Row, column: str) -> tuple[float, float]:
-    """Parse ``(x, y)``, ``[x, y]`` or ``[x y]``; NaN for an empty cell."""
+    """Parse ``(x, y)``, ``[x, y]`` or ``[x y]``; NaN for a cell or a number that is missing."""
     cell = row[column]
-    if not cell:
+    if is_missing(cell):
         return math.nan, math.nan
+    words = _OF_NUMPY.sub(r"\1", cell).strip("()[]").replace(",", " ").split()
     try:
-        x, y = (float(word) for word in cell.strip("()[]").replace(",", " ").split())
+        x, y = (math.nan if is_missing(word) else float(word) for word in words)
     except ValueError:
         x = y = math.inf
     if math.isinf(x) or math.isinf(y) or "_" in cell:
-        raise DataError(f"{row.where}: {column} is {cell[:40]!r}; expected (x, y)")
+        raise DataError(
+            f"{row.where}: {column} is {cell[:40]!r}; expected (x, y); write both as plain numbers, such as (0.25, 0.5)"
+        )
     return x, y

@@ -63,6 +63,20 @@ def test_one_eye_other_brackets_no_validity_and_only_the_devices_clock(tmp_path)
         np.testing.assert_allclose(found.t_ms, [2, 4])
 
 
+def test_rows_that_pandas_and_numpy_write(tmp_path):
+    found = read(
+        tmp_path,
+        WHOLE
+        + '1,1000,"(np.float64(0.5), np.float64(0.25))",1.0,"(np.float32(0.5), np.float32(0.25))",1.0\n'
+        + "2,2000,nan,nan,,\n"
+        + '3,3000,"(0.5, 0.25)",NaN,"(None, None)",1\n'
+        + '4,4000,"(numpy.float64(1e-1), numpy.float64(nan))",1,NA,0\n'
+        + '5,5000,"(0.5, 0.25)",True,nan,nan\n',
+    )
+    np.testing.assert_allclose(found.x, [960, np.nan, np.nan, np.nan, 960])
+    np.testing.assert_allclose(found.y, [270, np.nan, np.nan, np.nan, 270])
+
+
 def test_the_computers_clock_goes_first_for_other_logs_share_it(tmp_path):
     assert read(tmp_path, WHOLE + '7000,9000,"(0.2, 0.4)",1,"(0.3, 0.6)",1\n').t_ms.tolist() == [9]
 
@@ -101,13 +115,20 @@ def test_where_the_image_was_shown(tmp_path):
         (WHOLE + '1,2,"(0.1, 1e999)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, 0_1)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (WHOLE + '1,2,"(0.1, zwei)",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
+        (
+            WHOLE + '1,2,"(np.float64(0.1), np.int(2))",1,,0\n',
+            r"row 2: left_gaze_point_on.* expected \(x, y\); write both as plain numbers",
+        ),
         (WHOLE + f'1,2,"({"[" * 999}",1,,0\n', r"row 2: left_gaze_point_on.* expected \(x, y\)"),
         (
             WHOLE + '1,2,"(0.1, 1e99)",1,,0\n',
             "row 2: a number is beyond 1e.18; expected what an eye tracker writes",
         ),
         (WHOLE + '1,2,"(0.1, 0.2)",2,,0\n', "row 2: left_gaze_point_validity is '2'; expected 0 or 1"),
-        (WHOLE + '1,2,"(0.1, 0.2)",Valid,,0\n', "left_gaze_point_validity is 'Valid'; expected 0 or 1"),
+        (
+            WHOLE + '1,2,"(0.1, 0.2)",Valid,,0\n',
+            "left_gaze_point_validity is 'Valid'; expected 0 or 1, .*; write",
+        ),
         (
             WHOLE + '1,2,"(0.1, 0.2)",1,,0\n' + '1,1,"(0.1, 0.2)",1,,0\n',
             "row 3: time 0.001 ms after 0.002 ms",
