@@ -3,13 +3,14 @@
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
-from gazekit.reading.table import Row
+from gazekit.reading.table import Row, is_missing
 from gazekit.records.arrays import Floats
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import believable
@@ -95,14 +96,24 @@ class Presentation:
             self.fixations.setdefault(number, (look.t_ms, duration, x, y))
             self.last[number] = look.t_ms
 
-    def recording(self, path: Path, *, events: bool, **about: object) -> Recording:
-        """Make a recording of its samples, or of fixations found by Tobii's program; the reader is the participant."""
+    def recording(self, path: Path, *, events: bool, sampled: bool, **about: object) -> Recording:
+        """Make a recording of its samples, or of fixations found by Tobii's program; the reader is the participant.
+
+        Args:
+            path: the file.
+            events: make one of fixations.
+            sampled: whether the export has one row per sample, and not one per fixation.
+            about: fields of the recording.
+        """
         image = self.key[-1] or None
         about = {"reader": next(filter(None, self.key[-3:-1]), None)} | about
         if events:
             rows = np.array(list(self.fixations.values()), dtype=np.float64).reshape(-1, 4)
             t_ms, duration, x, y = rows.T
-            duration = self._cut(t_ms, duration)
+            if sampled:
+                seen = self._cut(t_ms, duration)
+                rows = np.stack((t_ms, seen, x, y))[:, (seen > 0) | (duration == 0)]
+                t_ms, duration, x, y = rows
             return Recording(path, x, y, t_ms, duration, image=image, **about)  # type: ignore[arg-type]
         t_ms, x, y = (np.array(values, dtype=np.float64) for values in (self.t, self.x, self.y))
         return Recording(path, x, y, t_ms, image=image, **about)  # type: ignore[arg-type]
@@ -110,13 +121,12 @@ class Presentation:
     def _cut(self, onset: Floats, duration: Floats) -> Floats:
         """Cut from durations the time before the image appeared or after it disappeared.
 
-        Only samples show this; a fixation with one row keeps its duration, because some exports have one row each.
-        A difference of up to one sample is clock rounding.
+        Only samples show this. A difference of up to one sample is clock rounding.
         """
         last = np.array(list(self.last.values()), dtype=np.float64)
         period = sampling_period(np.array(self.t, dtype=np.float64))
         seen = last - onset + period
-        at_an_end = (last > onset) & ((onset == self.t[0]) | (last == self.t[-1]))
+        at_an_end = (onset == self.t[0]) | (last == self.t[-1])
         return np.where(at_an_end & (duration > seen + period), seen, duration)
 
 
@@ -148,9 +158,39 @@ def presentations(looks: Iterable[tuple[Row, Look]]) -> Iterator[tuple[Row, Pres
     yield from unnamed.values()
 
 
-def is_usable(row: Row, columns: Sequence[str], usable: Sequence[str]) -> bool:
-    """Say whether one of the eyes is valid; assumed true without validity columns."""
-    return not columns or any(row[name].casefold() in usable for name in columns)
+def is_sampled(looks: Iterable[Look]) -> bool:
+    """Say whether a fixation has two rows: then rows are samples, in other exports fixations. Raises: DataError."""
+    fixations = ((look.key[-3:-1], look.fixation[0]) for look in looks if look.fixation is not None)
+    return any(before == after for before, after in pairwise(fixations))
+
+
+def is_usable(row: Row, columns: Sequence[str], words: Mapping[str, bool]) -> bool:
+    """Say whether one of the eyes is valid; assumed true without validity columns.
+
+    Args:
+        row: of the eye tracker.
+        columns: of the validity of each eye.
+        words: in small letters → whether the eye is valid; an empty cell is not.
+
+    Raises:
+        DataError: another word.
+    """
+    valid = [_is_valid(row, name, words) for name in columns]
+    return not valid or any(valid)
+
+
+def _is_valid(row: Row, column: str, words: Mapping[str, bool]) -> bool:
+    cell = row[column]
+    word = (
+        cell.casefold().replace(",", ".").removesuffix(".0")
+    )  # tables that were written again have codes as 4.0
+    valid = False if is_missing(cell) else words.get(word)
+    if valid is None:
+        raise DataError(
+            f"{row.where}: {column} is {cell[:40]!r}; expected {', '.join(words)} or an empty cell; export the "
+            "recording again, or write one of these words"
+        )
+    return valid
 
 
 def placed(recording: Recording, shown: Shown | None) -> Recording:

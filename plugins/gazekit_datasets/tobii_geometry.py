@@ -1,45 +1,90 @@
 """Compute pixels per degree of visual angle from Tobii's records of screen and eyes."""
 
 import math
-from collections.abc import Iterable
-from itertools import islice
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from gazekit.reading.table import Row
+from gazekit.records.arrays import Floats
 
 LOOKED_AT = 5000
-"""Rows whose median represents the recording."""
+"""Rows that represent a recording, or a media of it."""
 _FEWEST = 10
+Key = tuple[str, ...]
+"""Participant, recording and media; empty where the export does not say."""
 
 
-def pixels_per_degree(rows: Iterable[Row], eye: tuple[str, str, str], gaze: str, screen: str) -> float | None:
-    """Compute pixels of the column ``gaze`` per degree, at the median eye distance; None if unknown.
-
-    One degree is ``distance * tan(1 degree)`` mm. Gaze points given in both mm and screen pixels convert mm to screen
-    pixels, and the slope between the two columns converts these to pixels of the media.
+@dataclass(slots=True)
+class Geometry:
+    """Records of the screen and the eyes, by recording and media.
 
     Args:
-        rows: of the eye tracker.
-        eye: columns of the eye's gaze point across in pixels of the screen and in mm, and of its distance in mm.
-        gaze, screen: x in the wanted pixels, and in pixels of the screen.
-
-    Raises:
-        DataError: a cell is not a number.
+        eyes: participant and recording → rows of the left eye's gaze point across in pixels of the screen and in mm,
+            and of its distance from the screen in mm.
+        media: participant, recording and media → its presentations, each with rows of x in pixels of the screen and
+            of the media.
     """
-    columns = (*eye, gaze, screen)
-    read = ([row.number(name, may_be_lost=True) for name in columns] for row in islice(rows, LOOKED_AT))
-    values = np.array([row for row in read if not any(map(math.isnan, row))], dtype=np.float64)
-    if len(values) < _FEWEST:
-        return None
-    left_px, left_mm, distance, wanted, on_screen = values.T  # [N]
-    scales = _slope(left_mm, left_px) * _slope(on_screen, wanted)
-    found = float(np.median(distance)) * math.tan(math.radians(1)) * scales
-    return found if math.isfinite(found) and 1 < found < 1e4 else None
+
+    eyes: dict[Key, "array[float]"] = field(default_factory=dict)
+    media: dict[Key, list["array[float]"]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, rows: Iterable[tuple[Key, Row]], eye: tuple[str, str, str], across: tuple[str, str] | None = None
+    ) -> "Geometry":
+        """Collect the first complete rows of every recording and media.
+
+        Args:
+            rows: of the eye tracker.
+            eye: columns of the eye's gaze point across in pixels of the screen and in mm, and of its distance in mm.
+            across: columns of x in pixels of the screen and of the media; None if the wanted pixels are the screen's.
+
+        Raises:
+            DataError: a cell is not a number.
+        """
+        found, before = cls(), None
+        for key, row in rows:
+            _add(found.eyes.setdefault(key[:-1], array("d")), row, eye)
+            if across is not None and key[-1]:
+                presentations = found.media.setdefault(key, [])
+                if key != before:
+                    presentations.append(array("d"))
+                _add(presentations[-1], row, across)
+            before = key
+        return found
+
+    def pixels_per_degree(self, key: Key) -> float | None:
+        """Compute pixels per degree of a recording and media, at the median eye distance; None if unknown.
+
+        One degree is ``distance * tan(1 degree)`` mm. Gaze points given in both mm and screen pixels convert mm to
+        screen pixels. A media lies elsewhere on the screen each time it is shown, so the slope that converts these to
+        its own pixels is that within its presentations.
+        """
+        values = np.array(self.eyes.get(key[:-1], ()), dtype=np.float64).reshape(-1, 3)
+        if len(values) < _FEWEST:
+            return None
+        scale = _slope([values[:, 1::-1]])
+        if self.media:
+            scale *= _slope([np.array(rows).reshape(-1, 2) for rows in self.media.get(key, ()) if rows])
+        found = float(np.median(values[:, 2])) * math.tan(math.radians(1)) * scale
+        return found if math.isfinite(found) and 1 < found < 1e4 else None
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Fit the slope of the line through the points; NaN if all share one x."""
+def _add(rows: "array[float]", row: Row, columns: Sequence[str]) -> None:
+    """Append the numbers of a row, unless one is lost or there are rows enough. Raises: DataError."""
+    if len(rows) < LOOKED_AT * len(columns):
+        values = [row.number(name, may_be_lost=True) for name in columns]
+        if not any(map(math.isnan, values)):
+            rows.extend(values)
+
+
+def _slope(groups: Sequence[Floats]) -> float:
+    """Fit the slope that lines through groups of (x, y) share; NaN if each group has one x."""
+    if not groups:
+        return math.nan
+    x, y = np.concatenate([group - group.mean(axis=0) for group in groups]).T
     with np.errstate(all="ignore"):
-        x = x - x.mean()
-        return float((x * (y - y.mean())).sum() / (x * x).sum())
+        return float((x * y).sum() / (x * x).sum())

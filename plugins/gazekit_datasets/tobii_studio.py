@@ -3,17 +3,16 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze, place
-from gazekit_datasets.tobii_export import Look, is_usable, placed, presentations
-from gazekit_datasets.tobii_geometry import pixels_per_degree
+from gazekit_datasets.tobii_export import Look, is_sampled, is_usable, placed, presentations
+from gazekit_datasets.tobii_geometry import Geometry, Key
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
@@ -21,17 +20,18 @@ MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
 NAMES = ("ParticipantName", "RecordingName", "MediaName")
 VALIDITY = ("ValidityLeft", "ValidityRight")
 LEFT_EYE = ("GazePointLeftX (ADCSpx)", "GazePointLeftX (ADCSmm)", "DistanceLeft")
-USABLE = ("0", "1")
-"""Codes, of 0 to 4, for an eye that was found and is certainly or probably the left or right one."""
+VALID = {"0": True, "1": True, "2": False, "3": False, "4": False}
+"""Codes; with 0 and 1 an eye was found and is certainly or probably the left or right one."""
 
 
 class TobiiStudio:
     """Reads Tobii Studio's tab-separated exports, 3.x: one recording for each presentation of a media.
 
-    Required are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y; ``MediaName`` names
-    the image. Media coordinates refer to its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys
-    and events between samples are skipped. A sample is lost if neither eye has validity 0 or 1. Pixels per
-    degree follow from eye distance and gaze points in mm, if the export has them.
+    Required are ``RecordingTimestamp`` (ms) and ``GazePointX (MCSpx)`` or ``(ADCSpx)`` with its Y, for fixations also
+    ``FixationPointX`` and its Y; ``MediaName`` names the image, without which pixels must be those of the screen
+    (ADCSpx). Media coordinates refer to its ``MediaWidth`` x ``MediaHeight`` pixels. Rows of mouse, keys and events
+    between samples are skipped. A sample is lost if neither eye has validity 0 or 1. Pixels per degree follow from eye
+    distance and gaze points in mm, if the export has them.
 
     Args:
         events: ``"samples"``, or ``"fixations"`` found by Studio's filter (``GazeEventType``).
@@ -57,29 +57,21 @@ class TobiiStudio:
             DataError: not readable, columns missing, a cell that is no number, times that go back (with row).
         """
         table = open_table(path, [CLOCK])
-        columns = table.columns
-        unit = MEDIA if f"GazePointX {MEDIA}" in columns and "MediaName" in columns else SCREEN
-        needed = [f"GazePointX {unit}", f"GazePointY {unit}"]
-        if self.events == "fixations":
-            needed += ["GazeEventType", "GazeEventDuration", "FixationIndex"]
-            needed += [f"FixationPointX {MEDIA}", f"FixationPointY {MEDIA}"]
-        missing = [name for name in needed if name not in columns]
-        if missing:
-            raise DataError(
-                f"{path}: no column {', '.join(missing)}; expected those of Tobii Studio's export; export all data"
-            )
-        names = [name if name in columns and (unit == MEDIA or name != "MediaName") else "" for name in NAMES]
-        degree = _degree(table, unit)
+        layout = _Layout.of(table, events=self.events == "fixations")
+        geometry = layout.geometry(table)
+        sampled = self.events == "fixations" and is_sampled(look for _, look in layout.looks(table))
         found = 0
-        looks = (
-            (row, self._look(row, columns, names, unit)) for row in table.rows() if _is_sample(row, columns)
-        )
-        for row, presentation in presentations(looks):
-            is_named = unit == MEDIA and bool(presentation.key[-1])
-            if unit == MEDIA and not is_named:
+        for row, presentation in presentations(layout.looks(table)):
+            is_named = layout.unit == MEDIA and bool(presentation.key[-1])
+            if layout.unit == MEDIA and not is_named:
                 continue  # gaze outside the media has no media coordinates
+            degree = geometry.pixels_per_degree(presentation.key) if geometry else None
             recording = presentation.recording(
-                path, events=self.events == "fixations", **_about(row, is_named), pixels_per_degree=degree
+                path,
+                events=self.events == "fixations",
+                sampled=sampled,
+                **_about(row, is_named),
+                pixels_per_degree=degree,
             )
             if len(recording.x):
                 found += 1
@@ -87,24 +79,74 @@ class TobiiStudio:
         if not found:
             raise no_gaze(path)
 
-    def _look(self, row: Row, columns: tuple[str, ...], names: list[str], unit: str) -> Look:
-        validity = [name for name in VALIDITY if name in columns]
-        usable = is_usable(row, validity, USABLE)
-        x_y = place(row, f"GazePointX {unit}", f"GazePointY {unit}")
-        return Look(
-            key=tuple(row[name] if name else "" for name in names),
-            t_ms=row.number(CLOCK),
-            place=x_y if usable else (math.nan, math.nan),
-            fixation=_fixation(row) if self.events == "fixations" else None,
-        )
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns of an export.
 
-def _degree(table: Table, unit: str) -> float | None:
-    gaze, screen = f"GazePointX {unit}", f"GazePointX {SCREEN}"
-    if not {*LEFT_EYE, screen} <= set(table.columns):
-        return None
-    with closing(table.rows()) as rows:
-        return pixels_per_degree(rows, LEFT_EYE, gaze, screen)
+    Args:
+        columns: all of them.
+        unit: of the coordinates read: of the media, or of the screen.
+        names: participant, recording and media; an empty name is a missing column.
+        events: whether fixations are read.
+    """
+
+    columns: tuple[str, ...]
+    unit: str
+    names: tuple[str, ...]
+    events: bool
+
+    @classmethod
+    def of(cls, table: Table, *, events: bool) -> "_Layout":
+        """Find the columns. Raises: DataError if a required one is missing."""
+        columns, point = table.columns, "FixationPoint" if events else "GazePoint"
+        in_media = f"{point}X {MEDIA}" in columns
+        unit = MEDIA if (in_media or events) and "MediaName" in columns else SCREEN
+        needed = ["GazeEventType", "GazeEventDuration", "FixationIndex"] if events else []
+        needed += [f"{point}{axis} {unit}" for axis in "XY"]
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            media = f"MediaName, for {point}X {MEDIA} are pixels of the media, or " if in_media else ""
+            raise DataError(
+                f"{table.path}: no column {', '.join(missing)}; expected those of Tobii Studio's export; export "
+                f"{media}all data"
+            )
+        names = [name if name in columns and (unit == MEDIA or name != "MediaName") else "" for name in NAMES]
+        return cls(columns, unit, tuple(names), events)
+
+    def key(self, row: Row) -> Key:
+        """Return participant, recording and media of a row."""
+        return tuple(row[name] if name else "" for name in self.names)
+
+    def looks(self, table: Table) -> Iterator[tuple[Row, Look]]:
+        """Yield the rows of the eye tracker. Raises: DataError."""
+        validity = [name for name in VALIDITY if name in self.columns]
+        with closing(table.rows()) as rows:
+            for row in rows:
+                if _is_sample(row, self.columns):
+                    usable = is_usable(row, validity, VALID) and not self.events
+                    x_y = self._point(row, "GazePoint") if usable else (math.nan, math.nan)
+                    fixation = self._fixation(row) if self.events else None
+                    yield row, Look(self.key(row), row.number(CLOCK), x_y, fixation)
+
+    def geometry(self, table: Table) -> Geometry | None:
+        """Collect what pixels per degree follow from; None if the export lacks it. Raises: DataError."""
+        across = (f"GazePointX {SCREEN}", f"GazePointX {MEDIA}") if self.unit == MEDIA else None
+        if not {*LEFT_EYE, *(across or ())} <= set(self.columns):
+            return None
+        with closing(table.rows()) as rows:
+            return Geometry.of(((self.key(row), row) for row in rows), LEFT_EYE, across)
+
+    def _point(self, row: Row, point: str) -> tuple[float, float]:
+        return place(row, f"{point}X {self.unit}", f"{point}Y {self.unit}")
+
+    def _fixation(self, row: Row) -> tuple[str, float, float, float] | None:
+        if row["GazeEventType"] != "Fixation":
+            return None
+        x, y = self._point(row, "FixationPoint")
+        if math.isnan(x):
+            return None
+        return row["FixationIndex"], x, y, row.number("GazeEventDuration")
 
 
 def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:
@@ -113,15 +155,6 @@ def _is_sample(row: Row, columns: tuple[str, ...]) -> bool:
         return row["GazePointIndex"] != ""
     validity = [name for name in VALIDITY if name in columns]
     return not validity or any(row[name] != "" for name in validity)
-
-
-def _fixation(row: Row) -> tuple[str, float, float, float] | None:
-    if row["GazeEventType"] != "Fixation":
-        return None
-    x, y = place(row, f"FixationPointX {MEDIA}", f"FixationPointY {MEDIA}")
-    if np.isnan(x):
-        return None
-    return row["FixationIndex"], x, y, row.number("GazeEventDuration")
 
 
 def _about(row: Row, is_named: bool) -> dict[str, object]:

@@ -131,6 +131,42 @@ def test_pixels_per_degree_from_the_left_eye(tmp_path):
     assert read(tmp_path, rows, names, drop=("distance",))[0].pixels_per_degree is None
 
 
+def test_each_participant_sits_at_a_distance_of_their_own(tmp_path):
+    names = OLD | {
+        "who": "Participant name",
+        "left_px": "Gaze point left X",
+        "left_mm": "Gaze point left X (DACSmm)",
+        "distance": "Eye position left Z (DACSmm)",
+    }
+    rows = [
+        ROW
+        | {
+            "clock": 8333 * i,
+            "who": who,
+            "left_px": 300 + i,
+            "left_mm": 0.25 * (300 + i),
+            "distance": distance,
+        }
+        for who, distance in (("Ann", 600), ("Ben", 700))
+        for i in range(20)
+    ]
+    found = read(tmp_path, rows, names)
+    expected = [pytest.approx(2 * distance * np.tan(np.radians(1)) / 0.25) for distance in (600, 700)]
+    assert [each.pixels_per_degree for each in found] == expected
+
+
+def test_a_place_in_pixels_of_the_recording_is_the_medias(tmp_path):
+    names = OLD | {f"place_{axis.lower()}": f"Presented Media position {axis} (RCSpx)" for axis in "XY"}
+    (found,) = read(tmp_path, [ROW], names)
+    assert (found.x[0], found.y[0], found.on_screen) == ((300 - 100) * 2, (140 - 40) * 2, False)
+
+
+@pytest.mark.parametrize(("word", "lost"), [("Valid", False), ("INVALID", True), ("", True), ("NA", True)])
+def test_words_of_validity(tmp_path, word, lost):
+    (found,) = read(tmp_path, [ROW | {"left": word}])
+    assert np.isnan(found.x[0]) == lost
+
+
 def test_rows_of_other_sensors_and_gaze_on_nothing(tmp_path):
     rows = [ROW, {"clock": 1500, "sensor": "Mouse", "media": "a.png"}, ROW | {"clock": 2000}]
     rows += [
@@ -169,6 +205,8 @@ def test_rows_of_other_sensors_and_gaze_on_nothing(tmp_path):
         ([ROW | {"place_x": "left"}], (), r"row 2: Presented Media position X \(DACSpx\) is 'left'"),
         ([ROW | {"width": "wide"}], (), "row 2: Presented Media width is 'wide'"),
         ([ROW | {"original_width": "wide"}], (), "row 2: Original Media width is 'wide'"),
+        ([ROW | {"left": "0"}], (), "row 2: Validity left is '0'; expected valid, invalid or an empty cell"),
+        ([ROW, ROW | {"right": "Gültig"}], (), "row 3: Validity right is 'Gültig'; expected valid, invalid"),
     ],
 )
 def test_faults_name_file_and_row(tmp_path, rows, drop, message):
@@ -222,6 +260,34 @@ def test_durations_under_every_name_and_unit(tmp_path, name, duration):
         tmp_path, [FIXATION | {"duration": duration}], EVENTS | {"duration": name}, events="fixations"
     )
     assert found.duration_ms.tolist() == [200]
+
+
+def test_durations_are_in_milliseconds_however_late_the_first_fixation(tmp_path):
+    rows = [
+        FIXATION | {"clock": 833 * i, "type": "EyesNotFound" if i < 5100 else "Fixation"} for i in range(5400)
+    ]
+    (found,) = read(tmp_path, rows, EVENTS, events="fixations")
+    assert found.duration_ms.tolist() == [200]
+    unknown = [FIXATION | {"clock": 833 * i, "fx": "", "duration": ""} for i in range(5100)]
+    late = [FIXATION | {"clock": 833 * i} for i in range(5100, 5400)]
+    (found,) = read(tmp_path, unknown + late, EVENTS, events="fixations")
+    assert found.duration_ms.tolist() == [200]
+
+
+def test_the_last_sample_of_a_fixation_is_all_that_the_next_image_gets(tmp_path):
+    rows = [
+        FIXATION
+        | {
+            "clock": 8000 * i,
+            "media": "a.png" if i < 20 else "b.png",
+            "number": 1 if i <= 20 else 2,
+            "duration": 168 if i <= 20 else 200,
+        }
+        for i in range(46)
+    ]
+    first, second = read(tmp_path, rows, EVENTS, events="fixations")
+    assert first.duration_ms.tolist() == [pytest.approx(160, abs=8)]  # to a sample
+    assert (second.t_ms.tolist(), second.duration_ms.tolist()) == ([160, 168], [8, 200])
 
 
 def test_a_fixation_from_before_the_image_counts_only_while_it_is_shown(tmp_path):

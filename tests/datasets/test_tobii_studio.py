@@ -69,7 +69,11 @@ def test_the_same_media_again_is_another_recording_and_nothing_shown_is_none(tmp
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "lost"), [(0, 4, False), (4, 1, False), (2, 2, True), (4, 4, True), (3, 1, False)]
+    ("left", "right", "lost"),
+    [
+        *[(0, 4, False), (4, 1, False), (2, 2, True), (4, 4, True), (3, 1, False)],
+        *[("0.0", "4.0", False), ("4.0", "", True), ("NA", "nan", True)],
+    ],
 )
 def test_validity(tmp_path, left, right, lost):
     (found,) = read(tmp_path, [(0, "a.png", 1, 2, left, right), (8, "a.png", 3, 4, 0, 0)])
@@ -103,6 +107,51 @@ def test_pixels_per_degree_from_distance_and_millimetres(tmp_path):
     assert found.pixels_per_degree is None
 
 
+GEOMETRY = [
+    *HEAD,
+    "GazePointX (ADCSpx)",
+    "GazePointLeftX (ADCSpx)",
+    "GazePointLeftX (ADCSmm)",
+    "DistanceLeft",
+    "ParticipantName",
+]
+
+
+def looked_at(media, left, *, zoom=1, distance=600, who="Ann", start=0, count=30):
+    """Rows of gaze moving over a media whose left border lies at a place on a screen of 0.25 mm pixels."""
+    screen = [left + 20 * x for x in range(count)]
+    return [
+        (start + 8 * i, media, zoom * (x - left), 9, 0, 0, x, x, 0.25 * x, distance, who)
+        for i, x in enumerate(screen)
+    ]
+
+
+def degrees(distance, zoom=1):
+    return pytest.approx(zoom * distance * np.tan(np.radians(1)) / 0.25)
+
+
+def test_a_medias_place_on_the_screen_does_not_change_its_degrees(tmp_path):
+    rows = looked_at("a.png", 0) + looked_at("b.png", 960, start=1000)
+    rows += looked_at("a.png", 500, start=2000) + looked_at("c.png", 100, zoom=2, start=3000)
+    found = read(tmp_path, rows, GEOMETRY)
+    assert [each.image for each in found] == ["a.png", "b.png", "a.png", "c.png"]
+    assert [each.pixels_per_degree for each in found] == [degrees(600)] * 3 + [degrees(600, zoom=2)]
+
+
+def test_each_participant_sits_at_a_distance_and_short_looks_count_together(tmp_path):
+    """Four rows a media, as in an export of fixations, are too few alone."""
+    rows = [row for i in range(4) for row in looked_at(f"{i}.png", 200 * i, start=1000 * i, count=4)]
+    rows += looked_at("a.png", 0, distance=700, who="Ben")
+    found = read(tmp_path, rows, GEOMETRY)
+    assert [each.pixels_per_degree for each in found] == [degrees(600)] * 4 + [degrees(700)]
+
+
+def test_the_distance_is_found_where_the_first_5000_rows_are_lost(tmp_path):
+    lost = [(8 * i, "a.png", "", "", 4, 4, "", "", "", "", "Ann") for i in range(5100)]
+    (found,) = read(tmp_path, lost + looked_at("a.png", 0, start=50_000), GEOMETRY)
+    assert found.pixels_per_degree == degrees(600)
+
+
 @pytest.mark.parametrize(
     ("head", "rows", "message"),
     [
@@ -125,6 +174,12 @@ def test_pixels_per_degree_from_distance_and_millimetres(tmp_path):
         (HEAD, [(0, "a", "1e300", 2, 0, 0)], "beyond 1e"),
         (HEAD, [("1e400", "a", 1, 2, 0, 0)], "RecordingTimestamp is '1e400'"),
         (HEAD, [("nan", "a", 1, 2, 0, 0)], "RecordingTimestamp is 'nan'"),
+        (
+            HEAD,
+            [(0, "a", 1, 2, 0, "Valid")],
+            "row 2: ValidityRight is 'Valid'; expected 0, 1, 2, 3, 4 or an empty",
+        ),
+        (HEAD, [(0, "a", 1, 2, 5, 0)], "row 2: ValidityLeft is '5'; expected 0, 1, 2, 3, 4 or an empty cell"),
     ],
 )
 def test_faults_name_file_and_row(tmp_path, head, rows, message):
@@ -158,6 +213,57 @@ def test_faults_of_fixations(tmp_path, row, message):
         read(tmp_path, [row], EVENTS, events="fixations")
     with pytest.raises(DataError, match="no column GazeEventType"):
         read(tmp_path, [row[:6]], events="fixations")
+
+
+def test_fixations_without_media_are_those_on_the_screen(tmp_path):
+    head = [name for name in EVENTS if name != "MediaName"]
+    row = (0, 1, 2, 0, 0, "Fixation", 200, 1, 3, 4)
+    with pytest.raises(
+        DataError,
+        match=r"no column FixationPointX \(ADCSpx\), .*; export MediaName, for FixationPointX \(MCSpx\)",
+    ):
+        read(tmp_path, [row], head, events="fixations", shown=(100, 100, 50, 200))
+    screen = [*head, "FixationPointX (ADCSpx)", "FixationPointY (ADCSpx)"]
+    (found,) = read(tmp_path, [(*row, 110, 120)], screen, events="fixations", shown=(100, 100, 50, 200))
+    assert (found.x[0], found.y[0], found.duration_ms[0], found.display_height) == (10, 20, 200, 200)
+    media = [*EVENTS, "FixationPointX (ADCSpx)", "FixationPointY (ADCSpx)"]
+    (found,) = read(tmp_path, [(0, "a", *row[1:], 110, 120)], media, events="fixations")
+    assert (found.x[0], found.on_screen) == (3, False)
+
+
+def test_fixations_on_a_media_need_no_gaze_point_on_it(tmp_path):
+    head = [name.replace("GazePointX (MCSpx)", "GazePointX (ADCSpx)") for name in EVENTS]
+    (found,) = read(tmp_path, [(0, "a", 900, 2, 0, 0, "Fixation", 200, 1, 3, 4)], head, events="fixations")
+    assert (found.image, found.x[0], found.y[0], found.on_screen) == ("a", 3, 4, False)
+
+
+def fixation_rows(media, first, numbers, duration):
+    """A row every 8 ms, each part of a fixation with a number."""
+    return [
+        (8 * i, media, 1, 2, 0, 0, "Fixation", duration, number, 3, 4)
+        for i, number in enumerate(numbers, first)
+    ]
+
+
+def test_the_last_sample_of_a_fixation_is_all_that_the_next_media_gets(tmp_path):
+    rows = fixation_rows("a.png", 0, [1] * 50, 408) + fixation_rows("b.png", 50, [1], 408)
+    rows += fixation_rows("b.png", 51, [2] * 25, 200)
+    first, second = read(tmp_path, rows, EVENTS, events="fixations")
+    assert first.duration_ms.tolist() == [pytest.approx(400, abs=8)]  # to a sample
+    assert second.duration_ms.tolist() == [8, 200]
+    rows = fixation_rows("a.png", 0, [1] * 25 + [2], 200) + fixation_rows("b.png", 26, [2] * 24, 200)
+    first, second = read(tmp_path, rows, EVENTS, events="fixations")
+    assert first.duration_ms.tolist() == [200, 8]
+    assert second.duration_ms.tolist() == [pytest.approx(192, abs=8)]
+
+
+def test_a_media_of_one_sample_has_no_fixation_and_an_export_of_fixations_keeps_them_whole(tmp_path):
+    rows = fixation_rows("a.png", 0, [1] * 50, 408) + fixation_rows("b.png", 50, [1], 408)
+    (only,) = read(tmp_path, rows, EVENTS, events="fixations")
+    assert only.image == "a.png"
+    rows = [row for i in range(3) for row in fixation_rows(f"{i // 2}.png", 60 * i, [i], 400)]
+    found = read(tmp_path, rows, EVENTS, events="fixations")
+    assert [each.duration_ms.tolist() for each in found] == [[400, 400], [400]]
 
 
 def test_units_at_the_end_of_names():

@@ -7,7 +7,7 @@ from typing import Literal
 from gazekit.reading.table import first_columns, open_table
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze
-from gazekit_datasets.tobii_export import find_column, placed, presentations
+from gazekit_datasets.tobii_export import find_column, is_sampled, placed, presentations
 from gazekit_datasets.tobii_pro_lab.layout import CLOCK, PIXELS, ExportLayout
 from gazekit_datasets.tobii_pro_lab.scales import Scales
 
@@ -51,11 +51,12 @@ class TobiiProLab:
         table, events = open_table(path), self.events == "fixations"
         layout = ExportLayout.of(path, table.columns, fixations=events)
         scales = Scales.of(table, layout)
-        looks = ((row, scales.look(row, layout)) for row in table.rows() if layout.is_sample(row))
+        sampled = events and is_sampled(look for _, look in scales.looks(table, layout))
         found = 0
-        for row, presentation in presentations(looks):
+        for row, presentation in presentations(scales.looks(table, layout)):
+            degree = scales.geometry.pixels_per_degree(presentation.key[-3:]) if scales.geometry else None
             recording = presentation.recording(
-                path, events=events, on_screen=True, pixels_per_degree=scales.degree
+                path, events=events, sampled=sampled, on_screen=True, pixels_per_degree=degree
             )
             if len(recording.x):
                 found += 1

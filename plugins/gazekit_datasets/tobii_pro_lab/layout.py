@@ -1,12 +1,13 @@
 """Find the columns of a Pro Lab export, under the names of older and newer versions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.reading.table import Row
+from gazekit.reading.table import Row, Table
 from gazekit.records.placement import Placement, window
 from gazekit.records.recording import Recording
 from gazekit_datasets.gaze_rows import believable
@@ -15,6 +16,8 @@ from gazekit_datasets.tobii_export import Column, find_column
 CLOCK, SENSOR, EYE_TRACKER = "recording timestamp", "sensor", "eye tracker"
 PIXELS = ("dacspx", "")
 """Units of screen pixels: newer exports write them, older ones do not."""
+RECORDED = "rcspx"
+"""Unit of a media's place in pixels of the recording, which are the screen's."""
 MILLIMETRES = "dacsmm"
 MEDIA = ("presented media", "presented stimulus")
 ORIGINAL = ("original media", "original stimulus")
@@ -80,7 +83,7 @@ class ExportLayout:
             sensor=find(SENSOR),
             validity=tuple(filter(None, (find("validity left"), find("validity right")))),
             names=names,
-            place=tuple(media(f"position {axis}", MEDIA, *PIXELS) for axis in "xy"),
+            place=tuple(media(f"position {axis}", MEDIA, *PIXELS, RECORDED) for axis in "xy"),
             presented=tuple(media(side) for side in ("width", "height")),
             original=tuple(media(side, ORIGINAL) for side in ("width", "height")),
             eye=(
@@ -90,6 +93,15 @@ class ExportLayout:
             ),
             fixation=_fixation_columns(path, columns) if fixations else None,
         )
+
+    def key(self, row: Row) -> tuple[str, ...]:
+        """Return the media's place, then participant, recording and media; empty where there is none."""
+        return tuple(row[name] if name else "" for name in (*self.place, *self.presented, *self.names))
+
+    def tracked(self, table: Table) -> Iterator[Row]:
+        """Yield the rows of the eye tracker. Raises: DataError."""
+        with closing(table.rows()) as rows:
+            yield from filter(self.is_sample, rows)
 
     def is_sample(self, row: Row) -> bool:
         """Say whether a row is from the eye tracker."""

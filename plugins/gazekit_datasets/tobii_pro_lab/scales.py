@@ -1,8 +1,7 @@
 """Determine the units of a Pro Lab export: time, and pixels per degree."""
 
 import math
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,10 +11,10 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
 from gazekit_datasets.gaze_rows import place
 from gazekit_datasets.tobii_export import Column, Look, is_usable
-from gazekit_datasets.tobii_geometry import LOOKED_AT, pixels_per_degree
+from gazekit_datasets.tobii_geometry import LOOKED_AT, Geometry
 from gazekit_datasets.tobii_pro_lab.layout import ExportLayout
 
-USABLE = ("valid", "1")
+VALID = {"valid": True, "invalid": False}
 MICROSECONDS = ("µs", "μs", "us")
 """Spellings: with the micro sign, with a Greek mu, with neither."""
 LONGEST_STEP, LONGEST_FIXATION = 200.0, 10_000.0
@@ -24,45 +23,48 @@ LONGEST_STEP, LONGEST_FIXATION = 200.0, 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """The scales of an export, found in its first rows.
+    """The scales of an export.
 
     Args:
         clock, duration: milliseconds per unit of the clock, and of the duration of fixations.
-        degree: pixels of the screen per degree of visual angle; None if unknown.
+        geometry: gives pixels of the screen per degree of visual angle; None if the export lacks it.
     """
 
     clock: float
     duration: float
-    degree: float | None
+    geometry: Geometry | None
 
     @classmethod
     def of(cls, table: Table, layout: ExportLayout) -> "Scales":
-        """Find the scales from the first rows of the eye tracker. Raises: DataError."""
-        with closing(table.rows()) as rows:
-            first = list(islice(filter(layout.is_sample, rows), LOOKED_AT))
-        steps = [after - before for before, after in pairwise(row.number(layout.clock.name) for row in first)]
-        duration = 1.0
+        """Find the scales from the first rows of the eye tracker, and from the first fixations. Raises: DataError."""
+        clock, duration = layout.clock, 1.0
+        times = [row.number(clock.name) for row in islice(layout.tracked(table), LOOKED_AT)]
+        steps = [after - before for before, after in pairwise(times)]
         if layout.fixation is not None:
             column = layout.fixation.duration
-            lasted = [row.number(column.name, may_be_lost=True) for row in first if layout.is_fixation(row)]
-            duration = _milliseconds(table.path, column, lasted, LONGEST_FIXATION)
-        return cls(
-            clock=_milliseconds(table.path, layout.clock, steps, LONGEST_STEP),
-            duration=duration,
-            degree=pixels_per_degree(first, layout.eye, *layout.eye[:1] * 2) if all(layout.eye) else None,
-        )
+            rows = filter(layout.is_fixation, layout.tracked(table))
+            lasted = (row.number(column.name, may_be_lost=True) for row in rows)
+            known = islice(filter(_is_size, lasted), LOOKED_AT)
+            duration = _milliseconds(table.path, column, list(known), LONGEST_FIXATION)
+        geometry = None
+        if all(layout.eye):
+            keyed = ((layout.key(row)[-3:], row) for row in layout.tracked(table))
+            geometry = Geometry.of(keyed, layout.eye)
+        return cls(_milliseconds(table.path, clock, steps, LONGEST_STEP), duration, geometry)
 
-    def look(self, row: Row, layout: ExportLayout) -> Look:
-        """Parse a row of the eye tracker. Raises: DataError."""
-        usable = is_usable(row, layout.validity, USABLE)
-        return Look(
-            key=tuple(
-                row[name] if name else "" for name in (*layout.place, *layout.presented, *layout.names)
-            ),
-            t_ms=row.number(layout.clock.name) * self.clock,
-            place=place(row, *layout.gaze) if usable else (math.nan, math.nan),
-            fixation=self._fixation(row, layout),
-        )
+    def looks(self, table: Table, layout: ExportLayout) -> Iterator[tuple[Row, Look]]:
+        """Parse the rows of the eye tracker. Raises: DataError."""
+        for row in layout.tracked(table):
+            usable = is_usable(row, layout.validity, VALID)
+            yield (
+                row,
+                Look(
+                    key=layout.key(row),
+                    t_ms=row.number(layout.clock.name) * self.clock,
+                    place=place(row, *layout.gaze) if usable else (math.nan, math.nan),
+                    fixation=self._fixation(row, layout),
+                ),
+            )
 
     def _fixation(self, row: Row, layout: ExportLayout) -> tuple[str, float, float, float] | None:
         if layout.fixation is None or not layout.is_fixation(row):
@@ -88,7 +90,12 @@ def _milliseconds(path: Path, column: Column, values: Sequence[float], longest: 
     """
     if column.unit not in ("", "ms", *MICROSECONDS):
         raise DataError(f"{path}: {column.name} has the unit {column.unit[:20]!r}; expected µs or ms")
-    sizes = [abs(value) for value in values if value]
+    sizes = [abs(value) for value in values if _is_size(value)]
     if column.unit == "ms" or (not column.unit and sizes and median(sizes) <= longest):
         return 1.0
     return 1e-3
+
+
+def _is_size(number: float) -> bool:
+    """Say whether a number tells of its unit: it is neither lost nor 0."""
+    return abs(number) > 0
