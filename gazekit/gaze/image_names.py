@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PureWindowsPath
 
 from gazekit.errors import DataError
@@ -10,6 +11,8 @@ from gazekit.reading.table import open_table
 from gazekit.reading.view_names import split_words
 from gazekit.records.recording import Recording
 
+Parts = tuple[str, ...]
+"""Parts of a path, in lower case."""
 COLUMNS = ("name", "exam_id", "view")
 READER = "reader"
 """Optional column of the table, for files that do not name the reader."""
@@ -25,6 +28,45 @@ def without_suffix(name: str) -> str:
 def last_part(name: str) -> str:
     """Return the last part of a path in lower case, whichever system wrote the path."""
     return PureWindowsPath(name).name.casefold()  # splits at both / and \
+
+
+def parts_of(path: str) -> Parts:
+    """Return the parts of a path in lower case and without its drive, whichever system wrote the path."""
+    named = PureWindowsPath(path)
+    return tuple(part.casefold() for part in named.parts[bool(named.anchor) :])
+
+
+def shared_folders(one: Parts, other: Parts) -> int:
+    """Count the folders, from the lowest upwards, that two paths to a file share."""
+    alike = (above == above_other for above, above_other in zip(one[::-1], other[::-1], strict=False))
+    return sum(takewhile(bool, alike))
+
+
+def are_alike(folders: Iterable[Parts]) -> bool:
+    """Whether folders above files can be one folder: each is the longest of them, or the end of it."""
+    every = list(folders)
+    longest = max(every, key=len, default=())
+    return all(shared_folders(each, longest) == len(each) for each in every)
+
+
+def told_apart(named: Sequence[Parts], there: Sequence[Parts]) -> list[bool]:
+    """Say of each recording that calls its image like a certain one whether it can be of that image.
+
+    A recording that gives no folders, or only those of the image, can. Of the others those can that share most folders
+    with the image. If none of them shares a folder, they can unless their folders tell that they are of several images.
+
+    Args:
+        named: the folders that each recording gives.
+        there: for each recording the folders of the image.
+    """
+    shared = [shared_folders(one, other) for one, other in zip(named, there, strict=True)]
+    strange = [folders for folders, count in zip(named, shared, strict=True) if count < len(folders)]
+    enough = max(shared, default=0)
+    is_one = enough > 0 or are_alike(strange)
+    return [
+        count == len(folders) or (is_one and count == enough)
+        for folders, count in zip(named, shared, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +89,11 @@ def is_name_of(name: str | None, image: Path) -> bool:
 def read_names(path: Path) -> dict[str, Meant]:
     """Read a table ``name,exam_id,view``: the name of a recording's image or file, and the image it stands for.
 
-    An optional column ``reader`` names who looked.
+    A name may have folders (``P1/cc.png``); it then stands for that image of that folder alone. An optional column
+    ``reader`` names who looked.
 
     Returns:
-        The name in lower case → the image.
+        The name in lower case, its parts joined by ``/`` → the image.
 
     Raises:
         DataError: not readable, a missing column, an empty cell, or a repeated name (with row).
@@ -58,7 +101,7 @@ def read_names(path: Path) -> dict[str, Meant]:
     names: dict[str, Meant] = {}
     table = open_table(path, COLUMNS)
     for row in table.rows():
-        name = row.word("name").casefold()
+        name = "/".join(parts_of(row.word("name")))
         if name in names:
             raise DataError(f"{row.where}: name {row['name'][:60]!r} comes again; expected each once")
         reader = row[READER] or None if READER in table.columns else None
@@ -71,7 +114,7 @@ def read_names(path: Path) -> dict[str, Meant]:
 def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[Recording]:
     """Set exam and view as the table gives them for the image name, else for the file; leave others as they are.
 
-    A name matches whole or without its suffix, ignoring case.
+    A name matches whole or without its suffix, ignoring case; the name with most folders counts.
     """
     return [_named(recording, names) for recording in recordings]
 
@@ -79,7 +122,8 @@ def named_by(recordings: Iterable[Recording], names: dict[str, Meant]) -> list[R
 def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | None = None) -> list[Recording]:
     """Return the recordings that name an image, else those with its exam and view, else the nameless ones.
 
-    The whole name is compared first, then the name without its suffix, ignoring case and folders.
+    The whole name is compared first, then the name without its suffix, ignoring case. Folders do not matter unless
+    recordings of images of the same name have different ones.
 
     Args:
         recordings: of any images.
@@ -94,13 +138,13 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
     named = [(each, last_part(each.image)) for each in recordings if each.image]
     whole = [each for each, name in named if name == wanted]
     bare = [each for each, name in named if alike & {name, without_suffix(name)}]
-    found = whole or bare
-    if not found and called is None:
+    found = _in_folders(whole or bare, str(image.absolute()) if called is None else called)
+    if not bare and called is None:
         nameless = [each for each in recordings if not each.image]
         found = [each for each in nameless if is_called_by(image, each)] or nameless
         _check_one_image(found, image)
     if not found and recordings:
-        others = list(dict.fromkeys(each.image for each in recordings if each.image))
+        others = list(dict.fromkeys(each.image_name for each in recordings if each.image_name))
         names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         raise DataError(
             f"{recordings[0].source}: no recording of {called or image.name}, but of "
@@ -108,6 +152,13 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
             "recording calls this one"
         )
     return found
+
+
+def _in_folders(recordings: Sequence[Recording], path: str) -> list[Recording]:
+    """Return those of recordings which call their image alike that can be of the one at a path."""
+    named = [parts_of(each.image or "")[:-1] for each in recordings]
+    kept = told_apart(named, [parts_of(path)[:-1]] * len(named))
+    return [each for each, can_be in zip(recordings, kept, strict=True) if can_be]
 
 
 def is_called_by(image: Path, recording: Recording) -> bool:
@@ -137,8 +188,9 @@ def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
 
 def _named(recording: Recording, names: dict[str, Meant]) -> Recording:
     for used in filter(None, (recording.image, recording.source.name)):
-        name = last_part(used)
-        meant = names.get(name) or names.get(without_suffix(name))
+        parts = parts_of(used)
+        tails = ["/".join(parts[start:]) for start in range(len(parts))]
+        meant = next((names[n] for tail in tails for n in (tail, without_suffix(tail)) if n in names), None)
         if meant is not None:
             reader = meant.reader or recording.reader
             return replace(recording, exam_id=meant.exam_id, view=meant.view, reader=reader)

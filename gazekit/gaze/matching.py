@@ -2,16 +2,31 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gazekit.errors import DataError
-from gazekit.gaze.image_names import is_name_of, last_part, without_suffix
+from gazekit.gaze.image_names import (
+    Parts,
+    are_alike,
+    is_name_of,
+    last_part,
+    parts_of,
+    shared_folders,
+    told_apart,
+    without_suffix,
+)
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
 ExamView = tuple[str, str]
 """(exam_id, view)."""
 Names = Mapping[str, set[ExamView]]
+DOUBTFUL = (
+    "not joined, because recordings of several folders call their images alike; if it is of an image of the data set, "
+    "say so in a row of the table --names (name,exam_id,view), where a name may have folders: P1/cc.png"
+)
+"""Note on a recording whose image cannot be told by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +35,8 @@ class Joined:
 
     Args:
         matched: (exam_id, view) → its recordings, in their original order.
-        unmatched_recordings: recordings that belong to no exam.
+        unmatched_recordings: recordings that belong to no exam. Those whose folders leave it open which image they
+            are of say so in their notes.
         exams_without: (exam_id, view) of every image without a recording.
     """
 
@@ -33,11 +49,13 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
     An exam_id without a view is enough if the exam has one image. Where some recording names that image, those that
-    name another one do not count: they are of what else was shown. An image name is compared whole first
+    name another one do not count: they are of what else was shown. Of images called alike, the one counts that shares
+    most folders with the recording's name. An image name is compared whole first
     (``a_cc.png``), then without its suffix, because gaze is often recorded on an export of the training image
     (``a_cc.dcm``), then with the folders that hold only this image (``P_00001_LEFT_CC/…/1-1.dcm``); case is
     ignored. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing is matched by its
-    file name: ``a_cc.csv`` or ``a_cc.dcm.csv``.
+    file name: ``a_cc.csv`` or ``a_cc.dcm.csv``. Recordings that give one image different folders are joined only if
+    these are the image's own: ``P1/cc.png`` and ``P2/cc.png`` are not both ``a/cc.png``.
 
     Args:
         recordings: any recordings.
@@ -48,28 +66,38 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """
     exams, recordings = list(exams), list(recordings)
     by_id = {exam.exam_id: exam for exam in exams}
-    tables = _by_name(exams)
     seen = {
         each.exam_id for each in recordings if each.exam_id in by_id and fitting(each, by_id[each.exam_id])
     }
-    matched: dict[ExamView, list[Recording]] = {}
-    unmatched = []
+    keys: list[ExamView | None] = []
     for recording in recordings:
         exam = by_id.get(recording.exam_id or "")
-        key = (exam and _by_exam(recording, exam, seen)) or _by_image(recording, *tables)
-        if key is None:
-            unmatched.append(recording)
-        else:
+        keys.append(None if exam is None else _by_exam(recording, exam, seen))
+    left = [number for number, key in enumerate(keys) if key is None]
+    found = _by_image([recordings[number] for number in left], _Images.of(exams))
+    for number, (key, is_doubtful) in zip(left, found, strict=True):
+        keys[number] = key
+        if is_doubtful:
+            recordings[number] = replace(recordings[number], notes=(*recordings[number].notes, DOUBTFUL))
+    matched: dict[ExamView, list[Recording]] = {}
+    for recording, key in zip(recordings, keys, strict=True):
+        if key is not None:
             matched.setdefault(key, []).append(recording)
+    unmatched = [recording for recording, key in zip(recordings, keys, strict=True) if key is None]
     if not matched:
         raise DataError(_nothing_matches(recordings, exams))
-    keys = [(exam.exam_id, view) for exam in exams for view in exam.images]
-    return Joined(matched, unmatched, [key for key in keys if key not in matched])
+    of_exams = [(exam.exam_id, view) for exam in exams for view in exam.images]
+    return Joined(matched, unmatched, [key for key in of_exams if key not in matched])
 
 
 def fitting(recording: Recording, exam: Exam) -> list[str]:
-    """Return the views of an exam whose image a recording names."""
-    return [view for view, image in exam.images.items() if is_name_of(recording.image, image)]
+    """Return the views of an exam whose image a recording names; of several, those that share most folders with it."""
+    named = [view for view, image in exam.images.items() if is_name_of(recording.image, image)]
+    if len(named) < 2 or recording.image is None:
+        return named
+    folders = parts_of(recording.image)[:-1]
+    shared = {view: shared_folders(folders, _parts(exam.images[view])[:-1]) for view in named}
+    return [view for view in named if shared[view] == max(shared.values())]
 
 
 def _by_exam(recording: Recording, exam: Exam, seen: Collection[str]) -> ExamView | None:
@@ -81,33 +109,105 @@ def _by_exam(recording: Recording, exam: Exam, seen: Collection[str]) -> ExamVie
     return (exam.exam_id, view) if view is not None and view in there else None
 
 
-def _by_name(exams: Sequence[Exam]) -> tuple[Names, Names, Names]:
-    """Map image file name, name without suffix, and names of folders above, to the images so named."""
-    names, stems, folders = (defaultdict[str, set[ExamView]](set) for _ in range(3))
-    for exam in exams:
-        for view, image in exam.images.items():
-            key = (exam.exam_id, view)
-            names[image.name.casefold()].add(key)
-            stems[without_suffix(image.name.casefold())].add(key)
-            for folder in image.parts[:-1]:
-                folders[folder.casefold()].add(key)
-    return names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1}
+def _parts(image: Path) -> Parts:
+    return parts_of(str(image.absolute()))
 
 
-def _by_image(recording: Recording, names: Names, stems: Names, folders: Names) -> ExamView | None:
-    names_nothing = not (recording.exam_id or recording.view or recording.image)
-    image = recording.source.name if names_nothing else recording.image or ""
-    name = last_part(image)
-    stem = without_suffix(name)
-    places = ((names, name), (stems, name), (stems, stem), (names, stem), (folders, name), (folders, stem))
-    found = next((table[called] for table, called in places if called in table), set[ExamView]())
-    if len(found) > 1:
-        first, second = sorted(found)[:2]
-        raise DataError(
-            f"{recording}: the image name fits {len(found)} images, such as exam {first[0]} view {first[1]} "
-            f"and exam {second[0]} view {second[1]}; expected one; give the images distinct names"
-        )
-    return next(iter(found), None)
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """The images of a data set by what they are called.
+
+    Args:
+        parts: parts of each image's whole path.
+        names, stems: file name, and file name without suffix → images.
+        folders: folder above → its image, of folders that hold one.
+    """
+
+    parts: Mapping[ExamView, Parts]
+    names: Names
+    stems: Names
+    folders: Names
+
+    @classmethod
+    def of(cls, exams: Sequence[Exam]) -> "_Images":
+        """Index the images of exams."""
+        names, stems, folders = (defaultdict[str, set[ExamView]](set) for _ in range(3))
+        parts = {(exam.exam_id, view): _parts(image) for exam in exams for view, image in exam.images.items()}
+        for exam in exams:
+            for view, image in exam.images.items():
+                *above, name = parts_of(str(image))
+                key = (exam.exam_id, view)
+                names[name].add(key)
+                stems[without_suffix(name)].add(key)
+                for folder in above:
+                    folders[folder].add(key)
+        return cls(parts, names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1})
+
+    def called(self, path: str) -> dict[ExamView, Parts]:
+        """Find the images that a path names, those that share most folders with it, each with its folders.
+
+        A path may also name a folder that holds one image; then its folders are those above that folder.
+        """
+        *above, name = parts_of(path) or ("",)
+        stem = without_suffix(name)
+        files = ((self.names, name), (self.stems, name), (self.stems, stem), (self.names, stem))
+        found = [dict.fromkeys(table[each]) for table, each in files if each in table]
+        if not found:
+            folder = next((each for each in (name, stem) if each in self.folders), None)
+            return {} if folder is None else {key: self._above(key, folder) for key in self.folders[folder]}
+        folders = {key: self.parts[key][:-1] for keys in found for key in keys}
+        shared = {key: shared_folders(tuple(above), folders[key]) for key in folders}
+        most = max(shared.values())
+        nearest = next(keys for keys in found if any(shared[key] == most for key in keys))
+        return {key: folders[key] for key in nearest if shared[key] == most}
+
+    def _above(self, key: ExamView, folder: str) -> Parts:
+        parts = self.parts[key]
+        return parts[: -1 - parts[::-1].index(folder)]
+
+
+def _by_image(recordings: Sequence[Recording], images: _Images) -> list[tuple[ExamView | None, bool]]:
+    """Find the image that each recording names, and say whether its folders leave that open. Raises: DataError."""
+    named = [
+        each.image
+        or ("" if each.exam_id or each.view else each.source.name)  # by its file if it names nothing
+        for each in recordings
+    ]
+    alike: dict[str, set[Parts]] = {}
+    for name in filter(None, named):
+        alike.setdefault(last_part(name), set()).add(parts_of(name)[:-1])
+    found: list[ExamView | None] = []
+    claims: dict[ExamView, list[tuple[int, Parts]]] = {}
+    doubtful: set[int] = set()
+    for number, (recording, name) in enumerate(zip(recordings, named, strict=True)):
+        called = images.called(name)
+        found.append(next(iter(called)) if len(called) == 1 else None)
+        if len(called) == 1:
+            ((key, folders),) = called.items()
+            claims.setdefault(key, []).append((number, folders))
+        elif called and not are_alike(alike[last_part(name)]) and not _shares(name, called):
+            doubtful.add(number)
+        elif called:
+            raise DataError(_fits_several(recording, sorted(called)))
+    for some in claims.values():
+        kept = told_apart([parts_of(named[number])[:-1] for number, _ in some], [each for _, each in some])
+        doubtful |= {number for (number, _), can_be in zip(some, kept, strict=True) if not can_be}
+    return [(None if number in doubtful else key, number in doubtful) for number, key in enumerate(found)]
+
+
+def _shares(name: str, called: Mapping[ExamView, Parts]) -> bool:
+    """Say whether images called alike share a folder with a recording's name, or it has none."""
+    folders = parts_of(name)[:-1]
+    return not folders or any(shared_folders(folders, each) for each in called.values())
+
+
+def _fits_several(recording: Recording, found: Sequence[ExamView]) -> str:
+    first, second = found[:2]
+    return (
+        f"{recording}: the image name fits {len(found)} images, such as exam {first[0]} view {first[1]} "
+        f"and exam {second[0]} view {second[1]}; expected one; give the images distinct names, or say which is meant "
+        "in the table --names (name,exam_id,view), where a name may have folders"
+    )
 
 
 def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> str:
@@ -117,6 +217,9 @@ def _nothing_matches(recordings: Sequence[Recording], exams: Sequence[Exam]) -> 
         )
     if not exams:
         return f"there is no exam to join the {len(recordings)} gaze recordings to; check the data set"
+    doubtful = [each for each in recordings if DOUBTFUL in each.notes]
+    if len(doubtful) == len(recordings):
+        return f"{doubtful[0]}, and {len(doubtful) - 1} more recordings: {DOUBTFUL}"
     exam = exams[0]
     images = ", ".join(f"{view} = {image.name}" for view, image in exam.images.items()) or "no images"
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated
 
 import numpy as np
@@ -41,7 +41,7 @@ class Recording:
         t_ms: ``[N]`` onset of each row in ms, ascending; None if the format has no time.
         duration_ms: ``[N]`` when the rows are fixations; None when they are samples.
         exam_id, view: as in the file; None if absent.
-        image: file name of the image looked at, as in the file; None if absent.
+        image: name or path of the image looked at, as in the file; None if absent.
         pixels_per_degree: pixels (of x and y) per degree of visual angle; None when the geometry is unknown.
         suspect: ``[N]`` bool, samples that may have been clamped to the image border; None when the format
             does not clamp.
@@ -78,12 +78,20 @@ class Recording:
     of_copy: bool = False
 
     def __str__(self) -> str:
-        """Name the file, exam, view and reader for messages."""
+        """Name the file, exam, view, image and reader for messages."""
         about = [f"exam {self.exam_id}"] if self.exam_id is not None else []
         about += [f"view {self.view}"] if self.view is not None else []
-        about += [f"image {self.image}"] if self.image is not None else []
+        about += [f"image {self.image_name}"] if self.image is not None else []
         about += [f"reader {self.reader}"] if self.reader is not None else []
         return f"{self.source} ({', '.join(about)})" if about else str(self.source)
+
+    @property
+    def image_name(self) -> str | None:
+        """The image's name with the folder that it is in, ``P1/cc.png``, whichever system wrote its path."""
+        if self.image is None:
+            return None
+        path = PureWindowsPath(self.image)  # splits at both / and \
+        return "/".join(path.parts[bool(path.anchor) :][-2:]) or self.image
 
     def degree(self, image_height: float, otherwise: float | None = None) -> float:
         """Return the original pixels per degree of visual angle.

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from itertools import accumulate
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -89,9 +89,8 @@ class MicEye:
             )
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
         border = (x <= 0) | (y <= 0)
-        image = PureWindowsPath(cells[0].strip()).name  # splits at / and at \
         named = _SESSION.fullmatch(path.stem)
-        about: dict[str, Any] = {"image": image, "suspect": border, "reader": named[1] if named else None}
+        about: dict[str, Any] = {"image": cells[0].strip(), "suspect": border, "reader": named[1] if named else None}
         if zoom is None:
             about["suspect"] = border | (y >= self.display_height)
             return Recording(path, x, y, display_height=self.display_height, **about)

@@ -1,7 +1,7 @@
 """Read gaze on images zoomed and moved in a viewer, from the viewer's log and the tracker's samples."""
 
 from collections.abc import Iterator
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -75,7 +75,7 @@ class ViewerLog:
                 shown = (found.shown == number).any(axis=0) | (early & (states.image[0] == number))
                 taken = on_it | (shown & (found.image < 0))
                 x, y = (np.where(on_it, values, np.nan)[taken] for values in (found.x, found.y))
-                yield Recording(path, x, y, t_ms[taken], image=PureWindowsPath(image).name)
+                yield Recording(path, x, y, t_ms[taken], image=image)
 
     def beside(self, path: Path) -> list[Path]:
         """Return the tables of samples that the log may belong to."""

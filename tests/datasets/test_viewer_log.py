@@ -49,7 +49,7 @@ def test_the_formula(tmp_path):
     np.testing.assert_allclose(found.x, [400, 300])
     np.testing.assert_allclose(found.y, [400, 500])
     np.testing.assert_allclose(found.t_ms, [10, 950])
-    assert found.image == "a_cc.dcm"
+    assert found.image == "D:\\case 1\\a_cc.dcm"
     assert not found.on_screen
     assert found.duration_ms is None
 
@@ -82,7 +82,7 @@ def test_two_boxes_show_two_images_and_a_sample_belongs_to_the_box_it_is_in(tmp_
     ]
     samples = [(5, 100, 140), (20, 1060, 240), (30, None, None), (40, 500, 20), (999, 110, 140)]
     cc, mlo = read(tmp_path, rows, samples)
-    assert (cc.image, mlo.image) == ("a_cc.dcm", "a_mlo.dcm")
+    assert (cc.image, mlo.image) == ("D:\\case 1\\a_cc.dcm", "D:\\case 1\\a_mlo.dcm")
     np.testing.assert_allclose(cc.t_ms, [5, 30, 40, 999])  # without the sample that is on the other image
     np.testing.assert_allclose(cc.x, [200, np.nan, np.nan, 200])
     np.testing.assert_allclose(mlo.t_ms, [20, 30, 40])

@@ -7,7 +7,7 @@ import pytest
 
 from gazekit.errors import DataError
 from gazekit.gaze.image_names import looking_at, named_by, read_names
-from gazekit.gaze.matching import join
+from gazekit.gaze.matching import DOUBTFUL, join
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
@@ -178,3 +178,85 @@ def test_an_image_is_looked_at_by_what_names_it_whole_or_without_its_suffix():
     for some in ([other], [unnamed, whole]):
         with pytest.raises(DataError, match=r"gaze.csv: no recording of c\.png, .* --image-name"):
             looking_at(some, Path("c.png"), called=None if some == [other] else "c.png")
+
+
+def of_images(*names):
+    return [recording(image=name) for name in names]
+
+
+ONE_PATIENT = [exam("P1", cc="/d/P1/cc.png", mlo="/d/P1/mlo.png")]
+TWO_PATIENTS = [*ONE_PATIENT, exam("P2", cc="/d/P2/cc.png", mlo="/d/P2/mlo.png")]
+
+
+def test_another_patients_gaze_is_not_joined_to_an_image_called_alike():
+    own, other = of_images("D:\\study\\P1\\cc.png", "D:\\study\\P2\\cc.png")
+    joined = join([own, other], ONE_PATIENT)
+    assert joined.matched == {("P1", "cc"): [own]}
+    (left,) = joined.unmatched_recordings
+    assert left.image == other.image and left.notes == (DOUBTFUL,) and "--names" in DOUBTFUL
+    assert str(left) == "gaze.csv (image P2/cc.png)"
+
+
+@pytest.mark.parametrize("path", ["D:\\study\\P2\\cc.png", "//host/share/p2/CC.PNG", "P2/cc.jpg", "x/P2\\cc"])
+def test_of_images_called_alike_the_one_in_the_same_folder_is_meant(path):
+    assert list(join(of_images(path), TWO_PATIENTS).matched) == [("P2", "cc")]
+
+
+def test_more_folders_go_before_the_suffix_and_the_suffix_before_none():
+    exams = [exam("A", cc="/d/left/1.png"), exam("B", cc="/d/right/1.dcm")]
+    found = [
+        next(iter(join(of_images(name), exams).matched)) for name in ("right/1.png", "1.png", "new/1.png")
+    ]
+    assert [key[0] for key in found] == ["B", "A", "A"]
+
+
+def test_folders_that_the_images_do_not_have_do_not_matter_where_all_recordings_have_them():
+    some = of_images("E:\\export\\a_cc.png", "export\\a_cc.png", "a_cc.png", "E:\\export\\b_cc.png")
+    joined = join(some, EXAMS)
+    assert joined.matched == {("A", "cc"): some[:3], ("B", "cc"): some[3:]}
+
+
+def test_recordings_of_several_folders_are_not_one_image_by_its_name_alone():
+    bare, *some = of_images("cc.png", "P7/cc.png", "P8/cc.png")
+    joined = join([bare, *some], ONE_PATIENT)
+    assert joined.matched == {("P1", "cc"): [bare]}
+    assert [each.image for each in joined.unmatched_recordings] == ["P7/cc.png", "P8/cc.png"]
+    with pytest.raises(DataError, match=r"P7/cc\.png\), and 1 more recordings: not joined.* --names"):
+        join(some, ONE_PATIENT)
+    known, stranger = of_images("P2/cc.png", "P7/cc.png")
+    joined = join([known, stranger], TWO_PATIENTS)
+    assert joined.matched == {("P2", "cc"): [known]} and joined.unmatched_recordings[0].notes == (DOUBTFUL,)
+
+
+def test_folders_that_hold_one_image_are_told_apart_by_those_above_them():
+    exams = [exam("A", cc="/d/old/LEFT_CC/1-1.dcm"), exam("B", cc="/d/old/RIGHT_CC/1-1.dcm")]
+    own, other = of_images("old/LEFT_CC.png", "new/LEFT_CC.png")
+    joined = join([own, other], exams)
+    assert joined.matched == {("A", "cc"): [own]} and len(joined.unmatched_recordings) == 1
+
+
+def test_the_views_of_an_exam_are_told_apart_by_their_folders():
+    exams = [exam("A", cc="/d/A/cc/1.png", mlo="/d/A/mlo/1.png")]
+    assert list(join([recording(exam_id="A", image="x/mlo/1.png")], exams).matched) == [("A", "mlo")]
+
+
+def test_a_table_of_names_may_have_folders(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("name,exam_id,view\nP7\\cc.png,P1,cc\np8/CC,P2,cc\ncc.png,P2,mlo\n")
+    some = of_images("D:\\study\\P7\\cc.png", "P8/cc.png", "D:\\P9\\cc.png")
+    joined = join(named_by(some, read_names(path)), TWO_PATIENTS)
+    assert list(joined.matched) == [("P1", "cc"), ("P2", "cc"), ("P2", "mlo")]
+    path.write_text("name,exam_id,view\nP7\\cc.png,P1,cc\np7/CC.png,P2,cc\n")
+    with pytest.raises(DataError, match=r"row 3: name 'p7/CC\.png' comes again"):
+        read_names(path)
+
+
+def test_an_image_is_looked_at_by_recordings_of_its_own_folder():
+    own, other = of_images("D:\\study\\P1\\cc.png", "D:\\study\\P2\\cc.png")
+    assert looking_at([own, other], Path("/d/P1/cc.png")) == [own]
+    assert looking_at([own, other], Path("/d/x.png"), called="P2/cc.png") == [other]
+    assert looking_at([other], Path("/d/P1/cc.png")) == [other]
+    with pytest.raises(
+        DataError, match=r"no recording of cc\.png, but of P1/cc\.png, P2/cc\.png; .* --image-name"
+    ):
+        looking_at([own, other, recording()], Path("/d/new/cc.png"))
