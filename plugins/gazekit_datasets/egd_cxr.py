@@ -16,6 +16,8 @@ TIME, DURATION, VALID = "Time (in secs)", "FPOGD", "FPOGV"
 ONSET, FIXATION = "FPOGS", "FPOGID"
 POSITION = ("X_ORIGINAL", "Y_ORIGINAL")
 NEEDED = (IMAGE, TIME, DURATION, VALID, *POSITION)
+READER = "radiologist"
+"""The one reader of all images, whom the tables do not name."""
 _LOOKED_AT = 1000
 """Rows needed to tell samples from fixations: more than ten seconds at 60 Hz."""
 
@@ -24,10 +26,11 @@ class EgdCxr:
     """Reads ``fixations.csv`` of EGD-CXR, and its ``eye_gaze.csv`` of samples at 60 Hz.
 
     Both tables have the same columns. In the sample table a fixation spans consecutive rows, all with its
-    ``FPOGID``. ``X_ORIGINAL, Y_ORIGINAL`` are pixels of the original image, negative outside it; such rows are lost,
-    as do rows whose ``FPOGV`` is 0. Times are in seconds; a fixation begins at ``FPOGS``, or if that column is missing
-    at ``Time (in secs)``, and lasts ``FPOGD``. Consecutive rows on one image form one recording, so the 400 MB of
-    samples can be read image by image.
+    ``FPOGID``. ``X_ORIGINAL, Y_ORIGINAL`` are pixels of the original image. A place beside it is written as one pixel
+    of the display left of and above the corner, cut to a whole number: negative, or 0, 0 if the image has fewer pixels
+    than its display. Such rows are lost, as are those whose ``FPOGV`` is 0. Times are in seconds; a fixation begins at
+    ``FPOGS``, or if that column is missing at ``Time (in secs)``, and lasts ``FPOGD``. Consecutive rows on one image
+    form one recording, so the 400 MB of samples can be read image by image. One radiologist read all images.
 
     Source: https://doi.org/10.13026/qfdz-zr67, columns in table 2 of https://doi.org/10.1038/s41597-021-00863-5
     """
@@ -52,7 +55,7 @@ class EgdCxr:
                     duration = None
                 else:
                     t_ms, duration, x, y = fixations(((row, _fixation(row, onset)) for row in rows), path)
-                yield Recording(path, x, y, t_ms, duration, image=image)
+                yield Recording(path, x, y, t_ms, duration, image=image, reader=READER)
         if image is None:
             raise no_gaze(path)
 
@@ -62,10 +65,12 @@ def _image(row: Row) -> tuple[str, str]:
 
 
 def _has_samples(table: Table) -> bool:
+    """Say whether most rows share their fixation with the next row of the image."""
     if FIXATION not in table.columns:
         return False
-    first = ((_image(row), row[FIXATION]) for row in islice(table.rows(), _LOOKED_AT))
-    return any(one == other for one, other in pairwise(first))
+    rows = ((_image(row), row[FIXATION]) for row in islice(table.rows(), _LOOKED_AT))
+    shared = [one[1] == other[1] for one, other in pairwise(rows) if one[0] == other[0]]
+    return 2 * sum(shared) > len(shared)
 
 
 def _sample(row: Row) -> Values:
@@ -80,4 +85,5 @@ def _place(row: Row) -> Values:
     (x, y), valid = place(row, *POSITION), row.number(VALID, may_be_lost=True)
     if valid not in (0, 1) and not math.isnan(valid):
         raise DataError(f"{row.where}: {VALID} is {valid:g}; expected 0 or 1")
-    return (x, y) if valid == 1 and x >= 0 and y >= 0 else (math.nan, math.nan)
+    is_on_image = x >= 0 and y >= 0 and (x, y) != (0, 0)
+    return (x, y) if valid == 1 and is_on_image else (math.nan, math.nan)

@@ -15,13 +15,17 @@ POSITION = ("CURRENT_FIX_X", "CURRENT_FIX_Y")
 SIZE = ("IMAGE_WIDTH", "IMAGE_HEIGHT")
 NEEDED = (IMAGE, ORDER, DURATION, *POSITION, *SIZE)
 
+READER = "annotator"
+"""The one reader of all images, whom the tables do not name."""
+
 
 class GazeMedSeg:
     """Reads the fixation tables of GazeMedSeg, recorded by an EyeLink and normalised.
 
     Positions are fractions of the image, converted to pixels by ``IMAGE_WIDTH`` and ``IMAGE_HEIGHT``; durations are ms.
     ``CURRENT_FIX_START`` is the onset in ms. A table without it gives an order, ``CURRENT_FIX_INDEX``, but no
-    times; its recordings keep the order and have no times. Consecutive rows on one image form one recording.
+    times; its recordings keep the order and have no times. Consecutive rows on one image form one recording. One
+    annotator looked at all images.
 
     Source: https://github.com/med-air/GazeMedSeg
     """
@@ -45,7 +49,7 @@ class GazeMedSeg:
                 t_ms, duration, x, y = fixations(
                     ((row, _fixation(row, ONSET if has_onset else ORDER)) for row in rows), path
                 )
-                yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image)
+                yield Recording(path, x, y, t_ms if has_onset else None, duration, image=image, reader=READER)
         if image is None:
             raise no_gaze(path)
 

@@ -5,6 +5,7 @@ import pytest
 from gazekit_datasets.egd_cxr import EgdCxr
 
 from gazekit.errors import DataError
+from gazekit.gaze.readers import reader_names
 
 SHORT = "DICOM_ID,Time (in secs),FPOGX,FPOGY,FPOGD,FPOGV,X_ORIGINAL,Y_ORIGINAL\n"
 LONG = "DICOM_ID,SESSION_ID,Time (in secs),FPOGS,FPOGD,FPOGID,FPOGV,X_ORIGINAL,Y_ORIGINAL\n"
@@ -37,10 +38,18 @@ def test_without_their_onset_the_time_of_the_record_stands_for_it(tmp_path):
 
 
 def test_beside_the_image_and_not_valid_is_lost(tmp_path):
-    rows = ["1,-2,-2", "1,-1,50", "1,50,-1", "0,50,50", ",50,50", "1,,", "1,0,0", "1.0,5,6"]
+    rows = ["1,-2,-2", "1,-1,50", "1,50,-1", "0,50,50", ",50,50", "1,,", "1,0,0", "1,0,7", "1.0,5,6"]
     (found,) = read(tmp_path, SHORT + "".join(f"a,{i},0,0,1,{row}\n" for i, row in enumerate(rows)))
-    assert np.isnan(found.x).tolist() == [True] * 6 + [False] * 2
-    assert np.isnan(found.y).tolist() == [True] * 6 + [False] * 2
+    assert np.isnan(found.x).tolist() == [True] * 7 + [False] * 2
+    assert np.isnan(found.y).tolist() == [True] * 7 + [False] * 2
+
+
+@pytest.mark.parametrize("height", [1760, 2022, 2544])
+def test_the_sets_own_mark_of_a_place_beside_the_image_is_lost_at_any_size(tmp_path, height):
+    """The code of the set writes ``int(height / 2160 * -1)``: 0 for images with fewer pixels than their display."""
+    beside = int(height / 2160 * -1)
+    (found,) = read(tmp_path, SHORT + f"a,0,0,0,1,1,{beside},{beside}\na,1,0,0,1,1,5,6\n")
+    np.testing.assert_array_equal(found.x, [np.nan, 5])
 
 
 def test_rows_of_one_fixation_are_samples(tmp_path):
@@ -54,6 +63,17 @@ def test_rows_of_one_fixation_are_samples(tmp_path):
 def test_the_first_fixation_of_the_next_image_is_no_sample_of_the_last(tmp_path):
     first, second = read(tmp_path, LONG + "a,1,0.1,0.1,0.2,1,1,5,5\nb,1,0.1,0.1,0.2,1,1,5,5\n")
     assert first.duration_ms is not None and second.duration_ms is not None
+
+
+def test_a_fixation_that_comes_twice_does_not_make_samples_of_fixations(tmp_path):
+    rows = [f"a,1,{i},{i},0.25,{number},1,5,5\n" for i, number in enumerate([1, 2, 3, 3, 4, 5])]
+    (found,) = read(tmp_path, LONG + "".join(rows))
+    np.testing.assert_allclose(found.duration_ms, [250] * 6)
+
+
+def test_its_one_radiologist_is_the_reader_of_every_look(tmp_path):
+    found = read(tmp_path, LONG + "".join(f"{image},1,0.1,0.1,0.2,1,1,5,5\n" for image in "aba"))
+    assert reader_names([found[0], found[2]]) == ["radiologist", "radiologist"]
 
 
 def test_two_sessions_on_one_image_are_two_recordings(tmp_path):

@@ -20,6 +20,7 @@ def read(folder, text):
 def test_fractions_become_pixels_of_each_image(tmp_path):
     first, second = read(tmp_path, ONSET + "a.jpg,1,0.5,0.25,210,400,600,84\nb.jpg,1,0.1,1,60,1000,2000,30\n")
     assert (first.image, second.image) == ("a.jpg", "b.jpg")
+    assert first.reader == second.reader == "annotator"
     np.testing.assert_allclose((first.x, first.y), [[300], [100]])
     np.testing.assert_allclose((second.x, second.y), [[200], [1000]])
     assert (first.t_ms.tolist(), first.duration_ms.tolist()) == ([84], [210])
