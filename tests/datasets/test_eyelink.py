@@ -287,10 +287,92 @@ def test_a_fixation_cross_does_not_count_for_the_image_that_follows(tmp_path):
     assert (found.image, found.x.tolist()) == ("a.png", [9, 9])
     events = "EFIX L 12 610 600 500.0 400.0 500\n" + shown + "EFIX L 690 900 212 9.0 9.0 500\n"
     (found,) = read(tmp_path, START + "MSG\t11 TRIALID 1\n" + cross + events, events="fixations")
-    assert (found.t_ms.tolist(), found.x.tolist()) == ([702], [9])
+    assert (found.t_ms.tolist(), found.duration_ms.tolist(), found.x.tolist()) == ([700], [202], [9])
     late = cross + "MSG\t700 !V IMGLOAD FILL a.png\nMSG\t701 TRIAL_RESULT 0\n"  # written when all was over
     (found,) = read(tmp_path, START + "MSG\t11 TRIALID 1\n" + late)
     assert (found.image, len(found.x)) == ("a.png", 300)
+
+
+def fixations(tmp_path, text, **options):
+    """Image, onset and duration of the fixations of each recording."""
+    found = read(tmp_path, START + text, events="fixations", **options)
+    return [(each.image, each.t_ms.tolist(), each.duration_ms.tolist()) for each in found]
+
+
+A = "MSG\t1000 TRIALID 1\nMSG\t1000 !V IMGLOAD FILL a.png\n"
+B = "MSG\t3000 !V IMGLOAD FILL b.png\n"
+
+
+def test_a_fixation_belongs_to_each_image_for_as_long_as_it_was_shown(tmp_path):
+    across = A + B + "EFIX L 1100 3198 2100 5 5 9\nMSG 3300 TRIAL_RESULT 0\n"
+    assert fixations(tmp_path, across) == [("a.png", [1100], [1900]), ("b.png", [3000], [200])]
+    late = A + B + "EFIX L 2100 2998 900 5 5 9\n3000\t8\t8\t9\t...\nEFIX L 3002 3200 200 8 8 9\n"
+    assert fixations(tmp_path, late) == [("a.png", [2100], [900]), ("b.png", [3002], [200])]
+    cleared = A + "MSG 2000 !V CLEAR 0 0 0\n" + B + "EFIX L 1100 3198 2100 5 5 9\n"
+    assert fixations(tmp_path, cleared) == [("a.png", [1100], [900]), ("b.png", [3000], [200])]
+
+
+def test_a_fixation_still_open_at_the_end_of_a_trial_counts_until_then(tmp_path):
+    ends = A + "MSG 3000 TRIAL_RESULT 0\n3002\t5\t5\t9\t...\nEFIX L 1004 3198 2196 5 5 9\n"
+    assert fixations(tmp_path, ends) == [("a.png", [1004], [1996])]
+    following = B.replace("3000 !V", "3100 TRIALID 2\nMSG\t3100 !V")
+    assert fixations(tmp_path, A + following + "EFIX L 1004 3298 2296 5 5 9\n") == [
+        ("a.png", [1004], [2096]),
+        ("b.png", [3100], [200]),
+    ]
+    between = ends.replace("\nEFIX", f"\n{following}EFIX").replace("3198 2196", "3298 2296")
+    assert fixations(tmp_path, between) == [("a.png", [1004], [1996]), ("b.png", [3100], [200])]
+
+
+def test_a_fixation_before_the_image_or_the_onset_is_cut_without_samples_too(tmp_path):
+    text = "MSG 900 TRIALID 1\nMSG 2900 !V IMGLOAD FILL a.png\nEFIX L 1000 3002 2004 5 5 9\n"
+    assert fixations(tmp_path, text) == [("a.png", [2900], [104])]
+    text = A + "MSG 2000 SYNCTIME\nEFIX L 1500 2498 1000 5 5 9\n"
+    assert fixations(tmp_path, text, onset="SYNCTIME") == [("a.png", [2000], [500])]
+
+
+def test_an_image_named_just_before_the_end_of_a_trial_was_shown_before(tmp_path):
+    """The program names it when all is over, while the tracker still records."""
+    text = "MSG 900 TRIALID 1\nMSG 2990 !V IMGLOAD FILL a.png\nMSG 2995 TRIAL_RESULT 0\nEFIX L 1000 3098 2100 5 5 9\n"
+    assert fixations(tmp_path, text) == [("a.png", [1000], [1990])]
+
+
+def test_why_there_is_no_gaze_in_a_trial(tmp_path):
+    trial = "MSG\t11 TRIALID 1\nMSG\t12 TRIAL_RESULT 0\n"
+    after = START + trial + "13\t1\t2\t3\t...\nEFIX L 14 212 200 5 5 9\n"
+    for events in ("samples", "fixations"):
+        with pytest.raises(DataError, match=rf"no {events} in a trial .*, only outside; .* trial_message"):
+            read(tmp_path, after, events=events)
+        with pytest.raises(DataError, match=r"no message in a trial .* begins with 'GO'; .* option onset"):
+            read(tmp_path, after, events=events, onset="GO")
+
+
+@pytest.mark.parametrize("how", ["FILL a.png", "CENTER a.png"])
+def test_an_image_named_before_the_first_coordinates_of_the_screen_has_its_place(tmp_path, how):
+    screen, rest = START.split("\n", 1)
+    (found,) = read(tmp_path, f"MSG\t1 !V IMGLOAD {how}\n{screen}\n{rest}{SAMPLE}")
+    placed = found.in_image_pixels(800, 1000)
+    assert (placed.x[0], placed.y[0]) == (560, 440)
+
+
+@pytest.mark.parametrize(
+    ("messages", "beginning", "names"),
+    [
+        (["trial 1", "trial_end 1", "trials 9", "trial 2", "TRIAL 3"], "trial", ["1", "2"]),
+        (["TRIALID1", "TRIALIDX", "TRIALID 2"], "TRIALID", ["1", "2"]),
+        (["trial_1", "trial_2"], "trial_", ["1", "2"]),
+        (["run 1 a", "run 12 b"], "run 1", ["a"]),
+        (["start:5", "start, 6"], "start", ["5", "6"]),
+    ],
+)
+def test_a_trial_begins_with_a_whole_word(tmp_path, messages, beginning, names):
+    text = "".join(block(100 + 100 * at, [message]) for at, message in enumerate(messages))
+    assert [each.exam_id for each in read(tmp_path, text, trial_message=beginning)] == names
+
+
+def test_a_beginning_of_trials_that_no_message_has_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no message begins with the word 'trial'; .* option trial_message"):
+        read(tmp_path, block(100, ["trial_1"]), trial_message="trial")
 
 
 def test_a_trial_variable_names_the_reader(tmp_path):

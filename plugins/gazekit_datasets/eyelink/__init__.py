@@ -10,6 +10,7 @@ from pydantic import Field
 from gazekit.errors import DataError
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.eyelink.blocks import SIDES, Block, Survey, has_samples
+from gazekit_datasets.eyelink.fixations import FoundFixation, share
 from gazekit_datasets.eyelink.lines import TRIAL, header_fits, lines
 from gazekit_datasets.eyelink.trials import DRAW_LIST, Trial, named_list
 
@@ -21,14 +22,14 @@ class EyeLink:
     between trials is dropped, but a file without trials is one recording. Images come from ``!V IMGLOAD FILL |
     CENTER | TOP_LEFT``, or from the list of such commands that ``!V DRAW_LIST`` names, which also give their place;
     of several images shown at once, each gets the gaze on it. Gaze before a trial's first image is dropped, unless no
-    gaze follows. Samples inside blinks are lost, and those that edf2asc marks as lost: ``.``, NaN, -32768, 1e8, or
-    (0, 0) without a pupil. Pixels per degree are the mean ``RES`` of a block's ``END``.
+    gaze follows, or the trial ends at once. Samples inside blinks are lost, and those that edf2asc marks as lost:
+    ``.``, NaN, -32768, 1e8, or (0, 0) without a pupil. Pixels per degree are the mean ``RES`` of a block's ``END``.
 
     Args:
         eye: ``"both"`` takes the mean of both eyes, or the only one recorded; ``"left"`` and ``"right"``
             drop gaze recorded from the other eye alone.
-        events: ``"fixations"`` takes those found by the tracker (``EFIX``), cut at the beginning of a
-            trial or image; of a binocular recording, one eye must be chosen.
+        events: ``"fixations"`` takes those found by the tracker (``EFIX``), each cut to the
+            time that a trial or image lasted; of a binocular recording, one eye must be chosen.
         shown: left, top, width and height of the image on the screen in pixels, instead of what the
             messages say; required if they say nothing.
         onset: drop a trial's gaze before the first message that begins with this, such as ``"SYNCTIME"``.
@@ -87,20 +88,25 @@ class EyeLink:
             DataError: not readable, no gaze, a line that is not EyeLink's, times that go back (with row).
         """
         survey = Survey.of(path, self.trial_message)
+        if self.trial_message != TRIAL and not survey.has_trials:
+            raise DataError(
+                f"{path}: no message begins with the word {self.trial_message!r}; expected the message that starts a "
+                "trial; set the reader's option trial_message to it, or leave it out for one recording"
+            )
 
         def doubt(blocks: set[int]) -> str | None:
             return survey.doubt_about(blocks, self.trial_message)
 
-        found = 0
+        found, has_begun = 0, False
         for trial in self._trials(path, survey):
-            if trial.name is not None or not survey.has_trials:
-                for recording in trial.recordings(path, self.shown, self.variables, doubt):
-                    found += 1
-                    yield recording
+            has_begun = has_begun or not trial.onset
+            for recording in trial.recordings(path, self.shown, self.variables, doubt):
+                found += 1
+                yield recording
         if not found:
-            raise DataError(f"{path}: {self._nothing(path, survey)}")
+            raise DataError(f"{path}: {self._nothing(path, survey, has_begun)}")
 
-    def _nothing(self, path: Path, survey: Survey) -> str:
+    def _nothing(self, path: Path, survey: Survey, has_begun: bool) -> str:
         """Say why there is no recording, and what to do."""
         if survey.sides and not survey.sides & set(self.eyes):
             there = " and ".join(sorted(survey.sides))
@@ -118,25 +124,48 @@ class EyeLink:
         where = (
             f"in a trial (from {self.trial_message} to TRIAL_RESULT)" if survey.has_trials else "in the file"
         )
+        if not has_begun:
+            return (
+                f"no message {where} begins with {self.onset!r}; expected the message from which gaze counts; set the "
+                "reader's option onset to it, or leave it out"
+            )
+        if survey.has_trials and (survey.has_fixations if self.events == "fixations" else has_samples(path)):
+            return (
+                f"no {self.events} {where}, only outside; expected gaze in a trial; set the reader's option "
+                "trial_message to the message that starts one"
+            )
         return f"no {self.events} {where}; expected what an EyeLink recorded; convert it with edf2asc's default options"
 
     def _trials(self, path: Path, survey: Survey) -> Iterator[Trial]:
-        """Yield the trials in order; the first precedes any message that starts one."""
-        trial, block = Trial(None, self.onset), Block(self.eyes)
-        for line in lines(path, trial_message=self.trial_message):
+        """Yield the trials in order, or all gaze as one if no message starts a trial. Raises: DataError."""
+        fixations: list[FoundFixation] = []
+        every = self._parsed(path, survey, fixations)
+        trials = (trial for trial in every if trial.name is not None or not survey.has_trials)
+        if self.events == "samples":
+            yield from trials
+            return
+        held = list(trials)  # without samples; a fixation may end after its trial
+        share(fixations, held)
+        yield from held
+
+    def _parsed(self, path: Path, survey: Survey, fixations: list[FoundFixation]) -> Iterator[Trial]:
+        """Yield the trials with their samples, or collect fixations; the first precedes any message that starts one."""
+        trial, block = Trial(None, self.onset), Block(self.eyes, display=survey.display)
+        for line in lines(path, samples=self.events == "samples", trial_message=self.trial_message):
             kind = line.words[0]
             if kind[0].isdigit():
-                if trial.now is not None and block.is_open and block.is_wanted:
-                    block.sample(line, trial.now, keep=self.events == "samples")
+                if trial.now is not None and block.is_open and block.is_wanted and self.events == "samples":
+                    block.sample(line, trial.now)
             elif kind == "MSG":
                 block.follow(line)
                 if line.trial is None:
                     trial.take(line, block.display)
                 else:
+                    trial.end(line)
                     yield trial
-                    trial = Trial(line.trial, self.onset)
-            elif kind == "EFIX" and trial.now is not None and self.events == "fixations":
-                block.fixation(line, trial.now)
+                    trial = Trial(line.trial, self.onset, line.number(1, "the time"))
+            elif kind == "EFIX" and self.events == "fixations":
+                fixations += filter(None, [block.fixation(line)])
             elif kind == "START":
                 block = block.following(survey)
             else:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gazekit_datasets.eyelink.fixations import FoundFixation
 from gazekit_datasets.eyelink.lines import Line, lines
 from gazekit_datasets.eyelink.trials import Display, Stretch
 
@@ -29,6 +30,7 @@ class Survey:
         has_fixations: whether there are fixation events.
         sides: sides of the eyes that any block recorded.
         resolutions: block number → pixels per degree, mean of both axes.
+        display: the screen, as its first coordinates say; images may be named before. None if the file has none.
         own: first word of the experiment's messages → blocks it occurs in, by the last ``START`` above.
     """
 
@@ -36,19 +38,21 @@ class Survey:
     has_fixations: bool
     sides: frozenset[str]
     resolutions: dict[int, float]
+    display: Display | None
     own: dict[str, frozenset[int]]
 
     @classmethod
     def of(cls, path: Path, trial_message: str) -> "Survey":
         """Scan a file once. Raises: DataError."""
         has_trials, block, resolutions = False, 0, {}
-        has_fixations = False
+        has_fixations, display = False, None
         sides: set[str] = set()
         own: dict[str, set[int]] = {}
         for line in lines(path, samples=False, trial_message=trial_message):
             kind = line.words[0]
             if kind == "MSG":
                 has_trials = has_trials or line.trial is not None
+                display = display or display_of(line)
                 word = line.message.partition(" ")[0]
                 if word and block and not _OF_THE_TRACKER.match(line.message):
                     own.setdefault(word, set()).add(block)
@@ -63,7 +67,7 @@ class Survey:
                     resolutions[block] = mean
             block += kind == "START"
         words = {word: frozenset(blocks) for word, blocks in own.items()}
-        return cls(has_trials, has_fixations, frozenset(sides), resolutions, words)
+        return cls(has_trials, has_fixations, frozenset(sides), resolutions, display, words)
 
     def doubt_about(self, blocks: set[int], trial_message: str) -> str | None:
         """Warn about a recording of several blocks with the experiment's messages among them; else None."""
@@ -77,6 +81,19 @@ class Survey:
             f"'{likely[:40]}' among them, and no message '{trial_message}' parts them; if that begins a trial, "
             f"--set trial_message={likely[:40]}"
         )
+
+
+def display_of(line: Line) -> Display | None:
+    """Return the screen that a message describes, or None. Raises: DataError if it has no extent."""
+    coords = _COORDS.match(line.message)
+    if coords is None:
+        return None
+    left, top, right, bottom = map(float, coords.groups())
+    if not (left < right and top < bottom):
+        raise line.error(
+            f"the message is {line.message[:80]!r}; expected left, top, right and bottom of the screen"
+        )
+    return left, top, right - left + 1, bottom - top + 1
 
 
 def has_samples(path: Path) -> bool:
@@ -104,7 +121,6 @@ class Block:
         eyes: recorded sides, in the order of their columns.
         rate: samples per second.
         closed: sides that are in a blink.
-        fixating: side whose fixations were taken.
     """
 
     wanted: tuple[str, ...]
@@ -116,7 +132,6 @@ class Block:
     eyes: tuple[str, ...] = ()
     rate: float = math.nan
     closed: set[str] = field(default_factory=set)
-    fixating: str = ""
 
     def following(self, survey: Survey) -> "Block":
         """Start the next block, on the same screen."""
@@ -151,16 +166,11 @@ class Block:
             self.closed.add(_side(line))
         elif kind == "EBLINK":
             self.closed.discard(_side(line))
-        elif coords := _COORDS.match(line.message):
-            left, top, right, bottom = map(float, coords.groups())
-            if not (left < right and top < bottom):
-                raise line.error(
-                    f"the message is {line.message[:80]!r}; expected left, top, right and bottom of the screen"
-                )
-            self.display = (left, top, right - left + 1, bottom - top + 1)
+        else:
+            self.display = display_of(line) or self.display
 
-    def sample(self, line: Line, stretch: Stretch, *, keep: bool) -> None:
-        """Add a sample to a stretch, or only record its time. Raises: DataError."""
+    def sample(self, line: Line, stretch: Stretch) -> None:
+        """Add a sample to a stretch. Raises: DataError."""
         if not self.eyes or len(line.words) < 1 + 3 * len(self.eyes):
             raise line.error(
                 f"a sample of {len(line.words)} cells after SAMPLES names {' and '.join(self.eyes) or 'no eye'}; "
@@ -172,18 +182,17 @@ class Block:
                 x, y = (line.number(1 + 3 * column + axis, "xy"[axis], may_be_lost=True) for axis in (0, 1))
                 if side not in self.closed and not self._is_lost(line, x, y, 3 + 3 * column):
                     points.append((x, y))
-        if math.isnan(stretch.first_ms):
-            stretch.first_ms, stretch.resolution = t_ms, self.resolution
+        if not stretch.blocks:
+            stretch.resolution = self.resolution
         stretch.blocks.add(self.number)
-        if keep:
-            x, y = (
-                (sum(axis) / len(points) for axis in zip(*points, strict=True))
-                if points
-                else (math.nan, math.nan)
-            )
-            if stretch.t and t_ms == stretch.t[-1] and self.rate > 1000:
-                t_ms += 1000 / self.rate  # times in whole ms at 2000 Hz come in pairs
-            stretch.add(line, t_ms, x, y)
+        x, y = (
+            (sum(axis) / len(points) for axis in zip(*points, strict=True))
+            if points
+            else (math.nan, math.nan)
+        )
+        if stretch.t and t_ms == stretch.t[-1] and self.rate > 1000:
+            t_ms += 1000 / self.rate  # times in whole ms at 2000 Hz come in pairs
+        stretch.add(line, t_ms, x, y)
 
     def _is_lost(self, line: Line, x: float, y: float, pupil: int) -> bool:
         """Say whether a sample has no position, a marker for a lost one, or (0, 0) without a pupil."""
@@ -191,27 +200,18 @@ class Block:
             return True
         return x == y == 0 and line.words[pupil] in ("0", "0.0", ".")
 
-    def fixation(self, line: Line, stretch: Stretch) -> None:
-        """Add what is left of a fixation, ``EFIX eye start end duration x y pupil``. Raises: DataError."""
+    def fixation(self, line: Line) -> FoundFixation | None:
+        """Parse ``EFIX eye start end duration x y pupil``; None if the eye is not requested. Raises: DataError."""
         side = _side(line)
         if side not in self.wanted:
-            return
-        if self.fixating not in ("", side):
-            raise line.error(
-                "fixations of both eyes; expected those of one; set the reader's option eye to left or right"
-            )
-        self.fixating = side
+            return None
         start, duration = line.number(2, "the start"), line.number(4, "the duration")
         x, y = (line.number(5 + axis, "xy"[axis], may_be_lost=True) for axis in (0, 1))
         if x in _MISSING or y in _MISSING:
             x = y = math.nan
         if duration < 0:
             raise line.error(f"the duration is {duration:g}; expected a number >= 0")
-        stretch.blocks.add(self.number)
-        begin = start if math.isnan(stretch.first_ms) else max(start, stretch.first_ms)
-        if stretch.resolution is None:
-            stretch.resolution = self.resolution
-        stretch.add(line, begin, x, y, max(duration - (begin - start), 0.0))
+        return FoundFixation(line, side, self.number, self.resolution, start, duration, x, y)
 
 
 def _side(line: Line) -> str:

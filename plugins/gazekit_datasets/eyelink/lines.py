@@ -41,7 +41,10 @@ class Line:
     def trial(self) -> str | None:
         """The name of the trial that begins here, or None."""
         first = self.trial_message
-        return self.message[len(first) :].strip(" \t:,") if self.message.startswith(first) else None
+        rest = self.message[len(first) :]
+        if not self.message.startswith(first) or _goes_on(first, rest):
+            return None
+        return rest.strip(" \t:,")
 
     def number(self, position: int, what: str, *, may_be_lost: bool = False) -> float:
         """Parse a finite number; NaN if it may be lost and is a point or NaN. Raises: DataError."""
@@ -60,6 +63,14 @@ class Line:
     def error(self, text: str) -> DataError:
         """Make an error that begins with file and row."""
         return DataError(f"{self.path} row {self.row}: {text}")
+
+
+def _goes_on(first: str, rest: str) -> bool:
+    """Say whether a word goes on: ``trial_end`` is not ``trial``, but the number of a trial may follow at once."""
+    last, after = first[-1:], rest[:1]
+    if last.isalpha():
+        return after.isalpha() or after == "_"
+    return last.isdigit() and (after.isalnum() or after == "_")
 
 
 def header_fits(path: Path) -> bool:

@@ -23,6 +23,8 @@ LARGEST_LIST = 2**20
 _TIME = re.compile(r"^-?\d+\s+")
 TOGETHER_MS = 50.0
 """Images loaded within this time of each other are shown side by side."""
+AT_ONCE_MS = 50.0
+"""Images named this shortly before the end of a trial were shown before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,11 @@ class Image:
 
 @dataclass(slots=True)
 class Stretch:
-    """Gaze while the same images were shown; ``first_ms`` is the time of its first sample, ``blocks`` its blocks."""
+    """Gaze while the same images were shown, from ``start_ms`` to the next stretch; ``blocks`` are its blocks."""
 
     images: list[Image] = field(default_factory=list)
-    loaded_ms: float = math.nan
+    start_ms: float = -math.inf
     cleared: bool = False
-    first_ms: float = math.nan
     resolution: float | None = None
     t: "array[float]" = field(default_factory=lambda: array("d"))
     x: "array[float]" = field(default_factory=lambda: array("d"))
@@ -145,12 +146,15 @@ class Trial:
 
     Args:
         name: as ``TRIALID`` says; None before the first trial.
-        onset: beginning of the message after which gaze counts; empty counts all gaze.
+        onset: beginning of the message after which gaze counts; empty once it was there, or if all gaze counts.
+        start_ms, end_ms: times of the messages between which gaze counts.
         notes: remarks for the user on how it was read.
     """
 
     name: str | None
     onset: str
+    start_ms: float = -math.inf
+    end_ms: float = math.inf
     is_open: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
@@ -165,9 +169,10 @@ class Trial:
         """Process a message. Raises: DataError."""
         message = line.message
         if self.onset and message.startswith(self.onset):
-            self.onset = ""
+            self.onset, self.start_ms = "", line.number(1, "the time")
         if message.startswith("TRIAL_RESULT"):
-            self.is_open = self.name is None  # if no message starts trials, the end of one separates nothing
+            if self.name is not None:  # if no message starts trials, the end of one separates nothing
+                self.end(line)
         elif message.startswith("!V TRIAL_VAR "):
             name, _, value = message[13:].strip().partition(" ")
             self.variables[name] = value.strip()
@@ -176,17 +181,24 @@ class Trial:
         elif message.startswith(DRAW_LIST):
             self._draw(line, display)
         elif message.startswith("!V CLEAR") and self.stretches[-1].images:
-            self.stretches.append(Stretch(cleared=True))
+            self.stretches.append(Stretch(start_ms=line.number(1, "the time"), cleared=True))
+
+    def end(self, line: Line) -> None:
+        """End the trial with a message, unless it has ended. Raises: DataError."""
+        self.is_open, self.end_ms = False, min(self.end_ms, line.number(1, "the time"))
+
+    def windows(self) -> Iterator[tuple[Stretch, float, float]]:
+        """Yield each stretch with the times in ms between which its gaze counts; none if the onset did not come."""
+        ends = [*(stretch.start_ms for stretch in self.stretches[1:]), math.inf]
+        for stretch, end_ms in zip(self.stretches if not self.onset else (), ends, strict=False):
+            yield stretch, max(stretch.start_ms, self.start_ms), min(end_ms, self.end_ms)
 
     def _load(self, image: Image, t_ms: float) -> None:
         now = self.stretches[-1]
-        if not now.images and math.isnan(now.first_ms):
-            now.images, now.loaded_ms = [image], t_ms
+        if now.images and image not in now.images and abs(t_ms - now.start_ms) <= TOGETHER_MS:
+            now.images.append(image)
         elif image not in now.images:
-            if now.images and abs(t_ms - now.loaded_ms) <= TOGETHER_MS:
-                now.images.append(image)
-            else:
-                self.stretches.append(Stretch([image], t_ms))
+            self.stretches.append(Stretch([image], t_ms))
 
     def _draw(self, line: Line, display: Display | None) -> None:
         """Load the images of a list stored with the recording; note if it is missing. Raises: DataError."""
@@ -210,8 +222,8 @@ class Trial:
     ) -> Iterator[Recording]:
         """Make one recording per image, or of all gaze if no image is named.
 
-        Gaze before the first image, perhaps on a fixation cross, is dropped, unless no gaze follows: then the messages
-        were written at the end of the trial, and all of it was on the image.
+        Gaze before the first image, perhaps on a fixation cross, is dropped, unless no gaze follows, or the trial ends
+        at once: then the messages were written at the end of the trial, and all of it was on the image.
 
         Args:
             source: the file.
@@ -226,7 +238,8 @@ class Trial:
         before = [
             stretch for stretch in self.stretches if stretch.t and not stretch.images and not stretch.cleared
         ]
-        if loaded and before and not any(stretch.t for stretch in loaded):
+        shown_ms = sum(max(end - start, 0.0) for stretch, start, end in self.windows() if stretch.images)
+        if loaded and before and (shown_ms <= AT_ONCE_MS or not any(stretch.t for stretch in loaded)):
             before[0].images, loaded = loaded[0].images, before[:1]
         for stretch in loaded or self.stretches:
             if stretch.t:
