@@ -181,9 +181,8 @@ def is_usable(row: Row, columns: Sequence[str], words: Mapping[str, bool]) -> bo
 
 def _is_valid(row: Row, column: str, words: Mapping[str, bool]) -> bool:
     cell = row[column]
-    word = (
-        cell.casefold().replace(",", ".").removesuffix(".0")
-    )  # tables that were written again have codes as 4.0
+    # a table that was written again may have the code 4 as 4.0
+    word = cell.casefold().replace(",", ".").removesuffix(".0")
     valid = False if is_missing(cell) else words.get(word)
     if valid is None:
         raise DataError(
