@@ -91,14 +91,25 @@ class Row:
 
 
 def beginning_with(beginning: str, columns: Iterable[str], table: Path) -> dict[str, str]:
-    """Map names to the columns that begin with a word, such as ``target_density``. Raises DataError: no such name."""
-    found = {}
+    """Map names to the columns that begin with a word, such as ``target_density``.
+
+    Raises:
+        DataError: no such name, or names that differ in case only.
+    """
+    found: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for column in columns:
         if column.casefold().startswith(beginning):
             name = column[len(beginning) :].strip()
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise DataError(
                     f"{table}: column {column[:60]}: expected {beginning}NAME with letters, digits and _ in its name"
+                )
+            other = spelled.setdefault(name.casefold(), column)
+            if name in found or other != column:
+                raise DataError(
+                    f"{table}: columns {other[:60]} and {column[:60]} both stand for {beginning}{name[:60]}; "
+                    "expected one"
                 )
             found[name] = column
     return found

@@ -76,7 +76,8 @@ def find_columns(
         The columns, and a finding for each column that is respelled or not read.
 
     Raises:
-        DataError: a required column is missing or comes twice, or there is no view or no row.
+        DataError: a required column is missing or comes twice, two columns differ in case only, or there is no view
+            or no row.
     """
     names = _standard_names(table, columns)
     missing = [name for name in NEEDED if name not in names]
@@ -126,12 +127,14 @@ def find_columns(
         for column in candidates
         if column not in views
     ]
-    of_views = {view.casefold(): view for view in views}
+    of_views: dict[str, str] = {}
+    for each in views:
+        _check_one(table, of_views.setdefault(each.casefold(), each), each, each)
     of_endings: dict[str, dict[str, str]] = {ending: {} for ending in ("gaze", "mask", "heat_map")}
     for column, (stem, ending) in attached.items():
-        view = stem if stem in views else of_views.get(stem.casefold())
+        view = of_views.get(stem.casefold())
         if view is not None:
-            of_endings[ending][view] = column
+            _check_one(table, of_endings[ending].setdefault(view, column), column, f"{view}_{ending}")
         elif not chosen and stem not in reasons and _names_files(column, rows):
             raise DataError(
                 f"{table}: column {column} belongs to no view; the views are {', '.join(views)}; "
@@ -140,6 +143,12 @@ def find_columns(
         else:
             findings.append(Finding("note", column, "column not read: it belongs to no view"))
     return Columns(names, {view: view for view in views}, *of_endings.values(), *known.values()), findings
+
+
+def _check_one(table: Path, one: str, other: str, meant: str) -> None:
+    """Raise DataError if two columns stand for one thing."""
+    if one != other:
+        raise DataError(f"{table}: columns {one} and {other} both stand for {meant}; expected one")
 
 
 def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:
@@ -151,7 +160,7 @@ def _standard_names(table: Path, columns: Sequence[str]) -> dict[str, str]:
             continue
         alike = [column for column in columns if _squeezed(column) == _squeezed(name)]
         if len(alike) > 1:
-            raise DataError(f"{table}: columns {' and '.join(alike)} both stand for {name}; expected one")
+            _check_one(table, alike[0], alike[1], name)
         names.update(dict.fromkeys([name], alike[0]) if alike else {})
     return names
 

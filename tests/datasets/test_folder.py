@@ -217,6 +217,23 @@ def test_where_no_table_is_the_next_step_is_named(tmp_path):
         ("exam_id,label,cc\na,1,a.png\n", "no column patient_id; the file has exam_id, label, cc"),
         ("exam_id,patient_id,label,cc\n", "no rows below the header"),
         ("exam_id,patient_id,label,cc,cc\na,p,1,a.png,b.png\n", "column 'cc' comes twice"),
+        (
+            "exam_id,patient_id,label,cc,covariate_age,Covariate_age\na,p,1,a.png,1,2\n",
+            "columns covariate_age and Covariate_age both stand for covariate_age; expected one",
+        ),
+        (
+            "exam_id,patient_id,label,cc,target_m,TARGET_M\na,p,1,a.png,x,y\n",
+            "columns target_m and TARGET_M both stand for target_M",
+        ),
+        (
+            "exam_id,patient_id,label,cc,cc_gaze,CC_gaze\na,p,1,a.png,g.csv,h.csv\n",
+            "columns cc_gaze and CC_gaze both stand for cc_gaze",
+        ),
+        (
+            "exam_id,patient_id,label,cc,cc_heat_map,cc_heatmap\na,p,1,a.png,g.png,h.png\n",
+            "columns cc_heat_map and cc_heatmap both stand for cc_heat_map",
+        ),
+        ("exam_id,patient_id,label,cc,CC\na,p,1,a.png,b.png\n", "columns cc and CC both stand for CC"),
         ("exam_id,patient_id,label\na,p,1\n", "no column of image paths"),
         ("exam_id,patient_id,label,cc,mlo_gaze\na,p,1,a.png,g.csv\n", "mlo_gaze belongs to no view"),
         (GOOD + ROWS + ROWS.splitlines()[0] + "\n", "row 4: exam_id 'a' comes again, first in row 2"),
