@@ -102,7 +102,7 @@ class ViewerStates:
 
 
 def read_states(path: Path) -> ViewerStates:
-    """Read a viewer's log.
+    """Read a viewer's log. The viewer appends to it and repeats the header at each start.
 
     Raises:
         DataError: not readable, columns missing, a cell that is no number, times that go back, a zoom out of range
@@ -110,13 +110,18 @@ def read_states(path: Path) -> ViewerStates:
     """
     images: dict[str, int] = {}
     table = open_table(path, COLUMNS)
-    values = samples(((row, _state(row, images)) for row in table.rows()), path)
+    rows = (row for row in table.rows() if not _is_header(row))
+    values = samples(((row, _state(row, images)) for row in rows), path)
     box = values[9]
     if len(np.unique(box)) > MOST_BOXES:
         raise DataError(
             f"{path}: {BOX} has {len(np.unique(box))} values; expected at most {MOST_BOXES} boxes"
         )
     return ViewerStates(values[0], values[1:5], values[5:9], box, values[10].astype(np.int64), tuple(images))
+
+
+def _is_header(row: Row) -> bool:
+    return all(row[column].lstrip("\ufeff") == column for column in COLUMNS)  # also with a byte order mark
 
 
 def _state(row: Row, images: dict[str, int]) -> Values:

@@ -74,6 +74,13 @@ def test_a_state_holds_from_its_time_until_the_next(tmp_path):
     np.testing.assert_allclose(found.x, [300, 300, 230, 230])
 
 
+@pytest.mark.parametrize("header", [HEADER, "\ufeff" + HEADER])
+def test_a_viewer_that_starts_again_repeats_the_header(tmp_path, header):
+    rows = [state(0, 0, 40, 1), state(100, 0, 40, 1), header, state(200, 0, 40, 2), state(300, 0, 40, 2)]
+    (found,) = read(tmp_path, rows, [(10, 5, 50), (210, 8, 50)])
+    np.testing.assert_allclose((found.t_ms, found.x), [[10, 210], [5, 4]])
+
+
 def test_two_boxes_show_two_images_and_a_sample_belongs_to_the_box_it_is_in(tmp_path):
     rows = [
         state(0, 0, 40, 0.5),
