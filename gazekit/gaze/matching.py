@@ -48,14 +48,16 @@ class Joined:
 def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     """Join recordings to exams by (exam_id, view), else by the name of the image looked at.
 
-    An exam_id without a view is enough if the exam has one image. Where some recording names that image, those that
-    name another one do not count: they are of what else was shown. Of images called alike, the one counts that shares
-    most folders with the recording's name. An image name is compared whole first
-    (``a_cc.png``), then without its suffix, because gaze is often recorded on an export of the training image
-    (``a_cc.dcm``), then with the folders that hold only this image (``P_00001_LEFT_CC/…/1-1.dcm``); case is
-    ignored. A suffix has a letter: ``1.2.840.7``, a UID, has none. A recording that names nothing is matched by its
-    file name: ``a_cc.csv`` or ``a_cc.dcm.csv``. Recordings that give one image different folders are joined only if
-    these are the image's own: ``P1/cc.png`` and ``P2/cc.png`` are not both ``a/cc.png``.
+    Case does not matter, unless exams or views differ in nothing else. An exam_id without a view is enough if the exam
+    has one image. Where some recording names that image, those that name another one do not count: they are of what
+    else was shown.
+
+    An image name is compared whole first (``a_cc.png``), then without its suffix, because gaze is often recorded on an
+    export of the training image (``a_cc.dcm``), then with the folders that hold only this image
+    (``P_00001_LEFT_CC/…/1-1.dcm``). A suffix has a letter: ``1.2.840.7``, a UID, has none. Of images called alike, the
+    one counts that shares most folders with the recording's name. Recordings that call one image alike but in several
+    folders are joined only if these are the image's: of ``P1/cc.png`` and ``P2/cc.png``, at most one is ``P1/cc.dcm``.
+    A recording that names nothing is matched by its file name: ``a_cc.csv`` or ``a_cc.dcm.csv``.
 
     Args:
         recordings: any recordings.
@@ -65,14 +67,12 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
         DataError: nothing matches, or an image name fits several images.
     """
     exams, recordings = list(exams), list(recordings)
+    spelled = Spelled(exam.exam_id for exam in exams)
     by_id = {exam.exam_id: exam for exam in exams}
-    seen = {
-        each.exam_id for each in recordings if each.exam_id in by_id and fitting(each, by_id[each.exam_id])
-    }
-    keys: list[ExamView | None] = []
-    for recording in recordings:
-        exam = by_id.get(recording.exam_id or "")
-        keys.append(None if exam is None else _by_exam(recording, exam, seen))
+    of_exams = [by_id.get(spelled.like(each.exam_id) or "") for each in recordings]
+    both = list(zip(recordings, of_exams, strict=True))
+    seen = {exam.exam_id for recording, exam in both if exam and fitting(recording, exam)}
+    keys = [None if exam is None else _by_exam(recording, exam, seen) for recording, exam in both]
     left = [number for number, key in enumerate(keys) if key is None]
     found = _by_image([recordings[number] for number in left], _Images.of(exams))
     for number, (key, is_doubtful) in zip(left, found, strict=True):
@@ -86,8 +86,22 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     unmatched = [recording for recording, key in zip(recordings, keys, strict=True) if key is None]
     if not matched:
         raise DataError(_nothing_matches(recordings, exams))
-    of_exams = [(exam.exam_id, view) for exam in exams for view in exam.images]
-    return Joined(matched, unmatched, [key for key in of_exams if key not in matched])
+    images = [(exam.exam_id, view) for exam in exams for view in exam.images]
+    return Joined(matched, unmatched, [key for key in images if key not in matched])
+
+
+class Spelled:
+    """Look up names as a data set spells them; another case will do where it is that of one name only."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: dict[str, set[str]] = defaultdict(set)
+        for name in names:
+            self._names[name.casefold()].add(name)
+
+    def like(self, name: str | None) -> str | None:
+        """Return the name that is spelled so, else the only one that differs in case."""
+        alike = self._names.get((name or "").casefold(), set())
+        return name if name in alike or len(alike) != 1 else next(iter(alike))
 
 
 def fitting(recording: Recording, exam: Exam) -> list[str]:
@@ -105,7 +119,7 @@ def _by_exam(recording: Recording, exam: Exam, seen: Collection[str]) -> ExamVie
     there = list(exam.images)
     if recording.view is None and recording.image is not None:
         there = fitting(recording, exam) or ([] if exam.exam_id in seen else there)
-    view = there[0] if recording.view is None and len(there) == 1 else recording.view
+    view = there[0] if recording.view is None and len(there) == 1 else Spelled(there).like(recording.view)
     return (exam.exam_id, view) if view is not None and view in there else None
 
 

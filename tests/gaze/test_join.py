@@ -79,12 +79,25 @@ def test_an_image_name_that_fits_two_exams_is_an_error():
         join([recording(image="1-1.png")], exams)
 
 
+def test_case_of_exam_and_view_does_not_matter_where_it_tells_nothing_apart():
+    joined = join([recording(exam_id="a", view="CC"), recording(exam_id="b")], EXAMS)
+    assert list(joined.matched) == [("A", "cc"), ("B", "cc")]
+    exams = [exam("e1", cc="1.png"), exam("E1", cc="2.png", CC="3.png")]
+    own = [recording(exam_id="E1", view="CC"), recording(exam_id="e1", view="Cc")]
+    assert list(join(own, exams).matched) == [("E1", "CC"), ("e1", "cc")]
+    both = [Exam("Eß", "P1", "0", {"cc": Path("1.png")}), Exam("ESS", "P1", "0", {"cc": Path("2.png")})]
+    with pytest.raises(DataError, match="none of the 2 gaze recordings"):
+        join([recording(exam_id="ess", view="cc"), recording(exam_id="Ess", view="cc")], both)
+    with pytest.raises(DataError, match="none of the 1 gaze recordings"):
+        join([recording(exam_id="E1", view="Cc")], exams)
+
+
 def test_nothing_matching_shows_an_example_of_each_side():
     with pytest.raises(DataError) as caught:
-        join([recording(exam_id="a", view="CC"), recording(exam_id="b", view="CC")], EXAMS)
+        join([recording(exam_id="a1", view="CC"), recording(exam_id="b1", view="CC")], EXAMS)
     message = str(caught.value)
     assert "none of the 2 gaze recordings matches any of the 3 exams" in message
-    assert "exam a, view CC" in message
+    assert "exam a1, view CC" in message
     assert "A (cc = a_cc.dcm, mlo = a_mlo.dcm)" in message
 
 
