@@ -18,7 +18,7 @@ Key = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Geometry:
+class ViewingGeometry:
     """Records of the screen and the eyes, by recording and media.
 
     Args:
@@ -34,7 +34,7 @@ class Geometry:
     @classmethod
     def of(
         cls, rows: Iterable[tuple[Key, Row]], eye: tuple[str, str, str], across: tuple[str, str] | None = None
-    ) -> "Geometry":
+    ) -> "ViewingGeometry":
         """Collect the first complete rows of every recording and media.
 
         Args:

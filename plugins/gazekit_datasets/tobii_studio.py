@@ -12,7 +12,7 @@ from gazekit.reading.table import Row, Table, first_columns, open_table
 from gazekit.records.recording import Recording, Shown
 from gazekit_datasets.gaze_rows import no_gaze, place
 from gazekit_datasets.tobii_export import Look, is_sampled, is_usable, placed, presentations
-from gazekit_datasets.tobii_geometry import Geometry, Key
+from gazekit_datasets.tobii_geometry import ViewingGeometry, Key
 
 CLOCK = "RecordingTimestamp"
 MEDIA, SCREEN = "(MCSpx)", "(ADCSpx)"
@@ -129,13 +129,13 @@ class _Layout:
                     fixation = self._fixation(row) if self.events else None
                     yield row, Look(self.key(row), row.number(CLOCK), x_y, fixation)
 
-    def geometry(self, table: Table) -> Geometry | None:
+    def geometry(self, table: Table) -> ViewingGeometry | None:
         """Collect what pixels per degree follow from; None if the export lacks it. Raises: DataError."""
         across = (f"GazePointX {SCREEN}", f"GazePointX {MEDIA}") if self.unit == MEDIA else None
         if not {*LEFT_EYE, *(across or ())} <= set(self.columns):
             return None
         with closing(table.rows()) as rows:
-            return Geometry.of(((self.key(row), row) for row in rows), LEFT_EYE, across)
+            return ViewingGeometry.of(((self.key(row), row) for row in rows), LEFT_EYE, across)
 
     def _point(self, row: Row, point: str) -> tuple[float, float]:
         return place(row, f"{point}X {self.unit}", f"{point}Y {self.unit}")

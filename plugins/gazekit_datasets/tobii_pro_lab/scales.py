@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.reading.table import Row, Table
 from gazekit_datasets.gaze_rows import place
 from gazekit_datasets.tobii_export import Column, Look, is_usable
-from gazekit_datasets.tobii_geometry import LOOKED_AT, Geometry
+from gazekit_datasets.tobii_geometry import LOOKED_AT, ViewingGeometry
 from gazekit_datasets.tobii_pro_lab.layout import ExportLayout
 
 VALID = {"valid": True, "invalid": False}
@@ -32,7 +32,7 @@ class Scales:
 
     clock: float
     duration: float
-    geometry: Geometry | None
+    geometry: ViewingGeometry | None
 
     @classmethod
     def of(cls, table: Table, layout: ExportLayout) -> "Scales":
@@ -49,7 +49,7 @@ class Scales:
         geometry = None
         if all(layout.eye):
             keyed = ((layout.key(row)[-3:], row) for row in layout.tracked(table))
-            geometry = Geometry.of(keyed, layout.eye)
+            geometry = ViewingGeometry.of(keyed, layout.eye)
         return cls(_milliseconds(table.path, clock, steps, LONGEST_STEP), duration, geometry)
 
     def looks(self, table: Table, layout: ExportLayout) -> Iterator[tuple[Row, Look]]:
