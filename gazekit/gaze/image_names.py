@@ -138,7 +138,7 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
     named = [(each, last_part(each.image)) for each in recordings if each.image]
     whole = [each for each, name in named if name == wanted]
     bare = [each for each, name in named if alike & {name, without_suffix(name)}]
-    found = _in_folders(whole or bare, str(image.absolute()) if called is None else called)
+    found = in_folder_of(whole or bare, str(image.absolute()) if called is None else called)
     if not bare and called is None:
         nameless = [each for each in recordings if not each.image]
         found = [each for each in nameless if is_called_by(image, each)] or nameless
@@ -154,8 +154,8 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
     return found
 
 
-def _in_folders(recordings: Sequence[Recording], path: str) -> list[Recording]:
-    """Return those of recordings which call their image alike that can be of the one at a path."""
+def in_folder_of(recordings: Sequence[Recording], path: str) -> list[Recording]:
+    """Return those of recordings that call their images alike which can be of the image at a path."""
     named = [parts_of(each.image or "")[:-1] for each in recordings]
     kept = told_apart(named, [parts_of(path)[:-1]] * len(named))
     return [each for each, can_be in zip(recordings, kept, strict=True) if can_be]

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 
 def reader_names(recordings: Sequence[Recording]) -> list[str]:
-    """Name the reader of each recording of one image, in printable characters; unnamed readers are counted from 1."""
+    """Name the reader of each recording of one image, in printable characters.
+
+    Unnamed readers are counted from 1. Unnamed recordings of one file are of one reader, who looked again.
+    """
     names = [None if each.reader is None else visible(each.reader) for each in recordings]
     taken = set(names)
     numbers = (str(number) for number in count(1) if str(number) not in taken)
-    return [next(numbers) if name is None else name for name in names]
+    files = dict.fromkeys(each.file for each in recordings if each.reader is None)
+    numbered = dict(zip(files, numbers, strict=False))
+    return [
+        numbered[each.file] if name is None else name for name, each in zip(names, recordings, strict=True)
+    ]
 
 
 def of_readers(recordings: Iterable[Recording], wanted: Sequence[str]) -> list[Recording]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Annotated
 
@@ -55,6 +55,7 @@ class Recording:
         stretch: horizontal over vertical pixels per degree; not 1 if the image was shown stretched.
         of_copy: the displayed size is that of a copy in whose pixels (or mm, or fractions) x and y are. It scales them
             and tells nothing of how the image was shown: ``pixels_per_degree`` are pixels of the original.
+        file: the first ``source``. It stays where a copy has another one, and tells which recordings are of one file.
         notes: remarks for the user on how it was read; sentences that do not name the recording.
     """
 
@@ -76,6 +77,12 @@ class Recording:
     stretch: float = 1.0
     notes: tuple[str, ...] = ()
     of_copy: bool = False
+    file: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember the file."""
+        if self.file is None:
+            object.__setattr__(self, "file", self.source)
 
     def __str__(self) -> str:
         """Name the file, exam, view, image and reader for messages."""

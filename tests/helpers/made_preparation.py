@@ -31,14 +31,14 @@ class Listed:
 
 
 class Reader:
-    """A gaze format of one line ``x,y[,exam_id]`` per fixation."""
+    """A gaze format of one line ``x,y[,exam_id[,reader]]`` per fixation."""
 
     def read(self, path):
         for line in path.read_text().splitlines():
-            x, y, *exam = line.split(",")
+            x, y, exam, reader = [*line.split(","), None, None][:4]
             at = np.array([0.0])
             yield Recording(
-                path, np.array([float(x)]), np.array([float(y)]), at, at + 300, exam[0] if exam else None
+                path, np.array([float(x)]), np.array([float(y)]), at, at + 300, exam, reader=reader
             )
 
 

@@ -127,7 +127,8 @@ def test_a_right_breast_becomes_its_mirror_image(root, tmp_path):
 
 
 def test_the_heat_map_is_the_mean_of_the_readers_maps(root, exams, tmp_path):
-    exams[0].gaze["cc"].write_text(f"{X},{Y}\n{X - 30},{Y + 10}\n{X - 30},{Y + 10}\n")
+    places = zip("ABC", [(X, Y), (X - 30, Y + 10), (X - 30, Y + 10)], strict=True)
+    exams[0].gaze["cc"].write_text("".join(f"{x},{y},e0,{reader}\n" for reader, (x, y) in places))
     run(exams, root, tmp_path / "out")
     dataset = PreparedDataset.open(tmp_path / "out")
     geometry = dataset.geometry[0]["cc"]
@@ -140,6 +141,12 @@ def test_the_heat_map_is_the_mean_of_the_readers_maps(root, exams, tmp_path):
         expected += one / one.max()
     np.testing.assert_allclose(dataset.heat_map(0, "cc"), expected / expected.max(), atol=1e-6)
     assert len(dataset.fixations(0, "cc")) == 3
+
+
+def test_several_looks_of_an_unnamed_reader_are_one_readers(root, exams, tmp_path):
+    exams[0].gaze["cc"].write_text(f"{X},{Y}\n{X - 30},{Y + 10}\n")
+    run(exams, root, tmp_path / "out")
+    assert PreparedDataset.open(tmp_path / "out").readers(0, "cc") == ("1",)
 
 
 def test_no_gaze_is_a_state_and_an_empty_mask_is_none(root, exams, tmp_path):
