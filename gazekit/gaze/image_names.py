@@ -11,7 +11,7 @@ from gazekit.reading.table import open_table
 from gazekit.reading.view_names import split_words
 from gazekit.records.recording import Recording
 
-Parts = tuple[str, ...]
+PathParts = tuple[str, ...]
 """Parts of a path, in lower case."""
 COLUMNS = ("name", "exam_id", "view")
 READER = "reader"
@@ -30,26 +30,26 @@ def last_part(name: str) -> str:
     return PureWindowsPath(name).name.casefold()  # splits at both / and \
 
 
-def parts_of(path: str) -> Parts:
+def parts_of(path: str) -> PathParts:
     """Return the parts of a path in lower case and without its drive, whichever system wrote the path."""
     named = PureWindowsPath(path)
     return tuple(part.casefold() for part in named.parts[bool(named.anchor) :])
 
 
-def shared_folders(one: Parts, other: Parts) -> int:
+def shared_folders(one: PathParts, other: PathParts) -> int:
     """Count the folders, from the lowest upwards, that two paths to a file share."""
     alike = (above == above_other for above, above_other in zip(one[::-1], other[::-1], strict=False))
     return sum(takewhile(bool, alike))
 
 
-def are_alike(folders: Iterable[Parts]) -> bool:
+def are_alike(folders: Iterable[PathParts]) -> bool:
     """Whether folders above files can be one folder: each is the longest of them, or the end of it."""
     every = list(folders)
     longest = max(every, key=len, default=())
     return all(shared_folders(each, longest) == len(each) for each in every)
 
 
-def told_apart(named: Sequence[Parts], there: Sequence[Parts]) -> list[bool]:
+def told_apart(named: Sequence[PathParts], there: Sequence[PathParts]) -> list[bool]:
     """Say of each recording that calls its image like a certain one whether it can be of that image.
 
     A recording that gives no folders, or only those of the image, can. Of the others those can that share most folders

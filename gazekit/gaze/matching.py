@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.gaze.image_names import (
-    Parts,
+    PathParts,
     are_alike,
     is_name_of,
     last_part,
@@ -24,7 +24,7 @@ ExamView = tuple[str, str]
 Names = Mapping[str, set[ExamView]]
 DOUBTFUL = (
     "not joined, because recordings of several folders call their images alike; if it is of an image of the data set, "
-    "say so in a row of the table --names (name,exam_id,view), where a name may have folders: P1/cc.png"
+    "say so in a row of the table --names (name,exam_id,view), where a name may have folders: patient1/1.png"
 )
 """Note on a recording whose image cannot be told by its name."""
 
@@ -123,7 +123,7 @@ def _by_exam(recording: Recording, exam: Exam, seen: Collection[str]) -> ExamVie
     return (exam.exam_id, view) if view is not None and view in there else None
 
 
-def _parts(image: Path) -> Parts:
+def _parts(image: Path) -> PathParts:
     return parts_of(str(image.absolute()))
 
 
@@ -137,7 +137,7 @@ class _Images:
         folders: folder above → its image, of folders that hold one.
     """
 
-    parts: Mapping[ExamView, Parts]
+    parts: Mapping[ExamView, PathParts]
     names: Names
     stems: Names
     folders: Names
@@ -157,7 +157,7 @@ class _Images:
                     folders[folder].add(key)
         return cls(parts, names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1})
 
-    def called(self, path: str) -> dict[ExamView, Parts]:
+    def called(self, path: str) -> dict[ExamView, PathParts]:
         """Find the images that a path names, those that share most folders with it, each with its folders.
 
         A path may also name a folder that holds one image; then its folders are those above that folder.
@@ -175,7 +175,7 @@ class _Images:
         nearest = next(keys for keys in found if any(shared[key] == most for key in keys))
         return {key: folders[key] for key in nearest if shared[key] == most}
 
-    def _above(self, key: ExamView, folder: str) -> Parts:
+    def _above(self, key: ExamView, folder: str) -> PathParts:
         parts = self.parts[key]
         return parts[: -1 - parts[::-1].index(folder)]
 
@@ -187,11 +187,11 @@ def _by_image(recordings: Sequence[Recording], images: _Images) -> list[tuple[Ex
         or ("" if each.exam_id or each.view else each.source.name)  # by its file if it names nothing
         for each in recordings
     ]
-    alike: dict[str, set[Parts]] = {}
+    alike: dict[str, set[PathParts]] = {}
     for name in filter(None, named):
         alike.setdefault(last_part(name), set()).add(parts_of(name)[:-1])
     found: list[ExamView | None] = []
-    claims: dict[ExamView, list[tuple[int, Parts]]] = {}
+    claims: dict[ExamView, list[tuple[int, PathParts]]] = {}
     doubtful: set[int] = set()
     for number, (recording, name) in enumerate(zip(recordings, named, strict=True)):
         called = images.called(name)
@@ -209,7 +209,7 @@ def _by_image(recordings: Sequence[Recording], images: _Images) -> list[tuple[Ex
     return [(None if number in doubtful else key, number in doubtful) for number, key in enumerate(found)]
 
 
-def _shares(name: str, called: Mapping[ExamView, Parts]) -> bool:
+def _shares(name: str, called: Mapping[ExamView, PathParts]) -> bool:
     """Say whether images called alike share a folder with a recording's name, or it has none."""
     folders = parts_of(name)[:-1]
     return not folders or any(shared_folders(folders, each) for each in called.values())

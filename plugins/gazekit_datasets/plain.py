@@ -18,15 +18,15 @@ SAMPLES = ("exam_id", "view", "t_ms", "x", "y")
 FIXATIONS = ("exam_id", "view", "start_ms", "duration_ms", "x", "y")
 
 
-Key = tuple[str, str, str, str]
+RecordingKey = tuple[str, str, str, str]
 """Exam, view, reader and sitting: rows that share them are one recording."""
-Shown = tuple[float | None, float | None, float | None]
+ShownAs = tuple[float | None, float | None, float | None]
 """Stretch, and width and height of the image in the units of x and y; None where the cell is blank."""
 _SHOWN = ("stretch", "display_width", "display_height")
 _NAMED = ("exam_id", "view", "reader", "sitting", *_SHOWN)
 """Columns that most rows repeat."""
 _DEGREE = "pixels_per_degree"
-_BLANK: Shown = (None, None, None)
+_BLANK: ShownAs = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -39,9 +39,9 @@ class _Rows:
     """
 
     values: "array[float]" = field(default_factory=lambda: array("d"))
-    shown: Shown | None = None
+    shown: ShownAs | None = None
 
-    def add(self, row: Row, key: Key, shown: Shown, values: Values) -> None:
+    def add(self, row: Row, key: RecordingKey, shown: ShownAs, values: Values) -> None:
         """Append a row. Raises: DataError if time goes back, or the row contradicts those before."""
         before, exam_view = self.values[-5] if self.values else values[0], f"exam {key[0]} view {key[1]}"
         if values[0] < before or math.isnan(values[0]) != math.isnan(before):
@@ -96,9 +96,9 @@ class Plain:
                 f"or {','.join(FIXATIONS)} for fixations"
             )
         fixations = set(FIXATIONS) <= set(table.columns)
-        groups: dict[Key, _Rows] = {}
+        groups: dict[RecordingKey, _Rows] = {}
         known: dict[
-            tuple[str, ...], tuple[Key, Shown]
+            tuple[str, ...], tuple[RecordingKey, ShownAs]
         ] = {}  # by the cells that say them, the same in most rows
         named = [table.columns.index(name) for name in _NAMED if name in table.columns]
         for row in table.rows():
@@ -126,14 +126,14 @@ class Plain:
             )
 
 
-def _key(row: Row) -> Key:
+def _key(row: Row) -> RecordingKey:
     reader, sitting = (
         from_cell(row[name]) if name in row.positions else "" for name in ("reader", "sitting")
     )
     return from_cell(row.word("exam_id")), from_cell(row.word("view")), reader, sitting
 
 
-def _shown(row: Row) -> Shown:
+def _shown(row: Row) -> ShownAs:
     stretch, width, height = (_positive(row, name) for name in _SHOWN)
     if (width is None) != (height is None):
         raise DataError(f"{row.where}: display_width and display_height go together; give both, or neither")
