@@ -213,12 +213,15 @@ def evaluate(
     per: Per | None = None,
     pool: How = "max",
 ) -> dict[str, Any]:
-    """Compare predictions with the truth, write evaluation.json and predictions.csv; the content of the first.
+    """Compare predictions with the truth, write measures and predictions into the run; the content of the first file.
+
+    These are evaluation.json and predictions.csv; other parts, other data and the last weights have files of their own,
+    named in the item ``files``.
 
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
         data: None is what it was trained on; other data need ``part="all"``.
-        part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``; all but the first have files of their own.
+        part: ``"test"``, ``"val"``, ``"train"`` or ``"all"``.
         weights: ``"selected"`` or ``"last"``; None takes those that ``run`` was opened with.
         resamples: of the bootstrap over patients.
         per: ``"side"`` or ``"patient"``: also measure those, with their exams pooled.

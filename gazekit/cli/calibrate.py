@@ -36,8 +36,8 @@ def calibrate(
 ) -> None:
     """Fit probabilities, and a threshold, on the validation part; write calibration.json into the run directory.
 
-    From then on evaluate, report, predict and export use them. With two classes the order of the exams, and so the AUC,
-    stays as it is.
+    From then on evaluate, report, predict and export use them. A temperature leaves the order of exams of two classes,
+    and so their AUC.
     """
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
     from gazekit.runs.trained import open_data, open_trained
@@ -65,7 +65,9 @@ def _print(found: dict[str, Any], *, classes: int) -> None:
     console.print_table(("measure", "before", "after"), rows, title=title)
     if found["method"] == "temperature":
         console.note(f"temperature {found['temperature']:.4g}: {_reading(found['temperature'])}")
-    console.note(found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class"))
+    console.note(
+        found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class")
+    )
     console.note("fitted to these exams, so that they flatter it; evaluate measures it on the test part")
 
 

@@ -137,7 +137,9 @@ class AttentionMap(Protocol):
     """Where the model looked; ``__init__(*, options)``.
 
     If it is an ``nn.Module``, its parameters learn and are saved with the run. A class that reads ``output.stages``
-    says so with ``reads_stages = True``, and gets the maps of all stages, in one graph with the logits.
+    says so with ``reads_stages = True``, and gets the maps of all stages, in one graph with the logits. If its maps
+    hold a gradient through stages that a loss may differentiate again, it says ``differentiates_gradient = True``:
+    attention in the model is then composed of operations that have a second derivative.
     """
 
     def __call__(self, output: Output, target: Tensor) -> Views:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
-from gazekit.gaze.lost import Repeated, repeated_place
+from gazekit.gaze.lost import FEWEST, Repeated, repeated_place
 from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
 
@@ -110,11 +110,15 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
     Raises:
         DataError: nothing tells how many of these pixels are one degree of visual angle.
     """
-    own = replace(recording, on_screen=False, centre=None, display_height=None, display_width=None)
+    own = replace(
+        recording, on_screen=False, centre=None, display_height=None, display_width=None, of_copy=False
+    )
+    if recording.of_copy:  # its degree is in pixels of the original
+        own = replace(own, pixels_per_degree=None)
     if recording.display_height is not None:
         return own, recording.display_height
     needs_degrees = recording.t_ms is not None and recording.duration_ms is None
-    if not needs_degrees or recording.pixels_per_degree or settings.pixels_per_degree:
+    if not needs_degrees or own.pixels_per_degree or settings.pixels_per_degree:
         usable = recording.y[np.isfinite(recording.y)]
         return own, float(usable.max(initial=0)) + 1  # high enough that every sample lies inside
     raise DataError(
@@ -148,7 +152,8 @@ def doubts_about(check: RecordingCheck) -> list[str]:
         "more than a fifth of the samples lie on the border of the image; were they clamped to it?": (
             check.border or 0
         )
-        > 0.2,
+        > 0.2
+        and (check.border or 0) * check.rows >= FEWEST,
         "more than half of the samples lie outside the image; wrong geometry?": (check.outside or 0) > 0.5,
         "half of the fixations last less than 10 ms; are their durations in ms?": lasting is not None
         and lasting < _BRIEF,

@@ -205,7 +205,8 @@ def build_objective(
 
     Args:
         preset, registry: as in ``build_model``.
-        model: of the preset; its fusion of vectors may bring losses. Without it (until 0.1) ``objective(model, output,
+        model: of the preset; its fusion of vectors may bring losses, and it is told if a loss differentiates gradients
+            (``composes_attention``). Without it (until 0.1) ``objective(model, output,
             batch)`` takes them from the model, with a warning.
         class_weights: ``[classes]``; None = all alike.
         target_weights: the same of further targets.
@@ -251,6 +252,8 @@ def build_objective(
         targets={name: (weight, (target_weights or {}).get(name)) for name, weight in preset.targets.items()},
         balanced=preset.loss.balance == "gradient",
     )
+    if model is not None:
+        model.composes_attention = objective.differentiates_gradients
     objective.label_smoothing = preset.loss.label_smoothing
     objective.focal_gamma = preset.loss.focal_gamma
     return objective

@@ -2,13 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import (
@@ -23,7 +21,7 @@ from gazekit.contracts.interfaces import (
 from gazekit.contracts.types import Extras, Output, Views
 from gazekit.errors import ConfigurationError
 from gazekit.modelling.head import Covariates
-from gazekit.modelling.recompute import recomputed
+from gazekit.modelling.recompute import attention, recomputed
 
 
 class MultiViewClassifier(nn.Module):
@@ -82,6 +80,8 @@ class MultiViewClassifier(nn.Module):
         """Whether ``encode`` computes each stage again in the backward pass instead of keeping its activations."""
         self.shows_stages = False
         """Whether the output holds the maps of every stage, for an attention map that reads them."""
+        self.composes_attention = False
+        """Whether attention is composed of its products: a loss differentiates a gradient that passes through it."""
 
     @property
     def gaze_use(self) -> str:
@@ -122,12 +122,11 @@ class MultiViewClassifier(nn.Module):
             )
         if present is not None:
             images = _with_stand_ins(images, present)
-        # fused attention has no second derivative, which a loss on the gradient at a stage's maps asks for
-        composed = sdpa_kernel(SDPBackend.MATH) if self.shows_stages and self.training else nullcontext()
         if self.amp is None:
-            with composed:
+            with attention(composed=self.composes_attention):
                 return self._encode(images, gaze, present)
-        with composed, torch.autocast(next(iter(images.values())).device.type, dtype=self.amp):
+        device = next(iter(images.values())).device.type
+        with attention(composed=self.composes_attention), torch.autocast(device, dtype=self.amp):
             encoded = self._encode(images, gaze, present)
         return Encoded(
             {view: values.float() for view, values in encoded.maps.items()},
@@ -147,7 +146,11 @@ class MultiViewClassifier(nn.Module):
         for stage in range(len(backbones[0].stages)):
             for branch, view in enumerate(self.views):
                 module = backbones[0 if shared else branch].stages[stage]
-                run = partial(recomputed, module) if self.checkpoint_activations else module
+                run = (
+                    partial(recomputed, module, composed=self.composes_attention)
+                    if self.checkpoint_activations
+                    else module
+                )
                 reads_extras = getattr(module, "reads_extras", False)
                 result = run(maps[view], extras[view][-1]) if reads_extras else run(maps[view])
                 maps[view], shown = result if isinstance(result, tuple) else (result, {})
@@ -155,9 +158,8 @@ class MultiViewClassifier(nn.Module):
             if self.map_fusion is not None and stage + 1 == self.map_fusion_after:
                 maps = _where_whole(present, self.map_fusion(maps), maps)
             if self.shows_stages:
-                if (
-                    self.amp is not None
-                ):  # the next stage reads these: copies beside its input would have no gradient
+                if self.amp is not None:
+                    # the next stage reads these: copies beside its input would have no gradient
                     maps = {view: values.float() for view, values in maps.items()}
                 stages = {view: (*stages.get(view, ()), maps[view]) for view in self.views}
         shown_somewhere = any(shown for found in extras.values() for shown in found)

@@ -128,6 +128,16 @@ class Objective(nn.Module):
         """The parts of a batch that the terms read besides images and labels: ``"gaze"``, ``"masks"``."""
         return frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
 
+    @property
+    def differentiates_gradients(self) -> bool:
+        """Whether a term compares an attention map that holds a gradient, so that it is differentiated once more."""
+        maps = [
+            term.attention_map or self.attention_map
+            for term in self.terms.values()
+            if isinstance(term, Alignment)
+        ]
+        return any(getattr(each, "differentiates_gradient", False) for each in maps)
+
     def values(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Evaluate each term, unweighted: ``[B]`` or ``[B, n]``, NaN where it says nothing."""
         maps: dict[tuple[int, str], Views] = {}  # terms that align the same map share it

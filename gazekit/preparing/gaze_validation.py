@@ -62,7 +62,7 @@ class Checked:
     def name(self) -> str:
         """Exam and view if it matches an image, else its file and the names in it; and the reader."""
         one = self.recording
-        about = self.key or (one.source.name, one.exam_id, one.view, one.image)
+        about = self.key or (one.source.name, one.exam_id, one.view, one.image_name)
         return " ".join(filter(None, (*about, one.reader)))
 
     @property

@@ -244,7 +244,7 @@ def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:
 
 
 def _found_fixations(task: Task, found: _Found) -> list[Fixations]:
-    """The fixations of each recording, in pixels of the original. Raises DataError: a recording has none."""
+    """Find the fixations of each recording, in pixels of the original. Raises DataError: a recording has none."""
     height, width = found.raw.pixels.shape
     return [
         fixations_of(each, image_height=height, image_width=width, settings=task.settings.fixations)
@@ -253,7 +253,7 @@ def _found_fixations(task: Task, found: _Found) -> list[Fixations]:
 
 
 def _doubts(task: Task, found: _Found, fixations: Sequence[Fixations]) -> Iterator[tuple[str, str]]:
-    """What looks wrong with the recordings of an image, each sentence once."""
+    """List what looks wrong with the recordings of an image, each sentence once."""
     recordings, pixels = task.recordings[found.view], found.raw.pixels
     cut = found.region.boxed() if task.finder is not None and not found.region.doubt else None
     said: dict[str, None] = {}
@@ -264,7 +264,7 @@ def _doubts(task: Task, found: _Found, fixations: Sequence[Fixations]) -> Iterat
         said |= dict.fromkeys((*recording.notes, *doubts_about(check)))
     said |= dict.fromkeys(_repeated_readers(recordings))
     yield from ((GAZE, sentence) for sentence in said)
-    if sum(each.reader is None for each in recordings) > 1:
+    if len({each.file for each in recordings if each.reader is None}) > 1:
         yield NOTE, _UNNAMED
 
 

@@ -13,7 +13,8 @@ from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.formats import files_beside
-from gazekit.gaze.matching import Joined, fitting, join
+from gazekit.gaze.image_names import in_folder_of
+from gazekit.gaze.matching import Joined, Spelled, fitting, join
 from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
@@ -262,6 +263,7 @@ def tasks_of(
         ids: the exam_ids of the whole data set, if the exams are a part of it.
     """
     ids = frozenset(ids or (exam.exam_id for exam in exams))
+    spelled = Spelled(ids)
 
     @lru_cache(maxsize=8)
     def read(name: str, path: Path) -> OfExams:
@@ -273,7 +275,11 @@ def tasks_of(
             raise DataError(f"{path}: there is no such gaze file; check the table of exams")
         found: OfExams = {}
         for each in raw.gaze_reader(name).read(path):
-            found.setdefault(each.exam_id if each.exam_id in ids else None, []).append(each)
+            exam_id = spelled.like(each.exam_id)
+            if exam_id in ids:
+                found.setdefault(exam_id, []).append(replace(each, exam_id=exam_id))
+            else:
+                found.setdefault(None, []).append(each)
         return found
 
     finder = find_finder(settings.region_name, raw.registry)
@@ -326,6 +332,9 @@ def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> t
     found = tuple(each for each in every if _is_about(each, exam, view))
     if any(fitting(each, exam) for each in every):  # what else was shown is no gaze on this image
         found = tuple(each for each in found if each.view or not each.image or fitting(each, exam))
+    named = [each for each in found if view in fitting(each, exam)]
+    strange = {*map(id, named)} - {*map(id, in_folder_of(named, str(exam.images[view].absolute())))}
+    found = tuple(each for each in found if id(each) not in strange)
     if not found:
         first = next(iter(there.values()))[0]
         raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}; it has {first}")
@@ -341,7 +350,7 @@ def _is_about(recording: Recording, exam: Exam, view: str) -> bool:
     of_exam = recording.exam_id in (None, exam.exam_id)
     fits = fitting(recording, exam)
     if recording.view is not None:
-        return recording.view == view and (of_exam or view in fits)
+        return Spelled(exam.images).like(recording.view) == view and (of_exam or view in fits)
     if fits or not of_exam:
         return view in fits
     return recording.exam_id is not None or recording.image is None

@@ -155,7 +155,7 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
                 # Pillow inverts the others
                 is_inverted=tags.get(_PHOTOMETRIC) == 0 and picture.mode not in ("1", "L"),
                 states_full_scale=states_full_scale,
-                orientation=picture.getexif().get(_ORIENTATION, 1),
+                orientation=_orientation(picture),
             )
     except DataError:
         raise
@@ -170,6 +170,15 @@ def _read_picture(file: BinaryIO, path: Path, *, colour: bool) -> Picture:
         raise DataError(f"{path}: more pixels than an image of this field has; expected one image") from None
     except Exception:  # Pillow raises whatever its parsing of a damaged header runs into
         raise DataError(f"{path}: the image is damaged or truncated; copy it again from its source") from None
+
+
+def _orientation(picture: ImageFile) -> int:
+    """Return what the EXIF data ask viewers to do, 2 … 8; 1 where it is nothing, or they cannot be read."""
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # its parser raises whatever damaged data run it into
+        return 1
+    return value if value in range(2, 9) else 1
 
 
 def _check_all_bits_are_read(picture: ImageFile, path: Path) -> None:

@@ -15,12 +15,12 @@ FEWEST = 3
 _GRADE = re.compile(r"\w*\d\w*|\b\w\b")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _NEGATIVE = re.compile(
-    r"(normal\w?|benign[oea]?|negativ[eoa]?|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-)"
-    r"|(bi-?rads ?1|gutartig|gesund|unauffällig|b[ée]nin|sain|sano)"
-    r"|(no|non|not|without|keine?|ohne|sans|sin|senza)[ _-]\w.*|non(cancer|malign)\w*"
+    r"(normal[es]?|benign[oae]?|n[ée]gati[fv][eoa]?|neg|healthy|controls?|none|absent|clear|unremarkable|no|false|0|-)"
+    r"|(bi-?rads ?1|gutartig|gesund|unauffällig|b[ée]nin|b[ée]nigne|saine?|san[oa]|normaux)"
+    r"|(no|non|not|without|sans)[ _-]\w.*|(keine?|ohne|sin|senza) \w.*|non(cancer|malign)\w*"
 )
 """Words for the absence of a finding, in some languages."""
-_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_LEADING_ZEROS = re.compile(r"(?<![\W\d])0+(?=\d)")
 _NAMED = 5
 _NEAR = 0.8
 
@@ -63,12 +63,10 @@ def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[l
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Sort class names by value if they are numbers, else by letters of any case; of two, the last is positive."""
+    """Sort class names by value if they are numbers, else by letters, capitals first; of two, the last is positive."""
     found = set(labels)
     numeric = all(_NUMBER.fullmatch(label) for label in found)
-    if numeric:
-        return tuple(sorted(found, key=lambda label: (Decimal(label), label)))
-    return tuple(sorted(found, key=lambda label: (label.casefold(), label)))
+    return tuple(sorted(found, key=lambda label: (Decimal(label), label)) if numeric else sorted(found))
 
 
 def check_label(label: str, classes: Sequence[str], where: str) -> None:

@@ -17,9 +17,10 @@ from gazekit.records.arrays import Floats, Integers
 from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
 from gazekit.runs.trained import Trained
 
+__all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
+
 _FEW = 30
 """Exams below which a temperature is mostly chance (ours)."""
-__all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,8 @@ class RunDirectory:
 
     def _check_replaceable(self, *, overwrite: bool, leftovers: bool) -> None:
         there = [file.name for file in self.path.iterdir() if file.name != LOCK]
-        strangers = [name for name in map(whole_name, there) if not _is_ours(name)]
+        names = map(whole_name, there)
+        strangers = [name for name in names if name not in _OURS and not is_of_other_data(Path(name))]
         if there and not (overwrite or leftovers):
             raise self._taken()
         if strangers:
@@ -173,7 +174,7 @@ class RunDirectory:
     def _taken(self) -> ConfigurationError:
         found, do = "exists already", "go on"
         there = {file.name for file in self.path.iterdir()} - {LOCK}
-        if there & _OURS and "run.json" not in there:
+        if there & {"preset.toml", "plugins.json"} and "run.json" not in there:
             found, do = "holds what is left of a run that never began", "repeat the command"
         return ConfigurationError(
             f"{self.path}: {found}; {do} with --resume, or begin again with --overwrite"
@@ -252,8 +253,9 @@ class RunDirectory:
             append_line(self.path / "log.txt", visible(message))
 
 
-def _is_ours(name: str) -> bool:
-    return name in _OURS or _OF_OTHER_DATA.fullmatch(name) is not None
+def is_of_other_data(file: Path) -> bool:
+    """Whether a file of a run is of an evaluation on other data than those it was trained on."""
+    return _OF_OTHER_DATA.fullmatch(file.name) is not None
 
 
 def _meant_for_a_run(path: Path) -> str:

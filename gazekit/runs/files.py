@@ -113,7 +113,7 @@ class StoredMeasure(StoredPart):
 
 
 class Evaluation(StoredPart):
-    """``evaluation.json``, and ``evaluation_PART.json`` of the other parts."""
+    """``evaluation.json``, and the files of other parts, other data and the last weights."""
 
     schema_: Annotated[Literal["gazekit.evaluation/1"], Field(alias="schema")] = EVALUATION_SCHEMA
     preset: Name

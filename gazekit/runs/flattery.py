@@ -25,11 +25,13 @@ def _sentences(trained: Trained, dataset: PreparedDataset, part: str) -> Iterato
     if trained.preset.training.labels == "permuted":
         yield "The model was trained on permuted labels, as a control: it has learnt nothing true."
     if dataset.fingerprint != trained.facts.fingerprint:
-        patients = set(dataset.patient_ids)
-        if common := len(patients & patients_in(trained.run.split_path, "train")):
+        patients, known = set(dataset.patient_ids), patients_in(trained.run.split_path, "train")
+        if trained.preset.training.select != "last":
+            known |= patients_in(trained.run.split_path, "val")
+        if common := len(patients & known):
             yield (
-                f"{common} of the {len(patients)} patients are called like patients that the model was trained on; if "
-                "they are the same, the numbers flatter it."
+                f"{common} of the {len(patients)} patients are called like patients that the model was trained or "
+                "selected on; if they are the same, the numbers flatter it."
             )
     elif part == "val" and trained.preset.training.select == "last":
         yield "These exams flatter the model if its settings, calibration or threshold were chosen on them."

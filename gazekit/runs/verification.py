@@ -10,7 +10,7 @@ from gazekit.prepared.splits import PARTS, read_split
 from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
-from gazekit.runs.directory import EVALUATED, RunDirectory
+from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
 from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
 
 
@@ -45,10 +45,15 @@ def _faults(run: RunDirectory) -> Iterator[str]:
         yield f"{run.split_path}: split: '{wrong[0]}'; expected {', '.join(PARTS)}"
     for part in EVALUATED:
         yield from _evaluated(run, part, facts, split)
-    for measures in sorted(run.path.glob("evaluation_all_????????.json")):
-        yield from _said(partial(read_evaluation, measures))
+    for file in sorted(filter(is_of_other_data, run.path.iterdir())):
+        yield from _said(partial(read_evaluation if file.suffix == ".json" else _read_all, file))
     yield from _checkpoints(run.checkpoints, needed=True)
     yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
+
+
+def _read_all(table: Path) -> None:
+    """Read every prediction. Raises DataError."""
+    dict(read_predictions(table))
 
 
 def _said(check: Callable[[], object]) -> Iterator[str]:

@@ -22,7 +22,7 @@ class GeneralisedMean(Pooling):
     Args:
         channels: ``C`` of the maps.
         power: ``p`` at the start.
-        learn_power: whether ``p`` learns; it never acts as less than 1.
+        learn_power: whether ``p`` learns, as ``1 + |power - 1|``: it is never less than 1.
 
     Source: Radenović et al. 2018, doi:10.1109/TPAMI.2018.2846566.
     """
@@ -40,9 +40,7 @@ class GeneralisedMean(Pooling):
     def forward(self, maps: Tensor, extras: Extras) -> Tensor:  # noqa: ARG002
         """Map the last maps ``[B, C, h, w]`` to ``[B, C]``."""
         positive = maps.clamp(min=_SMALLEST)
-        power = (
-            self.power + (self.power.clamp(min=1) - self.power).detach()
-        )  # below 1 it still has a gradient
+        power = torch.where(self.power >= 1, self.power, 2 - self.power)
         largest = positive.detach().amax(dim=(2, 3))  # [B, C]; it cancels, and so does its gradient
         ratios = positive / largest[:, :, None, None]
         pooled: Tensor = largest * ratios.pow(power).mean(dim=(2, 3)).pow(1 / power)

@@ -23,6 +23,7 @@ class GradientSaliency:
     """
 
     reads_stages: ClassVar[bool] = True
+    differentiates_gradient: ClassVar[bool] = True
 
     def __init__(self, *, stage: PositiveInt = 1) -> None:
         self.stage = stage

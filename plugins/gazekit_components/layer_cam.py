@@ -34,6 +34,11 @@ class LayerCAM:
         self.detach_weights = detach_weights
         self.relu = relu
 
+    @property
+    def differentiates_gradient(self) -> bool:
+        """Whether its maps hold a gradient that passed through stages of the backbone."""
+        return self.stage is not None and not self.detach_weights
+
     def __call__(self, output: Output, target: Tensor) -> Views:
         """Map an output and the class to explain (``[B]`` int64) to ``[B, h, w]`` per view, the grid of the stage.
 

@@ -20,7 +20,8 @@ class NextFixation(Term):
         P(c | c_1 ... c_t) = softmax_c( k_c q_t / sqrt(d) + r log(1 + visits of c up to t) )
 
     with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. A state is that of
-    one recording, and only steps count between two of its fixations that both lie on the image. The last state of a
+    one recording, which ends where the reader changes or the onset falls, and only steps count between two of its
+    fixations that both lie on the image. The last state of a
     prediction starts the next: see ``predict``.
 
     Args:
@@ -118,10 +119,9 @@ def _cells(rows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 def _recordings(rows: Tensor) -> Tensor:
     """Number the recordings of each exam, ``[B, F]``: the next begins with another reader, or where the onset falls."""
     reader, onset = rows[..., SLOT].nan_to_num(-1.0), rows[..., ONSET]
+    falls = onset[:, 1:] < onset[:, :-1]  # NaN does not
     begins = torch.zeros_like(reader, dtype=torch.long)
-    begins[:, 1:] = (reader[:, 1:] != reader[:, :-1]) | (
-        onset[:, 1:] < onset[:, :-1]
-    )  # an onset of NaN begins none
+    begins[:, 1:] = falls | (reader[:, 1:] != reader[:, :-1])
     return begins.cumsum(dim=1)
 
 

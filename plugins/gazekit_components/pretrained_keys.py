@@ -343,30 +343,36 @@ def _convnext_rules() -> Iterator[tuple[str, str]]:
 
 
 LAYOUTS = (
+    # timm 1.0.31; torchvision 0.28 models/resnet.py, densenet.py; torchxrayvision 1.5.7 models.py (DenseNet,
+    # ResNet.model); MONAI 1.6.1 networks/nets/resnet.py
     KeyLayout(
         "timm, or torchvision's ResNet and DenseNet",  # also torchxrayvision's, and MONAI's ResNet in two dimensions
         _as_timm,
-    ),  # timm 1.0.31; torchvision 0.28 models/resnet.py, densenet.py; torchxrayvision 1.5.7 models.py (DenseNet,
-    # ResNet.model); MONAI 1.6.1 networks/nets/resnet.py
+    ),
+    # torchvision 0.28 models/densenet.py, _load_state_dict
     KeyLayout(
         "torchvision's first DenseNets",
         _patterns({r"(denselayer\d+\.(?:norm|conv))(\d)\.": r"\1.\2."}),
-    ),  # torchvision 0.28 models/densenet.py, _load_state_dict
+    ),
+    # MONAI 1.6.1 networks/nets/densenet.py, _DenseLayer
     KeyLayout(
         "MONAI's DenseNet",
         _patterns({r"(denselayer\d+)\.": r"\1.layers.", r"^classifier\.": "class_layers.out."}),
-    ),  # MONAI 1.6.1 networks/nets/densenet.py, _DenseLayer
+    ),
+    # efficientnet_pytorch 0.7.1 and efficientnet_lite_pytorch 0.1.0 model.py;
+    # github.com/batmanlab/Mammo-CLIP breastclip/model/modules/efficientnet_custom.py
     KeyLayout(
         "efficientnet_pytorch",  # and Mammo-CLIP's copy of it
         _efficientnet("_blocks.{number}."),
         same_padding=True,
-    ),  # efficientnet_pytorch 0.7.1 and efficientnet_lite_pytorch 0.1.0 model.py;
-    # github.com/batmanlab/Mammo-CLIP breastclip/model/modules/efficientnet_custom.py
+    ),
+    # MONAI 1.6.1 networks/nets/efficientnet.py, EfficientNet
     KeyLayout(
         "MONAI's EfficientNetBN",
         _efficientnet("_blocks.{stage}.{number}."),
         same_padding=True,
-    ),  # MONAI 1.6.1 networks/nets/efficientnet.py, EfficientNet
+    ),
+    # torchvision 0.28 models/efficientnet.py, MBConv
     KeyLayout(
         "torchvision's EfficientNet",
         _MobileBlocks(
@@ -381,7 +387,8 @@ LAYOUTS = (
                 r"^classifier\.": "classifier.1.",
             },
         ),
-    ),  # torchvision 0.28 models/efficientnet.py, MBConv
+    ),
+    # torchvision 0.28 models/mobilenetv2.py, InvertedResidual
     KeyLayout(
         "torchvision's MobileNetV2",
         _MobileBlocks(
@@ -396,9 +403,8 @@ LAYOUTS = (
                 r"^classifier\.": "classifier.1.",
             },
         ),
-    ),  # torchvision 0.28 models/mobilenetv2.py, InvertedResidual
-    KeyLayout(
-        "torchvision's ConvNeXt", _patterns(dict(_convnext_rules()))
-    ),  # torchvision 0.28 models/convnext.py
+    ),
+    # torchvision 0.28 models/convnext.py
+    KeyLayout("torchvision's ConvNeXt", _patterns(dict(_convnext_rules()))),
 )
 """Layouts of the known libraries, the commonest first, each with the place where its names stand."""

@@ -55,7 +55,7 @@ class TimmOptimizer:
     def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """Make timm's optimiser. Raises ConfigurationError: it does not take an argument, or steps badly with it."""
         try:
-            self._try_a_step()
+            self._try_a_step(groups[0]["params"][0].device)
             return self._make(groups)
         except Exception as error:  # each optimiser has its own, many only in a step
             raise ConfigurationError(
@@ -73,9 +73,9 @@ class TimmOptimizer:
             )
         return made
 
-    def _try_a_step(self) -> None:
+    def _try_a_step(self, device: torch.device) -> None:
         """Take two steps of a matrix and a vector, in which most faults of arguments show."""
-        parameters = [torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))]
+        parameters = [torch.nn.Parameter(torch.ones(shape, device=device)) for shape in ((2, 2), (2,))]
         optimizer = self._make([{"params": parameters, "lr": 1e-3, "weight_decay": 0.0}])
         for _ in range(2):
             for parameter in parameters:

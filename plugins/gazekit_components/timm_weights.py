@@ -1,6 +1,7 @@
 """Load the initial weights of a timm network: from the hub's cache, the hub, or a file."""
 
 import hashlib
+import math
 import pickle
 import re
 import sys
@@ -8,7 +9,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -76,7 +76,7 @@ def load_network(choice: InitialWeights, paths: Sequence[str]) -> tuple[nn.Modul
     if choice.pretrained is False:
         return None, "random"
     name = str(imported_timm().models.get_pretrained_cfg_value(model, "hf_hub_id") or "")
-    file, reason = _hub_file(name, int(time.monotonic() / _AGAIN))
+    file, reason = _hub_file(name)
     if file is not None:
         return create_network(choice, file), name
     remedy = "give weights = FILE (safetensors or pth), or pretrained = false to start from random weights"
@@ -106,8 +106,22 @@ def create_network(choice: InitialWeights, file: str | None = None) -> nn.Module
     return network
 
 
-@lru_cache(maxsize=32)
-def _hub_file(name: str, period: int) -> tuple[str | None, str]:  # noqa: ARG001 # a failure is remembered for one
+_missed: dict[str, tuple[float, str]] = {}
+"""Weights that the hub did not give: when, and why."""
+
+
+def _hub_file(name: str) -> tuple[str | None, str]:
+    """As ``_from_hub``; what failed is not tried again for a while."""
+    when, reason = _missed.get(name, (-math.inf, ""))
+    if time.monotonic() - when < _AGAIN:
+        return None, reason
+    file, reason = _from_hub(name)
+    if file is None:
+        _missed[name] = time.monotonic(), reason
+    return file, reason
+
+
+def _from_hub(name: str) -> tuple[str | None, str]:
     """Return the local path of the hub's weights ``name``, downloaded if necessary; or None and the reason.
 
     Without a network the hub's client retries for most of a minute, so one quick request comes first.

@@ -90,7 +90,11 @@ class MicEye:
         x, y, zoom = _gaze(cells[2], f"{path} row {number}")
         border = (x <= 0) | (y <= 0)
         named = _SESSION.fullmatch(path.stem)
-        about: dict[str, Any] = {"image": cells[0].strip(), "suspect": border, "reader": named[1] if named else None}
+        about: dict[str, Any] = {
+            "image": cells[0].strip(),
+            "suspect": border,
+            "reader": named[1] if named else None,
+        }
         if zoom is None:
             about["suspect"] = border | (y >= self.display_height)
             return Recording(path, x, y, display_height=self.display_height, **about)

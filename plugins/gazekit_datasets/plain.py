@@ -29,6 +29,10 @@ _DEGREE = "pixels_per_degree"
 _BLANK: ShownAs = (None, None, None)
 
 
+_ROUNDING = 1e-3
+"""Relative difference between two stretches that is none."""
+
+
 @dataclass(slots=True)
 class _Rows:
     """Rows of one recording.
@@ -51,15 +55,20 @@ class _Rows:
             )
         if shown != _BLANK or not math.isnan(values[2]):  # a lost sample need not say how the image was shown
             self.shown = shown if self.shown is None else self.shown
-            if shown != self.shown:
-                name, now, then = next(
-                    each for each in zip(_SHOWN, shown, self.shown, strict=True) if each[1] != each[2]
-                )
+            both = zip(_SHOWN, shown, self.shown, strict=True)
+            for name, now, then in (each for each in both if _differ(*each)):
                 raise DataError(
                     f"{row.where}: {name} is {_said(now)} after {_said(then)} for {exam_view}; expected one value in "
                     "a recording; where there are several recordings, tell them apart in the column sitting"
                 )
         self.values.extend(values)
+
+
+def _differ(name: str, now: float | None, then: float | None) -> bool:
+    """Whether two rows contradict each other; no stretch is one of 1, and a difference of rounding is none."""
+    if name == "stretch":
+        return not math.isclose(now or 1.0, then or 1.0, rel_tol=_ROUNDING)
+    return now != then
 
 
 class Plain:
@@ -97,9 +106,8 @@ class Plain:
             )
         fixations = set(FIXATIONS) <= set(table.columns)
         groups: dict[RecordingKey, _Rows] = {}
-        known: dict[
-            tuple[str, ...], tuple[RecordingKey, ShownAs]
-        ] = {}  # by the cells that say them, the same in most rows
+        # by the cells that say them, the same in most rows
+        known: dict[tuple[str, ...], tuple[RecordingKey, ShownAs]] = {}
         named = [table.columns.index(name) for name in _NAMED if name in table.columns]
         for row in table.rows():
             cells = tuple(row.cells[column] for column in named)

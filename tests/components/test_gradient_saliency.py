@@ -8,7 +8,7 @@ from gazekit_components.gradient_saliency import GradientSaliency
 from tiny import tiny, without_batch_norm
 
 from gazekit.errors import ConfigurationError
-from gazekit.modelling.build import build_attention_map, build_model
+from gazekit.modelling.build import build_attention_map, build_model, build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.presets.preset import Preset
 from gazekit.registry.registry import Registry
@@ -91,6 +91,16 @@ def of_transformer(registry: Registry, *changes: str) -> Preset:
     return registry.preset("harmonized", overrides=[*backbone, *changes])
 
 
+def learning(registry: Registry, preset: Preset, *, again: bool = False) -> MultiViewClassifier:
+    """A model that its objective has been told of; with ``again`` it keeps no activations."""
+    torch.manual_seed(0)
+    model = build_model(preset, registry, classes=2).train()
+    build_objective(preset, registry, model)
+    model.checkpoint_activations = again
+    return model
+
+
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -99,11 +109,31 @@ def of_transformer(registry: Registry, *changes: str) -> Preset:
     ],
 )
 def test_fused_attention_of_a_transformer_is_differentiated_twice(
-    registry: Registry, chosen: tuple[str, ...]
+    registry: Registry, chosen: tuple[str, ...], again: bool
 ) -> None:
     preset = of_transformer(registry, *chosen)
-    model = build_model(preset, registry, classes=2).train()
+    model = learning(registry, preset, again=again)
     assert reached(model, build_attention_map(preset, registry), 32)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [("gaze=none",), ("attention_map=layer_cam", "attention_map.stage=2"), ("attention_map=grad_cam",)],
+)
+def test_attention_stays_fused_where_no_loss_differentiates_a_gradient(
+    registry: Registry, chosen: tuple[str, ...]
+) -> None:
+    assert not learning(registry, of_transformer(registry, *chosen)).composes_attention
+
+
+def test_stages_that_are_computed_again_give_the_same_gradients(registry: Registry) -> None:
+    preset = tiny(registry, "attention_map=gradient_saliency", "fusion.maps=none")
+    found = {}
+    for again in (False, True):
+        model = learning(registry, preset, again=again)
+        reached(model, build_attention_map(preset, registry), 16)
+        found[again] = [each.grad for each in model.backbones.parameters()]
+    torch.testing.assert_close(found[True], found[False], rtol=0, atol=0)
 
 
 def test_fused_attention_between_views_is_differentiated_twice(
@@ -111,7 +141,7 @@ def test_fused_attention_between_views_is_differentiated_twice(
 ) -> None:
     monkeypatch.setattr(gazekit_components.cross_attention, "_FEW", 0)
     preset = tiny(registry, "attention_map=gradient_saliency", "fusion.maps=cross_attention")
-    model = build_model(preset, registry, classes=2).train()
+    model = learning(registry, preset)
     assert reached(model, build_attention_map(preset, registry), 16)
 
 

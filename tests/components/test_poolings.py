@@ -196,12 +196,17 @@ def test_a_preset_without_a_pooling_takes_the_mean_and_saves_what_it_saved_befor
     assert not [name for name in build_model(preset, registry, classes=2).state_dict() if "pooling" in name]
 
 
-def test_a_power_below_1_acts_as_1_and_learns_its_way_back() -> None:
-    pooling = GeneralisedMean(2)
-    pooling.power.data.fill_(0.9)
-    maps = torch.rand(3, 2, 4, 4)
-    torch.testing.assert_close(pooling(maps, {}), maps.mean(dim=(2, 3)))
-    pooling(maps, {}).sum().backward()
-    assert (
-        pooling.power.grad is not None and pooling.power.grad > 0
-    )  # the larger the power, the larger the mean
+def test_a_power_that_leaves_the_range_comes_back() -> None:
+    """Descent that wants the mean settles at 1, and goes on from there as soon as it wants more."""
+    torch.manual_seed(0)
+    pooling, maps = GeneralisedMean(2), torch.rand(3, 2, 4, 4)
+    optimizer = torch.optim.SGD(pooling.parameters(), lr=0.1)
+    for sign, steps in ((1, 400), (-1, 100)):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (sign * pooling(maps, {}).sum()).backward()
+            optimizer.step()
+        if sign > 0:
+            torch.testing.assert_close(pooling(maps, {}), maps.mean(dim=(2, 3)), atol=0.02, rtol=0)
+            assert abs(pooling.power.item() - 1) < 0.1
+    assert abs(pooling.power.item() - 1) > 1

@@ -21,7 +21,7 @@ SMALL = "resnet10t"
 
 @pytest.fixture(autouse=True)
 def forget_the_hub() -> None:
-    timm_weights._hub_file.cache_clear()
+    timm_weights._missed.clear()
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_without_a_network_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *args: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda *args: "https://127.0.0.1:9/model.safetensors")
     start = time.monotonic()
-    file, reason = timm_weights._hub_file("timm/resnet10t.c3_in1k", 0)
+    file, reason = timm_weights._hub_file("timm/resnet10t.c3_in1k")
     assert file is None
     assert "cannot be downloaded" in reason
     assert time.monotonic() - start < 10

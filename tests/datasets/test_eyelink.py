@@ -29,7 +29,7 @@ def read(tmp_path, text, **options):
 @real
 def test_the_real_monocular_recording():
     (found,) = EyeLink().read(REAL / "eyelink_monocular_no_dummy_example.asc")
-    assert (found.exam_id, found.image, len(found.x)) == ("TEXT", "text.png", 297)
+    assert (found.exam_id, found.image, len(found.x)) == ("TEXT", "Images/text.png", 297)
     assert (found.display_width, found.display_height) == (1920, 1080)  # IMGLOAD FILL
     assert found.t_ms[0] == 643197 and np.isnan(found.x[0])
     assert np.median(np.diff(found.t_ms)) == 2
@@ -66,7 +66,7 @@ def test_the_real_recordings_with_dummy_columns(rate, name):
 
 def test_trials_images_and_blinks_of_the_miniature():
     first, second = EyeLink().read(MINIATURE)
-    assert (first.exam_id, first.view, first.image) == ("P1_L", "cc", "P1_L_cc.png")
+    assert (first.exam_id, first.view, first.image) == ("P1_L", "cc", "img/P1_L_cc.png")
     assert second.view == "mlo" and first.pixels_per_degree == 41
     assert (first.display_width, first.display_height, first.on_screen) == (800, 1000, False)
     seen = np.isfinite(first.x)
@@ -250,7 +250,7 @@ def test_a_list_of_commands_names_images(tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text("-5 CLEAR 0 0 0\n-5 IMGLOAD TOP_LEFT images\\a.png 500 400 200 100\n")
         (found,) = read(tmp_path, START + LIST + SAMPLE)
-        assert (found.image, found.x[0], found.y[0], found.notes) == ("a.png", 60, 40, ())
+        assert (found.image, found.x[0], found.y[0], found.notes) == ("images\\a.png", 60, 40, ())
         assert EyeLink().beside(tmp_path / "a.asc") == [place]
         place.unlink()
 

@@ -166,3 +166,11 @@ def test_rows_of_one_sitting_are_one_recording_whatever_its_degree(tmp_path):
 def test_what_is_shown_does_not_change_within_a_recording(tmp_path, rows, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, "exam_id,view,t_ms,x,y,stretch,display_width,display_height\n" + rows)
+
+
+def test_no_stretch_is_a_stretch_of_1_and_rounding_is_no_change(tmp_path):
+    header = "exam_id,view,t_ms,x,y,stretch\n"
+    (found,) = read(tmp_path, header + "A,cc,0,30,20,1\nA,cc,16,31,20,\nA,cc,33,31,20,1.0001\n")
+    assert found.stretch == 1
+    with pytest.raises(DataError, match=r"stretch is 1\.2 after"):
+        read(tmp_path, header + "A,cc,0,30,20,\nA,cc,16,31,20,1.2\n")

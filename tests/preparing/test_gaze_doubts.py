@@ -64,7 +64,8 @@ def test_what_looks_wrong_is_said_once_for_all_images(exams, tmp_path, recording
 
 def test_a_copied_recording_and_numbered_readers_are_said(exams, tmp_path):
     unnamed = replace(GOOD, reader=None)
-    _, said = prepared(exams, tmp_path, [unnamed, unnamed, replace(FIXATIONS, exam_id="e1")])
+    other = replace(unnamed, source=Path("copy.csv"), file=None)
+    _, said = prepared(exams, tmp_path, [unnamed, other, replace(FIXATIONS, exam_id="e1")])
     copied, numbered = said
     assert copied.startswith("another recording of the image has the same rows; is one a copy?")
     assert numbered.startswith("its recordings name no reader, so they are numbered on each image")

@@ -1,5 +1,7 @@
 """Which recordings of an exam's own gaze files are of which of its images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_preparation import Listed, X, Y, run, validate, write_exams
@@ -104,3 +106,21 @@ def test_validation_takes_the_recordings_of_an_image_as_the_preparation_does(tmp
     assert [(each.key, each.view) for each in found.faults.refused] == [("e0", "cc"), ("e1", "cc")]
     with pytest.raises(DataError, match="no recording of exam e0, view cc"):
         run(exams, tmp_path / "raw", tmp_path / "out", **options)
+
+
+def test_a_log_of_several_patients_gives_each_its_own_although_their_images_are_called_alike(tmp_path):
+    """``P1/cc.png`` and ``P2/cc.png``: told apart by their folders, and by exam and view in any case."""
+    exams = write_exams(tmp_path / "raw", 2)
+    log = tmp_path / "raw" / "all.log"
+    log.write_text(f"30,,,D:\\study\\P1\\cc.png\n70,,,D:\\study\\P2\\cc.png\n{X},E0,MLO,\n{X},E1,mlo,\n")
+    moved = []
+    for number, exam in enumerate(exams, start=1):
+        folder = tmp_path / "raw" / f"P{number}"
+        folder.mkdir()
+        images = {view: path.rename(folder / f"{view}.png") for view, path in exam.images.items()}
+        moved.append(replace(exam, images=images, gaze=dict.fromkeys(images, log)))
+    run(moved, tmp_path / "raw", tmp_path / "out", crop="none", jobs=0, gaze_reader=lambda _: Named())
+    dataset = PreparedDataset.open(tmp_path / "out")
+    found = [[(each.x[0] - 2) / 0.3 for each in dataset.fixations(exam, "cc")] for exam in (0, 1)]
+    np.testing.assert_allclose(found, [[30], [70]], atol=0.01)
+    assert [len(dataset.fixations(exam, "mlo")) for exam in (0, 1)] == [1, 1]

@@ -244,12 +244,19 @@ def test_an_image_that_viewers_turn_is_read_as_stored_and_pointed_out(tmp_path, 
     exif = Image.Exif()
     values = np.random.default_rng(0).integers(0, 256, (8, 16), dtype=np.uint8)
     found = {}
-    for orientation in (1, 6):
+    for orientation in (1, 6, 0, 9):
         exif[274] = orientation
         Image.fromarray(values).save(tmp_path / f"{orientation}{suffix}", exif=exif)
         found[orientation] = read_image(tmp_path / f"{orientation}{suffix}")
     assert found[1].pixels.shape == found[6].pixels.shape == (8, 16)
-    assert found[1].warnings == ()
+    assert found[1].warnings == found[0].warnings == found[9].warnings == ()
     assert (
         found[6].warnings[0].startswith("its EXIF data ask viewers to turn or mirror it, and it is read as")
     )
+
+
+def test_exif_data_that_cannot_be_read_say_nothing(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (8, 16), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png", exif=b"Exif\0\0garbage!!!")
+    found = read_image(tmp_path / "a.png")
+    assert found.pixels.shape == (8, 16) and found.warnings == ()

@@ -42,17 +42,24 @@ def test_other_data_have_files_of_their_own_and_patients_of_the_same_name_are_po
     gazekit("evaluate", run, "--part", "all", "--resamples", 100)
     own = (run / "evaluation_all.json").read_bytes()
     rows = [line.split(",") for line in (run / "split.csv").read_text().splitlines()[1:]]
-    learnt = {patient for _, patient, _, part in rows if part == "train"}
-    common = len(learnt & set(PreparedDataset.open(others).patient_ids))
+    known = {patient for _, patient, _, part in rows if part != "test"}
+    common = len(known & set(PreparedDataset.open(others).patient_ids))
     assert common
     said = gazekit("evaluate", run, "--data", others, "--part", "all", "--resamples", 100).stderr
-    assert f"{common} of the 4 patients are called like patients that the model was trained on" in said
+    assert (
+        f"{common} of the 4 patients are called like patients that the model was trained or selected on"
+        in said
+    )
     fingerprint = PreparedDataset.open(others).fingerprint
     name = f"evaluation_all_{fingerprint[:8]}.json"
     assert name in said and (run / "evaluation_all.json").read_bytes() == own
     assert json.loads((run / name).read_text())["data"] == fingerprint
     assert not faults_of(RunDirectory.open(run))
     RunDirectory.check_free(run, overwrite=True)  # they belong to the run
+    table = run / f"predictions_all_{fingerprint[:8]}.csv"
+    table.write_text(table.read_text().replace("0.", "x."))
+    (fault,) = faults_of(RunDirectory.open(run))
+    assert table.name in fault
 
 
 def test_an_area_without_spread_and_a_target_of_one_class_are_limits(dataset: PreparedDataset) -> None:

@@ -259,6 +259,9 @@ def test_what_cannot_work_is_refused(tmp_path: Path, registry: Registry, dataset
     (tmp_path / "taken").mkdir()
     with pytest.raises(ConfigurationError, match="taken: exists already"):
         start(tmp_path / "taken", registry, dataset)
+    (tmp_path / "taken" / "README.md").touch()
+    with pytest.raises(ConfigurationError, match="taken: exists already"):
+        start(tmp_path / "taken", registry, dataset)
     (tmp_path / "taken" / "preset.toml").touch()
     with pytest.raises(
         ConfigurationError, match="taken: holds what is left of a run that never began; repeat the"

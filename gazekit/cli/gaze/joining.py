@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gazekit.cli import console
 from gazekit.cli.gaze.options import some
+from gazekit.gaze.matching import DOUBTFUL
 
 if TYPE_CHECKING:
     from gazekit.gaze.matching import Joined
@@ -24,6 +25,8 @@ def warn_of_unmatched(joined: "Joined") -> None:
     if joined.unmatched_recordings:
         names = some(joined.unmatched_recordings)
         console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
+    if doubtful := sum(DOUBTFUL in each.notes for each in joined.unmatched_recordings):
+        console.warn(f"{doubtful} recordings are {DOUBTFUL}")
     if joined.exams_without:
         names = some(f"exam {exam} view {view}" for exam, view in joined.exams_without)
         console.warn(f"{len(joined.exams_without)} images have no recording: {names}")

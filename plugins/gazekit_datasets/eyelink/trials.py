@@ -58,7 +58,7 @@ class Image:
                 f"the message is {line.message[:80]!r}, the command {command.strip()[:80]!r}; expected !V IMGLOAD FILL "
                 "file, or CENTER or TOP_LEFT with file, x, y, width and height"
             )
-        name = PureWindowsPath(" ".join(words)).name  # splits at / and at \
+        name = " ".join(words)
         if how == "FILL":
             return cls(name, *(display or ()))
         if len(place) < 4 or min(place[2:]) <= 0:  # 0 0 requests the image's original size
