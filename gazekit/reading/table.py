@@ -67,7 +67,9 @@ class Row:
         """Return a cell that must not be empty. Raises: DataError."""
         word = self[column]
         if not word:
-            raise DataError(f"{self.where}: {column} is empty; expected a value in every row")
+            raise DataError(
+                f"{self.where}: {column} is empty; expected a value in every row; fill it in, or remove the row"
+            )
         return word
 
     def number(self, column: str, *, may_be_lost: bool = False) -> float:

@@ -128,7 +128,9 @@ def _needed(row: Row, columns: Columns, name: str) -> str:
         return cell
     word = row[columns.names[name]]
     means = f"{word!r}, which means missing" if word else "empty"
-    raise DataError(f"{row.where}: {name} is {means}; expected a value in every row")
+    raise DataError(
+        f"{row.where}: {name} is {means}; expected a value in every row; fill it in, or remove the row"
+    )
 
 
 def _part(row: Row, columns: Columns) -> str | None:

@@ -70,8 +70,11 @@ def told(finished: Finished) -> str:
         (renamed(patient_id="patient"), "if patient is meant, rename it patient_id$"),
         (renamed(label="diagnosis"), "if diagnosis is meant, rename it label$"),
         (without("label"), "no column label; .*add it, with the class of each exam"),
-        (with_cells(label="NA"), "row 4: label is 'NA', which means missing; expected a value in every row$"),
-        (with_cells(patient_id=" "), "row 4: patient_id is empty; expected a value in every row$"),
+        (
+            with_cells(label="NA"),
+            "row 4: label is 'NA', which means missing; .*; fill it in, or remove the row$",
+        ),
+        (with_cells(patient_id=" "), "row 4: patient_id is empty; .*; fill it in, or remove the row$"),
         (with_cells(exam_id="e000"), "row 4: exam_id 'e000' comes again, first in row 2; expected it once$"),
         (everywhere(label="benign"), "all 24 exams are 'benign'; expected at least two; check their labels$"),
         (everywhere(split="holdout"), "row 2: split is 'holdout'; expected train, val, test in every row$"),
