@@ -20,6 +20,8 @@ install: $(VENV)/installed ## make .venv and install gazekit with pinned depende
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "gazekit needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "gazekit needs Python's venv, on Debian: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	@$(BIN)/python -m pip uninstall --quiet --yes gazekit 2>/dev/null # what pip called it until 0.1.0
@@ -92,4 +94,4 @@ notebook: install ## run examples/quickstart.ipynb and keep what it prints and d
 	PYTHONPATH=docs $(BIN)/python -m _extension.notebook examples/quickstart.ipynb
 
 clean: ## remove the demo, the built documentation and all caches
-	rm -rf $(DEMO) docs/_build docs/reference docs/tutorials/quickstart.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) examples/runs docs/_build docs/reference docs/tutorials/quickstart.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -52,23 +52,29 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
     dataset = PreparedDataset.open(prepared)
     if dataset.layers is not None and control != "views_mispaired":
         raise SystemExit(f"{control}: expected gaze as fixations, but these data hold finished heat maps")
+    if control == "gaze_shuffled" and not dataset.has_gaze.all():
+        raise SystemExit("gaze_shuffled: expected gaze on every view of every exam")
+    if control == "views_mispaired" and any(
+        len(np.unique(flags[:, -1])) > 1 for flags in (dataset.has_gaze, dataset.has_mask, dataset.has_image)
+    ):
+        raise SystemExit(
+            "views_mispaired: expected image, gaze and mask of the last view in every exam, or in none: the tables say "
+            "which exams have them"
+        )
     if out.exists():
         raise SystemExit(f"{out}: exists already; choose another folder")
     shutil.copytree(prepared, out)
-    labels = dataset.labels if control == "views_mispaired" else np.zeros(len(dataset))
     parts = [split.get(exam_id, "") for exam_id in dataset.exam_ids]
-    order = another([f"{part} {label}" for part, label in zip(parts, labels, strict=True)], seed)
     if control == "views_mispaired":
         last = len(dataset.views) - 1
+        order = another([f"{part} {label}" for part, label in zip(parts, dataset.labels, strict=True)], seed)
         for name, stored in dataset.arrays.items():
             values = np.array(stored)
             values[:, last] = values[order, last]
             np.save(out / f"{name}.npy", values)
         move_fixations(dataset, out, order, dataset.views[-1:])
     elif control == "gaze_shuffled":
-        if not dataset.has_gaze.all():
-            raise SystemExit("gaze_shuffled: expected gaze on every view of every exam")
-        move_fixations(dataset, out, order, dataset.views)
+        move_fixations(dataset, out, another(parts, seed), dataset.views)
     elif control == "order_shuffled":
         shuffle_order(out, seed)
     else:
@@ -77,10 +83,14 @@ def make_control(prepared: Path, out: Path, control: str, split: Split, seed: in
     seal(out)
 
 
-def another(groups: Sequence[str], seed: int) -> np.ndarray:
+def another(groups: list[str], seed: int) -> np.ndarray:
     """Assign to every exam another one of its group, each used once: a random cycle through the group."""
     order = np.arange(len(groups))
     for group in sorted(set(groups)):
+        if groups.count(group) == 1:
+            raise SystemExit(
+                f"one exam alone is in the group '{group.strip()}': there is no other to exchange it with"
+            )
         members = np.random.default_rng(seed).permutation(np.flatnonzero(np.array(groups) == group))
         order[members] = np.roll(members, 1)
     return order

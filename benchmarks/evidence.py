@@ -167,7 +167,7 @@ def _cell(value: Any) -> str:
 def middle(values: list[float]) -> tuple[float, float]:
     if len(values) < 2:
         return values[0], 0.0
-    low, median, high = statistics.quantiles(values, n=4)
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return median, high - low
 
 

@@ -7,7 +7,9 @@
   pass), and the same with the gradient of the last features alone, which such scripts also use;
 - careful: ``ordinary_careful.py`` (cached arrays, batched augmentation, one graph, channels last; on CUDA bf16 and
   ``torch.compile``);
-- gazekit: the preset ``ga_net`` with Grad-CAM, an ordinary run with its checkpoints.
+- gazekit: the preset ``ga_net`` with Grad-CAM, an ordinary run with its checkpoints; on CUDA bf16.
+
+On CUDA the typical script computes in float32, as such scripts do: its time is not that of the same arithmetic.
 
 All have two ResNet-18 branches, the losses, augmentation, optimiser and batch size of that preset, validate after each
 epoch and keep the weights with the least validation loss. Each is a process. First each starts alone, trains an epoch
@@ -38,7 +40,7 @@ import ordinary_careful as careful
 import ordinary_typical as typical
 import torch
 from evidence import Timed, arguments, middle, publish, rows
-from ordinary_process import NAMES
+from ordinary_process import NAMES, PRESET, SET
 from PIL import Image
 
 from gazekit.prepared.dataset import PreparedDataset
@@ -66,7 +68,9 @@ PARTS: dict[str, dict[str, tuple[Any, ...]]] = {
 """Parts of the scripts, and the code in each."""
 COMMANDS = (
     "gazekit data prepare phantom RAW PREPARED --size 224 --dtype uint16",
-    "gazekit train --preset ga_net --set attention_map=grad_cam --data PREPARED --out RUN",
+    " ".join(
+        ["gazekit train --preset", PRESET, *(f"--set {each}" for each in SET), "--data PREPARED --out RUN"]
+    ),
 )
 """The same, with gazekit."""
 

@@ -18,6 +18,8 @@ LABELS = {
     ("P_00820", "R"): "benign",
 }
 
+if len(sys.argv) != 2:
+    sys.exit(f"usage: {sys.argv[0]} FOLDER")
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
 with (folder / "exams.csv").open("w", newline="") as file:

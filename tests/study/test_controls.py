@@ -74,3 +74,19 @@ def test_mispaired_views_keep_the_label_and_the_first_view(looked_at, tmp_path):
     for i in range(12):
         source = next(j for j in range(12) if (made.images[i, 1] == looked_at.images[j, 1]).all())
         assert source != i and looked_at.labels[source] == looked_at.labels[i]
+
+
+def test_what_cannot_be_exchanged_is_refused(tmp_path):
+    """Views of which some have no gaze, whose flags would no longer be true, and an exam that is alone."""
+    raw = make_folder(tmp_path / "raw", exams=12, without_gaze=5)
+    gazekit("data", "prepare", "folder", raw, tmp_path / "prepared", "--size", 16, "--crop", "none")
+    dataset = PreparedDataset.open(tmp_path / "prepared")
+    for name, said in (
+        ("gaze_shuffled", "gaze on every view"),
+        ("views_mispaired", "in every exam, or in none"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            control(dataset, tmp_path, name)
+        assert not (tmp_path / name).exists()
+    with pytest.raises(SystemExit, match="one exam alone is in the group 'val 0'"):
+        CONTROLS["another"](["train 0", "train 0", "val 0"], 0)
