@@ -53,7 +53,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "grad_cam_pp": [{}, {"detach_weights": False}, {"relu": True}],
     "hires_cam": [{}, {"detach_weights": False}, {"relu": True}],
     "layer_cam": [{}, {"stage": 1, "detach_weights": False}, {"relu": True}],
-    "gradient_saliency": [{}, {"stage": 2}],
+    "gradient_saliency": [{}],
     "rollout": [{}],
     "class_attention": [{}, {"heads": (1,)}],
     "mse": [{}],

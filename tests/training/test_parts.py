@@ -140,7 +140,7 @@ def test_a_part_at_a_tenth_of_the_rate_moves_a_tenth(registry: Registry) -> None
             "training.groups.head.layer_decay=0.5",
             r"training\.groups\.head\.layer_decay: only backbones have stages",
         ),
-        ("training.optimizer={use='timm', arguments={depth=3}}", "lamb does not take these arguments"),
+        ("training.optimizer={use='timm', arguments={depth=3}}", "lamb does not take these: "),
     ],
 )
 def test_what_the_model_does_not_have_is_said_before_a_run_begins(

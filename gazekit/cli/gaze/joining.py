@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from gazekit.cli import console
 from gazekit.cli.gaze.options import some
-from gazekit.gaze.matching import DOUBTFUL
 
 if TYPE_CHECKING:
     from gazekit.gaze.matching import Joined
@@ -22,6 +21,8 @@ def matching_rows(joined: "Joined") -> list[tuple[str, int]]:
 
 def warn_of_unmatched(joined: "Joined") -> None:
     """Name the first unmatched recordings and images."""
+    from gazekit.gaze.matching import DOUBTFUL
+
     if joined.unmatched_recordings:
         names = some(joined.unmatched_recordings)
         console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
