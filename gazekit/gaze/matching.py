@@ -16,12 +16,16 @@ from gazekit.gaze.image_names import (
     told_apart,
     without_suffix,
 )
+from gazekit.reading.view_names import split_words
 from gazekit.records.exam import Exam
 from gazekit.records.recording import Recording
 
 ExamView = tuple[str, str]
 """(exam_id, view)."""
 Names = Mapping[str, set[ExamView]]
+_NAME, _STEM = "name", "stem"
+_TELLING = 4
+"""Characters of a word in an image's name, one of them a digit, from which it hardly names two images (ours)."""
 DOUBTFUL = (
     "not joined, because recordings of several folders call their images alike; if it is of an image of the data set, "
     "say so in a row of the table --names (name,exam_id,view), where a name may have folders: patient1/1.png"
@@ -55,8 +59,9 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     An image name is compared whole first (``a_cc.png``), then without its suffix, because gaze is often recorded on an
     export of the training image (``a_cc.dcm``), then with the folders that hold only this image
     (``P_00001_LEFT_CC/…/1-1.dcm``). A suffix has a letter: ``1.2.840.7``, a UID, has none. Of images called alike, the
-    one counts that shares most folders with the recording's name. Recordings that call one image alike but in several
-    folders are joined only if these are the image's: of ``P1/cc.png`` and ``P2/cc.png``, at most one is ``P1/cc.dcm``.
+    one counts that shares most folders with the recording's name. Recordings that call one image alike, by a name that
+    tells no exam, but in several folders of one exam each, are joined only if these are the image's: of ``P1/cc.png``
+    and ``P2/cc.png``, at most one is ``P1/cc.dcm``.
     A recording that names nothing is matched by its file name: ``a_cc.csv`` or ``a_cc.dcm.csv``.
 
     Args:
@@ -74,7 +79,7 @@ def join(recordings: Iterable[Recording], exams: Iterable[Exam]) -> Joined:
     seen = {exam.exam_id for recording, exam in both if exam and fitting(recording, exam)}
     keys = [None if exam is None else _by_exam(recording, exam, seen) for recording, exam in both]
     left = [number for number, key in enumerate(keys) if key is None]
-    found = _by_image([recordings[number] for number in left], _Images.of(exams))
+    found = _by_image([recordings[number] for number in left], _Images.of(exams), by_id)
     for number, (key, is_doubtful) in zip(left, found, strict=True):
         keys[number] = key
         if is_doubtful:
@@ -128,91 +133,135 @@ def _parts(image: Path) -> PathParts:
 
 
 @dataclass(frozen=True, slots=True)
+class _Called:
+    """The images that a name fits.
+
+    Args:
+        keys: exam and view of each.
+        shared: how many folders, from the lowest upwards, they share with the name.
+        folders: those above the image, or above the folder that the name names, where it is one image.
+    """
+
+    keys: Collection[ExamView] = ()
+    shared: int = 0
+    folders: PathParts = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Images:
     """The images of a data set by what they are called.
 
     Args:
         parts: parts of each image's whole path.
-        names, stems: file name, and file name without suffix → images.
+        tails: file name with and without its suffix, then the folder above, the one above that … → images.
         folders: folder above → its image, of folders that hold one.
     """
 
     parts: Mapping[ExamView, PathParts]
-    names: Names
-    stems: Names
+    tails: Mapping[PathParts, set[ExamView]]
     folders: Names
 
     @classmethod
     def of(cls, exams: Sequence[Exam]) -> "_Images":
         """Index the images of exams."""
-        names, stems, folders = (defaultdict[str, set[ExamView]](set) for _ in range(3))
+        tails: dict[PathParts, set[ExamView]] = defaultdict(set)
+        folders: dict[str, set[ExamView]] = defaultdict(set)
         parts = {(exam.exam_id, view): _parts(image) for exam in exams for view, image in exam.images.items()}
         for exam in exams:
             for view, image in exam.images.items():
-                *above, name = parts_of(str(image))
                 key = (exam.exam_id, view)
-                names[name].add(key)
-                stems[without_suffix(name)].add(key)
-                for folder in above:
+                *above, name = parts[key]
+                for kind, called in ((_NAME, name), (_STEM, without_suffix(name))):
+                    for count in range(len(above) + 1):
+                        tails[kind, called, *above[len(above) - count :][::-1]].add(key)
+                for folder in parts_of(str(image))[:-1]:
                     folders[folder].add(key)
-        return cls(parts, names, stems, {name: keys for name, keys in folders.items() if len(keys) == 1})
+        return cls(parts, tails, {name: keys for name, keys in folders.items() if len(keys) == 1})
 
-    def called(self, path: str) -> dict[ExamView, PathParts]:
-        """Find the images that a path names, those that share most folders with it, each with its folders.
+    def called(self, path: str) -> _Called:
+        """Find the images that a path names: those that share most folders with it.
 
         A path may also name a folder that holds one image; then its folders are those above that folder.
         """
         *above, name = parts_of(path) or ("",)
         stem = without_suffix(name)
-        files = ((self.names, name), (self.stems, name), (self.stems, stem), (self.names, stem))
-        found = [dict.fromkeys(table[each]) for table, each in files if each in table]
+        ways: list[PathParts] = [(_NAME, name), (_STEM, name), (_STEM, stem), (_NAME, stem)]
+        found, shared = self._first(ways), 0
         if not found:
             folder = next((each for each in (name, stem) if each in self.folders), None)
-            return {} if folder is None else {key: self._above(key, folder) for key in self.folders[folder]}
-        folders = {key: self.parts[key][:-1] for keys in found for key in keys}
-        shared = {key: shared_folders(tuple(above), folders[key]) for key in folders}
-        most = max(shared.values())
-        nearest = next(keys for keys in found if any(shared[key] == most for key in keys))
-        return {key: folders[key] for key in nearest if shared[key] == most}
+            if folder is None:
+                return _Called()
+            ((key),) = self.folders[folder]
+            return _Called((key,), 0, self._above(key, folder))
+        for higher in reversed(above):
+            ways = [(*way, higher) for way in ways]
+            if not (nearer := self._first(ways)):
+                break
+            found, shared = nearer, shared + 1
+        only = self.parts[next(iter(found))][:-1] if len(found) == 1 else ()
+        return _Called(found, shared, only)
+
+    def _first(self, ways: Iterable[PathParts]) -> Collection[ExamView]:
+        return next((self.tails[way] for way in ways if way in self.tails), ())
 
     def _above(self, key: ExamView, folder: str) -> PathParts:
         parts = self.parts[key]
         return parts[: -1 - parts[::-1].index(folder)]
 
 
-def _by_image(recordings: Sequence[Recording], images: _Images) -> list[tuple[ExamView | None, bool]]:
+def _by_image(
+    recordings: Sequence[Recording], images: _Images, exams: Mapping[str, Exam]
+) -> list[tuple[ExamView | None, bool]]:
     """Find the image that each recording names, and say whether its folders leave that open. Raises: DataError."""
     named = [
         each.image
         or ("" if each.exam_id or each.view else each.source.name)  # by its file if it names nothing
         for each in recordings
     ]
-    alike: dict[str, set[PathParts]] = {}
+    folders_of: dict[str, set[PathParts]] = {}
     for name in filter(None, named):
-        alike.setdefault(last_part(name), set()).add(parts_of(name)[:-1])
+        folders_of.setdefault(last_part(name), set()).add(parts_of(name)[:-1])
+    one_folder = {name: are_alike(folders) for name, folders in folders_of.items()}
     found: list[ExamView | None] = []
     claims: dict[ExamView, list[tuple[int, PathParts]]] = {}
+    exams_in: dict[PathParts, set[str]] = defaultdict(set)
     doubtful: set[int] = set()
     for number, (recording, name) in enumerate(zip(recordings, named, strict=True)):
-        called = images.called(name)
-        found.append(next(iter(called)) if len(called) == 1 else None)
-        if len(called) == 1:
-            ((key, folders),) = called.items()
-            claims.setdefault(key, []).append((number, folders))
-        elif called and not are_alike(alike[last_part(name)]) and not _shares(name, called):
+        called, folders = images.called(name), parts_of(name)[:-1]
+        found.append(next(iter(called.keys)) if len(called.keys) == 1 else None)
+        if len(called.keys) == 1:
+            (key,) = called.keys
+            claims.setdefault(key, []).append((number, called.folders))
+            exams_in[folders].add(key[0])
+        elif called.keys and folders and not called.shared and not one_folder[last_part(name)]:
             doubtful.add(number)
-        elif called:
-            raise DataError(_fits_several(recording, sorted(called)))
-    for some in claims.values():
+        elif called.keys:
+            raise DataError(_fits_several(recording, sorted(called.keys)))
+    for (exam_id, _), some in claims.items():
         kept = told_apart([parts_of(named[number])[:-1] for number, _ in some], [each for _, each in some])
-        doubtful |= {number for (number, _), can_be in zip(some, kept, strict=True) if not can_be}
+        doubtful |= {
+            number
+            for (number, _), can_be in zip(some, kept, strict=True)
+            if not can_be
+            and len(exams_in[parts_of(named[number])[:-1]])
+            == 1  # a folder with several exams is nobody's own
+            and not tells_exam(named[number], exams[exam_id])
+        }
     return [(None if number in doubtful else key, number in doubtful) for number, key in enumerate(found)]
 
 
-def _shares(name: str, called: Mapping[ExamView, PathParts]) -> bool:
-    """Say whether images called alike share a folder with a recording's name, or it has none."""
-    folders = parts_of(name)[:-1]
-    return not folders or any(shared_folders(folders, each) for each in called.values())
+def tells_exam(name: str, exam: Exam) -> bool:
+    """Whether the name of an image tells the exam whatever folder it is in.
+
+    Its words hold those of the exam or the patient, or one that is hardly used twice: four characters, one a digit.
+    """
+    words = split_words(without_suffix(last_part(name)))
+    if any(len(word) >= _TELLING and any(map(str.isdigit, word)) for word in words):
+        return True
+    ids = (split_words(exam.exam_id), split_words(exam.patient_id))
+    return any(
+        own and words[at : at + len(own)] == own for own in ids for at in range(len(words) - len(own) + 1)
+    )
 
 
 def _fits_several(recording: Recording, found: Sequence[ExamView]) -> str:

@@ -14,7 +14,7 @@ from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.formats import files_beside
 from gazekit.gaze.image_names import in_folder_of
-from gazekit.gaze.matching import Joined, Spelled, fitting, join
+from gazekit.gaze.matching import DOUBTFUL, Joined, Spelled, fitting, join, tells_exam
 from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
@@ -332,9 +332,17 @@ def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> t
     found = tuple(each for each in every if _is_about(each, exam, view))
     if any(fitting(each, exam) for each in every):  # what else was shown is no gaze on this image
         found = tuple(each for each in found if each.view or not each.image or fitting(each, exam))
-    named = [each for each in found if view in fitting(each, exam)]
+    named = [
+        each
+        for each in found
+        if each.exam_id != exam.exam_id
+        and view in fitting(each, exam)
+        and not tells_exam(str(each.image), exam)
+    ]
     strange = {*map(id, named)} - {*map(id, in_folder_of(named, str(exam.images[view].absolute())))}
-    found = tuple(each for each in found if id(each) not in strange)
+    if strange:
+        note = f"{len(strange)} others in its file are {DOUBTFUL}"
+        found = tuple(replace(each, notes=(*each.notes, note)) for each in found if id(each) not in strange)
     if not found:
         first = next(iter(there.values()))[0]
         raise DataError(f"{path}: no recording of exam {exam.exam_id}, view {view}; it has {first}")

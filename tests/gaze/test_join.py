@@ -1,5 +1,6 @@
 """Joining recordings to exams: matches, leftovers, and nothing guessed."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +274,35 @@ def test_an_image_is_looked_at_by_recordings_of_its_own_folder():
         DataError, match=r"no recording of cc\.png, but of P1/cc\.png, P2/cc\.png; .* --image-name"
     ):
         looking_at([own, other, recording()], Path("/d/new/cc.png"))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ["r1/a_cc.png", "r2/a_cc.png", "r1/b_cc.png", "r2/b_cc.png", "r1/a_mlo.png"],
+        ["block1/a_cc.png", "block2/a_cc.png", "block2/b_cc.png"],
+        ["images/a_cc.png", "export/a_cc.png", "export/b_cc.png"],
+    ],
+)
+def test_a_folder_per_reader_or_block_takes_no_gaze_away(images):
+    """The names tell the exam."""
+    joined = join([recording(image=f"C:\\study\\{image}") for image in images], EXAMS)
+    assert not joined.unmatched_recordings
+
+
+def test_a_folder_of_several_exams_is_no_patients_though_the_names_tell_no_exam():
+    exams = [exam("E1", cc="/d/x1.png"), exam("E2", cc="/d/x2.png")]
+    images = ["r1/x1.png", "r2/x1.png", "r1/x2.png", "r2/x2.png"]
+    assert len(join([recording(image=image) for image in images], exams).matched["E1", "cc"]) == 2
+
+
+def test_twice_the_patients_with_images_called_alike_take_about_twice_as_long():
+    def seconds(patients):
+        exams = [exam(f"P{i}", cc=f"/d/P{i}/cc.png", mlo=f"/d/P{i}/mlo.png") for i in range(patients)]
+        names = [f"C:\\s\\P{i}\\{view}.png" for i in range(patients) for view in ("cc", "mlo")]
+        start = time.process_time()
+        joined = join([recording(image=name) for name in names], exams)
+        assert len(joined.matched) == 2 * patients
+        return time.process_time() - start
+
+    assert seconds(2000) < 6 * seconds(500)

@@ -124,3 +124,36 @@ def test_a_log_of_several_patients_gives_each_its_own_although_their_images_are_
     found = [[(each.x[0] - 2) / 0.3 for each in dataset.fixations(exam, "cc")] for exam in (0, 1)]
     np.testing.assert_allclose(found, [[30], [70]], atol=0.01)
     assert [len(dataset.fixations(exam, "mlo")) for exam in (0, 1)] == [1, 1]
+
+
+def test_a_recording_that_names_its_exam_is_not_judged_by_folders(of_views):
+    """Two blocks of one exam, each with an export of its images in a folder."""
+    lines = [
+        f"{x},{exam},,block{block}/{exam[1]}_{view}.png"
+        for exam in ("e0", "e1")
+        for x, view, block in ((30, "cc", 1), (35, "cc", 2), (40, "mlo", 1))
+    ]
+    assert of_views(*lines) == [[30.0, 35.0], [40.0]]
+
+
+def test_what_is_left_out_for_its_folder_is_said(tmp_path):
+    exams = write_exams(tmp_path / "raw", 2)
+    log = tmp_path / "raw" / "all.log"
+    log.write_text("30,,,D:/P1/cc.png\n70,,,D:/P2/cc.png\n")
+    folder = tmp_path / "raw" / "P1"
+    folder.mkdir()
+    image = exams[0].images["cc"].rename(folder / "cc.png")
+    (exams[0], other) = replace(exams[0], images={"cc": image}, gaze={"cc": log}), exams[1]
+    other = replace(other, images={"cc": other.images["cc"]}, gaze={})
+    told = run(
+        [exams[0], other],
+        tmp_path / "raw",
+        tmp_path / "out",
+        crop="none",
+        jobs=0,
+        gaze_reader=lambda _: Named(),
+    )
+    (line,) = [line for line in told.doubts() if "not joined" in line]
+    assert line.startswith(
+        "gaze on e0 cc: 1 others in its file are not joined, because recordings of several folders"
+    )

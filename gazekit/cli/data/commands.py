@@ -265,7 +265,7 @@ def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
     _warn_of_doubts(summary, recordings or [])
     if summary.unmatched_recordings:
         console.warn(
-            "some recordings match no image; gazekit gaze validate --dataset … --source … names them"
+            "some recordings match no image; gazekit gaze validate --dataset … --source … names them, and says why"
         )
     for name in [name for name, count in summary.classes.items() if count == 0]:
         console.warn(f"no exam of class '{name}' is left")

@@ -23,8 +23,9 @@ LARGEST_LIST = 2**20
 _TIME = re.compile(r"^-?\d+\s+")
 TOGETHER_MS = 50.0
 """Images loaded within this time of each other are shown side by side."""
-AT_ONCE_MS = 50.0
-"""Images named this shortly before the end of a trial were shown before."""
+AT_ONCE_MS = 20.0
+"""Images named this shortly before the end of a trial were shown before (ours)."""
+_SHOWN_BEFORE = "an image is named just before its trial ends, and counts for the gaze before it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Image:
     """An image on the screen, as described by a message.
 
     Args:
-        name: file name without folders.
+        name: file name, with the folders that the message has.
         left, top: in pixels of the screen; NaN if unknown.
         width, height: NaN if shown at its original size, or unknown.
         centre: its centre in pixels of the screen, if shown there at its original size; else None.
@@ -241,6 +242,7 @@ class Trial:
         shown_ms = sum(max(end - start, 0.0) for stretch, start, end in self.windows() if stretch.images)
         if loaded and before and (shown_ms <= AT_ONCE_MS or not any(stretch.t for stretch in loaded)):
             before[0].images, loaded = loaded[0].images, before[:1]
+            self.notes.append(_SHOWN_BEFORE)
         for stretch in loaded or self.stretches:
             if stretch.t:
                 said = doubt(stretch.blocks)
