@@ -40,7 +40,8 @@ def of_views(tmp_path):
         dataset = PreparedDataset.open(out)
         scale, margin = 48 / 160, 2  # 160 x 120 in the middle of 48 x 40
         looked = [
-            [(each.x[0] - margin) / scale for each in dataset.fixations(0, view)] for view in ("cc", "mlo")
+            [(x - margin) / scale for each in dataset.fixations(0, view) for x in each.x]
+            for view in ("cc", "mlo")
         ]
         return [np.round(x, 2).tolist() for x in looked]
 
