@@ -31,9 +31,10 @@ def last_part(name: str) -> str:
 
 
 def parts_of(path: str) -> PathParts:
-    """Return the parts of a path in lower case and without its drive, whichever system wrote the path."""
+    """Return the parts of a path in lower case and without its drive or host, whichever system wrote the path."""
     named = PureWindowsPath(path)
-    return tuple(part.casefold() for part in named.parts[bool(named.anchor) :])
+    shared = named.drive.split("\\")[3:] if named.drive.startswith("\\\\") else []  # \\host\share
+    return tuple(part.casefold() for part in (*shared, *named.parts[bool(named.anchor) :]))
 
 
 def shared_folders(one: PathParts, other: PathParts) -> int:

@@ -306,3 +306,9 @@ def test_twice_the_patients_with_images_called_alike_take_about_twice_as_long():
         return time.process_time() - start
 
     assert seconds(2000) < 6 * seconds(500)
+
+
+def test_the_share_of_a_network_path_is_a_folder():
+    exams = [exam(f"E{i}", cc=f"/d/P{i}/cc.png") for i in (1, 2)]
+    joined = join([recording(image="\\\\server\\P2\\cc.png")], exams)
+    assert list(joined.matched) == [("E2", "cc")]
