@@ -88,20 +88,16 @@ def check_view(viewed: Viewed) -> ViewCheck:
         except DataError as error:
             refused = str(error)
     result = ViewCheck(refused=refused)
-    for recording in viewed.recordings:
+    for recording, copied in zip(viewed.recordings, copies(viewed.recordings), strict=True):
         size = None if pixels is None else pixels.shape
         check, fixations = check_recording(recording, size=size, settings=viewed.settings)
+        check = replace(check, copied=copied)
         drawing = None
         if fixations is not None and pixels is not None:
             check = _with_dwell(replace(check, region_name=name), fixations, region, lesion)
             drawing = _drawing(pixels, recording, fixations, viewed.settings) if viewed.draw else None
         result.checks.append(check)
         result.drawings.append(drawing)
-    if viewed.image is not None:
-        marks = copies(viewed.recordings)
-        result.checks[:] = [
-            replace(each, copied=copied) for each, copied in zip(result.checks, marks, strict=True)
-        ]
     return result
 
 

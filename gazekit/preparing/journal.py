@@ -5,7 +5,7 @@ torn after a kill (a part of a row, a part of a line, a row without its line) is
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def read_header(root: Path) -> dict[str, Any]:
     """Read settings and source of the preparation in a folder, finished or not; empty if there is none."""
     if (root / MANIFEST).exists():
         return dict(read_manifest(root).preparation)
-    return _read(root / JOURNAL)[0] if (root / JOURNAL).exists() else {}
+    return next(_parsed(root / JOURNAL), {}) if (root / JOURNAL).exists() else {}
 
 
 _SENTENCES = {
@@ -150,18 +150,23 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Entry]]:
     """Read the header and the entries up to a torn one. Raises DataError: the file is not a journal."""
-    header: dict[str, Any] | None = None
-    entries: list[Entry] = []
-    for line in lines_of(path, _KIND):
+    parsed = _parsed(path)
+    return next(parsed, {}), list(parsed)
+
+
+def _parsed(path: Path) -> Iterator[Any]:
+    """Yield the header, then the entries up to a torn one. Raises DataError: the file is not a journal."""
+    for number, line in enumerate(lines_of(path, _KIND)):
         try:
             value = parse_json(line, path, _KIND)
-            if header is None:
-                header = validated(value, path, _KIND, _HEADER)
-            else:
-                entries.append(validated(value, path, _KIND, JOURNAL_ENTRY).entry())
+            found = (
+                validated(value, path, _KIND, JOURNAL_ENTRY).entry()
+                if number
+                else validated(value, path, _KIND, _HEADER)
+            )
         except DataError:
-            break
-    return header or {}, entries
+            return
+        yield found
 
 
 _HEADER = pydantic.TypeAdapter(dict[str, Any])

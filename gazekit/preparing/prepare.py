@@ -241,8 +241,9 @@ def _came_to_nothing(out: Path, header: dict[str, Any]) -> bool:
     """Say whether ``out`` holds another preparation, unfinished and without an exam: nothing is lost with it."""
     if (out / MANIFEST).exists() or not (out / NAME).exists():
         return False
-    there, entries = read_journal(out)
-    return there != header and not any(isinstance(entry, ExamRecord) for entry in entries)
+    if read_header(out) == header:
+        return False
+    return not any(isinstance(entry, ExamRecord) for entry in read_journal(out)[1])
 
 
 def finish(out: Path, header: dict[str, Any], journal: Journal, rest: Rest) -> None:

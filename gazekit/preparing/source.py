@@ -341,7 +341,7 @@ def _belonging(read: Callable[[str, Path], OfExams], exam: Exam, view: str) -> t
     ]
     strange = {*map(id, named)} - {*map(id, in_folder_of(named, str(exam.images[view].absolute())))}
     if strange:
-        note = f"{len(strange)} others in its file are {DOUBTFUL}"
+        note = f"{len(strange)} more in its file: {DOUBTFUL}"
         found = tuple(replace(each, notes=(*each.notes, note)) for each in found if id(each) not in strange)
     if not found:
         first = next(iter(there.values()))[0]

@@ -47,9 +47,9 @@ class LayerCAM:
         Raises:
             ConfigurationError: the backbone has no such stage, or the score does not depend on its maps.
         """
-        features = (
-            output.features if self.stage is None else maps_of_stage(output, self.stage)
-        )  # [B, C, h, w]
+        features = output.features  # [B, C, h, w]
+        if self.stage is not None:
+            features = maps_of_stage(output, self.stage)
         gradients = score_gradients(output, target, features, detach=self.detach_weights)
         maps = {}
         for view, each in features.items():

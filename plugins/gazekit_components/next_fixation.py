@@ -21,8 +21,7 @@ class NextFixation(Term):
 
     with a learnt weight ``r`` of returning, which a reader who does not look twice makes negative. A state is that of
     one recording, which ends where the reader changes or the onset falls, and only steps count between two of its
-    fixations that both lie on the image. The last state of a
-    prediction starts the next: see ``predict``.
+    fixations that both lie on the image. The last state of a prediction starts the next: see ``predict``.
 
     Args:
         views: names of the views.

@@ -27,8 +27,6 @@ _NAMED = ("exam_id", "view", "reader", "sitting", *_SHOWN)
 """Columns that most rows repeat."""
 _DEGREE = "pixels_per_degree"
 _BLANK: ShownAs = (None, None, None)
-
-
 _ROUNDING = 1e-3
 """Relative difference between two stretches that is none."""
 

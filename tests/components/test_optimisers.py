@@ -154,6 +154,10 @@ def test_arguments_that_fail_in_a_step_are_refused_before_one(arguments: dict[st
 
 @pytest.mark.slow
 def test_every_optimiser_of_timm_takes_the_trial_step() -> None:
-    for name in timm_optimizer._names():
+    names = timm_optimizer._names()
+    assert len(names) > 50
+    for name in names:
         weights = [torch.zeros(shape, requires_grad=True) for shape in ((3, 2), (4,))]
-        TimmOptimizer(algorithm=name)([{"params": weights, "lr": 0.1, "weight_decay": 0.0}])
+        made = TimmOptimizer(algorithm=name)([{"params": weights, "lr": 0.1, "weight_decay": 0.0}])
+        held = [weight for group in made.param_groups for weight in group["params"]]
+        assert {*map(id, held)} == {*map(id, weights)}, name

@@ -39,7 +39,10 @@ def gazekit(environment: FreshEnvironment, *arguments: object) -> str:
 
 
 def test_its_own_tests_pass() -> None:
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=EXAMPLE, check=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    finished = subprocess.run(command, check=False, cwd=EXAMPLE, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout
+    assert " passed" in finished.stdout
 
 
 def test_it_is_found_and_keeps_its_promises(environment: FreshEnvironment) -> None:

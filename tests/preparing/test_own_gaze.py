@@ -156,5 +156,5 @@ def test_what_is_left_out_for_its_folder_is_said(tmp_path):
     )
     (line,) = [line for line in told.doubts() if "not joined" in line]
     assert line.startswith(
-        "gaze on e0 cc: 1 others in its file are not joined, because recordings of several folders"
+        "gaze on e0 cc: 1 more in its file: not joined, because recordings of several folders"
     )

@@ -27,7 +27,7 @@ def warn_of_unmatched(joined: "Joined") -> None:
         names = some(joined.unmatched_recordings)
         console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
     if doubtful := sum(DOUBTFUL in each.notes for each in joined.unmatched_recordings):
-        console.warn(f"{doubtful} recordings are {DOUBTFUL}")
+        console.warn(f"{doubtful} of them: {DOUBTFUL}")
     if joined.exams_without:
         names = some(f"exam {exam} view {view}" for exam, view in joined.exams_without)
         console.warn(f"{len(joined.exams_without)} images have no recording: {names}")
