@@ -55,8 +55,12 @@ _OURS = {
     ),
 }
 """Entries that a run directory may hold; a folder with anything else is never removed."""
-_OF_OTHER_DATA = re.compile(r"(evaluation|predictions)_all_[0-9a-f]{8}(_last)?\.(json|csv)")
-"""Entries of evaluations on other data."""
+_OF_OTHER_DATA = re.compile(
+    r"(evaluation_all_X(_last)?\.json|predictions_all_X(_last)?\.csv|explain_check_all_X\.jsonl?)".replace(
+        "X", "[0-9a-f]{8}"
+    )
+)
+"""Entries of evaluations, and of checks of attention maps, on other data."""
 _UNSURE = (
     "cannot tell whether another process is training this run; remove its folder yourself, or choose "
     "another --out"
@@ -114,9 +118,12 @@ class RunDirectory:
             which: of the selected or the last weights.
             other: fingerprint of data other than the training data.
         """
-        of = ("" if part == EVALUATED[0] else f"_{part}") + (f"_{other[:8]}" if other else "")
-        of += "_last" if which == "last" else ""
+        of = _ending(part, other) + ("_last" if which == "last" else "")
         return self.path / f"evaluation{of}.json", self.path / f"predictions{of}.csv"
+
+    def explain_check_of(self, part: str, other: str = "") -> Path:
+        """Return the file with the checks of attention maps; see ``evaluation_of``."""
+        return self.path / f"explain_check{_ending(part, other)}.json"
 
     @classmethod
     @contextmanager
@@ -254,8 +261,12 @@ class RunDirectory:
 
 
 def is_of_other_data(file: Path) -> bool:
-    """Whether a file of a run is of an evaluation on other data than those it was trained on."""
+    """Whether a file of a run is of other data than those it was trained on."""
     return _OF_OTHER_DATA.fullmatch(file.name) is not None
+
+
+def _ending(part: str, other: str) -> str:
+    return ("" if part == EVALUATED[0] else f"_{part}") + (f"_{other[:8]}" if other else "")
 
 
 def _meant_for_a_run(path: Path) -> str:

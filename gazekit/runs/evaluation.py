@@ -53,8 +53,9 @@ def evaluate_run(
         by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
         metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}
     record = _record(trained, dataset, predictions, metrics, part)
-    other = "" if dataset.fingerprint == trained.facts.fingerprint else dataset.fingerprint
-    measures, table = trained.run.evaluation_of(part, trained.weights.which, other)
+    measures, table = trained.run.evaluation_of(
+        part, trained.weights.which, trained.other_than_training(dataset)
+    )
     record |= {"files": [measures.name, table.name]}
     trained.run.write_text(table.name, _predictions_csv(dataset, predictions))
     trained.run.write_json(measures.name, Evaluation(**record).model_dump(by_alias=True))

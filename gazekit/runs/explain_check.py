@@ -19,7 +19,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats
 from gazekit.runs.calibration_file import checksum
 from gazekit.runs.checked_maps import CheckedMaps, ExplainCheckSettings, exams_of_run, fresh_layers
-from gazekit.runs.explain_check_file import CheckJournal, CheckRow, ExplainCheck, Values, name_of
+from gazekit.runs.explain_check_file import CheckJournal, CheckRow, ExplainCheck, Values
 from gazekit.runs.explain_check_words import statements, summary
 from gazekit.runs.stored import check_same_data, preset_conflicts
 from gazekit.runs.trained import Trained
@@ -42,7 +42,7 @@ def check_explanations(
 ) -> ExplainCheck:
     """Check the attention maps of a run on a part of a data set, write the file of that part and return its content.
 
-    Checks that were stopped go on where they were; ``explain_check.jsonl`` keeps them until all are done.
+    Checks that were stopped go on where they were; a ``.jsonl`` file of the same name keeps them until all are done.
 
     Args:
         trained: the run.
@@ -60,8 +60,8 @@ def check_explanations(
     other = None if random_labels is None else _of_random_labels(checked, random_labels, warn)
     layers = layers_of(trained.model, checked.attention_map)
     tasks = _tasks(checked, layers, other)
-    path = trained.run.path / f"{name_of(part)}l"
-    journal = CheckJournal(path, _header(checked, random_labels), len(checked.indices))
+    path = trained.run.explain_check_of(part, trained.other_than_training(dataset))
+    journal = CheckJournal(path.with_suffix(".jsonl"), _header(checked, random_labels), len(checked.indices))
     for number, (name, task) in enumerate(tasks.items()):
         report(number, len(tasks))
         if name not in journal.done:
@@ -89,7 +89,7 @@ def check_explanations(
         summary=summary(rows, list(layers)),
         statements=statements(rows, list(layers), supervised=supervised),
     )
-    trained.run.write_json(name_of(part), result.model_dump(by_alias=True))
+    trained.run.write_json(path.name, result.model_dump(by_alias=True))
     journal.remove()
     return result
 

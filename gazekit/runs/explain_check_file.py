@@ -76,14 +76,8 @@ class ExplainCheck(StoredPart):
     statements: list[Text]
 
 
-def name_of(part: str) -> str:
-    """Return the name of the file for a part; that of the test part is the plain one."""
-    return "explain_check.json" if part == "test" else f"explain_check_{part}.json"
-
-
-def read_explain_check(run: Path, part: str = "test") -> ExplainCheck | None:
-    """Read the checks of a run; None if it has none. Raises DataError: the file is damaged."""
-    path = run / name_of(part)
+def read_explain_check(path: Path) -> ExplainCheck | None:
+    """Read the checks of a run; None if there is no such file. Raises DataError: the file is damaged."""
     if not os.path.lexists(path):
         return None
     found: ExplainCheck = read_model(path, _KIND, ExplainCheck)

@@ -59,6 +59,10 @@ class Trained:
         """Predict, and explain, one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
         return self.predict_exams(dataset, self.exams_of(dataset, part), explain=explain)
 
+    def other_than_training(self, dataset: PreparedDataset) -> str:
+        """Return the fingerprint of other data; empty for the training data."""
+        return "" if dataset.fingerprint == self.facts.fingerprint else dataset.fingerprint
+
     def exams_of(self, dataset: PreparedDataset, part: str) -> NDArray[np.int64]:
         """Return the positions of a part's exams in a data set. Raises DataError: other data, or none."""
         if part == "all":

@@ -11,6 +11,7 @@ from gazekit.presets.layers import read_tables
 from gazekit.runs import checkpoint
 from gazekit.runs.calibration_file import read_calibration
 from gazekit.runs.directory import EVALUATED, RunDirectory, is_of_other_data
+from gazekit.runs.explain_check_file import read_explain_check
 from gazekit.runs.files import RunFacts, read_evaluation, read_predictions
 
 
@@ -46,7 +47,10 @@ def _faults(run: RunDirectory) -> Iterator[str]:
     for part in EVALUATED:
         yield from _evaluated(run, part, facts, split)
     for file in sorted(filter(is_of_other_data, run.path.iterdir())):
-        yield from _said(partial(read_evaluation if file.suffix == ".json" else _read_all, file))
+        if file.name.startswith("evaluation") or file.suffix == ".csv":
+            yield from _said(partial(read_evaluation if file.suffix == ".json" else _read_all, file))
+    for file in sorted(run.path.glob("explain_check*.json")):
+        yield from _said(partial(read_explain_check, file))
     yield from _checkpoints(run.checkpoints, needed=True)
     yield from _checkpoints(run.best, needed=_has_selected(preset, epochs))
 

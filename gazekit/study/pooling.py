@@ -66,7 +66,7 @@ def read_run(path: Path) -> RunRecord:
 
 def _checks(run: RunDirectory, epoch: int | None) -> dict[str, float]:
     """Read the checks of a run's attention maps, if it was checked. Raises DataError: with other weights."""
-    found = read_explain_check(run.path)
+    found = read_explain_check(run.explain_check_of("test"))
     if found is None:
         return {}
     if epoch is not None and found.epoch != epoch:

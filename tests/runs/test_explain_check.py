@@ -23,11 +23,13 @@ from gazekit.modelling.build import build_model
 from gazekit.prediction.changed_images import explain_changed
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
+from gazekit.reporting.run.explain_check import explain_check_section
 from gazekit.runs import checked_maps, explain_check
 from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
 from gazekit.runs.explain_check_file import CheckRow, ExplainCheck, read_explain_check
 from gazekit.runs.explain_check_words import find, statements
 from gazekit.runs.trained import Trained, open_trained
+from gazekit.runs.verification import faults_of
 from gazekit.study.pooling import read_run
 
 CPU = torch.device("cpu")
@@ -175,7 +177,7 @@ def test_checks_that_were_stopped_go_on_and_give_the_same(
     monkeypatch.setattr(checked_maps.CheckedMaps, "random_weights", counted)
     assert check_explanations(trained, dataset, "test", QUICK) == whole
     assert len(checked) == 16 - 5  # the noise, the shift and five of the layers were done
-    assert read_explain_check(trained.run.path) == whole and not journal.exists()
+    assert read_explain_check(trained.run.path / "explain_check.json") == whole and not journal.exists()
 
 
 def test_checks_with_other_settings_begin_again(trained: Trained, dataset: PreparedDataset) -> None:
@@ -196,7 +198,7 @@ def test_a_damaged_journal_or_file_is_refused(trained: Trained, dataset: Prepare
     path = trained.run.path / "explain_check.json"
     path.write_text(path.read_text().replace('"rows"', '"lines"'))
     with pytest.raises(DataError, match=r"rows: is missing.*gazekit explain-check"):
-        read_explain_check(trained.run.path)
+        read_explain_check(trained.run.path / "explain_check.json")
 
     def stop(done: int, _total: int) -> None:
         if done == 1:
@@ -222,9 +224,17 @@ def test_data_without_gaze_say_so(trained: Trained, tmp_path: Path, registry: Re
     raw = make_folder(tmp_path / "raw", exams=4, without_gaze=4)
     source = registry.create("dataset", "folder", gaze_reader="plain")
     prepare(source, raw, tmp_path / "prepared", size=(16, 16), crop="none", jobs=0)
-    found = check_explanations(trained, PreparedDataset.open(tmp_path / "prepared"), "all", QUICK)
+    other = PreparedDataset.open(tmp_path / "prepared")
+    found = check_explanations(trained, other, "all", QUICK)
     assert not [row for row in found.rows if row.check == "gaze"]
     assert "No exam has gaze here, so agreement with gaze is not checked." in found.statements
+    file = trained.run.path / f"explain_check_all_{other.fingerprint[:8]}.json"
+    assert read_explain_check(file) == found
+    own = PreparedDataset.open(Path(trained.facts.data))
+    assert len(list(explain_check_section(trained, other, "all"))) == 1
+    assert not list(explain_check_section(trained, own, "all"))  # which was not checked
+    file.write_text("{}")
+    assert any(file.name in fault for fault in faults_of(trained.run))
 
 
 def test_a_run_without_maps_of_views_is_refused(

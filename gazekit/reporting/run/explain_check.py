@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gazekit.measures.numbers import NONE, three
+from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.run.offered_sections import OfferedSection
 from gazekit.runs.calibration_file import checksum
 from gazekit.runs.explain_check_file import CheckRow, ExplainCheck, read_explain_check
@@ -76,9 +77,9 @@ def _removal(found: ExplainCheck) -> CheckTable:
     return title, ["", "in order of the maps", "in random order", "better by"], rows
 
 
-def explain_check_section(trained: Trained, part: str) -> Iterator[OfferedSection]:
-    """Show the checks of a run on a part, if there are any."""
-    found = read_explain_check(trained.run.path, part)
+def explain_check_section(trained: Trained, dataset: PreparedDataset, part: str) -> Iterator[OfferedSection]:
+    """Show the checks of a run on a part of a data set, if there are any."""
+    found = read_explain_check(trained.run.explain_check_of(part, trained.other_than_training(dataset)))
     if found is None:
         return
     parts: list[dict[str, Any]] = []

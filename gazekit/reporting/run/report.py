@@ -133,7 +133,7 @@ def run_page(
         "truth, uncertainty the entropy of the probabilities, gaze agreement the correlation of attention and gaze.",
         facts=facts,
         offered=[
-            *explain_check_section(trained, settings.part),
+            *explain_check_section(trained, dataset, settings.part),
             *offered_sections(
                 trained.registry,
                 _reported(trained, systems, pooled, facts, part=settings.part, threshold=threshold),
@@ -175,8 +175,8 @@ def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
     """Describe the exams."""
     if part != "all":
         return f"the {part} part"
-    own = dataset.fingerprint == trained.facts.fingerprint
-    return "the data it was trained on" if own else f"other data ({dataset.root.name})"
+    other = trained.other_than_training(dataset)
+    return f"other data ({dataset.root.name})" if other else "the data it was trained on"
 
 
 def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: str) -> str:
