@@ -48,7 +48,9 @@ def calibrate(
         console.note(f"{run}: {'its calibration is removed' if removed else 'it has no calibration'}")
         return
     settings = CalibrationSettings(method=method, at_specificity=at_specificity)
-    found = calibrate_run(trained, open_data(trained, data), settings, warn=console.warn)
+    dataset = open_data(trained, data)
+    with console.progress("predicting") as report:
+        found = calibrate_run(trained, dataset, settings, warn=console.warn, report=report)
     if as_json:
         console.print_json(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
     else:

@@ -165,16 +165,21 @@ def print_table(
 
 
 @contextmanager
-def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on stderr from the first report on; yield ``report(done, total)``."""
+def progress(description: str, *, transient: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar on stderr from the first report on; yield ``report(done, total)``; None = not known.
+
+    Args:
+        description: of what is done.
+        transient: remove the bar at the end.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = stderr()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=transient)
     task = bar.add_task(description, total=None)
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
         bar.start()
 

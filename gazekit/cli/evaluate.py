@@ -46,7 +46,9 @@ def evaluate(
         refuse_options(context, ("pool",), "an evaluation without --per")
     part = part_of(part, split)
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
-    result = evaluate_run(trained, open_data(trained, data), part, resamples=resamples, per=per, pool=pool)
+    dataset = open_data(trained, data)
+    with console.progress("predicting") as report:
+        result = evaluate_run(trained, dataset, part, resamples=resamples, per=per, pool=pool, report=report)
     if as_json:
         console.print_json(SCHEMA, result)
     else:

@@ -117,5 +117,6 @@ def report(
             part=part, threshold=threshold, exams=exam or (), cases=cases, originals=found
         )
         other = None if without is None else open_trained(without, registry, chosen, report=console.warn)
-        path = write_report(trained, dataset, settings, without=other, out=out)
+        with console.progress("exams predicted and drawn") as report:
+            path = write_report(trained, dataset, settings, without=other, out=out, report=report)
     console.stdout().print(str(path), markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
-from gazekit.prediction.image_look import look_at
+from gazekit.prediction.image_look import SOME, Looked, look_at
 from gazekit.prepared.exam_record import COVARIATE
 from gazekit.reading.found_files import FoundFiles, is_too_long
 from gazekit.reading.spreadsheet import open_rows
@@ -29,7 +29,12 @@ def is_table(path: Path) -> bool:
 
 
 def read_exam_table(
-    path: Path, views: ViewNames, rules: Mapping[str, IdentityRule], *, keep_missing: bool = False
+    path: Path,
+    views: ViewNames,
+    rules: Mapping[str, IdentityRule],
+    *,
+    keep_missing: bool = False,
+    report: Looked = lambda _done, _total: None,
 ) -> Grouping:
     """Read a table of exams, in order, keyed by exam id.
 
@@ -43,6 +48,7 @@ def read_exam_table(
         views: the views that each exam needs.
         rules: how data sources identify their own files.
         keep_missing: predict an exam that lacks a view from the others.
+        report: of the exams looked at.
 
     Raises:
         DataError: names the file, the row and the expected content.
@@ -95,6 +101,8 @@ def read_exam_table(
         for view, look in looks.items():
             if look.identity.special:
                 found.assumed.setdefault(only_special(view, look.identity.special), []).append(key)
+        if len(found.exams) % SOME == 0:
+            report(len(found.exams), None)
     if not found.exams:
         raise DataError(f"{path}: no rows below the header; expected one per exam")
     return found

@@ -10,7 +10,7 @@ from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
 from gazekit.prediction.by_products import by_product
 from gazekit.prediction.exam_names import Nameable, name_exams, recognisable
-from gazekit.prediction.image_look import ImageLook, look_at
+from gazekit.prediction.image_look import SOME, ImageLook, Looked, look_at
 from gazekit.reading.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
 from gazekit.reading.dicom.file import printable
 from gazekit.reading.identity import FOR_PROCESSING
@@ -133,6 +133,7 @@ def group_images(
     *,
     keep_missing: bool = False,
     colour: bool = False,
+    report: Looked = lambda _done, _total: None,
 ) -> Grouping:
     """Group image files, in any order, into exams; folders are searched.
 
@@ -149,6 +150,7 @@ def group_images(
         rules: how data sources identify their own files, by source name.
         keep_missing: predict an exam that lacks a view from the others.
         colour: images of patients are in colour; else such pictures are taken for drawings over an image.
+        report: of the images looked at.
 
     Returns:
         All exams; one that lacks a view, or has a view twice, is refused with that reason.
@@ -168,7 +170,11 @@ def group_images(
                 else ""
             )
         )
-    looked_at = [_look(path, folder, sorting) for path, folder in files.items()]
+    looked_at = []
+    for done, (path, folder) in enumerate(files.items(), start=1):
+        looked_at.append(_look(path, folder, sorting))
+        if done % SOME == 0:
+            report(done, len(files))
     readable = [image for image in looked_at if image and not image.damage]
     groups = list(_groups(readable, sorting))
     _add_unreadable(groups, [image for image in looked_at if image and image.damage])

@@ -1,6 +1,6 @@
 """Look at an image file without reading its pixels: data source, header, file name and folders."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,11 @@ from gazekit.reading.name_words import NamedFile, read_name
 from gazekit.reading.view_names import ViewNames, split_words
 from gazekit.records.identity import IdentityRule, ImageIdentity
 from gazekit.records.image_header import ImageHeader
+
+Looked = Callable[[int, int | None], None]
+"""Told, now and then, how many images or exams were looked at, and of how many; None = not known."""
+SOME = 100
+"""Images or exams after which it is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
 from gazekit.prediction.file_grouping import Grouping, group_images
+from gazekit.prediction.image_look import Looked
 from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
 from gazekit.reading.view_names import ViewNames
@@ -91,7 +92,13 @@ def _isolated(source: Component, registry: Registry) -> IdentityRule:
     return rule
 
 
-def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry) -> Grouping:
+def find_exams(
+    inputs: Sequence[Path],
+    trained_on: TrainedOn,
+    registry: Registry,
+    *,
+    report: Looked = lambda _done, _total: None,
+) -> Grouping:
     """Find the exams in the given images, folders and tables; see ``group_images`` and ``read_exam_table``.
 
     Raises:
@@ -110,12 +117,14 @@ def find_exams(inputs: Sequence[Path], trained_on: TrainedOn, registry: Registry
             rules,
             keep_missing=keep_missing,
             colour=prepared.colour,
+            report=report,
         )
         if images
         else Grouping([])
     )
     for table in tables:
-        found = read_exam_table(table, ViewNames(tuple(trained_on.views)), rules, keep_missing=keep_missing)
+        views = ViewNames(tuple(trained_on.views))
+        found = read_exam_table(table, views, rules, keep_missing=keep_missing, report=report)
         grouping.exams.extend(found.exams)
         for what, exams in found.assumed.items():
             grouping.assumed.setdefault(what, []).extend(exams)

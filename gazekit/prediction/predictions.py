@@ -64,6 +64,7 @@ def predict(
     scanpath_term: PredictsScanpaths | None = None,
     calibration: Calibration = UNCALIBRATED,
     forward: Callable[[Batch], Logits] | None = None,
+    report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Predictions:
     """Predict all exams in evaluation mode; processes that train together share the batches and all get every result.
 
@@ -75,11 +76,13 @@ def predict(
         scanpath_term: also predicts scanpaths; needs an attention map beside it.
         calibration: of the probabilities of the label; the logits stay.
         forward: computes ``logits_of`` the model where nothing is explained; it may overwrite them with the next batch.
+        report: called after each batch with the exams done, of all processes, and their number.
     """
     was_training = model.training
     model.eval()
     forward = forward or partial(logits_of, model)
     logits, further, attention, scanpaths = [], [], [], []
+    done, number = 0, len(exams.indices)
     batches = exams.in_order(batch_size)
     shared = count() > 1 and attention_map is None
     for batch in exams.batches(batches[rank() :: count()] if shared else batches):
@@ -97,6 +100,8 @@ def predict(
             own, others = output.logits.detach(), output.further
         logits.append(own.clone())
         further.append({name: probabilities(each.detach()) for name, each in others.items()})
+        done += len(own) * (count() if shared else 1)
+        report(min(done, number), number)
     model.train(was_training)
 
     def together(rows: Sequence[Tensor], width: int) -> Tensor:

@@ -15,7 +15,7 @@ from gazekit.prediction.calibration import Calibration, Method
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats, Integers
 from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
-from gazekit.runs.trained import Trained
+from gazekit.runs.trained import Progress, Trained
 
 __all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
 
@@ -42,6 +42,7 @@ def calibrate_run(
     settings: CalibrationSettings,
     *,
     warn: Callable[[str], None] = lambda _text: None,
+    report: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Fit a calibration on the validation part of a run, write ``calibration.json`` and return its content.
 
@@ -52,13 +53,14 @@ def calibrate_run(
         dataset: its training data, which hold the validation part.
         settings: method and threshold.
         warn: called with each doubt, one line each.
+        report: told the exams predicted and their number.
 
     Raises:
         ConfigurationError: a method or threshold for two classes and a model of more, or neither of them.
         DataError: the validation part holds one class alone, or no threshold has that specificity.
     """
     _check(settings, len(trained.facts.classes))
-    predictions = trained.predict(dataset, "val", explain=False)
+    predictions = trained.predict(dataset, "val", explain=False, report=report)
     labels = dataset.labels[predictions.indices]
     if len(np.unique(labels)) < 2:
         raise DataError(

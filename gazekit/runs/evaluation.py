@@ -22,7 +22,7 @@ from gazekit.records.labels import positive_of
 from gazekit.runs.files import EVALUATION_SCHEMA as SCHEMA
 from gazekit.runs.files import Evaluation
 from gazekit.runs.flattery import flattery
-from gazekit.runs.trained import Trained
+from gazekit.runs.trained import Progress, Trained
 
 __all__ = ["SCHEMA", "evaluate_run"]
 
@@ -35,6 +35,7 @@ def evaluate_run(
     resamples: int = 2000,
     per: Per | None = None,
     pool: How = "max",
+    report: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Predict one part of a data set, compare with the truth, write both files and return the content of the first.
 
@@ -44,9 +45,10 @@ def evaluate_run(
         part: ``train``, ``val``, ``test`` or ``all``.
         resamples: number of bootstrap resamples over patients.
         per, pool: also measure sides or patients, and pool their exams so; see ``pooled_metrics``.
+        report: told the exams predicted and their number.
     """
     assert dataset.is_checked
-    predictions = trained.predict(dataset, part)
+    predictions = trained.predict(dataset, part, report=report)
     offered = offered_metrics(trained.registry)
     metrics = evaluate(dataset, predictions, metrics=offered, resamples=resamples)
     if per is not None:

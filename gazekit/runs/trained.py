@@ -33,6 +33,10 @@ from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Weights, Which
 from gazekit.runs.stored import check_same_data, data_folder, load_model, stored_preset, stored_split
 
+Progress = Callable[[int, int], None]
+"""Told the exams done and their number."""
+_SILENT: Progress = lambda _done, _total: None  # noqa: E731
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Trained:
@@ -55,9 +59,11 @@ class Trained:
             f"epoch={self.weights.epoch}, device={self.device.type!r})"
         )
 
-    def predict(self, dataset: PreparedDataset, part: str, *, explain: bool = True) -> Predictions:
+    def predict(
+        self, dataset: PreparedDataset, part: str, *, explain: bool = True, report: Progress = _SILENT
+    ) -> Predictions:
         """Predict, and explain, one part of a data set (``train``, ``val``, ``test`` or ``all``)."""
-        return self.predict_exams(dataset, self.exams_of(dataset, part), explain=explain)
+        return self.predict_exams(dataset, self.exams_of(dataset, part), explain=explain, report=report)
 
     def other_than_training(self, dataset: PreparedDataset) -> str:
         """Return the fingerprint of other data; empty for the training data."""
@@ -78,9 +84,14 @@ class Trained:
         return indices
 
     def predict_exams(
-        self, dataset: PreparedDataset, indices: NDArray[np.int64], *, explain: bool = True
+        self,
+        dataset: PreparedDataset,
+        indices: NDArray[np.int64],
+        *,
+        explain: bool = True,
+        report: Progress = _SILENT,
     ) -> Predictions:
-        """Predict, and explain, the exams at the given positions of a data set."""
+        """Predict, and explain, the exams at the given positions of a data set; report how many are done."""
         exams = prepared_exams(
             dataset, indices, self.preset, self.device, with_gaze=False, needs_gaze=self.model.needs_gaze
         )
@@ -91,6 +102,7 @@ class Trained:
             attention_map=self.attention_map if explain else None,
             scanpath_term=self.scanpath_term if explain else None,
             calibration=self.calibration,
+            report=report,
         )
 
     def _check_targets(self, dataset: PreparedDataset) -> None:

@@ -278,6 +278,20 @@ def test_a_special_image_that_a_table_names_is_said(tmp_path: Path) -> None:
     assert found.assumed == {"view cc is there only as: FOR PROCESSING": ["e"]}
 
 
+def test_how_many_images_or_rows_were_looked_at_is_told_now_and_then(tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    for number in range(125):
+        for view in VIEWS:
+            (tmp_path / f"{number}_{view}.png").touch()
+    group_images([tmp_path], VIEWS, rules=RULES, report=lambda *at: told.append(at))
+    assert told == [(100, 250), (200, 250)]
+    rows = [f"{number},{number}_cc.png,{number}_mlo.png" for number in range(125)]
+    (tmp_path / "t.csv").write_text("\n".join(["exam_id,cc,mlo", *rows]))
+    told.clear()
+    read_exam_table(tmp_path / "t.csv", ViewNames(VIEWS), RULES, report=lambda *at: told.append(at))
+    assert told == [(100, None)]
+
+
 @pytest.mark.parametrize("said", ["L_MLO", "MLO L", "LEFT MLO", "LMLO"])
 def test_a_side_may_stand_in_the_view_position(tmp_path: Path, said: str) -> None:
     nameless(tmp_path / "1", ViewPosition="L CC")

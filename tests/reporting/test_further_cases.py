@@ -33,12 +33,15 @@ def test_every_exam_is_on_one_page_in_the_order_of_the_data(run, dataset, monkey
     trained = open_trained(run, load_registry(), torch.device("cpu"))
     in_figure = dataset.exam_ids[:1]  # the fewer, the sooner
 
+    told = []
+
     def write(cases):
         settings = report.ReportSettings(part="all", cases=cases, exams=in_figure)
-        return write_report(trained, dataset, settings)
+        return write_report(trained, dataset, settings, report=lambda *at: told.append(at))
 
     path = write(8)
     number = min(8, len(dataset))
+    assert told == sorted(set(told)) and told[-1] == (len(dataset) + number,) * 2
     pages = [path, *(run / "report_cases" / f"{n}.html" for n in range(2, 1 + -(-number // 3)))]
     assert sorted(pages[1:]) == sorted((run / "report_cases").iterdir())
     assert [exam for page in pages for exam in shown_on(page)] == list(dataset.exam_ids[:number])

@@ -112,7 +112,9 @@ def test_the_last_weights_are_kept_beside_the_selected_ones(
     newest = checkpoint.load(sorted(run.checkpoints.glob("0*"))[-1]).weights
     for name, tensor in last.model.state_dict().items():
         assert torch.equal(tensor, newest[f"model.{name}"])
-    record = evaluate_run(last, dataset, "val", resamples=100)
+    told: list[tuple[int, int]] = []
+    record = evaluate_run(last, dataset, "val", resamples=100, report=lambda *at: told.append(at))
+    assert told == sorted(set(told)) and told[-1] == (record["exams"], record["exams"])
     assert (record["epoch"], record["weights"], record["chosen"]) == (3, "last", "the last epoch")
     assert json.loads((run.path / "evaluation_val_last.json").read_text())["metrics"] == record["metrics"]
     auc = record["metrics"]["classification"]["auc"]["value"]

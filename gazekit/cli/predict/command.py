@@ -263,7 +263,8 @@ def _exams(
                 "a prepared data set is predicted alone and without --dicom-out; give image files for that"
             )
         return None
-    grouping = find_exams(inputs, trained.trained_on(), trained.registry)
+    with console.progress("looking at images", transient=True) as report:
+        grouping = find_exams(inputs, trained.trained_on(), trained.registry, report=report)
     for remark in grouping.remarks(
         lambda path: grouping.names[path] if folder is None else os.path.relpath(path, folder)
     ):

@@ -11,7 +11,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.reporting.run.confusion import youden_threshold
 from gazekit.reporting.run.page import RunPage, write_run_page
 from gazekit.reporting.run.report import ReportSettings, run_page
-from gazekit.runs.trained import Trained, open_data
+from gazekit.runs.trained import Progress, Trained, open_data
 
 WITH, WITHOUT, ALONE = "with gaze supervision", "without gaze supervision", "of this model"
 _GIVEN = "The threshold was given, not chosen on these exams."
@@ -24,6 +24,7 @@ def write_report(
     *,
     without: Trained | None = None,
     out: Path | None = None,
+    report: Progress = lambda _done, _total: None,
 ) -> Path:
     """Write the report of a run as one page, with attention.png and .svg next to it.
 
@@ -33,6 +34,7 @@ def write_report(
         settings: exams and appearance of the report.
         without: a run on the same data to compare with, or None.
         out: path of the page; None is ``report.html`` in the run.
+        report: told the exams predicted and drawn, and the number of both.
 
     Returns:
         The path of the page.
@@ -43,15 +45,26 @@ def write_report(
     """
     path = out or trained.run.path / "report.html"
     check_place(path)
-    own = trained.predict(dataset, settings.part)
+    exams = len(trained.exams_of(dataset, settings.part))
+    predicted = exams * (1 if without is None else 2)
+    total = predicted + min(settings.cases, exams)
+    own = trained.predict(dataset, settings.part, report=lambda done, _: report(done, total))
     systems = {(WITH if trained.preset.gaze else ALONE): own}
     if without is not None:
-        theirs = without.predict(dataset, settings.part)
+        theirs = without.predict(dataset, settings.part, report=lambda done, _: report(exams + done, total))
         _check_same(trained, without, own, theirs)
         title = f"of {without.run.path.name}" if without.preset.gaze else WITHOUT
         systems[title] = theirs
     value, origin = _threshold(settings.threshold, trained, dataset)
-    page = run_page(trained, dataset, systems, settings, threshold=value, threshold_origin=origin)
+    page = run_page(
+        trained,
+        dataset,
+        systems,
+        settings,
+        threshold=value,
+        threshold_origin=origin,
+        drawn=lambda cases: report(predicted + cases, total),
+    )
     write_run_page(path, page)
     _write_picture(path.parent, page)
     return path

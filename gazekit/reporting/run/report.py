@@ -1,7 +1,7 @@
 """Collect the contents of a run's page from its directory, predictions and data."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gazekit.contracts.report import ReportedRun
@@ -69,6 +69,7 @@ def run_page(
     *,
     threshold: float,
     threshold_origin: str,
+    drawn: Callable[[int], None] = lambda _cases: None,
 ) -> RunPage:
     """Assemble the report of a run.
 
@@ -79,6 +80,7 @@ def run_page(
         settings: exams and appearance of the report.
         threshold: the second of two classes is called above it; the number that the settings lead to.
         threshold_origin: a sentence on where the threshold comes from.
+        drawn: told the cases drawn so far, page by page.
 
     Raises:
         ConfigurationError: an exam was not predicted.
@@ -99,7 +101,7 @@ def run_page(
     shown = ShownViews(dataset, settings.originals)
 
     def browsed(first: int, last: int) -> list[Case]:
-        return make_cases(
+        made = make_cases(
             dataset,
             list(systems.values()),
             trained.preset.views,
@@ -109,6 +111,8 @@ def run_page(
             shown=shown,
             first=first - 1,
         )
+        drawn(last)
+        return made
 
     on_first = min(number, CASES_ON_A_PAGE)
     starts = range(on_first + 1, number + 1, CASES_ON_A_PAGE)
