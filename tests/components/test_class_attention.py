@@ -30,6 +30,12 @@ def test_with_its_attention_to_itself_the_map_sums_to_one() -> None:
     torch.testing.assert_close(maps.sum(dim=(1, 2)) + own, torch.ones(2, dtype=torch.float64))
 
 
+def test_registers_have_no_place() -> None:
+    attention = weights(2, 4, 3, 9)
+    maps = ClassAttention()(showing(attention, grid=(2, 3), registers=2), TARGET)
+    torch.testing.assert_close(maps["cc"], attention[:, 3, :, 0, 3:].mean(dim=1).reshape(2, 2, 3))
+
+
 def test_a_loss_reaches_the_last_block_alone() -> None:
     logits = torch.randn(2, 4, 3, 7, 7, dtype=torch.float64, requires_grad=True)
     maps = ClassAttention(heads=(1,))(showing(logits.softmax(dim=-1), grid=(2, 3)), TARGET)

@@ -61,6 +61,23 @@ def test_the_scale_of_a_map_does_not_matter_in_single_precision(
     torch.testing.assert_close(scaling(10.0**exponent * maps), scaling(maps), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("scaling", [unit_range, unit_variance])
+def test_a_faint_pattern_on_a_bright_map_is_no_rounding(
+    scaling: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    maps = random_maps(2, 5, 4)
+    torch.testing.assert_close(scaling(1 + 1e-4 * maps.float()).double(), scaling(maps), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("scaling", [unit_peak, unit_sum, unit_norm])
+def test_values_at_the_end_of_single_precision_do_not_overflow(
+    scaling: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    maps = random_maps(2, 5, 4).float()
+    maps /= maps.abs().amax()
+    torch.testing.assert_close(scaling(3e38 * maps), scaling(maps))
+
+
 @each_scaling
 def test_the_gradient_is_that_of_the_function(scaling: Callable[[torch.Tensor], torch.Tensor]) -> None:
     assert torch.autograd.gradcheck(scaling, random_maps(2, 3, 4).requires_grad_())

@@ -57,6 +57,14 @@ def test_adam_with_decoupled_decay_takes_the_step_of_its_paper() -> None:
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("cls", [Adam, AdamW])
+def test_options_reach_torch_and_defaults_are_those_of_the_papers(cls: type[Any]) -> None:
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": 0.1}]
+    plain, own = cls()(groups).defaults, cls(betas=(0.8, 0.95), eps=1e-3)(groups).defaults
+    assert (plain["betas"], plain["eps"]) == ((0.9, 0.999), 1e-8)
+    assert (own["betas"], own["eps"]) == ((0.8, 0.95), 1e-3)
+
+
 def test_momentum_starts_as_in_torch() -> None:
     """The velocity that is there from the start changes no bit of torch's steps."""
     ours, theirs = (torch.tensor([0.5, -1.0], requires_grad=True) for _ in range(2))

@@ -14,18 +14,26 @@ def oracle(score, thresholds):
     return np.diff(np.concatenate([[0.0], below, [1.0]]))
 
 
-def test_the_softmax_of_the_logits_is_the_probability_of_each_class():
+@pytest.mark.parametrize("steps", [(), (0.3,), (0.3, -1.2)])
+def test_a_logit_is_the_log_probability_of_its_class(steps):
     torch.manual_seed(0)
-    head = Ordinal(5, {"label": 4}, ("cc",), 5).double()
-    head.targets["label"].steps.data = torch.tensor([0.3, -1.2], dtype=torch.float64)
+    head = Ordinal(5, {"label": len(steps) + 2}, ("cc",), 5).double()
+    head.targets["label"].steps.data = torch.tensor(steps, dtype=torch.float64)
     fused = torch.randn(7, 5, dtype=torch.float64)
-    found = head(fused, {})["label"].softmax(dim=1).detach().numpy()
+    found = head(fused, {})["label"].exp().detach().numpy()
     layer = head.targets["label"]
     steps = np.log1p(np.exp(layer.steps.detach().numpy()))
     thresholds = layer.first.item() + np.concatenate([[0.0], np.cumsum(steps)])
     for exam in range(7):
         score = float(fused[exam].numpy() @ layer.score.weight.detach().numpy()[0])
         np.testing.assert_allclose(found[exam], oracle(score, thresholds), rtol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_thresholds_start_one_apart_around_zero(classes):
+    head = Ordinal(1, {"label": classes}, ("cc",), 1)
+    found = head(torch.zeros(1, 1), {})["label"].exp()[0].detach().numpy()
+    np.testing.assert_allclose(found, oracle(0, np.arange(classes - 1) - (classes - 2) / 2), rtol=1e-4)
 
 
 def test_far_scores_stay_finite_and_reach_the_ends():

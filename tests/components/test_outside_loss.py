@@ -47,6 +47,12 @@ def test_all_inside_is_zero_and_all_outside_is_one() -> None:
     assert OutsideLoss()(attention, gaze).tolist() == [0, 1]
 
 
+def test_a_place_at_the_threshold_was_looked_at() -> None:
+    attention, gaze = torch.ones(1, 1, 4), torch.tensor([[[0.0, 0.05, 0.1, 0.25]]])
+    assert OutsideLoss()(attention, gaze).tolist() == [0.5]
+    assert OutsideLoss(threshold=0.25)(attention, gaze).tolist() == [0.75]
+
+
 def test_the_gradient_takes_attention_from_outside_and_brings_it_inside() -> None:
     gaze = torch.zeros(1, 8, 8)
     gaze[:, :, :4] = 1.0

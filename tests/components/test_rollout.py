@@ -79,10 +79,29 @@ def test_without_a_class_token_it_is_the_mean_over_rows() -> None:
     torch.testing.assert_close(maps["cc"].sum(dim=(1, 2)), torch.ones(2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("class_tokens", [0, 1])
+def test_registers_pass_attention_on_and_have_no_place(class_tokens: int) -> None:
+    attention = weights(2, 3, 2, class_tokens + 2 + 6)
+    maps = AttentionRollout()(showing(attention, grid=(2, 3), registers=2), TARGET)
+    for exam in range(2):
+        flow = _slow(attention[exam].numpy())[:, -6:]
+        expected = flow[0] if class_tokens else flow[-6:].mean(axis=0)
+        np.testing.assert_allclose(maps["cc"][exam], expected.reshape(2, 3), rtol=1e-12)
+
+
 def test_the_last_stage_that_shows_attention_counts() -> None:
     attention = weights(2, 3, 2, 7)
     maps = AttentionRollout()(showing(weights(2, 1, 2, 25), attention, None, grid=(2, 3)), TARGET)
     torch.testing.assert_close(maps["cc"], rollout(attention)[:, 0, 1:].reshape(2, 2, 3))
+
+
+def test_blocks_of_several_stages_follow_each_other() -> None:
+    attention = weights(2, 3, 2, 7)
+    parts = showing(attention[:, :2], attention[:, 2:], grid=(2, 3))
+    maps = AttentionRollout()(parts, TARGET)
+    for exam in range(2):
+        expected = _slow(attention[exam].numpy())[0, 1:].reshape(2, 3)
+        np.testing.assert_allclose(maps["cc"][exam], expected, rtol=1e-12)
 
 
 def test_the_gradient_is_that_of_the_function_and_reaches_every_block() -> None:

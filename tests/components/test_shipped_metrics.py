@@ -170,6 +170,17 @@ def test_f1_of_a_resample_is_that_of_its_exams_though_it_lacks_a_class():
         assert found[0] == pytest.approx(F1()(truth[kept], called[kept]))
 
 
+@pytest.mark.parametrize(
+    ("truth", "called", "by_class"),
+    [
+        ([0, 0, 1, 2], [0, 1, 1, 1], [2 / 3, 1 / 2, 0]),  # class 2 is never called: a miss
+        ([0, 0, 1, 1], [0, 2, 1, 1], [2 / 3, 1]),  # no exam has class 2
+    ],
+)
+def test_f1_averages_over_the_classes_that_exams_have(truth, called, by_class):
+    assert F1()(np.array(truth), np.eye(3)[called]) == pytest.approx(np.mean(by_class))
+
+
 def test_a_reversed_classifier_has_the_lowest_partial_auc_that_there_is():
     truth = np.array([0, 0, 1, 1, 1])
     chances = np.stack([truth, 1 - truth], axis=1).astype(float)

@@ -8,6 +8,8 @@ import torch
 from gazekit_components.gaze_decoder import GazeDecoder
 from gazekit_components.mask_alignment import MaskAlignment
 from gazekit_components.next_fixation import NextFixation
+from scipy import ndimage
+from slow_maps import Array, bilinear
 from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
@@ -49,10 +51,27 @@ def test_the_begin_of_a_second_recording_is_no_next_fixation() -> None:
     rows[..., X] = rows[..., Y] = 20.0
     rows[0, :, SLOT] = 0
     term = NextFixation(("cc",), 4, features=3)
-    for onsets, steps in (([0.0, 300.0], 1), ([300.0, 0.0], 0), ([math.nan, math.nan], 1)):
+    for onsets, steps in (
+        ([0.0, 300.0], 1),
+        ([300.0, 300.0], 1),
+        ([300.0, 0.0], 0),
+        ([math.nan, math.nan], 1),
+    ):
         rows[0, :, ONSET] = torch.tensor(onsets)
         said = term(maps, batch_of(Gaze({"cc": rows.clone()}, (40, 40)), exams=1))
         assert said.isfinite().item() is bool(steps), onsets
+
+
+def _log_density(term: GazeDecoder, maps: Array) -> Array:
+    """``log softmax(conv1x1(ReLU(conv3x3(upsample(A)))))`` of one exam ``[C, h, w]``, a channel at a time."""
+    larger = [bilinear(channel, 10, 10) for channel in maps]
+    scores = np.full((10, 10), term.place.bias.item())
+    for number, weight in enumerate(term.place.weight.detach().numpy().ravel()):
+        hidden = np.full((10, 10), term.hidden.bias[number].item())
+        for channel, kernel in zip(larger, term.hidden.weight[number].detach().numpy(), strict=True):
+            hidden += ndimage.correlate(channel, kernel, mode="constant")
+        scores += weight * np.maximum(hidden, 0)
+    return scores - np.log(np.exp(scores).sum())
 
 
 def test_the_decoder_is_the_kl_divergence_of_cells() -> None:
@@ -61,12 +80,12 @@ def test_the_decoder_is_the_kl_divergence_of_cells() -> None:
     gaze = random_gaze(("cc",), 40, exams=3, lacking=(1,))
     term = GazeDecoder(("cc",), 4, hidden=3).double()
     came = term(output_of({"cc": maps}), batch_of(gaze))
-    predicted = term.log_density(maps).detach().numpy()
+    predicted = [_log_density(term, each) for each in maps.numpy()]
     for exam in (0, 2):
         heat = gaze["cc"][exam].double().numpy().reshape(10, 4, 10, 4).mean(axis=(1, 3))
         density = heat / heat.sum()
         expected = sum(
-            density[i, j] * (math.log(density[i, j]) - predicted[exam, i, j])
+            density[i, j] * (math.log(density[i, j]) - predicted[exam][i, j])
             for i in range(10)
             for j in range(10)
             if density[i, j] > 0
@@ -172,6 +191,27 @@ def test_a_predicted_path_goes_where_readers_go() -> None:
     colours = maps.flatten(2).gather(2, cells[:, None].expand(-1, 4, -1)).argmax(dim=1)  # [20, 3]
     follows = (colours[:, 1:] == (colours[:, :-1] + 1)) | (colours[:, :-1] == 3)
     assert follows.float().mean() > 0.9
+
+
+def test_a_predicted_path_takes_the_most_probable_cell_of_a_grid_that_is_not_square() -> None:
+    torch.manual_seed(0)
+    maps = random_tensor(2, 3, 4, 5).double()
+    term = NextFixation(("cc",), 3, features=4).double()
+    term.returning.data.fill_(-0.7)
+    paths = term.predict(output_of({"cc": maps}), fixations=4)["cc"]
+    key, query, bias = (
+        each.detach().numpy() for each in (term.key.weight, term.query.weight, term.query.bias)
+    )
+    for exam in range(2):
+        places = maps[exam].flatten(1).T.numpy()  # [cells, C]
+        keys, mean = places @ key.T, places.mean(axis=0)
+        path = [int((keys @ (query @ np.r_[mean, mean] + bias)).argmax())]
+        while len(path) < 4:
+            state = np.r_[places[path[-1]], places[path].mean(axis=0)]
+            scores = keys @ (query @ state + bias) / 2 - 0.7 * np.log1p(np.bincount(path, minlength=20))
+            path.append(int(scores.argmax()))
+        expected = [((cell % 5 + 0.5) / 5, (cell // 5 + 0.5) / 4) for cell in path]
+        np.testing.assert_allclose(paths[exam], expected, rtol=1e-6)
 
 
 def test_the_state_of_a_reader_forgets_the_recording_before() -> None:
