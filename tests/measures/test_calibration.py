@@ -114,3 +114,9 @@ def test_a_threshold_at_a_specificity_is_that_of_trying_every_threshold(seed):
     assert found == next(
         cut for cut in cuts if (scores[~positive] <= cut).mean() >= 0.8 - 1e-12 and 0 < cut < 1
     )
+
+
+def test_a_threshold_beyond_the_outermost_scores_lies_halfway_to_the_end_of_the_scale():
+    scores, positive = np.array([0.2, 0.4, 0.6, 0.8]), np.array([True, False, True, False])
+    assert threshold_at_specificity(scores, positive, 0.0) == pytest.approx(0.1)  # every exam is called
+    assert threshold_at_specificity(scores, positive, 1.0) == pytest.approx(0.9)

@@ -56,7 +56,7 @@ def test_the_band_of_precision_holds_the_curve_and_grows_with_fewer_patients():
 
 def test_bins_hold_every_exam_and_their_gaps_are_the_calibration_error():
     rng = np.random.default_rng(1)
-    stated, positive = np.r_[rng.random(150), 0.0, 0.3, 1.0], rng.random(153) < 0.4
+    stated, positive = np.r_[rng.random(150), 0.0, 0.5, 1.0], rng.random(153) < 0.4
     bins = calibration(stated, positive)
     assert sum(each.exams for each in bins) == 153
     gaps = sum(each.exams * abs(each.observed - each.stated) for each in bins) / 153

@@ -125,6 +125,10 @@ def test_calibration_error_in_closed_form():
     # Bin [0.2, 0.3): two exams at 0.25, one hit; bin [0.9, 1]: one exam at 1.0, a hit.
     confidence, hit = np.array([0.25, 0.25, 1.0]), np.array([True, False, True])
     assert calibration_error(confidence, hit, np.ones((1, 3))) == pytest.approx([2 / 3 * 0.25])
+    # 0.45 is in [0.4, 0.5), 0.5 in [0.5, 0.6): together they would make up for each other
+    assert calibration_error(
+        np.array([0.45, 0.5]), np.array([True, False]), np.ones((1, 2))
+    ) == pytest.approx([(0.55 + 0.5) / 2])
 
 
 def test_intervals_hold_the_value_and_count_resamples_of_one_class():
@@ -140,11 +144,13 @@ def test_intervals_hold_the_value_and_count_resamples_of_one_class():
 
 def test_a_class_without_exams_is_left_out_of_the_macro_mean():
     chances, labels, patients = cases(3, 40, 3, 6)
-    kept = labels < 2
+    kept = labels != 1
     found = classification_metrics(chances[kept], labels[kept], np.array(patients)[kept], resamples=2)
     one = np.ones((1, kept.sum()))
-    by_class = [auc(labels[kept] == c, chances[kept, c], one)[0] for c in (0, 1)]
+    by_class = [auc(labels[kept] == c, chances[kept, c], one)[0] for c in (0, 2)]
     assert found["auc"].value == pytest.approx(np.mean(by_class))
+    recalls = [np.mean(chances[labels == c].argmax(axis=1) == c) for c in (0, 2)]
+    assert found["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_a_class_without_exams_is_left_out_of_the_macro_mean():
         ([[0.5, 0.5]] * 3, [1, 1, 1], "abc", "all 3 exams have the label"),
         ([[0.4], [0.6]], [0, 1], "ab", "shape"),
         ([[-2.0, 3.0], [0.5, 0.5]], [0, 1], "ab", r"row 0 are \[-2.0, 3.0\]"),
-        ([[0.5, 0.5], [0.9, 0.9]], [0, 1], "ab", "row 1"),
+        ([[0.5, 0.5], [0.5, 0.51]], [0, 1], "ab", "row 1"),
         ([[0.5, 0.5], [np.nan, 0.9]], [0, 1], "ab", "row 1"),
         ([[0.5, 0.5], [0.1, 0.9]], [0, 2], "ab", "labels run from 0 to 2: expected 0 to 1"),
         ([[0.5, 0.5], [0.1, 0.9]], [0, 1, 1], "abc", "2 rows of probabilities but 3 labels"),
