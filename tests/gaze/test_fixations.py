@@ -20,7 +20,7 @@ from gazekit.gaze.fixation_detection import (
     dispersion_runs,
     velocity_runs,
 )
-from gazekit.gaze.fixations import FixationSettings, fixations_of
+from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
 from gazekit.records.recording import Recording
 
 SIMULATED = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_gaze.py"))
@@ -152,6 +152,25 @@ def test_runs_equal_the_slow_definition(method, window, merge, walk, chosen):
         limits = VelocityLimits(threshold=100 * threshold, window_ms=window, merge_distance=merge, **times)
         runs, expected = velocity_runs(x, y, t, limits), slow_ivt(x, y, t, limits)
     assert [tuple(run) for run in runs.tolist()] == expected
+
+
+def test_no_window_of_velocity_crosses_a_gap_though_it_is_wider():
+    """At 250 Hz five samples are lost, while the eye moves to another place."""
+    t, x = 4.0 * np.r_[np.arange(20), np.arange(25, 45)], np.repeat([0.0, 500.0], 20)
+    limits = VelocityLimits(
+        threshold=100, window_ms=100, merge_distance=0, minimum_ms=0, maximum_gap_ms=8, period_ms=4
+    )
+    for places in (x, x[::-1]):
+        assert velocity_runs(places, np.zeros(40), t, limits).tolist() == [[0, 20], [20, 40]]
+
+
+def test_fixations_exactly_as_far_apart_as_may_be_are_merged():
+    t, x = 10.0 * np.arange(20), np.repeat([0.0, 5.0], 10)
+    limits = VelocityLimits(
+        threshold=100, window_ms=0, merge_distance=5, minimum_ms=0, maximum_gap_ms=75, period_ms=10
+    )
+    assert velocity_runs(x, np.zeros(20), t, limits).tolist() == [[0, 20]]
+    assert len(velocity_runs(1.01 * x, np.zeros(20), t, limits)) == 2
 
 
 def test_long_recordings_without_gaps_take_time_in_proportion():
@@ -347,6 +366,7 @@ def test_clocks_of_whole_milliseconds_have_no_gaps():
     found = fixations_of(missing, image_height=HEIGHT, settings=FixationSettings(maximum_gap_ms=0))
     assert len(found) == 2  # a sample that is not there is a gap
     assert sampling_period(np.array([5.0])) == 0
+    assert sampling_period(np.array([0.0, 4, 8, 16, 20])) == 4  # a step of two periods is a gap, too
 
 
 def slow_blinks(t, lost, *, margin, gap, period):
@@ -466,6 +486,36 @@ def test_displayed_pixels_become_image_pixels():
     assert found.x.tolist() == [1600, 3195]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_degree_reaches_as_far_across_as_down_on_an_image_that_was_shown_stretched(method):
+    """Shown on 1000 x 800 pixels, an image of 200 x 100 has the fixations of one of 1000 x 800."""
+    random = np.random.default_rng(0)
+    places = np.repeat(random.uniform(200, 600, (2, 20)), 12, axis=1) + random.normal(0, 6, (2, 240))
+    on_screen = recording(*places, np.arange(240) * PERIOD, on_screen=True, pixels_per_degree=40.0)
+    shown = on_screen.where_shown(0, 0, 1000, 800)
+    settings = FixationSettings(method=method)
+    alike = fixations_of(shown, image_height=800, image_width=1000, settings=settings)
+    stretched = fixations_of(shown, image_height=100, image_width=200, settings=settings)
+    assert len(alike) > 10
+    np.testing.assert_allclose(stretched.onset_ms, alike.onset_ms)
+    np.testing.assert_allclose(stretched.duration_ms, alike.duration_ms)
+    np.testing.assert_allclose([5 * stretched.x, 8 * stretched.y], [alike.x, alike.y])
+
+
+def test_the_period_is_that_of_all_samples_though_every_second_one_is_lost():
+    x = np.where(np.arange(60) % 2, np.nan, 300.0)
+    found = fixations_of(
+        recording(x, x, np.arange(60) * 4.0), image_height=HEIGHT, settings=FixationSettings()
+    )
+    assert found.duration_ms.tolist() == [58 * 4 + 4]
+
+
+def test_a_fixation_on_the_right_or_lower_edge_lies_outside():
+    x, y = np.array([0, 20, 19.9, 5, np.nan, -0.1]), np.array([0, 5, 9.9, 10, 5, 5])
+    found = Fixations(x, y, np.arange(6.0), np.ones(6)).inside((10, 20))
+    assert found.onset_ms.tolist() == [0, 2]
+
+
 def test_screen_pixels_become_those_of_an_image_stretched_on_it():
     """A 200 x 100 image shown 1000 x 800 from (460, 140) on."""
     on_screen = recording([460, 960, 1460], [140, 540, 940], on_screen=True, pixels_per_degree=40.0)
@@ -486,6 +536,7 @@ def test_screen_pixels_become_those_of_an_image_stretched_on_it():
         ([-5, -6, -7], [10, 10, 10], None, "outside the image"),
         ([500, 600, 700], [10, 10, 10], 400, "outside the image, which is 400 x 800 pixels"),
         ([0.1, 0.5, 0.9], [0.2, 0.3, 0.4], None, "fractions"),
+        ([0.1, 0.5, 1.0], [0.2, 0.3, 1.0], None, "fractions"),
     ],
 )
 def test_gaze_that_says_nothing_of_the_image_is_an_error(x, y, width, message):

@@ -15,7 +15,14 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.export import export
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
 from gazekit.gaze.matching import Joined, join
-from gazekit.gaze.quality import check_recording, doubts_about, share_inside, without_image
+from gazekit.gaze.quality import (
+    RecordingCheck,
+    check_recording,
+    copies,
+    doubts_about,
+    share_inside,
+    without_image,
+)
 from gazekit.preparing.image_check import Viewed, check_view
 from gazekit.reading.image_size import image_size
 from gazekit.records.exam import Exam
@@ -105,6 +112,45 @@ def test_what_looks_wrong_is_said_in_words(change, sentence):
     check, _ = check_recording(replace(good, **change), size=SIZE, settings=SETTINGS)
     assert any(sentence in doubt for doubt in doubts_about(check))
     assert not any("gaze.csv" in doubt for doubt in doubts_about(check))  # so that they can be counted
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "sentence"),
+    [
+        ("lost", 0.5, 0.51, "more than half of the samples are lost"),
+        ("rate_hz", 1.0, 0.99, "fewer than 1 sample a second"),
+        ("rate_hz", 20.0, 19.9, "fewer than 20 samples a second"),
+        ("rate_hz", 5000.0, 5001.0, "more than 5000 samples a second"),
+        ("border", 0.2, 0.21, "more than a fifth of the samples lie on the border"),
+        ("outside", 0.5, 0.51, "more than half of the samples lie outside"),
+        ("median_duration_ms", 10.0, 9.9, "half of the fixations last less than 10 ms"),
+        ("median_duration_ms", 10_000.0, 10_001.0, "half of the fixations last more than 10 s"),
+        ("region", 0.2, 0.19, "less than 20 % of the fixation time"),
+    ],
+)
+def test_a_number_is_doubted_from_where_the_sentence_says(name, good, bad, sentence):
+    check = RecordingCheck(100, 1.0, 60.0, 0.1, 0.0, region_name="breast", holds_fixations=True)
+    for value, doubted in ((good, False), (bad, True)):
+        doubts = doubts_about(replace(check, **{name: value}))
+        assert any(doubt.startswith(sentence) for doubt in doubts) is doubted
+
+
+def test_a_copy_has_the_rows_of_another_recording_and_more_than_one():
+    first, other, single = recording([1.0, 2], 3), recording([1.0, 2.5], 3), recording([1.0], 3)
+    assert copies([first, other, replace(first), single, replace(single)]) == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_without_an_image_the_degree_of_a_copy_is_none_of_its_pixels():
+    """Its degree is in pixels of the original, and its places are in those of the copy."""
+    copied = recording(np.full(60, 50.0), 50, at_60_hz(1), of_copy=True, pixels_per_degree=40.0)
+    check, fixations = check_recording(copied, size=None, settings=SETTINGS)
+    assert fixations is None and "how long one degree of visual angle is" in check.refused
 
 
 def test_without_an_image_degrees_must_come_from_elsewhere():

@@ -108,6 +108,14 @@ def test_nothing_within_reach_is_an_error(x, weight):
     assert inside.max() == 1
 
 
+def test_reach_is_counted_in_the_sigma_of_its_axis():
+    """With sigma 4 across and 1 down, 10 px beside the map are 2.5 sigma and 10 px above it are ten."""
+    one, sigma = np.array([1.0]), (4.0, 1.0)
+    assert heat_map(np.array([-10.0]), np.array([5.5]), one, shape=(11, 20), sigma=sigma).max() == 1
+    with pytest.raises(DataError, match="none of the 1 fixations"):
+        heat_map(np.array([5.5]), np.array([-10.0]), one, shape=(11, 20), sigma=sigma)
+
+
 def test_a_sigma_that_misses_every_pixel_is_refused():
     with pytest.raises(ConfigurationError, match=r"at least 0\.05"):
         heat_map(np.array([1.0]), np.array([1.0]), np.array([1.0]), shape=(4, 4), sigma=0.01)
@@ -127,12 +135,12 @@ def test_sigma_is_a_degree_where_the_geometry_is_known_else_a_fraction_of_the_he
 
 
 def test_sigma_across_follows_an_image_that_was_shown_stretched():
-    """A square image of 1000 px on 1920 x 1080 at 40 px a degree: 40 · 1000/1920 across, 40 · 1000/1080 down."""
+    """An image of 1000 x 500 px on 1920 x 1080 at 40 px a degree: 40 · 1000/1920 across, 40 · 500/1080 down."""
     shown = Recording(Path("a.asc"), np.zeros(1), np.zeros(1), pixels_per_degree=40.0)
     shown = shown.where_shown(0, 0, 1920, 1080)
-    across, down = sigma_pixels(shown, 1000, 1000, FixationSettings())
-    assert (across, down) == pytest.approx((40 * 1000 / 1920, 40 * 1000 / 1080))
-    assert shown.in_image_pixels(1000, 1000).stretch == pytest.approx(1080 / 1920)
+    across, down = sigma_pixels(shown, 500, 1000, FixationSettings())
+    assert (across, down) == pytest.approx((40 * 1000 / 1920, 40 * 500 / 1080))
+    assert shown.in_image_pixels(500, 1000).stretch == pytest.approx(2 * 1080 / 1920)
     assert shown.in_image_pixels(540, 960).stretch == 1
     heat = heat_map(np.array([50.5]), np.array([40.5]), np.ones(1), shape=(80, 100), sigma=(20.0, 10.0))
     assert heat[40, 70] == pytest.approx(np.exp(-0.5), rel=1e-5)

@@ -144,6 +144,12 @@ def test_common_scales_give_every_prepared_pixel_one_size_and_fill_the_image_wit
     np.testing.assert_allclose(filled, 1, rtol=1e-12)
 
 
+def test_of_pixels_that_are_not_square_the_geometric_mean_counts():
+    box = (0, 0, 100, 100)
+    scales = common_scales([box, box], [(0.1, 0.4), (0.4, 0.4)], (50, 50))
+    np.testing.assert_allclose(scales, [0.25, 0.5])
+
+
 def test_a_crop_below_its_largest_scale_stays_at_the_left_edge_and_in_the_middle_of_the_height():
     geometry = Geometry.fit((10, 20, 50, 100), (40, 40), keep_left=True, scale=0.25)
     assert (geometry.scale, geometry.offset_x, geometry.offset_y) == (0.25, 0, 10)
