@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.records.geometry import Geometry, common_scales
+from gazekit.records.resampling import resampling_matrix
 
 
 @st.composite
@@ -142,6 +143,12 @@ def test_common_scales_give_every_prepared_pixel_one_size_and_fill_the_image_wit
     widths = [(right - left) * scale for (left, _, right, _), scale in zip(boxes, scales, strict=True)]
     filled = max(max(heights) / size[0], max(widths) / size[1])
     np.testing.assert_allclose(filled, 1, rtol=1e-12)
+
+
+def test_rounding_of_the_scale_adds_no_pixel_after_the_crop():
+    assert 100 * 0.55 > 55
+    matrix = resampling_matrix(0, 100, 100, scale=0.55, offset=1, size=60)
+    assert np.flatnonzero(matrix.sum(axis=1)).tolist() == list(range(1, 56))
 
 
 def test_of_pixels_that_are_not_square_the_geometric_mean_counts():
