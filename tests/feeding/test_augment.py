@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.feeding.augment import random_affine, warp
+from gazekit.feeding.augment import random_affine, random_generator, warp
 from gazekit.feeding.batches import epoch_batches
 from gazekit.presets.tables import AugmentationSettings
 
@@ -46,6 +46,43 @@ def test_draws_stay_in_their_ranges(rotation: float, translation: float, scale: 
     np.testing.assert_allclose(unit @ unit.T, np.eye(2), atol=1e-4)
     assert np.degrees(np.arccos(np.clip(unit[0, 0], -1, 1))) <= rotation + 0.1
     assert np.abs(matrix[:, 2]).max() <= 2 * translation + 1e-6
+
+
+@given(across=st.booleans(), down=st.booleans(), aspect=st.floats(0.4, 2.5), exam=st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_a_turned_and_mirrored_image_keeps_its_angles(
+    across: bool, down: bool, aspect: float, exam: int
+) -> None:
+    """In pixels the map is a rotation, mirrored if one axis alone is flipped, times a size."""
+    options = {"rotation": 90, "scale": 0.3, "flip_horizontal": float(across), "flip_vertical": float(down)}
+    drawn = STILL.model_copy(update=options)
+    matrix = random_affine(drawn, np.array([exam]), 1, seed=0, epoch=0, aspect=aspect)[0, 0, :, :2]
+    in_pixels = np.diag([1, aspect]) @ matrix @ np.diag([1, 1 / aspect])
+    square = in_pixels @ in_pixels.T
+    np.testing.assert_allclose(square, square[0, 0] * np.eye(2), atol=1e-5)
+    assert (np.linalg.det(in_pixels) < 0) == (across != down)
+
+
+def test_draws_reach_the_ends_of_their_ranges() -> None:
+    drawn = STILL.model_copy(update={"rotation": 20, "translation": 0.1, "scale": 0.3})
+    maps = random_affine(drawn, np.arange(300), 1, seed=0, epoch=0)[:, 0]
+    size = 1 / np.sqrt(np.linalg.det(maps[:, :, :2]))
+    angle = np.degrees(np.arctan2(maps[:, 1, 0], maps[:, 0, 0]))
+    shift = maps[:, :, 2] / 2  # of an image whose side is 2
+    for values, low, high in ((size, 0.7, 1.3), (angle, -20, 20), (shift, -0.1, 0.1)):
+        margin = 0.02 * (high - low)
+        assert low - 1e-6 <= values.min() < low + margin and high - margin < values.max() <= high + 1e-6
+
+
+def test_each_purpose_has_its_own_random_numbers() -> None:
+    one, other = (random_generator(seed=0, purpose=k, index=0, epoch=0).random(4) for k in (1, 2))
+    assert not np.array_equal(one, other)
+
+
+def test_there_is_nothing_beyond_the_image() -> None:
+    half = torch.tensor([[[1.0, 0, 1], [0, 1, 0]]])  # the right half moves to the left
+    moved = warp(torch.ones(1, 1, 8, 8), half)
+    assert (moved[..., :4] == 1).all() and not moved[..., 4:].any()
 
 
 def test_a_draw_does_not_depend_on_the_company() -> None:

@@ -34,7 +34,7 @@ def test_images_are_mixed_by_their_shares_and_all_else_is_their_own() -> None:
 def test_an_exam_whose_partner_lacks_a_view_or_a_covariate_stays_as_it_is() -> None:
     plain = random_batch(("cc", "mlo"), exams=4)
     present = {"cc": torch.tensor([True, False, True, True]), "mlo": torch.tensor([True, True, False, True])}
-    covariates = torch.tensor([[1.0], [2.0], [3.0], [torch.nan]])
+    covariates = torch.tensor([[1.0], [2.0], [torch.nan], [torch.nan]])
     came = mixed(
         Batch(plain.images, plain.labels, covariates=covariates, present=present), torch.tensor([0.6, 0.6])
     )
@@ -42,6 +42,13 @@ def test_an_exam_whose_partner_lacks_a_view_or_a_covariate_stays_as_it_is() -> N
     assert came.mixture.share.tolist() == [1.0, pytest.approx(0.6)]
     assert torch.equal(came.images["mlo"][0], plain.images["mlo"][0])
     assert came.covariates[0] == 1 and came.covariates[1].isnan()
+
+
+def test_covariates_are_mixed_by_the_share_of_the_image() -> None:
+    plain = random_batch(("cc",), exams=4)
+    covariates = torch.tensor([[1.0, 8.0], [2.0, 0.0], [3.0, 4.0], [5.0, 1.0]])
+    came = mixed(Batch(plain.images, plain.labels, covariates=covariates), torch.tensor([0.75, 0.5]))
+    torch.testing.assert_close(came.covariates, torch.tensor([[1.5, 7.0], [3.5, 0.5]]))
 
 
 def test_shares_are_at_least_a_half_and_a_function_of_seed_epoch_and_exam() -> None:

@@ -4,10 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gazekit_components.grad_cam import GradCAM
+from gazekit_components.mse_loss import MeanSquaredError
 from tiny import random_batch, tiny
+from torch import Tensor
 from torch.nn import functional
 
 from gazekit.contracts.gaze import Gaze
+from gazekit.contracts.interfaces import Term
+from gazekit.contracts.types import Batch, Output
+from gazekit.modelling.alignment import Alignment
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
@@ -113,3 +119,33 @@ def test_gaze_is_not_read_when_predicting(built: tuple[Preset, MultiViewClassifi
     batch = random_batch(preset.views)
     poison = Gaze.of_heat_maps({view: torch.full((4, 32, 32), torch.nan) for view in preset.views})
     assert torch.equal(model(batch.images).logits, model(batch.images, poison).logits)
+
+
+def linear_output(exams: int = 3) -> Output:
+    """Logits that are the sums of the pooled maps of one view."""
+    maps = torch.randn(exams, 4, 3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    pooled = {"cc": maps.mean(dim=(2, 3))}
+    return Output(pooled["cc"].sum(dim=1, keepdim=True), {"cc": maps}, pooled, pooled, pooled["cc"])
+
+
+def test_terms_that_align_the_attention_of_other_classes_do_not_share_a_map() -> None:
+    output, batch = linear_output(), random_batch(("cc",), exams=3, size=8)
+    terms = {target: Alignment(MeanSquaredError(), target=target) for target in ("label", "positive")}
+    both = Objective(attention_map=GradCAM(), terms=terms).values(output, batch)
+    for name, term in terms.items():
+        alone = Objective(attention_map=GradCAM(), terms={name: term}).values(output, batch)[name]
+        torch.testing.assert_close(both[name], alone)
+    assert not torch.allclose(both["label"], both["positive"])
+
+
+class _Flat(Term):
+    """The same number whatever the maps are."""
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        return 1 + 0 * output.features["cc"].sum(dim=(1, 2, 3))
+
+
+def test_a_term_without_a_slope_keeps_its_factor() -> None:
+    objective = Objective(terms={"flat": _Flat()}, balanced=True)
+    assert objective.balance(linear_output(), random_batch(("cc",), exams=3, size=8)) == ["flat"]
+    assert objective.factors.tolist() == [1]

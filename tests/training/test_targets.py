@@ -150,12 +150,12 @@ def test_a_covariate_that_is_constant_in_the_training_part_keeps_its_scale(
 
 
 def test_a_dropped_view_is_a_function_of_seed_epoch_and_exam_and_never_the_last() -> None:
-    settings = AugmentationSettings(drop_view=0.5)
+    settings = AugmentationSettings(drop_view=0.2)
     exams, present = np.arange(400), np.ones((400, 2), dtype=bool)
     present[::4, 1] = False
     drawn = dropped_views(settings, exams, present, seed=3, epoch=7)
     assert not drawn[::4].any() and (drawn.sum(axis=1) <= 1).all() and not (drawn & ~present).any()
-    assert 0.4 < drawn[present.all(axis=1)].any(axis=1).mean() < 0.6
+    assert 0.13 < drawn[present.all(axis=1)].any(axis=1).mean() < 0.27
     part = dropped_views(settings, exams[5:9], present[5:9], seed=3, epoch=7)
     assert np.array_equal(part, drawn[5:9])
     assert not np.array_equal(dropped_views(settings, exams, present, seed=3, epoch=8), drawn)
