@@ -12,7 +12,7 @@ from gazekit_components.timm_optimizer import TimmOptimizer
 from gazekit.errors import ConfigurationError
 from gazekit.registry.registry import Registry
 from gazekit.testing import check_component
-from gazekit.training.optimiser import decides_on_device, step_if
+from gazekit.training.optimiser import decides_on_device, load_optimizer, step_if
 
 CASES: list[tuple[type[Any], dict[str, Any]]] = [
     (Adam, {}),
@@ -81,11 +81,27 @@ def test_a_scaled_gradient_is_divided_where_the_host_decides() -> None:
     weights = []
     for scale in (None, torch.tensor(1024.0)):
         weight = torch.tensor([[0.5, -1.0]], requires_grad=True)
-        optimizer = TimmOptimizer(algorithm="lamb")([{"params": [weight], "lr": 0.1}])
+        optimizer = torch.optim.SGD([weight], lr=0.1)  # not one of those that scale their gradient themselves
+        assert not decides_on_device(optimizer)
         weight.grad = torch.tensor([[0.3, -2.0]]) * (1 if scale is None else scale)
         step_if(torch.tensor(True), optimizer, scale)
         weights.append(weight.detach())
     assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("factory", [SGD(momentum=0.9), TimmOptimizer(algorithm="lamb")])
+def test_a_restored_optimiser_goes_on_with_its_own_settings(factory: Any) -> None:
+    weight = torch.tensor([[0.5, -1.0]], requires_grad=True)
+    before, after = (factory([{"params": [weight], "lr": rate, "weight_decay": 0.0}]) for rate in (0.1, 0.02))
+    for _ in range(2):
+        weight.grad = torch.tensor([[0.3, -2.0]])
+        before.step()
+    load_optimizer(after, before.state_dict())
+    (old,), (new,) = before.param_groups, after.param_groups
+    assert (old["lr"], new["lr"]) == (0.1, 0.02)
+    assert new.get("step") == old.get("step")
+    held, kept = (each.state[weight] for each in (before, after))
+    assert held and all(torch.equal(kept[name], value) for name, value in held.items())
 
 
 def test_what_timm_cannot_is_said(registry: Registry) -> None:

@@ -11,6 +11,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import (
+    PARTS,
     check_split,
     inner_folds,
     k_folds,
@@ -209,6 +210,16 @@ def test_too_few_patients_and_wrong_fractions_are_refused():
 def test_three_patients_of_a_class_are_enough_for_three_parts():
     split = make_split(dataset([f"p{i}" for i in range(6)], [0, 1] * 3))
     assert sorted(split.values()) == ["test"] * 2 + ["train"] * 2 + ["val"] * 2
+
+
+@pytest.mark.parametrize("count", [3, 4, 7])
+@pytest.mark.parametrize("val", [0.01, 0.99])
+@pytest.mark.parametrize("test", [0.01, 0.99])
+def test_no_share_is_so_large_or_small_that_a_part_lacks_a_class(test, val, count):
+    data = dataset([f"p{i}" for i in range(2 * count)], [0, 1] * count)
+    split = make_split(data, test=test, val=val)
+    found = {(split[exam], int(label)) for exam, label in zip(data.exam_ids, data.labels, strict=True)}
+    assert found == {(part, label) for part in PARTS for label in (0, 1)}
 
 
 def test_a_split_survives_its_file(tmp_path):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,7 +98,15 @@ def test_the_same_dropout_falls_in_both_passes_of_a_part(registry: Registry) -> 
         loss()
 
 
-@pytest.mark.parametrize("poisoned", ["images", "gradient"])
+def test_batch_norm_counts_each_part_of_a_batch_once(registry: Registry) -> None:
+    """Though a part is computed twice."""
+    step = make_step(tiny(registry, "training.accumulate=2"), registry)
+    step(random_batch(("cc", "mlo")))
+    counts = {int(value) for name, value in weights(step).items() if name.endswith("num_batches_tracked")}
+    assert counts == {2}
+
+
+@pytest.mark.parametrize("poisoned", ["images", "gradient", "loss"])
 def test_a_step_that_is_not_finite_leaves_no_trace(registry: Registry, poisoned: str) -> None:
     step = make_step(tiny(registry), registry)
     batch = random_batch(("cc", "mlo"))
@@ -107,6 +116,10 @@ def test_a_step_that_is_not_finite_leaves_no_trace(registry: Registry, poisoned:
     handle = None
     if poisoned == "images":
         bad.images["cc"][0, 0, 0, 0] = torch.nan
+    elif poisoned == "loss":  # and its gradient is finite
+        handle = step.objective.register_forward_hook(
+            lambda _module, _given, losses: replace(losses, total=losses.total + torch.inf)
+        )
     else:
         handle = step.model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
     taken, _ = step(bad)
