@@ -230,6 +230,7 @@ def test_the_difference_is_resampled_in_pairs():
     better = auc_difference(labels, b + 3 * labels, b, patients, resamples=500)
     assert better.value == pytest.approx(delong(labels, b + 3 * labels, b).difference)
     assert 0 < better.low < better.value < better.high
+    assert better.method == "percentile"  # docs/statistics.md says why
     worse = auc_difference(labels, b, b + 3 * labels, patients, resamples=500)
     assert worse.value == pytest.approx(-better.value)
 

@@ -5,15 +5,18 @@ import pytest
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import mean_interval, patient_bootstrap
+from gazekit.measures.intervals import mean_interval, paired_bootstrap, patient_bootstrap
 
 
 def names(count, exams_each=1):
     return [f"patient {i // exams_each}" for i in range(count)]
 
 
-def test_mean_interval_of_single_exams_is_scipys_bca_interval():
+@pytest.mark.parametrize("discrete", [False, True])
+def test_mean_interval_of_single_exams_is_scipys_bca_interval(discrete):
     values = np.random.default_rng(1).gamma(2.0, size=40)
+    if discrete:  # many resamples have the value itself
+        values = (values > 3).astype(float)
     ours = mean_interval(values, names(40), seed=3, resamples=500)
     in_our_order = values[
         np.argsort(names(40))
@@ -24,6 +27,25 @@ def test_mean_interval_of_single_exams_is_scipys_bca_interval():
     assert ours.method == "BCa"
     assert ours.value == pytest.approx(values.mean(), abs=1e-12)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4, -0.4, 9.0])
+def test_the_p_of_a_difference_is_that_of_the_resamples_beyond_zero(shift):
+    values = np.round(np.random.default_rng(4).normal(size=12) + shift)  # whole numbers: ties at 0
+    drawn = []
+
+    def mean(weights):
+        drawn.append(weights @ values / weights.sum(axis=1))
+        return drawn[-1]
+
+    _, p = paired_bootstrap(mean, names(12), seed=1, resamples=300)
+    found = np.concatenate(drawn)[1:]  # the first is that of the exams themselves
+    assert len(found) == 300
+    below = (np.sum(found < 0) + np.sum(found == 0) / 2) / 300
+    beyond = max(min(below, 1 - below), 1 / 301)
+    reach = stats.norm.isf(beyond) / np.sqrt(12 / 11)
+    assert p == pytest.approx(2 * stats.t(11).sf(reach), rel=1e-9)
+    assert (found == 0).any() == (abs(shift) < 1)
 
 
 def test_copying_every_exam_within_its_patient_adds_no_certainty():

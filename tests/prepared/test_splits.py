@@ -354,6 +354,16 @@ def test_splits_of_data_without_mixed_patients_are_those_of_before():
     assert [exam for exam in split if split[exam] == "val"] == ["e3", "e18", "e20"]
 
 
+def test_folds_of_two_data_sets_are_those_of_before():
+    labels, sources = [i % 3 // 2 for i in range(24)], ["ab"[i % 2] for i in range(24)]
+    folds = k_folds(dataset([f"p{i}" for i in range(24)], labels, datasets=sources), 3, 7, repeat=1)
+    assert [[int(exam[1:]) for exam in fold if fold[exam] == "test"] for fold in folds] == [
+        [2, 6, 9, 10, 15, 17, 18, 21],
+        [0, 8, 11, 12, 13, 19, 20, 22],
+        [1, 3, 4, 5, 7, 14, 16, 23],
+    ]
+
+
 def test_the_message_counts_every_patient_of_a_class_and_names_the_slip():
     patients = [f"p{i}" for i in range(20)] + ["p0", "p1"]
     with pytest.raises(DataError, match="class 'benign' has 2 patients to split; expected at least 3"):
