@@ -68,6 +68,8 @@ def test_only_the_runs_that_both_systems_have_are_compared():
 def test_one_data_set_has_neither_interval_nor_p_and_none_has_nothing():
     found = over_data_sets(study(0, sets=1), study(1, sets=1))
     assert math.isnan(found.value.low) and math.isnan(found.difference.high) and found.p is None
+    two = over_data_sets(study(0, lift=1.0, sets=2), study(1, sets=2))
+    assert two.p == 0.5  # two of the four signs
     assert over_data_sets({}) is None
     alone = over_data_sets(study(0), {})
     assert alone.difference is None and alone.p is None and alone.compared == 0

@@ -8,7 +8,7 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.measures.comparison import auc_difference, delong
-from gazekit.measures.pooled import compare
+from gazekit.measures.pooled import Pooled, compare
 from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool
 
 
@@ -65,6 +65,19 @@ def test_systems_are_compared_on_the_exams_that_both_have():
             sign * auc_difference(labels, a, b, part.patient_ids).value
         )
         assert found.delong_p == pytest.approx(delong(labels, a, b, part.patient_ids).p)
+
+
+def test_the_accuracies_of_two_systems_are_compared_by_patient():
+    """Four exams of each of three patients, all called right by one system and wrong by the other."""
+    labels = np.arange(12) % 2
+    names, patients = [str(k) for k in range(12)], [f"p{k // 4}" for k in range(12)]
+    right = np.where(labels, 0.9, 0.1)
+    system, reference = (
+        Pooled(names, patients, labels, np.stack([1 - chances, chances], axis=1))
+        for chances in (right, 1 - right)
+    )
+    found = compare(system, reference)
+    assert found is not None and found.mcnemar_p == pytest.approx(2 / 2**3)
 
 
 def test_what_cannot_be_compared_is_not():
