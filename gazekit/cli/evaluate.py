@@ -58,7 +58,7 @@ def evaluate(
 def _print(result: dict[str, Any]) -> None:
     from gazekit.measures.former_names import by_current_name
     from gazekit.measures.threshold import with_advice
-    from gazekit.records.labels import describe
+    from gazekit.records.labels import count_classes, describe
 
     rows = [
         (
@@ -70,7 +70,7 @@ def _print(result: dict[str, Any]) -> None:
         for group, measures in result["metrics"].items()
         for name, m in by_current_name(measures).items()
     ]
-    classes = ", ".join(f"{count} {name}" for name, count in result["classes"].items())
+    classes = count_classes(result["classes"])
     who = f"{result['exams']} exams of {result['patients']} patients ({classes})"
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")

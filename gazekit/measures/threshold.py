@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.records.arrays import Floats
+from gazekit.records.labels import in_sentence
 
 if TYPE_CHECKING:
     from gazekit.measures.intervals import Interval
@@ -55,14 +56,15 @@ def separates_nothing(
     one_sided = called.all() or not called.any()
     if not one_sided and not (youden < _USELESS and _best_youden(positive, labels) >= _ORDERED):
         return ""
-    truth = f"{counts[0]} are {classes[0]} and {counts[1]} {classes[1]}"
+    negative, other = map(in_sentence, classes)
+    truth = f"{counts[0]} are {negative} and {counts[1]} {other}"
     if one_sided:
-        one = classes[int(called[0])]
+        one = in_sentence(classes[int(called[0])])
         said = f"{_nothing(threshold)}: all {len(labels)} exams are called {one}, and {truth}"
     else:
         said = (
             f"the threshold {threshold:.3g} separates next to nothing: {int(called.sum())} of {len(labels)} exams "
-            f"are called {classes[1]}, and {truth}"
+            f"are called {other}, and {truth}"
         )
     said += f" (P({classes[1]}) from {positive.min():.3f} to {positive.max():.3f})"
     if area is None:
@@ -91,8 +93,9 @@ def on_one_side(positive: NDArray[np.floating], classes: Sequence[str], threshol
     called = positive > threshold
     if len(positive) < _FEWEST or (called.any() and not called.all()):
         return ""
+    one = in_sentence(classes[int(called[0])])
     return (
-        f"all {len(positive)} exams are called {classes[int(called[0])]} (P({classes[1]}) from {positive.min():.3f} to "
+        f"all {len(positive)} exams are called {one} (P({classes[1]}) from {positive.min():.3f} to "
         f"{positive.max():.3f}): if they are not all of one class, {_nothing(threshold)}"
     )
 

@@ -107,6 +107,16 @@ def describe(classes: Sequence[str]) -> str:
     return f"{len(classes)} classes, none of them the positive one: {names}"
 
 
+def in_sentence(name: str) -> str:
+    """Return a class name as a sentence shows it: quoted if it begins with a digit, as counts stand beside it."""
+    return f"'{name}'" if name[:1].isdigit() else name
+
+
+def count_classes(counts: Mapping[str, int]) -> str:
+    """List the classes with their numbers of exams."""
+    return ", ".join(f"{count} {in_sentence(name)}" for name, count in counts.items())
+
+
 def doubts(
     classes: Sequence[str], labels: Iterable[str], patients: Iterable[str], *, chosen: bool = False
 ) -> list[str]:

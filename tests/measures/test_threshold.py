@@ -36,6 +36,12 @@ def test_all_called_one_class_in_the_right_order_is_a_fault_of_calibration():
     )
 
 
+def test_classes_called_0_and_1_are_told_apart_from_numbers_of_exams():
+    said = separates_nothing(np.linspace(0.1, 0.4, 6), LABELS, ("0", "1"))
+    assert "all 6 exams are called '0', and 3 are '0' and 3 '1'" in said
+    assert "all 12 exams are called '1' (" in on_one_side(np.full(12, 0.7), ("0", "1"))
+
+
 def test_all_called_one_class_in_no_order_is_no_matter_of_a_threshold():
     said = separates_nothing(
         np.array([0.8, 0.7, 0.6, 0.8, 0.7, 0.6]), LABELS, CLASSES, Interval(0.5, 0.1, 0.9)

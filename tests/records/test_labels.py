@@ -10,6 +10,7 @@ from gazekit.preparing.source import classes_of, list_exams
 from gazekit.records.exam import Exam
 from gazekit.records.labels import (
     check_label,
+    count_classes,
     describe,
     doubts,
     in_order,
@@ -231,6 +232,11 @@ def test_a_positive_class_that_was_chosen_is_not_doubted_when_a_training_starts(
 
     assert len(said("cancer", "normal")) == 1  # in the order of letters: nobody chose
     assert said("tumour", "normal") == []
+
+
+def test_a_class_that_begins_with_a_digit_is_quoted_beside_its_number_of_exams():
+    assert count_classes({"benign": 9, "4a": 10}) == "9 benign, 10 '4a'"
+    assert count_classes({"0": 9, "1": 10}) == "9 '0', 10 '1'"
 
 
 def test_patients_that_are_called_alike_are_pointed_out():

@@ -220,9 +220,10 @@ def test_files_and_the_prepared_set_are_predicted_alike_with_views_missing_and_c
     raw = visits.root.parent / "raw"
     finished = gazekit("predict", run, visits.root, "--json")
     prepared = json.loads(finished.stdout)
-    assert finished.stderr.count("no view mlo: predicted without") == 5
     table = gazekit("predict", run, raw / "exams.csv", "--json")
-    assert "5 exams (e000, e005, e010, e015, e020): no view mlo: predicted without" in table.stderr
+    for each in (finished, table):
+        assert each.stderr.count("predicted without") == 1
+        assert "5 exams (e000, e005, e010, e015, e020): no view mlo: predicted without" in each.stderr
     expected, found = ({e["exam"]: e for e in each["exams"]} for each in (prepared, json.loads(table.stdout)))
     assert list(found) == list(expected) and prepared["targets"] == {k: list(v) for k, v in CLASSES.items()}
     for exam, each in expected.items():

@@ -143,7 +143,7 @@ def predict(
     by_key = {exam.key: exam for exam in exams or ()}
     refused = unwritten = 0
     answers: list[Any] = []  # probability of each exam
-    lacking: dict[str, list[str]] = {}  # missing fields → exams whose files lack them
+    alike: dict[str, list[str]] = {}  # remark: a missing field or view → exams it concerns
     with (
         ended_by_sigterm(),
         opened_writer("json" if as_json else form, header) as writer,
@@ -154,18 +154,18 @@ def predict(
             record = record_of(found, facts, folder)
             writer.write(record | (identity_of(by_key[found.key], folder) if identified else {}))
             if isinstance(found, ExamPrediction):
-                for each in found.findings:
+                for each in found.findings if exams is not None else ():
                     console.warn(f"{found.key}: {each}")
                 answers.append(found.probabilities)
                 all_written, remarks = write_files(found, by_key.get(found.key), wanted, trained)
                 unwritten += not all_written
-                for remark in remarks:
-                    lacking.setdefault(remark, []).append(found.key)
+                for remark in (*remarks, *(found.findings if exams is None else ())):
+                    alike.setdefault(remark, []).append(found.key)
             else:
                 refused += 1
                 console.warn(f"{found.key}: {record['reason']}")
             report(done, total)
-    for what, keys in lacking.items():
+    for what, keys in alike.items():
         console.warn(about_exams(keys, what))
     _doubt(answers, trained)
     if refused:

@@ -19,6 +19,7 @@ from gazekit.measures.numbers import NONE, three
 from gazekit.measures.offered import offered_metrics
 from gazekit.prepared.settings import completed
 from gazekit.prepared.splits import read_split
+from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import LIMITS
 from gazekit.runs.calibration_file import StoredCalibration, read_calibration
@@ -210,12 +211,12 @@ def _data(run: RunDirectory, facts: RunFacts) -> Iterator[str]:
 
 
 def _measures(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
-    classes = ", ".join(f"{count} {name}" for name, count in evaluation["classes"].items())
+    classes = count_classes(evaluation["classes"])
     yield "## Measures"
     yield (
         f"On {_text(evaluation['split'])} exams: {evaluation['exams']} of {evaluation['patients']} patients "
         f"({_text(classes)}), by the {_text(evaluation['weights'])} weights. "
-        f"In brackets the {_text(evaluation['interval'])}."
+        f"In brackets the interval: {_text(evaluation['interval'])}."
     )
     rows = [
         f"| {_text(group.replace('_', ' '))} | {_text(titles.get(name, name))} | {_estimate(each)} |"

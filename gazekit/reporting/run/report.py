@@ -14,6 +14,7 @@ from gazekit.measures.offered import OfferedMetrics, differences, offered_metric
 from gazekit.measures.pooled import Pooled, compare
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.labels import count_classes
 from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.training import training_figure
@@ -185,7 +186,7 @@ def _where(trained: Trained, dataset: PreparedDataset, part: str) -> str:
 
 def _summary(dataset: PreparedDataset, found: Pooled, metrics: Metrics, where: str) -> str:
     counts = Counter(found.labels.tolist())
-    classes = ", ".join(f"{counts[k]} {name}" for k, name in enumerate(dataset.classes))
+    classes = count_classes({name: counts[k] for k, name in enumerate(dataset.classes)})
     patients = len(set(found.patient_ids))
     area = metrics["classification"]["auc"]
     return (

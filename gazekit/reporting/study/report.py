@@ -12,6 +12,7 @@ from gazekit.measures.curves import is_binary
 from gazekit.measures.numbers import interval, three
 from gazekit.measures.pooled import Pooled
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.records.labels import count_classes
 from gazekit.reporting.drawing.charts import calibration_figure, roc_figure
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.page import Section
@@ -64,7 +65,7 @@ def study_page(folder: Path) -> StudyPage:
         said = newer_in_words(newer, folder.resolve().name)
         table = replace(table, warnings=(*table.warnings, said))
     figures = study_figures(result, pooled)
-    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
+    classes = count_classes(result.classes)
     return StudyPage(
         table=table,
         summary=f"{len(result.rows)} systems, all tested on the same {result.exams} exams of "

@@ -6,6 +6,7 @@ from statistics import median
 
 from gazekit.measures.numbers import interval, probability
 from gazekit.measures.over_data_sets import OverDataSets
+from gazekit.records.labels import count_classes
 from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance
 
 _VERSIONS = ("gazekit", "python", "torch", "numpy", "scipy")
@@ -36,7 +37,7 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
 
 def evidence(result: StudyResult) -> tuple[str, ...]:
     """List the basis of the numbers: data, protocol, recipe, device, versions."""
-    classes = ", ".join(f"{count} {name}" for name, count in result.classes.items())
+    classes = count_classes(result.classes)
     runs = [f"{len(result.data_sets)} data sets"] if result.data_sets else []
     if result.folds == 1 and result.repeats > 1:
         runs.append(f"{result.repeats} splits")
