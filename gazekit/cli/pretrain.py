@@ -118,10 +118,13 @@ def pretrain(
         [(name, f"{value:.3f}") for name, value in measured.items() if name not in ("patches", "exams")],
         title=f"{measured['patches']:.0f} patches of {measured['exams']:.0f} exams ({counts})",
     )
-    kept = " ".join(
-        f"--set {shlex.quote(each)}" for each in overrides or () if "backbone.weights" not in each
-    )
-    console.note(
-        f"next: gazekit train {shlex.quote(preset)} --data PREPARED{f' {kept}' if kept else ''} "
-        f"--set backbone.weights={shlex.quote(str(out))}"
-    )
+    where = ["--data", str(data)] if split_path is None else ["--data", str(data), "--split", str(split_path)]
+    if split_path is None and dataset.parts is None:
+        where = ["--data", "OTHER"]
+        console.note(
+            f"it has seen patients of every part of {data}: train on other data, or pre-train with --split FILE (of "
+            "gazekit data split), whose test part stays closed"
+        )
+    kept = [each for each in overrides or () if "backbone.weights" not in each]
+    sets = [word for each in (*kept, f"backbone.weights={out}") for word in ("--set", each)]
+    console.note(f"next: {shlex.join(['gazekit', 'train', preset, *where, *sets])}")

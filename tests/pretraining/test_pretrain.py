@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempte
 from gazekit.modelling.build import build_model
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.leaks import image_hashes
-from gazekit.prepared.splits import indices_of, make_split
+from gazekit.prepared.splits import indices_of, make_split, write_split
 from gazekit.pretraining.patch_classifier import PatchClassifier
 from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.pretrain import Pretrained, pretrain
@@ -274,4 +275,21 @@ def test_the_command_prints_measures_and_the_next_command(tmp_path: Path, datase
     widths = ("--set", "backbone.widths=[4,6,8,10]")
     said = gazekit("pretrain", "mammonet_small", "--data", dataset.root, "--out", out, *small, *widths)
     assert "macro AUC" in said.stdout and "exams (tissue" in said.stdout
-    assert "next: gazekit train mammonet_small" in said.stderr and f"backbone.weights={out}" in said.stderr
+    assert f"it has seen patients of every part of {dataset.root}" in said.stderr
+    (words,) = (shlex.split(line) for line in said.stderr.splitlines() if line.startswith("next: "))
+    assert words[1:] == ["gazekit", "train", "mammonet_small", "--data", "OTHER", *widths, *_from(out)]
+
+
+def test_the_next_command_after_a_split_is_given_trains(tmp_path: Path, dataset: PreparedDataset) -> None:
+    out, split = tmp_path / "w.safetensors", tmp_path / "split.csv"
+    write_split(split, dataset, make_split(dataset, seed=1))
+    small = ("--patch", 8, "--steps", 1, "--batch-size", 6, "--split", split, *TINY)
+    said = gazekit("pretrain", "mammonet_small", "--data", dataset.root, "--out", out, *small)
+    assert "every part" not in said.stderr
+    (words,) = (shlex.split(line) for line in said.stderr.splitlines() if line.startswith("next: "))
+    gazekit(*words[2:], "--out", tmp_path / "run", "--epochs", 1)
+    assert (tmp_path / "run" / "run.json").is_file()
+
+
+def _from(weights: Path) -> tuple[str, str]:
+    return "--set", f"backbone.weights={weights}"
