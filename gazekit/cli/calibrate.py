@@ -39,6 +39,7 @@ def calibrate(
     From then on evaluate, report, predict and export use them. A temperature leaves the order of exams of two classes,
     and so their AUC.
     """
+    from gazekit.prepared.splits import read_split
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
     from gazekit.runs.trained import open_data, open_trained
 
@@ -55,7 +56,13 @@ def calibrate(
         console.print_json(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
     else:
         _print(found, classes=len(trained.facts.classes))
-    console.note(f"next: gazekit evaluate {shlex.quote(str(run))}")
+    evaluated = f"next: gazekit evaluate {shlex.quote(str(run))}"
+    if "test" in read_split(trained.run.split_path).values():
+        console.note(
+            f"fitted to these exams, so that they flatter it; the test part measures it; {evaluated}"
+        )
+    else:
+        console.note(f"fitted to these exams, so that they flatter it; {evaluated} --data OTHER --part all")
 
 
 def _print(found: dict[str, Any], *, classes: int) -> None:
@@ -70,7 +77,6 @@ def _print(found: dict[str, Any], *, classes: int) -> None:
     console.note(
         found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class")
     )
-    console.note("fitted to these exams, so that they flatter it; evaluate measures it on the test part")
 
 
 def _reading(temperature: float) -> str:

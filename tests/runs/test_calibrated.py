@@ -121,6 +121,17 @@ def test_it_can_be_removed(calibrated, registry, tmp_path):
     assert "it has no calibration" in gazekit("calibrate", run, "--remove").stderr
 
 
+def test_the_next_command_is_one_that_works_whether_or_not_there_is_a_test_part(tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    assert gazekit("calibrate", run).stderr.endswith(f"next: gazekit evaluate {run}\n")
+    split = run / "split.csv"
+    split.write_text(split.read_text().replace("test", "train"))
+    assert gazekit("calibrate", run).stderr.endswith(
+        f"next: gazekit evaluate {run} --data OTHER --part all\n"
+    )
+    gazekit("evaluate", run, code=3)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
