@@ -49,6 +49,7 @@ from gazekit.presets.tables import (
 
 __all__ = [
     "Preset",
+    "check_environment",
     "environment_layer",
     "override_layer",
     "preset_layers",
@@ -146,6 +147,23 @@ class Preset(PresetTable):
         document = tomlkit.document()
         _write_table(document, self.model_dump(mode="json"), (), self._sources)
         return tomlkit.dumps(document)
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if a variable names a value with one underscore for two: it would set nothing."""
+    tables = {"data": DataSettings, "model": ModelSettings, "fusion": FusionSettings, "gaze": GazeSettings}
+    tables |= {"loss": LossSettings, "training": TrainingSettings}
+    for name in sorted(environment):
+        table, _, key = name.removeprefix("GAZEKIT_").lower().partition("_")
+        if not name.startswith("GAZEKIT_") or "__" in name or table not in tables:
+            continue
+        for field in tables[table].model_fields:
+            if key == field or key.startswith(f"{field}_"):
+                words = filter(None, (table, field, key.removeprefix(field).removeprefix("_")))
+                raise ConfigurationError(
+                    f"${name} sets nothing: expected two underscores between table and key; rename it to "
+                    f"GAZEKIT_{'__'.join(words).upper()}, or unset it"
+                )
 
 
 def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset:

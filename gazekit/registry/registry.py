@@ -169,6 +169,7 @@ class Registry:
         layers = preset.preset_layers(name, self._preset_file)
         if config is not None:
             layers.append(preset.read_layer(config))
+        preset.check_environment(environment or {})
         layers.append(preset.environment_layer(environment or {}))
         layers.append(preset.override_layer(overrides))
         return preset.resolve(name, layers, self._check_component)

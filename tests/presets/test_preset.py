@@ -93,6 +93,28 @@ def test_layers_win_in_order(registry: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GAZEKIT_TRAINING_EPOCHS", "GAZEKIT_TRAINING__EPOCHS"),
+        ("GAZEKIT_TRAINING_BATCH_SIZE", "GAZEKIT_TRAINING__BATCH_SIZE"),
+        ("GAZEKIT_TRAINING_AUGMENTATION_ROTATION", "GAZEKIT_TRAINING__AUGMENTATION__ROTATION"),
+        ("GAZEKIT_GAZE_SIGMA", "GAZEKIT_GAZE__SIGMA"),
+    ],
+)
+def test_a_variable_with_one_underscore_for_two_is_an_error_that_names_the_right_one(
+    registry: Registry, variable: str, meant: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"\${variable} sets nothing: .* {meant}, or unset it"):
+        registry.preset("mammonet", environment={variable: "1"})
+
+
+def test_other_variables_of_the_prefix_set_nothing_and_disturb_nothing(registry: Registry) -> None:
+    names = ("CACHE", "DISABLE", "PLUGIN_TIMEOUT", "TRACKERS", "DATA", "DATA_ROOT", "TRAINING_HOST")
+    preset = registry.preset("mammonet", environment={f"GAZEKIT_{name}": "1" for name in names})
+    assert preset == registry.preset("mammonet")
+
+
+@pytest.mark.parametrize(
     ("given", "origin"),
     [
         ({"config": "mine.toml"}, r"mine\.toml"),
