@@ -83,6 +83,8 @@ class TimmBackbone(Backbone):
             if network is None:
                 network = create_network(self._initial)
             return stages_of(network, self._initial.in_channels, size, show_attention=self._show_attention)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"backbone {model}: {error}") from error
         except Exception as error:  # timm's networks fail here in many ways
             raise ConfigurationError(
                 f"backbone {model}: cannot serve ({str(error).strip().splitlines()[0]}); expected a network of timm "

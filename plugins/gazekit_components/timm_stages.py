@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Extras
+from gazekit.errors import ConfigurationError
 from gazekit_components.timm_tokens import has_tokens, token_stages
 
 
@@ -37,7 +38,8 @@ def stages_of(network: nn.Module, in_channels: int, size: tuple[int, int], *, sh
         show_attention: let stages show the attention of their blocks.
 
     Raises:
-        ValueError: the network cannot take the image, or shows no attention.
+        ConfigurationError: patches do not fit the image, or there is no attention to show.
+        Exception: the network cannot take the image, in any of many ways.
     """
     image = torch.linspace(-1, 1, in_channels * size[0] * size[1]).view(1, in_channels, *size)
     training = network.training
@@ -50,7 +52,10 @@ def stages_of(network: nn.Module, in_channels: int, size: tuple[int, int], *, sh
         found = Stages(stages, (width,) * len(stages), paths)
         _compare(found, image, expected)
     elif show_attention:
-        raise ValueError("show_attention needs blocks in which all tokens attend to each other, as in a ViT")
+        raise ConfigurationError(
+            "show_attention needs blocks in which all tokens attend to each other; leave it out, or take a Vision "
+            "Transformer, e.g. vit_tiny_patch16_224"
+        )
     else:
         found = _chain_or_whole(network, image)
     found.stages.train(training)
@@ -61,10 +66,10 @@ def _check_patches(network: Any, size: tuple[int, int]) -> None:
     side = network.feature_info[0]["reduction"]
     side = side if isinstance(side, int) else max(side)
     if any(pixels % side for pixels in size):
-        near = " × ".join(str(max(side, round(pixels / side) * side)) for pixels in size)
-        raise ValueError(
-            f"expected an image whose height and width are multiples of {side} px, the side of a patch, such as "
-            f"{near}; got {size[0]} × {size[1]}"
+        near = "x".join(str(max(side, round(pixels / side) * side)) for pixels in size)
+        raise ConfigurationError(
+            f"expected images whose height and width are multiples of {side} px, the side of a patch; got {size[0]} × "
+            f"{size[1]}: prepare the data with --size {near}, or take a network without patches, e.g. resnet18"
         )
 
 
