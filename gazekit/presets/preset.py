@@ -151,8 +151,14 @@ class Preset(PresetTable):
 
 def check_environment(environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError if a variable names a value with one underscore for two: it would set nothing."""
-    tables = {"data": DataSettings, "model": ModelSettings, "fusion": FusionSettings, "gaze": GazeSettings}
-    tables |= {"loss": LossSettings, "training": TrainingSettings}
+    tables: dict[str, type[PresetTable]] = {
+        "data": DataSettings,
+        "model": ModelSettings,
+        "fusion": FusionSettings,
+        "gaze": GazeSettings,
+        "loss": LossSettings,
+        "training": TrainingSettings,
+    }
     for name in sorted(environment):
         table, _, key = name.removeprefix("GAZEKIT_").lower().partition("_")
         if not name.startswith("GAZEKIT_") or "__" in name or table not in tables:
