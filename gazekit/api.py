@@ -21,8 +21,9 @@ from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_op
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
 from gazekit.prediction.loose_exams import find_exams
-from gazekit.prediction.predict import ExamPrediction, predict_loose
+from gazekit.prediction.predict import ExamPrediction, predict_loose, predict_prepared
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.prepare import Procedure
 from gazekit.preparing.prepare import prepare as prepare_data
@@ -228,9 +229,8 @@ def evaluate(
         pool: ``"max"`` (of the positive class) or ``"mean"``.
     """
     trained = _opened(run, weights)
-    if not isinstance(data, PreparedDataset):
-        data = open_data(trained, None if data is None else Path(data))
-    return evaluate_run(trained, data, part, resamples=resamples, per=per, pool=pool)
+    dataset = _data_for(trained, data)
+    return evaluate_run(trained, dataset, part, resamples=resamples, per=per, pool=pool)
 
 
 @_speaks_python
@@ -256,11 +256,9 @@ def explain_check(
         settings: those of :class:`gazekit.runs.checked_maps.ExplainCheckSettings` (``exams``, ``draws``, ``fill`` …).
     """
     trained = _opened(run)
-    if not isinstance(data, PreparedDataset):
-        data = open_data(trained, None if data is None else Path(data))
     return check_explanations(
         trained,
-        data,
+        _data_for(trained, data),
         part,
         ExplainCheckSettings(**settings),
         random_labels=None if random_labels is None else _opened(random_labels),
@@ -388,20 +386,23 @@ def prepare(
 @_speaks_python
 def predict(
     run: Trained | Path | str | Sequence[Trained | Path | str],
-    *images: Path | str,
+    *images: Dataset,
     tta: bool = False,
     explain: bool = True,
     batch_size: int = 8,
     bit_depth: int | None = None,
     device: str | None = None,
 ) -> list[ExamPrediction | Refused]:
-    """Predict raw image files, or folders of them, prepared as the training data were. No gaze is needed.
+    """Predict raw image files, or folders of them, prepared as the training data were, or one prepared data set.
+
+    No gaze is needed.
 
     Images that are left out, and what is assumed of the others, are warnings.
 
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged.
-        images: files, folders or tables of them; data sources, DICOM headers or else file names say exam and view.
+        images: files, folders or tables of them; data sources, DICOM headers or else file names say exam and view. Or a
+            prepared data set alone, or its folder.
         tta: average over the flips and rotations of the training.
         explain: also with attention.
         batch_size: exams at a time.
@@ -415,20 +416,32 @@ def predict(
     trained = [_opened(each, device=device) for each in several]
     check_ensemble(trained)
     first = trained[0]
-    grouping = find_exams([Path(path) for path in images], first.trained_on(), first.registry)
+    members = [each.as_member(tta=tta) for each in trained]
+    explain = explain and any(each.attention_map for each in trained)
+    if len(images) == 1 and _is_prepared(images[0]):
+        dataset = _data_for(first, images[0])
+        return list(predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain))
+    if any(map(_is_prepared, images)):
+        raise ConfigurationError("a prepared data set is predicted alone; give it without other images")
+    paths = [Path(path) for path in images if not isinstance(path, PreparedDataset)]
+    grouping = find_exams(paths, first.trained_on(), first.registry)
     for remark in grouping.remarks(str):
         warnings.warn(remark, stacklevel=3)
     found = predict_loose(
-        [each.as_member(tta=tta) for each in trained],
+        members,
         first.trained_on().settings(bit_depth),
         first.registry,
         grouping.exams,
         first.device,
         batch_size=batch_size,
-        explain=explain and any(each.attention_map for each in trained),
+        explain=explain,
         show_names=True,
     )
     return list(found)
+
+
+def _is_prepared(images: Dataset) -> bool:
+    return isinstance(images, PreparedDataset) or (Path(images) / MANIFEST).is_file()
 
 
 @_speaks_python
@@ -450,10 +463,9 @@ def calibrate(
         at_specificity: choose the lowest threshold of this specificity; None calls above 0.5.
     """
     trained = _opened(run)
-    if not isinstance(data, PreparedDataset):
-        data = open_data(trained, None if data is None else Path(data))
+    dataset = _data_for(trained, data)
     settings = CalibrationSettings(method=method, at_specificity=at_specificity)
-    return calibrate_run(trained, data, settings, warn=lambda said: warnings.warn(said, stacklevel=4))
+    return calibrate_run(trained, dataset, settings, warn=lambda said: warnings.warn(said, stacklevel=4))
 
 
 @_speaks_python
@@ -668,6 +680,11 @@ def _opened(run: Trained | Path | str, weights: Which | None = None, *, device: 
         return run
     path = run.run.path if isinstance(run, Trained) else Path(run)
     return open_trained(path, load_registry(), _device(device), which=weights or "selected")
+
+
+def _data_for(trained: Trained, data: Dataset | None) -> PreparedDataset:
+    """The data given, or those the run was trained on, after checking that they fit the model."""
+    return open_data(trained, data if data is None or isinstance(data, PreparedDataset) else Path(data))
 
 
 def _device(name: str | None) -> torch.device:

@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from command_line import gazekit as command_line
 
 import gazekit
 from gazekit.api import in_python
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
@@ -131,6 +132,42 @@ def test_evaluation_is_that_of_the_command_line(trained: gazekit.Trained, datase
     command_line("evaluate", trained.run.path, "--device", "cpu")
     written = trained.run.read_evaluation()
     assert written == {"schema": "gazekit.evaluation/1", **mine}
+
+
+def test_data_that_are_open_already_are_checked_like_a_folder(
+    trained: gazekit.Trained, dataset: PreparedDataset
+) -> None:
+    """The order of the classes decides which is positive: with the other one, the AUC would be 1 minus itself."""
+    facts = trained.facts
+    swapped = replace(trained, facts=replace(facts, classes=facts.classes[::-1]))
+    coloured = replace(trained, facts=replace(facts, preparation={**facts.preparation, "colour": True}))
+    for other, fault in ((swapped, "set 'positive="), (coloured, "prepare them alike")):
+        for data in (dataset, dataset.root):
+            for check in (gazekit.evaluate, gazekit.explain_check):
+                with pytest.raises(DataError, match=fault):
+                    check(other, data, "all")
+            for use in (gazekit.calibrate, gazekit.predict):
+                with pytest.raises(DataError, match=fault):
+                    use(other, data)
+        with pytest.raises(DataError, match=fault):
+            other.predict(dataset, "all")
+
+
+def test_a_prepared_data_set_is_predicted_as_its_images(
+    trained: gazekit.Trained, dataset: PreparedDataset, raw_folder: Path
+) -> None:
+    """``gazekit predict RUN PREPARED`` does the same."""
+    found = gazekit.predict(trained, dataset.root)
+    assert [each.key for each in found] == list(dataset.exam_ids)
+    again = gazekit.predict(trained, dataset, batch_size=3, explain=False)
+    (raw,) = gazekit.predict(trained, raw_folder / "e005_cc.png", raw_folder / "e005_mlo.png")
+    place = dataset.exam_ids.index("e005")
+    for each in (found[place], again[place]):
+        np.testing.assert_allclose(each.probabilities, raw.probabilities, atol=2e-6)
+    assert found[place].attention.keys() == raw.attention.keys() and not again[place].attention
+    for more in (raw_folder, dataset):
+        with pytest.raises(ConfigurationError, match="a prepared data set is predicted alone"):
+            gazekit.predict(trained, dataset, more)
 
 
 def test_variables_of_the_environment_hold_in_python_too_and_overrides_above_them(

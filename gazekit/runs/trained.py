@@ -73,6 +73,8 @@ class Trained:
         """Return the positions of a part's exams in a data set. Raises DataError: other data, or none."""
         if part == "all":
             indices = np.arange(len(dataset))
+            _check_classes(self, dataset)
+            _check_preparation(self, dataset)
         else:
             check_same_data(self.run, self.facts, dataset, "to evaluate on other data, add --part all")
             indices = indices_of(dataset, stored_split(self.run, dataset), part)
@@ -228,17 +230,29 @@ def _put_learnt(
     module.to(device).eval()
 
 
-def open_data(trained: Trained, data: Path | None) -> PreparedDataset:
-    """Open the given data set, or the run's training data. Raises DataError: its classes differ."""
-    dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
+def open_data(trained: Trained, data: PreparedDataset | Path | None) -> PreparedDataset:
+    """Open the given data set, or the run's training data.
+
+    Raises:
+        DataError: its classes differ, or it was prepared otherwise than the training data.
+    """
+    if isinstance(data, PreparedDataset):
+        dataset = data
+    else:
+        dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
+    _check_classes(trained, dataset)
+    if data is not None:
+        _check_preparation(trained, dataset)
+    return dataset
+
+
+def _check_classes(trained: Trained, dataset: PreparedDataset) -> None:
+    """Raise DataError if data have other classes than the training data, or the same in another order."""
     if tuple(dataset.classes) != trained.facts.classes:
         raise DataError(
             f"{dataset.root}: classes {', '.join(dataset.classes)}; the model of {trained.run.path} "
             f"was trained on {', '.join(trained.facts.classes)}; {_to_have_equal_classes(dataset, trained)}"
         )
-    if data is not None:
-        _check_preparation(trained, dataset)
-    return dataset
 
 
 def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
