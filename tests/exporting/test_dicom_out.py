@@ -14,6 +14,7 @@ from command_line import gazekit
 from made_mammography import view_sequence, write_mammogram
 from pydicom.datadict import DicomDictionary
 
+from gazekit.exporting.dicom import AttentionSource, Findings, write_exam
 from gazekit.records.geometry import Geometry
 from gazekit.reporting.drawing.placement import ShownPlacement
 
@@ -103,6 +104,22 @@ def test_the_segmentation_has_the_pixels_of_the_image_and_the_capture_its_looks(
     coloured = np.ptp(picture, axis=2) > 0
     assert coloured[values > 100].mean() > 0.95, "what is attended to is coloured"
     assert not coloured[values == 0].any(), "the rest is grey"
+
+
+@pytest.mark.parametrize("explained", ["malignant", "suspicious architectural distortion, BI-RADS 4c or 5"])
+def test_a_label_keeps_its_warning_whole(mammograms: list[Path], tmp_path: Path, explained: str) -> None:
+    """A viewer shows the first 64 letters, and DICOM allows no more."""
+    geometry = Geometry.fit((0, 0, 60, 80), (16, 16))
+    view = AttentionSource(mammograms[0], "first", geometry, np.eye(4, dtype=np.float32))
+    found = Findings({"benign": 0.2, explained: 0.8}, explained, explained, "model", 0.5)
+    made = {path.name: pydicom.dcmread(path) for path in write_exam(tmp_path, "e", {"cc": view}, found).paths}
+    segmentation = made["e_cc_segmentation.dcm"]
+    labels = [each.SeriesDescription for each in made.values()]
+    labels += [made["e_cc_capture.dcm"].DerivationDescription, segmentation.SegmentSequence[0].SegmentLabel]
+    assert len(labels) == 5
+    for label in labels:
+        assert label.endswith("research only, not for diagnosis") and len(label) <= 64
+    assert explained[:16] in segmentation.SeriesDescription
 
 
 def referenced(dataset: pydicom.Dataset) -> set[str]:

@@ -16,7 +16,7 @@ from gazekit.disk.atomic import disk_errors, write_atomically
 from gazekit.disk.file_names import file_name
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.exporting.dicom.source_header import read_source
-from gazekit.exporting.dicom.words import NAME, RESEARCH_ONLY
+from gazekit.exporting.dicom.words import RESEARCH_ONLY, short
 from gazekit.reading.image import read_image
 from gazekit.reading.window import parse_window
 from gazekit.records.geometry import Geometry
@@ -25,6 +25,8 @@ from gazekit.registry.distribution import install_command
 
 _LONGEST_SIDE = 1024
 """Longer side of a Secondary Capture, px; it is for viewing, the Segmentation has the source's pixels."""
+_CLASS = 16
+"""Letters of a class in a label: with them, the whole warning has room in the 64 that DICOM allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +180,7 @@ def _of_view(
 
     raw = read_image(source.image, parse_window(source.window))
     shape = (raw.pixels.shape[0], raw.pixels.shape[1])
-    label = f"{NAME} attention for {found.explained}, {RESEARCH_ONLY}"
+    label = f"attention for {short(found.explained, _CLASS)}, {RESEARCH_ONLY}"
     picture, per_pixel = _picture(raw, source, found, captioned_view)
     attention = ShownPlacement.on_original(source.geometry, shape, shape).map(source.attention)
     return {
