@@ -70,8 +70,7 @@ def separates_nothing(
     if area is None:
         return said
     if area.low > 0.5:
-        said += f"; their order is better than chance (AUC {area.value:.3f})"
-        return f"{said}, but the probabilities are not calibrated"
+        return f"{said}; their order is better than chance (AUC {area.value:.3f}), so another threshold would do better"
     return f"{said}; nor is their order shown to be better than chance (AUC {area.value:.3f}): {_TRAIN}"
 
 
@@ -79,7 +78,10 @@ def with_advice(said: str, run: str) -> str:
     """Add to a remark on the threshold the command that finds a better one, if one can help."""
     if said.endswith(_TRAIN):
         return said
-    return f"{said}; choose one on the validation part (gazekit report {run} --threshold val), or compare probabilities"
+    return (
+        f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate {run} --at-specificity "
+        "0.9), or compare probabilities"
+    )
 
 
 def on_one_side(positive: NDArray[np.floating], classes: Sequence[str], threshold: float = 0.5) -> str:

@@ -28,11 +28,12 @@ def test_all_called_one_class_in_the_right_order_is_a_fault_of_calibration():
     )
     assert said == (
         "the threshold 0.5 separates nothing: all 6 exams are called benign, and 3 are benign and 3 malignant "
-        "(P(malignant) from 0.100 to 0.450); their order is better than chance (AUC 1.000), but the probabilities are "
-        "not calibrated"
+        "(P(malignant) from 0.100 to 0.450); their order is better than chance (AUC 1.000), so another threshold would "
+        "do better"
     )
     assert with_advice(said, "my/run") == (
-        f"{said}; choose one on the validation part (gazekit report my/run --threshold val), or compare probabilities"
+        f"{said}; choose one on the validation part, which predict then uses (gazekit calibrate my/run "
+        "--at-specificity 0.9), or compare probabilities"
     )
 
 
@@ -72,7 +73,7 @@ def test_a_threshold_that_separates_or_cannot_be_judged_is_not_blamed(chances, l
 
 def test_without_labels_only_many_exams_on_one_side_are_odd():
     said = on_one_side(np.full(10, 0.4), CLASSES)
-    assert "all 10 exams are called benign" in said and "report run --threshold val" in with_advice(
+    assert "all 10 exams are called benign" in said and "calibrate run --at-specificity" in with_advice(
         said, "run"
     )
     assert "all 12 exams are called malignant" in on_one_side(np.full(12, 0.6), CLASSES)
@@ -93,7 +94,7 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
     monkeypatch.setattr("gazekit.prediction.calibration.probabilities", probabilities)
     finished = gazekit("evaluate", run, "--resamples", 100)
     assert "warning: the threshold 0.5 separates nothing: all" in finished.stderr
-    assert (f"gazekit report {run} --threshold val" in finished.stderr) or ("train longer" in finished.stderr)
+    assert (f"gazekit calibrate {run} --at" in finished.stderr) or ("train longer" in finished.stderr)
     assert json.loads((run / "evaluation.json").read_text())["threshold"].startswith(
         "the threshold 0.5 separates"
     )
@@ -104,6 +105,10 @@ def test_evaluate_says_it_and_predict_remembers(tiny_run, dataset, raw_folder, t
     assert "warning: run, as evaluated on its test part: the threshold 0.5 separates nothing" in said
     assert "separates" not in gazekit("predict", tiny_run, *pair).stderr, (
         "one exam says nothing about a threshold"
+    )
+    gazekit("calibrate", run)
+    assert "separates" not in gazekit("predict", run, *pair).stderr, (
+        "the evaluation is of the probabilities before the calibration"
     )
 
 

@@ -195,18 +195,19 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     classes = trained[0].facts.classes
     if len(classes) != 2 or not answers:
         return
+    threshold = trained[0].calibration.threshold if len(trained) == 1 else 0.5
     for each in trained:
         try:
             evaluation = each.run.read_evaluation() if each.run.evaluation.exists() else {}
         except DataError as error:  # the predictions do not depend on it
             console.warn(str(error))
             continue
-        above = each.calibration.threshold
-        if evaluation.get("called_above", 0.5) == above and (said := evaluation.get("threshold")):
+        evaluated = [evaluation.get(key) for key in ("epoch", "calibration", "called_above")]
+        of_these = evaluated == [each.weights.epoch, each.calibration.words(), threshold]
+        if of_these and (said := evaluation["threshold"]):
             known = with_advice(said, str(each.run.path))
             console.warn(f"{each.run.path.name}, as evaluated on its {evaluation['split']} part: {known}")
             return
-    threshold = trained[0].calibration.threshold if len(trained) == 1 else 0.5
     if said := on_one_side(np.array(answers)[:, 1], classes, threshold):
         console.warn(with_advice(said, str(trained[0].run.path)))
 
