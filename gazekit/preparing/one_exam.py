@@ -39,6 +39,8 @@ _UNNAMED = (
     "its recordings name no reader, so they are numbered on each image, and 1 need not be the same reader on another; "
     "name them with --names, or a column reader, before readers are compared or chosen"
 )
+_DARK = 1 / 16
+"""Share of white below which the brightest pixel makes an image nearly black (ours): four of its bits are unused."""
 _SMALL = "fills less than half of its image at the scale of the other views: check its pixel spacing"
 
 
@@ -191,6 +193,8 @@ def _prepare_view(task: Task, found: _Found) -> _View:
     findings = [*((ODD, warning) for warning in raw.warnings), *found.noticed]
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
+    elif darkness := _darkness(raw.pixels):
+        findings.append((ODD, darkness))
     if task.recordings.get(view):
         found_on_image = _found_fixations(task, found)
         fixations = _fixations(task.recordings[view], found_on_image, raw, geometry, settings)
@@ -230,6 +234,16 @@ def _region(raw: RawImage, lesion: Mask, finder: "RegionFinder | None") -> Regio
     if region.doubt or region.holds(lesion):
         return region
     return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
+
+
+def _darkness(pixels: Grey) -> str:
+    """Say that an image shows nothing or next to nothing; empty if it does show something."""
+    darkest, brightest = float(pixels.min()), float(pixels.max())
+    if darkest == brightest:
+        return "shows nothing: all its pixels are equal"
+    if brightest < _DARK:
+        return f"is nearly black, its brightest pixel at {brightest:.1%} of white: check its bit depth, or its window"
+    return ""
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:

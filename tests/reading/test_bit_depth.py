@@ -58,6 +58,17 @@ def test_one_depth_for_all_images_and_said_once(tmp_path, suffix, largest, depth
     assert f"are read as {depth} bits in the whole data set; --bit-depth sets another number" in said
 
 
+def test_an_image_that_leaves_four_bits_unused_or_shows_nothing_is_named(tmp_path):
+    """8 bits in a set of 12, 12 in one of 16: the model would see a black image."""
+    source = made(tmp_path / "raw", [65535, 4097, 4095, 255, 0])
+    _, summary, _ = prepared(source, tmp_path / "raw", tmp_path / "out")
+    assert [(each.kind, each.about, each.what.partition(":")[0]) for each in summary.findings] == [
+        ("odd", "e2 cc", "is nearly black, its brightest pixel at 6.2% of white"),
+        ("odd", "e3 cc", "is nearly black, its brightest pixel at 0.4% of white"),
+        ("odd", "e4 cc", "shows nothing"),
+    ]
+
+
 def test_a_depth_that_is_given_is_taken_and_what_it_does_not_hold_refused(tmp_path):
     source = made(tmp_path / "raw", [4090, 900, 5000, 10])
     dataset, summary, notes = prepared(source, tmp_path / "raw", tmp_path / "out", bit_depth=12)
