@@ -79,6 +79,7 @@ def collect(
                 runs=len(records),
                 metrics=estimates(records, pooled[system.name], metrics=metrics),
                 targets=of_targets(records),
+                calibrated=sum(record.calibrated for record in records),
             )
         rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)
@@ -273,7 +274,7 @@ def _corrected(p_values: Mapping[str, float | None]) -> dict[str, float]:
 def _notes(study: Study) -> tuple[str, ...]:
     notes = []
     if len(study.dataset.classes) > 2:
-        notes.append("systems are compared in pairs only for two classes")
+        notes.append("AUCs and ACCs are compared in pairs only for two classes")
     if any(system.data for system in study.settings.systems):
         notes.append(
             "gaze agreement and localisation are measured on the gaze and masks of a system's own data"

@@ -27,7 +27,8 @@ from gazekit.study.grid import RunName
 class RunRecord:
     """Results of a finished run on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
 
-    ``fold`` names the split, ``path`` is that of the run; ``targets`` holds the AUC of each further target.
+    ``fold`` names the split, ``path`` is that of the run; ``targets`` holds the AUC of each further target, and
+    ``calibrated`` says whether the probabilities are.
     """
 
     fold: str
@@ -35,6 +36,7 @@ class RunRecord:
     probabilities: dict[str, tuple[float, ...]]
     path: Path = Path()
     targets: Mapping[str, float] = field(default_factory=dict)
+    calibrated: bool = False
 
     @property
     def name(self) -> RunName:
@@ -61,7 +63,14 @@ def read_run(path: Path) -> RunRecord:
         if group.startswith(TARGET_GROUP) and name == "auc" and m["value"] is not None
     }
     probabilities = dict(read_predictions(run.predictions))
-    return RunRecord(path.name.rpartition("-seed-")[0], metrics, probabilities, path, targets)
+    return RunRecord(
+        path.name.rpartition("-seed-")[0],
+        metrics,
+        probabilities,
+        path,
+        targets,
+        calibrated=evaluation["calibration"] != "none",
+    )
 
 
 def _checks(run: RunDirectory, epoch: int | None) -> dict[str, float]:

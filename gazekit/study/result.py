@@ -82,6 +82,7 @@ class SystemRow:
         over_data_sets: its AUC over data sets, and the difference to the reference; None with one data set.
         group: heading that it stands under in the figure of AUCs.
         select: ``training.select`` of its preset, by which the tested epoch is chosen; empty in older files.
+        calibrated: number of runs whose probabilities ``gazekit calibrate`` has fitted.
     """
 
     name: str
@@ -105,6 +106,7 @@ class SystemRow:
     over_data_sets: OverDataSets | None = None
     group: str = ""
     select: str = ""
+    calibrated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

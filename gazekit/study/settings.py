@@ -17,6 +17,7 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space, read_space
 from gazekit.registry.registry import Registry
+from gazekit.study.grid import RunName
 from gazekit.study.sampling import Sampler
 
 _KIND = FileKind("a TOML file that describes a study", MIB, "choose another, or write it again", linked=True)
@@ -163,15 +164,20 @@ class StudySettings(_Strict):
         return values
 
 
-def read_study(path: Path) -> StudySettings:
-    """Read STUDY.toml; the paths in it are relative to it. Raises ConfigurationError with every problem at once."""
+def read_study(path: Path, *, earlier: Sequence[str] = ()) -> StudySettings:
+    """Read STUDY.toml; the paths in it are relative to it. Raises ConfigurationError with every problem at once.
+
+    Args:
+        path: the file.
+        earlier: names of systems already in the study, which it may name without their ``[[system]]``.
+    """
     try:
         values = tomllib.loads(read_text(path, _KIND))
     except DataError as error:
         raise ConfigurationError(str(error)) from None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits raises no TOMLDecodeError
         raise ConfigurationError(f"{path}: not readable as TOML: {visible(str(error))}") from None
-    return parse_study(values, str(path), folder=path.parent)
+    return parse_study(values, str(path), folder=path.parent, earlier=earlier)
 
 
 def parse_study(
@@ -263,6 +269,12 @@ def _wrong_data(settings: StudySettings) -> list[str]:
             ". = + , - _"
             for name in names
             if not re.match(_NAME, name)
+        ]
+        problems += [
+            f"data: a run of the folder '{name}' would be named as one of another split is; expected a name that does "
+            "not end like that of a split, such as repeat-1 or fold-1"
+            for name in names
+            if re.match(_NAME, name) and RunName.parse(f"{name}-fold-1-seed-0").data != name
         ]
     for system in settings.systems:
         if system.data is not None and len(_listed(system.data)) != number:

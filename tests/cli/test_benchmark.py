@@ -216,6 +216,52 @@ def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
     assert "8 runs, 8 of them done" in gazekit("benchmark", "--out", out, "--no-timing").stderr
 
 
+def test_a_row_without_its_system_may_still_be_the_reference_and_have_a_gate(finished, dataset, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    study = study_toml(tmp_path, dataset, ROWS[1], head='folds = 2\nseeds = 2\nreference = "late_concat"')
+    study.write_text(study.read_text() + '[[gate]]\nsystem = "late_concat"\nabove = 0\n')
+    result = json.loads(gazekit("benchmark", study, "--out", out, "--so-far", "--json").stdout)
+    assert result["reference"] == "late_concat" and result["gates"][0]["passed"]
+    assert "no system 'late_concat'" in gazekit("benchmark", study, "--out", tmp_path / "new", code=2).stderr
+
+
+def test_a_table_says_which_runs_are_calibrated_and_warns_if_others_are_not(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+    run = out / "runs" / "late_concat" / "fold-1-seed-0"
+    gazekit("calibrate", run)
+    gazekit("evaluate", run)
+    said = " ".join(gazekit("benchmark", "--out", out, "--so-far").stdout.split())
+    assert "the probabilities of 1 of its 4 runs are calibrated" in said
+    assert "warning: the probabilities of 1 of 8 runs are calibrated" in said
+    assert "calibrated" not in finished[1].stdout
+
+
+def test_of_several_classes_only_auc_and_accuracy_have_no_paired_test(raw_folder, tmp_path):
+    raw = tmp_path / "raw"
+    shutil.copytree(raw_folder, raw)
+    with (raw / "exams.csv").open(newline="") as file:
+        rows = [row | {"label": "abc"[number // 2 % 3]} for number, row in enumerate(csv.DictReader(file))]
+    with (raw / "exams.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    gazekit("data", "prepare", "folder", raw, tmp_path / "three", "--size", 16, "--crop", "none", "--jobs", 1)
+    options = (
+        "--preset",
+        "late_concat",
+        "--data",
+        tmp_path / "three",
+        "--folds",
+        2,
+        "--out",
+        tmp_path / "out",
+    )
+    said = json.loads(gazekit("benchmark", *options, "--so-far", "--json").stdout)
+    assert said["notes"] == ["AUCs and ACCs are compared in pairs only for two classes"]
+
+
 def test_what_publications_report_stands_beside_untouched_presets_alone(dataset, tmp_path):
     text = study_toml(tmp_path, dataset, ("mammonet", []), ("single_cc", ["training.epochs=3"]))
     text.write_text(text.read_text().replace(f"set = {json.dumps(FEW)}\n", "", 1))
@@ -261,6 +307,15 @@ def test_a_split_file_says_who_is_tested_and_a_wrong_one_is_refused(dataset, tmp
         tested = {row["exam_id"] for row in csv.DictReader(file)}
     assert tested == {exam for exam, part in split.items() if part == "test"}
 
+    again = ("benchmark", study, "--out", tmp_path / "out", "--so-far")
+    (tmp_path / "mine.csv").rename(tmp_path / "moved.csv")
+    study.write_text(study.read_text().replace("mine.csv", "moved.csv"))
+    assert "the split moved.csv" in gazekit(*again).stdout
+    write_split(tmp_path / "moved.csv", dataset, make_split(dataset, seed=4, test=0.5))
+    assert "belongs to another study: the split fold-1 is another" in gazekit(*again, code=2).stderr
+
+    (tmp_path / "moved.csv").rename(tmp_path / "mine.csv")
+    study.write_text(study.read_text().replace("moved.csv", "mine.csv"))
     rows = (tmp_path / "mine.csv").read_text().splitlines()
     (tmp_path / "mine.csv").write_text("\n".join(rows[:-1]) + "\n")
     refused = gazekit("benchmark", study, "--out", tmp_path / "other", code=3).stderr

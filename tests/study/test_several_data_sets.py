@@ -194,7 +194,8 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
     assert [each["name"] for each in result["data_sets"]] == ["one", "two"]
     assert (result["folds"], result["repeats"], result["rows"][0]["planned"]) == (1, 2, 4)
     refused = gazekit("benchmark", "--data", folder / "one", "--out", tmp_path / "out", code=2).stderr
-    assert "data is" in refused and "belongs to another study" in refused
+    first, second = (PreparedDataset.open(folder / name).fingerprint[:12] for name in ("one", "two"))
+    assert f"belongs to another study: data is {first}…, there {first}…, {second}…; data_names" in refused
 
 
 @pytest.mark.parametrize(
@@ -202,6 +203,7 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
     [
         ({"data": ["a/x", "b/x"]}, "data: 2 folders are named 'x'"),
         ({"data": ["a", "b c"]}, "data: the folder name 'b c' cannot be part of a run's name"),
+        ({"data": ["a", "repeat-1"]}, "data: a run of the folder 'repeat-1' would be named as"),
         ({"data": []}, "data: an empty list"),
         ({"data": 3}, "data: expected a prepared folder, or a list of them"),
         (

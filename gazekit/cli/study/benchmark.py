@@ -178,16 +178,15 @@ def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) 
     from gazekit.errors import ConfigurationError
     from gazekit.study.settings import parse_study, read_study
 
+    if study is not None and flags:
+        raise ConfigurationError(
+            f"{study} describes the study; write {', '.join(flags)} into it and leave out the options"
+        )
+    stored = folder.read()["settings"] if folder.facts.exists() else {}
+    earlier = [system["name"] for system in stored.get("system", ())]
     if study is not None:
-        if flags:
-            raise ConfigurationError(
-                f"{study} describes the study; write {', '.join(flags)} into it and leave out the options"
-            )
-        return read_study(study)
-    earlier: list[str] = []
-    if folder.facts.exists():
-        stored = folder.read()["settings"]
-        earlier = [system["name"] for system in stored["system"]]
+        return read_study(study, earlier=earlier)
+    if stored:
         flags = {**stored, **flags}
     elif not flags.get("system"):
         raise ConfigurationError(

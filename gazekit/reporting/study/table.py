@@ -263,6 +263,8 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
     for failure in row.failures:
         reasons.setdefault(failure.reason, []).append(failure.run)
     said += [f"failed: {', '.join(runs)}: {reason}" for reason, runs in reasons.items()]
+    calibrated = f"the probabilities of {row.calibrated} of its {row.runs} runs are calibrated"
+    said += [calibrated] if row.calibrated else []
     if row.starts:
         said.append(f"its runs began with different weights: {'; '.join(row.starts)}")
     others = {each.name: each.runs for each in result.rows}.get(result.reference)

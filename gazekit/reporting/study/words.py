@@ -22,6 +22,12 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
         said.append(
             f"the models have seen patients of the test part, these numbers flatter them: {result.leak}"
         )
+    runs, calibrated = sum(row.runs for row in result.rows), sum(row.calibrated for row in result.rows)
+    if 0 < calibrated < runs:
+        said.append(
+            f"the probabilities of {calibrated} of {runs} runs are calibrated, and averaged and compared with others "
+            "that are not: calibrate every run, or none (gazekit calibrate RUN --remove), and evaluate these runs again"
+        )
     areas = [
         row.over_data_sets.value if row.over_data_sets else row.metrics["auc"].pooled
         for row in result.rows
