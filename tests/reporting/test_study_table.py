@@ -75,6 +75,7 @@ def test_a_row_says_what_it_stands_for_how_it_was_changed_and_what_failed():
     assert notes(result, "two_channel") == [
         "stand-in: Xian & others published no code",
         "failed: fold-2-seed-1: out of memory",
+        "AUC: mean of 1 of its 5 runs, the others have no value",
         "5 runs averaged, 6 of mammonet: more runs alone make a better average",
         "compared on 90 of the 100 exams",
         "AUC undefined in 10 of 2000 resamples: too few patients",
@@ -95,7 +96,7 @@ def test_equal_footnotes_are_written_once():
     twin = replace(partly, name="twin", preset="twin")
     result = made_result(rows=(reference, partly, twin))
     assert notes(result, "twin") == notes(result, "two_channel")
-    assert len(study_table(result).footnotes) == 6
+    assert len(study_table(result).footnotes) == 7
 
 
 def test_the_evidence_names_data_protocol_device_versions_and_work():
@@ -190,7 +191,7 @@ def test_markdown_is_tables_of_equal_width_and_its_text_is_not_markup():
     for rows in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
         assert len(rows) == 2 + 4
-    assert "| two_channel<sup>3, 4, 5, 6, 7</sup> |" in text
+    assert "| two_channel<sup>3, 4, 5, 6, 7, 8</sup> |" in text
     assert "is \\<lost\\>" in text
     assert "\n3. stand-in: Xian & others published no code\n" in text
 
@@ -207,7 +208,8 @@ def test_latex_escapes_every_character_that_means_something_there():
     assert body.isascii()
     assert body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 7
     assert (
-        r"two\_channel\textsuperscript{3,4,5,6,7} & 5 of 6 & 0.700 & 0.710 {[}0.600, 0.800{]} & -- \\" in body
+        r"two\_channel\textsuperscript{3,4,5,6,7,8} & 5 of 6 & 0.700 & 0.710 {[}0.600, 0.800{]} & -- \\"
+        in body
     )
     assert body.count("{") == body.count("}")
 

@@ -265,6 +265,7 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
     said += [f"failed: {', '.join(runs)}: {reason}" for reason, runs in reasons.items()]
     calibrated = f"the probabilities of {row.calibrated} of its {row.runs} runs are calibrated"
     said += [calibrated] if row.calibrated else []
+    said += _of_some_runs(row, result)
     if row.starts:
         said.append(f"its runs began with different weights: {'; '.join(row.starts)}")
     others = {each.name: each.runs for each in result.rows}.get(result.reference)
@@ -285,3 +286,20 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
         said.append(f"reported in {row.reported.source}")
     footnotes += [note for note in said if note not in footnotes]
     return tuple(footnotes.index(note) + 1 for note in said)
+
+
+def _of_some_runs(row: SystemRow, result: StudyResult) -> list[str]:
+    """Say which measures are means over some of a row's runs, those over as many together."""
+    shown = {
+        measure.title: row.metrics.get(name)
+        for name, measure in result.catalogue.items()
+        if measure.in_studies
+    }
+    measures: dict[int, list[str]] = {}
+    for title, estimate in {**shown, **{f"AUC of {name}": of for name, of in row.targets.items()}}.items():
+        if estimate and estimate.runs < row.runs:
+            measures.setdefault(estimate.runs, []).append(title)
+    return [
+        f"{', '.join(titles)}: mean of {runs} of its {row.runs} runs, the others have no value"
+        for runs, titles in measures.items()
+    ]
