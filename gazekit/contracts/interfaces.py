@@ -2,6 +2,9 @@
 
 A component is a class whose *positional* parameters are context that the core hands over and whose
 *keyword-only* parameters are the options a preset may set; each option needs a type and a default.
+
+A component leaves what it is handed as it is, and torch's seed, default dtype and gradient mode, which all share. What
+it learns in training is in its state dict.
 """
 
 from abc import ABC, abstractmethod

@@ -118,10 +118,10 @@ class OfferedMetric:
 
     def _given(self, exams: Pooled, called: Integers) -> tuple[Integers, Floats]:
         """Truth, and the probabilities or calls that the metric reads."""
-        given: Floats = exams.probabilities
+        given: Floats = exams.probabilities.copy()  # a metric may change its arrays
         if getattr(self.metric, "reads", "probabilities") == "calls":
             given = np.eye(given.shape[1])[called]
-        return np.asarray(exams.labels), given
+        return np.array(exams.labels), given
 
     def _guarded(self, measure: Callable[[], Obtained | None]) -> Obtained | None:
         try:

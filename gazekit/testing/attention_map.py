@@ -17,6 +17,7 @@ from gazekit.testing.promises import (
     check_equal,
     check_gradients,
     check_shapes,
+    left_alone,
     promise,
     random_tensor,
 )
@@ -55,7 +56,10 @@ class AttentionMapContract(FunctionContract):
         """Return the maps for the output of a linear head."""
         deep = getattr(type(component.attention_map), "reads_stages", False)
         output = _linear_output(inputs, component.head, deep=deep)
-        maps: Views = component.attention_map(output, (output.fused[:, 0] > 0).long())
+        target = (output.fused[:, 0] > 0).long()
+        read = {"logits": output.logits, "fused": output.fused, "target": target}
+        with left_alone(self.component, "the output and the target", read):
+            maps: Views = component.attention_map(output, target)
         check_shapes(self.component, maps, {view: (*f.shape[:1], *f.shape[2:]) for view, f in inputs.items()})
         try:
             torch.autograd.grad(output.logits.sum(), component.head.weight, retain_graph=True)
@@ -69,7 +73,9 @@ class AttentionMapContract(FunctionContract):
         attention_map = component.attention_map
         if not isinstance(attention_map, nn.Module) or not attention_map.state_dict():
             return
-        results = self.call(component, case.inputs)
+        if case.exams > 1:
+            self.call(component.train(), case.inputs)  # running statistics move
+        results = self.call(component.eval(), case.inputs)
         parameters = {name: each for name, each in attention_map.named_parameters() if each.requires_grad}
         if parameters:
             check_gradients(self.component, results, parameters, may_vanish=True)

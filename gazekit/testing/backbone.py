@@ -10,7 +10,7 @@ from gazekit.contracts.types import Extras, Views
 from gazekit.testing.cases import for_each_case
 from gazekit.testing.export import Exportable, check_exported
 from gazekit.testing.module_contract import ModuleContract
-from gazekit.testing.promises import EXAMS, ContractCase, promise, random_tensor
+from gazekit.testing.promises import EXAMS, ContractCase, check_equal, promise, random_tensor
 
 
 class BackboneContract(ModuleContract):
@@ -38,8 +38,7 @@ class BackboneContract(ModuleContract):
         found = {}
         for number, (stage, width) in enumerate(zip(stages, channels, strict=True), start=1):
             grid = maps.shape[2:]
-            result = stage(maps, extras) if getattr(stage, "reads_extras", False) else stage(maps)
-            maps, extras = result if isinstance(result, tuple) else (result, {})
+            maps, extras = _called(stage, maps, extras)
             expected = f"maps [{len(maps)}, {width}, …] from stage {number}"
             promise(self.component, expected, maps.ndim == 4 and maps.shape[1] == width, list(maps.shape))
             smaller = all(new <= old for new, old in zip(maps.shape[2:], grid, strict=True))
@@ -53,17 +52,35 @@ class BackboneContract(ModuleContract):
                 found[f"{name} of stage {number}"] = shown
         return found
 
+    @for_each_case()
+    def test_stages_apart(self, case: ContractCase, component: Any) -> None:
+        """The same maps where two images take turns at each stage, as the views of one backbone do."""
+        straight = self.call(component, case.inputs)
+        own, other = case.inputs["image"], case.inputs["image"].flip(3)
+        own_extras: Extras = {}
+        other_extras: Extras = {}
+        for stage in component.stages:
+            own, own_extras = _called(stage, own, own_extras)
+            other, other_extras = _called(stage, other, other_extras)
+        promised = "stages that keep nothing of an image for a later one"
+        check_equal(self.component, promised, {f"stage {len(component.stages)}": own}, straight)
+
     @for_each_case(one=True, costly=True)
     def test_exported(self, case: ContractCase, component: Any) -> None:
         """The same maps and extras from its program exported by torch.export, for any number of exams."""
         check_exported(self.component, Exportable(component, _maps_and_extras), case.inputs["image"])
 
 
+def _called(stage: Any, maps: Tensor, extras: Extras) -> tuple[Tensor, Extras]:
+    """Return the maps and extras of a stage, as the model calls it."""
+    result = stage(maps, extras) if getattr(stage, "reads_extras", False) else stage(maps)
+    return result if isinstance(result, tuple) else (result, {})
+
+
 def _maps_and_extras(component: Any, image: Tensor) -> list[Tensor]:
     """Return the last maps, and the extras of every stage."""
     maps, extras, found = image, {}, []  # type: ignore[var-annotated]
     for stage in component.stages:
-        result = stage(maps, extras) if getattr(stage, "reads_extras", False) else stage(maps)
-        maps, extras = result if isinstance(result, tuple) else (result, {})
+        maps, extras = _called(stage, maps, extras)
         found += extras.values()
     return [maps, *found]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from gazekit.testing.promises import ContractCase, naming
-from gazekit.testing.surroundings import same_random_numbers
+from gazekit.testing.surroundings import same_random_numbers, settings_restored
 
 CaseCheck = Callable[[Any, ContractCase, Any], None]
 """(contract, case, component built for it)."""
@@ -30,7 +30,7 @@ def for_each_case(
             for case in [self.typical()] if one else self.cases():
                 if training and case.exams < 2:
                     continue
-                with same_random_numbers(), naming(case):
+                with same_random_numbers(), settings_restored(), naming(case):
                     component = case.build()
                     if isinstance(component, nn.Module):
                         component.train(training)

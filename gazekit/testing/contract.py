@@ -1,5 +1,6 @@
 """Base of all contracts: a contract is a class whose tests are promises."""
 
+import contextlib
 import inspect
 import re
 import unittest
@@ -23,7 +24,15 @@ from gazekit.testing.promises import (
     promise,
     weighted_sum,
 )
-from gazekit.testing.surroundings import other_device
+from gazekit.testing.surroundings import (
+    other_device,
+    same_random_numbers,
+    settings_of_torch,
+    settings_restored,
+)
+
+_SEED = 20_261
+"""One that no component would choose."""
 
 
 class Contract:
@@ -101,6 +110,21 @@ class FunctionContract(Contract):
         promise(self.component, promised, list(handed) == list(passed), list(handed))
         check_equal(self.component, promised, inputs, passed, exact=True)
         return results
+
+    def test_settings_of_torch(self) -> None:
+        """Torch's seed, default dtype and gradient mode left as they are: all components share them."""
+        with same_random_numbers(), settings_restored():
+            torch.manual_seed(_SEED)
+            before, case = settings_of_torch(), self.typical()
+            with contextlib.suppress(Exception):  # the other promises say so
+                component = case.build()
+                if isinstance(component, nn.Module):
+                    component.train()
+                self.run(component, leaves_of(case.inputs, constants=self.constants))
+            after = settings_of_torch()
+        for name, value in before.items():
+            promised = f"to leave torch's {name} as it is"
+            promise(self.component, promised, after[name] == value, f"{after[name]} for {value}")
 
     @for_each_case()
     def test_results(self, case: ContractCase, component: Any) -> None:

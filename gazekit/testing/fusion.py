@@ -18,6 +18,7 @@ from gazekit.testing.promises import (
     check_equal,
     check_finite,
     check_shapes,
+    left_alone,
     promise,
     random_tensor,
 )
@@ -82,7 +83,7 @@ class FusionContract(ModuleContract):
 
     @for_each_case()
     def test_needs_gaze(self, case: ContractCase, component: Any) -> None:
-        """Of images: no use of gaze against ``needs_gaze`` (it is NaN then); finite results for exams without gaze."""
+        """Of images: gaze left as it is, and unused against ``needs_gaze`` (it is NaN then); finite without gaze."""
         if not isinstance(component, ImageFusion):
             return
         use = gaze_use(type(component))
@@ -93,6 +94,10 @@ class FusionContract(ModuleContract):
             check_equal(
                 self.component, promised, component(case.inputs, None), component(case.inputs, poisoned)
             )
+        if use != "never":
+            heat_maps = {f"heat map of {view}": heat for view, heat in maps.items()}
+            with left_alone(self.component, "heat maps, which terms of the loss read,", heat_maps):
+                component.train()(case.inputs, Gaze.of_heat_maps(maps))
         if use == "training":
             nobody = Gaze.of_heat_maps({view: torch.zeros_like(heat) for view, heat in maps.items()})
             check_finite(

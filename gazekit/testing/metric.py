@@ -33,6 +33,20 @@ class MetricContract(Contract):
         outside = {name: value for name, value in finite.items() if not low - 1e-9 <= value <= high + 1e-9}
         promise(self.component, f"values from {low} to {high}, its scale", not outside, outside)
 
+    def test_direction(self) -> None:
+        """No worse for predictions that are all right than for those that are all wrong, as its direction says."""
+        metric, sign = self.make(), 1 if self.component.higher_is_better else -1
+        for classes in (2, 3):
+            truth = np.arange(_EXAMS) % classes
+            right = self._value(metric, truth, np.eye(classes)[truth])
+            wrong = self._value(metric, truth, np.eye(classes)[(truth + 1) % classes])
+            promise(
+                self.component,
+                f"higher_is_better = {self.component.higher_is_better}",
+                not sign * right < sign * wrong,
+                f"{right} for predictions that are all right, {wrong} for those that are all wrong",
+            )
+
     def test_one_class(self) -> None:
         """A number or NaN, and no error, where a resample holds exams of one class alone."""
         for name, (truth, given) in self._cases():
@@ -55,13 +69,17 @@ class MetricContract(Contract):
             promise(self.component, "to leave its arrays as they are", kept, name)
 
     def test_weights(self) -> None:
-        """Where it has ``weighted``: the same as of the exams repeated by their weights, row by row."""
+        """Where it has ``weighted``: the same as of the exams repeated by their weights, row by row; arrays left."""
         metric: Any = self.make()
         if not hasattr(metric, "weighted"):
             return  # it does not concern the others
         for name, (truth, given) in self._cases():
-            weights = np.random.default_rng(1).integers(1, 4, (3, _EXAMS)).astype(np.float64)
+            weights = np.random.default_rng(1).integers(0, 4, (3, _EXAMS)).astype(np.float64)
+            weights[1] *= truth != 1  # a resample may lack a class
+            before = truth.copy(), given.copy(), weights.copy()
             found = np.asarray(metric.weighted(truth, given, weights))
+            kept = all(map(np.array_equal, (truth, given, weights), before))
+            promise(self.component, "weighted to leave its arrays as they are", kept, name)
             promise(self.component, "a number per row of weights", found.shape == (3,), found.shape)
             for row, value in zip(weights.astype(int), found, strict=True):
                 expected = self._value(metric, np.repeat(truth, row), np.repeat(given, row, axis=0))

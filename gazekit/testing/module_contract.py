@@ -46,7 +46,10 @@ class ModuleContract(FunctionContract):
 
     @for_each_case()
     def test_state_dict(self, case: ContractCase, module: Any) -> None:
-        """A state dict of tensors that holds everything its results depend on."""
+        """A state dict of tensors that holds everything its results depend on, after a training step, too."""
+        if case.exams > 1:
+            self.call(module.train(), case.inputs)  # running statistics move
+        module.eval()
         twin = case.build().eval()
         others = {name: value for name, value in module.state_dict().items() if not torch.is_tensor(value)}
         promise(self.component, "a state dict of tensors only", not others, list(others))
@@ -60,7 +63,7 @@ class ModuleContract(FunctionContract):
 
     @for_each_case(training=True)
     def test_seed(self, case: ContractCase, module: Any) -> None:
-        """The same weights and the same training results after the same torch.manual_seed, to the bit."""
+        """The same weights and training results after the same torch.manual_seed, to the bit, whatever came before."""
         runs = []
         states = random.getstate(), np.random.get_state()
         try:
@@ -69,13 +72,20 @@ class ModuleContract(FunctionContract):
                 np.random.seed(number)
                 torch.manual_seed(0)
                 module = case.build().train()
-                runs.append((module.state_dict(), self.call(module, case.inputs)))
+                torch.manual_seed(1)
+                weights = {name: value.clone() for name, value in module.state_dict().items()}
+                runs.append((weights, self.call(module, case.inputs)))
+            module.load_state_dict(runs[1][0])
+            torch.manual_seed(1)
+            resumed = self.call(module, case.inputs)
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
         (first, results), (second, again) = runs
         check_equal(self.component, "the same initial weights from the same seed", first, second, exact=True)
         check_equal(self.component, "the same results from the same seed", results, again, exact=True)
+        promised = "the same results from the same seed and state dict, whatever came before (a training is resumed so)"
+        check_equal(self.component, promised, results, resumed, exact=True)
 
     @for_each_case(training=True, one=True)
     def test_several_processes(self, case: ContractCase, module: Any) -> None:

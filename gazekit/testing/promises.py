@@ -51,6 +51,15 @@ def promise(cls: type[Any], promised: str, kept: bool, came: object = "something
         raise AssertionError(f"{cls.__name__} promises {promised}; came: {came}")
 
 
+@contextmanager
+def left_alone(cls: type[Any], what: str, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Check that the block changes no tensor in place."""
+    before = {name: tensor._version for name, tensor in tensors.items()}
+    yield
+    changed = [name for name, tensor in tensors.items() if tensor._version != before[name]]
+    promise(cls, f"to leave {what} as they are", not changed, f"{', '.join(changed)} changed in place")
+
+
 def check_shapes(cls: type[Any], results: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Check that the results are tensors with these names, in this order, and these shapes."""
     named = isinstance(results, Mapping)

@@ -17,6 +17,26 @@ def same_random_numbers() -> Iterator[None]:
         yield
 
 
+def settings_of_torch() -> dict[str, object]:
+    """Return what holds for all of torch: the seed, the default dtype, and whether operations are recorded."""
+    return {
+        "seed": torch.initial_seed(),
+        "default dtype": torch.get_default_dtype(),
+        "gradient mode": torch.is_grad_enabled(),
+    }
+
+
+@contextmanager
+def settings_restored() -> Iterator[None]:
+    """Restore torch's default dtype and gradient mode after the block, so that no component spoils another's check."""
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+
+
 def other_device() -> str:
     """Return a device other than the CPU: the GPU if there is one, else ``meta``, which has shapes but no numbers."""
     return "cuda" if torch.cuda.is_available() else "meta"

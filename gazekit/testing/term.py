@@ -17,6 +17,7 @@ from gazekit.testing.promises import (
     ContractCase,
     check_equal,
     leaves_of,
+    left_alone,
     promise,
     random_gaze,
     random_tensor,
@@ -90,7 +91,11 @@ class TermContract(ModuleContract):
             gaze if "gaze" in handed else None,
             masks if "masks" in handed else None,
         )
-        values: Tensor = component(output, batch)
+        read = {"logits": output.logits, "labels": batch.labels}
+        read |= {f"images of {view}": image for view, image in batch.images.items()}
+        read |= {f"heat map of {view}": heat for view, heat in (batch.gaze or {}).items()}
+        with left_alone(self.component, "output and batch, which other terms read,", read):
+            values: Tensor = component(output, batch)
         exams = len(inputs[_LABELS])
         promise(self.component, "a tensor", isinstance(values, Tensor), type(values).__name__)
         fits = values.ndim in (1, 2) and len(values) == exams

@@ -10,7 +10,7 @@ import torch
 
 from gazekit.contracts.interfaces import Backbone
 from gazekit.disk.home_folder import without_home
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, PluginError
 from gazekit.feeding.exam_facts import covariates_of
 from gazekit.feeding.feed import check_gaze_of_all
 from gazekit.modelling.build import build_model, build_objective, check_size
@@ -18,7 +18,9 @@ from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective, balanced_weights
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split, indices_of, leak_of, make_split, read_split, write_split
+from gazekit.presets.layers import component_keys, component_kind
 from gazekit.presets.preset import Preset
+from gazekit.registry.component import OWN
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
@@ -107,6 +109,7 @@ def start_run(
         ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
         DataError: the split is unusable, it or the initial weights leak without permission, or gaze supervision lacks
             gaze.
+        PluginError: a component breaks its promises.
     """
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
@@ -129,6 +132,7 @@ def start_run(
     initial = _initialise(model, registry, dataset, split, settings, preset.covariates, warnings.append)
     objective = weighted_objective(preset, registry, model, dataset, split)
     maps = try_one_batch(model, objective, preset, dataset, split, registry)
+    _check_seed(settings.seed, preset, registry)
     if objective.factors is not None:
         balance(model, objective, preset, dataset, split, settings.seed)
     warnings += [*doubts(preset, dataset, split, maps), *left_out(preset, objective)]
@@ -167,6 +171,23 @@ def start_run(
             )
         )
     return run
+
+
+def _check_seed(seed: int, preset: Preset, registry: Registry) -> None:
+    """Raise PluginError if a component has set another seed than that of the run."""
+    found = torch.initial_seed()
+    if found == seed:
+        return
+    chosen = [
+        (component_kind(key), preset.component(key)) for key in component_keys(preset.model_dump(mode="json"))
+    ]
+    origins = {registry.component(kind, each.use).provenance for kind, each in chosen if kind and each}
+    strangers = sorted({str(origin) for origin in origins if origin.distribution != OWN})
+    raise PluginError(
+        f"preset '{preset.name}': a component of {' or '.join(strangers)} sets torch's seed to {found}, which makes "
+        "runs of different seeds alike; leave the seed to gazekit, or draw inside torch.random.fork_rng; "
+        "gazekit plugins check PACKAGE names the component"
+    )
 
 
 def resume_run(

@@ -52,6 +52,13 @@ class TrialBatch:
         if objective.attention_map is not None and all(term.attention_map is not None for term in aligned):
             pictured = objective.attention_map(output, batch.labels)
             self._check(("attention_map",), pictured, dict.fromkeys(output.features, (exams, None, None)))
+        read = [*batch.tensors(), *(batch.gaze or {}).values(), output.logits, output.fused]
+        versions = [tensor._version for tensor in read]
+
+        def check_left(key: Key) -> None:
+            kept = versions == [tensor._version for tensor in read]
+            self._promise(key, "to leave output and batch as they are", kept, "changed ones")
+
         for name, term in objective.terms.items():
             key = ("gaze",) if name == GAZE else ("terms", name)
             if isinstance(term, Alignment):
@@ -60,12 +67,15 @@ class TrialBatch:
                 maps = attention_map(output, batch.labels)
                 own = (*key, "attention_map") if term.attention_map is not None else ("attention_map",)
                 self._check(own, maps, dict.fromkeys(output.features, (exams, None, None)))
+                check_left(own)
                 losses = term(maps, batch)
+                check_left((*key, "alignment_loss"))
                 self._check((*key, "alignment_loss"), {"loss": losses}, {"loss": (exams, None)}, finite=False)
                 infinite = bool(losses.isinf().any())
                 self._promise((*key, "alignment_loss"), "finite loss", not infinite, "NaN or infinity")
             else:
                 losses = term(output, batch)
+                check_left(key)
                 shape: Shape = (exams,) if getattr(losses, "ndim", 1) == 1 else (exams, None)
                 self._check(key, {"loss": losses}, {"loss": shape}, finite=False)
                 self._promise(key, "finite loss or NaN", not bool(losses.isinf().any()), "infinity")

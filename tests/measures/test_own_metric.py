@@ -48,6 +48,35 @@ class Specificity:
         return probabilities[truth == 0, 0].mean() if (truth == 0).any() else math.nan
 
 
+class WronglyDirected(Specificity):
+    higher_is_better = False
+
+
+class CountsClassesWithoutWeight:
+    """Mean over the classes of the exams, whether they weigh anything or not."""
+
+    title = "Balanced accuracy"
+    higher_is_better = True
+    reads = "calls"
+
+    def __call__(self, truth, probabilities):
+        return float(self.weighted(truth, probabilities, np.ones((1, len(truth))))[0])
+
+    def weighted(self, truth, probabilities, weights):
+        classes = [truth == label for label in np.unique(truth)]
+        right = probabilities[np.arange(len(truth)), truth]
+        return np.mean([weights[:, of] @ right[of] / weights[:, of].sum(1).clip(1) for of in classes], axis=0)
+
+
+class HalvesInPlace(LogLoss):
+    def weighted(self, truth, probabilities, weights):
+        value = np.array(
+            [self(np.repeat(truth, row), np.repeat(probabilities, row, 0)) for row in weights.astype(int)]
+        )
+        probabilities /= 2
+        return value
+
+
 class Broken(LogLoss):
     def __call__(self, truth, probabilities):
         raise ZeroDivisionError("no exams")
@@ -74,6 +103,28 @@ def mine():
 def test_it_keeps_the_contract():
     check_component("metric", LogLoss)
     check_component("metric", Specificity)
+
+
+@pytest.mark.parametrize(
+    ("cls", "promised"),
+    [
+        (WronglyDirected, "higher_is_better = False; came: 1.0 for predictions that are all right, 0.0 for"),
+        (CountsClassesWithoutWeight, "weighted as of repeated exams"),
+        (HalvesInPlace, "weighted to leave its arrays as they are"),
+    ],
+)
+def test_each_promise_can_be_broken(cls, promised):
+    with pytest.raises(AssertionError, match=promised):
+        check_component("metric", cls)
+
+
+def test_a_metric_that_changes_its_arrays_changes_no_other():
+    ours, theirs = made_pooled(0), made_pooled(1)
+    alone = differences(offered_metrics(offered(later=LogLoss)), ours, theirs, resamples=50)
+    beside = differences(
+        offered_metrics(offered(first=HalvesInPlace, later=LogLoss)), ours, theirs, resamples=50
+    )
+    assert beside["later"] == alone["later"]
 
 
 def test_evaluation_has_it_with_an_interval(mine, tiny_run, dataset, tmp_path):

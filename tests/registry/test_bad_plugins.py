@@ -52,6 +52,10 @@ LOADED_BUT_WRONG = {
         FUSION.replace(RESULT, "return sum(self.linear(v.mul_(2)) for v in vectors.values())"),
         "fusion 'bad' of bad 0.3 promises to leave its inputs as they are",
     ),
+    "sets torch's seed": (
+        FUSION.replace("super().__init__()", "torch.manual_seed(7); super().__init__()"),
+        "a component of bad 0.3 sets torch's seed to 7, which makes runs of different seeds alike",
+    ),
     "no graph": (FUSION.replace(RESULT, RESULT + ".detach()"), "differentiable results"),
     "raises in training at step 5": (
         FUSION.replace("def forward", "steps = 0\n    def forward").replace(
@@ -160,6 +164,36 @@ def test_what_fails_in_use_is_named(
     )
     error = next(line for line in used.stderr.splitlines() if line.startswith("error: "))
     assert cause in error and "bad 0.3" in error and "Traceback" not in used.stderr
+
+
+TERM = """
+import torch, gazekit
+from gazekit.contracts.interfaces import Term
+
+class Bad(Term):
+    '''Scales the heat maps that all terms read.'''
+    needs = frozenset({"gaze"})
+    def __init__(self, views, channels):
+        super().__init__()
+
+    def forward(self, output, batch):
+        heat = batch.gaze[next(iter(output.features))]
+        heat /= 2
+        return torch.where(heat.amax(dim=(1, 2)) > 0, output.logits[:, 0].square(), torch.nan)
+
+@gazekit.hookimpl
+def gazekit_terms():
+    return {"bad": Bad}
+"""
+
+
+def test_a_term_that_changes_what_others_read_is_named(
+    distribution: MakeDistribution, dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    distribution("bad", "0.3", TERM)
+    arguments = ["--data", dataset.root, "--out", tmp_path / "run", *TINY, "--set", "terms.bad.use=bad"]
+    used = gazekit("train", "--preset", "mammonet_small", *arguments, code=1)
+    assert "term 'bad' of bad 0.3 promises to leave output and batch as they are" in used.stderr
 
 
 def test_a_hang_at_import_and_in_a_hook_is_cut_off(distribution: MakeDistribution) -> None:

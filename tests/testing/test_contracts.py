@@ -12,6 +12,7 @@ import torch
 from gazekit_components.timm_backbone import TimmBackbone
 from torch import Tensor, nn
 
+from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.interfaces import (
     AlignmentLoss,
     Backbone,
@@ -164,6 +165,31 @@ class _Places(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps + self.places
+
+
+class KeepsAMap(_Backbone):
+    """Its second stage reads what the first one saw last."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.stages = nn.ModuleList([_First(in_channels), _Second(2, 3, 1)])
+        self.stages[1].first = [self.stages[0]]
+
+
+class _First(nn.Conv2d):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 2, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        self.seen = super().forward(maps)
+        return self.seen.tanh()
+
+
+class _Second(nn.Conv2d):
+    first: list[_First]
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps + self.first[0].seen)
 
 
 class UndeclaredStage(_Backbone):
@@ -374,6 +400,54 @@ class VectorLoss(_Fusion):
         return {"unreduced": fused.mean(dim=1)}
 
 
+class SeedsTorch(_Fusion):
+    """All that is built after it is the same in every run."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        torch.manual_seed(7)
+        super().__init__(views, channels)
+
+
+class SeedsTorchInTraining(_Fusion):
+    def forward(self, vectors: Views) -> Tensor:
+        if self.training:
+            torch.manual_seed(7)
+        return super().forward(vectors)
+
+
+class SetsTheDefault(_Fusion):
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        torch.set_default_dtype(torch.float64)
+
+
+class CentreOutsideTheStateDict(_Fusion):
+    """Learns a centre in training, which no run keeps."""
+
+    centre: Tensor | float = 0.0
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        if self.training:
+            self.centre = 0.9 * self.centre + 0.1 * fused.detach().mean(dim=0)
+            return fused
+        return fused - self.centre
+
+
+class NoiseOfItsOwn(_Fusion):
+    """A generator that goes on from step to step: a training that is resumed begins it again."""
+
+    def __init__(self, views: tuple[str, ...], channels: int) -> None:
+        super().__init__(views, channels)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def forward(self, vectors: Views) -> Tensor:
+        fused = super().forward(vectors)
+        if not self.training:
+            return fused
+        return fused + torch.randn(fused.shape, generator=self.generator).to(fused)
+
+
 class LosesAView(MapFusion):
     def __init__(self, views: tuple[str, ...], channels: int) -> None:
         super().__init__()
@@ -393,6 +467,19 @@ class UndeclaredView(ImageFusion):
         self.views, self.in_channels = ("stack",), in_channels
 
     def forward(self, images: Views, gaze: Views | None) -> Views:
+        return dict(images)
+
+
+class HalvesGaze(ImageFusion):
+    needs_gaze = "training"
+
+    def __init__(self, views: tuple[str, ...], in_channels: int) -> None:
+        super().__init__()
+        self.views, self.in_channels = views, in_channels
+
+    def forward(self, images: Views, gaze: Gaze | None) -> Views:
+        if gaze is not None:
+            return {view: image + gaze[view].detach().div_(2)[:, None] for view, image in images.items()}
         return dict(images)
 
 
@@ -419,6 +506,26 @@ class FreesTheGraph(_Map):
     def __call__(self, output: Output, target: Tensor) -> Views:
         torch.autograd.grad(output.logits.square().sum(), list(output.pooled.values()))
         return super().__call__(output, target)
+
+
+class DoublesLogits(_Map):
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        output.logits.detach().mul_(2)
+        return super().__call__(output, target)
+
+
+class LearnsACentre(nn.Module):
+    """Forgets with what it learnt when it is saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.centre = nn.Parameter(torch.ones(())), 0.0
+
+    def __call__(self, output: Output, target: Tensor) -> Views:
+        maps = {view: self.scale * each.mean(dim=1) for view, each in output.features.items()}
+        if self.training:
+            self.centre = float(next(iter(maps.values())).detach().mean())
+        return {view: each - self.centre for view, each in maps.items()}
 
 
 class ResizesMap(_Map):
@@ -515,6 +622,7 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
     [
         ("backbone", UndeclaredStage, "one entry of channels per stage"),
         ("backbone", WrongChannels, r"maps \[1, 4, …\] from stage 2; came: \[1, 3"),
+        ("backbone", KeepsAMap, "stages that keep nothing of an image for a later one"),
         ("backbone", GrowingGrid, "stage 2 no larger than before"),
         ("backbone", UnusedParameter, "a gradient for forgotten.weight; came: none"),
         ("pooling", NoMean, "the mean over space, because is_mean = True"),
@@ -541,6 +649,12 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("fusion", StateOutsideTheStateDict, "state dict"),
         ("fusion", RemembersTraining, r"before and after train\(\)"),
         ("fusion", InfiniteGradient, "a finite gradient for linear.bias"),
+        ("fusion", SeedsTorch, "leave torch's seed as it is; came: 7"),
+        ("fusion", SeedsTorchInTraining, "leave torch's seed as it is; came: 7"),
+        ("fusion", SetsTheDefault, "leave torch's default dtype as it is; came: torch.float64"),
+        ("fusion", CentreOutsideTheStateDict, "a state dict that holds everything"),
+        ("fusion", NoiseOfItsOwn, "the same seed and state dict, whatever came before"),
+        ("fusion", HalvesGaze, "to leave heat maps.*; came: heat map of only changed in place"),
         ("fusion", NotFinite, "finite fused"),
         ("fusion", VectorLoss, r"unreduced of shape \[\]"),
         ("fusion", LosesAView, r"results for \['front', 'side'\]; came: \['front'\]"),
@@ -549,6 +663,8 @@ def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:
         ("attention_map", DetachedMap, "differentiable"),
         ("attention_map", SortedMaps, r"whatever the views are called, e.g. \['side', 'front'\]"),
         ("attention_map", FreesTheGraph, "a graph of the logits"),
+        ("attention_map", DoublesLogits, "to leave the output.*; came: logits changed in place"),
+        ("attention_map", LearnsACentre, "a state dict that holds all that its maps depend on"),
         ("attention_map", ResizesMap, r"only of shape \[1, 5, 4\]"),
         ("alignment_loss", Reduces, r"loss of shape \[1\]"),
         ("alignment_loss", LikesDistance, "a smaller loss"),
@@ -713,6 +829,50 @@ def test_a_term_that_reads_what_it_does_not_declare_is_found() -> None:
 
     with pytest.raises(AssertionError, match="does not name"):
         contract("term", Secret)().test_needs()
+
+
+class _Reads(Term):
+    """Sound: how far the mean of the maps is from the mean of the heat maps."""
+
+    needs = frozenset({"gaze"})
+
+    def __init__(self, views: Sequence[str], channels: int) -> None:
+        super().__init__()
+        self.views = tuple(views)
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        assert batch.gaze is not None
+        found = [
+            torch.where(
+                batch.gaze.present(view),
+                (output.features[view].mean(dim=(1, 2, 3)) - self.heat(batch.gaze[view])).square(),
+                torch.nan,
+            )
+            for view in self.views
+        ]
+        return torch.stack(found, dim=1)
+
+    def heat(self, heat_map: Tensor) -> Tensor:
+        return heat_map.mean(dim=(1, 2))
+
+
+class ScalesGaze(_Reads):
+    def heat(self, heat_map: Tensor) -> Tensor:
+        heat_map /= heat_map.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+        return super().heat(heat_map)
+
+
+class ChangesLabels(_Reads):
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        batch.labels.clamp_(max=0)
+        return super().forward(output, batch)
+
+
+@pytest.mark.parametrize(("cls", "changed"), [(ScalesGaze, "heat map of only"), (ChangesLabels, "labels")])
+def test_a_term_that_changes_what_others_read_is_found(cls: type[Any], changed: str) -> None:
+    check_component("term", _Reads)
+    with pytest.raises(AssertionError, match=f"which other terms read, as they are; came: {changed} changed"):
+        check_component("term", cls)
 
 
 def test_a_term_may_not_take_an_option_of_its_table() -> None:
