@@ -1,7 +1,7 @@
 """Open the contents of a run directory: preset, model, data and split."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import read_split
-from gazekit.presets.layers import flattened
+from gazekit.presets.layers import component_keys, component_kind, flattened
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import ComponentChoice
+from gazekit.registry.component import OWN, in_words
 from gazekit.registry.registry import Registry
 from gazekit.runs import checkpoint
 from gazekit.runs.directory import RunDirectory
@@ -33,7 +34,7 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """Read the preset of a run, with further layers on top as ``registry.preset`` accepts them.
 
     Raises:
-        ConfigurationError: a component is missing; the message names the packages that the run used.
+        ConfigurationError: a component is missing; the message names the packages of then that are not here.
     """
     run.check_links()
     try:
@@ -42,7 +43,37 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
             return registry.preset(str(run.preset_path), **layers)
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
-        raise type(error)(f"{error}\n{run.path} was made with {', '.join(packages)}") from None
+        lacking = [each for each in packages if each not in map(str, registry.provenance.values())]
+        told = f"{', '.join(lacking)}, not here" if lacking else ", ".join(packages)
+        raise type(error)(f"{error}\n{run.path} was made with {told}") from None
+
+
+def other_versions(run: RunDirectory, preset: Preset, registry: Registry, *unread: str) -> Iterator[str]:
+    """Say of each package of a plugin that it is not the version that the run was made with, one line each.
+
+    Args:
+        run, preset, registry: of the run, and where its components come from now.
+        unread: tables of the preset whose components do not matter.
+    """
+    foreign = []
+    for key in component_keys(preset.model_dump(mode="json")):
+        kind, choice = component_kind(key), preset.component(key)
+        if kind is not None and choice is not None and key[0] not in unread:
+            component = registry.component(kind, choice.use)
+            foreign += [component] * (component.provenance.distribution != OWN)
+    rows = run.plugins() if foreign else []
+    made = {(row.get("kind"), row.get("name")): f"{row['package']} {row['version']}" for row in rows}
+    changed: dict[tuple[str, str], list[str]] = {}
+    for component in foreign:
+        now = str(component.provenance)
+        before = made.get((component.kind, component.name), now)
+        if before != now:
+            changed.setdefault((before, now), []).append(f"{in_words(component.kind)} '{component.name}'")
+    for (before, now), components in changed.items():
+        yield (
+            f"{run.path}: was made with {before}; here it is {now}, whose {' and '.join(components)} may compute "
+            f"something else: install {before} for the numbers of then"
+        )
 
 
 def stored_split(run: RunDirectory, dataset: PreparedDataset) -> dict[str, str]:

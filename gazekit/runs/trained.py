@@ -31,7 +31,14 @@ from gazekit.runs.checkpoint import put_weights
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Weights, Which
-from gazekit.runs.stored import check_same_data, data_folder, load_model, stored_preset, stored_split
+from gazekit.runs.stored import (
+    check_same_data,
+    data_folder,
+    load_model,
+    other_versions,
+    stored_preset,
+    stored_split,
+)
 
 Progress = Callable[[int, int], None]
 """Told the exams done and their number."""
@@ -176,13 +183,16 @@ def open_trained(
         registry: provides the components.
         device: for the model.
         which: the selected weights or the last ones.
-        report: called for each damaged checkpoint that is skipped for the one before it.
+        report: called for each damaged checkpoint that is skipped for the one before it, and for each plugin whose
+            package has another version now.
 
     Raises:
         DataError: there is no run, or no such weights yet.
     """
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
+    for text in other_versions(run, preset, registry, "data", "training"):
+        report(text)
     model, weights = load_model(run, registry, device, which=which, report=report)
     objective = build_objective(preset, registry, model)
     attention_map = objective.attention_map

@@ -12,7 +12,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import indices_of
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.stored import check_data_to_resume, stored_preset, stored_split
+from gazekit.runs.stored import check_data_to_resume, other_versions, stored_preset, stored_split
 from gazekit.training.checks import check_processes
 from gazekit.training.execution import chosen_algorithms, explained_faults, prepare_execution
 from gazekit.training.loop import Parts, State, train
@@ -41,7 +41,7 @@ def continue_run(
         device: if it differs from the one noted in the run, results agree only up to rounding.
         should_stop, report: see ``training.loop.train``.
         note: called with the memory use of the first step.
-        warn: called when training diverges.
+        warn: called when training diverges, and for each plugin whose package has another version now.
 
     Raises:
         ConfigurationError: another process is training this run.
@@ -49,6 +49,9 @@ def continue_run(
     """
     preset, facts = stored_preset(run, registry), run.facts()
     check_data_to_resume(run, facts, dataset)
+    for text in other_versions(run, preset, registry, "data"):
+        run.log(f"warning: {text}")
+        warn(text)
     device = device or torch.device(facts.device)
     split = stored_split(run, dataset)
     check_processes(preset, len(indices_of(dataset, split, "train")))

@@ -23,6 +23,7 @@ from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import write_table
 from gazekit.prepared.verification import seal
 from gazekit.registry.registry import Registry
+from gazekit.runs.trained import open_trained
 from gazekit.testing.promises import random_gaze, random_tensor
 
 SHORT = ("training.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
@@ -164,6 +165,24 @@ def test_a_learnt_attention_map_is_the_same_after_load(
     last = gazekit.load(tmp_path / "run", registry=registry, device="cpu", weights="last").attention_map
     assert isinstance(last, torch.nn.Module)
     assert torch.equal(stored.weights["objective.attention_map.scale"], last.state_dict()["scale"])
+
+
+def test_a_run_says_that_its_plugin_has_another_version(
+    read: PreparedDataset, tmp_path: Path, distribution: Any
+) -> None:
+    distribution("scaled", "1.0", SCALED)
+    registry = gazekit.load_registry()
+    train(tiny(registry, "attention_map=scaled", *SHORT), read, tmp_path / "run", registry)
+    said: list[str] = []
+    open_trained(tmp_path / "run", registry, torch.device("cpu"), report=said.append)
+    assert said == []
+    shutil.move(tmp_path / "scaled-1.0.dist-info", tmp_path / "away")
+    distribution("scaled", "1.1", SCALED)
+    open_trained(tmp_path / "run", gazekit.load_registry(), torch.device("cpu"), report=said.append)
+    (text,) = said
+    assert "was made with scaled 1.0; here it is scaled 1.1, whose attention map 'scaled' may compute" in text
+    with pytest.raises(ConfigurationError, match=r"run was made with scaled 1\.0, not here$"):
+        open_trained(tmp_path / "run", gazekit.load_registry(disable=["scaled"]), torch.device("cpu"))
 
 
 def test_balanced_terms_pull_as_hard_as_classification(registry: Registry) -> None:
