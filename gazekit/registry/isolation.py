@@ -4,9 +4,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gazekit.errors import GazekitError, PluginError
 from gazekit.registry.component import OWN, Provenance, one_line
@@ -21,12 +21,14 @@ def foreign_code(origin: Provenance) -> Iterator[None]:
     """Import a plugin or call its hook: at most ``GAZEKIT_PLUGIN_TIMEOUT`` seconds (60), with prints to stderr.
 
     gazekit's own plugins have no limit: they do not hang, and imports can take long on a busy machine.
+
+    Raises: RuntimeError if the code has changed what all code shares, which is restored; see ``_SHARED``.
     """
     if origin.distribution == OWN:
         with redirect_stdout(sys.stderr):
             yield
         return
-    with time_limit(_limit()), redirect_stdout(sys.stderr), _no_exit():
+    with _shared_restored(), time_limit(_limit()), redirect_stdout(sys.stderr), _no_exit():
         yield
 
 
@@ -42,6 +44,48 @@ def _no_exit() -> Iterator[None]:
         yield
     finally:
         os._exit = before
+
+
+@contextmanager
+def _shared_restored() -> Iterator[None]:
+    """Restore what all code shares, and raise RuntimeError for code that has changed it and not failed otherwise."""
+    before = _shared()
+    try:
+        yield
+    finally:
+        now = _shared()
+        changed = [name for name, value in before.items() if now.get(name) != value]
+        if changed:
+            _restore(before)
+    if changed:
+        raise RuntimeError(f"changes {' and '.join(changed)}, which all other code shares")
+
+
+def _shared() -> dict[str, Any]:
+    """The working directory, and settings of torch and NumPy, as they are by default where these are not imported."""
+    torch: Any = sys.modules.get("torch")
+    numpy: Any = sys.modules.get("numpy")
+    found: dict[str, Any] = {
+        "torch's default dtype": "float32" if torch is None else str(torch.get_default_dtype()).split(".")[1],
+        "torch's gradient mode": torch is None or torch.is_grad_enabled(),
+        "NumPy's handling of errors": _ERRORS if numpy is None else numpy.geterr(),
+    }
+    with suppress(FileNotFoundError):  # it was removed
+        found["the working directory"] = Path.cwd()
+    return found
+
+
+_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
+def _restore(shared: dict[str, Any]) -> None:
+    if "the working directory" in shared:
+        os.chdir(shared["the working directory"])
+    if torch := sys.modules.get("torch"):
+        torch.set_default_dtype(getattr(torch, shared["torch's default dtype"]))
+        torch.set_grad_enabled(shared["torch's gradient mode"])
+    if numpy := sys.modules.get("numpy"):
+        numpy.seterr(**shared["NumPy's handling of errors"])
 
 
 def _limit() -> float:

@@ -86,6 +86,22 @@ REFUSED = {
         "RuntimeError: calls os._exit(0), which would end gazekit",
     ),
     "the same by its name": ("from os import _exit\n_exit(0)", "RuntimeError: calls os._exit(0)"),
+    "another default dtype": (
+        FUSION.replace("return {", "torch.set_default_dtype(torch.float64)\n    return {"),
+        "RuntimeError: changes torch's default dtype, which all other code shares",
+    ),
+    "no gradients": (
+        FUSION.replace("return {", "torch.set_grad_enabled(False)\n    return {"),
+        "RuntimeError: changes torch's gradient mode, which all other code shares",
+    ),
+    "another folder": (
+        FUSION.replace("return {", "import os; os.chdir('/')\n    return {"),
+        "RuntimeError: changes the working directory, which all other code shares",
+    ),
+    "errors of NumPy": (
+        FUSION.replace("return {", "import numpy; numpy.seterr(all='raise')\n    return {"),
+        "RuntimeError: changes NumPy's handling of errors, which all other code shares",
+    ),
     "exception of its own": ("class Odd(BaseException): pass\nraise Odd('no')", "Odd: no"),
     "needs a missing package": (
         "import a_package_that_is_missing",
