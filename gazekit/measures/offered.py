@@ -125,11 +125,11 @@ class OfferedMetric:
 
     def _guarded(self, measure: Callable[[], Obtained | None]) -> Obtained | None:
         try:
-            with np.errstate(all="ignore"):
+            with foreign_code(self.origin, limited=False), np.errstate(all="ignore"):
                 return measure()
-        except GazekitError:
+        except (GazekitError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # even an exit
             warnings.warn(
                 f"metric '{self.name}' of {self.origin} is left out: {one_line(error)}", stacklevel=2
             )

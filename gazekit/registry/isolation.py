@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def foreign_code(origin: Provenance) -> Iterator[None]:
-    """Import a plugin or call its hook: at most ``GAZEKIT_PLUGIN_TIMEOUT`` seconds (60), with prints to stderr.
+def foreign_code(origin: Provenance, *, limited: bool = True) -> Iterator[None]:
+    """Import a plugin or call its code: at most ``GAZEKIT_PLUGIN_TIMEOUT`` seconds (60), with prints to stderr.
 
-    gazekit's own plugins have no limit: they do not hang, and imports can take long on a busy machine.
+    gazekit's own plugins have no limit: they do not hang, and imports can take long on a busy machine. Nor has what is
+    not ``limited``.
 
     Raises: RuntimeError if the code has changed what all code shares, which is restored; see ``_SHARED``.
     """
@@ -28,7 +29,8 @@ def foreign_code(origin: Provenance) -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
         return
-    with _shared_restored(), time_limit(_limit()), redirect_stdout(sys.stderr), _no_exit():
+    limit = time_limit(_limit()) if limited else nullcontext()
+    with _shared_restored(), limit, redirect_stdout(sys.stderr), _no_exit():
         yield
 
 

@@ -1,6 +1,8 @@
 """A metric of one's own: one class and one line of a table, and every number of gazekit has it."""
 
 import math
+import os
+import sys
 import warnings
 from dataclasses import replace
 
@@ -226,6 +228,32 @@ def test_a_metric_that_fails_is_left_out_with_its_distribution_and_version(mine)
     ):
         found = measure_offered(offered_metrics(broken), ours, called_class(ours.probabilities), resamples=50)
     assert "log_loss" in found and "broken" not in found
+
+
+@pytest.mark.parametrize(
+    "changed", [{"__call__": lambda *_: sys.exit(3)}, {"__call__": lambda *_: os._exit(3)}]
+)
+def test_a_metric_that_exits_is_left_out(changed):
+    ours = made_pooled(0)
+    with pytest.warns(UserWarning, match=r"metric 'ends' of my-metrics 1\.2 is left out: (System|Runtime)E"):
+        found = measure_offered(
+            offered_metrics(offered(ends=type("Ends", (LogLoss,), changed), log_loss=LogLoss)),
+            *(ours, called_class(ours.probabilities)),
+            resamples=50,
+        )
+    assert "log_loss" in found and "ends" not in found
+
+
+def test_what_a_metric_prints_is_no_result(capsys):
+    def loud(self, truth, probabilities):
+        print("LOUD")
+        return 0.5
+
+    ours = made_pooled(0)
+    metrics = offered_metrics(offered(loud=type("Loud", (LogLoss,), {"__call__": loud})))
+    assert "loud" in measure_offered(metrics, ours, called_class(ours.probabilities), resamples=50)
+    said = capsys.readouterr()
+    assert said.out == "" and "LOUD" in said.err
 
 
 def test_a_metric_may_not_take_the_name_of_a_measure():

@@ -1,6 +1,7 @@
 """A section of one's own: one class and one line of a table; it is drawn by the page, and cannot break it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,15 @@ class Markup(Counts):
         return [b"<script>"]
 
 
+class Overwrites(Counts):
+    title = "Overwrites"
+
+    def __call__(self, run):
+        run.truth[:] = 1
+        run.facts["Run"] = {"seed": 99}
+        yield "done"
+
+
 class Sections:
     def __init__(self, **sections):
         self.sections = sections
@@ -129,6 +139,14 @@ def test_a_section_that_fails_says_whose_it_is_and_the_rest_of_the_page_stands(t
     )
     for anchor in ("cases", "curves", "measures", "section-counts", "training", "provenance", "limits"):
         assert f'id="{anchor}"' in text
+
+
+def test_a_section_that_changes_the_run_changes_no_other():
+    run = replace(RUN, facts={"Run": {"seed": 0}})
+    before, counts, *_ = offered_sections(offered(before=Overwrites, counts=Counts), run)
+    assert not before.failure
+    assert [row[1]["text"] for row in counts.parts[1]["rows"]] == ["1", "1"]
+    assert run.facts == {"Run": {"seed": 0}} and run.truth.tolist() == [0, 1]
 
 
 def test_a_report_hands_it_the_run(tiny_run, dataset, tmp_path):

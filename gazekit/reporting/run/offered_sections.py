@@ -1,6 +1,7 @@
 """Fill the sections of a run's page that plugins offer; one that fails says so, and the rest of the page stands."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def offered_sections(registry: "Registry", run: ReportedRun) -> list[OfferedSect
 
     Args:
         registry: provides the sections; of a name that two plugins offer, neither is shown.
-        run: handed to each section.
+        run: handed to each section, as a copy: one that changes it changes no other.
     """
     components = registry.components("report_section")
     names = [component.name for component in components]
@@ -47,7 +48,7 @@ def _filled(component: Component, run: ReportedRun) -> OfferedSection:
     anchor, title = f"section-{component.name}", component.value.title
     try:
         with foreign_code(component.provenance):
-            parts = [_shown(part) for part in component.value()(run)]
+            parts = [_shown(part) for part in component.value()(deepcopy(run))]
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # even an exit
