@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.suggestion import did_you_mean
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.formats import files_beside
 from gazekit.gaze.image_names import in_folder_of
 from gazekit.gaze.matching import DOUBTFUL, Joined, Spelled, fitting, join, tells_exam
 from gazekit.prepared.settings import REFUSE, PreparationSettings
+from gazekit.prepared.splits import PARTS
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
 from gazekit.preparing.regions import find_finder
@@ -64,13 +65,14 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
 
     Raises:
         DataError: there is no such folder or no exam, or an id comes twice.
+        PluginError: the source yields something else than exams and findings.
     """
     if not root.is_dir():
         told = f"is a file; give its folder, {root.parent}" if root.exists() else "there is no such folder"
         raise DataError(f"{root}: {told}; expected the folder of a data set")
     exams: list[Exam] = []
     findings: list[Finding] = []
-    for each in source.exams(root):
+    for each in _listed(source, root):
         if isinstance(each, Exam):
             exams.append(each)
         else:
@@ -91,6 +93,33 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
         )
     exams, respelled = spell_alike(exams, source.classes)
     return exams, [*findings, *respelled]
+
+
+def _listed(source: "DataSource", root: Path) -> Iterator[Exam | Finding]:
+    """Yield exams and findings of a source. Raises PluginError: it has another type than the contract says."""
+
+    kind = type(source)
+
+    def promise(promised: str, kept: bool, came: object) -> None:
+        if not kept:
+            raise PluginError(
+                f"{root}: data source {kind.__module__}.{kind.__name__} promises {promised}; came: {came!r}"
+            )
+
+    promise("an attribute classes, None for those that it finds", hasattr(source, "classes"), kind)
+    found: Any = source.exams(root)
+    promise("exams and findings", isinstance(found, Iterable), found)
+    for each in found:
+        promise("exams and findings", isinstance(each, Exam | Finding), each)
+        if isinstance(each, Exam):
+            for name in ("exam_id", "patient_id", "label"):
+                text = getattr(each, name)
+                promise(f"a text as {name}", isinstance(text, str), text)
+            whose = f"of exam {visible(each.exam_id)}"
+            promise(f"a part among {PARTS} or None {whose}", each.part in (*PARTS, None), each.part)
+            for path in (*each.images.values(), *each.gaze.values()):
+                promise(f"pathlib.Path for each file {whose}", isinstance(path, Path), path)
+        yield each
 
 
 def _check_names(exam: Exam, root: Path) -> None:

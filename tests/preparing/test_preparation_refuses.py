@@ -9,9 +9,10 @@ from made_preparation import Reader, run
 from PIL import Image
 from test_prepare import exams, root
 
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.preparing.source import list_exams
 
 __all__ = ["exams", "root"]  # fixtures
 
@@ -167,3 +168,39 @@ def test_a_name_with_a_dot_is_no_view(root, exams, tmp_path):
     ]
     with pytest.raises(DataError, match=r"'lat.cc' cannot name a view, .* choose a name without a dot"):
         run(dotted, root, tmp_path / "out")
+
+
+class Yields:
+    """A data source that breaks its contract."""
+
+    classes = None
+
+    def __init__(self, found):
+        self.found = found
+
+    def exams(self, root):
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"exam_id": 7}, "a text as exam_id; came: 7"),
+        ({"label": 1}, "a text as label; came: 1"),
+        (
+            {"part": "training"},
+            r"a part among \('train', 'val', 'test'\) or None of exam e0; came: 'training'",
+        ),
+        ({"images": {"cc": "0_cc.png"}}, "pathlib.Path for each file of exam e0; came: '0_cc.png'"),
+    ],
+)
+def test_a_source_that_breaks_its_contract_is_named(exams, root, changes, said):
+    first, *others = exams
+    with pytest.raises(PluginError, match=f"data source test_preparation_refuses.Yields promises .*{said}"):
+        list_exams(Yields([replace(first, **changes), *others]), root)
+
+
+@pytest.mark.parametrize("found", [None, [{"exam_id": "1"}]])
+def test_a_source_that_yields_no_exams_is_named(exams, root, found):
+    with pytest.raises(PluginError, match="promises exams and findings; came"):
+        list_exams(Yields(found), root)
