@@ -462,7 +462,10 @@ def calibrate(
         method: ``"temperature"``, ``"isotonic"`` (two classes), or ``"none"`` for the threshold alone.
         at_specificity: choose the lowest threshold of this specificity; None calls above 0.5.
     """
-    trained = _opened(run)
+    if isinstance(run, Trained):
+        trained = run
+    else:
+        trained = open_trained(Path(run), load_registry(), _device(None), calibrated=False)
     dataset = _data_for(trained, data)
     settings = CalibrationSettings(method=method, at_specificity=at_specificity)
     return calibrate_run(trained, dataset, settings, warn=lambda said: warnings.warn(said, stacklevel=4))

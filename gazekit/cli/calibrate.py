@@ -41,13 +41,15 @@ def calibrate(
     """
     from gazekit.prepared.splits import read_split
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
+    from gazekit.runs.directory import RunDirectory
     from gazekit.runs.trained import open_data, open_trained
 
-    trained = open_trained(run, console.registry(), choose_device(device), report=lambda _said: None)
     if remove:
-        removed = forget_calibration(trained)
+        removed = forget_calibration(RunDirectory.open(run))
         console.note(f"{run}: {'its calibration is removed' if removed else 'it has no calibration'}")
         return
+    chosen = choose_device(device)
+    trained = open_trained(run, console.registry(), chosen, report=console.warn, calibrated=False)
     settings = CalibrationSettings(method=method, at_specificity=at_specificity)
     dataset = open_data(trained, data)
     with console.progress("predicting") as report:

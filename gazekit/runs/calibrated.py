@@ -1,5 +1,6 @@
 """Calibrate a run on its validation part, and keep the calibration in its directory."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from gazekit.prediction.calibration import Calibration, Method
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats, Integers
 from gazekit.runs.calibration_file import NAME, SCHEMA, StoredCalibration, checksum
+from gazekit.runs.directory import RunDirectory
 from gazekit.runs.trained import Progress, Trained
 
 __all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
@@ -94,10 +96,10 @@ def calibrate_run(
     return record
 
 
-def forget_calibration(trained: Trained) -> bool:
-    """Remove the calibration of a run; return whether there was one."""
-    path = trained.run.path / NAME
-    there = path.exists() or path.is_symlink()
+def forget_calibration(run: RunDirectory) -> bool:
+    """Remove the calibration of a run, even a damaged one; return whether there was one."""
+    path = run.path / NAME
+    there = os.path.lexists(path)
     path.unlink(missing_ok=True)
     return there
 

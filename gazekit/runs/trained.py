@@ -175,6 +175,7 @@ def open_trained(
     *,
     which: Which = "selected",
     report: Callable[[str], None] = _warn,
+    calibrated: bool = True,
 ) -> Trained:
     """Open a run with its selected or its last weights; nothing is written into it.
 
@@ -185,9 +186,10 @@ def open_trained(
         which: the selected weights or the last ones.
         report: called for each damaged checkpoint that is skipped for the one before it, and for each plugin whose
             package has another version now.
+        calibrated: use the run's calibration; False does not read it, so that a damaged one can be fitted again.
 
     Raises:
-        DataError: there is no run, or no such weights yet.
+        DataError: there is no run, no such weights yet, or a file of it is damaged.
     """
     run = RunDirectory.open(path)
     preset = stored_preset(run, registry)
@@ -204,7 +206,7 @@ def open_trained(
     return Trained(
         *(run, run.facts(), preset, model, attention_map, device, weights, registry),
         scanpath_term=next(iter(terms.values()), None),
-        calibration=_calibration(run, weights, report),
+        calibration=_calibration(run, weights, report) if calibrated else UNCALIBRATED,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from command_line import gazekit
 
+from gazekit import api
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.measures.calibration import fit_temperature, threshold_at_specificity
 from gazekit.prediction.calibration import UNCALIBRATED
@@ -112,6 +113,21 @@ def test_a_damaged_calibration_is_an_error_of_one_line_and_runs_verify_finds_it(
     assert "calibration.json" in gazekit("runs", "verify", run, code=3).stderr
     (run / "calibration.json").write_text(json.dumps(stored | {"temperature": 0}))
     assert "temperature" in gazekit("predict", run, ".", code=3).stderr
+
+
+@pytest.mark.parametrize("damage", ["{", "a link"])
+def test_a_damaged_calibration_can_be_fitted_again_or_removed(calibrated, tmp_path, damage):
+    run = shutil.copytree(calibrated, tmp_path / "run")
+    stored = run / "calibration.json"
+    for options in (["--method", "none", "--at-specificity", 0.6], ["--remove"]):
+        stored.unlink()
+        stored.write_text(damage) if damage == "{" else stored.symlink_to(tmp_path / "nowhere")
+        assert "fit it again with gazekit calibrate" in gazekit("evaluate", run, code=3).stderr
+        gazekit("calibrate", run, *options)
+        assert stored.is_file() == (options != ["--remove"])
+        gazekit("evaluate", run, "--resamples", 100)
+    stored.write_text(damage)
+    assert api.calibrate(run, method="none", at_specificity=0.6)["method"] == "none"
 
 
 def test_it_can_be_removed(calibrated, registry, tmp_path):
