@@ -17,7 +17,7 @@ from gazekit.runs.files import Name, Real, StoredMeasure, StoredPart, Text, Whol
 SCHEMA: Final = "gazekit.explain_check/1"
 _AGAIN = "check the run again with gazekit explain-check"
 _KIND = FileKind("the checks of a run's attention maps", 4 * MIB, _AGAIN)
-_JOURNAL = FileKind("the checks done so far", 256 * MIB, _AGAIN, line=16 * MIB)
+_JOURNAL = FileKind("the checks done so far", 256 * MIB, f"remove it, and {_AGAIN}", line=16 * MIB)
 
 Values = dict[str, list[float | None]]
 """Measure → a value per exam; None where an exam has none."""
@@ -120,7 +120,9 @@ class CheckJournal:
             parse_json(line, self.path, _JOURNAL, where=where), self.path, _JOURNAL, _Entry, where=where
         )
         if any(len(values) != exams for values in entry.values.values()):
-            raise DataError(f"{self.path}: {where}expected a value for each of {exams} exams; {_AGAIN}")
+            raise DataError(
+                f"{self.path}: {where}expected a value for each of {exams} exams; {_JOURNAL.remedy}"
+            )
         self.done[entry.done] = entry.values
 
     def write(self, name: str, values: Values) -> None:

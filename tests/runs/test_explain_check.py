@@ -209,8 +209,11 @@ def test_a_damaged_journal_or_file_is_refused(trained: Trained, dataset: Prepare
     journal = trained.run.path / "explain_check.jsonl"
     lines = journal.read_text().splitlines()
     journal.write_text(f'{lines[0]}\n{{"done": "noise 0", "values": {{"spearman": [0.5]}}}}\n')
-    with pytest.raises(DataError, match=rf"line 2: expected a value for each of {found.exams} exams"):
+    said = rf"line 2: expected a value for each of {found.exams} exams; remove it, and check the run again"
+    with pytest.raises(DataError, match=said):
         check_explanations(trained, dataset, "test", QUICK)
+    journal.unlink()
+    assert check_explanations(trained, dataset, "test", QUICK) == found
 
 
 def test_a_single_exam_has_no_interval(trained: Trained, dataset: PreparedDataset) -> None:

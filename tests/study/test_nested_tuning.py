@@ -12,7 +12,7 @@ from made_data import make_folder
 from made_preparation import prepare
 from tiny import SMALL
 
-from gazekit.errors import ConfigurationError, Preempted
+from gazekit.errors import ConfigurationError, DataError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split, write_split
 from gazekit.registry.registry import Registry
@@ -116,6 +116,22 @@ def test_the_value_of_a_trial_is_that_of_the_weights_that_would_be_used(tuned) -
         number = int(path.parts[-3].removeprefix("trial-"))
         selected = lines[lines[-1]["best_epoch"] - 1]["val_auc"]
         assert Tuning.read(path.parents[2] / "tune.json").candidates[number - 1].mean == selected
+
+
+def test_a_damaged_tuning_is_made_again_as_the_message_says(
+    tuned, tmp_path: Path, dataset: PreparedDataset, split: Path, registry: Registry
+) -> None:
+    out = shutil.copytree(tuned[0], tmp_path / "out")
+    folder = out / "tuning" / "ga_net" / "fold-1-seed-0"
+    (folder / "tune.json").write_text("{}")
+    settings = settings_of(dataset.root, split)
+    with pytest.raises(DataError, match=r"remove its folder and that of the run, and repeat the command"):
+        carry_out(out, settings, registry)
+    shutil.rmtree(folder)
+    shutil.rmtree(out / "runs" / "ga_net" / "fold-1-seed-0")
+    assert [row.tuned for row in carry_out(out, settings, registry)[2].rows] == [
+        row.tuned for row in tuned[3].rows
+    ]
 
 
 def test_the_result_and_its_table_say_what_was_chosen(tuned) -> None:
