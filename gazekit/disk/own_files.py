@@ -192,6 +192,17 @@ def read_model(path: Path, kind: FileKind, model: type[Model] | pydantic.TypeAda
     return validated(read_json(path, kind), path, kind, model)
 
 
+def read_versioned(
+    path: Path, kind: FileKind, schema: str, model: type[Model] | pydantic.TypeAdapter[Model]
+) -> Model:
+    """Read a JSON file that names its schema into its model. Raises DataError, also if it names another schema."""
+    values = read_model(path, kind, dict[str, Any])
+    found = values.pop("schema", None)
+    if found != schema:
+        raise DataError(f"{path}: schema {str(found)[:40]}, expected {schema}; {kind.remedy}")
+    return validated(values, path, kind, model)
+
+
 def validated(
     value: Any,
     path: Path,

@@ -243,14 +243,20 @@ def _percentile_of_defined(value: float, distribution: Floats, level: float) -> 
 
 
 def mean_interval(
-    values: Sequence[float] | Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
+    values: Sequence[float] | Floats,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    bounded: bool = True,
 ) -> Interval:
-    """Average one finite number per exam, with a 95 % interval over patients.
+    """Average one finite number per exam, with a 95 % interval over patients; arguments as in `patient_bootstrap`.
 
     Raises:
         DataError: fewer than two patients, or a value that is not finite.
     """
-    return mean_intervals({"": values}, patients, seed=seed, resamples=resamples)[""]
+    mean = _mean_of(np.asarray(values, dtype=np.float64), bounded=bounded)
+    return patient_bootstraps({"": mean}, patients, seed=seed, resamples=resamples)[""]
 
 
 def mean_intervals(
@@ -265,7 +271,7 @@ def mean_intervals(
     return patient_bootstraps(means, patients, seed=seed, resamples=resamples)
 
 
-def _mean_of(exams: Floats) -> Statistic:
+def _mean_of(exams: Floats, *, bounded: bool = True) -> Statistic:
     if not np.isfinite(exams).all():
         row = int(np.argmin(np.isfinite(exams)))
         raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
@@ -273,4 +279,4 @@ def _mean_of(exams: Floats) -> Statistic:
     def mean(weights: Floats) -> Floats:
         return np.asarray(weights @ exams / weights.sum(axis=1))
 
-    return Statistic(mean, partial(mean_without, exams))
+    return Statistic(mean, partial(mean_without, exams), bounded)

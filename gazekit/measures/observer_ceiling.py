@@ -3,7 +3,6 @@
 Source: Judd et al. 2012, MIT-CSAIL-TR-2012-001, where it is called inter-observer.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -47,31 +46,17 @@ def observer_ceiling(
     return found
 
 
-def share_of_ceiling(score: float, ceiling: float, chance: float = 0.0) -> float:
-    """``(score - chance) / (ceiling - chance)``: 0 is chance, 1 is as good as the other readers.
-
-    NaN where the readers do not predict each other better than chance, and there is nothing to have a share of.
-    """
-    return (score - chance) / (ceiling - chance) if ceiling > chance else math.nan
-
-
 def share_interval(
-    pairs: Floats,
-    patients: Sequence[str],
-    *,
-    chance: float = 0.0,
-    seed: int = 0,
-    resamples: int = 2000,
+    pairs: Floats, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
 ) -> Interval:
     """Share of the mean ceiling that the mean score reaches, with its 95 % interval over patients.
 
-    The means are divided, and not the exams' shares averaged: an exam on which the readers hardly agree has a share
-    that can be anything.
+    The score is 0 by chance. The means are divided, and not the exams' shares averaged: an exam on which the readers
+    hardly agree has a share that can be anything. NaN where the readers do not predict each other better than chance.
 
     Args:
         pairs: score and ceiling of each exam, ``[N, 2]``.
         patients: patient of each exam, ``[N]``.
-        chance: as in `share_of_ceiling`.
         seed, resamples: of the bootstrap.
 
     Raises:
@@ -79,7 +64,7 @@ def share_interval(
     """
 
     def share(weights: Floats) -> Floats:
-        above = weights @ (pairs - chance)  # [R, 2]
+        above = weights @ pairs  # [R, 2]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(above[:, 1] > 0, above[:, 0] / above[:, 1], np.nan)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
@@ -64,7 +65,7 @@ class StoredCalibration(StoredPart):
 def read_calibration(run: RunDirectory) -> StoredCalibration | None:
     """Read the calibration of a run; None if it has none. Raises DataError: it is damaged."""
     path = run.path / NAME
-    if not (path.exists() or path.is_symlink()):
+    if not os.path.lexists(path):
         return None
     found: StoredCalibration = read_model(path, _KIND, StoredCalibration)
     return found

@@ -31,14 +31,13 @@ from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.modelling.randomised import Layers, layers_of, randomised
 from gazekit.prediction.changed_images import Change, ExplainedExams, explain_changed, scores_of
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.settings import PreparationSettings
 from gazekit.records.arrays import Array, Floats, Integers
 from gazekit.runs.explain_check_file import Values
 from gazekit.runs.trained import Trained
 
 Fill = Literal["linear", "blur"]
 _NOISE, _REMOVAL = 6, 7
-"""Purposes of random numbers; the feeding has those up to 5."""
+"""Purposes of random numbers; the feeding has 0 to 5, and 8."""
 _FRESH = 2**40
 """Seeds of the random weights begin here: with the seed of the run they would be its own initial weights."""
 
@@ -293,17 +292,9 @@ class CheckedMaps:
 
 def fresh_layers(trained: Trained, settings: ExplainCheckSettings, draw: int) -> Layers:
     """Make the layers of a run's preset with random weights, as at the start of a training without pre-training."""
-    facts = trained.facts
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_FRESH + 1000 * settings.seed + draw)
-        model = build_model(
-            trained.preset,
-            trained.registry,
-            classes=len(facts.classes),
-            targets=facts.targets,
-            size=tuple(facts.preparation["size"]),
-            in_channels=PreparationSettings.from_json(facts.preparation).channels,
-        )
+        model = build_model(trained.preset, trained.registry, **trained.facts.model_arguments())
         attention_map = build_attention_map(trained.preset, trained.registry)
     return layers_of(model, attention_map)
 

@@ -67,7 +67,7 @@ def evaluate_run(
 def _record(
     trained: Trained, dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, part: str
 ) -> dict[str, Any]:
-    """Return an estimate as plain values; a bound that could not be computed is null."""
+    """Return the content of the file as plain values; a number that could not be computed is null."""
     labels = dataset.labels[predictions.indices]
     binary = predictions.probabilities.shape[1] == 2
     doubt = (

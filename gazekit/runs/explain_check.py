@@ -7,10 +7,9 @@ from functools import lru_cache, partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError
-from gazekit.measures.intervals import mean_interval, patient_bootstrap
+from gazekit.measures.intervals import mean_interval
 from gazekit.measures.looked_at import LookedAt
 from gazekit.modelling.model import explained_class
 from gazekit.modelling.randomised import Layers, layers_of
@@ -268,11 +267,8 @@ def _row(
     rows = np.flatnonzero(np.isfinite(values))
     known, owners = values[rows], [patients[row] for row in rows.tolist()]
     low = high = math.nan
-    if len(set(owners)) > 1 and difference:
-        found = patient_bootstrap(partial(_mean, known), owners, bounded=False)
-        low, high = found.low, found.high
-    elif len(set(owners)) > 1:
-        found = mean_interval(known, owners)
+    if len(set(owners)) > 1:
+        found = mean_interval(known, owners, bounded=not difference)
         low, high = found.low, found.high
     return CheckRow(
         check=check,
@@ -284,7 +280,3 @@ def _row(
         exams=len(rows),
         patients=len(set(owners)),
     )
-
-
-def _mean(values: Floats, weights: NDArray[np.float64]) -> Floats:
-    return np.asarray(weights @ values / weights.sum(axis=1))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import Field
 
-from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, read_model, validated
+from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, read_model, read_versioned, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.index import rows_of
 from gazekit.prepared.settings import PreparationSettings
@@ -49,6 +49,7 @@ class RunFacts:
         leak: names the patients on two sides of the split, and those of the test part whom the initial weights had
             seen, in words; every report of the run repeats it.
         seen: hashes of the patients whom the initial weights had seen, in pre-training or in the runs before this one.
+        sides: the known sides of the training images; None in the files of versions before 0.2.
     """
 
     preset: Name
@@ -64,6 +65,16 @@ class RunFacts:
     seen: tuple[Annotated[str, Field(max_length=64)], ...] = ()
     sides: tuple[Text, ...] | None = None
     targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
+
+    def model_arguments(self) -> dict[str, Any]:
+        """Return what ``build_model`` must know of the data."""
+        preparation = PreparationSettings.from_json(self.preparation)
+        return {
+            "classes": len(self.classes),
+            "targets": self.targets,
+            "size": preparation.size,
+            "in_channels": preparation.channels,
+        }
 
 
 class StoredPart(pydantic.BaseModel):
@@ -144,11 +155,7 @@ _PLUGINS = pydantic.TypeAdapter(list[PluginRow])
 
 def read_facts(path: Path) -> RunFacts:
     """Read ``run.json``. Raises DataError."""
-    values = read_model(path, FACTS, dict[str, Any])
-    schema = values.pop("schema", None)
-    if schema != SCHEMA:
-        raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_AGAIN}")
-    facts: RunFacts = validated(values, path, FACTS, RunFacts)
+    facts: RunFacts = read_versioned(path, FACTS, SCHEMA, RunFacts)
     try:
         PreparationSettings.from_json(facts.preparation)
     except (ConfigurationError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,7 +14,6 @@ from gazekit.errors import ConfigurationError, DataError
 from gazekit.modelling.build import build_model, check_size
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
-from gazekit.prepared.settings import PreparationSettings
 from gazekit.prepared.splits import read_split
 from gazekit.presets.layers import component_keys, component_kind, flattened
 from gazekit.presets.preset import Preset
@@ -109,13 +108,7 @@ def load_model(
     Raises:
         DataError: there are no weights yet, or they do not fit the preset.
     """
-    preset, facts = stored_preset(run, registry), run.facts()
-    known: dict[str, Any] = {
-        "classes": len(facts.classes),
-        "targets": facts.targets,
-        "size": tuple(facts.preparation["size"]),
-        "in_channels": PreparationSettings.from_json(facts.preparation).channels,
-    }
+    preset, known = stored_preset(run, registry), run.facts().model_arguments()
     largest = max(map(checkpoint.largest_weights, (run.best, run.checkpoints)))
     try:
         check_size(preset, registry, **known, most=largest and 2 * largest + _SMALL)

@@ -170,7 +170,7 @@ class Tracking:
 
     def _stored(self) -> dict[str, StoredTracker]:
         path = self.run.path / NAME
-        if not self.names or not (path.exists() or path.is_symlink()):
+        if not self.names or not os.path.lexists(path):
             return {}
         try:
             found: dict[str, StoredTracker] = read_model(path, _KIND, dict[str, StoredTracker])

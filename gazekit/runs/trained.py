@@ -149,16 +149,14 @@ class Trained:
         grouping = find_exams([Path(path) for path in paths], self.trained_on(), self.registry)
         for remark in grouping.remarks(str):
             warnings.warn(remark, stacklevel=2)
-        preparation = self.trained_on().settings(bit_depth)
-        explain = self.attention_map is not None
         return list(
             predict_loose(
                 [self.as_member()],
-                preparation,
+                self.trained_on().settings(bit_depth),
                 self.registry,
                 grouping.exams,
                 self.device,
-                explain=explain,
+                explain=True,
                 show_names=True,
             )
         )
@@ -274,7 +272,7 @@ def _to_have_equal_classes(dataset: PreparedDataset, trained: Trained) -> str:
         return (
             f"prepare them again with --set 'positive={classes[-1]}'"
             if len(classes) == 2
-            else ("prepare them again with the classes in this order")
+            else "prepare them again with the classes in this order"
         )
     return "label them with these classes and prepare them again"
 

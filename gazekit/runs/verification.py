@@ -1,5 +1,6 @@
 """Check that a run directory is intact: every file is valid, and all belong to one run."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -70,9 +71,9 @@ def _said(check: Callable[[], object]) -> Iterator[str]:
 def _evaluated(run: RunDirectory, part: str, facts: list[RunFacts], split: dict[str, str]) -> Iterator[str]:
     """Check the measures and probabilities of a part, if it was evaluated."""
     measures, table = run.evaluation_of(part)
-    if _is_there(measures):
+    if os.path.lexists(measures):
         yield from _said(lambda: read_evaluation(measures))
-    if not _is_there(table):
+    if not os.path.lexists(table):
         return
     found: dict[str, tuple[float, ...]] = {}
     yield from _said(lambda: found.update(read_predictions(table)))
@@ -103,7 +104,3 @@ def _checkpoints(folder: Path, *, needed: bool) -> Iterator[str]:
         yield f"{folder}: there is no checkpoint; get another copy of the run, or train it again"
     for path in steps:
         yield from _said(partial(checkpoint.verify, path))
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()

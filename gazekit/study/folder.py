@@ -18,9 +18,9 @@ from pydantic import Field
 
 from gazekit.disk.atomic import disk_errors, own_folder, write_atomically
 from gazekit.disk.locking import LOCK, locked
-from gazekit.disk.own_files import MIB, FileKind, read_model, validated
+from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.disk.plain_text import visible
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split, read_split, write_split
 from gazekit.presets.preset import Preset
@@ -95,13 +95,8 @@ class StudyFolder:
 
     def read(self) -> dict[str, Any]:
         """Read ``study.json``. Raises DataError: it is unreadable or has another version."""
-        values = read_model(self.facts, _KIND, dict[str, Any])
-        if values.get("schema") != SCHEMA:
-            raise DataError(
-                f"{self.facts}: schema {str(values.get('schema'))[:40]}, expected {SCHEMA}; {_KIND.remedy}"
-            )
-        validated(values, self.facts, _KIND, StudyFacts)
-        return values
+        found: StudyFacts = read_versioned(self.facts, _KIND, SCHEMA, StudyFacts)
+        return found.model_dump(by_alias=True)
 
     def settings(self) -> StudySettings:
         """Read the settings that the study last ran with. Raises as ``read``."""
@@ -117,9 +112,8 @@ class StudyFolder:
             try:
                 yield
             finally:
-                if (
-                    not self.facts.exists()
-                ):  # it could not start: leave nothing behind, while nobody else uses the folder
+                # it could not start: leave nothing behind, while nobody else uses the folder
+                if not self.facts.exists():
                     (self.path / LOCK).unlink(missing_ok=True)
                     with suppress(OSError):
                         self.path.rmdir()

@@ -1,6 +1,5 @@
 """Read the predictions of a pilot: two rows of a study, two runs, or a table of readers' scores."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -15,9 +14,8 @@ from gazekit.prepared.index import rows_of
 from gazekit.reading.table import open_table
 from gazekit.records.arrays import Floats
 from gazekit.runs.files import PREDICTIONS
+from gazekit.study.grid import RunName
 
-_DATA = re.compile(r"^(.*?)(?:repeat-\d+-)?[a-z]+-\d+-seed-\d+$")
-"""Name of a study's run; what stands before the fold names one of several data sets."""
 _NEAREST = 1e-12
 """Distance to 0 and 1 at which the logit of a probability ends."""
 _READER = ("reader", "exam_id", "label")
@@ -95,8 +93,7 @@ def scores_of_readers(path: Path) -> ReaderScores:
 def _read(paths: Iterable[Path], *, named: bool = True) -> _Exams:
     found: _Exams = {}
     for path in paths:
-        run = _DATA.match(path.parent.name) if named else None
-        data = run[1] if run else ""
+        data = RunName.parse(path.parent.name).data if named else ""
         for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
             classes = [name.removeprefix("p_") for name in row if name.startswith("p_")]
             if len(classes) != 2 or row["label"] not in classes:

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import pydantic
 
-from gazekit.disk.own_files import MIB, FileKind, read_model, validated
-from gazekit.errors import DataError
+from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.measures.catalogue import CHECKS, MEASURES, Measure
 from gazekit.measures.former_names import by_current_name, with_former_names
 from gazekit.measures.over_data_sets import OverDataSets
-from gazekit.measures.pooled import Bounded, Comparison, Difference, Estimate, Pooled
+from gazekit.measures.pooled import Bounded, Comparison, Difference, Estimate
 
 SCHEMA = "gazekit.study/1"
 _KIND = FileKind("the results of a study", 128 * MIB, "make them again with gazekit benchmark --out STUDY")
@@ -266,16 +265,8 @@ class StudyResult:
     @classmethod
     def read(cls, path: Path) -> "StudyResult":
         """Read ``results.json``. Raises DataError: it is damaged or has another schema."""
-        values = read_model(path, _KIND, dict[str, Any])
-        schema = values.pop("schema", None)
-        if schema != SCHEMA:
-            raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
-        found: StudyResult = validated(values, path, _KIND, cls)
+        found: StudyResult = read_versioned(path, _KIND, SCHEMA, cls)
         return found
-
-
-PooledRows = Mapping[str, Pooled]
-"""Row name → pooled predictions; rows without a finished run are missing."""
 
 
 def _without_nan(value: Any) -> Any:

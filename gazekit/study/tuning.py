@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from gazekit.disk.own_files import MIB, FileKind, read_model, validated
-from gazekit.errors import ConfigurationError, DataError, GazekitError
+from gazekit.disk.own_files import MIB, FileKind, read_versioned
+from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import Space
 from gazekit.runs.directory import RunDirectory
@@ -22,7 +22,9 @@ from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, 
 from gazekit.study.study import Study
 
 SCHEMA = "gazekit.tune/1"
-_KIND = FileKind("the result of a tuning", 8 * MIB, "make it again with the same command")
+_KIND = FileKind(
+    "the result of a tuning", 8 * MIB, "remove its folder and that of the run, and repeat the command"
+)
 SAMPLERS = ("grid", "random", "tpe")
 _COMMA = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""
@@ -77,11 +79,7 @@ class Tuning:
     @classmethod
     def read(cls, path: Path) -> "Tuning":
         """Read ``tune.json``. Raises DataError: it is damaged or has another schema."""
-        values = read_model(path, _KIND, dict[str, Any])
-        schema = values.pop("schema", None)
-        if schema != SCHEMA:
-            raise DataError(f"{path}: schema {str(schema)[:40]}, expected {SCHEMA}; {_KIND.remedy}")
-        found: Tuning = validated(values, path, _KIND, cls)
+        found: Tuning = read_versioned(path, _KIND, SCHEMA, cls)
         return found
 
     @property

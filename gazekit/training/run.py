@@ -1,7 +1,6 @@
 """Train a run to its end from its current state."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -55,12 +54,7 @@ def continue_run(
     device = device or torch.device(facts.device)
     split = stored_split(run, dataset)
     check_processes(preset, len(indices_of(dataset, split, "train")))
-    known: dict[str, Any] = {
-        "classes": len(facts.classes),
-        "targets": facts.targets,
-        "size": dataset.size,
-        "in_channels": dataset.settings.channels,
-    }
+    known = facts.model_arguments()
     check_size(preset, registry, **known)
     model = build_model(preset, registry, **known)
     objective = weighted_objective(preset, registry, model, dataset, split)

@@ -8,7 +8,7 @@ from gazekit.gaze.heat_map import heat_map
 from gazekit.measures.fixated_pixels import fixation_counts
 from gazekit.measures.gaze_agreement import auc_judd, correlation, nss
 from gazekit.measures.information_gain import centre_bias, information_gain
-from gazekit.measures.observer_ceiling import observer_ceiling, share_interval, share_of_ceiling
+from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
 
 SHAPE = (24, 32)
 
@@ -87,21 +87,11 @@ def test_one_reader_alone_sets_no_ceiling():
         observer_ceiling({reader: blurred(each) for reader, each in points.items()}, points, judd)
 
 
-def test_a_share_counts_from_chance_to_the_ceiling():
-    assert share_of_ceiling(1.2, 2.4) == 0.5
-    assert share_of_ceiling(0.7, 0.9, chance=0.5) == pytest.approx(0.5)
-    assert share_of_ceiling(2.4, 2.0) == 1.2
-    assert math.isnan(share_of_ceiling(0.3, 0.0))
-    assert math.isnan(share_of_ceiling(0.3, 0.4, chance=0.5))
-
-
 def test_the_share_of_several_exams_divides_the_means():
     pairs = np.array([[1.0, 2.0], [0.5, 0.1], [0.9, 2.7]])
     found = share_interval(pairs, ["a", "b", "c"], resamples=200)
     assert found.value == pytest.approx(2.4 / 4.8)
     assert found.low <= found.value <= found.high
-    above_half = share_interval(pairs + 0.5, ["a", "b", "c"], chance=0.5, resamples=200)
-    assert above_half.value == pytest.approx(found.value)
 
 
 def test_exams_on_which_readers_do_not_agree_at_all_have_no_share():

@@ -36,6 +36,10 @@ class TableBlock:
     lines: tuple[TableLine, ...]
 
 
+_Block = Callable[[str, Sequence[str], _Cells], TableBlock]
+"""Makes a block of a title, its columns and the cells of a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class StudyTable:
     """The table of a study with its text.
@@ -114,7 +118,7 @@ def study_table(result: StudyResult) -> StudyTable:
     )
 
 
-def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+def _against(result: StudyResult, block: _Block) -> TableBlock:
     def cells(row: SystemRow) -> Sequence[str]:
         if row.name == result.reference:
             return ("reference", *[NONE] * 4)
@@ -124,9 +128,7 @@ def _against(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], 
     return block(f"Against {result.reference}, on the same exams", columns, cells)
 
 
-def _over_data_sets(
-    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
-) -> TableBlock:
+def _over_data_sets(result: StudyResult, block: _Block) -> TableBlock:
     def cells(row: SystemRow) -> Sequence[str]:
         found = row.over_data_sets
         if found is None:
@@ -146,7 +148,7 @@ def _over_data_sets(
     return block(f"Against {result.reference}, over n data sets", columns, cells)
 
 
-def _variance(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+def _variance(result: StudyResult, block: _Block) -> TableBlock:
     """Spread of the AUC by its components, and of all systems together in the last line."""
     variance = result.variance
     assert variance is not None
@@ -162,9 +164,7 @@ def _variance(result: StudyResult, block: Callable[[str, Sequence[str], _Cells],
     return replace(table, lines=(*table.lines, *together))
 
 
-def _further(
-    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
-) -> list[TableBlock]:
+def _further(result: StudyResult, block: _Block) -> list[TableBlock]:
     """The differences in the metrics of plugins, a block for each: with interval and p, two would be too wide."""
 
     def cells(name: str, row: SystemRow) -> Sequence[str]:
@@ -184,9 +184,7 @@ def _further(
     ]
 
 
-def _targets(
-    result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]
-) -> list[TableBlock]:
+def _targets(result: StudyResult, block: _Block) -> list[TableBlock]:
     names = list(dict.fromkeys(name for row in result.rows for name in row.targets))
     parts = [names[i : i + _PER_BLOCK] for i in range(0, len(names), _PER_BLOCK)]
 
@@ -199,7 +197,7 @@ def _targets(
     ]
 
 
-def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+def _run_by_run(result: StudyResult, block: _Block) -> TableBlock:
     def cells(row: SystemRow) -> Sequence[str]:
         found = row.comparison
         if row.name == result.reference or found is None or found.runs_p is None:
@@ -211,7 +209,7 @@ def _run_by_run(result: StudyResult, block: Callable[[str, Sequence[str], _Cells
     return block(title, ("Difference of the mean AUCs", "p over runs", "Holm"), cells)
 
 
-def _reported(result: StudyResult, block: Callable[[str, Sequence[str], _Cells], TableBlock]) -> TableBlock:
+def _reported(result: StudyResult, block: _Block) -> TableBlock:
     def cells(row: SystemRow) -> Sequence[str]:
         theirs = row.reported
         return (
