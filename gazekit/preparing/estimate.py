@@ -12,7 +12,6 @@ from gazekit.errors import DataError, StorageError
 from gazekit.prepared.settings import SAME, PreparationSettings
 from gazekit.reading.image_size import image_size
 from gazekit.records.exam import Exam
-from gazekit.records.lesions import MaskFile
 
 _IDLE = 90 * 2**20
 """Bytes that an idle worker takes (measured on Linux, Python 3.11)."""
@@ -103,15 +102,7 @@ def check_disk(out: Path, needed: WorkEstimate) -> None:
 
 def _files(exams: Sequence[Exam]) -> Iterator[Path]:
     """List the existing files of exams, each once."""
-    masks = (
-        m.path for e in exams for of_view in e.masks.values() for m in of_view if isinstance(m, MaskFile)
-    )
-    others = (
-        path
-        for exam in exams
-        for path in (*exam.images.values(), *exam.gaze.values(), *exam.heat_maps.values())
-    )
-    return (path for path in dict.fromkeys([*others, *masks]) if path.is_file())
+    return (path for path in dict.fromkeys(path for exam in exams for path in exam.files()) if path.is_file())
 
 
 def _image_sizes(exams: Sequence[Exam]) -> Iterator[tuple[int, int]]:

@@ -7,15 +7,11 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.records.exam import Exam
-from gazekit.records.lesions import MaskFile
 
 
 def outside(exam: Exam, root: Path, allowed: Sequence[Path] = ()) -> Iterator[Path]:
     """List the files of an exam that are neither below the data set's folder nor below an allowed one."""
-    masks = (
-        lesion.path for lesions in exam.masks.values() for lesion in lesions if isinstance(lesion, MaskFile)
-    )
-    for path in (*exam.images.values(), *exam.gaze.values(), *exam.heat_maps.values(), *masks):
+    for path in exam.files():
         if not any(_is_below(path, folder) for folder in (root, *allowed)):
             yield path
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from gazekit.preparing.one_exam import Task
 from gazekit.records.exam import Exam
-from gazekit.records.lesions import MaskFile
 from gazekit.records.refused import Refused
 
 _SHORTEST = 4
@@ -56,12 +55,7 @@ def files_of(exam: Exam) -> dict[Path, str]:
     """Return the files of an exam, with words for each."""
     images = {path: f"the image of view {view}" for view, path in exam.images.items()}
     gaze = {path: f"the gaze file of view {view}" for view, path in exam.gaze.items()}
-    masks = {
-        lesion.path: f"the mask of view {view}"
-        for view, lesions in exam.masks.items()
-        for lesion in lesions
-        if isinstance(lesion, MaskFile)
-    }
+    masks = {path: f"the mask of view {view}" for view, path in exam.mask_files()}
     maps = {path: f"the heat map of view {view}" for view, path in exam.heat_maps.items()}
     return images | gaze | masks | maps
 

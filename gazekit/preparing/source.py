@@ -211,7 +211,7 @@ def fingerprint(exams: Sequence[Exam], raw: RawData) -> str:
     reader = lru_cache(raw.gaze_reader) if raw.gaze_reader and raw.recordings is None else None
     for exam in exams:
         files = {kind: _stamps(getattr(exam, kind).items(), root) for kind in ("images", "gaze")}
-        files["masks"] = _stamps(_mask_files(exam), root)
+        files["masks"] = _stamps(exam.mask_files(), root)
         further = {"heat_maps": exam.heat_maps.items(), "beside": _beside(exam, raw, reader)}
         files |= {kind: _stamps(paths, root) for kind, paths in further.items() if paths}
         about: list[Any] = [
@@ -259,11 +259,6 @@ def _beside(exam: Exam, raw: RawData, reader: "Callable[[str], GazeReader] | Non
         return []  # a file outside is not opened; its exam will be refused
     of_format = reader(exam.gaze_reader)
     return [(view, path) for view, gaze in exam.gaze.items() for path in files_beside(of_format, gaze)]
-
-
-def _mask_files(exam: Exam) -> list[tuple[str, Path]]:
-    every = [(view, lesion) for view, lesions in exam.masks.items() for lesion in lesions]
-    return [(view, lesion.path) for view, lesion in every if isinstance(lesion, MaskFile)]
 
 
 def _outlines(exam: Exam) -> list[Any]:

@@ -71,10 +71,8 @@ def _sheet(path: Path) -> list[tuple[int, list[str]]]:
     from openpyxl import load_workbook
 
     try:
-        with (
-            warnings.catch_warnings(),
-            path.open("rb") as file,
-        ):  # openpyxl leaves the file open when it fails
+        # our own file: openpyxl leaves one open when it fails
+        with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # about styles and extensions
             with closing(load_workbook(file, read_only=True, data_only=True)) as book:
                 sheet = book.worksheets[0]

@@ -81,10 +81,8 @@ class ViewNames:
         if len(found) != 1:
             return Spoken(side=_only(sides))
         ((view, at),) = found.items()
-        if {words[position] for position in at} <= set(
-            SIDES
-        ):  # a view called left is not the side of an image
-            return Spoken(view, words=at)
+        if SIDES.keys() >= {words[position] for position in at}:
+            return Spoken(view, words=at)  # a view called left is not the side of an image
         return Spoken(view, _only(sides), at)
 
 

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from gazekit.records.lesions import Lesion
+from gazekit.records.lesions import Lesion, MaskFile
 
 NOT_THERE = "image file not there"
 """Text of a finding about an image that is in the tables but not in the folder."""
@@ -84,6 +84,16 @@ class Exam:
         """The name of ``part`` until 0.1; also as an argument."""
         _warn_of_split()
         return self.part
+
+    def mask_files(self) -> list[tuple[str, Path]]:
+        """List view and file of each lesion that a file marks."""
+        every = [(view, lesion) for view, lesions in self.masks.items() for lesion in lesions]
+        return [(view, lesion.path) for view, lesion in every if isinstance(lesion, MaskFile)]
+
+    def files(self) -> list[Path]:
+        """List all files of the exam; some may be missing."""
+        masks = (path for _, path in self.mask_files())
+        return [*self.images.values(), *self.gaze.values(), *self.heat_maps.values(), *masks]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,8 @@ class SGD:
     def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """Make ``torch.optim.SGD``."""
         optimizer = torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov, fused=True)
-        if (
-            self.momentum
-        ):  # torch leaves them unset when the first step does not count; zero is its first step too
+        # torch leaves them unset when the first step does not count; zero is its first step too
+        if self.momentum:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -27,7 +27,7 @@ def find_table(root: Path) -> tuple[Path, list[str]]:
 
 def _advice(root: Path) -> str:
     """Suggest which file may be meant as the table of exams."""
-    here = sorted(path for path in root.iterdir() if path.is_file() and not _is_set_aside(path))
+    here = sorted(path for path in root.iterdir() if path.is_file() and not is_set_aside(path))
     other = next((path for path in here if path.suffix.lower() in _OTHER), None)
     if other is not None:
         return f"; save {other.name} as exams.xlsx or as {TABLE}"
@@ -42,6 +42,6 @@ def _advice(root: Path) -> str:
     return ""
 
 
-def _is_set_aside(path: Path) -> bool:
+def is_set_aside(path: Path) -> bool:
     """Say whether a file is system litter or a spreadsheet's lock file."""
     return is_litter(path.name) or path.name.startswith("~")

@@ -69,9 +69,8 @@ class Findings:
 
 @dataclass(slots=True)
 class Written:
-    """The files written, and a line for each that failed or lacks fields; no line quotes a header's values."""
+    """A line for each file that failed or lacks fields; no line quotes a header's values."""
 
-    paths: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -117,7 +116,7 @@ def write_exam(
         if left_out:
             lacking.setdefault(left_out, []).append(view)
         own = file_name(name, view)
-        _save(folder, {f"{own}_{kind}.dcm": each for kind, each in made.items()}, written)
+        _save(folder, {f"{own}_{kind}.dcm": each for kind, each in made.items()})
     written.remarks = [
         f"DICOM objects of view{'s' if len(of) > 1 else ''} {', '.join(of)} written without {', '.join(names)}: "
         "DICOM forbids the header's value"
@@ -130,7 +129,7 @@ def write_exam(
         except DataError as error:
             written.problems.append(f"no DICOM report: {error}")
         else:
-            _save(folder, {f"{file_name(name)}_report.dcm": report}, written)
+            _save(folder, {f"{file_name(name)}_report.dcm": report})
     return written
 
 
@@ -227,7 +226,7 @@ def _report(headers: list[Dataset], found: Findings) -> Dataset:
     )
 
 
-def _save(folder: Path, made: Mapping[str, Dataset], written: Written) -> None:
+def _save(folder: Path, made: Mapping[str, Dataset]) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, dataset in made.items():
@@ -236,7 +235,6 @@ def _save(folder: Path, made: Mapping[str, Dataset], written: Written) -> None:
             warnings.simplefilter("ignore")  # they quote the values written
             dataset.save_as(content, enforce_file_format=True)
         write_atomically(folder / name, content.getvalue())
-        written.paths.append(folder / name)
 
 
 def _without_path(error: Exception, path: Path) -> str:

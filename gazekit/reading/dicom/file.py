@@ -77,6 +77,11 @@ def open_tags(path: Path, tags: Sequence[str]) -> Dataset:
         return _read(path, tags)
 
 
+def text_of(dataset: Dataset, name: str) -> str:
+    """Return a value as text without spaces around it; empty if there is none."""
+    return str(dataset.get(name) or "").strip()
+
+
 def printable(value: object) -> str:
     """Shorten a value of a possibly damaged file to fit into a one-line message."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(value))[:60]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from gazekit.reading.dicom.file import damage, open_tags
+from gazekit.reading.dicom.file import damage, open_tags, text_of
 from gazekit.records.image_header import Code, ImageHeader
 
 _TEXTS = {
@@ -44,13 +44,15 @@ def read_image_header(path: Path) -> ImageHeader:
     tags = (*_TEXTS.values(), *_LISTS.values(), *_NUMBERS, _MAGNIFICATION, *_CODES, *_SIDES, *_NAMING)
     header = open_tags(path, tuple(dict.fromkeys(tags)))
     with damage(path, "its tags cannot be read"):
-        texts: dict[str, Any] = {name: _text(header, attribute) for name, attribute in _TEXTS.items()}
+        texts: dict[str, Any] = {name: text_of(header, attribute) for name, attribute in _TEXTS.items()}
         texts |= {name: tuple(_values(header, attribute)) for name, attribute in _LISTS.items()}
         views, modifiers = (_codes(header, name) for name in _CODES)
         nested = [code for item in header.get(_CODES[0]) or () for code in _codes(item, _CODES[1])]
         return ImageHeader(
             **texts,
-            side=next((side for side in (_text(header, name) for name in _SIDES) if side in ("L", "R")), ""),
+            side=next(
+                (side for side in (text_of(header, name) for name in _SIDES) if side in ("L", "R")), ""
+            ),
             view_codes=tuple(views),
             modifier_codes=(*modifiers, *nested),
             rows=int(header.get("Rows") or 0),
@@ -58,14 +60,10 @@ def read_image_header(path: Path) -> ImageHeader:
             samples=int(header.get("SamplesPerPixel") or 1),
             bits=int(header.get("BitsAllocated") or 0),
             frames=int(header.get("NumberOfFrames") or 1),
-            is_partial=_text(header, "PartialView").upper() == "YES",
+            is_partial=text_of(header, "PartialView").upper() == "YES",
             magnification=float(header.get(_MAGNIFICATION) or 0),
             naming=tuple(_naming(header)),
         )
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    return str(dataset.get(name) or "").strip()
 
 
 def _values(dataset: Dataset, name: str) -> list[str]:
@@ -77,7 +75,9 @@ def _values(dataset: Dataset, name: str) -> list[str]:
 
 def _codes(dataset: Dataset, name: str) -> list[Code]:
     """Return the codes of a sequence. In older files the modifiers are items of the view's own item."""
-    return [Code(_text(item, "CodeValue"), _text(item, "CodeMeaning")) for item in dataset.get(name) or ()]
+    return [
+        Code(text_of(item, "CodeValue"), text_of(item, "CodeMeaning")) for item in dataset.get(name) or ()
+    ]
 
 
 def _naming(dataset: Dataset) -> Iterable[str]:

@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.codestream import claimed_size
-from gazekit.reading.dicom.file import damage, open_dicom, printable
+from gazekit.reading.dicom.file import damage, open_dicom, printable, text_of
 from gazekit.reading.dicom.grey_scale import grey_scale, look_up
 from gazekit.reading.dicom.run_length import decode_rle
 from gazekit.reading.dicom.stored_bits import StoredValues, stored_values
@@ -63,13 +63,9 @@ def read_dicom(path: Path, window: Choice = FIRST) -> RawImage:
             pixels=look_up(table, stored.values),
             laterality=_laterality(dataset),
             pixel_spacing_mm=_spacing(dataset),
-            modality=_text(dataset, "Modality"),
+            modality=text_of(dataset, "Modality"),
             warnings=(stored.warning,) if stored.warning else (),
         )
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    return str(dataset.get(name) or "").strip()
 
 
 def _decode(dataset: Dataset, path: Path) -> StoredValues:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from gazekit.disk.walk import files_below, is_litter
+from gazekit.disk.walk import files_below
 from gazekit.errors import DataError
 from gazekit.reading.spreadsheet import read_rows
 from gazekit.reading.table import first_columns
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
+from gazekit_datasets.exam_table import is_set_aside
 from gazekit_datasets.mammography.breasts import (
     BreastGrouping,
     ExamUnit,
@@ -108,7 +109,7 @@ class CMMD:
 
 def _find_table(root: Path) -> Path:
     """Find the only workbook or text table with the required columns, directly in the folder. Raises: DataError."""
-    files = sorted(path for path in root.iterdir() if path.is_file() and not _is_set_aside(path))
+    files = sorted(path for path in root.iterdir() if path.is_file() and not is_set_aside(path))
     found = [path for path in files if path.suffix.lower() == ".xlsx"]
     found += [
         path for path in files if path.suffix.lower() == ".csv" and set(COLUMNS) <= set(first_columns(path))
@@ -136,11 +137,6 @@ def _read_labels(table: Path) -> Iterator[tuple[PatientSide, int]]:
 
 def _image_files(root: Path) -> list[Path]:
     return sorted(path for path in files_below(root) if path.suffix.lower() == ".dcm")
-
-
-def _is_set_aside(path: Path) -> bool:
-    """Say whether a file is system litter or a spreadsheet's lock file."""
-    return is_litter(path.name) or path.name.startswith("~")
 
 
 def _part(patient: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gazekit.disk.walk import is_litter
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.reading.table import Row, open_table
-from gazekit.records.exam import Exam, Finding
+from gazekit.records.exam import NOT_THERE, Exam, Finding
 from gazekit.records.identity import ImageIdentity
 from gazekit.records.image_header import ImageHeader
 from gazekit_datasets.mammography.birads import BiradsLabels, Category3, Labels
@@ -123,7 +123,7 @@ class INbreast:
             if row["View"] == "FB":
                 yield Finding("dropped", number, "view FB: not used")
             elif number not in images:
-                yield Finding("missing", number, "image file not there")
+                yield Finding("missing", number, NOT_THERE)
             else:
                 yield from self._mammogram(home, row, images[number])
 
