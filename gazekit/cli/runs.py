@@ -119,7 +119,7 @@ def verify(
     damaged = [path for path, faults in found.items() if faults]
     if damaged:
         raise DataError(
-            f"{len(damaged)} of {len(runs)} runs are damaged, the first is {damaged[0]}; request it again, or train "
+            f"{len(damaged)} of {len(runs)} runs are damaged, the first is {damaged[0]}; get another copy, or train "
             "it again"
         )
 

@@ -118,24 +118,19 @@ def benchmark(
     if given and not tune:
         raise ConfigurationError("--sampler, --trials and --inner-folds belong to --tune; give that too")
     flags = {
-        **{
-            "data": [str(path) for path in data or ()],
-            "folds": folds,
-            "repeats": repeats,
-            "seeds": seeds,
-            "reference": reference,
-        },
-        **{
-            "set": changes or [],
-            "allow_leak": allow_leak or None,
-            "tune": {"sampler": "tpe", **given} if tune else None,
-            "system": [{"preset": name} for name in preset or ()],
-        },
+        "data": [str(path) for path in data or ()],
+        "folds": folds,
+        "repeats": repeats,
+        "seeds": seeds,
+        "reference": reference,
+        "set": changes or [],
+        "allow_leak": allow_leak or None,
+        "tune": {"sampler": "tpe", **given} if tune else None,
+        "system": [{"preset": name} for name in preset or ()],
     }
     folder = StudyFolder(out or Path("studies") / (study.stem if study else "comparison"))
-    settings = _settings(
-        folder, study, {key: value for key, value in flags.items() if value not in (None, [])}
-    )
+    flags = {key: value for key, value in flags.items() if value not in (None, [])}
+    settings = _settings(folder, study, flags)
     chosen = device_of_runs(device, launcher)
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
     registry = console.registry()

@@ -21,7 +21,7 @@ from gazekit.cli.train.options import (
     Seed,
     as_overrides,
 )
-from gazekit.cli.train.start import AskedRun, begin, open_data
+from gazekit.cli.train.start import AskedRun, begin
 from gazekit.errors import StorageError
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ def _run(
     from gazekit.cli.train.progress import TrainingProgress
     from gazekit.distributed.processes import count, rank
     from gazekit.errors import GazekitError, Preempted
+    from gazekit.prepared.dataset import PreparedDataset
     from gazekit.prepared.splits import read_split
     from gazekit.records.labels import describe
     from gazekit.runs.selection import why_selected
@@ -183,7 +184,7 @@ def _run(
     registry = console.registry()
     with run.lock():
         facts, preset = run.facts(), stored_preset(run, registry)
-    dataset = open_data(data_folder(run, facts, data))
+    dataset = PreparedDataset.open(data_folder(run, facts, data))
     chosen = choose_device(facts.device if device == "auto" else device)
     parts = Counter(read_split(run.split_path).values())
     console.note(

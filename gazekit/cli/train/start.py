@@ -8,7 +8,6 @@ from gazekit.cli import console
 from gazekit.cli.options import choose_device
 
 if TYPE_CHECKING:
-    from gazekit.prepared.dataset import PreparedDataset
     from gazekit.presets.preset import Preset
     from gazekit.registry.registry import Registry
     from gazekit.runs.directory import RunDirectory
@@ -60,6 +59,7 @@ def begin(asked: AskedRun) -> "RunDirectory":
 
 def _start(asked: AskedRun, preset: "Preset", registry: "Registry") -> "RunDirectory":
     """Start a new run."""
+    from gazekit.prepared.dataset import PreparedDataset
     from gazekit.training.start import StartSettings, split_of, start_run
 
     settings = StartSettings(
@@ -70,7 +70,7 @@ def _start(asked: AskedRun, preset: "Preset", registry: "Registry") -> "RunDirec
         allow_leak=asked.allow_leak,
         initial=asked.initial,
     )
-    dataset = open_data(asked.data or _default_data(preset, registry))
+    dataset = PreparedDataset.open(asked.data or _default_data(preset, registry))
     path = asked.out or _free_folder(Path("runs"), preset.name)
     split = split_of(preset, dataset, asked.split_path, allow_leak=asked.allow_leak)
     return start_run(path, preset, registry, dataset, split, settings, warn=console.warn)
@@ -78,10 +78,11 @@ def _start(asked: AskedRun, preset: "Preset", registry: "Registry") -> "RunDirec
 
 def _reopen(run: "RunDirectory", asked: AskedRun, registry: "Registry") -> "RunDirectory":
     """Reopen the run to resume. Raises as ``resume_run``: the command line describes another run."""
+    from gazekit.prepared.dataset import PreparedDataset
     from gazekit.runs.stored import stored_preset
     from gazekit.training.start import resume_run
 
-    dataset = open_data(asked.data) if asked.data else None
+    dataset = PreparedDataset.open(asked.data) if asked.data else None
     if asked.preset is None:
         preset = stored_preset(run, registry, **asked.layers)
     else:
@@ -97,13 +98,6 @@ def _reopen(run: "RunDirectory", asked: AskedRun, registry: "Registry") -> "RunD
     if changed:
         console.note(f"{run.path}: {changed}")
     return run
-
-
-def open_data(path: Path) -> "PreparedDataset":
-    """Open a prepared data set."""
-    from gazekit.prepared.dataset import PreparedDataset
-
-    return PreparedDataset.open(path)
 
 
 def _default_data(preset: "Preset", registry: "Registry") -> Path:
