@@ -4,7 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
 
 from gazekit.measures.comparison import holm
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
@@ -60,16 +60,17 @@ def collect(
     rows: dict[str, SystemRow] = {}
     pooled: dict[str, Pooled] = {}
     found: dict[str, list[RunRecord]] = {}
+    finished = {system.name: study.finished(system.name) for system in settings.systems}
     for system in settings.systems:
-        runs = [task.path for task in study.finished(system.name)]
-        records = [read_run(path) for path in runs]
-        row = _row(study, system, runs, failures, paper)
+        tasks = finished[system.name]
+        records = [read_run(task.path) for task in tasks]
+        row = _row(study, system, tasks, failures, paper)
         if settings.tune:
             space = settings.tune.space or study.presets[system.name].space
             row = replace(
                 row,
                 space=settings.tune.model_copy(update={"space": space}).model_dump(mode="json")["space"],
-                tuned=tuned_runs(study.finished(system.name)),
+                tuned=tuned_runs(tasks),
             )
         if records:
             found[system.name] = records
@@ -109,12 +110,12 @@ def collect(
             for name, row in rows.items()
         ),
         evidence=evidence(
-            [task.path for name in rows for task in study.finished(name)],
+            [task.path for task in chain.from_iterable(finished.values())],
             minutes=study.folder.read()["seconds"] / 60,
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         ),
         changes=settings.changes,
-        leak=_leaks(study, sets),
+        leak=_leaks(study, sets, finished),
         notes=_notes(study),
         reported=paper,
         tuning=in_words(settings.tune) if settings.tune else "",
@@ -169,16 +170,17 @@ def _values(study: Study, system: str, record: RunRecord) -> RunValues:
     )
 
 
-def _leaks(study: Study, sets: Mapping[str, PreparedDataset]) -> str:
+def _leaks(
+    study: Study, sets: Mapping[str, PreparedDataset], finished: Mapping[str, Sequence[RunTask]]
+) -> str:
     """Say how splits leak, and what initial weights had seen of their test parts; each once."""
     of_splits = {
         fold: str(leak_of(sets[study.data_of[fold]], split) or "") for fold, split in study.splits.items()
     }
     found = dict.fromkeys(of_splits.values())
-    for system in study.settings.systems:
-        for task in study.finished(system.name):
-            leak = RunDirectory.open(task.path).facts().leak.removeprefix(of_splits[task.fold])
-            found[leak.removeprefix("; ")] = None
+    for task in chain.from_iterable(finished.values()):
+        leak = RunDirectory.open(task.path).facts().leak.removeprefix(of_splits[task.fold])
+        found[leak.removeprefix("; ")] = None
     return "; ".join(filter(None, found))
 
 
@@ -187,13 +189,14 @@ def _five_digits(value: float | None) -> float | None:
 
 
 def _row(
-    study: Study, system: SystemSettings, runs: Sequence[Path], failures: Failures, paper: str
+    study: Study, system: SystemSettings, finished: Sequence[RunTask], failures: Failures, paper: str
 ) -> SystemRow:
     preset = study.presets[system.name]
     figures = preset.reported.get(paper)
     if figures and preset_conflicts(study.registry.preset(system.preset).named(system.name), preset):
         figures = None  # the preset was changed: published figures no longer apply
-    starts = {", ".join(run.facts().weights_origin): None for run in map(RunDirectory.open, runs)}
+    facts = [RunDirectory.open(task.path).facts() for task in finished]
+    starts = dict.fromkeys(", ".join(each.weights_origin) for each in facts)
     return SystemRow(
         name=system.name,
         preset=system.preset.rsplit("/", 1)[-1],
