@@ -4,6 +4,7 @@ import pytest
 from gazekit.measures.gaze_agreement import correlation
 from gazekit.measures.localisation import energy_inside
 from gazekit.prediction.predictions import Predictions
+from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.run.cases import called_class, make_cases
 
 
@@ -23,7 +24,7 @@ def predictions(dataset):
 
 def cases_of(dataset, *systems, **changes):
     options = {"threshold": 0.5, "most": 100, "budget": 10**7} | changes
-    return make_cases(dataset, systems, dataset.views, **options)
+    return make_cases(ShownViews(dataset), systems, dataset.views, **options)
 
 
 def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions):

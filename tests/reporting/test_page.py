@@ -27,6 +27,7 @@ from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.colours import INK, MUTED
 from gazekit.reporting.drawing.rendering import light_svg, rendered
+from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.page import LIMITS, Section
 from gazekit.reporting.run.cases import make_cases
 from gazekit.reporting.run.confusion import Confusion
@@ -376,8 +377,9 @@ def test_a_hundred_grainy_exams_stay_below_15_megabytes(written, dataset):
     chances = rng.random((100, 1))
     attention = {view: rng.normal(size=(100, 16, 16)).astype(np.float32) for view in dataset.views}
     one = Predictions(np.arange(100), chances, np.hstack([1 - chances, chances]), attention)
-    cases = make_cases(large, [one, one], dataset.views, threshold=0.5, most=200, budget=IMAGE_BYTES)
-    panels = attention_panels(large, [0, 1, 2, 3], {"a": one, "b": one}, dataset.views)
+    shown = ShownViews(large)
+    cases = make_cases(shown, [one, one], dataset.views, threshold=0.5, most=200, budget=IMAGE_BYTES)
+    panels = attention_panels(shown, [0, 1, 2, 3], {"a": one, "b": one}, dataset.views)
     picture = Section("Where it looked", attention_figure(panels, ["a", "b"]), "maps over images")
     _, path = written(cases=cases, picture=picture)
     assert len(cases) == 100

@@ -91,7 +91,7 @@ def test_attention_gaze_and_lesions_move_with_their_image(sides, sources):
         {"cc": maps, "mlo": maps},
     )
     for shown in (ShownViews(sides), ShownViews(sides, sources)):
-        panels = attention_panels(sides, range(4), {"one": predictions}, sides.views, shown)
+        panels = attention_panels(shown, range(4), {"one": predictions}, sides.views)
         for side, panel in zip("LRLR", panels, strict=True):
             view = panel.views["cc"]
             assert view.title == f"{side} CC"
@@ -100,7 +100,7 @@ def test_attention_gaze_and_lesions_move_with_their_image(sides, sources):
                 left, right = values[:, :middle].sum(), values[:, middle:].sum()
                 assert (left > right) == (side == "L"), side
             assert view.attention["one"].shape == view.image.shape
-    cases = make_cases(sides, [predictions], sides.views, threshold=0.5, most=2, budget=10**6)
+    cases = make_cases(ShownViews(sides), [predictions], sides.views, threshold=0.5, most=2, budget=10**6)
     titles = [view.title for case in cases for view in case.views]
     assert titles == ["L CC", "L MLO", "R CC", "R MLO"]
 

@@ -37,22 +37,17 @@ def choose_exams(dataset: PreparedDataset, indices: NDArray[np.int64], per_class
 
 
 def attention_panels(
-    dataset: PreparedDataset,
-    exams: Sequence[int],
-    predictions: Mapping[str, Predictions],
-    views: Sequence[str],
-    shown: ShownViews | None = None,
+    shown: ShownViews, exams: Sequence[int], predictions: Mapping[str, Predictions], views: Sequence[str]
 ) -> list[ExamPanel]:
     """Build the panels for ``attention_figure``, one per exam.
 
     Args:
-        dataset: images, gaze and masks.
+        shown: shows the views of the data set.
         exams: positions in the data set, all of them predicted.
         predictions: column title → predictions with attention; the last one gives the probability shown.
         views: in preset order.
-        shown: shows the views of the data set; without originals by default.
     """
-    shown = shown or ShownViews(dataset)
+    dataset = shown.dataset
     last = list(predictions.values())[-1]
     rows = {int(exam): row for row, exam in enumerate(last.indices)}
     panels = []

@@ -11,7 +11,6 @@ from gazekit.measures.gaze_agreement import correlation
 from gazekit.measures.localisation import energy_inside, pointing_game
 from gazekit.measures.threshold import called_class
 from gazekit.prediction.predictions import Predictions
-from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.captioned import scale_bar
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
@@ -104,30 +103,27 @@ class Case:
 
 
 def make_cases(
-    dataset: PreparedDataset,
+    shown: ShownViews,
     systems: Sequence[Predictions],
     views: Sequence[str],
     *,
     threshold: float,
     most: int,
     budget: int,
-    shown: ShownViews | None = None,
     first: int = 0,
 ) -> list[Case]:
     """Build some of the exams that the systems predicted, with their pictures.
 
     Args:
-        dataset: the exams that were predicted.
+        shown: shows the views of the data set.
         systems: one or more, of the same exams in the same order; exams are sorted by numbers of the first.
         views: in preset order.
         threshold: with two classes, the second is called above it.
         most: maximum number of exams.
         budget: maximum bytes of all images; they are shrunk until they fit.
-        shown: shows the views of the data set; without originals by default.
         first: position of the first among the predicted ones.
     """
     exams = systems[0].indices[first : first + most]
-    shown = shown or ShownViews(dataset)
     sample = [
         [shown.show(int(exam), view, longest=_SIDES[0]).image for view in views]
         for exam in exams[:: max(len(exams) // _SAMPLE, 1)][:_SAMPLE]

@@ -103,13 +103,12 @@ def run_page(
 
     def browsed(first: int, last: int) -> list[Case]:
         made = make_cases(
-            dataset,
+            shown,
             list(systems.values()),
             trained.preset.views,
             threshold=threshold,
             most=last - first + 1,
             budget=IMAGE_BYTES,
-            shown=shown,
             first=first - 1,
         )
         drawn(last)
@@ -245,7 +244,7 @@ def _picture(
         else "The first exams of each class, those with gaze first; not hand-picked."
     )
     target = "positive" if len(dataset.classes) == 2 else "predicted"
-    panels = attention_panels(dataset, chosen, drawn, trained.preset.views, shown)
+    panels = attention_panels(shown, chosen, drawn, trained.preset.views)
     return Section(
         "Where the model looked",
         attention_figure(panels, list(drawn), shown.words()),

@@ -54,6 +54,6 @@ def _attention(study: Study, device: torch.device, warn: Callable[[str], None]) 
     if not explained:
         return {}
     shown = ShownViews(dataset)
-    panels = attention_panels(dataset, exams, explained, dataset.views, shown)
+    panels = attention_panels(shown, exams, explained, dataset.views)
     figure = attention_figure([replace(p, probability=None) for p in panels], list(explained), shown.words())
     return {"attention": figure}
