@@ -208,9 +208,8 @@ def _call(kind: str, value: type) -> tuple[str, tuple[str, ...]]:
 
 
 def _bases(kind: str) -> tuple[type, ...]:
-    from gazekit.contracts import (
-        interfaces,  # imports torch, which data sets, gaze readers and regions do not need
-    )
+    # it imports torch, which data sets, gaze readers and regions do not need
+    from gazekit.contracts import interfaces
 
     return {
         "backbone": (interfaces.Backbone,),

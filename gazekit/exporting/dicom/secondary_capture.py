@@ -47,10 +47,8 @@ def secondary_capture(
         if spacing
         else None,
         laterality=side if side in ("L", "R") else None,
-        patient_orientation=(
-            "A",
-            "F",
-        ),  # highdicom supports no oblique directions, so the source's is set below
+        # highdicom supports no oblique directions, so the source's is set below
+        patient_orientation=("A", "F"),
     )
     captured.PatientOrientation = source.get("PatientOrientation")
     captured.ImageType = ["DERIVED", "SECONDARY"]

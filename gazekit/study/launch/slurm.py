@@ -93,9 +93,8 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         cpus_per_task=int(os.environ.get("OMP_NUM_THREADS", _CORES)),
         gpus_per_node=1 if any(task.device == "cuda" for task in tasks) else None,
         array_parallelism=jobs,
-        additional_parameters={
-            "no-requeue": True
-        },  # we resubmit ourselves; two resubmissions would train a run twice
+        # we resubmit ourselves; two resubmissions would train a run twice
+        additional_parameters={"no-requeue": True},
     )
     return executor
 

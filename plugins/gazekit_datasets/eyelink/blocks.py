@@ -185,11 +185,9 @@ class Block:
         if not stretch.blocks:
             stretch.resolution = self.resolution
         stretch.blocks.add(self.number)
-        x, y = (
-            (sum(axis) / len(points) for axis in zip(*points, strict=True))
-            if points
-            else (math.nan, math.nan)
-        )
+        x = y = math.nan
+        if points:
+            x, y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
         if stretch.t and t_ms == stretch.t[-1] and self.rate > 1000:
             t_ms += 1000 / self.rate  # times in whole ms at 2000 Hz come in pairs
         stretch.add(line, t_ms, x, y)
