@@ -34,6 +34,7 @@ from gazekit.study.pooling import read_run
 
 CPU = torch.device("cpu")
 QUICK = ExplainCheckSettings(draws=1, steps=3, fill="blur")
+FEW = replace(QUICK, exams=3)
 
 
 @pytest.fixture
@@ -53,6 +54,22 @@ def permuted_run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedData
     return out
 
 
+@pytest.fixture(scope="module")
+def all_checked(
+    tiny_run: Path,
+    permuted_run: Path,
+    dataset: PreparedDataset,
+    registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Trained, ExplainCheck]:
+    """A copy of the run, and its checks on all exams, also against the run on permuted labels."""
+    copy = shutil.copytree(tiny_run, tmp_path_factory.mktemp("checked") / "run")
+    trained = open_trained(copy, registry, CPU)
+    control = open_trained(permuted_run, registry, CPU)
+    settings = ExplainCheckSettings(draws=1, steps=4, fill="blur")
+    return trained, check_explanations(trained, dataset, "all", settings, random_labels=control)
+
+
 def value(found: ExplainCheck, *place: str) -> float:
     row = find(found.rows, *place)
     assert row is not None and row.value is not None, place
@@ -60,9 +77,9 @@ def value(found: ExplainCheck, *place: str) -> float:
 
 
 def test_random_weights_are_compared_as_a_slow_oracle_does(
-    trained: Trained, dataset: PreparedDataset, registry: Registry
+    all_checked: tuple[Trained, ExplainCheck], dataset: PreparedDataset, registry: Registry
 ) -> None:
-    found = check_explanations(trained, dataset, "all", QUICK)
+    trained, found = all_checked
     own = trained.predict(dataset, "all").attention
     torch.manual_seed(checked_maps._FRESH)
     fresh = build_model(trained.preset, registry, classes=2, size=dataset.size).eval()
@@ -78,8 +95,10 @@ def test_random_weights_are_compared_as_a_slow_oracle_does(
     assert found.exams == 24 and found.patients == 12
 
 
-def test_agreement_with_gaze_is_that_of_the_evaluation(trained: Trained, dataset: PreparedDataset) -> None:
-    found = check_explanations(trained, dataset, "all", QUICK)
+def test_agreement_with_gaze_is_that_of_the_evaluation(
+    all_checked: tuple[Trained, ExplainCheck], dataset: PreparedDataset
+) -> None:
+    trained, found = all_checked
     expected = evaluate(dataset, trained.predict(dataset, "all"))["gaze_agreement"]
     for name in ("nss", "correlation"):
         row = find(found.rows, "gaze", "trained", name)
@@ -97,7 +116,7 @@ def test_maps_that_random_weights_do_not_change_are_said_to_survive(
     monkeypatch.setattr(
         explain_check, "fresh_layers", lambda run, _settings, _draw: explain_check.layers_of(run.model)
     )
-    found = check_explanations(trained, dataset, "all", QUICK)
+    found = check_explanations(trained, dataset, "test", QUICK)
     assert value(found, "cascade", "stage 1", "spearman") == pytest.approx(1)
     said = " ".join(found.statements)
     assert "The maps survive randomisation" in said
@@ -108,9 +127,10 @@ def test_maps_that_random_weights_do_not_change_are_said_to_survive(
     assert "hardly change if one of these layers gets random weights: head (1.000" in said
 
 
-def test_deletion_and_insertion_are_those_of_a_slow_loop(trained: Trained, dataset: PreparedDataset) -> None:
-    settings = ExplainCheckSettings(draws=1, steps=4, fill="blur")
-    found = check_explanations(trained, dataset, "all", settings)
+def test_deletion_and_insertion_are_those_of_a_slow_loop(
+    all_checked: tuple[Trained, ExplainCheck], dataset: PreparedDataset
+) -> None:
+    trained, found = all_checked
     predictions = trained.predict(dataset, "all")
     exams = checked_maps.exams_of_run(trained, dataset, np.arange(len(dataset)))
     areas: dict[str, list[float]] = {"deletion": [], "insertion": []}
@@ -145,17 +165,17 @@ def test_without_noise_and_with_an_equal_shift_the_maps_stay(
     trained: Trained, dataset: PreparedDataset
 ) -> None:
     settings = ExplainCheckSettings(draws=2, steps=2, fill="blur", noise=0)
-    found = check_explanations(trained, dataset, "all", settings)
+    found = check_explanations(trained, dataset, "test", settings)
     assert value(found, "noise", "", "spearman") == pytest.approx(1)
     assert value(found, "shift", "", "spearman") < 1
-    noisy = check_explanations(trained, dataset, "all", ExplainCheckSettings(draws=1, steps=2, noise=0.5))
+    noisy = check_explanations(trained, dataset, "test", ExplainCheckSettings(draws=1, steps=2, noise=0.5))
     assert value(noisy, "noise", "", "spearman") < 0.99
 
 
 def test_checks_that_were_stopped_go_on_and_give_the_same(
     trained: Trained, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = check_explanations(trained, dataset, "test", QUICK)
+    whole = check_explanations(trained, dataset, "test", FEW)
     journal = trained.run.path / "explain_check.jsonl"
     assert not journal.exists()
 
@@ -164,7 +184,7 @@ def test_checks_that_were_stopped_go_on_and_give_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_explanations(trained, dataset, "test", QUICK, report=stop)
+        check_explanations(trained, dataset, "test", FEW, report=stop)
     with journal.open("a") as file:
         file.write('{"done": "torn')
     checked: list[list[str]] = []
@@ -175,7 +195,7 @@ def test_checks_that_were_stopped_go_on_and_give_the_same(
         return own(self, layers, fresh, names)
 
     monkeypatch.setattr(checked_maps.CheckedMaps, "random_weights", counted)
-    assert check_explanations(trained, dataset, "test", QUICK) == whole
+    assert check_explanations(trained, dataset, "test", FEW) == whole
     assert len(checked) == 16 - 5  # the noise, the shift and five of the layers were done
     assert read_explain_check(trained.run.path / "explain_check.json") == whole and not journal.exists()
 
@@ -186,15 +206,15 @@ def test_checks_with_other_settings_begin_again(trained: Trained, dataset: Prepa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_explanations(trained, dataset, "test", QUICK, report=stop)
-    other = ExplainCheckSettings(**(asdict(QUICK) | {"seed": 5}))
+        check_explanations(trained, dataset, "test", FEW, report=stop)
+    other = ExplainCheckSettings(**(asdict(FEW) | {"seed": 5}))
     begun = check_explanations(trained, dataset, "test", other)
     assert begun.settings["seed"] == 5
     assert begun == check_explanations(trained, dataset, "test", other)
 
 
 def test_a_damaged_journal_or_file_is_refused(trained: Trained, dataset: PreparedDataset) -> None:
-    found = check_explanations(trained, dataset, "test", QUICK)
+    found = check_explanations(trained, dataset, "test", FEW)
     path = trained.run.path / "explain_check.json"
     path.write_text(path.read_text().replace('"rows"', '"lines"'))
     with pytest.raises(DataError, match=r"rows: is missing.*gazekit explain-check"):
@@ -205,15 +225,15 @@ def test_a_damaged_journal_or_file_is_refused(trained: Trained, dataset: Prepare
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_explanations(trained, dataset, "test", QUICK, report=stop)
+        check_explanations(trained, dataset, "test", FEW, report=stop)
     journal = trained.run.path / "explain_check.jsonl"
     lines = journal.read_text().splitlines()
     journal.write_text(f'{lines[0]}\n{{"done": "noise 0", "values": {{"spearman": [0.5]}}}}\n')
     said = rf"line 2: expected a value for each of {found.exams} exams; remove it, and check the run again"
     with pytest.raises(DataError, match=said):
-        check_explanations(trained, dataset, "test", QUICK)
+        check_explanations(trained, dataset, "test", FEW)
     journal.unlink()
-    assert check_explanations(trained, dataset, "test", QUICK) == found
+    assert check_explanations(trained, dataset, "test", FEW) == found
 
 
 def test_a_single_exam_has_no_interval(trained: Trained, dataset: PreparedDataset) -> None:
@@ -274,10 +294,13 @@ def test_a_training_on_permuted_labels_is_another_training(
 
 
 def test_a_run_on_random_labels_is_compared(
-    trained: Trained, permuted_run: Path, dataset: PreparedDataset, registry: Registry
+    all_checked: tuple[Trained, ExplainCheck],
+    permuted_run: Path,
+    dataset: PreparedDataset,
+    registry: Registry,
 ) -> None:
+    trained, found = all_checked
     control = open_trained(permuted_run, registry, CPU)
-    found = check_explanations(trained, dataset, "all", QUICK, random_labels=control)
     own, other = trained.predict(dataset, "all"), control.predict(dataset, "all")
     rho = [
         np.mean(
@@ -334,7 +357,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 
 def test_the_command_prints_tables_and_the_report_has_a_section(trained: Trained, permuted_run: Path) -> None:
-    quick = ("--draws", 1, "--steps", 2, "--fill", "blur", "--random-labels", permuted_run)
+    quick = ("--exams", 3, "--draws", 1, "--steps", 2, "--fill", "blur", "--random-labels", permuted_run)
     said = command_line("explain-check", trained.run.path, *quick).stdout
     assert "head to stage 1 random" in said and "Agreement with gaze" in said and "insertion" in said
     printed = json.loads(command_line("explain-check", trained.run.path, *quick, "--json").stdout)
