@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import torch
 
+from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
@@ -495,6 +496,7 @@ def report(
 
     if not isinstance(run, Trained) and (Path(run) / "study.json").is_file():
         path = Path(run) / "report.html"
+        check_place(path)
         write_study_page(path, study_page(Path(run)))
         return path
     trained = _opened(run)

@@ -73,6 +73,20 @@ def dataset(raw_folder: Path, registry: Registry) -> PreparedDataset:
     return PreparedDataset.open(out)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every picture of a report an empty one, where nobody looks at it: drawing takes most of the time."""
+    from matplotlib.figure import Figure
+
+    from gazekit.reporting.drawing.rendering import rendered
+
+    empty = {kind: rendered(Figure(figsize=(1, 1)), kind, transparent=True) for kind in ("png", "svg")}
+    for module in ("page", "study.files"):
+        monkeypatch.setattr(
+            f"gazekit.reporting.{module}.rendered", lambda _figure, kind, **_options: empty[kind]
+        )
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, dataset: PreparedDataset) -> Path:
     """A run of one epoch on the made-up data set; not to be changed."""

@@ -86,11 +86,13 @@ def report(
     --out alone.
     """
     if (run / "study.json").is_file():
+        from gazekit.disk.atomic import check_place
         from gazekit.reporting.study.page import write_study_page
         from gazekit.reporting.study.report import newer_in_words, study_page
 
         refuse_options(context, _OF_RUNS, "the report of a study")
         path = out or run / "report.html"
+        check_place(path)
         page = study_page(run)
         write_study_page(path, page)
         if page.newer:

@@ -71,6 +71,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
         StorageError: the disk is full or read-only.
     """
     onnxruntime = _onnxruntime()
+    _check_file(path)
     deployed = _deployed(trained)
     made = onnx_program(deployed, _size(trained))
     made.model.metadata_props["gazekit"] = json.dumps(_description(trained, deployed))
@@ -90,6 +91,7 @@ def export_onnx(trained: Trained, path: Path) -> Exported:
 
 def export_torch(trained: Trained, path: Path) -> Exported:
     """Write a ``torch.export`` program (.pt2) with the inputs and outputs of ``export_onnx``; see there."""
+    _check_file(path)
     deployed = _deployed(trained)
     program = torch_program(deployed, _size(trained))
     description = json.dumps(_description(trained, deployed))
@@ -105,6 +107,12 @@ def export_torch(trained: Trained, path: Path) -> Exported:
 
         difference = _difference(trained, deployed, path, run)
     return Exported(path, deployed.outputs, difference)
+
+
+def _check_file(path: Path) -> None:
+    """Raise StorageError, before the model is converted, if a folder stands where the file is to be written."""
+    if path.parent.exists():  # else it is made
+        check_place(path)
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def test_the_table_and_its_files_say_the_same(finished):
         assert (out / figure).stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_again(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
@@ -103,6 +104,7 @@ def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_agai
     assert before.items() < predictions(out).items()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_so_far_works_while_another_process_carries_out_the_study_and_changes_nothing_of_it(
     finished, tmp_path
 ):
@@ -121,6 +123,7 @@ def test_so_far_works_while_another_process_carries_out_the_study_and_changes_no
     assert [row["runs"] for row in json.loads((out / "results.json").read_text())["rows"]] == [3, 4]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_results_that_are_older_than_the_runs_says_how_to_collect_them(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
@@ -153,6 +156,7 @@ def test_a_study_whose_weights_were_removed_keeps_its_table(finished, tmp_path):
         assert [row[name] for row in before["rows"]] == [row[name] for row in after["rows"]]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_row_is_added_and_what_would_mix_two_studies_is_refused(finished, dataset, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
@@ -172,6 +176,7 @@ def test_a_row_is_added_and_what_would_mix_two_studies_is_refused(finished, data
     assert "write seeds into it and leave out the options" in both
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_row_is_added_to_a_study_that_names_its_reference(finished, dataset, tmp_path):
     folder = tmp_path / "study"
     head = 'folds = 2\nseeds = 1\nreference = "late_concat"'
@@ -187,6 +192,7 @@ def test_a_row_is_added_to_a_study_that_names_its_reference(finished, dataset, t
     assert 0 < comparison["runs_p"] <= comparison["runs_holm"] <= 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_system_keeps_the_data_it_began_with(finished, dataset, tmp_path):
     """One that is moved is the same; one with other content is not."""
     for name in ("first", "moved", "other"):
@@ -205,6 +211,7 @@ def test_a_system_keeps_the_data_it_began_with(finished, dataset, tmp_path):
     assert "system 'late_concat' has other data of its own than it began with (fff" in refused
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluating_another_part_leaves_the_study_as_it_is(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)
@@ -281,6 +288,7 @@ def test_what_publications_report_stands_beside_untouched_presets_alone(dataset,
     assert (mammonet["runs"], mammonet["planned"]) == (0, 4)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_fails_has_its_reason_in_the_table_and_the_rest_is_finished(dataset, tmp_path):
     """Two exams have no gaze, which the double model needs at inference too."""
     study = study_toml(
@@ -296,6 +304,7 @@ def test_a_run_that_fails_has_its_reason_in_the_table_and_the_rest_is_finished(d
     assert json.loads(so_far.stdout)["rows"] == rows
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_split_file_says_who_is_tested_and_a_wrong_one_is_refused(dataset, tmp_path):
     split = make_split(dataset, seed=3, test=0.5)
     write_split(tmp_path / "mine.csv", dataset, split)

@@ -24,6 +24,7 @@ from gazekit.disk.atomic import (
     write_atomically,
 )
 from gazekit.errors import ConfigurationError, DataError, StorageError
+from gazekit.exporting import program_files
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.reporting.study.page import StudyPicture
@@ -315,6 +316,7 @@ def test_a_file_is_not_written_in_the_place_of_a_folder_nor_in_a_missing_one(
     (tmp_path / "there").mkdir()
     export = ("export", tiny_run, "--format", "torch-export", "--no-attention", "--overwrite", "--out")
     report = ("report", tiny_run, "--out")
+    monkeypatch.setattr(program_files, "torch_program", pytest.fail)  # it is said before the work
     for command, out in ((report, "."), (report, "there"), (export, "there"), (export, ".")):
         said = gazekit(*command, out, code=74).stderr
         assert f"error: {out}: is a folder; name a file in it" in said

@@ -168,6 +168,7 @@ def trial(targets: dict[str, Target], tmp_path: Path) -> Trial:
     return Trial(targets, tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sample_of_all_damages(targets: dict[str, Target], trial: Trial) -> None:
     chosen = random.Random(2)
     for number in range(SAMPLE):

@@ -50,35 +50,69 @@ def run(
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=path)
 
 
-LOOKS_UP = (
-    "import gazekit, sys\n"
-    "registry = gazekit.load_registry()\n"
-    "[registry.preset(each.name) for each in registry.components('preset')]\n"
-    "assert 'timm' not in sys.modules\n"
-    "import torchvision, timm"
-)
+LOOKS_UP = """
+import gazekit, sys
+registry = gazekit.load_registry()
+[registry.preset(each.name) for each in registry.components("preset")]
+assert not {"timm", "torchvision"} & sys.modules.keys()
+from gazekit.cli.main import main
+sys.argv = ["gazekit", "plugins", "check", "of_timm.py"]
+try:
+    main()
+finally:
+    import timm, torchvision
+    print(len(timm.list_models()) > 100, torchvision.__name__)
+"""
+OF_TIMM = """
+import timm
+import torch
+import gazekit
+from gazekit.contracts.interfaces import VectorFusion
 
 
-@pytest.mark.parametrize("code", ["import gazekit, timm, torchvision", LOOKS_UP])
-def test_timm_is_imported_neither_with_gazekit_nor_by_a_preset_and_can_be_after_it(code: str) -> None:
-    finished = run("-c", f"{code}\nprint(len(timm.list_models()) > 100, torchvision.__name__)")
-    assert finished.stdout.split() == ["True", "torchvision"], finished.stderr
+class Joined(VectorFusion):
+    def __init__(self, views, features):
+        super().__init__()
+        self.out_features = len(views) * features
+
+    def forward(self, vectors):
+        return torch.cat(list(vectors.values()), dim=1)
+
+
+@gazekit.hookimpl
+def gazekit_fusions():
+    return {"joined": Joined}
+"""
+
+
+def test_timm_is_imported_neither_with_gazekit_nor_by_a_preset_and_can_be_by_a_plugin(tmp_path: Path) -> None:
+    """And that plugin passes its check."""
+    (tmp_path / "of_timm.py").write_text(OF_TIMM)
+    finished = run("-c", LOOKS_UP, path=tmp_path)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stdout.split()[-2:] == ["True", "torchvision"]
 
 
 def test_operators_that_are_missing_are_declared_and_nothing_of_ours_stays(tmp_path: Path) -> None:
     made_torchvision(tmp_path, MISFIT)
-    without = (
-        "import sys; sys.meta_path[:] = [each for each in sys.meta_path if type(each).__name__ != '_Watch']"
-    )
-    alone = run("-c", f"{without}; import torchvision", path=tmp_path)  # also where the environment is mended
-    assert "operator torchvision::nms does not exist" in alone.stderr
-    code = (
-        "import gazekit, sys, torchvision\n"
-        "print(torchvision.value, 'torchvision.inner' in sys.modules)\n"
-        "print(type(torchvision.__loader__).__name__, type(torchvision.__spec__.loader).__name__)\n"
-        "import torch; torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)\n"
-    )
+    code = """
+import gazekit, sys
+watched = sys.meta_path[:]
+sys.meta_path[:] = [each for each in watched if type(each).__name__ != "_Watch"]
+try:
+    import torchvision  # alone, also where the environment is mended
+except RuntimeError as error:
+    print(error, file=sys.stderr)
+for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+    del sys.modules[name]
+sys.meta_path[:] = watched
+import torchvision
+print(torchvision.value, "torchvision.inner" in sys.modules)
+print(type(torchvision.__loader__).__name__, type(torchvision.__spec__.loader).__name__)
+import torch; torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+"""
     guarded = run("-c", code, path=tmp_path)
+    assert "operator torchvision::nms does not exist" in guarded.stderr
     assert guarded.stdout.split() == ["7", "True", "SourceFileLoader", "SourceFileLoader"], guarded.stderr
     assert "NotImplementedError" in guarded.stderr  # declared, not implemented
 
@@ -103,26 +137,6 @@ def test_a_matched_pair_another_failure_and_none_at_all_are_left_alone(
     )
     finished = run("-c", before + code, path=tmp_path)
     assert said in finished.stdout + finished.stderr
-
-
-def test_a_plugin_that_imports_timm_first_passes_its_check(tmp_path: Path) -> None:
-    (tmp_path / "of_timm.py").write_text(
-        "import timm\n"
-        "import torch\n"
-        "import gazekit\n"
-        "from gazekit.contracts.interfaces import VectorFusion\n\n\n"
-        "class Joined(VectorFusion):\n"
-        "    def __init__(self, views, features):\n"
-        "        super().__init__()\n"
-        "        self.out_features = len(views) * features\n\n"
-        "    def forward(self, vectors):\n"
-        "        return torch.cat(list(vectors.values()), dim=1)\n\n\n"
-        "@gazekit.hookimpl\n"
-        "def gazekit_fusions():\n"
-        "    return {'joined': Joined}\n"
-    )
-    finished = run("-m", "gazekit", "plugins", "check", "of_timm.py", path=tmp_path)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def test_an_environment_is_mended_where_that_is_needed_and_only_there(tmp_path: Path) -> None:

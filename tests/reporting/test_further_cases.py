@@ -28,6 +28,7 @@ def run(tiny_run, tmp_path):
     return shutil.copytree(tiny_run, tmp_path / "run")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_exam_is_on_one_page_in_the_order_of_the_data(run, dataset, monkeypatch):
     monkeypatch.setattr(report, "CASES_ON_A_PAGE", 3)
     trained = open_trained(run, load_registry(), torch.device("cpu"))

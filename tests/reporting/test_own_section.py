@@ -128,6 +128,7 @@ def test_it_is_drawn_escaped_and_has_its_place_in_the_contents(tmp_path):
         (Markup, "expected text, a ReportTable or a ReportFigure, got bytes"),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_a_section_that_fails_says_whose_it_is_and_the_rest_of_the_page_stands(tmp_path, broken, said):
     sections = offered_sections(offered(broken=broken, counts=Counts), RUN)
     write_run_page(tmp_path / "page.html", made_run_page(offered=sections))
@@ -149,6 +150,7 @@ def test_a_section_that_changes_the_run_changes_no_other():
     assert run.facts == {"Run": {"seed": 0}} and run.truth.tolist() == [0, 1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_hands_it_the_run(tiny_run, dataset, tmp_path):
     seen = []
 

@@ -14,6 +14,7 @@ from command_line import gazekit
         ("last", "the last epoch is used.", "if its settings, calibration or threshold were chosen on them"),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_names_the_epoch_that_is_used(tiny_run, tmp_path, select, said, doubt):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     stored = (run / "preset.toml").read_text()

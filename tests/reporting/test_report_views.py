@@ -163,13 +163,14 @@ def test_the_report_draws_the_originals_on_request(tiny_run, raw_folder, tmp_pat
     assert "Shown are the originals, as they lie in their files." in (run / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_on_other_data_says_so_and_takes_its_threshold_from_the_training_data(tiny_run, tmp_path):
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     raw = make_folder(tmp_path / "raw", exams=8, seed=7)
     others = tmp_path / "others"
     gazekit("data", "prepare", "folder", raw, others, "--size", 16, "--crop", "none", "--jobs", 1)
     page = tmp_path / "page.html"
-    given = ("report", run, "--part", "all", "--out", page, "--exam", "e000")
+    given = ("report", run, "--part", "all", "--out", page, "--exam", "e000", "--cases", 1)
     gazekit(*given, "--data", others)
     assert "On other data (others), 8 exams of 4 patients" in page.read_text()
     assert "their numbers flatter it" not in page.read_text()

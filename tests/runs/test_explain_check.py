@@ -356,6 +356,7 @@ def test_settings_out_of_range_are_refused() -> None:
             ExplainCheckSettings(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_prints_tables_and_the_report_has_a_section(trained: Trained, permuted_run: Path) -> None:
     quick = ("--exams", 3, "--draws", 1, "--steps", 2, "--fill", "blur", "--random-labels", permuted_run)
     said = command_line("explain-check", trained.run.path, *quick).stdout

@@ -14,6 +14,7 @@ from tiny import SMALL
 from gazekit.errors import ConfigurationError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split, read_split
+from gazekit.reporting.study import report
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunName
 from gazekit.study.result import StudyResult
@@ -129,6 +130,7 @@ def test_the_results_hold_every_run_and_the_tests_over_data_sets(finished, folde
     assert "Against late_concat, over n data sets" in said.stdout and "Spread of the AUC" in said.stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_gate_is_printed_and_changes_the_exit_status_only_when_asked(finished):
     out, said = finished
     for text in (said.stdout, (out / "results.md").read_text().replace("\\", "")):
@@ -143,15 +145,21 @@ def test_a_gate_is_printed_and_changes_the_exit_status_only_when_asked(finished)
     assert "not passed: AUC of late_concat" in page and "over 2 data sets" in page
 
 
-def test_the_report_of_a_study_goes_where_it_is_asked_to_and_refuses_options_of_runs(finished, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_of_a_study_goes_where_it_is_asked_to_and_refuses_options_of_runs(
+    finished, tmp_path, monkeypatch
+):
     out, _ = finished
     gazekit("report", out, "--out", tmp_path / "page.html")
     assert "over 2 data sets" in (tmp_path / "page.html").read_text()
     refused = gazekit("report", out, "--part", "all", "--set", "a=1", code=2).stderr
     assert "the report of a study takes no --part, --set; leave them out" in refused
     assert "takes no --exam; leave it out" in gazekit("report", out, "--exam", "e1", code=2).stderr
+    monkeypatch.setattr(report, "study_page", pytest.fail)  # it is said before the work
+    assert "is a folder; name a file" in gazekit("report", out, "--out", tmp_path, code=74).stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_lost_run_alone_is_done_again_and_missing_ones_are_told(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished[0], out, symlinks=True)

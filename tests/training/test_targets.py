@@ -305,6 +305,7 @@ def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_repor
     assert shown == f"{label:.3f}"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_marks_a_missing_view(run: Path, visits: PreparedDataset, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     gazekit("report", run, "--part", "all", "--data", visits.root, "--out", page)
