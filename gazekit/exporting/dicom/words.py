@@ -11,9 +11,9 @@ CHARACTER_SET = "ISO_IR 192"
 """UTF-8: names of classes and (if copied) of patients may use any script."""
 
 
-def short(words: str) -> str:
-    """Make text a DICOM string: no control character, no backslash (it separates values), at most 64 characters."""
-    return "".join(c if c.isprintable() and c != "\\" else " " for c in words).strip()[:64].strip() or "-"
+def short(words: str, most: int = 64) -> str:
+    """Make text a DICOM string: no control character, no backslash (it separates values), at most ``most`` letters."""
+    return "".join(c if c.isprintable() and c != "\\" else " " for c in words).strip()[:most].strip() or "-"
 
 
 def in_utf8(made: Dataset) -> Dataset:
