@@ -23,7 +23,7 @@ def foreign_code(origin: Provenance, *, limited: bool = True) -> Iterator[None]:
     gazekit's own plugins have no limit: they do not hang, and imports can take long on a busy machine. Nor has what is
     not ``limited``.
 
-    Raises: RuntimeError if the code has changed what all code shares, which is restored; see ``_SHARED``.
+    Raises: RuntimeError if the code has changed what all code shares, which is restored; see ``_shared``.
     """
     if origin.distribution == OWN:
         with redirect_stdout(sys.stderr):
@@ -50,7 +50,10 @@ def _no_exit() -> Iterator[None]:
 
 @contextmanager
 def _shared_restored() -> Iterator[None]:
-    """Restore what all code shares, and raise RuntimeError for code that has changed it and not failed otherwise."""
+    """Restore what all code shares, and raise RuntimeError for code that has changed it and not failed otherwise.
+
+    NumPy's handling of errors is restored without a word: libraries change it when they are imported.
+    """
     before = _shared()
     try:
         yield
@@ -59,7 +62,7 @@ def _shared_restored() -> Iterator[None]:
         changed = [name for name, value in before.items() if now.get(name) != value]
         if changed:
             _restore(before)
-    if changed:
+    if changed := [name for name in changed if name != _NUMPY]:
         raise RuntimeError(f"changes {' and '.join(changed)}, which all other code shares")
 
 
@@ -70,13 +73,14 @@ def _shared() -> dict[str, Any]:
     found: dict[str, Any] = {
         "torch's default dtype": "float32" if torch is None else str(torch.get_default_dtype()).split(".")[1],
         "torch's gradient mode": torch is None or torch.is_grad_enabled(),
-        "NumPy's handling of errors": _ERRORS if numpy is None else numpy.geterr(),
+        _NUMPY: _ERRORS if numpy is None else numpy.geterr(),
     }
     with suppress(FileNotFoundError):  # it was removed
         found["the working directory"] = Path.cwd()
     return found
 
 
+_NUMPY = "NumPy's handling of errors"
 _ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
 
@@ -87,7 +91,7 @@ def _restore(shared: dict[str, Any]) -> None:
         torch.set_default_dtype(getattr(torch, shared["torch's default dtype"]))
         torch.set_grad_enabled(shared["torch's gradient mode"])
     if numpy := sys.modules.get("numpy"):
-        numpy.seterr(**shared["NumPy's handling of errors"])
+        numpy.seterr(**shared[_NUMPY])
 
 
 def _limit() -> float:
