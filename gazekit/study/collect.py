@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from gazekit.errors import DataError
 from gazekit.measures.comparison import holm
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
 from gazekit.measures.over_data_sets import OverDataSets, over_data_sets
@@ -49,13 +50,14 @@ def collect(
     Args:
         study: with some finished runs.
         failures: of the other runs.
-        ratios: from ``step_times``.
+        ratios: from ``step_times``; None: nothing was measured now, and those of the study's last results stay.
         paper: name under which presets store published figures; empty for none.
 
     Returns:
         The result, and the pooled predictions of every row with a finished run.
     """
     settings, sets = study.settings, study.data.sets
+    ratios = _known_step_times(study) if ratios is None else ratios
     metrics = offered_metrics(study.registry)
     rows: dict[str, SystemRow] = {}
     pooled: dict[str, Pooled] = {}
@@ -82,7 +84,7 @@ def collect(
                 targets=of_targets(records),
                 calibrated=sum(record.calibrated for record in records),
             )
-        rows[system.name] = replace(row, step_ratio=(ratios or {}).get(system.name))
+        rows[system.name] = replace(row, step_ratio=ratios.get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)
     differing = _differences(metrics, pooled, settings.reference_name)
     over_sets = _over_data_sets(found, settings.reference_name) if len(sets) > 1 else {}
@@ -186,6 +188,17 @@ def _leaks(
 
 def _five_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
+
+
+def _known_step_times(study: Study) -> dict[str, float]:
+    """Read the step times that the study's last results hold, if those are relative to the same reference."""
+    try:
+        last = StudyResult.read(study.folder.path / "results.json")
+    except DataError:  # none yet, or damaged: they are written anew
+        return {}
+    if last.reference != study.settings.reference_name:
+        return {}
+    return {row.name: row.step_ratio for row in last.rows if row.step_ratio is not None}
 
 
 def _row(

@@ -84,6 +84,21 @@ def test_the_table_and_its_files_say_the_same(finished):
         assert (out / figure).stat().st_size > 5000
 
 
+def test_a_look_at_a_study_keeps_its_step_times(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out, symlinks=True)
+
+    def times(*options):
+        rows = json.loads(gazekit("benchmark", "--out", out, "--json", *options).stdout)["rows"]
+        return [row["step_ratio"] for row in rows]
+
+    measured = [row["step_ratio"] for row in json.loads((out / "results.json").read_text())["rows"]]
+    assert measured[0] == 1 and measured[1] > 0
+    assert times("--so-far") == measured == times("--no-timing")
+    (out / "results.json").write_text("{")
+    assert times("--so-far") == [None, None]
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_the_same_command_again_trains_nothing_and_a_lost_run_alone_is_done_again(finished, tmp_path):
     out = tmp_path / "out"
