@@ -27,9 +27,17 @@ def main() -> None:
         "--side", choices=("L", "R"), help="side of the breast, if neither header nor name gives it"
     )
     parser.add_argument("--bit-depth", type=int, help="bits that 16-bit PNG files use")
+    parser.add_argument(
+        "--covariate",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="a number that the model reads beside the images; not known if it is left out",
+    )
     arguments = parser.parse_args()
     session, about = opened(arguments.model)
-    views = about["inputs"]
+    names = about.get("covariates", [])
+    views = [name for name in about["inputs"] if not names or name != "covariates"]
     if len(arguments.images) != len(views):
         raise Unusable(
             f"{arguments.model}: the model reads {len(views)} image{'s' * (len(views) > 1)} ({', '.join(views)}); "
@@ -39,9 +47,15 @@ def main() -> None:
     exam = dict(zip(views, arguments.images, strict=True))
     images = prepare_exam(exam, about["preparation"], **options)
     inputs = {view: image[None, None] for view, image in images.items()}  # [1, 1, H, W]
+    numbers = covariates(arguments.covariate, names)
+    if names:
+        inputs["covariates"] = np.array([numbers], dtype=np.float32)  # [1, C]
     found = dict(zip(about["outputs"], session.run(None, inputs), strict=True))
     for name, probability in reversed(list(zip(about["classes"], chances(found), strict=True))):
         print(f"{name}: {probability:.4f}")
+    for target, classes in about.get("targets", {}).items():
+        for name, probability in zip(classes, softmax(found[f"logits_{target}"][0]), strict=True):
+            print(f"{target} {name}: {probability:.4f}")
     for name, heat in found.items():
         if name.startswith("attention_"):
             print(f"{name}: {heat.shape[1]} x {heat.shape[2]}, largest {heat.max():.3g}")
@@ -52,9 +66,28 @@ def chances(found: dict[str, np.ndarray]) -> np.ndarray:
     """The probability of every class: calibrated if the model is, else from the logits."""
     if "probabilities" in found:
         return found["probabilities"][0]
-    logits = found["logits"]
-    e = np.exp(np.append(0, logits[0]) if logits.shape[1] == 1 else logits[0])  # one logit: of the last class
+    return softmax(found["logits"][0])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """The probability of every class from the logits of one exam."""
+    e = np.exp(np.append(0, logits) if len(logits) == 1 else logits)  # one logit: of the last class
     return e / e.sum()
+
+
+def covariates(given: list[str], names: list[str]) -> list[float]:
+    """The numbers given, in the order of the model; NaN where not known."""
+    known = dict.fromkeys(names, float("nan"))
+    for each in given:
+        name, _, number = each.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise Unusable(f"--covariate {each}: expected NAME=NUMBER, such as age=61") from None
+        if name not in known:
+            raise Unusable(f"--covariate {each}: the model reads {', '.join(names) or 'no covariate'}")
+        known[name] = value
+    return list(known.values())
 
 
 def opened(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:

@@ -46,10 +46,15 @@ def export(
         )
     exported = (export_onnx if form == "onnx" else export_torch)(trained, path)
     console.stdout().print(str(exported.path), markup=False, soft_wrap=True)
+    read = f"{_images(trained.preset.views)}{_covariates(trained.preset.covariates)}"
     console.note(
-        f"reads {_images(trained.preset.views)}; outputs {', '.join(exported.outputs)}; differs from the original by "
+        f"reads {read}; outputs {', '.join(exported.outputs)}; differs from the original by "
         f"at most {exported.difference:.1e} on random images; not a medical device"
     )
+
+
+def _covariates(names: Sequence[str]) -> str:
+    return f" and the covariate{'s' * (len(names) > 1)} {', '.join(names)}" if names else ""
 
 
 def _images(views: Sequence[str]) -> str:

@@ -88,6 +88,11 @@ def without_views(missing: Sequence[str]) -> str:
     return f"no view {', '.join(missing)}: predicted without"
 
 
+def without_covariates(missing: Sequence[str]) -> str:
+    """Word the assumption made where covariates that the model reads are not known."""
+    return f"no covariate {', '.join(missing)}: predicted as not known"
+
+
 def few(names: Iterable[str]) -> str:
     """List the first names, and mark that there are more."""
     every = list(names)

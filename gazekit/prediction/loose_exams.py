@@ -8,7 +8,7 @@ from typing import Any
 
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
-from gazekit.prediction.file_grouping import Grouping, group_images
+from gazekit.prediction.file_grouping import Grouping, group_images, without_covariates
 from gazekit.prediction.image_look import Looked
 from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
@@ -34,12 +34,14 @@ class TrainedOn:
         preparation: preparation settings as JSON values.
         modalities: of the DICOM files; empty if there were none.
         sides: the known sides; empty if none was known, None if the run did not record them (before version 0.2).
+        covariates: those that the preset reads.
     """
 
     views: Sequence[str]
     preparation: Mapping[str, Any]
     modalities: Sequence[str] = ()
     sides: Sequence[str] | None = None
+    covariates: Sequence[str] = ()
 
     def settings(self, bit_depth: int | None = None) -> PreparationSettings:
         """Return the preparation settings for new images; they are mirrored by side only if the training images were.
@@ -143,6 +145,10 @@ def find_exams(
         ]
         if unknown:
             grouping.assumed[SIDE_UNKNOWN] = unknown
+    for exam in grouping.exams:
+        lost = [name for name in trained_on.covariates if name not in exam.covariates]
+        if lost and not exam.refused:
+            grouping.assumed.setdefault(without_covariates(lost), []).append(exam.key)
     return grouping
 
 

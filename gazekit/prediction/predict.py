@@ -20,7 +20,7 @@ from gazekit.feeding.exam_facts import check_some_view
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.machine import available_cores
-from gazekit.prediction.file_grouping import LooseExam, without_views
+from gazekit.prediction.file_grouping import LooseExam, without_covariates, without_views
 from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
@@ -227,6 +227,15 @@ def _decided(
             yield found[loose.key]
 
 
+def _assumed(
+    missing: Sequence[str], known: KnownOfImages, row: int, members: Sequence[Member]
+) -> tuple[str, ...]:
+    """Say which views and which covariates of the models an exam is predicted without."""
+    read = dict.fromkeys(name for member in members for name in member.preset.covariates)
+    lost = [name for name in read if name not in known.covariates or np.isnan(known.covariates[name][row])]
+    return (*([without_views(missing)] if missing else ()), *([without_covariates(lost)] if lost else ()))
+
+
 def _grey(stored: Stored) -> NDArray[np.float32]:
     image = in_unit_range(stored)
     return luminance(image) if image.ndim == 3 else image
@@ -264,7 +273,7 @@ def _predictions(
             images={view: _grey(images[row, column]) for column, view in views if view not in missing},
             attention={view: maps[row] for view, maps in answers.attention.items() if view not in missing},
             geometry={view: each for view, each in geometry[row].items() if view not in missing},
-            findings=(without_views(missing),) if missing else (),
+            findings=_assumed(missing, known, row, members),
             further={name: mean_of_target[row] for name, mean_of_target in further.items()},
             threshold=members[0].calibration.threshold if len(members) == 1 else 0.5,
         )

@@ -127,7 +127,9 @@ class Trained:
     def trained_on(self) -> TrainedOn:
         """Describe the training images, so that others can be prepared alike."""
         facts = self.facts
-        return TrainedOn(self.preset.views, facts.preparation, facts.modalities, facts.sides)
+        return TrainedOn(
+            self.preset.views, facts.preparation, facts.modalities, facts.sides, self.preset.covariates
+        )
 
     def as_member(self, *, tta: bool = False) -> Member:
         """Return this model as an ensemble member; with ``tta`` it also answers under its training's transforms."""

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ ALL = (
     "training.batch_size=8",
     "training.learning_rate=0.01",
 )
+UNKNOWN_AGE = ("e000", "e009", "e018")
 CLASSES = {"density": ("A", "B", "C"), "calcification": ("no", "yes")}
 
 
@@ -222,8 +225,13 @@ def test_files_and_the_prepared_set_are_predicted_alike_with_views_missing_and_c
     prepared = json.loads(finished.stdout)
     table = gazekit("predict", run, raw / "exams.csv", "--json")
     for each in (finished, table):
-        assert each.stderr.count("predicted without") == 1
+        assert each.stderr.count("predicted without") == each.stderr.count("predicted as not known") == 1
         assert "5 exams (e000, e005, e010, e015, e020): no view mlo: predicted without" in each.stderr
+        assert f"3 exams ({', '.join(UNKNOWN_AGE)}): no covariate age: predicted as not known" in each.stderr
+    misspelled = raw / "misspelled.csv"
+    misspelled.write_text((raw / "exams.csv").read_text().replace("covariate_age", "age"))
+    said = gazekit("predict", run, misspelled).stderr
+    assert "24 exams (e000, e001, e002, e003, e004, …): no covariate age" in said
     expected, found = ({e["exam"]: e for e in each["exams"]} for each in (prepared, json.loads(table.stdout)))
     assert list(found) == list(expected) and prepared["targets"] == {k: list(v) for k, v in CLASSES.items()}
     for exam, each in expected.items():
@@ -248,6 +256,36 @@ def test_an_exported_model_takes_covariates_and_gives_every_target(run: Path, tm
         for age in (20.0, np.nan)
     )
     assert np.isfinite(unknown).all() and not np.allclose(young, unknown)
+
+
+@pytest.mark.slow
+def test_the_example_hands_covariates_to_an_exported_model(
+    run: Path, visits: PreparedDataset, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    assert "reads 2 images (cc, mlo) and the covariate age; outputs" in (
+        gazekit("export", run, "--out", tmp_path / "model.onnx").stderr
+    )
+    raw = visits.root.parent / "raw"
+    program = Path(__file__).parents[2] / "examples" / "run_onnx.py"
+    command = [sys.executable, program, tmp_path / "model.onnx", raw / "e001_cc.png", raw / "e001_mlo.png"]
+
+    def example(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+
+    rows = json.loads(gazekit("predict", run, raw / "exams.csv", "--json").stdout)["exams"]
+    (expected,) = [each for each in rows if each["exam"] == "e001"]
+    found = dict(line.split(": ") for line in example("--covariate", "age=41").stdout.splitlines())
+    for name, probability in expected["probabilities"].items():
+        assert float(found[name]) == pytest.approx(probability, abs=1e-3)
+    for name, probability in expected["targets"]["density"].items():
+        assert float(found[f"density {name}"]) == pytest.approx(probability, abs=1e-3)
+    assert example().stdout != example("--covariate", "age=41").stdout
+    for wrong, said in (("Age=41", "the model reads age"), ("age=old", "expected NAME=NUMBER")):
+        done = example("--covariate", wrong)
+        assert done.returncode == 1 and done.stderr == f"error: --covariate {wrong}: {said}" + (
+            ", such as age=61\n" if said.startswith("expected") else "\n"
+        )
 
 
 @pytest.mark.parametrize(
