@@ -1,13 +1,14 @@
 """Detect the format of a gaze file by its content."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gazekit.disk.walk import files_below
-from gazekit.errors import DataError
+from gazekit.errors import DataError, PluginError
 from gazekit.gaze.remedies import remedy_of
 from gazekit.reading.table import first_columns
 from gazekit.records.recording import Recording
@@ -29,7 +30,7 @@ class GazeFile:
 
     def read(self) -> list[Recording]:
         """Read all recordings of the file. Raises: DataError with file and row."""
-        return list(self.reader.read(self.path))
+        return list(recordings_of(self.reader, self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,27 @@ class AnyFormat:
 
     def fits(self, path: Path) -> bool:
         """Whether one of the formats fits."""
-        return any(reader.fits(path) for reader in self.readers.values())
+        return any(_fits(name, reader, path) for name, reader in self.readers.items())
 
     def beside(self, path: Path) -> list[Path]:
         """Return the other files that reading a file takes."""
-        asked = [each for each in self.readers.values() if hasattr(each, "beside") and each.fits(path)]
+        asked = [
+            each for name, each in self.readers.items() if hasattr(each, "beside") and _fits(name, each, path)
+        ]
         return [other for reader in asked for other in files_beside(reader, path)]
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of a file of any format. Raises: DataError, also when none or several fit."""
         return self.readers[format_of(path, self.readers)].read(path)
+
+
+def recordings_of(reader: "GazeReader", path: Path) -> Iterator[Recording]:
+    """Yield the recordings of a file. Raises: DataError; PluginError if the reader yields something else."""
+    found: Any = reader.read(path)
+    for each in found:
+        if not isinstance(each, Recording):
+            raise PluginError(f"{path}: its gaze reader promises recordings; came: {each!r}")
+        yield each
 
 
 def files_beside(reader: "GazeReader", path: Path) -> list[Path]:
@@ -107,8 +119,21 @@ def format_of(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     return name
 
 
+def _fits(name: str, reader: "GazeReader", path: Path) -> bool:
+    """Whether a format fits; one that raises, which none should, does not, with a warning."""
+    try:
+        return reader.fits(path)
+    except Exception as error:
+        warnings.warn(
+            f"gaze format '{name}' is left out, because it fails where it should say whether it fits: "
+            f"{type(error).__name__}: {error}",
+            stacklevel=2,
+        )
+        return False
+
+
 def _fitting(path: Path, readers: Mapping[str, "GazeReader"]) -> str | None:
-    names = [name for name, reader in readers.items() if reader.fits(path)]
+    names = [name for name, reader in readers.items() if _fits(name, reader, path)]
     if len(names) > 1:
         raise DataError(f"{path}: fits the formats {' and '.join(names)}; choose one with --format")
     return names[0] if names else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gazekit.disk.plain_text import has_controls, visible
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError, DataError, PluginError
-from gazekit.gaze.formats import files_beside
+from gazekit.gaze.formats import files_beside, recordings_of
 from gazekit.gaze.image_names import in_folder_of
 from gazekit.gaze.matching import DOUBTFUL, Joined, Spelled, fitting, join, tells_exam
 from gazekit.prepared.settings import REFUSE, PreparationSettings
@@ -298,7 +298,7 @@ def tasks_of(
         if not path.is_file():
             raise DataError(f"{path}: there is no such gaze file; check the table of exams")
         found: OfExams = {}
-        for each in raw.gaze_reader(name).read(path):
+        for each in recordings_of(raw.gaze_reader(name), path):
             exam_id = spelled.like(each.exam_id)
             if exam_id in ids:
                 found.setdefault(exam_id, []).append(replace(each, exam_id=exam_id))

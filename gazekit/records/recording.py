@@ -80,7 +80,18 @@ class Recording:
     file: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Remember the file."""
+        """Remember the file. Raises: DataError if the arrays do not belong together, or time goes back."""
+        rows = {"x": self.x, "y": self.y, "t_ms": self.t_ms, "duration_ms": self.duration_ms}
+        shapes = {name: np.shape(each) for name, each in rows.items() if each is not None}
+        if len(set(shapes.values())) > 1 or len(shapes["x"]) != 1 or not isinstance(self.x, np.ndarray):
+            told = ", ".join(
+                f"{name} {type(rows[name]).__name__} {list(each)}" for name, each in shapes.items()
+            )
+            raise DataError(f"{self.source}: {told}; expected arrays of NumPy, [N] each")
+        if self.t_ms is not None and bool((np.diff(self.t_ms) < 0).any()):
+            raise DataError(f"{self.source}: times that go back; expected ascending t_ms")
+        if self.duration_ms is not None and bool((np.asarray(self.duration_ms) < 0).any()):
+            raise DataError(f"{self.source}: negative durations; expected duration_ms of at least 0")
         if self.file is None:
             object.__setattr__(self, "file", self.source)
 

@@ -1,14 +1,16 @@
 """Which format a gaze file has: one that fits, or a line that says why not."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import gazekit
-from gazekit.errors import DataError
-from gazekit.gaze.formats import AnyFormat, files_beside, format_of, gaze_files
+from gazekit.errors import DataError, PluginError
+from gazekit.gaze.formats import AnyFormat, GazeFile, files_beside, format_of, gaze_files
 from gazekit.gaze.lost import WithLost
 from gazekit.gaze.readers import OfReaders
 from gazekit.records.recording import Recording
@@ -145,3 +147,43 @@ def test_a_reader_that_cannot_tell_its_files_is_a_broken_plugin(distribution):
     loaded = gazekit.load_registry()
     assert "half" not in [each.name for each in loaded.components("gaze_reader")]
     assert any("Half has no method 'fits'" in str(failure) for failure in loaded.failures)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"y": np.zeros(2)}, r"x ndarray \[3\], y ndarray \[2\]; expected arrays of NumPy"),
+        ({"x": [0, 1, 2]}, r"x list \[3\], y ndarray \[3\]; expected arrays of NumPy"),
+        ({"t_ms": np.array([0.0, 8.0, 4.0])}, "times that go back"),
+        ({"duration_ms": np.array([4.0, -4.0, 4.0])}, "negative durations"),
+    ],
+)
+def test_a_recording_whose_rows_do_not_fit_is_refused_where_it_is_made(
+    tmp_path: Path, rows: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DataError, match=rf"a\.csv: {said}"):
+        Recording(**{"source": tmp_path / "a.csv", "x": np.zeros(3), "y": np.zeros(3), **rows})
+
+
+class OfOthers:
+    """A reader that breaks its contract in both ways."""
+
+    def fits(self, path: Path) -> bool:
+        raise ValueError("no header")
+
+    def read(self, path: Path) -> Iterator[Any]:
+        yield {"x": 1}
+
+
+def test_a_format_that_fails_hides_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1")
+
+    class Fits(OfOthers):
+        def fits(self, path: Path) -> bool:
+            return True
+
+    with pytest.warns(UserWarning, match="gaze format 'broken' is left out.*ValueError: no header"):
+        assert format_of(path, {"broken": OfOthers(), "sound": Fits()}) == "sound"
+    with pytest.raises(PluginError, match=r"a\.txt: its gaze reader promises recordings; came: {'x': 1}"):
+        GazeFile(path, "sound", Fits()).read()
