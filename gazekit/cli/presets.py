@@ -19,12 +19,12 @@ app = typer.Typer(help="List and show presets.", no_args_is_help=True)
 def list_presets(as_json: Json = False) -> None:
     """Show every preset with its components."""
     registry = console.registry()
-    rows = []
+    rows, left_out = [], dict[str, list[str]]()
     for component in registry.components("preset"):
         try:
             preset = registry.preset(component.name)
         except ConfigurationError as error:
-            console.warn(str(error))
+            left_out.setdefault(str(error), []).append(component.name)
             continue
         fusion = preset.fusion
         rows.append(
@@ -40,6 +40,8 @@ def list_presets(as_json: Json = False) -> None:
                 "package": str(component.provenance),
             }
         )
+    for said, names in left_out.items():
+        console.warn(f"left out: {', '.join(dict.fromkeys(names))}: {said}")
     if as_json:
         console.print_json("gazekit.presets/1", {"presets": rows})
         return

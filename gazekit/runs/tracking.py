@@ -42,13 +42,15 @@ StateOfTraining = TypeVar("StateOfTraining", bound=HasBatch)
 NAME = "trackers.json"
 FOLDER = "trackers"
 _KIND = FileKind("what trackers have had", MIB, "remove it; trackers then begin another run")
+_LONGEST = 10_000
+"""Characters of what ``begin`` returns."""
 _COUNTERS = ("epoch", "step")
 
 
 class StoredTracker(pydantic.BaseModel):
     """An entry of ``trackers.json``: what ``begin`` returned, and the epochs that the tracker has had."""
 
-    tracked: Annotated[str, Field(max_length=10_000)]
+    tracked: Annotated[str, Field(max_length=_LONGEST)]
     epochs: Annotated[int, Field(ge=0)] = 0
 
 
@@ -102,7 +104,7 @@ class Tracking:
             before = stored.get(each.name)
             with self._guarded(each, begins=True):
                 tracked = None if before is None else before.tracked
-                each.tracked = each.tracker.begin(self._described(each.name), tracked)
+                each.tracked = _checked(each.tracker.begin(self._described(each.name), tracked))
                 if before is not None and each.tracked is not None:
                     each.epochs = before.epochs
                 self.following.append(each)
@@ -188,6 +190,16 @@ class Tracking:
         }
         if new:
             self.run.write_json(NAME, {name: each.model_dump() for name, each in new.items()})
+
+
+def _checked(tracked: object) -> str | None:
+    """Return what ``begin`` returned. Raises TypeError: it is neither a text nor None."""
+    if tracked is None or (isinstance(tracked, str) and len(tracked) <= _LONGEST):
+        return tracked
+    raise TypeError(
+        f"begin returned {str(tracked)[:40]!r} ({type(tracked).__name__}); expected an id as a text of at most "
+        f"{_LONGEST} characters, or None"
+    )
 
 
 @contextmanager

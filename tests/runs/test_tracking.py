@@ -50,6 +50,13 @@ class Broken(Diary):
             raise ConnectionError("server gone")
 
 
+class Numbered(Diary):
+    """Returns a number as its id."""
+
+    def begin(self, run, tracked):
+        return 7
+
+
 class Lacking(Diary):
     """Cannot begin."""
 
@@ -64,7 +71,13 @@ def registry_of_trackers():
     class Plugin:
         @package.hookimpl
         def gazekit_trackers(self):
-            return {"diary": Diary, "forgetful": Forgetful, "broken": Broken, "lacking": Lacking}
+            return {
+                "diary": Diary,
+                "forgetful": Forgetful,
+                "broken": Broken,
+                "lacking": Lacking,
+                "numbered": Numbered,
+            }
 
     Diary.told.clear()
     Forgetful.told.clear()
@@ -134,6 +147,15 @@ def test_one_that_fails_costs_one_warning_and_the_others_go_on(run, registry_of_
     )
     assert [each[1] for each in Diary.told if each[0] == "log"] == [1, 2, 3]
     assert said in (run.path / "log.txt").read_text()
+
+
+def test_an_id_that_is_no_text_costs_one_warning(run, registry_of_trackers):
+    [said] = train(run, registry_of_trackers, ["numbered", "diary"], [1])
+    assert (
+        "'numbered' of my-trackers 0.4 is left out: TypeError: begin returned '7' (int); expected an id"
+        in said
+    )
+    assert [each[1] for each in Diary.told if each[0] == "log"] == [1]
 
 
 def test_one_that_is_unknown_or_lacks_something_ends_the_training_before_it_begins(run, registry_of_trackers):
