@@ -67,6 +67,11 @@ def test_the_imputation_is_that_of_quantus(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.allclose(impute_linearly(image, removed, np.random.default_rng(0), noise=0), theirs, atol=1e-9)
 
 
+def test_blurring_an_even_image_changes_nothing_up_to_its_edges():
+    image = np.full((1, 12, 20), 0.4)
+    np.testing.assert_allclose(impute_blurred(image, np.ones((12, 20), dtype=bool)), image)
+
+
 def test_a_blurred_fill_keeps_the_other_pixels() -> None:
     image, removed = image_and_hole(1)
     found = impute_blurred(image, removed)

@@ -12,6 +12,7 @@ from gazekit.measures.intervals import Interval
 from gazekit.measures.threshold import (
     _best_youden,
     _youden,
+    called_class,
     on_one_side,
     separates_nothing,
     share_above,
@@ -20,6 +21,31 @@ from gazekit.measures.threshold import (
 
 CLASSES = ("benign", "malignant")
 LABELS = np.array([0, 0, 0, 1, 1, 1])
+
+
+def test_the_second_class_is_called_above_the_threshold_and_not_at_it():
+    chances = np.array([[0.5, 0.5], [0.4, 0.6]])
+    assert called_class(chances).tolist() == [0, 1] and called_class(chances, 0.6).tolist() == [0, 0]
+    assert "all 6 exams are called benign" in separates_nothing(np.full(6, 0.5), LABELS, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("benign", "malignant", "said"),
+    [
+        ([0.6, 0.1, 0.1, 0.1], [0.6, 0.3, 0.3, 0.1], "separates next to nothing"),  # 0 here, 0.5 at 0.1
+        ([0.6, 0.2, 0.2, 0.1], [0.6, 0.3, 0.1, 0.1], ""),  # nor does another threshold help
+        ([0.6, 0.1, 0.1, 0.1, 0.1], [0.6, 0.7, 0.3, 0.3, 0.3], ""),  # 0.2 here
+    ],
+)
+def test_calls_hardly_separate_below_a_tenth_where_another_threshold_would_by_a_half(benign, malignant, said):
+    labels = np.repeat([0, 1], [len(benign), len(malignant)])
+    found = separates_nothing(np.array([*benign, *malignant]), labels, CLASSES)
+    assert (said in found) if said else found == ""
+
+
+def test_an_order_that_may_be_chance_is_not_called_better():
+    said = separates_nothing(np.full(6, 0.2), LABELS, CLASSES, Interval(0.8, 0.45, 1.0))
+    assert "nor is their order shown to be better than chance (AUC 0.800)" in said
 
 
 def test_all_called_one_class_in_the_right_order_is_a_fault_of_calibration():
