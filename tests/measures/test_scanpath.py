@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import Fixations
-from gazekit.measures.scanpath import dtw_distance, multimatch, scanmatch, scanpath_similarity
+from gazekit.measures.scanpath import (
+    _alignment,
+    dtw_distance,
+    multimatch,
+    predicted_scanpath,
+    scanmatch,
+    scanpath_similarity,
+)
 
 SHAPE = (60, 100)
 DIAGONAL = math.hypot(*SHAPE)
@@ -228,3 +235,23 @@ def test_a_second_recording_is_left_out() -> None:
     twice = Fixations(*(np.concatenate([column, column[:2] + 1]) for column in astuple(once)))
     other = Fixations(*np.array([[2.0, 6, 7], [1.0, 5, 8], [0.0, 300, 700], [250.0, 300, 100]]))
     assert scanpath_similarity(twice, other, (12, 12)) == scanpath_similarity(once, other, (12, 12))
+
+
+def test_of_equal_paths_the_one_that_steps_diagonally_from_the_end_is_taken():
+    assert _alignment(np.zeros((3, 3))).tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert _alignment(np.zeros((2, 4))).tolist() == [[0, 0], [0, 1], [0, 2], [1, 3]]
+
+
+def test_predicted_places_are_shares_of_width_and_height():
+    found = predicted_scanpath(np.array([[0.25, 0.5], [1.0, 0.1]]), (100, 200))
+    assert (found.x.tolist(), found.y.tolist()) == ([50, 200], [50, 10])
+    assert np.isnan(found.onset_ms).all() and found.duration_ms.tolist() == [1, 1]
+
+
+def test_fixations_of_one_onset_are_of_one_recording_and_those_after_a_fall_of_another():
+    x, y, lasting = np.array([10.0, 40, 70, 90]), np.array([10.0, 60, 20, 80]), np.full(4, 200.0)
+    path, shape = Fixations(x, y, np.array([0.0, 300, 300, 600]), lasting), (100, 100)
+    assert scanpath_similarity(path, path, shape)["scanmatch"] == 1
+    assert scanpath_similarity(path, Fixations(x, y, np.arange(4) * 300.0, lasting), shape)["scanmatch"] == 1
+    again = Fixations(*(np.r_[column, column[::-1]] for column in astuple(path)))
+    assert scanpath_similarity(path, again, shape)["dtw_distance"] == 0

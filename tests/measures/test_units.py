@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import gazekit
 from gazekit.errors import ConfigurationError
 from gazekit.measures.pooled import Pooled
-from gazekit.measures.units import pooled
+from gazekit.measures.units import _unit, pooled
 from gazekit.prepared.dataset import PreparedDataset
 
 
@@ -29,6 +30,14 @@ def test_pooling_is_that_of_a_loop(how: str) -> None:
         assert found.probabilities[number, 1] == pytest.approx(expected)
         assert found.probabilities[number].sum() == pytest.approx(1)
         assert found.labels[number] == max(labels[own]) and found.patient_ids[number] == unit[0]
+
+
+def test_an_exam_whose_side_is_unknown_stands_alone() -> None:
+    sides = [{"cc": "L", "mlo": "L"}, {"cc": "L", "mlo": ""}, {"cc": "", "mlo": ""}, {"cc": "L", "mlo": "R"}]
+    data = SimpleNamespace(patient_ids=["p"] * 4, exam_ids=list("abcd"), laterality=sides)
+    of_side = [_unit(data, exam, "side") for exam in range(4)]  # type: ignore[arg-type]
+    assert of_side == [("p", "L"), ("p", "L"), ("p", "c"), ("p", "d")]
+    assert {_unit(data, exam, "patient") for exam in range(4)} == {("p", "")}  # type: ignore[arg-type]
 
 
 def test_an_evaluation_states_patients_by_their_maximum(
