@@ -42,6 +42,7 @@ def test_a_prepared_pixel_lies_inside_by_its_centre(size: tuple[int, int], flip:
         ([(4, 8, 28, 40)], False),  # a third
         ([(4, 8, 4, 8), (4, 8, 44, 48)], False),  # each for itself
         ([(0, 8, 24, 32), (8, 16, 32, 40)], True),  # they touch at a corner, and are one
+        ([(4, 20, 31, 32), (4, 12, 32, 36)], False),  # a thin part in many blocks, a thick one in few
         ([(4, 5, 44, 45)], False),  # a sixteenth of a block is a lesion where it is all there is
         ([(0, 32, 0, 32), (4, 5, 44, 45)], True),  # and a speck beside a large one
         ([(0, 8, 0, 8), (4, 5, 44, 45)], False),  # more than one hundredth
