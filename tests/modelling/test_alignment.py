@@ -39,6 +39,15 @@ def test_a_loss_that_is_no_number_skips_the_step_and_not_the_pair() -> None:
     assert came[0].isposinf().all() and came[1].isnan().all()
 
 
+def test_a_heat_map_that_is_absent_may_hold_anything() -> None:
+    gaze = Gaze.of_heat_maps({"cc": torch.stack([torch.rand(4, 4), torch.full((4, 4), NAN)])})
+    attention = torch.rand(2, 2, 2, requires_grad=True)
+    came = Alignment(MeanSquaredError())({"cc": attention}, Batch({}, torch.zeros(2), gaze))
+    came.nansum().backward()
+    assert came.isfinite().tolist() == [[True], [False]]
+    assert attention.grad is not None and attention.grad.isfinite().all() and attention.grad[0].any()
+
+
 @pytest.mark.parametrize(
     ("loss", "each_reader", "needs"),
     [
