@@ -224,7 +224,7 @@ def _row(
             FailedRun(t.name, reason) for t, reason in failures.items() if t.system == system.name
         ),
         parameters=count_parameters(
-            preset, study.registry, len(study.dataset.classes), study.dataset.target_classes
+            preset, study.registry, study.trained_on(system.name, next(iter(study.splits)))
         ),
         reported=Reported(figures.auc, figures.acc, figures.source) if figures else None,
         data=", ".join(_named(name, own) for name, own in study.data.controls.get(system.name, {}).items()),

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ import torch
 from gazekit.errors import GazekitError
 from gazekit.feeding.feed import prepared_exams
 from gazekit.modelling.build import build_model, build_objective
+from gazekit.modelling.model import MultiViewClassifier
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import Split, indices_of
 from gazekit.presets.preset import Preset
@@ -25,12 +26,10 @@ _WARM_UP = 5
 """Warm-up rounds; on a GPU the fourth records the step."""
 
 
-def count_parameters(
-    preset: Preset, registry: Registry, classes: int, targets: Mapping[str, Sequence[str]]
-) -> int | None:
-    """Count the trainable parameters of a model; None if it cannot be built."""
+def count_parameters(preset: Preset, registry: Registry, dataset: PreparedDataset) -> int | None:
+    """Count the trainable parameters of the model of a data set; None if it cannot be built."""
     try:
-        model = build_model(preset, registry, classes=classes, targets=targets)
+        model = _model(preset, registry, dataset)
     except GazekitError:
         return None
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -91,15 +90,7 @@ def _stepper(
     device: torch.device,
 ) -> Callable[[int], None]:
     """Make a function that takes one training step."""
-    model = build_model(
-        preset,
-        registry,
-        classes=len(dataset.classes),
-        targets=dataset.target_classes,
-        size=dataset.size,
-        in_channels=dataset.settings.channels,
-    )
-    model = model.to(device).train()
+    model = _model(preset, registry, dataset).to(device).train()
     prepare_execution(model, preset.training)
     objective = build_objective(preset, registry, model).to(device)
     modules = torch.nn.ModuleDict({"model": model, "objective": objective})
@@ -124,6 +115,17 @@ def _stepper(
         take(batch)
 
     return step
+
+
+def _model(preset: Preset, registry: Registry, dataset: PreparedDataset) -> MultiViewClassifier:
+    return build_model(
+        preset,
+        registry,
+        classes=len(dataset.classes),
+        targets=dataset.target_classes,
+        size=dataset.size,
+        in_channels=dataset.settings.channels,
+    )
 
 
 def _now(device: torch.device) -> float:

@@ -123,10 +123,16 @@ def _paired(ours: _Exams, theirs: _Exams, who: str) -> Pilot:
         )
     if len(set(labels.tolist())) < 2:
         raise DataError(f"{who}: {len(shared)} exams in common; expected exams of both classes")
+    system, reference = (_logits([each[exam][2] for exam in shared]) for each in (ours, theirs))
+    if np.array_equal(system, reference):
+        raise DataError(
+            f"{who}: the predictions are the same, and two systems that err on the same exams alone would need far "
+            "fewer exams than others; expected those of two systems"
+        )
     return Pilot(
         labels=labels,
-        reference=_logits([theirs[exam][2] for exam in shared]),
-        system=_logits([ours[exam][2] for exam in shared]),
+        reference=reference,
+        system=system,
         patients=[f"{exam[0]}/{ours[exam][0]}" for exam in shared],
     )
 

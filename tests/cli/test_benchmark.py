@@ -11,8 +11,9 @@ import time
 
 import pytest
 from command_line import gazekit
-from tiny import SMALL
+from tiny import SMALL, small_changes
 
+from gazekit.modelling.build import build_model
 from gazekit.prepared.splits import make_split, write_split
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.folder import StudyFolder
@@ -258,6 +259,28 @@ def test_a_table_says_which_runs_are_calibrated_and_warns_if_others_are_not(fini
     assert "the probabilities of 1 of its 4 runs are calibrated" in said
     assert "warning: the probabilities of 1 of 8 runs are calibrated" in said
     assert "calibrated" not in finished[1].stdout
+
+
+def test_parameters_are_counted_in_the_model_of_these_images(dataset, registry, tmp_path):
+    """A Vision Transformer learns a position for each patch of an image."""
+    changes = small_changes("eg_vit")
+    command = [
+        "benchmark",
+        "--preset",
+        "eg_vit",
+        "--data",
+        dataset.root,
+        "--out",
+        tmp_path / "out",
+        "--so-far",
+    ]
+    said = gazekit(*command, *(part for item in changes for part in ("--set", item)), "--json")
+    preset = registry.preset("eg_vit", overrides=changes)
+    counts = [
+        sum(each.numel() for each in build_model(preset, registry, classes=2, size=size).parameters())
+        for size in (dataset.size, None)
+    ]
+    assert json.loads(said.stdout)["rows"][0]["parameters"] == counts[0] != counts[1]
 
 
 def test_of_several_classes_only_auc_and_accuracy_have_no_paired_test(raw_folder, tmp_path):

@@ -99,5 +99,6 @@ def test_what_cannot_be_planned_is_refused(study, tmp_path):
     assert "the same exam has two labels or patients" in gazekit("plan", run, other, *FEW, code=3).stderr
     refused = gazekit("plan", run, run, *rows, *FEW, code=2).stderr
     assert "a pilot of two runs takes no --system, --reference" in refused
+    assert "the predictions are the same" in gazekit("plan", run, run, *FEW, code=3).stderr
     readers = write_readers(tmp_path / "all.csv")
     assert "takes no --simulations" in gazekit("plan", readers, *FEW, code=2).stderr

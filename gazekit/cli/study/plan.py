@@ -144,12 +144,14 @@ def _plan_readers(
 
 
 def _note_components(found: "ReaderComponents", difference: float) -> None:
+    from gazekit.measures.numbers import probability
+
     first, second = found.aucs
     spread = (2 * found.interaction) ** 0.5
     console.note(
         f"pilot: {found.readers} readers, {found.patients} patients, mean AUC {first:.3f} and {second:.3f} "
-        f"(p {found.p:.3f}); readers differ in their gain by {spread:.3f} (standard deviation). –: no study of 100 "
-        "times the pilot's patients is enough. These numbers rest on few readers: see docs/plan.md"
+        f"(p {probability(found.p)}); readers differ in their gain by {spread:.3f} (standard deviation). –: no study "
+        "of 100 times the pilot's patients is enough. These numbers rest on few readers: see docs/plan.md"
     )
     if spread > difference:
         console.warn(
