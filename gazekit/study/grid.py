@@ -28,7 +28,9 @@ class RunName:
         """Read a name such as ``phantom_1-split-2-seed-0``. Raises DataError: a run of a study has no such name."""
         found = _RUN.fullmatch(name)
         if found is None:
-            raise DataError(f"{visible(name)}: no run of a study is named so; expected such as fold-1-seed-0")
+            raise DataError(
+                f"{visible(name)}: no run of a study is named so; expected such as fold-1-seed-0; move it away"
+            )
         return cls(found["data"] or "", found["split"], int(found["seed"]))
 
 
