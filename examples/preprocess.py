@@ -839,9 +839,8 @@ def _frame_depth(image: Grey, white: float) -> NDArray[np.int64]:
     ends where the image is no longer a step brighter than further in, and is little deeper than elsewhere.
     """
     reach = max(3, round(_FRAME_DEPTH * len(image)))
-    image = ndimage.median_filter(
-        image[: 2 * reach + 4], (1, 9), mode="nearest"
-    )  # along the border: no noise
+    # along the border: no noise
+    image = ndimage.median_filter(image[: 2 * reach + 4], (1, 9), mode="nearest")
     white_border = image[0] > _FRAME_WHITE * white
     before, after = image[: reach - 1], image[1:reach]
     steps = (after < 0.6 * before) & (after < 0.5 * image[0]) & (before > 0.3 * image[0])
