@@ -258,6 +258,7 @@ def test_a_run_is_resumed_and_extended_from_python(
     assert last["epoch"] == 2 and (tmp_path / "run/evaluation_val_last.json").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_prepare_predict_report_and_export_do_what_their_commands_do(
     trained: gazekit.Trained, dataset: PreparedDataset, raw_folder: Path, tmp_path: Path
 ) -> None:
@@ -278,6 +279,7 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
         gazekit.report(trained, threshold=1.5)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_and_a_tuning_from_python(dataset: PreparedDataset, tmp_path: Path) -> None:
     systems = [
         {"preset": "mammonet_small", "name": name, "set": [*OVERRIDES, change]}

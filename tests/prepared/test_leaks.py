@@ -45,6 +45,7 @@ def test_a_leak_is_refused_by_split_and_train_and_mended_anew(leaking: Path, tmp
     assert "leak" not in gazekit("data", "split", leaking, tmp_path / "s.csv", "--anew").stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_allowed_leak_is_said_in_every_report(leaking: Path, tmp_path: Path) -> None:
     out, split = tmp_path / "run", tmp_path / "s.csv"
     warned = gazekit("data", "split", leaking, split, "--val", "0.3", "--allow-leak").stderr

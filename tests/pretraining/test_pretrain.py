@@ -160,6 +160,7 @@ def test_a_timm_backbone_is_pretrained_and_starts_from_its_file(
     assert all(torch.equal(tensor, stored[name]) for name, tensor in backbone.state_dict().items())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_origin_is_kept_in_the_run_and_seen_test_exams_are_refused(
     tmp_path: Path, dataset: PreparedDataset, weights: Path
 ) -> None:

@@ -148,6 +148,7 @@ def test_a_set_of_an_earlier_version_has_no_spacing_and_opens(sides, tmp_path):
     assert [each["cc"] for each in opened.laterality] == list("LRLR")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_draws_the_originals_on_request(tiny_run, raw_folder, tmp_path):
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     refused = gazekit("report", run, "--originals", raw_folder, code=2).stderr

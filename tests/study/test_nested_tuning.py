@@ -293,6 +293,7 @@ def test_the_spaces_of_all_presets_can_be_tuned(
     check_spaces(parse_study(values, "all", folder=Path()), registry, {})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_tunes_and_a_study_cannot_change_to_tuning(
     tuned, tmp_path: Path, dataset: PreparedDataset, split: Path
 ) -> None:
