@@ -11,6 +11,7 @@ from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations, FixationSettings
 from gazekit.gaze.heat_map import sigma_pixels
 from gazekit.gaze.quality import RecordingCheck, check_recording, copies, share_inside
+from gazekit.preparing.one_exam import found_region
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.arrays import Grey, Mask
@@ -83,7 +84,7 @@ def check_view(viewed: Viewed) -> ViewCheck:
             pixels = read_image(viewed.image, colour=True).pixels  # [H, W]
             if viewed.region is not None:
                 finder, name = viewed.region
-                region = finder.find(pixels).boxed()
+                region = found_region(finder, pixels).boxed()
             lesion = None if viewed.lesions is None else lesion_mask(viewed.lesions, pixels.shape)
         except DataError as error:
             refused = str(error)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.disk.plain_text import storable
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.fixations import Fixations, fixations_of
 from gazekit.gaze.heat_map import check_on_image, sigma_pixels
 from gazekit.gaze.quality import copies, doubts_about, measured_on_image, share_inside
@@ -230,7 +230,7 @@ def _region(raw: RawImage, lesion: Mask, finder: "RegionFinder | None") -> Regio
     """Find the region; keep the whole image where none is sought, none is found, or a marked lesion lies beside it."""
     if finder is None:
         return whole_image(raw.pixels.shape)
-    region = finder.find(raw.pixels)
+    region = found_region(finder, raw.pixels)
     if region.doubt or region.holds(lesion):
         return region
     return whole_image(raw.pixels.shape, "a marked lesion lies outside the region found")
@@ -244,6 +244,28 @@ def _darkness(pixels: Grey) -> str:
     if brightest < _DARK:
         return f"is nearly black, its brightest pixel at {brightest:.1%} of white: check its bit depth, or its window"
     return ""
+
+
+def found_region(finder: "RegionFinder", pixels: Grey) -> Region:
+    """Find the region of an image, which the finder cannot change. Raises PluginError: it breaks its contract."""
+    shown = pixels.view()
+    shown.flags.writeable = False
+    try:
+        region: Any = finder.find(shown)
+    except Exception as error:
+        raise _broken(finder, "to raise nothing", f"{type(error).__name__}: {error}") from error
+    if not isinstance(region, Region):
+        raise _broken(finder, "a Region", repr(region))
+    left, top, right, bottom = region.box
+    height, width = pixels.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise _broken(finder, f"a box within {(0, 0, width, height)}, not empty", str(region.box))
+    return region
+
+
+def _broken(finder: "RegionFinder", promised: str, came: str) -> PluginError:
+    kind = type(finder)
+    return PluginError(f"region {kind.__module__}.{kind.__name__} promises {promised}; came: {came}")
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:

@@ -1,5 +1,6 @@
 """Build the optimiser of a training, set its learning rates, and take a step or none."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gazekit.contracts.progress import Elapsed
+from gazekit.errors import PluginError
 from gazekit.training.parts import parameter_groups
 from gazekit.training.recipe import Recipe
 
@@ -17,7 +19,11 @@ def make_optimizer(modules: nn.ModuleDict, recipe: Recipe) -> torch.optim.Optimi
     For a recorded step (``training.captured``) the learning rates live on the GPU, where the recording can read them.
     """
     groups = parameter_groups(modules, recipe.settings)
-    optimizer = recipe.optimizer(groups) if recipe.optimizer else torch.optim.Adam(groups, fused=True)
+    optimizer: Any = recipe.optimizer(groups) if recipe.optimizer else torch.optim.Adam(groups, fused=True)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise PluginError(
+            f"optimizer {type(recipe.optimizer).__name__} promises a torch.optim.Optimizer; came: {optimizer!r}"
+        )
     for group in optimizer.param_groups:
         first: Tensor = group["params"][0]
         if recipe.settings.cuda_graphs and first.is_cuda and decides_on_device(optimizer):
@@ -44,7 +50,15 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def factor_of(recipe: Recipe, now: Elapsed) -> float:
     """Compute the factor of the learning rates for a step; 1 without a schedule."""
-    return 1.0 if recipe.schedule is None else recipe.schedule(now)
+    if recipe.schedule is None:
+        return 1.0
+    factor: Any = recipe.schedule(now)
+    if not (isinstance(factor, float | int) and 0 <= factor < math.inf):
+        raise PluginError(
+            f"schedule {type(recipe.schedule).__name__} promises a finite factor of at least 0; came: {factor!r} for "
+            f"step {now.step} of {now.steps}"
+        )
+    return float(factor)
 
 
 def step_if(taken: Tensor, optimizer: torch.optim.Optimizer, scale: Tensor | None = None) -> None:

@@ -14,15 +14,17 @@ from made_data import write_exams
 from made_preparation import prepare
 from PIL import Image
 
-from gazekit.errors import ConfigurationError, DataError
+from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import read_findings
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.one_exam import found_region
 from gazekit.preparing.regions import finder_of
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
+from gazekit.records.region import Region
 from gazekit.registry.discovery import load_registry
 
 HEIGHT, WIDTH = 160, 120
@@ -358,3 +360,30 @@ def test_a_region_without_a_version_is_refused_with_its_reason(distribution: Mak
     assert [component.name for component in registry.components("region")] == ["breast"]
     (failure,) = registry.failures
     assert "LowerHalf has no version of its rules" in str(failure)
+
+
+class OddFinder:
+    """A region that breaks its contract."""
+
+    version = 1
+
+    def __init__(self, find):
+        self._find = find
+
+    def find(self, pixels):
+        return self._find(pixels)
+
+
+@pytest.mark.parametrize(
+    ("find", "said"),
+    [
+        (lambda _: None, "a Region; came: None"),
+        (lambda pixels: pixels.fill(0), "to raise nothing; came: ValueError"),
+        (lambda _: Region((0, 0, 6, 4), (-5, 0, 6, 4), np.ones((4, 6), bool)), r"came: \(-5, 0, 6, 4\)"),
+    ],
+)
+def test_a_region_that_breaks_its_contract_is_named(find, said):
+    pixels = np.full((4, 6), 0.5, dtype=np.float32)
+    with pytest.raises(PluginError, match=f"region test_region.OddFinder promises .*{said}"):
+        found_region(OddFinder(find), pixels)
+    assert (pixels == 0.5).all()

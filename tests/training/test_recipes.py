@@ -1,9 +1,11 @@
 """Options of a recipe do as they say, and every one of them resumes to the bit."""
 
 import copy
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import torch
 from tiny import SMALL, random_batch, tiny
 from torch import nn
 
-from gazekit.errors import ConfigurationError, DataError, Preempted
+from gazekit.contracts.progress import Elapsed
+from gazekit.errors import ConfigurationError, DataError, PluginError, Preempted
 from gazekit.modelling.build import build_model, build_objective
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
@@ -26,7 +29,7 @@ from gazekit.runs.table import summarise
 from gazekit.runs.trained import open_trained
 from gazekit.training import loop
 from gazekit.training.average import WeightAverage
-from gazekit.training.optimiser import make_optimizer
+from gazekit.training.optimiser import factor_of, make_optimizer
 from gazekit.training.recipe import Recipe
 from gazekit.training.resume import Checkpoints
 from gazekit.training.run import continue_run
@@ -407,3 +410,10 @@ def test_the_average_is_validated_selected_and_used(
         f"model.{name}": each for name, each in selected.weights.items() if not name.startswith("objective.")
     }
     assert all(torch.equal(each, averaged[name]) for name, each in own.items())
+
+
+@pytest.mark.parametrize("factor", [math.nan, -1.0, None, math.inf])
+def test_a_factor_that_is_none_is_the_schedules_fault(factor: Any) -> None:
+    recipe = SimpleNamespace(schedule=lambda _now: factor)
+    with pytest.raises(PluginError, match=r"promises a finite factor of at least 0; came: .* for step 3 of 8"):
+        factor_of(recipe, Elapsed(3, 8, 1, 4, ()))  # type: ignore[arg-type]
