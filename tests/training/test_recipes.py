@@ -415,5 +415,7 @@ def test_the_average_is_validated_selected_and_used(
 @pytest.mark.parametrize("factor", [math.nan, -1.0, None, math.inf])
 def test_a_factor_that_is_none_is_the_schedules_fault(factor: Any) -> None:
     recipe = SimpleNamespace(schedule=lambda _now: factor)
-    with pytest.raises(PluginError, match=r"promises a finite factor of at least 0; came: .* for step 3 of 8"):
+    with pytest.raises(
+        PluginError, match=r"promises a finite factor of at least 0; came: .* for step 3 of 8"
+    ):
         factor_of(recipe, Elapsed(3, 8, 1, 4, ()))  # type: ignore[arg-type]
