@@ -86,7 +86,7 @@ def test_overlays_of_exams_with_hostile_ids_stay_in_their_folder(
     for file in raw_folder.iterdir():
         (raw / file.name).write_bytes(file.read_bytes())
     with (raw / "exams.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))[:6]
     for row, key in zip(rows, ("../../x/a", "a/b", "=1+1", "@a"), strict=False):
         row["exam_id"] = key
         row |= {f"{view}_gaze": "" for view in ("cc", "mlo")}

@@ -19,7 +19,7 @@ from gazekit.prepared.splits import indices_of
 from gazekit.training.start import weighted_objective
 
 SIZE = 64  # 2 × 2 maps
-EXAMS = 6
+EXAMS = 4
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def prepared(tmp_path_factory):
     registry = gazekit.load_registry()
     prepare(
         registry.create("dataset", "folder", gaze_reader="plain"),
-        make_folder(root / "raw", exams=16, size=SIZE, without_gaze=11),
+        make_folder(root / "raw", exams=16, size=SIZE, without_gaze=13),
         root / "prepared",
         size=(SIZE, SIZE),
         crop="none",
