@@ -68,8 +68,10 @@ def calibrate(
 
 
 def _print(found: dict[str, Any], *, classes: int) -> None:
+    from gazekit.measures.numbers import three
+
     rows = [
-        (name.replace("_", " "), f"{value:.3f}", f"{found['after'][name]:.3f}")
+        (name.replace("_", " "), three(value), three(found["after"][name]))
         for name, value in found["before"].items()
     ]
     title = f"{found['method']}, on {found['exams']} validation exams of {found['patients']} patients"

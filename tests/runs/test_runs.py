@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.runs.directory import RunDirectory
-from gazekit.runs.files import read_predictions
+from gazekit.runs.files import read_facts, read_predictions
 from gazekit.runs.stored import preset_conflicts, stored_preset
 from gazekit.runs.table import differences, summarise
 from gazekit.runs.verification import faults_of
@@ -35,6 +35,22 @@ def test_a_list_shows_state_and_measures(folder: Path) -> None:
     assert second["evaluation"] is None and first["preset"] == "mammonet_small"
     table = gazekit("runs", "list", folder).stdout
     assert str(folder / "first") in table and "epoch 1 of 9" in table
+
+
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [
+        ("gazekit.run/9", "another version of gazekit wrote it: install that one"),
+        ("run", "the run is damaged"),
+    ],
+)
+def test_a_run_of_another_version_is_not_called_damaged(
+    tiny_run: Path, tmp_path: Path, schema: str, remedy: str
+) -> None:
+    facts = json.loads((tiny_run / "run.json").read_text()) | {"schema": schema}
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=f"schema {schema}, expected gazekit.run/1; {remedy}"):
+        read_facts(tmp_path / "run.json")
 
 
 def test_a_damaged_run_does_not_hide_the_others(folder: Path) -> None:

@@ -118,7 +118,7 @@ def predict(
             answer_lines(members, trained[0], settings, batch_size=batch_size, show_ids=show_ids)
         return
     folder = _folder(inputs)
-    exams = _exams(inputs, trained[0], dicom_out, folder if show_ids else None)
+    exams = _exams(inputs, trained[0], dicom_out, bit_depth, folder if show_ids else None)
     predictions, total = _predictions(
         members,
         trained[0],
@@ -247,7 +247,11 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
 
 
 def _exams(
-    inputs: list[Path], trained: "Trained", dicom_out: Path | None, folder: Path | None
+    inputs: list[Path],
+    trained: "Trained",
+    dicom_out: Path | None,
+    bit_depth: int | None,
+    folder: Path | None,
 ) -> "list[LooseExam] | None":
     """Return the exams of loose images and tables; None if the input is a prepared data set.
 
@@ -259,9 +263,10 @@ def _exams(
     from gazekit.reading.content import is_dicom
 
     if any((path / MANIFEST).is_file() for path in inputs):
-        if len(inputs) > 1 or dicom_out is not None:
+        if len(inputs) > 1 or (dicom_out, bit_depth) != (None, None):
             raise ConfigurationError(
-                "a prepared data set is predicted alone and without --dicom-out; give image files for that"
+                "a prepared data set is predicted alone, without --dicom-out and --bit-depth; give image files for "
+                "these"
             )
         return None
     with console.progress("looking at images", transient=True) as report:

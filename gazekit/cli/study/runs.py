@@ -21,6 +21,7 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
         Preempted: stopped on request; the same command resumes it.
     """
     from gazekit.cli.study.progress import StudyProgress
+    from gazekit.measures.numbers import counted
     from gazekit.study import nested_tuning
     from gazekit.study import study as opened
     from gazekit.training.signals import stop_on_signals
@@ -29,9 +30,10 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
     tuned = study.settings.tune if study.folder.read()["kind"] == "benchmark" else None
     trials = nested_tuning.trial_runs(study) if tuned else []
     sets, splits = len(study.data.sets), len(study.splits)
-    dealt = f"{sets} data sets, {splits} splits" if sets > 1 else f"{splits} folds"
+    dealt = f"{sets} data sets, {splits} splits" if sets > 1 else counted(splits, "fold")
+    systems, seeds = counted(len(study.presets), "system"), counted(study.settings.seeds, "seed")
     console.note(
-        f"{len(study.presets)} systems, {dealt}, {study.settings.seeds} seeds: {len(study.tasks)} "
+        f"{systems}, {dealt}, {seeds}: {len(study.tasks)} "
         f"runs, {len(study.tasks) - len(unfinished)} of them done; study directory {study.folder.path}"
     )
     if tuned:

@@ -115,6 +115,8 @@ def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
         values = tuning.to_json()
         console.print_json(values.pop("schema"), values)
         return
+    from gazekit.measures.numbers import counted
+
     rows = [
         (
             "→" if candidate.changes == tuning.chosen else "",
@@ -125,7 +127,8 @@ def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
         )
         for candidate in tuning.candidates
     ]
-    title = f"{tuning.preset}: validation AUC over {tuning.folds} inner folds × {tuning.seeds} seeds"
+    folds, seeds = counted(tuning.folds, "inner fold"), counted(tuning.seeds, "seed")
+    title = f"{tuning.preset}: validation AUC over {folds} × {seeds}"
     console.print_table(("", "mean", "sd", "runs", "values"), rows, title=title)
     print(" ".join(f"--set {shlex.quote(change)}" for change in tuning.chosen))
     epoch = {"auc": "best", "last": "last"}[selects.pop()] if selects in ({"auc"}, {"last"}) else "selected"

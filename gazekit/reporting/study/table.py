@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from gazekit.measures.catalogue import Group
-from gazekit.measures.numbers import NONE, component, interval, mean, parameters, probability, three
+from gazekit.measures.numbers import NONE, component, counted, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
 from gazekit.measures.variance_components import COMPONENTS
 from gazekit.reporting.study.words import evidence, gate_in_words, over_runs, reading, tuned_values, warnings
@@ -269,13 +269,14 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
     others = {each.name: each.runs for each in result.rows}.get(result.reference)
     if row.comparison and others is not None and row.runs != others:
         said.append(
-            f"{row.runs} runs averaged, {others} of {result.reference}: more runs alone make a better average"
+            f"{counted(row.runs, 'run')} averaged, {others} of {result.reference}: more runs alone make a better "
+            "average"
         )
     if row.comparison and row.comparison.exams != result.exams:
         said.append(f"compared on {row.comparison.exams} of the {result.exams} exams")
     over = row.over_data_sets
     if over and row.name != result.reference and over.compared < len(result.data_sets):
-        said.append(f"compared over {over.compared} of {len(result.data_sets)} data sets")
+        said.append(f"compared over {over.compared} of {counted(len(result.data_sets), 'data set')}")
     area = row.metrics.get("auc")
     if area and area.pooled and area.pooled.undefined:
         drawn = area.pooled.undefined + area.pooled.resamples

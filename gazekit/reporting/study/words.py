@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from gazekit.measures.numbers import interval, probability
+from gazekit.measures.numbers import counted, interval, probability
 from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.records.labels import count_classes
 from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance
@@ -44,13 +44,13 @@ def warnings(result: StudyResult) -> tuple[str, ...]:
 def evidence(result: StudyResult) -> tuple[str, ...]:
     """List the basis of the numbers: data, protocol, recipe, device, versions."""
     classes = count_classes(result.classes)
-    runs = [f"{len(result.data_sets)} data sets"] if result.data_sets else []
+    runs = [counted(len(result.data_sets), "data set")] if result.data_sets else []
     if result.folds == 1 and result.repeats > 1:
         runs.append(f"{result.repeats} splits")
     else:
-        runs.append(str(result.folds) + (" folds" if result.folds > 1 else " fold"))
+        runs.append(counted(result.folds, "fold"))
         runs += [f"{result.repeats} repeats"] if result.repeats > 1 else []
-    runs.append(str(result.seeds) + (" seeds" if result.seeds > 1 else " seed"))
+    runs.append(counted(result.seeds, "seed"))
     same = f"{' × '.join(runs)} per system, the same for all"
     protocol = (f"protocol: {result.protocol}", same, _selection(result.rows))
     made = result.evidence
@@ -82,15 +82,16 @@ def _data(result: StudyResult) -> str:
     sets = result.data_sets
     named = [(each.name, each.fingerprint) for each in sets] or [(result.dataset, result.fingerprint)]
     listed = ", ".join(f"{name} (fingerprint {fingerprint[:12]})" for name, fingerprint in named)
-    return f"{len(sets)} data sets, {listed}" if sets else listed
+    return f"{counted(len(sets), 'data set')}, {listed}" if sets else listed
 
 
 def over_sets_in_words(found: OverDataSets, reference: str) -> list[str]:
     """Say the AUC of a system over data sets, and its difference to the reference."""
-    said = [f"AUC {interval(found.value)} over {found.data_sets} data sets."]
+    said = [f"AUC {interval(found.value)} over {counted(found.data_sets, 'data set')}."]
     if found.difference is not None:
         said.append(
-            f"AUC minus that of {reference}: {interval(found.difference, signed=True)} over {found.compared} data sets."
+            f"AUC minus that of {reference}: {interval(found.difference, signed=True)} over "
+            f"{counted(found.compared, 'data set')}."
         )
     return said
 
