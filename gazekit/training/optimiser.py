@@ -53,12 +53,16 @@ def factor_of(recipe: Recipe, now: Elapsed) -> float:
     if recipe.schedule is None:
         return 1.0
     factor: Any = recipe.schedule(now)
-    if not (isinstance(factor, float | int) and 0 <= factor < math.inf):
+    try:
+        number = float(factor)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
         raise PluginError(
             f"schedule {type(recipe.schedule).__name__} promises a finite factor of at least 0; came: {factor!r} for "
             f"step {now.step} of {now.steps}"
         )
-    return float(factor)
+    return number
 
 
 def step_if(taken: Tensor, optimizer: torch.optim.Optimizer, scale: Tensor | None = None) -> None:

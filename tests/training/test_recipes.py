@@ -412,7 +412,7 @@ def test_the_average_is_validated_selected_and_used(
     assert all(torch.equal(each, averaged[name]) for name, each in own.items())
 
 
-@pytest.mark.parametrize("factor", [math.nan, -1.0, None, math.inf])
+@pytest.mark.parametrize("factor", [math.nan, -1.0, None, math.inf, "half"])
 def test_a_factor_that_is_none_is_the_schedules_fault(factor: Any) -> None:
     recipe = SimpleNamespace(schedule=lambda _now: factor)
     with pytest.raises(
