@@ -276,20 +276,23 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
 ) -> None:
     import signal as signals
     import threading
-    import time
 
-    out = tmp_path / "run"
+    out, over = tmp_path / "run", threading.Event()
 
     def send() -> None:
-        while not (out / "metrics.jsonl").exists():  # it trains until the time of this test is over
-            time.sleep(0.01)
+        while not (out / "metrics.jsonl").exists():
+            if over.wait(0.01):
+                return
         os.kill(os.getpid(), getattr(signals, signal))
 
     arguments = ["train", "--preset", "mammonet_small", "--data", dataset.root, "--out", out, *TINY]
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    said = gazekit(*arguments, "--epochs", 100000, code=code).stderr
-    sender.join()
+    try:
+        said = gazekit(*arguments, "--epochs", 100000, code=code).stderr
+    finally:
+        over.set()
+        sender.join()
     assert f"go on with: gazekit train --out {out} --resume" in said
     assert "Traceback" not in said
 
