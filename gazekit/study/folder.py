@@ -153,12 +153,12 @@ def enter(
     data: StudyData,
     registry: Registry,
     *,
-    locked: bool = True,
+    adds: bool = True,
 ) -> None:
     """Write the description of the study, or check that the folder holds the same study.
 
     Systems and seeds may be added to a study; data, folds and existing systems cannot change. ``splits`` holds each
-    with the data set that it splits. Without the folder's lock (not ``locked``) nothing is written.
+    with the data set that it splits. Unless something is to be added (``adds``), nothing is written.
 
     Raises:
         ConfigurationError: the folder belongs to another study, and the message names every difference; or there is
@@ -189,7 +189,7 @@ def enter(
         _check_own_data(folder, there, own_data)
     elif any(path.name != LOCK for path in folder.path.iterdir()):
         raise ConfigurationError(f"{folder.path}: holds other files and no study; choose another --out")
-    if not locked:
+    if not adds:
         _check_nothing_new(folder, settings)
         return
     for name in ("splits", "systems", "runs"):
@@ -206,11 +206,15 @@ def enter(
 
 def _check_nothing_new(folder: StudyFolder, settings: StudySettings) -> None:
     """Raise ConfigurationError if systems or seeds are to be added."""
-    there = folder.settings() if folder.facts.exists() else None
-    if there is None or (there.systems, there.seeds) != (settings.systems, settings.seeds):
+    if not folder.facts.exists():
         raise ConfigurationError(
-            f"{folder.path}: another process is carrying out this study, so nothing can be added to it; ask for its "
-            f"table alone, with gazekit benchmark --out {shlex.quote(str(folder.path))} --so-far, or wait"
+            f"{folder.path}: holds no study yet, for --so-far to look at; leave that out"
+        )
+    there = folder.settings()
+    if (there.systems, there.seeds) != (settings.systems, settings.seeds):
+        raise ConfigurationError(
+            f"{folder.path}: --so-far looks at a study, so nothing can be added to it; ask for its table alone, with "
+            f"gazekit benchmark --out {shlex.quote(str(folder.path))} --so-far"
         )
 
 

@@ -72,7 +72,7 @@ def open_study(
     device: torch.device,
     kind: StudyKind = "benchmark",
     splits: Callable[[PreparedDataset], Mapping[str, Split]] | None = None,
-    locked: bool = True,
+    adds: bool = True,
 ) -> Study:
     """Check everything that can be checked before a run starts, then create or reuse the study directory.
 
@@ -83,7 +83,8 @@ def open_study(
         device: for training.
         kind: of the folder; a folder has one kind.
         splits: makes the splits of a data set instead of the settings' folds.
-        locked: whether the folder is; otherwise the study is only read, as another process carries it out.
+        adds: whether systems, seeds or the study itself may be added; otherwise it is only read, as another process
+            may carry it out.
 
     Raises:
         ConfigurationError: a preset or option is wrong, or the folder belongs to another study.
@@ -102,7 +103,7 @@ def open_study(
         for each, split in dealt.items():
             fold = data.fold(name, each)
             made[fold], data_of[fold] = (dataset, split), name
-    enter(folder, kind, settings, presets, made, data, registry, locked=locked)
+    enter(folder, kind, settings, presets, made, data, registry, adds=adds)
     tasks = run_tasks(
         folder.path,
         [
