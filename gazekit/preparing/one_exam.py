@@ -252,6 +252,8 @@ def found_region(finder: "RegionFinder", pixels: Grey) -> Region:
     shown.flags.writeable = False
     try:
         region: Any = finder.find(shown)
+    except (DataError, MemoryError):  # of this image alone, which is refused
+        raise
     except Exception as error:
         raise _broken(finder, "to raise nothing", f"{type(error).__name__}: {error}") from error
     if not isinstance(region, Region):

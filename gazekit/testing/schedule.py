@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from numbers import Real
 
 from gazekit.contracts.progress import Elapsed, Validated
 from gazekit.testing.contract import Contract
@@ -18,7 +19,7 @@ class ScheduleContract(Contract):
         schedule = self.make()
         for now in _steps():
             factor = schedule(now)
-            fits = isinstance(factor, float | int) and math.isfinite(factor) and factor >= 0
+            fits = isinstance(factor, Real) and 0 <= float(factor) < math.inf
             promise(self.component, "a finite factor of at least 0", fits, f"{factor!r} for {now}")
         learning = max(schedule(now) for now in _steps())
         promise(self.component, "a factor above 0 somewhere", learning > 0, learning)

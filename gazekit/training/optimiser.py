@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -53,16 +54,12 @@ def factor_of(recipe: Recipe, now: Elapsed) -> float:
     if recipe.schedule is None:
         return 1.0
     factor: Any = recipe.schedule(now)
-    try:
-        number = float(factor)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number < math.inf:
+    if not (isinstance(factor, Real) and 0 <= float(factor) < math.inf):
         raise PluginError(
             f"schedule {type(recipe.schedule).__name__} promises a finite factor of at least 0; came: {factor!r} for "
             f"step {now.step} of {now.steps}"
         )
-    return number
+    return float(factor)
 
 
 def step_if(taken: Tensor, optimizer: torch.optim.Optimizer, scale: Tensor | None = None) -> None:

@@ -387,3 +387,14 @@ def test_a_region_that_breaks_its_contract_is_named(find, said):
     with pytest.raises(PluginError, match=f"region test_region.OddFinder promises .*{said}"):
         found_region(OddFinder(find), pixels)
     assert (pixels == 0.5).all()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), DataError("nothing to see")])
+def test_an_image_that_is_too_large_for_its_region_is_no_fault_of_the_region(error):
+    """Its exam alone is refused, as one that is too large to be read."""
+
+    def fail(_):
+        raise error
+
+    with pytest.raises(type(error)):
+        found_region(OddFinder(fail), np.full((4, 6), 0.5, dtype=np.float32))

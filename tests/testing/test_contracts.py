@@ -490,6 +490,22 @@ class HalvesGaze(ImageFusion):
         return dict(images)
 
 
+class NormedGaze(ImageFusion):
+    """Keeps its contract; its batch norm cannot train on one exam."""
+
+    needs_gaze = "always"
+
+    def __init__(self, views: tuple[str, ...], in_channels: int) -> None:
+        super().__init__()
+        self.views, self.in_channels = views, in_channels
+        self.norm = nn.BatchNorm1d(in_channels)
+
+    def forward(self, images: Views, gaze: Gaze | None) -> Views:
+        assert gaze is not None
+        looked_at = {view: (image * gaze[view][:, None]).mean((2, 3)) for view, image in images.items()}
+        return {view: image * self.norm(looked_at[view])[..., None, None] for view, image in images.items()}
+
+
 class _Map:
     """A sound attention map: the mean over channels."""
 
@@ -618,6 +634,7 @@ class UpsetByUnusedRows(_FixationLoss):
             ("alignment_loss", _Loss),
         ),
         ("alignment_loss", _FixationLoss),
+        ("fusion", NormedGaze),
     ],
 )
 def test_a_sound_component_passes(kind: str, cls: type[Any]) -> None:

@@ -412,6 +412,13 @@ def test_the_average_is_validated_selected_and_used(
     assert all(torch.equal(each, averaged[name]) for name, each in own.items())
 
 
+@pytest.mark.parametrize("factor", [np.float32(0.5), np.int64(1), 1])
+def test_a_factor_is_any_number(factor: Any) -> None:
+    recipe = SimpleNamespace(schedule=lambda _now: factor)
+    found = factor_of(recipe, Elapsed(3, 8, 1, 4, ()))  # type: ignore[arg-type]
+    assert type(found) is float and found == factor
+
+
 @pytest.mark.parametrize("factor", [math.nan, -1.0, None, math.inf, "half"])
 def test_a_factor_that_is_none_is_the_schedules_fault(factor: Any) -> None:
     recipe = SimpleNamespace(schedule=lambda _now: factor)
