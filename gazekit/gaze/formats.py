@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class AnyFormat:
 def recordings_of(reader: "GazeReader", path: Path) -> Iterator[Recording]:
     """Yield the recordings of a file. Raises: DataError; PluginError if the reader yields something else."""
     found: Any = reader.read(path)
-    for each in found:
+    for each in found if isinstance(found, Iterable) else [found]:
         if not isinstance(each, Recording):
             raise PluginError(f"{path}: its gaze reader promises recordings; came: {each!r}")
         yield each

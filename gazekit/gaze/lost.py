@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gazekit.gaze.formats import files_beside
+from gazekit.gaze.formats import files_beside, recordings_of
 from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class WithLost:
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings, with those places marked as lost. Raises: DataError."""
-        for recording in self.format.read(path):
+        for recording in recordings_of(self.format, path):
             x, y = recording.x, recording.y
             for across, down in self.places:
                 gone = (np.abs(x - across) <= _ROUNDING) & (np.abs(y - down) <= _ROUNDING)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
-from gazekit.gaze.formats import files_beside
+from gazekit.gaze.formats import files_beside, recordings_of
 from gazekit.records.recording import Recording
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ class OfReaders:
 
     def read(self, path: Path) -> Iterator[Recording]:
         """Yield the recordings of the chosen readers. Raises: DataError."""
-        return (each for each in self.format.read(path) if each.reader in self.wanted)
+        return (each for each in recordings_of(self.format, path) if each.reader in self.wanted)

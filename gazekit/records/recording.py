@@ -81,16 +81,18 @@ class Recording:
 
     def __post_init__(self) -> None:
         """Remember the file. Raises: DataError if the arrays do not belong together, or time goes back."""
-        rows = {"x": self.x, "y": self.y, "t_ms": self.t_ms, "duration_ms": self.duration_ms}
-        shapes = {name: np.shape(each) for name, each in rows.items() if each is not None}
-        if len(set(shapes.values())) > 1 or len(shapes["x"]) != 1 or not isinstance(self.x, np.ndarray):
+        named = {name: getattr(self, name) for name in ("x", "y", "t_ms", "duration_ms", "suspect")}
+        rows = {name: each for name, each in named.items() if each is not None}
+        shapes = {each.shape if isinstance(each, np.ndarray) else () for each in rows.values()}
+        if len(shapes) > 1 or len(shapes.pop()) != 1:
             told = ", ".join(
-                f"{name} {type(rows[name]).__name__} {list(each)}" for name, each in shapes.items()
+                f"{name} {type(each).__name__} {list(getattr(each, 'shape', ()))}"
+                for name, each in rows.items()
             )
             raise DataError(f"{self.source}: {told}; expected arrays of NumPy, [N] each")
-        if self.t_ms is not None and bool((np.diff(self.t_ms) < 0).any()):
+        if self.t_ms is not None and bool((self.t_ms[1:] < self.t_ms[:-1]).any()):
             raise DataError(f"{self.source}: times that go back; expected ascending t_ms")
-        if self.duration_ms is not None and bool((np.asarray(self.duration_ms) < 0).any()):
+        if self.duration_ms is not None and bool((self.duration_ms < 0).any()):
             raise DataError(f"{self.source}: negative durations; expected duration_ms of at least 0")
         if self.file is None:
             object.__setattr__(self, "file", self.source)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,12 @@ def test_a_reader_that_cannot_tell_its_files_is_a_broken_plugin(distribution):
     ("rows", "said"),
     [
         ({"y": np.zeros(2)}, r"x ndarray \[3\], y ndarray \[2\]; expected arrays of NumPy"),
-        ({"x": [0, 1, 2]}, r"x list \[3\], y ndarray \[3\]; expected arrays of NumPy"),
+        ({"x": [0, 1, 2]}, r"x list \[\], y ndarray \[3\]; expected arrays of NumPy"),
+        ({"t_ms": [0, 1, 2]}, r"x ndarray \[3\], y ndarray \[3\], t_ms list"),
+        ({"y": [[1], [2, 3], []]}, r"x ndarray \[3\], y list"),
+        ({"suspect": np.zeros(2, dtype=bool)}, r".*suspect ndarray \[2\]; expected arrays of NumPy"),
         ({"t_ms": np.array([0.0, 8.0, 4.0])}, "times that go back"),
+        ({"t_ms": np.array([0, 8, 4], dtype=np.uint32)}, "times that go back"),
         ({"duration_ms": np.array([4.0, -4.0, 4.0])}, "negative durations"),
     ],
 )
@@ -187,3 +192,12 @@ def test_a_format_that_fails_hides_no_other(tmp_path: Path) -> None:
         assert format_of(path, {"broken": OfOthers(), "sound": Fits()}) == "sound"
     with pytest.raises(PluginError, match=r"a\.txt: its gaze reader promises recordings; came: {'x': 1}"):
         GazeFile(path, "sound", Fits()).read()
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda odd: odd, lambda odd: WithLost(odd, ((0.0, 0.0),)), lambda odd: OfReaders(odd, ("r1",))]
+)
+def test_a_reader_that_returns_nothing_is_named(tmp_path: Path, wrap: Any) -> None:
+    odd = SimpleNamespace(read=lambda _: None)
+    with pytest.raises(PluginError, match=r"a\.txt: its gaze reader promises recordings; came: None"):
+        GazeFile(tmp_path / "a.txt", "odd", wrap(odd)).read()
