@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from gazekit.preparing.outside_files import outside
 from gazekit.preparing.regions import find_finder
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
-from gazekit.records.lesions import MaskFile
+from gazekit.records.lesions import Lesion, MaskFile
 from gazekit.records.recording import Recording
 from gazekit.records.refused import Refused
 from gazekit.registry.registry import Registry
@@ -97,7 +98,6 @@ def list_exams(source: "DataSource", root: Path) -> tuple[list[Exam], list[Findi
 
 def _listed(source: "DataSource", root: Path) -> Iterator[Exam | Finding]:
     """Yield exams and findings of a source. Raises PluginError: it has another type than the contract says."""
-
     kind = type(source)
 
     def promise(promised: str, kept: bool, came: object) -> None:
@@ -117,9 +117,27 @@ def _listed(source: "DataSource", root: Path) -> Iterator[Exam | Finding]:
                 promise(f"a text as {name}", isinstance(text, str), text)
             whose = f"of exam {visible(each.exam_id)}"
             promise(f"a part among {PARTS} or None {whose}", each.part in (*PARTS, None), each.part)
-            for path in (*each.images.values(), *each.gaze.values()):
-                promise(f"pathlib.Path for each file {whose}", isinstance(path, Path), path)
+            for name, (promised, fits) in _VALUES.items():
+                values = getattr(each, name)
+                kept = isinstance(values, Mapping) and all(map(fits, values.values()))
+                promise(f"{name} {promised} {whose}", kept, values)
         yield each
+
+
+_FILE: tuple[str, Callable[[Any], bool]] = ("{view: pathlib.Path}", lambda value: isinstance(value, Path))
+_VALUES = {
+    "images": _FILE,
+    "gaze": _FILE,
+    "heat_maps": _FILE,
+    "masks": (
+        "{view: lesions}",
+        lambda value: isinstance(value, Sequence) and all(isinstance(each, Lesion) for each in value),
+    ),
+    "laterality": ("{view: 'L' or 'R'}", lambda value: not value or value in ("L", "R")),
+    "targets": ("{name: text}", lambda value: isinstance(value, str)),
+    "covariates": ("{name: number}", lambda value: isinstance(value, Real)),
+}
+"""Field of an exam → what it holds, and a check of each value."""
 
 
 def _check_names(exam: Exam, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.gaze.fixations import FixationSettings
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.preparing.source import list_exams
+from gazekit.records.lesions import MaskFile
 
 __all__ = ["exams", "root"]  # fixtures
 
@@ -191,7 +193,13 @@ class Yields:
             {"part": "training"},
             r"a part among \('train', 'val', 'test'\) or None of exam e0; came: 'training'",
         ),
-        ({"images": {"cc": "0_cc.png"}}, "pathlib.Path for each file of exam e0; came: '0_cc.png'"),
+        ({"images": {"cc": "0_cc.png"}}, "images {view: pathlib.Path} of exam e0; came: {'cc': "),
+        ({"images": ["0_cc.png"]}, "images {view: pathlib.Path} of exam e0"),
+        ({"heat_maps": {"cc": "0_map.png"}}, "heat_maps {view: pathlib.Path} of exam e0"),
+        ({"masks": {"cc": MaskFile(Path("0_mask.png"))}}, "masks {view: lesions} of exam e0"),
+        ({"laterality": {"cc": "left"}}, "laterality {view: 'L' or 'R'} of exam e0"),
+        ({"targets": {"density": 2}}, "targets {name: text} of exam e0"),
+        ({"covariates": {"age": "61"}}, "covariates {name: number} of exam e0"),
     ],
 )
 def test_a_source_that_breaks_its_contract_is_named(exams, root, changes, said):
