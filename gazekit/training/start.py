@@ -35,6 +35,7 @@ from gazekit.training.seen_before import check_leak_of, check_unseen, in_pretrai
 
 _OF_COVARIATES = ("covariates.", "head.")
 """Beginnings of the tensors that depend on which covariates there are."""
+_LARGEST_SEED = 2**32 - 1
 GivenSplit = Mapping[str, str] | Path | str
 """A split, or a split file."""
 
@@ -106,11 +107,13 @@ def start_run(
         warn: called with each warning, one line each; ``log.txt`` has them too.
 
     Raises:
-        ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
+        ConfigurationError: the folder exists, the seed is out of range, or preset, data and initial weights do not fit.
         DataError: the split is unusable, it or the initial weights leak without permission, or gaze supervision lacks
             gaze.
         PluginError: a component breaks its promises.
     """
+    if not 0 <= settings.seed <= _LARGEST_SEED:
+        raise ConfigurationError(f"seed {settings.seed}: expected a seed from 0 to {_LARGEST_SEED}")
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
     check_fits(preset, dataset, split, allow_leak=settings.allow_leak)
@@ -184,8 +187,8 @@ def _check_seed(seed: int, preset: Preset, registry: Registry) -> None:
     origins = {registry.component(kind, each.use).provenance for kind, each in chosen if kind and each}
     strangers = sorted({str(origin) for origin in origins if origin.distribution != OWN})
     raise PluginError(
-        f"preset '{preset.name}': a component of {' or '.join(strangers)} sets torch's seed to {found}, which makes "
-        "runs of different seeds alike; leave the seed to gazekit, or draw inside torch.random.fork_rng; "
+        f"preset '{preset.name}': a component of {' or '.join(strangers) or OWN} sets torch's seed to {found}, "
+        "which makes runs of different seeds alike; leave the seed to gazekit, or draw inside torch.random.fork_rng; "
         "gazekit plugins check PACKAGE names the component"
     )
 
