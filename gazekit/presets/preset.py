@@ -151,25 +151,21 @@ class Preset(PresetTable):
 
 def check_environment(environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError if a variable names a value with one underscore for two: it would set nothing."""
-    tables: dict[str, type[PresetTable]] = {
-        "data": DataSettings,
-        "model": ModelSettings,
-        "fusion": FusionSettings,
-        "gaze": GazeSettings,
-        "loss": LossSettings,
-        "training": TrainingSettings,
-    }
     for name in sorted(environment):
-        table, _, key = name.removeprefix("GAZEKIT_").lower().partition("_")
-        if not name.startswith("GAZEKIT_") or "__" in name or table not in tables:
+        if not name.startswith("GAZEKIT_") or "__" in name:
             continue
-        for field in tables[table].model_fields:
-            if key == field or key.startswith(f"{field}_"):
-                words = filter(None, (table, field, key.removeprefix(field).removeprefix("_")))
-                raise ConfigurationError(
-                    f"${name} sets nothing: expected two underscores between table and key; rename it to "
-                    f"GAZEKIT_{'__'.join(words).upper()}, or unset it"
-                )
+        words = name.removeprefix("GAZEKIT_").lower()
+        for dotted_key in _keys(Preset):
+            key = dotted_key.split(".")
+            start = "_".join(key)
+            if tuple(key) in COMPONENT_KEYS and words.startswith(f"{start}_"):
+                key.append(words.removeprefix(f"{start}_"))
+            elif len(key) == 1 or words != start:
+                continue
+            raise ConfigurationError(
+                f"${name} sets nothing: expected two underscores between table and key; rename it to "
+                f"GAZEKIT_{'__'.join(key).upper()}, or unset it"
+            )
 
 
 def resolve(name: str, layers: Iterable[Layer], check: CheckComponent) -> Preset:

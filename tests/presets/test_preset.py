@@ -99,6 +99,8 @@ def test_layers_win_in_order(registry: Registry, tmp_path: Path) -> None:
         ("GAZEKIT_TRAINING_BATCH_SIZE", "GAZEKIT_TRAINING__BATCH_SIZE"),
         ("GAZEKIT_TRAINING_AUGMENTATION_ROTATION", "GAZEKIT_TRAINING__AUGMENTATION__ROTATION"),
         ("GAZEKIT_GAZE_SIGMA", "GAZEKIT_GAZE__SIGMA"),
+        ("GAZEKIT_BACKBONE_USE", "GAZEKIT_BACKBONE__USE"),
+        ("GAZEKIT_FUSION_MAPS_USE", "GAZEKIT_FUSION__MAPS__USE"),
     ],
 )
 def test_a_variable_with_one_underscore_for_two_is_an_error_that_names_the_right_one(
@@ -109,7 +111,7 @@ def test_a_variable_with_one_underscore_for_two_is_an_error_that_names_the_right
 
 
 def test_other_variables_of_the_prefix_set_nothing_and_disturb_nothing(registry: Registry) -> None:
-    names = ("CACHE", "DISABLE", "PLUGIN_TIMEOUT", "TRACKERS", "DATA", "DATA_ROOT", "TRAINING_HOST")
+    names = ("CACHE", "DISABLE", "PLUGIN_TIMEOUT", "TRACKERS", "DATA", "DATA_ROOT", "DATA_TEST_DIR")
     preset = registry.preset("mammonet", environment={f"GAZEKIT_{name}": "1" for name in names})
     assert preset == registry.preset("mammonet")
 
