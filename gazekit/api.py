@@ -419,11 +419,13 @@ def predict(
     first = trained[0]
     members = [each.as_member(tta=tta) for each in trained]
     explain = explain and any(each.attention_map for each in trained)
-    if len(images) == 1 and _is_prepared(images[0]):
+    if any(map(_is_prepared, images)):
+        if len(images) > 1 or bit_depth is not None:
+            raise ConfigurationError(
+                "a prepared data set is predicted alone, without bit_depth; give it without other images"
+            )
         dataset = _data_for(first, images[0])
         return list(predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain))
-    if any(map(_is_prepared, images)):
-        raise ConfigurationError("a prepared data set is predicted alone; give it without other images")
     paths = [Path(path) for path in images if not isinstance(path, PreparedDataset)]
     grouping = find_exams(paths, first.trained_on(), first.registry)
     for remark in grouping.remarks(str):

@@ -168,6 +168,8 @@ def test_a_prepared_data_set_is_predicted_as_its_images(
     for more in (raw_folder, dataset):
         with pytest.raises(ConfigurationError, match="a prepared data set is predicted alone"):
             gazekit.predict(trained, dataset, more)
+    with pytest.raises(ConfigurationError, match="a prepared data set is predicted alone, without bit_depth"):
+        gazekit.predict(trained, dataset, bit_depth=12)
 
 
 def test_variables_of_the_environment_hold_in_python_too_and_overrides_above_them(

@@ -53,10 +53,11 @@ def factor_of(recipe: Recipe, now: Elapsed) -> float:
     """Compute the factor of the learning rates for a step; 1 without a schedule."""
     if recipe.schedule is None:
         return 1.0
-    factor: Any = recipe.schedule(now)
+    given: Any = recipe.schedule(now)
+    factor = given.item() if isinstance(given, Tensor) and given.numel() == 1 else given
     if not (isinstance(factor, Real) and 0 <= float(factor) < math.inf):
         raise PluginError(
-            f"schedule {type(recipe.schedule).__name__} promises a finite factor of at least 0; came: {factor!r} for "
+            f"schedule {type(recipe.schedule).__name__} promises a finite factor of at least 0; came: {given!r} for "
             f"step {now.step} of {now.steps}"
         )
     return float(factor)

@@ -412,7 +412,7 @@ def test_the_average_is_validated_selected_and_used(
     assert all(torch.equal(each, averaged[name]) for name, each in own.items())
 
 
-@pytest.mark.parametrize("factor", [np.float32(0.5), np.int64(1), 1])
+@pytest.mark.parametrize("factor", [np.float32(0.5), np.int64(1), torch.tensor(0.5), 1])
 def test_a_factor_is_any_number(factor: Any) -> None:
     recipe = SimpleNamespace(schedule=lambda _now: factor)
     found = factor_of(recipe, Elapsed(3, 8, 1, 4, ()))  # type: ignore[arg-type]
