@@ -112,7 +112,8 @@ def test_a_label_keeps_its_warning_whole(mammograms: list[Path], tmp_path: Path,
     geometry = Geometry.fit((0, 0, 60, 80), (16, 16))
     view = AttentionSource(mammograms[0], "first", geometry, np.eye(4, dtype=np.float32))
     found = Findings({"benign": 0.2, explained: 0.8}, explained, explained, "model", 0.5)
-    made = {path.name: pydicom.dcmread(path) for path in write_exam(tmp_path, "e", {"cc": view}, found).paths}
+    write_exam(tmp_path, "e", {"cc": view}, found)
+    made = {path.name: pydicom.dcmread(path) for path in tmp_path.glob("*.dcm")}
     segmentation = made["e_cc_segmentation.dcm"]
     labels = [each.SeriesDescription for each in made.values()]
     labels += [made["e_cc_capture.dcm"].DerivationDescription, segmentation.SegmentSequence[0].SegmentLabel]
