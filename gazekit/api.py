@@ -5,6 +5,7 @@ arguments of these functions where the command line's would name options.
 """
 
 import functools
+import operator
 import os
 import re
 import warnings
@@ -168,7 +169,7 @@ def train(
     else:
         made = split_of(preset, dataset, split, allow_leak=allow_leak)
         settings = StartSettings(
-            seed=seed or 0,
+            seed=operator.index(seed or 0),  # an integer of NumPy, too
             device=chosen,
             overwrite=overwrite,
             leftovers=resume,

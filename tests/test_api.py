@@ -172,6 +172,24 @@ def test_a_prepared_data_set_is_predicted_as_its_images(
         gazekit.predict(trained, dataset, bit_depth=12)
 
 
+def test_a_seed_may_be_an_integer_of_numpy_and_one_out_of_range_is_refused_at_once(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    """It was refused, as a damaged run, after the whole training."""
+    few = [*OVERRIDES, "training.epochs=1"]
+    for seed in (-1, 2**32):
+        with pytest.raises(
+            ConfigurationError, match=f"seed {seed}: expected a whole number from 0 to 4294967295"
+        ):
+            gazekit.train("mammonet_small", dataset, tmp_path / "run", overrides=few, seed=seed)
+    assert not (tmp_path / "run").exists()
+    (seed,) = np.arange(3, 4)
+    trained = gazekit.train(
+        "mammonet_small", dataset, tmp_path / "run", overrides=few, seed=seed, note=lambda _: None
+    )
+    assert trained.facts.seed == 3
+
+
 def test_variables_of_the_environment_hold_in_python_too_and_overrides_above_them(
     dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,11 @@
 """Say how to pre-train."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from gazekit.errors import ConfigurationError
 
 Pretext = Literal["patches", "contrastive"]
 
@@ -33,3 +36,18 @@ class PretrainSettings:
     kinds: str | None = None
     seed: int = 0
     split: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError: a value is out of range."""
+        ranges = {
+            "pretext": (self.pretext in get_args(Pretext), " or ".join(get_args(Pretext))),
+            "patch": (self.patch is None or self.patch >= 8, "at least 8 px"),
+            "steps": (self.steps >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 2, "at least 2"),
+            "learning_rate": (0 < self.learning_rate < math.inf, "a finite number above 0"),
+            "held_out": (0 < self.held_out < 1, "a share between 0 and 1"),
+            "seed": (0 <= self.seed < 2**32, f"a whole number from 0 to {2**32 - 1}"),
+        }
+        for name, (fits, expected) in ranges.items():
+            if not fits:
+                raise ConfigurationError(f"{name} {getattr(self, name)}: expected {expected}")

@@ -60,6 +60,11 @@ class StartSettings:
     allow_leak: bool = False
     initial: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError: the seed is out of range."""
+        if not 0 <= self.seed < 2**32:
+            raise ConfigurationError(f"seed {self.seed}: expected a whole number from 0 to {2**32 - 1}")
+
 
 def split_of(
     preset: Preset, dataset: PreparedDataset, given: GivenSplit | None = None, *, allow_leak: bool = False

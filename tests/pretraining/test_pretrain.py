@@ -99,6 +99,26 @@ def test_weights_that_diverge_between_two_looks_at_the_loss_are_never_written(
     assert not path.exists() and not list(tmp_path.rglob("weights.safetensors"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pretext": "rotation"},
+        {"patch": 7},
+        {"steps": 0},
+        {"batch_size": 1},
+        {"learning_rate": -1.0},
+        {"learning_rate": float("nan")},
+        {"held_out": 1.0},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(ConfigurationError, match=f"^{name} {value}: expected "):
+        PretrainSettings(**wrong)
+
+
 def test_it_learns_to_tell_made_lesions_from_tissue(
     tmp_path: Path, registry: Registry, dataset: PreparedDataset
 ) -> None:
