@@ -22,6 +22,7 @@ from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
+from gazekit.prediction.file_grouping import about_exams
 from gazekit.prediction.loose_exams import find_exams
 from gazekit.prediction.predict import ExamPrediction, predict_loose, predict_prepared
 from gazekit.prepared.dataset import PreparedDataset
@@ -40,7 +41,7 @@ from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
-from gazekit.runs.trained import Trained, check_ensemble, open_data, open_trained
+from gazekit.runs.trained import Trained, check_ensemble, images_of, open_data, open_trained
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run
 from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_of, start_run
@@ -419,16 +420,24 @@ def predict(
     check_ensemble(trained)
     first = trained[0]
     members = [each.as_member(tta=tta) for each in trained]
-    explain = explain and any(each.attention_map for each in trained)
     if any(map(_is_prepared, images)):
         if len(images) > 1 or bit_depth is not None:
             raise ConfigurationError(
-                "a prepared data set is predicted alone, without bit_depth; give it without other images"
+                "a prepared data set is predicted alone, without bit_depth; give image files for these"
             )
         dataset = _data_for(first, images[0])
-        return list(predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain))
+        prepared = list(
+            predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain)
+        )
+        alike: dict[str, list[str]] = {}  # finding → exams it concerns
+        for each in prepared:
+            for finding in each.findings:
+                alike.setdefault(finding, []).append(each.key)
+        for finding, exams in alike.items():
+            warnings.warn(about_exams(exams, finding), stacklevel=3)
+        return [*prepared]
     paths = [Path(path) for path in images if not isinstance(path, PreparedDataset)]
-    grouping = find_exams(paths, first.trained_on(), first.registry)
+    grouping = find_exams(paths, images_of(trained), first.registry)
     for remark in grouping.remarks(str):
         warnings.warn(remark, stacklevel=3)
     found = predict_loose(

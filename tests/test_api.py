@@ -165,11 +165,11 @@ def test_a_prepared_data_set_is_predicted_as_its_images(
     for each in (found[place], again[place]):
         np.testing.assert_allclose(each.probabilities, raw.probabilities, atol=2e-6)
     assert found[place].attention.keys() == raw.attention.keys() and not again[place].attention
-    for more in (raw_folder, dataset):
-        with pytest.raises(ConfigurationError, match="a prepared data set is predicted alone"):
-            gazekit.predict(trained, dataset, more)
-    with pytest.raises(ConfigurationError, match="a prepared data set is predicted alone, without bit_depth"):
-        gazekit.predict(trained, dataset, bit_depth=12)
+    for more, depth in (((raw_folder,), None), ((dataset,), None), ((), 12)):
+        with pytest.raises(
+            ConfigurationError, match="a prepared data set is predicted alone, without bit_depth"
+        ):
+            gazekit.predict(trained, dataset, *more, bit_depth=depth)
 
 
 def test_a_seed_may_be_an_integer_of_numpy_and_one_out_of_range_is_refused_at_once(

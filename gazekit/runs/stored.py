@@ -57,7 +57,7 @@ def other_versions(run: RunDirectory, preset: Preset, registry: Registry, *unrea
     foreign = []
     for key in component_keys(preset.model_dump(mode="json")):
         kind, choice = component_kind(key), preset.component(key)
-        if kind is not None and choice is not None and key[0] not in unread:
+        if kind and choice and choice.use and key[0] not in unread:
             component = registry.component(kind, choice.use)
             foreign += [component] * (component.provenance.distribution != OWN)
     rows = run.plugins() if foreign else []

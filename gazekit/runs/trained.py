@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +297,12 @@ def check_ensemble(trained: Sequence[Trained]) -> None:
                 raise ConfigurationError(
                     f"{other.run.path}: {what} {its}, but {first.run.path} has {own}; an ensemble must agree"
                 )
+
+
+def images_of(ensemble: Sequence[Trained]) -> TrainedOn:
+    """Describe the training images of runs that agree, and the covariates that any of them reads."""
+    covariates = dict.fromkeys(name for each in ensemble for name in each.preset.covariates)
+    return replace(ensemble[0].trained_on(), covariates=tuple(covariates))
 
 
 _PREPARED_ALIKE = (

@@ -144,7 +144,7 @@ def test_an_answer_is_there_before_the_next_line_is_read(
     trained = open_trained(tiny_run, load_registry(), torch.device("cpu"))
     monkeypatch.setattr("sys.stdin", asking())
     settings = trained.trained_on().settings(None)
-    answer_lines([trained.as_member(tta=False)], trained, settings, batch_size=8, show_ids=False)
+    answer_lines([trained.as_member(tta=False)], [trained], settings, batch_size=8, show_ids=False)
     assert said == [1, 1]
 
 

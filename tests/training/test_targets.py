@@ -1,6 +1,7 @@
 """Further targets, covariates and missing views in a whole training, evaluation and prediction."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -239,6 +240,29 @@ def test_files_and_the_prepared_set_are_predicted_alike_with_views_missing_and_c
         for target, chances in each["targets"].items():
             assert found[exam]["targets"][target] == pytest.approx(chances, abs=2e-6)
             assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_python_says_what_the_exams_of_a_prepared_set_are_predicted_without(
+    run: Path, visits: PreparedDataset
+) -> None:
+    with pytest.warns(UserWarning, match="predicted") as caught:
+        api.predict(run, visits)
+    assert [str(each.message) for each in caught if each.filename == __file__] == [
+        "5 exams (e000, e005, e010, e015, e020): no view mlo: predicted without",
+        f"3 exams ({', '.join(UNKNOWN_AGE)}): no covariate age: predicted as not known",
+    ]
+
+
+def test_an_ensemble_names_the_covariates_that_only_its_second_model_reads(
+    run: Path, visits: PreparedDataset, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = [each for each in ALL if "covariates" not in each]
+    train(tiny(registry, *without, "training.epochs=1"), visits, tmp_path / "first", registry)
+    table = visits.root.parent / "raw" / "exams.csv"
+    said = gazekit("predict", tmp_path / "first", "--ensemble", run, table).stderr
+    assert f"3 exams ({', '.join(UNKNOWN_AGE)}): no covariate age: predicted as not known" in said
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{table}\n"))
+    assert "no covariate age" in gazekit("predict", tmp_path / "first", "--ensemble", run, "--stdin").stdout
 
 
 def test_an_exported_model_takes_covariates_and_gives_every_target(run: Path, tmp_path: Path) -> None:

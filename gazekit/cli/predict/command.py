@@ -110,15 +110,15 @@ def predict(
         raise ConfigurationError("give images, a folder, a table or a prepared data set; or --stdin")
     wanted = Wanted(overlays, overlay_style, overlay_side, dicom_out, copy_patient, burn_in)
     trained = _open(runs, choose_device(device), explained=bool(overlays))
-    explain = bool(overlays or dicom_out) and any(each.attention_map for each in trained)
+    explain = bool(overlays or dicom_out)
     members = [each.as_member(tta=tta) for each in trained]
     settings = trained[0].trained_on().settings(bit_depth)
     if stdin:
         with ended_by_sigterm():
-            answer_lines(members, trained[0], settings, batch_size=batch_size, show_ids=show_ids)
+            answer_lines(members, trained, settings, batch_size=batch_size, show_ids=show_ids)
         return
     folder = _folder(inputs)
-    exams = _exams(inputs, trained[0], dicom_out, bit_depth, folder if show_ids else None)
+    exams = _exams(inputs, trained, dicom_out, bit_depth, folder if show_ids else None)
     predictions, total = _predictions(
         members,
         trained[0],
@@ -248,7 +248,7 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
 
 def _exams(
     inputs: list[Path],
-    trained: "Trained",
+    trained: "list[Trained]",
     dicom_out: Path | None,
     bit_depth: int | None,
     folder: Path | None,
@@ -261,6 +261,7 @@ def _exams(
     from gazekit.prediction.loose_exams import find_exams
     from gazekit.prepared.manifest import MANIFEST
     from gazekit.reading.content import is_dicom
+    from gazekit.runs.trained import images_of
 
     if any((path / MANIFEST).is_file() for path in inputs):
         if len(inputs) > 1 or (dicom_out, bit_depth) != (None, None):
@@ -270,7 +271,7 @@ def _exams(
             )
         return None
     with console.progress("looking at images", transient=True) as report:
-        grouping = find_exams(inputs, trained.trained_on(), trained.registry, report=report)
+        grouping = find_exams(inputs, images_of(trained), trained[0].registry, report=report)
     for remark in grouping.remarks(
         lambda path: grouping.names[path] if folder is None else os.path.relpath(path, folder)
     ):

@@ -20,7 +20,7 @@ SCHEMA = "gazekit.predicted_line/1"
 
 def answer_lines(
     members: "list[Member]",
-    trained: "Trained",
+    trained: "list[Trained]",
     settings: "PreparationSettings",
     *,
     batch_size: int,
@@ -65,7 +65,7 @@ def _in_words(error: Exception, hidden: Sequence[Path]) -> str:
 def _answer(
     paths: list[Path],
     members: "list[Member]",
-    trained: "Trained",
+    trained: "list[Trained]",
     settings: "PreparationSettings",
     *,
     batch_size: int,
@@ -75,21 +75,23 @@ def _answer(
     from gazekit.prediction.loose_exams import find_exams
     from gazekit.prediction.predict import predict_loose
     from gazekit.prepared.manifest import MANIFEST
+    from gazekit.runs.trained import images_of
 
     if any((path / MANIFEST).is_file() for path in paths):
         raise DataError("a prepared data set is predicted without --stdin")
     folder = Path(os.path.commonpath([(path if path.is_dir() else path.parent).absolute() for path in paths]))
-    grouping = find_exams(paths, trained.trained_on(), trained.registry)
+    first = trained[0]
+    grouping = find_exams(paths, images_of(trained), first.registry)
     found = predict_loose(
         members,
         settings,
-        trained.registry,
+        first.registry,
         grouping.exams,
-        trained.device,
+        first.device,
         batch_size=batch_size,
         show_names=show_ids,
     )
-    facts, by_key = trained.facts, {exam.key: exam for exam in grouping.exams}
+    facts, by_key = first.facts, {exam.key: exam for exam in grouping.exams}
     return {
         "exams": [
             record_of(each, facts, folder) | (identity_of(by_key[each.key], folder) if show_ids else {})
