@@ -11,7 +11,7 @@ from evidence import arguments, publish, rows, take_turns
 from systems import make_step, preset_of
 
 from gazekit.contracts.types import Batch
-from gazekit.feeding.batches import Layer, ResidentExams
+from gazekit.feeding.batches import ResidentExams, StoredLayer
 from gazekit.feeding.exam_facts import labels_alone
 from gazekit.feeding.stored_gaze import StoredGaze
 
@@ -50,7 +50,7 @@ def exams(size: int, number: int, fixations: int, device: torch.device) -> dict[
     """The same images of noise twice: with finished heat maps, and with fixations."""
     preset = preset_of(SYSTEM)
     generator = np.random.default_rng(0)
-    layers: tuple[Layer, ...] = ("image", "heat_map")
+    layers: tuple[StoredLayer, ...] = ("image", "heat_map")
     pixels = generator.integers(0, 256, (number, 2, 2, size, size), dtype=np.uint8)
     images = number * 2
     place = generator.uniform(0, size, (images * fixations, 2))

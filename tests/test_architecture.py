@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from functools import cache, lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,16 @@ def test_a_plugin_imports_no_sibling() -> None:
     for package in PLUGINS:
         for path in package.rglob("*.py"):
             assert not {name.split(".")[0] for name in imports(path)} & (names - {package.name}), path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_a_benchmark_imports_what_there_is(path: Path) -> None:
+    """No test runs it."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gazekit."):
+            module = import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
 
 
 def test_a_file_of_tests_has_a_name_of_its_own() -> None:
