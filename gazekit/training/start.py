@@ -189,7 +189,9 @@ def _check_seed(seed: int, preset: Preset, registry: Registry) -> None:
     chosen = [
         (component_kind(key), preset.component(key)) for key in component_keys(preset.model_dump(mode="json"))
     ]
-    origins = {registry.component(kind, each.use).provenance for kind, each in chosen if kind and each}
+    origins = {
+        registry.component(kind, each.use).provenance for kind, each in chosen if kind and each and each.use
+    }
     strangers = sorted({str(origin) for origin in origins if origin.distribution != OWN})
     raise PluginError(
         f"preset '{preset.name}': a component of {' or '.join(strangers) or OWN} sets torch's seed to {found}, "
