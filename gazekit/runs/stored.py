@@ -33,7 +33,7 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     """Read the preset of a run, with further layers on top as ``registry.preset`` accepts them.
 
     Raises:
-        ConfigurationError: a component is missing; the message names the packages of then that are not here.
+        ConfigurationError: a component is missing; the message names the packages that it was made with and lacks.
     """
     run.check_links()
     try:
@@ -43,7 +43,7 @@ def stored_preset(run: RunDirectory, registry: Registry, **layers: Any) -> Prese
     except ConfigurationError as error:
         packages = dict.fromkeys(f"{row['package']} {row['version']}" for row in run.plugins())
         lacking = [each for each in packages if each not in map(str, registry.provenance.values())]
-        told = f"{', '.join(lacking)}, not here" if lacking else ", ".join(packages)
+        told = f"{', '.join(lacking)}, not installed here" if lacking else ", ".join(packages)
         raise type(error)(f"{error}\n{run.path} was made with {told}") from None
 
 
@@ -71,7 +71,7 @@ def other_versions(run: RunDirectory, preset: Preset, registry: Registry, *unrea
     for (before, now), components in changed.items():
         yield (
             f"{run.path}: was made with {before}; here it is {now}, whose {' and '.join(components)} may compute "
-            f"something else: install {before} for the numbers of then"
+            f"something else: install {before} to get the same numbers"
         )
 
 

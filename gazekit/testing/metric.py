@@ -44,7 +44,7 @@ class MetricContract(Contract):
                 self.component,
                 f"higher_is_better = {self.component.higher_is_better}",
                 not sign * right < sign * wrong,
-                f"{right} for predictions that are all right, {wrong} for those that are all wrong",
+                f"{right} for predictions of {classes} classes that are all right, {wrong} for all wrong ones",
             )
 
     def test_one_class(self) -> None:

@@ -181,7 +181,7 @@ def test_a_run_says_that_its_plugin_has_another_version(
     open_trained(tmp_path / "run", gazekit.load_registry(), torch.device("cpu"), report=said.append)
     (text,) = said
     assert "was made with scaled 1.0; here it is scaled 1.1, whose attention map 'scaled' may compute" in text
-    with pytest.raises(ConfigurationError, match=r"run was made with scaled 1\.0, not here$"):
+    with pytest.raises(ConfigurationError, match=r"run was made with scaled 1\.0, not installed here$"):
         open_trained(tmp_path / "run", gazekit.load_registry(disable=["scaled"]), torch.device("cpu"))
 
 
