@@ -62,8 +62,8 @@ class StartSettings:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError: the seed is out of range."""
-        if not 0 <= self.seed < 2**32:
-            raise ConfigurationError(f"seed {self.seed}: expected a whole number from 0 to {2**32 - 1}")
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise ConfigurationError(f"seed {self.seed}: expected a whole number from 0 to {_LARGEST_SEED}")
 
 
 def split_of(
@@ -112,13 +112,11 @@ def start_run(
         warn: called with each warning, one line each; ``log.txt`` has them too.
 
     Raises:
-        ConfigurationError: the folder exists, the seed is out of range, or preset, data and initial weights do not fit.
+        ConfigurationError: the folder exists, or preset, data and initial weights do not fit.
         DataError: the split is unusable, it or the initial weights leak without permission, or gaze supervision lacks
             gaze.
         PluginError: a component breaks its promises.
     """
-    if not 0 <= settings.seed <= _LARGEST_SEED:
-        raise ConfigurationError(f"seed {settings.seed}: expected a seed from 0 to {_LARGEST_SEED}")
     overwrite, leftovers = settings.overwrite, settings.leftovers
     RunDirectory.check_free(path, overwrite=overwrite, leftovers=leftovers)
     check_fits(preset, dataset, split, allow_leak=settings.allow_leak)

@@ -212,15 +212,6 @@ def test_another_seed_is_another_run(
     assert run.metrics.read_bytes() != straight.metrics.read_bytes()
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_out_of_range_is_refused_before_the_folder_is_made(
-    tmp_path: Path, registry: Registry, dataset: PreparedDataset, seed: int
-) -> None:
-    with pytest.raises(ConfigurationError, match=f"seed {seed}: expected a seed from 0 to 4294967295"):
-        start(tmp_path / "run", registry, dataset, seed=seed)
-    assert not (tmp_path / "run").exists()
-
-
 def test_it_learns_what_is_there(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
     quiet = ["training.augmentation.flip_horizontal=0", "training.learning_rate=0.01", "training.epochs=30"]
     run = start(tmp_path / "run", registry, dataset, *quiet)
