@@ -61,7 +61,7 @@ class DataSettings(PresetTable):
     """Share of the patients in the test part when the data bring no split."""
     val: Share = 0.2
     """Share of the other patients in the validation part."""
-    split_seed: int = 0
+    split_seed: NonNegativeCount = 0
     """Seed of the random order of the patients."""
 
     @property

@@ -325,3 +325,10 @@ def test_only_mammo_net_itself_is_shown_by_its_quick_preset(registry: Registry, 
     """Another system, or what somebody makes of Mammo-Net, is not "the same in minutes"."""
     named = {each.name: registry.preset(each.name).quick for each in registry.components("preset")}
     assert {name: quick for name, quick in named.items() if quick} == {"mammonet": "mammonet_small"}
+
+
+def test_a_negative_seed_of_the_split_is_refused(registry: Registry) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"data\.split_seed: .*greater than or equal to 0 \(got -1\)"
+    ):
+        registry.preset("mammonet", overrides=["data.split_seed=-1"])
