@@ -29,7 +29,7 @@ class RunName:
         found = _RUN.fullmatch(name)
         if found is None:
             raise DataError(
-                f"{visible(name)}: no run of a study is named so; expected such as fold-1-seed-0; move it away"
+                f"{visible(name)}: no run of a study is named so; expected a name such as fold-1-seed-0; move it away"
             )
         return cls(found["data"] or "", found["split"], int(found["seed"]))
 

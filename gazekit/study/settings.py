@@ -271,8 +271,8 @@ def _wrong_data(settings: StudySettings) -> list[str]:
             if not re.match(_NAME, name)
         ]
         problems += [
-            f"data: a run of the folder '{name}' would be named as one of another split is; expected a name that does "
-            "not end like that of a split, such as repeat-1 or fold-1"
+            f"data: runs of the folder '{name}' would have the names of runs on another split; expected a name that "
+            "does not end like a split's, such as repeat-1 or fold-1"
             for name in names
             if re.match(_NAME, name) and RunName.parse(f"{name}-fold-1-seed-0").data != name
         ]

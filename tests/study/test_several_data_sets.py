@@ -211,7 +211,7 @@ def test_the_command_line_takes_several_data_sets_and_random_splits(folder, tmp_
     [
         ({"data": ["a/x", "b/x"]}, "data: 2 folders are named 'x'"),
         ({"data": ["a", "b c"]}, "data: the folder name 'b c' cannot be part of a run's name"),
-        ({"data": ["a", "repeat-1"]}, "data: a run of the folder 'repeat-1' would be named as"),
+        ({"data": ["a", "repeat-1"]}, "data: runs of the folder 'repeat-1' would have the names of"),
         ({"data": []}, "data: an empty list"),
         ({"data": 3}, "data: expected a prepared folder, or a list of them"),
         (
