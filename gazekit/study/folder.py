@@ -208,7 +208,7 @@ def _check_nothing_new(folder: StudyFolder, settings: StudySettings) -> None:
     """Raise ConfigurationError if systems or seeds are to be added."""
     if not folder.facts.exists():
         raise ConfigurationError(
-            f"{folder.path}: holds no study yet, for --so-far to look at; leave that out"
+            f"{folder.path}: another process begins a study here; wait a moment, and look again"
         )
     there = folder.settings()
     if (there.systems, there.seeds) != (settings.systems, settings.seeds):

@@ -155,7 +155,7 @@ def test_a_study_does_not_write_where_a_link_leads(
     gazekit("benchmark", *few, "--so-far", "--no-timing")
     shutil.rmtree(study / name)
     (study / name).symlink_to(elsewhere)
-    assert f"{name}: is a link" in gazekit("benchmark", "--out", study, "--so-far", code=3).stderr
+    assert f"{name}: is a link" in gazekit("benchmark", "--out", study, "--no-timing", code=3).stderr
     assert list(elsewhere.iterdir()) == []
 
 

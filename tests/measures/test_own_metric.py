@@ -110,7 +110,10 @@ def test_it_keeps_the_contract():
 @pytest.mark.parametrize(
     ("cls", "promised"),
     [
-        (WronglyDirected, "higher_is_better = False; came: 1.0 for predictions that are all right, 0.0 for"),
+        (
+            WronglyDirected,
+            "higher_is_better = False; came: 1.0 for predictions of 2 classes that are all right, 0.0 for",
+        ),
         (CountsClassesWithoutWeight, "weighted as of repeated exams"),
         (HalvesInPlace, "weighted to leave its arrays as they are"),
     ],

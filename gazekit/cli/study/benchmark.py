@@ -135,8 +135,9 @@ def benchmark(
     here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have none
     registry = console.registry()
     check_spaces(settings, registry, os.environ)
-    with _locked(folder, needed=not so_far):
-        opened = open_study(folder, settings, registry, device=chosen, adds=not so_far)
+    with _locked(folder, needed=not so_far) as locked:
+        adds = locked and not (so_far and folder.facts.exists())
+        opened = open_study(folder, settings, registry, device=chosen, adds=adds)
         if paper:
             check_reported(opened, paper)
         again = f"gazekit benchmark --out {shlex.quote(str(folder.path))}"
@@ -153,17 +154,19 @@ def benchmark(
 
 
 @contextmanager
-def _locked(folder: "StudyFolder", *, needed: bool) -> Iterator[None]:
-    """Lock the study if possible. Raises FolderInUse: it is not, and the lock is needed."""
+def _locked(folder: "StudyFolder", *, needed: bool) -> Iterator[bool]:
+    """Lock the study, and say whether that was possible. Raises FolderInUse: it was not, and the lock is needed."""
     from gazekit.disk.locking import FolderInUse
 
     with ExitStack() as stack:
+        locked = True
         try:
             stack.enter_context(folder.lock())
         except FolderInUse:
             if needed:
                 raise
-        yield
+            locked = False
+        yield locked
 
 
 def _settings(folder: "StudyFolder", study: Path | None, flags: dict[str, Any]) -> "StudySettings":
