@@ -22,9 +22,8 @@ from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
-from gazekit.prediction.file_grouping import about_exams
 from gazekit.prediction.loose_exams import find_exams
-from gazekit.prediction.predict import ExamPrediction, predict_loose, predict_prepared
+from gazekit.prediction.predict import ExamPrediction, predict_loose, predict_prepared, remarks_on
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.settings import PreparationSettings
@@ -41,7 +40,7 @@ from gazekit.runs.evaluation import evaluate_run
 from gazekit.runs.explain_check import ExplainCheckSettings, check_explanations
 from gazekit.runs.selection import Which
 from gazekit.runs.tracking import followed
-from gazekit.runs.trained import Trained, check_ensemble, images_of, open_data, open_trained
+from gazekit.runs.trained import Progress, Trained, check_ensemble, images_of, open_data, open_trained
 from gazekit.training.loop import State
 from gazekit.training.run import continue_run
 from gazekit.training.start import GivenSplit, StartSettings, resume_run, split_of, start_run
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from gazekit.study.tuning import Tuning
 
 Dataset = PreparedDataset | Path | str
-Progress = Callable[[int, int], None]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -398,9 +396,7 @@ def predict(
 ) -> list[ExamPrediction | Refused]:
     """Predict raw image files, or folders of them, prepared as the training data were, or one prepared data set.
 
-    No gaze is needed.
-
-    Images that are left out, and what is assumed of the others, are warnings.
+    No gaze is needed. Images that are left out, and what is assumed of the others, are warnings.
 
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder; several are averaged.
@@ -429,12 +425,8 @@ def predict(
         prepared = list(
             predict_prepared(members, dataset, first.device, batch_size=batch_size, explain=explain)
         )
-        alike: dict[str, list[str]] = {}  # finding → exams it concerns
-        for each in prepared:
-            for finding in each.findings:
-                alike.setdefault(finding, []).append(each.key)
-        for finding, exams in alike.items():
-            warnings.warn(about_exams(exams, finding), stacklevel=3)
+        for remark in remarks_on(prepared):
+            warnings.warn(remark, stacklevel=3)
         return [*prepared]
     paths = [Path(path) for path in images if not isinstance(path, PreparedDataset)]
     grouping = find_exams(paths, images_of(trained), first.registry)

@@ -3,7 +3,7 @@ exams.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from gazekit.feeding.exam_facts import check_some_view
 from gazekit.feeding.feed import check_gaze_of_all, check_views
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.machine import available_cores
-from gazekit.prediction.file_grouping import LooseExam, without_covariates, without_views
+from gazekit.prediction.file_grouping import LooseExam, about_exams, without_covariates, without_views
 from gazekit.prediction.members import GazeOfImages, KnownOfImages, Member, ask
 from gazekit.prediction.uncertainty import predictive_entropy, spread
 from gazekit.prepared.dataset import PreparedDataset
@@ -186,6 +186,16 @@ def predict_prepared(
             explain=explain,
             gaze=gaze,
         )
+
+
+def remarks_on(predictions: Iterable[ExamPrediction]) -> Iterator[str]:
+    """Word the findings, each once for all exams with it."""
+    alike: dict[str, list[str]] = {}
+    for each in predictions:
+        for finding in each.findings:
+            alike.setdefault(finding, []).append(each.key)
+    for finding, exams in alike.items():
+        yield about_exams(exams, finding)
 
 
 def _task(loose: LooseExam, settings: PreparationSettings, finder: RegionFinder | None) -> Task | Refused:

@@ -11,7 +11,7 @@ from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations, FixationSettings
 from gazekit.gaze.heat_map import sigma_pixels
 from gazekit.gaze.quality import RecordingCheck, check_recording, copies, share_inside
-from gazekit.preparing.one_exam import found_region
+from gazekit.preparing.regions import found_region
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.records.arrays import Grey, Mask

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.disk.plain_text import storable
-from gazekit.errors import ConfigurationError, DataError, PluginError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import Fixations, fixations_of
 from gazekit.gaze.heat_map import check_on_image, sigma_pixels
 from gazekit.gaze.quality import copies, doubts_about, measured_on_image, share_inside
@@ -20,6 +20,7 @@ from gazekit.gaze.readers import reader_names
 from gazekit.prepared.exam_record import ExamRecord, ReaderFixation, ViewRecord
 from gazekit.prepared.settings import SAME, WHOLE, PreparationSettings
 from gazekit.prepared.stored_masks import packed
+from gazekit.preparing.regions import found_region
 from gazekit.reading.image import read_image
 from gazekit.reading.lesion_masks import lesion_mask
 from gazekit.reading.window import parse_window
@@ -244,30 +245,6 @@ def _darkness(pixels: Grey) -> str:
     if brightest < _DARK:
         return f"is nearly black, its brightest pixel at {brightest:.1%} of white: check its bit depth, or its window"
     return ""
-
-
-def found_region(finder: "RegionFinder", pixels: Grey) -> Region:
-    """Find the region of an image, which the finder cannot change. Raises PluginError: it breaks its contract."""
-    shown = pixels.view()
-    shown.flags.writeable = False
-    try:
-        region: Any = finder.find(shown)
-    except (DataError, MemoryError):  # of this image alone, which is refused
-        raise
-    except Exception as error:
-        raise _broken(finder, "to raise nothing", f"{type(error).__name__}: {error}") from error
-    if not isinstance(region, Region):
-        raise _broken(finder, "a Region", repr(region))
-    left, top, right, bottom = region.box
-    height, width = pixels.shape[:2]
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise _broken(finder, f"a box within {(0, 0, width, height)}, not empty", str(region.box))
-    return region
-
-
-def _broken(finder: "RegionFinder", promised: str, came: str) -> PluginError:
-    kind = type(finder)
-    return PluginError(f"region {kind.__module__}.{kind.__name__} promises {promised}; came: {came}")
 
 
 def _mask(lesion: Mask, geometry: Geometry) -> Grey | None:

@@ -1,15 +1,16 @@
-"""Look up the region that images are cut to, by name and version."""
+"""Look up the region that images are cut to, by name and version, and find it in an image."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gazekit.errors import ConfigurationError, DataError, PluginError
 from gazekit.prepared.settings import WHOLE, PreparationSettings
-from gazekit.registry.discovery import load_registry
-from gazekit.registry.registry import Registry
+from gazekit.records.arrays import Grey
+from gazekit.records.region import Region
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import DataSource, RegionFinder
+    from gazekit.registry.registry import Registry
 
 
 def crop_of(source: "DataSource", crop: str | None = None) -> str:
@@ -18,7 +19,7 @@ def crop_of(source: "DataSource", crop: str | None = None) -> str:
 
 
 def with_region(
-    settings: PreparationSettings, source: "DataSource", registry: Registry | None
+    settings: PreparationSettings, source: "DataSource", registry: "Registry | None"
 ) -> PreparationSettings:
     """Complete settings with the name and the version of the region that a preparation looks for.
 
@@ -41,10 +42,12 @@ def with_region(
     return replace(settings, crop=crop, masked_by=masked_by, region=version)
 
 
-def find_finder(name: str, registry: Registry | None = None) -> "RegionFinder | None":
+def find_finder(name: str, registry: "Registry | None" = None) -> "RegionFinder | None":
     """Create the finder of a region; None for ``"none"`` or no name. Raises: ConfigurationError, PluginError."""
     if name in ("", WHOLE):
         return None
+    from gazekit.registry.discovery import load_registry  # which workers do not need
+
     try:
         finder = (registry or load_registry()).create("region", name)
     except (ConfigurationError, PluginError) as error:
@@ -52,7 +55,7 @@ def find_finder(name: str, registry: Registry | None = None) -> "RegionFinder | 
     return finder
 
 
-def finder_of(settings: PreparationSettings, registry: Registry, whose: str) -> "RegionFinder | None":
+def finder_of(settings: PreparationSettings, registry: "Registry", whose: str) -> "RegionFinder | None":
     """Create the finder of the region that prepared data were cut to, to cut new images alike; None without one.
 
     Args:
@@ -83,7 +86,7 @@ def finder_of(settings: PreparationSettings, registry: Registry, whose: str) -> 
     return finder
 
 
-def _only_region(registry: Registry, whose: str) -> str:
+def _only_region(registry: "Registry", whose: str) -> str:
     """Name the region of data masked by a version of gazekit that had only one and did not store its name."""
     names = [component.name for component in registry.components("region")]
     if len(names) != 1:
@@ -93,3 +96,27 @@ def _only_region(registry: Registry, whose: str) -> str:
             "or install the plugin that is missing"
         )
     return names[0]
+
+
+def found_region(finder: "RegionFinder", pixels: Grey) -> Region:
+    """Find the region of an image, which the finder cannot change. Raises PluginError: it breaks its contract."""
+    shown = pixels.view()
+    shown.flags.writeable = False
+    try:
+        region: Any = finder.find(shown)
+    except (DataError, MemoryError):  # of this image alone, which is refused
+        raise
+    except Exception as error:
+        raise _broken(finder, "to raise nothing", f"{type(error).__name__}: {error}") from error
+    if not isinstance(region, Region):
+        raise _broken(finder, "a Region", repr(region))
+    left, top, right, bottom = region.box
+    height, width = pixels.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise _broken(finder, f"a box within {(0, 0, width, height)}, not empty", str(region.box))
+    return region
+
+
+def _broken(finder: "RegionFinder", promised: str, came: str) -> PluginError:
+    kind = type(finder)
+    return PluginError(f"region {kind.__module__}.{kind.__name__} promises {promised}; came: {came}")

@@ -41,7 +41,7 @@ from gazekit.runs.stored import (
 )
 
 Progress = Callable[[int, int], None]
-"""Told the exams done and their number."""
+"""Told how many exams, steps or checks are done, and their number."""
 _SILENT: Progress = lambda _done, _total: None  # noqa: E731
 
 

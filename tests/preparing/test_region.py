@@ -20,8 +20,7 @@ from gazekit.prepared.index import read_findings
 from gazekit.prepared.manifest import MANIFEST
 from gazekit.prepared.not_prepared import JOURNAL
 from gazekit.prepared.settings import PreparationSettings
-from gazekit.preparing.one_exam import found_region
-from gazekit.preparing.regions import finder_of
+from gazekit.preparing.regions import finder_of, found_region
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.lesions import Outline
 from gazekit.records.region import Region
