@@ -23,6 +23,8 @@ from gazekit.measures.gaze_agreement import gaze_agreement
 from gazekit.measures.intervals import Interval
 from gazekit.measures.localisation import localisation
 from gazekit.prediction.predictions import Predictions
+from gazekit.prepared.fixation_table import FixationTable
+from gazekit.records.geometry import Geometry
 from gazekit.reporting.drawing.attention import attention_panels
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.colours import INK, MUTED
@@ -369,11 +371,16 @@ def test_a_hundred_grainy_exams_stay_below_15_megabytes(written, dataset):
         images=images,
         layers=gaze,
         masks=np.broadcast_to(lesion, shape),
+        has_image=there,
         has_gaze=there,
         has_mask=there,
         labels=np.arange(100) % 2,
         exam_ids=tuple(f"exam {i}" for i in range(100)),
+        geometry=({view: Geometry.fit((0, 0, 512, 512), (512, 512)) for view in dataset.views},) * 100,
+        laterality=({},) * 100,
+        spacing_mm=({},) * 100,
     )
+    vars(large)["fixation_table"] = FixationTable.of_rows([])  # the gaze is in the layers
     chances = rng.random((100, 1))
     attention = {view: rng.normal(size=(100, 16, 16)).astype(np.float32) for view in dataset.views}
     one = Predictions(np.arange(100), chances, np.hstack([1 - chances, chances]), attention)
