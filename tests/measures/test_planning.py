@@ -89,7 +89,7 @@ def test_studies_of_the_planned_size_find_the_difference_as_often_as_promised(mo
     rng = np.random.default_rng(4)
     pilot = drawn(rng, 1500, areas=(0.75, 0.75), most=most)
     plan = plan_exams(pilot, difference=0.07, simulations=1000)
-    assert plan.needed.low < 0.8 < plan.needed.high
+    assert plan.needed.power == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / 1000))
     assert plan.closed_form_low < plan.needed.patients < plan.closed_form_high
     powers = [each.power for each in plan.curve]
     assert powers[0] < 0.8 < powers[-1] and plan.curve[0].patients < plan.needed.patients
