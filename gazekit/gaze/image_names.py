@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PureWindowsPath
 
+from gazekit.disk.wording import first_few
 from gazekit.errors import DataError
 from gazekit.reading.table import open_table
 from gazekit.reading.view_names import split_words
@@ -146,11 +147,10 @@ def looking_at(recordings: Sequence[Recording], image: Path, *, called: str | No
         _check_one_image(found, image)
     if not found and recordings:
         others = list(dict.fromkeys(each.image_name for each in recordings if each.image_name))
-        names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         raise DataError(
             f"{recordings[0].source}: no recording of {called or image.name}, but of "
-            f"{names or 'images without names'}; give the image that was looked at, or say with --image-name how the "
-            "recording calls this one"
+            f"{first_few(others) or 'images without names'}; give the image that was looked at, or say with "
+            "--image-name how the recording calls this one"
         )
     return found
 
@@ -180,10 +180,10 @@ def _check_one_image(recordings: Sequence[Recording], image: Path) -> None:
     """Raise DataError unless recordings without an image name can be of one and the same image."""
     about = list(dict.fromkeys((each.exam_id, each.view) for each in recordings))
     if len(about) > 1:
-        names = ", ".join(" ".join(filter(None, pair)) or "no name" for pair in about[:3])
+        names = first_few(" ".join(filter(None, pair)) or "no name" for pair in about)
         raise DataError(
-            f"{recordings[0].source}: its recordings are of {len(about)} images ({names}{', …' * (len(about) > 3)}), "
-            f"and none says that one of them is {image.name}; choose with --exam and --view"
+            f"{recordings[0].source}: its recordings are of {len(about)} images ({names}), and none says that "
+            f"one of them is {image.name}; choose with --exam and --view"
         )
 
 

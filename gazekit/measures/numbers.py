@@ -17,11 +17,6 @@ def three(value: float | None, *, signed: bool = False) -> str:
     return words.lstrip("+-") if float(words) == 0 else words.replace("-", "−")
 
 
-def counted(number: int, what: str) -> str:
-    """Format as ``1 fold``, ``5 folds``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def mean(estimate: Estimate | None) -> str:
     """Format as ``0.812 ± 0.031``, or the mean alone for a single run."""
     if estimate is None:

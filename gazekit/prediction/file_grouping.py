@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gazekit.disk.walk import files_below
+from gazekit.disk.wording import counted, first_few
 from gazekit.errors import DataError
 from gazekit.prediction.by_products import by_product
 from gazekit.prediction.exam_names import Nameable, name_exams, recognisable
@@ -68,14 +69,14 @@ class Grouping:
     def remarks(self, name: Callable[[Path], str]) -> Iterator[str]:
         """List what was left out and assumed, one sentence each. Args: name, gives a file's printable name."""
         for reason, paths in self.left_out.items():
-            yield f"left out {_counted(paths, 'image')} ({few(map(name, paths))}): {reason}"
+            yield f"left out {counted(len(paths), 'image')} ({first_few(map(name, paths), _NAMED)}): {reason}"
         for what, exams in self.assumed.items():
             yield about_exams(exams, what)
 
 
 def about_exams(exams: Sequence[str], what: str) -> str:
     """Say how many exams a statement concerns, and name the first few."""
-    return f"{_counted(exams, 'exam')} ({few(exams)}): {what}"
+    return f"{counted(len(exams), 'exam')} ({first_few(exams, _NAMED)}): {what}"
 
 
 def only_special(view: str, special: str) -> str:
@@ -91,16 +92,6 @@ def without_views(missing: Sequence[str]) -> str:
 def without_covariates(missing: Sequence[str]) -> str:
     """Word the assumption made where covariates that the model reads are not known."""
     return f"no covariate {', '.join(missing)}: predicted as not known"
-
-
-def few(names: Iterable[str]) -> str:
-    """List the first names, and mark that there are more."""
-    every = list(names)
-    return ", ".join(every[:_NAMED]) + (", …" if len(every) > _NAMED else "")
-
-
-def _counted(things: Sequence[object], noun: str) -> str:
-    return f"{len(things)} {noun}{'s' if len(things) > 1 else ''}"
 
 
 @dataclass(slots=True)

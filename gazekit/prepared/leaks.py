@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gazekit.disk.wording import first_few
 from gazekit.prepared.dataset import PreparedDataset
 
 _NAMED = 5
@@ -27,9 +28,11 @@ class Leak:
         said = []
         if self.patients:
             who = "patient is" if len(self.patients) == 1 else "patients are"
-            said.append(f"{len(self.patients)} {who} on two sides of the split ({_list(self.patients)})")
+            said.append(
+                f"{len(self.patients)} {who} on two sides of the split ({first_few(self.patients, _NAMED)})"
+            )
         if self.duplicates:
-            exams = _list([" = ".join(group) for group in self.duplicates])
+            exams = first_few((" = ".join(group) for group in self.duplicates), _NAMED)
             number = len(self.duplicates)
             said.append(
                 f"{number} identical image{'s are' if number > 1 else ' is'} in exams on two sides ({exams})"
@@ -57,11 +60,6 @@ def find_leak(exams: Iterable[tuple[str, str, str]], duplicates: Iterable[Sequen
 
 def _is_parted(exams: Iterable[str], part_of: Mapping[str, str]) -> bool:
     return len({part_of[exam] for exam in exams if exam in part_of}) > 1
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def image_hashes(dataset: PreparedDataset, exam: int) -> tuple[str, ...]:

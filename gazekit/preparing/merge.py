@@ -8,6 +8,7 @@ from time import time
 
 from gazekit.disk.atomic import forget_partial
 from gazekit.disk.locking import locked
+from gazekit.disk.wording import first_few
 from gazekit.errors import DataError
 from gazekit.prepared.exam_record import ExamRecord
 from gazekit.prepared.manifest import MANIFEST
@@ -80,7 +81,7 @@ def _all_of_one(shards: Sequence[Shard]) -> list[Shard]:
         place[shard.number] = shard
     missing = [f"{number}/{first.count}" for number in range(1, first.count + 1) if number not in place]
     if missing:
-        which = f"shard{'s' * (len(missing) > 1)} {', '.join(missing[:8])}{' …' * (len(missing) > 8)}"
+        which = f"shard{'s' * (len(missing) > 1)} {first_few(missing, 8)}"
         raise DataError(
             f"{which} missing; expected all {first.count}; prepare what is missing (--shard {missing[0]}), and give it "
             "too"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Context, Decimal
 
+from gazekit.disk.wording import first_few
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.records.exam import Exam, Finding
 
@@ -83,12 +84,12 @@ def with_positive(classes: Sequence[str], positive: str) -> tuple[str, ...]:
     if not names:
         raise ConfigurationError(
             f"positive={positive}: no such class{_did_you_mean(positive, classes)}; there are "
-            f"{', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}"
+            f"{first_few(classes, 10)}"
         )
     if len(classes) != 2:
         raise ConfigurationError(
             f"positive={positive}: one of two classes can be positive, and there are {len(classes)}: "
-            f"{', '.join(classes[:10])}{', …' if len(classes) > 10 else ''}; leave it out, or label the exams in two "
+            f"{first_few(classes, 10)}; leave it out, or label the exams in two "
             "classes"
         )
     return (*(name for name in classes if name != names[0]), names[0])
@@ -103,7 +104,7 @@ def describe(classes: Sequence[str]) -> str:
     """Describe in one line how many classes there are and which is positive."""
     if len(classes) == 2:
         return f"2 classes: '{classes[1]}' is positive, '{classes[0]}' negative"
-    names = ", ".join(f"'{name}'" for name in classes[:10]) + (", …" if len(classes) > 10 else "")
+    names = first_few((f"'{name}'" for name in classes), 10)
     return f"{len(classes)} classes, none of them the positive one: {names}"
 
 
@@ -146,12 +147,11 @@ def doubts(
     ]
     few = [name for name in classes if 0 < len(owners[name]) < FEWEST and name not in near]
     if few:
-        named = ", ".join(f"'{name}' ({len(owners[name])})" for name in few[:_NAMED])
-        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+        named = first_few((f"'{name}' ({len(owners[name])})" for name in few), _NAMED)
         hint = "; are the labels measurements rather than classes?" if len(few) > _NAMED else ""
         said.append(
             f"{'classes' if len(few) > 1 else 'class'} of fewer than {FEWEST} patients, too few to train, validate and "
-            f"test on: {named}{more}{hint}"
+            f"test on: {named}{hint}"
         )
     said += _patients_alike(set().union(*owners.values()))
     return said
@@ -164,9 +164,8 @@ def _patients_alike(patients: Iterable[str]) -> Iterator[str]:
         called[_LEADING_ZEROS.sub("", patient.strip().casefold())].append(patient)
     alike = [" = ".join(names) for names in called.values() if len(names) > 1]
     if alike:
-        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
         yield (
-            f"patients are called alike but for case or leading zeros ({', '.join(alike[:_NAMED])}{more}): if they are "
+            f"patients are called alike but for case or leading zeros ({first_few(alike, _NAMED)}): if they are "
             "the same, give them one name, or a split parts them"
         )
 

@@ -19,9 +19,9 @@ from gazekit.cli.gaze.options import (
     read_recordings,
     reader_lookup,
     readers_and_settings,
-    some,
 )
 from gazekit.cli.options import Json
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.preparing.summary import Summary
@@ -260,7 +260,7 @@ def _print(summary: "Summary", *, recordings: "list[Recording] | None") -> None:
         if each not in doubtful:
             about.setdefault((each.kind, each.what), []).append(each.about)
     for (sort, what), names in about.items():
-        console.note(f"{len(names)} × {sort}: {what} ({some(names)})")
+        console.note(f"{len(names)} × {sort}: {what} ({first_few(names)})")
     _warn_of_sides(summary)
     _warn_of_doubts(summary, recordings or [])
     if summary.unmatched_recordings:

@@ -1,6 +1,6 @@
 """``gazekit data validate``: the contents and faults of a raw data set, before it is prepared."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ from gazekit.cli import console
 from gazekit.cli.data.source import AllowOutside, SourceOptions, data_source
 from gazekit.cli.gaze.options import reader_lookup, readers_and_settings
 from gazekit.cli.options import Json
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.preparing.validation import PartCounts, Validation
@@ -114,7 +115,7 @@ def _print(validation: "Validation", title: str, region: str) -> None:
     for doubt in validation.doubts:
         console.warn(doubt)
     if validation.two_sided:
-        who = _first(validation.two_sided, 5)
+        who = first_few(validation.two_sided, 5)
         console.warn(
             f"{len(validation.two_sided)} patients are on two sides of the given split ({who}); a model tested on it "
             "has seen them; gazekit data split --anew makes one by patient"
@@ -157,7 +158,7 @@ def _files(validation: "Validation", region: str) -> Iterator[tuple[object, obje
 
 def _noticed(validation: "Validation") -> Iterator[tuple[object, ...]]:
     for each in validation.noticed:
-        yield each.kind, len(each.about), f"{each.what} ({_first(each.about, _NAMED)})"
+        yield each.kind, len(each.about), f"{each.what} ({first_few(each.about, _NAMED)})"
 
 
 def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
@@ -172,9 +173,4 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
         if rest > 0:
             yield kind, rest, "more; --json lists them all"
     for same in validation.faults.identical:
-        yield "identical", len(same), f"the same image in {_first(same, 5)}"
-
-
-def _first(names: Iterable[str], number: int) -> str:
-    every = list(names)
-    return ", ".join(every[:number]) + (f" and {len(every) - number} more" if len(every) > number else "")
+        yield "identical", len(same), f"the same image in {first_few(same, 5)}"

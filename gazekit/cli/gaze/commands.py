@@ -19,8 +19,8 @@ from gazekit.cli.gaze.options import (
     read_recordings,
     readers_and_settings,
     say_unnamed,
-    some,
 )
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.errors import DataError
@@ -112,7 +112,7 @@ def _several(found: "list[Recording]", file: Path) -> "DataError":
     from gazekit.errors import DataError
 
     readers = list(dict.fromkeys(each.reader for each in found if each.reader is not None))
-    among = f" of the readers {some(readers)}" if len(readers) > 1 else f": {some(found, most=2)}"
+    among = f" of the readers {first_few(readers)}" if len(readers) > 1 else f": {first_few(found, most=2)}"
     how = "--reader" if len(readers) > 1 else "--exam and --view, or --reader,"
     return DataError(
         f"{file}: expected one recording to draw, found {len(found)}{among}; choose with {how} or draw their mean with "

@@ -16,8 +16,8 @@ from gazekit.cli.gaze.options import (
     exams_of,
     read_recordings,
     readers_and_settings,
-    some,
 )
+from gazekit.disk.wording import first_few
 
 
 def import_recordings(
@@ -60,7 +60,9 @@ def import_recordings(
         write_atomically(out, exported.text)
     warn_of_unmatched(joined)
     if exported.left_out:
-        console.warn(f"{len(exported.left_out)} recordings are left out: {some(exported.left_out, most=2)}")
+        console.warn(
+            f"{len(exported.left_out)} recordings are left out: {first_few(exported.left_out, most=2)}"
+        )
     what = "fixations" if exported.holds_fixations else "samples"
     console.print_table(
         ("", "number"), [*matching_rows(joined), (f"{what} written", exported.rows)], title=str(out)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gazekit.cli import console
-from gazekit.cli.gaze.options import some
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.gaze.matching import Joined
@@ -24,10 +24,10 @@ def warn_of_unmatched(joined: "Joined") -> None:
     from gazekit.gaze.matching import DOUBTFUL
 
     if joined.unmatched_recordings:
-        names = some(joined.unmatched_recordings)
+        names = first_few(joined.unmatched_recordings)
         console.warn(f"{len(joined.unmatched_recordings)} recordings match no image: {names}")
     if doubtful := sum(DOUBTFUL in each.notes for each in joined.unmatched_recordings):
         console.warn(f"{doubtful} of them: {DOUBTFUL}")
     if joined.exams_without:
-        names = some(f"exam {exam} view {view}" for exam, view in joined.exams_without)
+        names = first_few(f"exam {exam} view {view}" for exam, view in joined.exams_without)
         console.warn(f"{len(joined.exams_without)} images have no recording: {names}")

@@ -1,12 +1,13 @@
 """Options shared by the commands that read gaze: format, its options, fixation settings."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gazekit.cli import console
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import GazeReader
@@ -103,7 +104,7 @@ def find_gaze_files(source: Path, readers: "Readers") -> "list[GazeFile]":
 
     found, others = gaze_files(source, readers)
     if others:
-        names = some(path.name for path in others)
+        names = first_few(path.name for path in others)
         console.warn(f"{len(others)} files in {source} are not gaze recordings and are skipped: {names}")
         for remedy in list(filter(None, map(remedy_of, others)))[:_LINES]:
             console.warn(remedy)
@@ -142,7 +143,7 @@ def of_exam(
 
     found = [r for r in recordings if exam in (None, r.exam_id) and view in (None, r.view)]
     if not found:
-        there = some(
+        there = first_few(
             dict.fromkeys(" ".join(filter(None, (r.exam_id, r.view))) or "no name" for r in recordings)
         )
         raise DataError(
@@ -164,11 +165,11 @@ def say_unnamed(recordings: "list[Recording]", image: Path, *, chosen: bool) -> 
     unnamed = [each for each in recordings if not each.image and not is_called_by(image, each)]
     if unnamed and unnamed[0].exam_id is not None and not chosen:
         console.warn(
-            f"{some(unnamed, most=1)}: names no image, and its exam is not in the name {image.name}; assumed "
+            f"{first_few(unnamed, most=1)}: names no image, and its exam is not in the name {image.name}; assumed "
             "to be of it. If that is right, add --exam"
         )
     elif unnamed:
-        console.note(f"{some(unnamed, most=1)}: names no image; assumed to be of {image.name}")
+        console.note(f"{first_few(unnamed, most=1)}: names no image; assumed to be of {image.name}")
 
 
 def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[Recording]":
@@ -192,9 +193,3 @@ def exams_of(
         return exams
     console.warn(told)
     return [exam for exam in exams if not any(outside(exam, source, allow_outside))]
-
-
-def some(names: Iterable[object], most: int = 3) -> str:
-    """List the first names, and say if there are more."""
-    every = [str(name) for name in names]
-    return ", ".join(every[:most]) + (", …" if len(every) > most else "")

@@ -23,9 +23,9 @@ from gazekit.cli.gaze.options import (
     find_gaze_files,
     name_recordings,
     readers_and_settings,
-    some,
 )
 from gazekit.cli.options import Json
+from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.contracts.interfaces import RegionFinder
@@ -190,7 +190,8 @@ def _warn(checked: "list[Checked]", joined: "Joined | None", unreadable: list[st
         warn_of_unmatched(joined)
     images = dict.fromkeys(each.image_refused for each in checked if each.image_refused)
     about = [
-        f"{what} ({len(names)} of {len(checked)}: {some(names)})" for what, names in doubts(checked).items()
+        f"{what} ({len(names)} of {len(checked)}: {first_few(names)})"
+        for what, names in doubts(checked).items()
     ]
     for lines in (unreadable, [*images], about):
         for line in lines[:_LINES]:

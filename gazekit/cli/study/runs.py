@@ -21,7 +21,7 @@ def finish(study: "Study", command: str, *, launcher: str, jobs: int) -> "dict[R
         Preempted: stopped on request; the same command resumes it.
     """
     from gazekit.cli.study.progress import StudyProgress
-    from gazekit.measures.numbers import counted
+    from gazekit.disk.wording import counted
     from gazekit.study import nested_tuning
     from gazekit.study import study as opened
     from gazekit.training.signals import stop_on_signals

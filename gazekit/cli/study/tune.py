@@ -115,7 +115,7 @@ def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
         values = tuning.to_json()
         console.print_json(values.pop("schema"), values)
         return
-    from gazekit.measures.numbers import counted
+    from gazekit.disk.wording import counted
 
     rows = [
         (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gazekit.disk.atomic import check_folder, disk_errors, own_folder
+from gazekit.disk.wording import first_few
 from gazekit.measures.catalogue import MEASURES
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE
 from gazekit.reporting.drawing.layers import legend_uri, text_size
@@ -312,8 +313,7 @@ def _by(readers: Sequence[str]) -> str:
     """Say whose fixations they are; nothing for a single unnamed reader, the number for several readers."""
     if all(name.isdecimal() for name in readers):
         return f" of {len(readers)} readers" if len(readers) > 1 else ""
-    shown = ", ".join(readers[:4]) + (", …" if len(readers) > 4 else "")
-    return f" of reader{'s' if len(readers) > 1 else ''} {shown}"
+    return f" of reader{'s' if len(readers) > 1 else ''} {first_few(readers, 4)}"
 
 
 def _words(numbers: MapNumbers) -> str:

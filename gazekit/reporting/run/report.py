@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gazekit.contracts.report import ReportedRun
+from gazekit.disk.wording import first_few
 from gazekit.errors import ConfigurationError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.evaluate import Metrics, evaluate, pooled_of
@@ -258,7 +259,7 @@ def _places(dataset: PreparedDataset, predicted: Sequence[int], exams: Sequence[
     unknown = [exam for exam in exams if exam not in place]
     if unknown:
         raise ConfigurationError(
-            f"--exam {unknown[0]}: no such exam in this part of the split; there are {', '.join(list(place)[:5])} …"
+            f"--exam {unknown[0]}: no such exam in this part of the split; there are {first_few(place, 5)}"
         )
     return [place[exam] for exam in exams]
 

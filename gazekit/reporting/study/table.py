@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from gazekit.disk.wording import counted
 from gazekit.measures.catalogue import Group
-from gazekit.measures.numbers import NONE, component, counted, interval, mean, parameters, probability, three
+from gazekit.measures.numbers import NONE, component, interval, mean, parameters, probability, three
 from gazekit.measures.pooled import Comparison
 from gazekit.measures.variance_components import COMPONENTS
 from gazekit.reporting.study.words import evidence, gate_in_words, over_runs, reading, tuned_values, warnings

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from gazekit.measures.numbers import counted, interval, probability
+from gazekit.disk.wording import counted
+from gazekit.measures.numbers import interval, probability
 from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.records.labels import count_classes
 from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance

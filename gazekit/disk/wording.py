@@ -1,0 +1,14 @@
+"""Word counts and lists in messages."""
+
+from collections.abc import Iterable
+
+
+def counted(number: int, what: str) -> str:
+    """Format as ``1 fold``, ``5 folds``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def first_few(names: Iterable[object], most: int = 3) -> str:
+    """List the first names, and count the others: ``a, b, c and 4 more``."""
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
