@@ -58,7 +58,7 @@ def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Flo
 
     Source: Guo et al. 2017, arXiv:1706.04599, with `CALIBRATION_BINS` equal-width bins.
     """
-    member = _bins(confidence)[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
+    member = calibration_bins(confidence)[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
     gaps = weights @ (member * (hit - confidence)[:, None])  # [R, bins]
     return _ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
 
@@ -163,17 +163,17 @@ def _mean_of(values: NDArray[np.generic]) -> Statistic:
 
 
 def _calibration_of(confidence: Floats, hit: Booleans) -> Statistic:
-    gaps, bins = hit - confidence, _bins(confidence)
+    gaps, bins = hit - confidence, calibration_bins(confidence)
     return Statistic(
         partial(calibration_error, confidence, hit),
         partial(calibration_error_without, gaps, bins, CALIBRATION_BINS),
     )
 
 
-def _bins(confidence: Floats) -> Integers:
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    found: Integers = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, CALIBRATION_BINS - 1)
-    return found
+def calibration_bins(confidence: Floats) -> Integers:
+    """Number the bin ``[k / 10, (k + 1) / 10)`` of each probability ``[N]``, from 0; the last one holds 1, too."""
+    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # not linspace, whose 0.3 is above 0.3
+    return np.searchsorted(edges, confidence, side="right")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

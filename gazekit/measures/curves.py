@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gazekit.measures.classification import CALIBRATION_BINS
+from gazekit.measures.classification import calibration_bins
 from gazekit.measures.pooled import Pooled
 from gazekit.records.arrays import Floats
 
@@ -84,8 +84,7 @@ def calibration(probabilities: Floats, positive: NDArray[np.bool_]) -> list[Bin]
         probabilities: predicted probabilities, ``[N]``.
         positive: whether it came true, ``[N]``.
     """
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    places = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, CALIBRATION_BINS - 1)
+    places = calibration_bins(probabilities)
     found = []
     for place in np.unique(places):
         inside = places == place

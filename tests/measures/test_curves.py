@@ -7,7 +7,7 @@ import pytest
 from made_study import made_pooled
 from scipy import stats
 
-from gazekit.measures.classification import calibration_error
+from gazekit.measures.classification import calibration_bins, calibration_error
 from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall, roc
 from gazekit.measures.pooled import Pooled
 
@@ -61,6 +61,12 @@ def test_bins_hold_every_exam_and_their_gaps_are_the_calibration_error():
     assert sum(each.exams for each in bins) == 153
     gaps = sum(each.exams * abs(each.observed - each.stated) for each in bins) / 153
     assert gaps == pytest.approx(calibration_error(stated, positive, np.ones((1, 153)))[0])
+
+
+def test_a_probability_of_so_many_tenths_begins_its_bin():
+    tenths = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert calibration_bins(tenths).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    assert calibration_bins(np.nextafter(tenths[1:], 0)).tolist() == list(range(10))
 
 
 def test_the_interval_of_a_bin_is_wilsons():
