@@ -6,18 +6,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gazekit.feeding.random_numbers import DROPPED_VIEW, PLACE, random_generator
 from gazekit.presets.tables import AugmentationSettings
 
-_DROPPED = 3
-"""Purpose of the random numbers that drop views."""
 _DRAWS = 6  # rotation, two shifts, size, two flips
 _HORIZONTAL = [1, 3, 4]
 """Draws that move along the horizontal axis: shift, size, flip."""
-
-
-def random_generator(*, seed: int, purpose: int, index: int, epoch: int) -> np.random.Generator:
-    """A generator that is a function of its arguments (Philox: key = seed and purpose, counter = the rest)."""
-    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, index, epoch]))
 
 
 def random_affine(
@@ -43,7 +37,7 @@ def random_affine(
     """
     draws = np.stack(
         [
-            random_generator(seed=seed, purpose=1, index=int(exam), epoch=epoch).random((views, _DRAWS))
+            random_generator(seed=seed, purpose=PLACE, index=int(exam), epoch=epoch).random((views, _DRAWS))
             for exam in exams
         ]
     )  # [B, views, draws] in [0, 1)
@@ -85,7 +79,7 @@ def dropped_views(
     """
     dropped = np.zeros_like(present)
     for row, exam in enumerate(exams):
-        generator = random_generator(seed=seed, purpose=_DROPPED, index=int(exam), epoch=epoch)
+        generator = random_generator(seed=seed, purpose=DROPPED_VIEW, index=int(exam), epoch=epoch)
         there = np.flatnonzero(present[row])
         chance, which = generator.random(), generator.integers(len(there))
         if len(there) > 1 and chance < settings.drop_view:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.types import Batch
-from gazekit.feeding.augment import dropped_views, random_affine, random_generator, warp
+from gazekit.feeding.augment import dropped_views, random_affine, warp
 from gazekit.feeding.exam_facts import ExamFacts, labels_alone
 from gazekit.feeding.intensity import change_intensity, changes_intensity, random_intensity
 from gazekit.feeding.mixing import mixed, mixing_shares
+from gazekit.feeding.random_numbers import ORDER, random_generator
 from gazekit.feeding.stored_gaze import StoredGaze, warped
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import AugmentationSettings
@@ -302,7 +303,7 @@ def epoch_batches(
         seed, epoch: fix the order.
         labels: ``[exams]``, to draw equally many of each class; None takes every exam once.
     """
-    generator = random_generator(seed=seed, purpose=0, index=0, epoch=epoch)
+    generator = random_generator(seed=seed, purpose=ORDER, index=0, epoch=epoch)
     order = generator.permutation(exams if labels is None else _balanced(labels, generator))
     return np.array_split(order, -(-exams // batch_size))
 

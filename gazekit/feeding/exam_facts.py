@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.augment import random_generator
+from gazekit.feeding.random_numbers import PERMUTED_LABELS, random_generator
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.presets.preset import Preset
-
-_PERMUTED = 8
-"""Purpose of the random numbers that permute labels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +32,7 @@ class ExamFacts:
 
     def with_permuted_truth(self, *, seed: int) -> "ExamFacts":
         """Exchange labels, and targets with them, among the exams, in an order that is a function of the seed."""
-        generator = random_generator(seed=seed, purpose=_PERMUTED, index=0, epoch=0)
+        generator = random_generator(seed=seed, purpose=PERMUTED_LABELS, index=0, epoch=0)
         order = torch.as_tensor(generator.permutation(len(self.labels)), device=self.labels.device)
         targets = {name: truth[order] for name, truth in self.targets.items()}
         return replace(self, labels=self.labels[order], targets=targets)

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gazekit.feeding.augment import random_generator
+from gazekit.feeding.random_numbers import INTENSITY, random_generator
 from gazekit.presets.tables import AugmentationSettings
 
-_PURPOSE = 4
 _KEYS = 2**24
 """Keys of the noise are whole numbers below it, which float32 holds exactly."""
 _REACH = 3
@@ -36,7 +35,7 @@ def random_intensity(
     """
     draws = np.stack(
         [
-            random_generator(seed=seed, purpose=_PURPOSE, index=int(exam), epoch=epoch).random((views, 5))
+            random_generator(seed=seed, purpose=INTENSITY, index=int(exam), epoch=epoch).random((views, 5))
             for exam in exams
         ]
     )  # in [0, 1)

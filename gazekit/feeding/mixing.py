@@ -6,9 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gazekit.contracts.types import Batch, Mixture, Views
-from gazekit.feeding.augment import random_generator
-
-_PURPOSE = 5
+from gazekit.feeding.random_numbers import MIXING, random_generator
 
 
 def mixing_shares(alpha: float, exams: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.float32]:
@@ -25,7 +23,7 @@ def mixing_shares(alpha: float, exams: NDArray[np.int64], *, seed: int, epoch: i
     Source: Zhang et al. 2018, arXiv:1710.09412.
     """
     drawn = [
-        random_generator(seed=seed, purpose=_PURPOSE, index=int(exam), epoch=epoch).beta(alpha, alpha)
+        random_generator(seed=seed, purpose=MIXING, index=int(exam), epoch=epoch).beta(alpha, alpha)
         for exam in exams
     ]
     shares = np.array(drawn)

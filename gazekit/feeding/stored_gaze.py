@@ -11,15 +11,12 @@ from torch import Tensor
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.feeding.augment import random_generator
+from gazekit.feeding.random_numbers import SAMPLED_READER, random_generator
 from gazekit.gaze.heat_map import NARROWEST
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.fixation_table import FixationTable
 from gazekit.presets.preset import Preset
 from gazekit.presets.tables import GazeSettings
-
-_PURPOSE = 2
-"""Of the random numbers that draw readers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +72,7 @@ class StoredGaze:
         drawn = np.full(len(exams), -1, dtype=np.float32)
         for row, (exam, index) in enumerate(zip(exams, indices, strict=True)):
             if there := self.of_exams[exam]:
-                generator = random_generator(seed=seed, purpose=_PURPOSE, index=int(index), epoch=epoch)
+                generator = random_generator(seed=seed, purpose=SAMPLED_READER, index=int(index), epoch=epoch)
                 drawn[row] = there[int(generator.integers(len(there)))]
         return drawn
 

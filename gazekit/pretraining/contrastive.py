@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gazekit.feeding.augment import random_generator
+from gazekit.feeding.random_numbers import PATCH_INTENSITY, random_generator
 from gazekit.pretraining.patches import Draw, Patches
 from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.settings import PretrainSettings
@@ -13,8 +13,6 @@ TEMPERATURE = 0.5
 """τ of Chen et al. 2020, Appendix B.9, for images of 32 px."""
 _PROJECTED = 128
 """Features of the projection, as there."""
-_GREY = 9
-"""Purpose of the random numbers that change grey values."""
 _GAIN, _GAMMA = 0.2, 0.3
 """Grey values x in [0, 1] become ``gain · x^gamma``: gain from 1 ± 0.2, the logarithm of gamma from ± 0.3. Ours."""
 
@@ -78,7 +76,7 @@ class ContrastiveNetwork(nn.Module):
 
     def _look(self, draw: Draw, seed: int, index: int) -> Tensor:
         """Change the grey values of patches, each in its own way."""
-        generator = random_generator(seed=seed, purpose=_GREY, index=index, epoch=0)
+        generator = random_generator(seed=seed, purpose=PATCH_INTENSITY, index=index, epoch=0)
         signed = 2 * generator.random((2, len(draw.images), 1, 1, 1)) - 1
         gain, gamma = 1 + _GAIN * signed[0], np.exp(_GAMMA * signed[1])
         values = gain * (draw.images / self.encoder.full) ** gamma

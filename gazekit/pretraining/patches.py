@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gazekit.errors import DataError
-from gazekit.feeding.augment import random_generator
+from gazekit.feeding.random_numbers import HELD_OUT_PATCHES, PATCHES, random_generator
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Integers
 
@@ -19,8 +19,6 @@ TISSUE = "tissue"
 """Class of the patches without a lesion."""
 ANYWHERE = "anywhere"
 """Only class of patches without labels."""
-_TRAINING, _HELD_OUT = 7, 8
-"""Purposes of the random numbers."""
 _DARK = 0.05
 """Share of an image's brightest value up to which a pixel is taken as background."""
 _FIFTH = 1152 / 224
@@ -172,7 +170,7 @@ class Patches:
     def batch(self, size: int, *, seed: int, step: int) -> Draw:
         """Draw the patches of a step, in equal shares of the classes, shifted, flipped and turned."""
         labels = (np.arange(size) + step * size) % len(self.classes)
-        draws = random_generator(seed=seed, purpose=_TRAINING, index=step, epoch=0).random((size, _DRAWS))
+        draws = random_generator(seed=seed, purpose=PATCHES, index=step, epoch=0).random((size, _DRAWS))
         return self._drawn(labels, draws)
 
     def held_out(self, *, seed: int) -> Draw:
@@ -183,13 +181,13 @@ class Patches:
 
     def pairs(self, size: int, *, seed: int, step: int) -> tuple[Draw, Draw]:
         """Draw the places of a step twice, each time with its own shifts, flips and turns."""
-        generator = random_generator(seed=seed, purpose=_TRAINING, index=step, epoch=0)
+        generator = random_generator(seed=seed, purpose=PATCHES, index=step, epoch=0)
         labels = np.zeros(size, dtype=np.int64)
         return self._twice(labels, generator.random((size, _DRAWS)), generator)
 
     def held_out_pairs(self, *, seed: int) -> tuple[Draw, Draw]:
         """Draw one place of each image twice."""
-        generator = random_generator(seed=seed, purpose=_HELD_OUT, index=1, epoch=0)
+        generator = random_generator(seed=seed, purpose=HELD_OUT_PATCHES, index=1, epoch=0)
         return self._twice(*self._one_of_each(seed), generator)
 
     def _twice(
@@ -202,7 +200,9 @@ class Patches:
     def _one_of_each(self, seed: int) -> tuple[Integers, NDArray[np.float64]]:
         """Labels and random numbers of one patch of each class from each image that has the class."""
         counts = [len(each.images) for each in self.places]
-        draws = random_generator(seed=seed, purpose=_HELD_OUT, index=0, epoch=0).random((sum(counts), _DRAWS))
+        draws = random_generator(seed=seed, purpose=HELD_OUT_PATCHES, index=0, epoch=0).random(
+            (sum(counts), _DRAWS)
+        )
         draws[:, 0] = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
         return np.repeat(np.arange(len(counts)), counts), draws
 

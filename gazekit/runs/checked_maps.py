@@ -12,9 +12,9 @@ from torch import Tensor
 from gazekit.contracts.interfaces import AttentionMap
 from gazekit.contracts.types import Views
 from gazekit.errors import ConfigurationError
-from gazekit.feeding.augment import random_generator
 from gazekit.feeding.batches import Exams
 from gazekit.feeding.feed import prepared_exams
+from gazekit.feeding.random_numbers import CHECK_NOISE, CHECK_REMOVAL, random_generator
 from gazekit.measures.gaze_agreement import correlation, nss
 from gazekit.measures.looked_at import LookedAt
 from gazekit.measures.map_likeness import map_likeness
@@ -36,8 +36,6 @@ from gazekit.runs.explain_check_file import Values
 from gazekit.runs.trained import Trained
 
 Fill = Literal["linear", "blur"]
-_NOISE, _REMOVAL = 6, 7
-"""Purposes of random numbers; the feeding has 0 to 5, and 8."""
 _FRESH = 2**40
 """Seeds of the random weights begin here: with the seed of the run they would be its own initial weights."""
 
@@ -160,7 +158,7 @@ class CheckedMaps:
     def _normal(self, rows: Integers, number: int, like: Tensor) -> Tensor:
         drawn = [
             random_generator(
-                seed=self.settings.seed, purpose=_NOISE, index=int(exam), epoch=number
+                seed=self.settings.seed, purpose=CHECK_NOISE, index=int(exam), epoch=number
             ).standard_normal(like.shape[1:])
             for exam in self.indices[rows]
         ]
@@ -248,7 +246,7 @@ class CheckedMaps:
                     continue
                 random = random_generator(
                     seed=self.settings.seed,
-                    purpose=_REMOVAL,
+                    purpose=CHECK_REMOVAL,
                     index=int(self.indices[row]),
                     epoch=number,
                 )

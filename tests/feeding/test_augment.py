@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.feeding.augment import random_affine, random_generator, warp
+from gazekit.feeding.augment import random_affine, warp
 from gazekit.feeding.batches import epoch_batches
+from gazekit.feeding.random_numbers import random_generator
 from gazekit.presets.tables import AugmentationSettings
 
 STILL = AugmentationSettings(rotation=0, translation=0, flip_horizontal=0, flip_vertical=0)

@@ -16,6 +16,7 @@ from made_preparation import prepare
 from scipy import stats
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.feeding.random_numbers import CHECK_REMOVAL, random_generator
 from gazekit.measures.catalogue import CHECKS
 from gazekit.measures.evaluate import evaluate
 from gazekit.measures.removal import impute_blurred, removal_order, removed_pixels
@@ -139,7 +140,7 @@ def test_deletion_and_insertion_are_those_of_a_slow_loop(
         batch = exams.batch(np.array([row]))
         images = {}
         for number, (view, image) in enumerate(batch.images.items()):
-            random = checked_maps.random_generator(seed=0, purpose=7, index=row, epoch=number)
+            random = random_generator(seed=0, purpose=CHECK_REMOVAL, index=row, epoch=number)
             order = removal_order(predictions.attention[view][row], dataset.size, random)
             removed = removed_pixels(order, share, dataset.size, last=last)
             changed = impute_blurred(image[0].numpy(), removed).astype(np.float32)
