@@ -57,6 +57,7 @@ def evaluate(
 
 def _print(result: dict[str, Any]) -> None:
     from gazekit.measures.former_names import by_current_name
+    from gazekit.measures.numbers import NONE, three
     from gazekit.measures.threshold import with_advice
     from gazekit.records.labels import count_classes, describe
 
@@ -64,8 +65,8 @@ def _print(result: dict[str, Any]) -> None:
         (
             group.replace("_", " "),
             name.replace("_", " "),
-            _three(m["value"]),
-            f"{_three(m['low'])} – {_three(m['high'])}",
+            three(m["value"]),
+            NONE if m["low"] is None else f"{three(m['low'])} – {three(m['high'])}",
         )
         for group, measures in result["metrics"].items()
         for name, m in by_current_name(measures).items()
@@ -87,7 +88,3 @@ def _print(result: dict[str, Any]) -> None:
     console.note(
         f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"
     )
-
-
-def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -150,11 +150,9 @@ def _auc(run: "RunSummary") -> str:
 
 
 def _interval(measure: dict[str, float | None] | None) -> str:
-    if measure is None or measure["value"] is None:
-        return _NONE
-    if measure["low"] is None or measure["high"] is None:
-        return f"{measure['value']:.3f}"
-    return f"{measure['value']:.3f} ({measure['low']:.3f}–{measure['high']:.3f})"
+    from gazekit.measures.numbers import measured
+
+    return _NONE if measure is None else measured(measure)
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Format the numbers of a study for tables and figures."""
+"""Format measured numbers for tables and figures."""
 
 import math
+from collections.abc import Mapping
 
 from gazekit.measures.intervals import Interval
 from gazekit.measures.pooled import Estimate
@@ -31,6 +32,12 @@ def interval(of: Interval | None, *, signed: bool = False) -> str:
         return NONE
     value, low, high = (three(number, signed=signed) for number in (of.value, of.low, of.high))
     return f"{value} [{low}, {high}]"
+
+
+def measured(of: Mapping[str, float | None]) -> str:
+    """Format a measure of an evaluation's file as ``0.801 [0.722, 0.869]``; the value alone without an interval."""
+    value, low, high = (three(of[key]) for key in ("value", "low", "high"))
+    return value if low == NONE else f"{value} [{low}, {high}]"
 
 
 def component(variance: float, total: float) -> str:

@@ -15,7 +15,7 @@ from conftest import MakeDistribution
 from rich.console import Console
 from tiny import SMALL
 
-from gazekit.cli import console
+from gazekit.cli import console, evaluate
 from gazekit.cli.data import commands as data
 from gazekit.cli.train.progress import TrainingProgress
 from gazekit.prepared.dataset import PreparedDataset
@@ -417,3 +417,16 @@ def test_the_next_command_can_be_given_to_a_shell(
     assert "pytest 'my plugin'; gazekit plugins check 'my plugin'" in said
     said = gazekit("data", "phantom", "my images", "--exams", 1).stderr
     assert "next: gazekit data prepare phantom 'my images' PREPARED" in said
+
+
+def test_evaluate_prints_no_negative_zero_and_one_dash_for_no_interval(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = {"correlation": {"value": -0.0004, "low": -0.25, "high": 0.25}}
+    found |= {"nss": {"value": 1.5, "low": None, "high": None}}
+    words = dict.fromkeys(("preset", "split", "chosen", "threshold", "run"), "")
+    lists: dict[str, list[str]] = {"limits": [], "flattery": [], "files": []}
+    counts = {"exams": 4, "patients": 4, "epoch": 1, "classes": {"benign": 2, "malignant": 2}}
+    evaluate._print({"metrics": {"gaze_agreement": found}, **words, **lists, **counts})
+    printed = capsys.readouterr().out
+    assert re.search(r" 0\.000 +−0\.250 – 0\.250\n", printed) and re.search(r" 1\.500 +–\s*\n", printed)

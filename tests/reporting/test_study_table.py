@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from made_study import LOST, made_result, made_rows
 
-from gazekit.measures.numbers import mean, parameters, probability, three
+from gazekit.measures.numbers import mean, measured, parameters, probability, three
 from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
@@ -268,6 +268,12 @@ def test_numbers_that_there_are_not():
     assert (three(None), three(float("nan")), mean(None), probability(None), parameters(None)) == ("–",) * 5
     assert (probability(0.001), probability(0.00099)) == ("0.001", "< 0.001")
     assert (parameters(999_999), parameters(1_000_000)) == ("999,999", "1,000,000")
+
+
+def test_a_measure_of_a_file_is_shown_with_its_interval_if_it_has_one() -> None:
+    assert measured({"value": -0.0001, "low": -0.12345, "high": 1.5}) == "0.000 [−0.123, 1.500]"
+    assert measured({"value": 0.5, "low": None, "high": None}) == "0.500"
+    assert measured({"value": None, "low": None, "high": None}) == "–"
 
 
 def test_results_are_read_under_the_measures_former_names_and_written_under_both(tmp_path):

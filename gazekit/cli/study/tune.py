@@ -116,12 +116,13 @@ def _show(tuning: "Tuning", selects: "set[Select]", *, as_json: bool) -> None:
         console.print_json(values.pop("schema"), values)
         return
     from gazekit.disk.wording import counted
+    from gazekit.measures.numbers import three
 
     rows = [
         (
             "→" if candidate.changes == tuning.chosen else "",
-            "–" if candidate.mean is None else f"{candidate.mean:.3f}",
-            "–" if candidate.sd is None else f"{candidate.sd:.3f}",
+            three(candidate.mean),
+            three(candidate.sd),
             f"{candidate.runs} of {candidate.planned}",
             " ".join(candidate.changes),
         )

@@ -15,7 +15,7 @@ from gazekit.disk.own_files import MIB, FileKind, read_bytes
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.former_names import by_current_name
-from gazekit.measures.numbers import NONE, three
+from gazekit.measures.numbers import measured
 from gazekit.measures.offered import offered_metrics
 from gazekit.prepared.settings import completed
 from gazekit.prepared.splits import read_split
@@ -219,16 +219,11 @@ def _measures(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> Itera
         f"In brackets the interval: {_text(evaluation['interval'])}."
     )
     rows = [
-        f"| {_text(group.replace('_', ' '))} | {_text(titles.get(name, name))} | {_estimate(each)} |"
+        f"| {_text(group.replace('_', ' '))} | {_text(titles.get(name, name))} | {measured(each)} |"
         for group, found in evaluation["metrics"].items()
         for name, each in by_current_name(found).items()
     ]
     yield "\n".join(["| group | measure | value [interval] |", "|---|---|---:|", *rows])
-
-
-def _estimate(each: Mapping[str, float | None]) -> str:
-    value, low, high = (three(each[key]) for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]" if low != NONE else value
 
 
 def _calibration(stored: StoredCalibration | None) -> Iterator[str]:
