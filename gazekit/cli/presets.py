@@ -1,5 +1,6 @@
 """``gazekit presets``: the systems that can be trained, and the origin of their values."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,8 +83,6 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a resolved preset as TOML, with the origin of every value in a comment."""
-    import os
-
     preset = console.registry().preset(name, config=config, environment=os.environ, overrides=overrides or ())
     if as_json:
         console.print_json("gazekit.preset/1", {"name": name, "preset": preset.model_dump(mode="json")})

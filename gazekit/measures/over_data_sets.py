@@ -78,8 +78,8 @@ def differences(system: Runs, reference: Runs) -> list[float]:
     return found
 
 
-def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
-    """Average independent numbers, with Student's t interval; its bounds are NaN for a single one.
+def t_interval(values: Sequence[float]) -> Interval:
+    """Average independent numbers, with Student's 95 % t interval; its bounds are NaN for a single one.
 
     Raises:
         DataError: there is none.
@@ -91,7 +91,7 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
     mean, number = _mean(values), len(values)
     if number == 1:
         return Interval(mean, math.nan, math.nan, "t")
-    reach = float(stats.t.ppf((1 + level) / 2, number - 1) * np.std(values, ddof=1) / math.sqrt(number))
+    reach = float(stats.t.ppf(0.975, number - 1) * np.std(values, ddof=1) / math.sqrt(number))
     return Interval(mean, mean - reach, mean + reach, "t")
 
 

@@ -26,14 +26,11 @@ from gazekit.prepared.exam_record import (
     IndexRow,
     further_columns,
 )
+from gazekit.prepared.stored_array import AGAIN
 from gazekit.records.exam import Finding
 from gazekit.records.refused import Refused
 
-TABLE = FileKind(
-    "a table of a prepared data set",
-    4096 * MIB,
-    "the prepared data set is damaged; copy it again, or prepare it again with --overwrite",
-)
+TABLE = FileKind("a table of a prepared data set", 4096 * MIB, AGAIN)
 INDEX = "index.csv"
 FIXATIONS = "fixations.csv"
 REFUSED = "refused.csv"

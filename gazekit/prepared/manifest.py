@@ -14,6 +14,7 @@ from gazekit.disk.own_files import MIB, FileKind, read_json, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.exam_record import Entry, ExamRecord, further_columns
 from gazekit.prepared.settings import KEEP, PreparationSettings
+from gazekit.prepared.stored_array import AGAIN
 
 MANIFEST = "dataset.json"
 FORMAT: Final = "gazekit prepared data set"
@@ -23,7 +24,6 @@ _EARLIER = (3, 4, 5)
 ``rejects.csv``; 3 says nothing of the files beside it."""
 NAMED = "image_names"
 """Key of the settings, there where the files' names were kept."""
-AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
 KIND = FileKind("the manifest of a prepared data set", 8 * MIB, AGAIN)
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]

@@ -109,7 +109,7 @@ def k_folds(
     return splits
 
 
-def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, seed: int = 0) -> list[Split]:
+def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int) -> list[Split]:
     """Split the exams outside the test part of ``outer``; each fold is the validation part once.
 
     Choices based on them have not seen the test part, which is the same in all of them.
@@ -118,7 +118,6 @@ def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, 
         dataset: what ``outer`` splits.
         outer: exam → part.
         folds: how many, at least 2.
-        seed: of the random order of the patients.
 
     Raises:
         ConfigurationError: fewer than two folds.
@@ -128,7 +127,7 @@ def inner_folds(dataset: PreparedDataset, outer: Mapping[str, str], folds: int, 
         raise ConfigurationError(f"split: {folds} folds; expected at least 2")
     check_split(dataset, outer)
     rest = [exam for exam, exam_id in enumerate(dataset.exam_ids) if outer[exam_id] != "test"]
-    fold_of = _deal(dataset, rest, folds, seed)
+    fold_of = _deal(dataset, rest, folds, seed=0)
     splits = []
     for fold in range(folds):
         split = dict.fromkeys(dataset.exam_ids, "test")

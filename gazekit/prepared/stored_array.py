@@ -20,6 +20,7 @@ FORMER_HEAT_MAPS = "gaze"
 LAYOUT = 5
 """Version of the arrays and of the table of fixations; earlier ones are not noted in the settings."""
 AGAIN = "the prepared data set is damaged; copy it again, or prepare it again with --overwrite"
+"""Remedy for a file of a prepared data set that is not what was written."""
 _KIND = FileKind("an array of a prepared data set", 2**62, AGAIN)
 _LONGEST_HEADER = 2**12
 

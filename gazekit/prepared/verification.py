@@ -19,7 +19,6 @@ from gazekit.errors import DataError
 from gazekit.prepared.exam_record import ReaderFixation, fixation_digest
 from gazekit.prepared.index import FINDINGS, FIXATIONS, FORMER_REFUSED, INDEX, REFUSED, refused_path
 from gazekit.prepared.manifest import (
-    AGAIN,
     MANIFEST,
     FileFacts,
     Manifest,
@@ -28,7 +27,7 @@ from gazekit.prepared.manifest import (
     read_manifest,
     to_json,
 )
-from gazekit.prepared.stored_array import arrays_of
+from gazekit.prepared.stored_array import AGAIN, arrays_of
 from gazekit.records.arrays import Array
 
 if TYPE_CHECKING:

@@ -25,6 +25,9 @@ LIMITS = (
     "Gaze shows where a reader looked, which is not the same as where the finding is.",
 )
 """Limits of every model."""
+SINGLE_TRAINING = "This is a single training. Another seed or split would give other results."
+FEW_PATIENTS = 100
+"""Patients below which a page says that they are too few to show small differences (ours)."""
 
 _IN_PAGE, _IN_PNG = 100, 75
 """Dots per inch of the pictures inside a page's figures, about that of a screen, and of a figure saved from a page."""

@@ -10,9 +10,12 @@ from gazekit.prediction.predictions import Predictions
 from gazekit.runs.trained import open_trained
 from gazekit.study.study import Study
 
+_MOST = 6
+"""Systems that are shown, in the study's order."""
+
 
 def explain(
-    study: Study, exams: list[int], device: torch.device, *, report: Callable[[str], None], most: int = 6
+    study: Study, exams: list[int], device: torch.device, *, report: Callable[[str], None]
 ) -> dict[str, Predictions]:
     """Predict with attention, by each system's first finished run of the first fold; the reference comes first.
 
@@ -24,7 +27,6 @@ def explain(
         exams: positions in the data set, from the test part of the first fold.
         device: for prediction.
         report: called with each system left out because its run cannot predict, and the reason.
-        most: maximum number of systems, in the study's order.
     """
     reference = study.settings.reference_name
     fold = next(iter(study.splits))
@@ -42,6 +44,6 @@ def explain(
         predictions = trained.predict_exams(study.trained_on(name, fold), np.array(exams))
         if set(predictions.attention) == set(study.dataset.views):
             explained[name] = predictions
-        if len(explained) == most:
+        if len(explained) == _MOST:
             break
     return explained

@@ -137,6 +137,8 @@ def _counts(columns: "dict[str, PartCounts]") -> Iterator[tuple[object, ...]]:
 
 
 def _files(validation: "Validation", region: str) -> Iterator[tuple[object, object]]:
+    from gazekit.prepared.settings import WHOLE
+
     yield from (
         (f"exams from {name or 'no named part'}", number) for name, number in validation.datasets.items()
     )
@@ -145,8 +147,6 @@ def _files(validation: "Validation", region: str) -> Iterator[tuple[object, obje
     yield "images that are there", validation.images - len(validation.missing)
     yield from ((f"{view} with a lesion mask", number) for view, number in validation.with_mask.items())
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
-    from gazekit.prepared.settings import WHOLE
-
     if validation.faults is not None:
         yield "images that are refused", len(validation.faults.refused)
         yield "images whose header does not fit their pixels", len(validation.faults.odd)

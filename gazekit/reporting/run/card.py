@@ -21,14 +21,13 @@ from gazekit.prepared.settings import completed
 from gazekit.prepared.splits import read_split
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
-from gazekit.reporting.page import LIMITS
+from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
 from gazekit.runs.calibration_file import StoredCalibration, read_calibration
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
 from gazekit.runs.selection import Select
 from gazekit.runs.stored import stored_preset
 
-_FEW_PATIENTS = 100
 _ON_THE_HUB = {"auc": "roc_auc", "accuracy": "accuracy", "brier": "brier_score"}
 """Measure → its name on the Hugging Face hub, where that has one; the others keep ours."""
 _KIND = FileKind("a model card", MIB, "choose another --out", linked=True)
@@ -238,14 +237,14 @@ def _calibration(stored: StoredCalibration | None) -> Iterator[str]:
 
 
 def _limits(facts: RunFacts, evaluation: Mapping[str, Any]) -> Iterator[str]:
-    found = ["This is a single training. Another seed or split would give other results."]
+    found = [SINGLE_TRAINING]
     if evaluation["split"] != "test":
         found.append("The measures are not of a test part: they flatter the model.")
     if facts.leak:
         found.append(
             "The model, or what it started from, has seen patients of the test part: the measures flatter it."
         )
-    if evaluation["patients"] < _FEW_PATIENTS:
+    if evaluation["patients"] < FEW_PATIENTS:
         found.append(f"{evaluation['patients']} patients are too few to show small differences.")
     yield "## Limits"
     yield "\n".join(f"- {each}" for each in (*found, *LIMITS))

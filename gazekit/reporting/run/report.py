@@ -20,7 +20,7 @@ from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.drawing.views import Originals, ShownViews
-from gazekit.reporting.page import Section
+from gazekit.reporting.page import FEW_PATIENTS, SINGLE_TRAINING, Section
 from gazekit.reporting.run.cases import Case, make_cases
 from gazekit.reporting.run.confusion import at_thresholds
 from gazekit.reporting.run.curve_sections import curve_sections
@@ -31,7 +31,6 @@ from gazekit.reporting.run.provenance import run_facts, shown_preset
 from gazekit.runs.flattery import flattery
 from gazekit.runs.trained import Trained
 
-_FEW_PATIENTS = 100
 IMAGE_BYTES = 5_000_000
 """Maximum bytes of the images of all exams on a page: with maps and figures it stays below 15 MB."""
 CASES_ON_A_PAGE = 200
@@ -221,8 +220,8 @@ def _equals(p: float | None) -> str:
 
 def _limits(found: Pooled, where: str) -> list[str]:
     patients = len(set(found.patient_ids))
-    limits = ["This is a single training. Another seed or split would give other results."]
-    if patients < _FEW_PATIENTS:
+    limits = [SINGLE_TRAINING]
+    if patients < FEW_PATIENTS:
         limits.append(
             f"{where[0].upper()}{where[1:]}: {patients} patients are too few to show small differences."
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gazekit.disk.plain_text import visible
+from gazekit.disk.wording import counted
 from gazekit.errors import DataError
 from gazekit.measures.curves import is_binary
 from gazekit.measures.numbers import interval, three
@@ -193,12 +194,11 @@ def _training(folder: Path, name: str, runs: Mapping[str, RunRecord]) -> list[Se
     trained = [metrics for metrics in found if metrics]
     if not trained:
         return []
-    count = f"{len(trained)} run{'' if len(trained) == 1 else 's'}"
     return [
         Section(
             f"Training of {name}",
             training_figure(*trained),
             f"Loss terms and validation AUC of {name} by epoch, a line per run.",
-            f"Training, {count}",
+            f"Training, {counted(len(trained), 'run')}",
         )
     ]
