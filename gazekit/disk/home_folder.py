@@ -6,6 +6,8 @@ from pathlib import Path, PureWindowsPath
 
 _ABSOLUTE = re.compile(r"[\\/~]|\.{1,2}[\\/]|[A-Za-z]:[\\/]")
 """The beginning of a path that is absolute, below a home folder, or relative to the folder of work."""
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/,;]+[\\/])*")
+"""The folders of an absolute path within a text."""
 
 
 def without_home(path: Path | str) -> str:
@@ -24,6 +26,11 @@ def without_home_within(text: str) -> str:
 def without_folders(value: str) -> str:
     """Keep the last part of a path, because folders name machines and users; keep a text that is no path."""
     return (PureWindowsPath(value).name or value) if _ABSOLUTE.match(value) else value
+
+
+def without_folders_within(text: str) -> str:
+    """Keep the last part of each absolute path in a text."""
+    return _FOLDERS.sub("", text)
 
 
 def with_home(text: str) -> Path:

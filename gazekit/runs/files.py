@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import Field
 
+from gazekit.disk.home_folder import without_folders_within
 from gazekit.disk.own_files import MIB, FileKind, lines_of, parse_json, read_model, read_versioned, validated
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.prepared.index import rows_of
@@ -65,6 +66,11 @@ class RunFacts:
     seen: tuple[Annotated[str, Field(max_length=64)], ...] = ()
     sides: tuple[Text, ...] | None = None
     targets: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = field(default_factory=dict)
+
+    @property
+    def initial_weights(self) -> str:
+        """Where the initial weights came from, in words, each origin once; without folders."""
+        return without_folders_within("; ".join(dict.fromkeys(self.weights_origin)))
 
     def model_arguments(self) -> dict[str, Any]:
         """Return what ``build_model`` must know of the data."""

@@ -165,7 +165,7 @@ class Tracking:
             "device": facts.device,
             "data": facts.fingerprint[:16],
             "classes": ", ".join(facts.classes),
-            "initial weights": ", ".join(dict.fromkeys(facts.weights_origin)),
+            "initial weights": facts.initial_weights,
         }
         values = flattened(self.preset.model_dump(mode="json", exclude={"description", "reported", "tune"}))
         return TrackedRun(self.run.path.resolve().name, self.run.path, folder, known, values)

@@ -209,7 +209,7 @@ def _row(
     if figures and preset_conflicts(study.registry.preset(system.preset).named(system.name), preset):
         figures = None  # the preset was changed: published figures no longer apply
     facts = [RunDirectory.open(task.path).facts() for task in finished]
-    starts = dict.fromkeys(", ".join(each.weights_origin) for each in facts)
+    starts = dict.fromkeys(each.initial_weights for each in facts)
     return SystemRow(
         name=system.name,
         preset=system.preset.rsplit("/", 1)[-1],

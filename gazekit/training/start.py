@@ -347,7 +347,7 @@ def start_from(
     if fresh:
         modules = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
         warn(f"--from {source}: {len(given)} of {len(own)} tensors copied; these start fresh: {modules}")
-    before = "; ".join(dict.fromkeys(run.facts().weights_origin))
+    before = run.facts().initial_weights
     origin = f"run {source.resolve().name}, epoch {weights.epoch} ({weights.why})"
     return f"{origin}, begun from {before}" if before else origin, other
 

@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import gazekit
 
 import gazekit as package
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.reporting.run.card import model_card
+from gazekit.reporting.run.provenance import run_facts
 from gazekit.runs.directory import RunDirectory
+from gazekit.runs.trained import open_trained
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,10 @@ def test_it_says_which_epoch_is_used(run, registry, tmp_path, select, said):
 def test_it_names_no_patient_and_no_path(run, registry, dataset):
     text = model_card(RunDirectory(run), registry)
     assert "sentinel-patient" not in text and str(run.parent) not in text and str(dataset.root) not in text
-    assert "initial weights: w.pt (a b); timm/r18 of x.pt" in text
+    origin = "w.pt (a b); timm/r18 of x.pt"
+    assert f"initial weights: {origin}" in text
+    page = run_facts(open_trained(run, registry, torch.device("cpu")), dataset)
+    assert page["Run"]["initial weights"] == origin
     assert str(Path.home()) not in text and "/tmp" not in text
     assert not [exam for exam in (*dataset.exam_ids, *dataset.patient_ids) if len(exam) > 3 and exam in text]
 

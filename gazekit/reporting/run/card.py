@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -159,7 +158,7 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
             "views": ", ".join(preset.views),
             "classes": _classes(facts),
             "supervised by gaze": "yes, in training; a prediction needs none" if preset.gaze else "no",
-            "initial weights": _without_folders("; ".join(dict.fromkeys(facts.weights_origin))),
+            "initial weights": facts.initial_weights,
             "epochs": _epochs([line["best_epoch"] for line in epochs], preset.training.select),
             "seed": facts.seed,
         }
@@ -263,11 +262,6 @@ def _versions(run: RunDirectory) -> Iterator[str]:
             "card": f"gazekit {gazekit.__version__}",
         }
     )
-
-
-def _without_folders(words: str) -> str:
-    """Leave of each absolute path its last part: folders name machines and users."""
-    return re.sub(r"(?<![\w.:/])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/,;]+[\\/])*", "", words)
 
 
 def _list(values: Mapping[str, object]) -> str:
