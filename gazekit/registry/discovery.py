@@ -1,6 +1,5 @@
 """Find the plugins of all installed distributions."""
 
-import difflib
 import inspect
 import os
 import warnings
@@ -11,6 +10,7 @@ import pluggy
 
 from gazekit import __version__
 from gazekit.contracts import hookspecs
+from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError
 from gazekit.registry.component import OWN, Failure, Provenance, one_line
 from gazekit.registry.distribution import FORMER, GROUP, is_own, normalised
@@ -122,7 +122,8 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:
         if not caller.has_spec():
-            raise ConfigurationError(f"no hook '{caller.name}'{_near(caller.name, known)}")
+            hint = did_you_mean(caller.name, known) or f"; the hooks are: {', '.join(known)}"
+            raise ConfigurationError(f"no hook '{caller.name}'{hint}")
     marked = {caller.name for caller in callers}
     for name in _unmarked(plugin, marked):
         raise ConfigurationError(f"function '{name}' lacks the marker @gazekit.hookimpl")
@@ -136,8 +137,3 @@ def _unmarked(plugin: object, marked: set[str]) -> Iterator[str]:
     for name, value in vars(plugin).items():
         if name.startswith("gazekit_") and inspect.isroutine(value) and name not in marked:
             yield name
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; the hooks are: {', '.join(known)}"

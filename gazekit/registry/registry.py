@@ -1,7 +1,7 @@
 """Look up components: which there are, where they come from, what could not be loaded."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -51,6 +51,14 @@ HOOKS = {
 KINDS = tuple(kind for kind in HOOKS if kind != "preset")
 
 
+def kind_called(name: str, kinds: Collection[str] = HOOKS) -> str:
+    """Return the kind of a name, in which dashes may replace underscores. Raises ConfigurationError: there is none."""
+    kind = name.replace("-", "_")
+    if kind not in kinds:
+        raise ConfigurationError(f"no kind '{name}'; the kinds are: {', '.join(kinds)}")
+    return kind
+
+
 @dataclass
 class Registry:
     """The components of all plugins; a value to pass along, not a global.
@@ -66,7 +74,7 @@ class Registry:
 
     def components(self, kind: str) -> list[Component]:
         """List all usable and contested names of a kind, sorted."""
-        table = self._table(kind)
+        table = self._table(kind_called(kind))
         return [component for name in sorted(table) for component in table[name]]
 
     def component(self, kind: str, name: str, *, level: str = "") -> Component:
@@ -81,6 +89,7 @@ class Registry:
             ConfigurationError: no such component, or it is a fusion of another level.
             PluginError: it is offered twice, or it is missing and may belong to a plugin that failed.
         """
+        kind = kind_called(kind)
         table = self._table(kind)
         if name not in table:
             fitting = {each: offered for each, offered in table.items() if _fits(offered[0], level)}
@@ -140,11 +149,12 @@ class Registry:
 
         A component that takes less of the context gets no more.
         """
-        factory = self.component(kind, name).value
+        component = self.component(kind, name)
+        factory = component.value
         checked, problems = signature.validate(factory, options)
         if problems:
             lines = "; ".join(f"'{key}': {message}" for key, message in problems)
-            raise ConfigurationError(f"{in_words(kind)} '{name}': {lines}")
+            raise ConfigurationError(f"{in_words(component.kind)} '{name}': {lines}")
         return factory(*signature.taken(factory, context), **checked)
 
     def preset(
@@ -210,7 +220,7 @@ class Registry:
     def table(self, kind: str | None = None) -> list[dict[str, str]]:
         """Return a row per component (of one kind or of all), then per failure and disabled plugin."""
         rows = []
-        for each in [kind] if kind else HOOKS:
+        for each in [kind_called(kind)] if kind else HOOKS:
             names = [component.name for component in self.components(each)]
             rows += [
                 _row(
@@ -247,9 +257,6 @@ class Registry:
         return signature.validate(factory, options)
 
     def _table(self, kind: str) -> dict[str, list[Component]]:
-        kind = kind.replace("-", "_")
-        if kind not in HOOKS:
-            raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(HOOKS)}")
         if kind not in self._tables:
             self._tables[kind] = self._collect(kind)
         return self._tables[kind]

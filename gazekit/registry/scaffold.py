@@ -12,7 +12,7 @@ from gazekit.contracts import hookspecs
 from gazekit.disk.atomic import disk_errors
 from gazekit.errors import ConfigurationError
 from gazekit.registry.component import in_words
-from gazekit.registry.registry import HOOKS, KINDS
+from gazekit.registry.registry import HOOKS, KINDS, kind_called
 
 _CONTRACTS = {
     "backbone": "BackboneContract",
@@ -63,9 +63,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         ConfigurationError: no such kind, no usable name, or the folder exists.
         StorageError: the package cannot be written.
     """
-    kind = kind.replace("-", "_")
-    if kind not in KINDS:
-        raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")
+    kind = kind_called(kind, KINDS)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigurationError(
             f"'{name}' cannot be the name of a component; expected a word in lower case, e.g. soft_gate"

@@ -5,7 +5,7 @@ from conftest import MakeDistribution
 from torch import Tensor
 
 import gazekit
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, PluginError
 from gazekit.registry.registry import KINDS, Registry
 
 GATED = """
@@ -114,6 +114,19 @@ def test_unknown_name_suggests_and_lists(registry: Registry) -> None:
         registry.create("fusion", "conact", ("cc",), 4)
     with pytest.raises(ConfigurationError, match="no kind 'fusions'; the kinds are: backbone, fusion"):
         registry.create("fusions", "concat")
+
+
+def test_a_kind_may_be_written_with_a_dash_and_is_told_as_it_is(distribution: MakeDistribution) -> None:
+    distribution(
+        "dull",
+        "1",
+        "import gazekit\nclass Dull:\n    pass\n"
+        "@gazekit.hookimpl\ndef gazekit_attention_maps():\n    return {'dull': Dull}\n",
+    )
+    registry = gazekit.load_registry()
+    assert {row["kind"] for row in registry.table("attention-map")} == {"attention_map", "plugin"}
+    with pytest.raises(PluginError, match=r"^no attention map 'dull'\. .*Dull has no method '__call__'"):
+        registry.component("attention-map", "dull")
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a component's origin, signature, options with types and defaults, and docstring."""
+    from gazekit.registry.registry import KINDS, kind_called
     from gazekit.registry.signature import options_of
 
     if name is None:
         kind, name = _kind_of(kind), kind
-    _check_kind(kind)
+    kind = kind_called(kind, KINDS)
     component = console.registry().component(kind, name)
     if as_json:
         options = [
@@ -94,10 +95,9 @@ def docs(
     from gazekit.errors import ConfigurationError
     from gazekit.registry.component import in_words
     from gazekit.registry.distribution import normalised
-    from gazekit.registry.registry import KINDS
+    from gazekit.registry.registry import KINDS, kind_called
 
-    if kind is not None:
-        _check_kind(kind)
+    kinds = KINDS if kind is None else [kind_called(kind, KINDS)]
     registry = console.registry()
     origins = [*registry.provenance.values(), *(failure.provenance for failure in registry.failures)]
     there = {origin.distribution for origin in origins}
@@ -105,7 +105,7 @@ def docs(
         raise ConfigurationError(
             f"no package '{package}' with plugins; there are: {', '.join(sorted(there))}"
         )
-    for each in [kind] if kind else KINDS:
+    for each in kinds:
         found = [
             component
             for component in registry.components(each)
@@ -137,11 +137,3 @@ def _kind_of(name: str) -> str:
         raise ConfigurationError(f"'{name}' is of several kinds ({', '.join(found)}); name one before it")
     near = "".join(f" Did you mean '{each}'?" for each in get_close_matches(name, kinds, n=1))
     raise ConfigurationError(f"no component '{name}'.{near} gazekit plugins list has them all")
-
-
-def _check_kind(kind: str) -> None:
-    from gazekit.errors import ConfigurationError
-    from gazekit.registry.registry import KINDS
-
-    if kind.replace("-", "_") not in KINDS:
-        raise ConfigurationError(f"no kind '{kind}'; the kinds are: {', '.join(KINDS)}")
