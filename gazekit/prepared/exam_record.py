@@ -54,7 +54,8 @@ Spacing = Annotated[
 class ReaderFixation(NamedTuple):
     """A fixation of a reader on one view, in prepared pixels; the onset is None where nobody recorded it.
 
-    ``sigma_x`` and ``sigma_y`` are the standard deviations of its Gaussian.
+    It counts from the first row of its recording. ``sigma_x`` and ``sigma_y`` are the standard deviations of the
+    Gaussian.
     """
 
     reader: str

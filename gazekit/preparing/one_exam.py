@@ -290,7 +290,14 @@ def _fixations(
     geometry: Geometry,
     settings: PreparationSettings,
 ) -> tuple[ReaderFixation, ...]:
-    """All fixations in prepared pixels, reader by reader. Raises DataError: a recording has none on what is kept."""
+    """All fixations in prepared pixels, reader by reader, with onsets from the first row of each recording.
+
+    Clocks run on from image to image: only from its own start do onsets tell the first seconds of a look, and fall
+    where a reader looks again.
+
+    Raises:
+        DataError: a recording has none on what is kept.
+    """
     height, width = raw.pixels.shape
     rows: list[ReaderFixation] = []
     for reader, recording, found in zip(reader_names(recordings), recordings, fixations, strict=True):
@@ -303,7 +310,8 @@ def _fixations(
             if isinstance(error, ConfigurationError) and recording.pixels_per_degree is None:
                 raise  # sigma is that of the settings, for every recording
             raise DataError(f"{recording}: {error}") from None
-        onset = [None if np.isnan(value) else float(value) for value in found.onset_ms]
+        start = 0.0 if recording.t_ms is None else recording.t_ms[0]
+        onset = [None if np.isnan(value) else float(value - start) for value in found.onset_ms]
         columns = zip(x.tolist(), y.tolist(), onset, found.duration_ms.tolist(), strict=True)
         rows += [ReaderFixation(reader, *row, *sigma) for row in columns]
     return tuple(rows)

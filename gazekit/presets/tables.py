@@ -132,7 +132,7 @@ class GazeSettings(PresetTable):
     sigma: Annotated[Positive | None, pydantic.BeforeValidator(absent)] = None
     """Width of a fixation's Gaussian in degrees of visual angle; absent: as prepared."""
     window_ms: Annotated[tuple[float, float] | None, pydantic.BeforeValidator(_window)] = None
-    """Fixations that begin in this time; absent: all."""
+    """Fixations that begin in this time, in ms from the start of their recording; absent: all."""
     minimum_duration_ms: NonNegative = 0.0
     """Shorter fixations are left out."""
 

@@ -149,6 +149,24 @@ def test_several_looks_of_an_unnamed_reader_are_one_readers(root, exams, tmp_pat
     assert PreparedDataset.open(tmp_path / "out").readers(0, "cc") == ("1",)
 
 
+def test_onsets_count_from_the_start_of_each_recording_on_whatever_clock(root, exams, tmp_path):
+    clock = 7_283_910.5 + 4.0 * np.arange(250)  # the tracker's, which runs on from image to image
+    at = np.repeat([[X, Y], [X - 40, Y]], 125, axis=0).T
+    samples = Recording(tmp_path / "a.asc", *at, clock, exam_id="e0", view="cc", reader="A")
+    again = replace(samples, t_ms=clock + 60_000)
+    found = replace(samples, x=at[0, ::125], y=at[1, ::125], t_ms=clock[::125], duration_ms=np.full(2, 400.0))
+    run(
+        [replace(exam, gaze={}, gaze_reader=None) for exam in exams],
+        root,
+        tmp_path / "out",
+        recordings=[samples, again, replace(found, view="mlo")],
+    )
+    dataset = PreparedDataset.open(tmp_path / "out")
+    (looks,), (fixations,) = (dataset.fixations(0, view) for view in ("cc", "mlo"))
+    assert fixations.onset_ms.tolist() == [0, 500]
+    assert looks.onset_ms[0] == looks.onset_ms[2] == 0 < looks.onset_ms[1] == looks.onset_ms[3]
+
+
 def test_no_gaze_is_a_state_and_an_empty_mask_is_none(root, exams, tmp_path):
     Image.fromarray(np.zeros((160, 120), dtype=np.uint8)).save(exams[1].masks["mlo"][0].path)
     summary = run([replace(exams[0], gaze={}, gaze_reader=None), *exams[1:]], root, tmp_path / "out")
