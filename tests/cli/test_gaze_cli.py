@@ -283,6 +283,19 @@ def test_a_reader_is_a_name_that_chooses_and_is_kept(images: Path, two_readers: 
     }
 
 
+def test_a_pooled_heat_map_counts_each_reader_once_by_time_of_looking(images: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "pool.csv", tmp_path / "h.png"
+    looks = (("P1", 1, 800, 6, 6), ("P1", 2, 200, 26, 6), ("P2", 1, 300, 16, 26))
+    table.write_text(
+        "exam_id,view,reader,sitting,start_ms,duration_ms,x,y\n"
+        + "".join(f"e000,cc,{who},{sitting},0,{lasts},{x},{y}\n" for who, sitting, lasts, x, y in looks)
+    )
+    gazekit("gaze", "heatmap", table, images / "e000_cc.png", out, "--pool")
+    drawn = np.asarray(Image.open(out)).astype(int)
+    warm = [drawn[y, x, 0] - drawn[y, x, 2] for *_, x, y in looks]
+    assert warm[0] == pytest.approx(warm[2], abs=60) and warm[1] < min(warm[0], warm[2]) - 60
+
+
 def test_readers_are_kept_in_an_import_and_in_a_prepared_set(
     images: Path, two_readers: Path, tmp_path: Path
 ) -> None:

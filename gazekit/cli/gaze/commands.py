@@ -24,6 +24,7 @@ from gazekit.disk.wording import first_few
 
 if TYPE_CHECKING:
     from gazekit.errors import DataError
+    from gazekit.records.arrays import Floats
     from gazekit.records.recording import Recording
 
 app = typer.Typer(help="Check gaze recordings, import them, find their fixations.", no_args_is_help=True)
@@ -49,7 +50,7 @@ def heatmap(
     reader: ReaderNames = None,
     pool: Annotated[
         bool,
-        typer.Option("--pool", help="Draw the mean of the heat maps of several readers or recordings."),
+        typer.Option("--pool", help="Draw the mean of the readers' heat maps, as a prepared set has it."),
     ] = False,
     image_name: ImageName = None,
     gaze_format: GazeFormat = "auto",
@@ -69,7 +70,7 @@ def heatmap(
 
     from gazekit.disk.atomic import disk_errors, write_atomically
     from gazekit.gaze.fixations import fixations_of
-    from gazekit.gaze.heat_map import heat_map, sigma_pixels
+    from gazekit.gaze.heat_map import heat_map, mean_heat_map, sigma_pixels
     from gazekit.gaze.image_names import looking_at
     from gazekit.gaze.readers import reader_names
     from gazekit.reading.image import read_image
@@ -84,13 +85,13 @@ def heatmap(
     pixels = read_image(image, colour=True).pixels  # [H, W]
     height, width = pixels.shape
     names = reader_names(chosen)
-    total = np.zeros((height, width), dtype=np.float32)
+    looks: dict[str, list[tuple[Floats, ...]]] = {}
     rows: list[tuple[str, object]] = []
     for name, each in zip(names, chosen, strict=True):
         found = fixations_of(each, image_height=height, image_width=width, settings=detection)
         sigma = sigma_pixels(each, height, width, detection)
-        heat = heat_map(found.x, found.y, found.duration_ms, shape=(height, width), sigma=sigma)
-        total += heat / np.float32(names.count(name))
+        widths = (np.full(len(found), axis) for axis in sigma)
+        looks.setdefault(name, []).append((found.x, found.y, found.duration_ms, *widths))
         duration = f"{np.median(found.duration_ms):.0f}" if each.t_ms is not None else "–"
         rows += [("reader", name)] if each.reader is not None or len(chosen) > 1 else []
         rows += [
@@ -100,8 +101,12 @@ def heatmap(
             ("median duration, ms", duration),
             ("sigma, px", " x ".join(dict.fromkeys(f"{axis:.1f}" for axis in sigma))),
         ]
+    maps = []
+    for own in looks.values():  # a reader counts once, however many recordings there are
+        x, y, weight, across, down = map(np.concatenate, zip(*own, strict=True))
+        maps.append(heat_map(x, y, weight, shape=(height, width), sigma=(across, down)))
     drawn = io.BytesIO()
-    Image.fromarray(overlay(pixels, total / total.max())).save(drawn, format="PNG")
+    Image.fromarray(overlay(pixels, mean_heat_map(maps))).save(drawn, format="PNG")
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, drawn.getvalue())
