@@ -12,12 +12,14 @@ ROUNDING_MS = 1e-6
 def sampling_period(t_ms: Floats) -> float:
     """Return the time per sample in ms: the mean of the steps shorter than 1.5 times their median.
 
-    Longer steps are gaps. The median itself would be wrong: clocks of whole ms write 120 Hz as steps of 8 and 9 ms.
+    Longer steps are gaps, and rows at one time are of one sample. The median itself would be wrong: clocks of whole ms
+    write 120 Hz as steps of 8 and 9 ms.
 
     Args:
         t_ms: ``[N]`` ms, not descending, lost samples included; with fewer than two the result is 0.
     """
     steps = np.diff(t_ms)
+    steps = steps[steps > 0]
     usual = steps[steps < 1.5 * np.median(steps)] if len(steps) else steps
     return float(usual.mean()) if len(usual) else 0.0
 

@@ -145,5 +145,6 @@ def _misfit(path: Path, readers: Mapping[str, "GazeReader"]) -> str:
     begins = f"begins with {start!r}" if start and start.isprintable() else "does not begin with text"
     return (
         f"{path.name} {begins}; the formats are {', '.join(sorted(readers))}; export it in one of them "
-        "with its columns unchanged, or choose with --format"
+        "with its columns unchanged, choose with --format, or write its rows as a table exam_id,view,t_ms,x,y in ms "
+        "and pixels of the image (fixations: start_ms,duration_ms)"
     )

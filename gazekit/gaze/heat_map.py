@@ -82,6 +82,11 @@ def check_on_image(
             f"gaze heat map: sigma is {narrowest:g} pixels; expected at least {NARROWEST}; make the map larger "
             "or sigma wider"
         )
+    if len(weight) and not np.any(weight > 0):
+        raise DataError(
+            f"gaze heat map: all {len(weight)} fixations last 0 ms; expected some that last; leave the "
+            "recording out"
+        )
     beside = np.maximum(np.maximum(-x, x - width), 0)
     above = np.maximum(np.maximum(-y, y - height), 0)
     if not np.any((weight > 0) & (np.hypot(beside / across, above / down) <= REACH)):

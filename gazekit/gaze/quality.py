@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
-from gazekit.gaze.lost import FEWEST, Repeated, repeated_place
+from gazekit.gaze.lost import FEWEST, SHARE, Repeated, repeated_place
 from gazekit.records.arrays import Size
 from gazekit.records.recording import Recording
 
 _BORDER = 1.0
 """Distance in pixels from the image edge within which a sample is on the border."""
+_CLOCKS_MS = 20.0
+"""Overlap of two fixations up to which it is rounding of their times (ours)."""
 _BRIEF, _LONG = 10.0, 10_000.0
 """Median durations of fixations, in ms, beyond which they are hardly in ms (ours)."""
 
@@ -40,6 +42,8 @@ class RecordingCheck:
         refused: why no fixation can be found; None if one can.
         repeated: a place that comes so often that it may stand for lost samples.
         copied: another recording of the image has the same rows.
+        simultaneous: share of the samples at the time of the one before, or of the fixations that begin well before the
+            one before has ended.
         holds_fixations: the rows are fixations, and not samples.
         region_name: the region that is meant; empty without one.
     """
@@ -61,6 +65,7 @@ class RecordingCheck:
     repeated: Repeated | None = None
     region_name: str = ""
     copied: bool = False
+    simultaneous: float | None = None
     holds_fixations: bool = False
 
 
@@ -143,6 +148,7 @@ def doubts_about(check: RecordingCheck) -> list[str]:
     rate, region = check.rate_hz, check.region
     lasting = check.median_duration_ms if check.holds_fixations else None
     repeated = [] if check.repeated is None else [str(check.repeated)]
+    simultaneous = (check.simultaneous or 0) > SHARE and (check.simultaneous or 0) * check.rows >= FEWEST
     doubts = {
         "more than half of the samples are lost": check.lost > 0.5,
         "fewer than 1 sample a second; are the times in ms?": rate is not None and rate < 1,
@@ -155,6 +161,12 @@ def doubts_about(check: RecordingCheck) -> list[str]:
         > 0.2
         and (check.border or 0) * check.rows >= FEWEST,
         "more than half of the samples lie outside the image; wrong geometry?": (check.outside or 0) > 0.5,
+        "many samples have the time of the one before; are there rows of each eye, or of several readers?": (
+            simultaneous and not check.holds_fixations
+        ),
+        "many fixations begin before the one before has ended; are they of both eyes, or of several readers?": (
+            simultaneous and check.holds_fixations
+        ),
         "half of the fixations last less than 10 ms; are their durations in ms?": lasting is not None
         and lasting < _BRIEF,
         "half of the fixations last more than 10 s; are their durations in ms?": lasting is not None
@@ -182,16 +194,20 @@ def _with_fixations(check: RecordingCheck, recording: Recording, fixations: Fixa
 def _time(recording: Recording) -> RecordingCheck:
     t_ms, duration = recording.t_ms, recording.duration_ms
     lost = ~(np.isfinite(recording.x) & np.isfinite(recording.y))
-    seconds = rate = spread = None
+    seconds = rate = spread = simultaneous = None
     if t_ms is not None and len(t_ms) > 1:
         intervals = np.diff(t_ms)
         period = sampling_period(t_ms)
         seconds = float(t_ms[-1] - t_ms[0] + (period if duration is None else duration[-1])) / 1000
+        early = intervals <= 0 if duration is None else intervals < duration[:-1] - _CLOCKS_MS
+        simultaneous = float(early.mean())
         if duration is None:
             rate = 1000 / period if period > 1e-9 else None
             spread = float(np.subtract(*np.percentile(intervals, (75, 25))))
     share = float(lost.mean()) if len(lost) else 1.0
-    return RecordingCheck(len(lost), seconds, rate, spread, share, repeated=repeated_place(recording))
+    return RecordingCheck(
+        len(lost), seconds, rate, spread, share, repeated=repeated_place(recording), simultaneous=simultaneous
+    )
 
 
 def _place(check: RecordingCheck, placed: Recording, size: Size) -> RecordingCheck:

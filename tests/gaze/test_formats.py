@@ -97,6 +97,8 @@ def test_nothing_that_fits_is_one_line_with_the_formats_and_the_columns(tmp_path
         gaze_files(source, READERS)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    # trackers whose programs write none of the formats have a way, too
+    assert ("a table exam_id,view,t_ms,x,y" in str(caught.value)) is ("begins with" in message)
 
 
 def test_two_formats_that_fit_are_an_error_that_names_both(tmp_path):

@@ -52,6 +52,10 @@ def test_time_is_measured_from_the_median_interval():
     irregular = np.cumsum([0, 10, 20, 10, 20, 10, 20, 10, 20])
     spread, _ = check_recording(recording(50, np.full(9, 50), irregular), size=SIZE, settings=SETTINGS)
     assert spread.interval_spread_ms == 10
+    doubled, _ = check_recording(
+        recording(50, np.full(14, 50), np.repeat(times, 2)), size=SIZE, settings=SETTINGS
+    )
+    assert doubled.rate_hz == 100  # two rows of one time are of one sample
 
 
 def test_lost_border_and_outside_are_shares_of_the_right_rows():
@@ -98,6 +102,8 @@ def test_share_inside_weighs_by_duration_and_counts_what_lies_outside():
     [
         ({"x": np.r_[np.full(31, np.nan), np.full(29, 50.0)]}, "more than half of the samples are lost"),
         ({"t_ms": np.arange(60) * 51.0}, "fewer than 20 samples a second"),
+        ({"t_ms": np.arange(60) // 2 * 16.0}, "many samples have the time of the one before"),
+        ({"t_ms": np.arange(60) * 200.0, "duration_ms": np.full(60, 230.0)}, "many fixations begin before"),
         ({"t_ms": np.arange(60) / 60}, "more than 5000 samples a second; are the times in ms?"),
         ({"x": np.r_[np.full(13, 0.0), np.full(47, 50.0)]}, "a fifth of the samples lie on the border"),
         ({"x": np.r_[np.full(31, 900.0), np.full(29, 50.0)]}, "more than half of the samples lie outside"),
@@ -122,6 +128,7 @@ def test_what_looks_wrong_is_said_in_words(change, sentence):
         ("rate_hz", 20.0, 19.9, "fewer than 20 samples a second"),
         ("rate_hz", 5000.0, 5001.0, "more than 5000 samples a second"),
         ("border", 0.2, 0.21, "more than a fifth of the samples lie on the border"),
+        ("simultaneous", 0.05, 0.06, "many fixations begin before the one before has ended"),
         ("outside", 0.5, 0.51, "more than half of the samples lie outside"),
         ("median_duration_ms", 10.0, 9.9, "half of the fixations last less than 10 ms"),
         ("median_duration_ms", 10_000.0, 10_001.0, "half of the fixations last more than 10 s"),

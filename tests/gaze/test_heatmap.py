@@ -108,6 +108,12 @@ def test_nothing_within_reach_is_an_error(x, weight):
     assert inside.max() == 1
 
 
+def test_fixations_that_last_no_time_are_said_to_and_not_to_lie_elsewhere():
+    inside, no_time = np.array([5.0, 6.0]), np.zeros(2)
+    with pytest.raises(DataError, match="all 2 fixations last 0 ms"):
+        heat_map(inside, inside, no_time, shape=(11, 20), sigma=2.0)
+
+
 def test_reach_is_counted_in_the_sigma_of_its_axis():
     """With sigma 4 across and 1 down, 10 px beside the map are 2.5 sigma and 10 px above it are ten."""
     one, sigma = np.array([1.0]), (4.0, 1.0)
