@@ -23,7 +23,7 @@ class Interval:
 
     Args:
         value: the estimate on the data.
-        low, high: bounds of the interval; NaN when too few resamples were defined.
+        low, high: bounds of the interval; NaN when the estimate, or every resample, is undefined.
         method: ``"BCa"``, ``"percentile"`` or ``"t"`` (Student's, without resamples).
         resamples: number of resamples that define the interval.
         undefined: number of resamples skipped because the statistic does not exist on them.
@@ -236,7 +236,7 @@ def _counts(drawn: Integers, patients: int) -> Floats:
 def _percentile_of_defined(value: float, distribution: Floats, level: float) -> Interval:
     defined = distribution[np.isfinite(distribution)]
     undefined = distribution.size - defined.size
-    if defined.size == 0:
+    if defined.size == 0 or not math.isfinite(value):
         return Interval(value, math.nan, math.nan, undefined=undefined)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
