@@ -152,8 +152,12 @@ def predicted_scanpath(places: Array, shape: tuple[int, int]) -> Fixations:
 
 
 def untimed(scanpath: Fixations) -> Fixations:
-    """Leave out onsets and durations, so that only places in their order count, as for a prediction without times."""
-    return replace(scanpath, onset_ms=np.full(len(scanpath), np.nan), duration_ms=np.ones(len(scanpath)))
+    """Leave out onsets and durations, so that only places in their order count, as for a prediction without times.
+
+    A second recording is left out, too: without onsets nothing would tell where it begins.
+    """
+    first = _first_recording(scanpath)
+    return replace(first, onset_ms=np.full(len(first), np.nan), duration_ms=np.ones(len(first)))
 
 
 def _first_recording(scanpath: Fixations) -> Fixations:

@@ -16,6 +16,7 @@ from gazekit.measures.scanpath import (
     predicted_scanpath,
     scanmatch,
     scanpath_similarity,
+    untimed,
 )
 
 SHAPE = (60, 100)
@@ -235,6 +236,7 @@ def test_a_second_recording_is_left_out() -> None:
     twice = Fixations(*(np.concatenate([column, column[:2] + 1]) for column in astuple(once)))
     other = Fixations(*np.array([[2.0, 6, 7], [1.0, 5, 8], [0.0, 300, 700], [250.0, 300, 100]]))
     assert scanpath_similarity(twice, other, (12, 12)) == scanpath_similarity(once, other, (12, 12))
+    assert untimed(twice).x.tolist() == once.x.tolist()
 
 
 def test_of_equal_paths_the_one_that_steps_diagonally_from_the_end_is_taken():
