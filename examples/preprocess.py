@@ -248,10 +248,12 @@ def _spacing(tags: Any) -> tuple[float, float] | None:
 
 def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
     """Apply modality LUT, VOI LUT or window, MONOCHROME1 and padding; return grey in [0, 1] ``[H, W]``."""
-    from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+    from pydicom.pixels import apply_windowing
 
     if stored.ndim != 2:
         raise Unusable(f"{path}: an array of {stored.shape}; expected one grey image in the file")
+    if "SharedFunctionalGroupsSequence" in tags or "PerFrameFunctionalGroupsSequence" in tags:
+        raise Unusable(f"{path}: an enhanced object; gazekit predict reads its groups, this file does not")
     bits, signed = int(tags.BitsStored), bool(tags.PixelRepresentation)
     first = tags.get("PixelPaddingValue")
     padding = np.zeros(stored.shape, dtype=bool)
@@ -265,14 +267,15 @@ def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
         raise Unusable(f"{path}: bits outside BitsStored; gazekit predict reads them, this file does not")
     values = np.arange(int(stored.min()), int(stored.max()) + 1)  # the tables are applied once to each value
     where = stored.astype(np.int32) - values[0]
-    modality = np.asarray(apply_modality_lut(values, tags), dtype=np.float64)
+    if tables := tags.get("ModalityLUTSequence"):
+        modality, _ = _looked_up(tables[0], values, tags)
+    else:
+        modality = values * float(tags.get("RescaleSlope") or 1) + float(tags.get("RescaleIntercept") or 0)
     kind, index = _choice(tags, window, path)
     far = np.array([-1e15, 1e15])
     if kind == "table":
-        entries, start, _ = tags.VOILUTSequence[index].LUTDescriptor
-        every = apply_voi(np.arange(start, start + (entries or 2**16)), tags, index).astype(np.float64)
-        grey = apply_voi(np.rint(modality).astype(np.int64), tags, index).astype(np.float64)
-        low, high = every.min(), every.max()
+        grey, entries = _looked_up(tags.VOILUTSequence[index], np.rint(modality), tags)
+        low, high = entries.min(), entries.max()
     elif kind == "window":
         grey = apply_windowing(modality, tags, index)
         low, high = apply_windowing(far, tags, index)
@@ -289,6 +292,24 @@ def _shown(stored: NDArray[Any], tags: Any, window: str, path: Path) -> Grey:
     shown = grey.astype(np.float32)[where]
     shown[padding] = 0
     return shown
+
+
+def _looked_up(table: Any, values: NDArray[Any], tags: Any) -> tuple[Floats, Floats]:
+    """Look up values in a table, and return its entries too; values beyond its ends take the first or last entry."""
+    count, first, bits = (int(each) for each in table.LUTDescriptor)
+    count, data = count or 2**16, table.LUTData
+    if isinstance(data, bytes):
+        words = np.frombuffer(data, dtype="<u2" if tags.original_encoding[1] else ">u2")
+    else:
+        words = np.atleast_1d(np.array(data, dtype=np.uint16))
+    if bits == 8 and len(words) < count:
+        words = words.astype("<u2").view(np.uint8)  # two entries to a word, the first in its lower byte
+    entries = words[:count].astype(np.float64)
+    if len(entries) < count:
+        raise ValueError(f"a table of {len(entries)} entries; expected {count}")
+    if first >= 2**15 and first > values.max():
+        first -= 2**16  # it is signed, as the values are
+    return entries[np.clip(values - first, 0, count - 1).astype(np.int64)], entries
 
 
 def _choice(tags: Any, window: str, path: Path) -> tuple[str, int]:

@@ -132,6 +132,14 @@ def test_views_at_one_scale_are_prepared_as_by_gazekit(tmp_path: Path, crop: str
         preprocess.prepare(paths["cc"], "cc", completed(made.to_json()))
 
 
+def table_of_bytes() -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [4096, 0, 8]
+    item["LUTDescriptor"].VR = "US"
+    item.add_new("LUTData", "OW", (np.sqrt(np.arange(4096)) * 3.9).astype(np.uint8).tobytes())
+    return item
+
+
 def table(explanation: str) -> Dataset:
     item = Dataset()
     item.LUTDescriptor, item.LUTExplanation = [4096, 0, 16], explanation
@@ -157,6 +165,12 @@ DICOM: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"VOILUTSequence": Sequence([table("USUAL")]), "WindowCenter": 9, "WindowWidth": 5},
         {"window": "usual"},
     ),
+    "table of bytes": ({"VOILUTSequence": Sequence([table_of_bytes()])}, {}),
+    "values beyond a table": (
+        {"VOILUTSequence": Sequence([table("USUAL")]), "RescaleSlope": 20, "RescaleIntercept": 0},
+        {},
+    ),
+    "table of values": ({"ModalityLUTSequence": Sequence([table("USUAL")])}, {}),
     "padding": ({"PixelPaddingValue": 0}, {}),
     "inverted": ({"PhotometricInterpretation": "MONOCHROME1"}, {"crop": "none"}),
     "whole": ({}, {"crop": "none"}),
@@ -246,6 +260,9 @@ def test_what_cannot_be_prepared_is_one_line(tmp_path: Path) -> None:
     assert "its name says MLO, and it is given as cc" in message(tmp_path / "12_L_mlo.png")
     write_mammogram(tmp_path / "x.dcm", ImageLaterality="L", ViewPosition="MLO")
     assert "its header says MLO, and it is given as cc" in message(tmp_path / "x.dcm")
+    groups = Sequence([Dataset()])
+    write_mammogram(tmp_path / "e.dcm", ImageLaterality="L", SharedFunctionalGroupsSequence=groups)
+    assert "an enhanced object; gazekit predict reads" in message(tmp_path / "e.dcm")
     assert "were cut by rules 1" in message(tmp_path / "L_cc.dcm", region=1)
     other = {"crop": "none", "masked_by": "lung"}
     assert "cut to the region 'lung'" in message(tmp_path / "L_cc.dcm", crop="lung", region=2)

@@ -9,6 +9,7 @@ from pydicom import Dataset, Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from gazekit.errors import DataError
+from gazekit.reading.dicom.header import read_image_header
 from gazekit.reading.dicom.pixels import read_dicom
 from gazekit.reading.image import read_image
 from gazekit.reading.image_size import image_size
@@ -72,6 +73,61 @@ def test_voi_lut_sequence_goes_before_the_window(path, ramp):
     write(path, ramp, VOILUTSequence=Sequence([item]), WindowCenter=2000, WindowWidth=10)
     expected = [curve[min(max(int(x) - 100, 0), 255)] / 1023 for x in ramp.ravel()]
     np.testing.assert_allclose(read_dicom(path).pixels.ravel(), expected, atol=1e-6)
+
+
+def of(**tags):
+    item = Dataset()
+    for name, value in tags.items():
+        setattr(item, name, value)
+    return Sequence([item])
+
+
+@pytest.mark.parametrize("where", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_an_enhanced_object_says_window_spacing_and_side_in_its_functional_groups(path, ramp, where):
+    groups = of(
+        FrameVOILUTSequence=of(WindowCenter=900, WindowWidth=700),
+        PixelValueTransformationSequence=of(RescaleSlope=2, RescaleIntercept=-100, RescaleType="US"),
+        PixelMeasuresSequence=of(PixelSpacing=[0.1, 0.2]),
+        FrameAnatomySequence=of(FrameLaterality="R"),
+    )
+    write(path, ramp, NumberOfFrames=1, **{where: groups})
+    image = read_dicom(path)
+    expected = [linear(2 * float(x) - 100, 900, 700) for x in ramp.ravel()]
+    np.testing.assert_allclose(image.pixels.ravel(), expected, atol=1e-6)
+    assert (image.laterality, image.pixel_spacing_mm) == ("R", (0.1, 0.2))
+    assert read_image_header(path).side == "R"
+    write(path, ramp, WindowCenter=2000, WindowWidth=50, ImageLaterality="L", **{where: groups})
+    assert (read_dicom(path).laterality, read_image_header(path).side) == ("L", "L")
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("vr", ["OW", "US"])
+def test_entries_of_eight_bits_come_two_to_a_word_or_one(path, ramp, keyword, packed, vr):
+    curve = (np.linspace(0, 1, 4096) ** 2 * 255).astype(np.uint8)
+    words = curve.view("<u2") if packed else curve.astype("<u2")
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 8])
+    item.add_new("LUTData", vr, words.tobytes() if vr == "OW" else words.tolist())
+    pixels = read_dicom(write(path, ramp, **{keyword: Sequence([item])})).pixels
+    np.testing.assert_allclose(pixels.ravel(), curve / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("vr", ["SS", "US"])
+def test_a_table_for_signed_values_may_state_its_first_value_unsigned(path, ramp, vr):
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [4096, -2048 if vr == "SS" else 2**16 - 2048, 12])
+    item.add_new("LUTData", "US", list(range(4096)))
+    write(path, ramp.astype(np.int16) - 2048, VOILUTSequence=Sequence([item]))
+    np.testing.assert_allclose(read_dicom(path).pixels, ramp / 4095, atol=1e-6)
+
+
+def test_values_far_beyond_a_table_take_its_last_entry(path, ramp):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    item.add_new("LUTData", "US", list(range(4096)))
+    write(path, ramp, VOILUTSequence=Sequence([item]), RescaleSlope=20, RescaleIntercept=0)
+    np.testing.assert_allclose(read_dicom(path).pixels, np.minimum(ramp * 20.0, 4095) / 4095, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 900, "WindowWidth": 700}])

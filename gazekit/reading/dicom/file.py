@@ -25,6 +25,7 @@ from pydicom.uid import (
 
 from gazekit.errors import DataError
 from gazekit.reading.content import PREAMBLE, opened, with_preamble
+from gazekit.reading.dicom.functional_groups import FUNCTIONAL_GROUPS, lift_functional_groups
 from gazekit.reading.limits import MOST_BYTES, check_bytes, check_pixels
 
 _IMAGE = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel")
@@ -58,8 +59,9 @@ def open_dicom(path: Path) -> Dataset:
         DataError: the file is missing, damaged, not DICOM, not one grey image, or too large.
     """
     with damage(path, "cannot be read as DICOM"):
-        dataset = _read(path, (*_IMAGE, *_GREY, *_ABOUT, *_PIXELS, *_OVERLAY_BITS))
+        dataset = _read(path, (*_IMAGE, *_GREY, *_ABOUT, *_PIXELS, *_OVERLAY_BITS, *FUNCTIONAL_GROUPS))
         _drop_empty(dataset)
+        lift_functional_groups(dataset)
         _complete_grey_scale(dataset)
         _check_is_grey_image(dataset, path)
     return dataset

@@ -7,7 +7,7 @@ indexed.
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from pydicom.pixels import apply_windowing
 
 from gazekit.errors import DataError
 from gazekit.reading.dicom.file import printable
@@ -53,7 +53,7 @@ def grey_scale(
     lowest, highest = int(stored.min()), int(stored.max())
     values = np.arange(lowest, highest + 1)  # [n]
     is_padding = _between_ends(values, padding)
-    modality = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
+    modality = _modality(dataset, values)
     if isinstance(window, tuple):
         grey = _by_window(_with_window(dataset, window), modality, 0)
     elif offer := pick(window, offers(dataset)):
@@ -95,12 +95,44 @@ def _by_offer(dataset: Dataset, modality: Floats, offer: Offer) -> Floats:
     return by(dataset, modality, offer.index)
 
 
+def _modality(dataset: Dataset, values: Array) -> Floats:
+    """Apply the Modality LUT: a table, or slope and intercept."""
+    if tables := dataset.get("ModalityLUTSequence"):
+        return _looked_up(tables[0], values, dataset)[0]
+    return values * float(dataset.get("RescaleSlope", 1)) + float(dataset.get("RescaleIntercept", 0))
+
+
 def _by_table(dataset: Dataset, modality: Floats, index: int) -> Floats:
     """Apply a table of the VOI LUT sequence; its least and greatest entry become 0 and 1."""
-    entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
-    every = apply_voi(np.arange(first, first + (entries or 2**16)), dataset, index).astype(np.float64)
-    grey = apply_voi(np.rint(modality).astype(np.int64), dataset, index).astype(np.float64)
-    return _between(grey, every.min(), every.max())
+    grey, entries = _looked_up(dataset.VOILUTSequence[index], np.rint(modality), dataset)
+    return _between(grey, entries.min(), entries.max())
+
+
+def _looked_up(table: Dataset, values: Array, dataset: Dataset) -> tuple[Floats, Floats]:
+    """Look up values in a table, and return its entries too; values beyond its ends take the first or last entry.
+
+    Entries of 8 bits come two to a word, or one. The first value is signed where values are, and files may store it
+    unsigned; a table above every value cannot be meant.
+
+    Source: DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1.
+    """
+    count, first, bits = (int(each) for each in table.LUTDescriptor)
+    count = count or 2**16
+    data = table.LUTData
+    if isinstance(data, bytes):
+        order = "<" if dataset.original_encoding[1] else ">"
+        words = np.frombuffer(data, dtype=f"{order}u2")
+    else:
+        words = np.atleast_1d(np.array(data, dtype=np.uint16))
+    if bits == 8 and len(words) < count:
+        words = words.astype("<u2").view(np.uint8)  # the first entry is the lower byte
+    entries = words[:count].astype(np.float64)
+    if len(entries) < count:
+        raise ValueError(f"a table of {len(entries)} entries; expected {count}")
+    if first >= 2**15 and first > values.max():
+        first -= 2**16
+    places = np.clip(values - first, 0, count - 1).astype(np.int64)
+    return entries[places], entries
 
 
 def _by_window(dataset: Dataset, modality: Floats, index: int) -> Floats:

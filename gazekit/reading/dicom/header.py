@@ -8,6 +8,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from gazekit.reading.dicom.file import damage, open_tags, text_of
+from gazekit.reading.dicom.functional_groups import FUNCTIONAL_GROUPS, lift_functional_groups
 from gazekit.records.image_header import Code, ImageHeader
 
 _TEXTS = {
@@ -42,8 +43,9 @@ _NAMING = (
 def read_image_header(path: Path) -> ImageHeader:
     """Read the header of a DICOM file, without its pixels. Raises: DataError."""
     tags = (*_TEXTS.values(), *_LISTS.values(), *_NUMBERS, _MAGNIFICATION, *_CODES, *_SIDES, *_NAMING)
-    header = open_tags(path, tuple(dict.fromkeys(tags)))
+    header = open_tags(path, tuple(dict.fromkeys((*tags, *FUNCTIONAL_GROUPS))))
     with damage(path, "its tags cannot be read"):
+        lift_functional_groups(header)
         texts: dict[str, Any] = {name: text_of(header, attribute) for name, attribute in _TEXTS.items()}
         texts |= {name: tuple(_values(header, attribute)) for name, attribute in _LISTS.items()}
         views, modifiers = (_codes(header, name) for name in _CODES)
