@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gazekit.errors import DataError
 from gazekit.prediction.file_grouping import Grouping, LooseExam, only_special, without_views
-from gazekit.prediction.image_look import SOME, Looked, look_at
 from gazekit.prepared.exam_record import COVARIATE
 from gazekit.reading.found_files import FoundFiles, is_too_long
+from gazekit.reading.image_look import SOME, Looked, contradictions, look_at
 from gazekit.reading.spreadsheet import open_rows
 from gazekit.reading.table import Row, beginning_with, is_missing, rename_advice
 from gazekit.reading.view_names import SIDES, ViewNames, split_words
@@ -98,6 +98,8 @@ def read_exam_table(
         if keep_missing and images and len(images) < len(cells):
             missing = [view for view in cells if view not in images]
             found.assumed.setdefault(without_views(missing), []).append(key)
+        for view, what in contradictions(looks, dict.fromkeys(looks, side) if side else {}, views):
+            found.assumed.setdefault(f"view {view} {what}", []).append(key)
         for view, look in looks.items():
             if look.identity.special:
                 found.assumed.setdefault(only_special(view, look.identity.special), []).append(key)

@@ -11,10 +11,10 @@ from gazekit.disk.wording import counted, first_few
 from gazekit.errors import DataError
 from gazekit.prediction.by_products import by_product
 from gazekit.prediction.exam_names import Nameable, name_exams, recognisable
-from gazekit.prediction.image_look import SOME, ImageLook, Looked, look_at
 from gazekit.reading.content import SUFFIXES, has_image_suffix, is_dicom, is_dicom_index
 from gazekit.reading.dicom.file import printable
 from gazekit.reading.identity import FOR_PROCESSING
+from gazekit.reading.image_look import SOME, ImageLook, Looked, look_at
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import IdentityRule
 
@@ -40,6 +40,7 @@ class LooseExam:
         refused: why the exam is not predicted, without a file name; empty if it is predicted.
         laterality: view → ``"L"`` or ``"R"``, where known.
         covariates: name → number, as a table says.
+        assumed: what is assumed of it, one sentence each; also under ``Grouping.assumed``.
     """
 
     key: str
@@ -48,6 +49,7 @@ class LooseExam:
     refused: str = ""
     laterality: dict[str, str] = field(default_factory=dict)
     covariates: dict[str, float] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

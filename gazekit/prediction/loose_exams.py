@@ -9,16 +9,12 @@ from typing import Any
 from gazekit.errors import DataError
 from gazekit.prediction.exam_table import is_table, read_exam_table
 from gazekit.prediction.file_grouping import Grouping, group_images, without_covariates
-from gazekit.prediction.image_look import Looked
 from gazekit.prepared.settings import KEEP, PreparationSettings
 from gazekit.reading.content import is_dicom
+from gazekit.reading.identity_rules import identity_rules
+from gazekit.reading.image_look import Looked
 from gazekit.reading.view_names import ViewNames
-from gazekit.records.identity import IdentityRule, ImageIdentity
-from gazekit.records.image_header import ImageHeader
-from gazekit.registry.component import Component, Failure, in_words
-from gazekit.registry.isolation import culprit_of, foreign_code
 from gazekit.registry.registry import Registry
-from gazekit.registry.time_limit import TookTooLong
 
 SIDE_UNKNOWN = (
     "neither header nor name gives the side, by which the training images were mirrored: predicted unmirrored"
@@ -54,44 +50,6 @@ class TrainedOn:
             settings = replace(settings, bit_depth=bit_depth)
         unturned = self.sides is not None and not self.sides
         return replace(settings, laterality="off") if unturned else settings
-
-
-def identity_rules(registry: Registry) -> Mapping[str, IdentityRule]:
-    """Return each data source's rule for identifying its own files; a source name offered twice is skipped.
-
-    A rule that fails goes to ``registry.failures`` and is not asked again.
-    """
-    sources = registry.components("dataset")
-    names = Counter(source.name for source in sources)
-    return {
-        source.name: _isolated(source, registry)
-        for source in sources
-        if names[source.name] == 1 and callable(getattr(source.value, "identify", None))
-    }
-
-
-def _isolated(source: Component, registry: Registry) -> IdentityRule:
-    """Keep the faults of a source's rule from the other sources; their messages could name a patient or a path."""
-    what = f"identify of {in_words(source.kind)} '{source.name}'"
-
-    def rule(header: ImageHeader | None, path: Path) -> ImageIdentity | None:
-        if any((each.provenance, each.what) == (source.provenance, what) for each in registry.failures):
-            return None
-        try:
-            with foreign_code(source.provenance):
-                answer = source.value.identify(header, path)
-        except (Exception, TookTooLong) as error:
-            culprit = culprit_of(error, registry)
-            cause = type(error).__name__ + (f" at {culprit[1]}" if culprit else "")
-        else:
-            if answer is None or isinstance(answer, ImageIdentity):
-                return answer
-            cause = f"returned {type(answer).__name__}, expected ImageIdentity or None"
-        cause += "; it is asked about no further image"
-        registry.failures.append(Failure(source.provenance, what, cause, source.kind))
-        return None
-
-    return rule
 
 
 def find_exams(
@@ -149,6 +107,10 @@ def find_exams(
         lost = [name for name in trained_on.covariates if name not in exam.covariates]
         if lost and not exam.refused:
             grouping.assumed.setdefault(without_covariates(lost), []).append(exam.key)
+    by_key = {exam.key: exam for exam in grouping.exams}
+    for what, assumed_of in grouping.assumed.items():
+        for key in assumed_of:
+            by_key[key].assumed.append(what)
     return grouping
 
 

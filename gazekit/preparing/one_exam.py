@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Task:
         settings: what to do.
         root: the folder of the data set.
         finder: of the region that the settings name; None where they name none.
+        noticed: view → kinds and sentences of findings made before its pixels are read.
     """
 
     exam: Exam
@@ -62,6 +63,7 @@ class Task:
     settings: PreparationSettings
     root: Path
     finder: "RegionFinder | None" = None
+    noticed: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.settings.finds_region != (self.finder is not None):
@@ -191,7 +193,8 @@ def _prepare_view(task: Task, found: _Found) -> _View:
     mask = _mask(lesion, geometry)
     heat_map = _finished(exam.heat_maps[view], raw, geometry) if view in exam.heat_maps else None
     fixations: tuple[ReaderFixation, ...] = ()
-    findings = [*((ODD, warning) for warning in raw.warnings), *found.noticed]
+    before = task.noticed.get(view, ())
+    findings = [*before, *((ODD, warning) for warning in raw.warnings), *found.noticed]
     if region.doubt:
         findings.append((DOUBT, f"kept whole: {region.doubt}"))
     elif darkness := _darkness(raw.pixels):

@@ -18,14 +18,18 @@ from gazekit.gaze.image_names import in_folder_of
 from gazekit.gaze.matching import DOUBTFUL, Joined, Spelled, fitting, join, tells_exam
 from gazekit.prepared.settings import REFUSE, PreparationSettings
 from gazekit.prepared.splits import PARTS
+from gazekit.preparing.header_look import look_at_headers
 from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
 from gazekit.preparing.regions import find_finder
+from gazekit.reading.identity_rules import identity_rules
+from gazekit.reading.view_names import ViewNames
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
 from gazekit.records.lesions import Lesion, MaskFile
 from gazekit.records.recording import Recording
 from gazekit.records.refused import Refused
+from gazekit.registry.discovery import load_registry
 from gazekit.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -325,6 +329,7 @@ def tasks_of(
         return found
 
     finder = find_finder(settings.region_name, raw.registry)
+    names, rules = ViewNames(views_of(exams)), identity_rules(raw.registry or load_registry())
     for exam in exams:
         try:
             _check_files(exam, raw, settings)
@@ -336,7 +341,8 @@ def tasks_of(
         except DataError as error:
             yield Refused(exam.exam_id, str(error).replace(f"{raw.root}/", ""))
         else:
-            yield Task(exam, recordings, settings, raw.root, finder)
+            sided, noticed = look_at_headers(exam, views, names, rules, raw.root)
+            yield Task(sided, recordings, settings, raw.root, finder, noticed)
 
 
 def join_recordings(recordings: Sequence[Recording] | None, exams: Sequence[Exam]) -> Joined | None:

@@ -14,7 +14,7 @@ from gazekit.preparing.one_exam import Task
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
 from gazekit.reading.image import BIT_DEPTHS
-from gazekit.records.exam import DOUBT, GAZE, ODD, Exam
+from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, Exam
 from gazekit.records.refused import Refused
 
 T = TypeVar("T")
@@ -29,8 +29,9 @@ class Faults:
     Args:
         refused: every image that a preparation would refuse.
         doubtful: (exam, view, why) of every image that a preparation would not cut to its region though asked to.
-        odd: (exam, view, what) of every image whose header does not fit its pixels, and how it is read.
+        odd: (exam, view, what) of every image whose header does not fit its pixels or the tables.
         gaze: (exam, view, what) of every gaze recording that looks wrong.
+        notes: (exam, view, what) of every image with something else to know, such as a special image.
         identical: exam and view of the images that hold the same pixels, a tuple per image.
     """
 
@@ -39,6 +40,7 @@ class Faults:
     doubtful: tuple[tuple[str, str, str], ...] = ()
     odd: tuple[tuple[str, str, str], ...] = ()
     gaze: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[tuple[str, str, str], ...] = ()
 
 
 def find_faults(
@@ -80,7 +82,7 @@ def find_faults(
             progress(done, len(images))
     noticed[GAZE][:0] = [(each.about, "", each.what) for each in corner.findings()]
     identical = tuple(tuple(same) for same in owners.values() if len(same) > 1)
-    return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE)))
+    return Faults(tuple(refused), identical, *(tuple(noticed[kind]) for kind in (DOUBT, ODD, GAZE, NOTE)))
 
 
 def _tasks(

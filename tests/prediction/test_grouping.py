@@ -23,8 +23,9 @@ from gazekit.prediction.file_grouping import (
     LooseExam,
     group_images,
 )
-from gazekit.prediction.loose_exams import TrainedOn, find_exams, identity_rules
+from gazekit.prediction.loose_exams import TrainedOn, find_exams
 from gazekit.prepared.settings import PreparationSettings
+from gazekit.reading.identity_rules import identity_rules
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.identity import ImageIdentity
 
@@ -272,7 +273,8 @@ def test_the_usual_image_is_preferred_and_a_special_one_alone_is_said(tmp_path: 
 def test_a_special_image_that_a_table_names_is_said(tmp_path: Path) -> None:
     dicom(tmp_path / "1.dcm", "A", "L", "CC", PresentationIntentType="FOR PROCESSING")
     dicom(tmp_path / "2.dcm", "A", "L", "MLO")
-    (tmp_path / "t.csv").write_text("exam_id,cc,mlo\ne,1.dcm,2.dcm\nf,2.dcm,2.dcm\n")
+    dicom(tmp_path / "3.dcm", "A", "L", "CC")
+    (tmp_path / "t.csv").write_text("exam_id,cc,mlo\ne,1.dcm,2.dcm\nf,3.dcm,2.dcm\n")
     found = read_exam_table(tmp_path / "t.csv", ViewNames(VIEWS), RULES)
     assert [exam.laterality for exam in found.exams] == [{"cc": "L", "mlo": "L"}] * 2
     assert found.assumed == {"view cc is there only as: FOR PROCESSING": ["e"]}

@@ -149,7 +149,7 @@ def _files(validation: "Validation", region: str) -> Iterator[tuple[object, obje
     yield from ((f"{view} with gaze", number) for view, number in validation.with_gaze.items())
     if validation.faults is not None:
         yield "images that are refused", len(validation.faults.refused)
-        yield "images whose header does not fit their pixels", len(validation.faults.odd)
+        yield "images whose header does not fit their pixels or the tables", len(validation.faults.odd)
         if region != WHOLE:
             yield f"images without a plausible {region}", len(validation.faults.doubtful)
         if validation.with_gaze:
@@ -172,5 +172,10 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
         rest = len(found) - 10
         if rest > 0:
             yield kind, rest, "more; --json lists them all"
+    alike: dict[str, list[str]] = {}
+    for exam, view, what in validation.faults.notes:
+        alike.setdefault(what, []).append(f"{exam} {view}")
+    for what, about in alike.items():
+        yield "note", len(about), f"{what} ({_first(about, _NAMED)})"
     for same in validation.faults.identical:
         yield "identical", len(same), f"the same image in {first_few(same, 5)}"

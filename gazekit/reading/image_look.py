@@ -1,6 +1,6 @@
 """Look at an image file without reading its pixels: data source, header, file name and folders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +72,35 @@ def look_at(path: Path, folder: Path, views: ViewNames, rules: Mapping[str, Iden
         view = views.views[0]
     own = views.side_of(view) if view else ""
     return ImageLook(path, view, own or side, identity, name, header, damage)
+
+
+def contradictions(
+    looks: Mapping[str, ImageLook], sides: Mapping[str, str], views: ViewNames
+) -> Iterator[tuple[str, str]]:
+    """Yield a view and a sentence without its subject, the image, where a header contradicts the table of exams.
+
+    Args:
+        looks: view → image of one exam, as the table says.
+        sides: view → side, as far as the table says it.
+        views: the possible views.
+    """
+    patients: dict[str, str] = {}  # patient in a header → the first view with it
+    for view, look in looks.items():
+        if look.header is None:
+            continue
+        named, side = views.match(look.identity.view, look.side), look.identity.side
+        if named and named != view:
+            yield view, f"is an image of view {named} by its header: check the table"
+        if side and sides.get(view, side) != side:
+            yield (
+                view,
+                f"is an image of side {side} by its header, of side {sides[view]} by the table: check both",
+            )
+        if look.identity.patient:
+            patients.setdefault(look.identity.patient, view)
+            if len(patients) > 1 and patients[look.identity.patient] == view:
+                first = next(iter(patients.values()))
+                yield (
+                    view,
+                    f"is an image of another patient than view {first} by their headers: check the table",
+                )

@@ -1,0 +1,88 @@
+"""What headers say of an exam's images, before their pixels: sides, special images, contradictions with the table."""
+
+from pathlib import Path
+
+from gazekit_datasets.folder import Folder
+from made_mammography import view_sequence, write_mammogram
+from made_preparation import prepare
+
+import gazekit
+from gazekit.prediction.exam_table import read_exam_table
+from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.settings import PreparationSettings
+from gazekit.preparing.source import RawData
+from gazekit.preparing.validation import validate
+from gazekit.reading.identity_rules import identity_rules
+from gazekit.reading.view_names import ViewNames
+from gazekit.records.exam import NOTE, ODD
+
+CONTRADICTIONS = {
+    ("swapped cc", "is an image of view mlo by its header: check the table"),
+    ("swapped mlo", "is an image of view cc by its header: check the table"),
+    ("turned cc", "is an image of side R by its header, of side L by the table: check both"),
+    ("turned mlo", "is an image of side R by its header, of side L by the table: check both"),
+    ("mixed mlo", "is an image of another patient than view cc by their headers: check the table"),
+}
+
+
+def exams(root: Path) -> RawData:
+    """One exam in order, one whose views are swapped, one of the other side, one of two patients, a raw one."""
+    for number, (patient, side) in enumerate((("A", "L"), ("B", "R"), ("C", "L"))):
+        for view in ("CC", "MLO"):
+            about = {"PatientID": patient, "ImageLaterality": side, "ViewCodeSequence": view_sequence(view)}
+            write_mammogram(root / f"{patient}{view}.dcm", side=side, seed=10 * number + len(view), **about)
+            raw = about | {"PresentationIntentType": "FOR PROCESSING"}
+            write_mammogram(
+                root / f"{patient}{view}_raw.dcm", side=side, seed=90 + 10 * number + len(view), **raw
+            )
+    (root / "exams.csv").write_text(
+        "exam_id,patient_id,label,laterality,cc,mlo\n"
+        "right,A,0,L,ACC.dcm,AMLO.dcm\n"
+        "swapped,B,1,R,BMLO.dcm,BCC.dcm\n"
+        "turned,C,0,L,BCC_raw.dcm,BMLO_raw.dcm\n"
+        "mixed,D,1,L,CCC.dcm,AMLO_raw.dcm\n"
+    )
+    return RawData(Folder(), root, registry=gazekit.load_registry())
+
+
+def test_a_table_that_contradicts_its_images_is_pointed_out_by_every_command(tmp_path):
+    raw = exams(tmp_path)
+    summary = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
+    found = {(each.about, each.what) for each in summary.findings if each.kind == ODD}
+    assert {(about.partition(" (")[0], what) for about, what in found} == CONTRADICTIONS
+    assert sum(line.endswith("check the table") for line in summary.doubts()) == 3
+    faults = validate(raw, PreparationSettings(), jobs=0).faults
+    assert faults is not None
+    assert {(f"{exam} {view}", what) for exam, view, what in faults.odd} == CONTRADICTIONS
+    table = read_exam_table(tmp_path / "exams.csv", ViewNames(("cc", "mlo")), identity_rules(raw.registry))
+    said = {(key, what) for what, keys in table.assumed.items() for key in keys}
+    assert said >= {(about.split()[0], f"view {about.split()[1]} {what}") for about, what in CONTRADICTIONS}
+
+
+def test_special_images_are_noted_once_for_all(tmp_path):
+    raw = exams(tmp_path)
+    faults = validate(raw, PreparationSettings(), jobs=0).faults
+    assert faults is not None
+    assert set(faults.notes) == {
+        (exam, view, "is no usual image of its view: FOR PROCESSING")
+        for exam, view in (("turned", "cc"), ("turned", "mlo"), ("mixed", "mlo"))
+    }
+    summary = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
+    assert sum(each.kind == NOTE and "FOR PROCESSING" in each.what for each in summary.findings) == 3
+
+
+def test_a_side_that_only_a_text_of_the_header_says_turns_the_image_as_predict_does(tmp_path):
+    about = {"PatientID": "A", "ImageLaterality": None, "ViewCodeSequence": None}
+    for name, said in (("1.dcm", {"ViewPosition": "RCC"}), ("2.dcm", {"ProtocolName": "R MLO"})):
+        write_mammogram(tmp_path / name, side="R", **about | said)
+    write_mammogram(tmp_path / "3.dcm", side="L", seed=3, **about | {"ViewPosition": "CC"})
+    write_mammogram(tmp_path / "4_R_mlo.dcm", side="R", seed=4, **about)
+    rows = "exam_id,patient_id,label,cc,mlo\na,A,0,1.dcm,2.dcm\nb,B,1,3.dcm,4_R_mlo.dcm\n"
+    (tmp_path / "exams.csv").write_text(rows)
+    prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
+    dataset = PreparedDataset.open(tmp_path / "out")
+    rules = identity_rules(gazekit.load_registry())
+    predicted = read_exam_table(tmp_path / "exams.csv", ViewNames(("cc", "mlo")), rules)
+    assert [exam.laterality for exam in predicted.exams] == [{"cc": "R", "mlo": "R"}, {"mlo": "R"}]
+    turned = [{view: each.flip for view, each in of_exam.items()} for of_exam in dataset.geometry]
+    assert turned == [{"cc": True, "mlo": True}, {"cc": False, "mlo": True}]
