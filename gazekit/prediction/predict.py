@@ -48,7 +48,7 @@ class ExamPrediction:
         images: view that the exam has → prepared image ``[H, W]`` in [0, 1], grey.
         attention: view → ``[h, w]`` for the explained class; empty unless requested.
         geometry: view → mapping from raw to prepared pixels.
-        findings: remarks about its images, one sentence each, without file names.
+        findings: remarks about its images, and what was assumed of them, one sentence each, without file names.
         further: further target → probability of each of its classes.
         threshold: the run's, above which the second of two classes is called; 0.5 for several runs.
     """
@@ -226,7 +226,8 @@ def _decided(
         images = np.stack([result.images for _, result in usable])
         geometry = [{view.view: view.geometry for view in result.record.views} for _, result in usable]
         predicted = _predictions(members, keys, images, geometry, device, known=known, explain=explain)
-        noticed = {key: _sentences(result) for key, result in usable}
+        assumed = {loose.key: loose.assumed for loose, _ in pairs}
+        noticed = {key: (*assumed[key], *_sentences(result)) for key, result in usable}
         found = {each.key: replace(each, findings=noticed[each.key]) for each in predicted}
     for loose, result in pairs:
         if isinstance(result, Refused):

@@ -24,6 +24,7 @@ from pydicom import dcmread
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Header, opened_writer
 from gazekit.errors import StorageError
+from gazekit.prediction.loose_exams import SIDE_UNKNOWN
 from gazekit.prediction.predict import ExamPrediction
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.discovery import load_registry
@@ -316,6 +317,17 @@ def right_breast(folder: Path) -> None:
         for name in (f"named/P17_R_{view}.png", f"nameless/P17_{view}.png"):
             (folder / name).parent.mkdir(exist_ok=True)
             Image.fromarray(source.pixel_array).save(folder / name)
+
+
+def test_what_is_assumed_of_an_exam_is_said_once_and_stands_in_its_record(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    right_breast(tmp_path)
+    run = turned_in_training(tiny_run, tmp_path / "run", ["L", "R"])
+    finished = gazekit("predict", run, tmp_path / "nameless", "--bit-depth", 12, "--json")
+    (exam,) = json.loads(finished.stdout)["exams"]
+    assert SIDE_UNKNOWN in exam["findings"]
+    assert finished.stderr.count(SIDE_UNKNOWN) == 1
 
 
 def test_one_image_has_one_probability_in_every_format(tiny_run: Path, tmp_path: Path) -> None:

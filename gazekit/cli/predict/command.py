@@ -154,7 +154,7 @@ def predict(
             record = record_of(found, facts, folder)
             writer.write(record | (identity_of(by_key[found.key], folder) if identified else {}))
             if isinstance(found, ExamPrediction):
-                for each in found.findings if exams is not None else ():
+                for each in _not_yet_said(found, by_key.get(found.key)):
                     console.warn(f"{found.key}: {each}")
                 answers.append(found.probabilities)
                 all_written, remarks = write_files(found, by_key.get(found.key), wanted, trained)
@@ -175,6 +175,11 @@ def predict(
         raise DataError(
             f"{unwritten} of {total} exams predicted, but not all of their files written; see above"
         )
+
+
+def _not_yet_said(found: "ExamPrediction", exam: "LooseExam | None") -> list[str]:
+    """List the findings on an exam of image files beside the assumptions, which were said of all exams together."""
+    return [] if exam is None else [each for each in found.findings if each not in exam.assumed]
 
 
 def _refuse_orphans(context: typer.Context) -> None:
