@@ -37,14 +37,14 @@ def same_class(label: str) -> str:
 def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[list[Exam], list[Finding]]:
     """Give all labels of one class the same spelling, the source's or the most frequent; report each change.
 
+    Classes of further targets take the most frequent spelling.
+
     Args:
         exams: with the labels as in the tables.
         classes: class names of the source; None takes the labels found.
     """
-    chosen: dict[str, str] = {}
     if classes is None:
-        for label, _ in Counter(exam.label for exam in exams).most_common():
-            chosen.setdefault(same_class(label), label)
+        chosen = _most_frequent(exam.label for exam in exams)
     else:
         known = Counter(map(same_class, classes))
         chosen = {same_class(name): name for name in classes if known[same_class(name)] == 1}
@@ -60,7 +60,28 @@ def spell_alike(exams: Sequence[Exam], classes: Sequence[str] | None) -> tuple[l
             spelled.append(replace(exam, label=label))
         else:
             spelled.append(exam)
+    for target in dict.fromkeys(name for exam in exams for name in exam.targets):
+        frequent = _most_frequent(exam.targets[target] for exam in exams if target in exam.targets)
+        for place, exam in enumerate(spelled):
+            said = exam.targets.get(target)
+            if said is not None and said != (name := frequent[same_class(said)]):
+                findings.append(
+                    Finding(
+                        "note",
+                        exam.exam_id,
+                        f"target {target} '{said}' read as '{name}', which is spelled alike",
+                    )
+                )
+                spelled[place] = replace(exam, targets={**exam.targets, target: name})
     return spelled, findings
+
+
+def _most_frequent(names: Iterable[str]) -> dict[str, str]:
+    """Map the key of each class to its most frequent spelling."""
+    chosen: dict[str, str] = {}
+    for name, _ in Counter(names).most_common():
+        chosen.setdefault(same_class(name), name)
+    return chosen
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -70,6 +70,25 @@ def test_the_sources_own_spelling_wins_and_classes_that_differ_in_case_alone_sta
     assert spell_alike(exams("a", "A"), ("a", "A")) == (exams("a", "A"), [])
 
 
+def test_classes_of_further_targets_are_spelled_alike_too():
+    named = [
+        {"density": "C"},
+        {"density": "c"},
+        {"density": "C", "mass": "1.0"},
+        {"mass": "1"},
+        {"mass": "1"},
+    ]
+    plain = exams(*"ababa")
+    found = [replace(exam, targets=targets) for exam, targets in zip(plain, named, strict=True)]
+    spelled, findings = spell_alike(found, ("a", "b"))
+    assert [exam.targets.get("density") for exam in spelled] == ["C", "C", "C", None, None]
+    assert [exam.targets.get("mass") for exam in spelled] == [None, None, "1", "1", "1"]
+    assert [(each.about, each.what) for each in findings] == [
+        ("e1", "target density 'c' read as 'C', which is spelled alike"),
+        ("e2", "target mass '1.0' read as '1', which is spelled alike"),
+    ]
+
+
 def test_every_data_source_is_spelled_alike(tmp_path):
     found, findings = list_exams(Listed(exams("yes", "no", "Yes", "no", "yes")), tmp_path)
     assert classes_of(Listed(found), found) == ("no", "yes")
