@@ -37,7 +37,7 @@ class RunFacts:
     """Facts that identify a run, besides its preset.
 
     Args:
-        preset: the name given by the user; its values are in ``preset.toml``.
+        preset: the name given by the user, of a file without its folders; its values are in ``preset.toml``.
         data: folder of the prepared data set.
         fingerprint: of the prepared data set, so that a run is never mixed with other data.
         classes: class names, in order of the labels.

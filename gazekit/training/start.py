@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gazekit.contracts.interfaces import Backbone
-from gazekit.disk.home_folder import without_home
+from gazekit.disk.home_folder import without_folders, without_home
 from gazekit.errors import ConfigurationError, PluginError
 from gazekit.feeding.exam_facts import covariates_of
 from gazekit.feeding.feed import check_gaze_of_all
@@ -161,7 +161,7 @@ def start_run(
         checkpoint.save_step(run.checkpoints, 0, modules.state_dict(), {})
         run.write_facts(
             RunFacts(
-                preset=preset.name,
+                preset=without_folders(preset.name),
                 data=without_home(dataset.root.resolve()),
                 fingerprint=dataset.fingerprint,
                 classes=tuple(dataset.classes),

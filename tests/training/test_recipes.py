@@ -260,6 +260,20 @@ def test_the_recipe_of_the_documentation_is_one(tmp_path: Path, registry: Regist
     assert "rotation = 15.0 # mammonet.toml: Sec. 3.2" in shown
 
 
+def test_a_run_names_the_file_of_its_preset_without_the_folders(
+    tmp_path: Path, registry: Registry, dataset: PreparedDataset
+) -> None:
+    """The name is handed on in reports, cards, exported models and DICOM objects."""
+    file = tmp_path / "jane roe" / "clinic.toml"
+    file.parent.mkdir()
+    file.write_text('extends = "mammonet_small"\n')
+    fewer = (*FEW, "fusion.maps.heads=2", "fusion.maps.head_dim=3", "gaze.alignment_loss.levels=2")
+    preset = tiny(registry, *fewer, preset=str(file))
+    settings = StartSettings(seed=1, device=CPU)
+    run = start_run(tmp_path / "run", preset, registry, dataset, make_split(dataset), settings)
+    assert run.facts().preset == "clinic.toml"
+
+
 def test_everything_frozen_is_refused(tmp_path: Path, registry: Registry, dataset: PreparedDataset) -> None:
     names = ("backbones", "fusion", "projections", "head")
     frozen = [f"training.groups.{name}.freeze_epochs=1" for name in names]
