@@ -140,7 +140,7 @@ def _in_words(hint: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return "–" if value is None or isinstance(value, bool) else str(value)
+    return "–" if value in (None, "") or isinstance(value, bool) else str(value)
 
 
 def _text(command: Command) -> str:

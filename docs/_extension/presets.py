@@ -6,6 +6,8 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
+import pydantic_core
+import tomlkit
 from sphinx.pycode import ModuleAnalyzer
 
 from _extension.components import own
@@ -75,7 +77,7 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
         (
             code(f"{key}{name}"),
             code(_type(field.annotation)) + (f", {plain(_limits(field))}" if _limits(field) else ""),
-            "required" if field.is_required() else code(_default(field.default)),
+            "required" if field.is_required() else _default(field),
             plain(" ".join(documented.get((model.__name__, name), []))),
         )
         for name, field in model.model_fields.items()
@@ -93,12 +95,11 @@ def _tables(model: type[pydantic.BaseModel], key: str, documented: dict[tuple[st
             yield from _tables(table_model, path, documented)
 
 
-def _model_of(annotation: Any) -> type[tables.PresetTable] | None:
-    """Find the table that a field holds, if it holds one."""
-    for each in (annotation, *get_args(annotation)):
-        if isinstance(each, type) and issubclass(each, tables.PresetTable):
-            return each
-    return None
+def _model_of(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """Find the table that a field holds, if it holds one; a range of values is no table but a value."""
+    if isinstance(annotation, type) and issubclass(annotation, (tables.PresetTable, tables.TermSettings)):
+        return None if annotation is tables.ValueRange else annotation
+    return next(filter(None, map(_model_of, get_args(annotation))), None)
 
 
 def _type(annotation: Any) -> str:
@@ -108,10 +109,11 @@ def _type(annotation: Any) -> str:
         return _type(arguments[0])
     if origin in (Union, UnionType):
         return " | ".join(_type(each) for each in arguments if each is not type(None))
-    if origin is tuple:
-        return f"tuple[{', '.join('...' if each is ... else _type(each) for each in arguments)}]"
-    if annotation is tables.ComponentChoice:
-        return "component"
+    if origin in (tuple, dict):
+        inner = ("..." if each is ... else _type(each) for each in arguments)
+        return f"{origin.__name__}[{', '.join(inner)}]"
+    if annotation in (tables.ComponentChoice, tables.ValueRange):
+        return "component" if annotation is tables.ComponentChoice else "range"
     return inspect.formatannotation(annotation).replace("typing.", "")
 
 
@@ -126,5 +128,17 @@ def _limits(field: pydantic.fields.FieldInfo) -> str:
     return ", ".join(found)
 
 
-def _default(value: Any) -> str:
-    return '"none"' if value is None else repr(value)
+def _default(field: pydantic.fields.FieldInfo) -> str:
+    """Write a default as a preset does; no key without a check for it takes the word ``"none"``."""
+    value = field.default
+    if value is None:
+        is_taken = any(isinstance(each, pydantic.BeforeValidator) for each in field.metadata)
+        return code('"none"') if is_taken else "–"
+    values = (
+        value.use if isinstance(value, tables.ComponentChoice) else pydantic_core.to_jsonable_python(value)
+    )
+    if isinstance(values, dict):
+        inline = tomlkit.inline_table()
+        inline.update(values)
+        return code(inline.as_string())
+    return code(tomlkit.item(values).as_string())

@@ -90,8 +90,11 @@ class FusionSettings(PresetTable):
     """Where views meet: at the images, the feature maps, the vectors."""
 
     images: Slot = None
+    """Before the backbones; absent: each has its view's image."""
     maps: Slot = None
+    """After the stage ``model.map_fusion_after``; absent: the branches do not meet there."""
     vectors: Slot = None
+    """Makes one vector of the views' vectors; absent: there is one view, or one image of all."""
 
 
 def _readers(value: Any) -> Any:
@@ -145,11 +148,11 @@ class TermSettings(ComponentChoice):
     weight: NonNegative = 1.0
     """λ of the term."""
     alignment_loss: Slot = None
-    """Of an alignment."""
+    """Of an alignment: compares attention with gaze."""
     attention_map: Slot = None
-    """Of an alignment; absent: the one of the preset."""
+    """Of an alignment: computes the attention; absent: the one of the preset."""
     target: Annotated[Literal["label", "positive"] | None, pydantic.BeforeValidator(absent)] = None
-    """Of an alignment; absent: ``gaze.target``."""
+    """Of an alignment: class whose attention is aligned; absent: ``gaze.target``."""
 
 
 class LossSettings(PresetTable):
@@ -209,6 +212,7 @@ class ReportedSettings(PresetTable):
 
     auc: Share | None = None
     acc: Share | None = None
+    """Accuracy."""
     source: str
     """Source of the results."""
 
@@ -230,11 +234,15 @@ class TrainingSettings(PresetTable):
     """How the model is trained."""
 
     epochs: Count = 300
+    """Number of times that the training part is gone through."""
     batch_size: Count = 8
+    """Exams of a step, of all processes together."""
     optimizer: Slot = None
     """Takes the steps; absent: Adam of torch as it comes."""
     learning_rate: Positive = 1e-4
+    """The schedule multiplies it."""
     weight_decay: NonNegative = 0.0
+    """As the optimizer defines it."""
     decay_norms_and_biases: bool = True
     """Weight decay also pulls at parameters with a single axis, which are those of norms, and biases."""
     schedule: Slot = None

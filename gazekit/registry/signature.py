@@ -3,8 +3,10 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from functools import cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -46,12 +48,14 @@ def in_words(factory: type) -> str:
 
 
 def _bare(annotation: Any) -> Any:
-    """Simplify ``tuple[Annotated[int, …], ...]`` to ``tuple[int, ...]``, for display."""
+    """Simplify ``tuple[Annotated[int, …], ...] | None`` to ``tuple[int, ...] | None``, for display."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _bare(arguments[0])
     if origin in (tuple, list, dict):
         return origin[tuple(map(_bare, arguments))]
+    if origin in (Union, UnionType):
+        return reduce(or_, map(_bare, arguments))
     return annotation
 
 

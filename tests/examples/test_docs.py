@@ -81,11 +81,14 @@ def test_every_command_and_option_is_documented_and_has_its_place(pages: dict[st
             assert f"| `{name}" in page
 
 
-def test_the_reference_has_the_options_of_the_help() -> None:
-    printed = command_line("data", "prepare", "--help").stdout
-    (command,) = [c for c in extension("commands").every_command() if c.name == "gazekit data prepare"]
-    shown = set(re.findall(r"^\W*(--[a-z][a-z-]+)", printed, flags=re.MULTILINE)) - {"--help"}
-    assert {p.name.split("/")[0] for p in command.parameters if p.is_option} == shown  # --mask-outside/--no-…
+@pytest.mark.parametrize("words", ["data prepare", "plan"])
+def test_the_reference_has_the_options_of_the_help(words: str) -> None:
+    printed = command_line(*words.split(), "--help").stdout
+    (command,) = [c for c in extension("commands").every_command() if c.name == f"gazekit {words}"]
+    options = [p for p in command.parameters if p.is_option]
+    rows = re.findall(r"^\W*?(\*?) +(--[a-z][a-z-]+)", printed, flags=re.MULTILINE)
+    shown = {name: bool(star) for star, name in rows if name != "--help"}
+    assert {p.name.split("/")[0]: p.is_needed for p in options} == shown  # --mask-outside/--no-…
 
 
 def test_every_preset_and_value_has_its_source(registry: Registry, pages: dict[str, str]) -> None:
@@ -109,6 +112,7 @@ def test_every_key_of_a_preset_has_a_row(registry: Registry, pages: dict[str, st
 
     rows = set(re.findall(r"^\| `([\w.]+)` \|", pages["presets/keys.md"], flags=re.MULTILINE))
     assert keys(registry.preset("mammonet").model_dump()) <= rows
+    assert {"terms.NAME.weight", "terms.NAME.attention_map", "training.groups.NAME.freeze_epochs"} <= rows
 
 
 @pytest.mark.parametrize(("kind", "hook"), HOOKS.items())
@@ -135,6 +139,14 @@ def test_every_public_name_is_documented(pages: dict[str, str]) -> None:
         assert re.search(rf"^\.\. auto\w+:: gazekit\.{name}$", pages["python.md"], flags=re.MULTILINE)
         value = getattr(gazekit, name)
         assert not callable(value) or inspect.getdoc(value), name
+
+
+def test_types_are_written_for_a_reader(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
+        odd = re.findall(
+            r"^\| `.*(?:FieldInfo|Annotated|Optional\[|<function|\bgazekit\.\w+\.\w+ ).*$", text, re.M
+        )
+        assert not odd, f"{name}: {odd}"
 
 
 def test_pages_appear_by_themselves() -> None:
