@@ -134,6 +134,19 @@ def test_the_commands_take_the_option(tmp_path):
     assert f"add --allow-outside {images}" in gazekit(*looked, code=3).stderr
     found = gazekit(*looked, "--allow-outside", images).stdout
     assert re_number(found, "recordings that match an image") == 1
+    imported = (
+        "gaze",
+        "import",
+        images / "e000_cc.csv",
+        tmp_path / "gaze.csv",
+        "--dataset",
+        "folder",
+        "--source",
+        root,
+    )
+    assert f"add --allow-outside {images}" in gazekit(*imported, code=3).stderr
+    found = gazekit(*imported, "--allow-outside", images).stdout
+    assert re_number(found, "recordings that match an image") == 1
 
 
 def re_number(table: str, name: str) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.data.source import AllowOutside
 from gazekit.cli.gaze.joining import matching_rows, warn_of_unmatched
 from gazekit.cli.gaze.options import (
     DatasetSettings,
@@ -32,6 +33,7 @@ def import_recordings(
     gaze_format: GazeFormat = "auto",
     settings: GazeOptions = None,
     dataset_settings: DatasetSettings = None,
+    allow_outside: AllowOutside = None,
     fixations: Annotated[
         bool, typer.Option("--fixations", help="Write fixations instead of samples.")
     ] = False,
@@ -51,7 +53,7 @@ def import_recordings(
         raise ConfigurationError(
             f"{out}: lies among the recordings and would be read as one; choose another place"
         )
-    exams = exams_of(dataset, source, dataset_settings)
+    exams = exams_of(dataset, source, dataset_settings, allow_outside or ())
     images = {(exam.exam_id, view): path for exam in exams for view, path in exam.images.items()}
     joined = join(read_recordings(recordings, readers, names, reader), exams)
     exported = export(joined, lambda key: image_size(images[key]), detection, as_fixations=fixations)

@@ -180,7 +180,7 @@ def name_recordings(recordings: "list[Recording]", names: Path | None) -> "list[
 
 
 def exams_of(
-    dataset: str, source: Path, items: Sequence[str] | None, allow_outside: Sequence[Path] = ()
+    dataset: str, source: Path, items: Sequence[str] | None, allow_outside: Sequence[Path]
 ) -> "list[Exam]":
     """Return the exams of a raw data set, without files outside it. Raises: DataError, ConfigurationError."""
     from gazekit.cli.data.source import data_source
