@@ -132,7 +132,10 @@ def check_compare(folder: Path) -> None:
     assert f"| {result['exams']} exams of {result['patients']} patients" in page
 
 
-def test_first_run_and_compare(environment: FreshEnvironment, tmp_path: Path) -> None:
+def test_first_run_and_compare(
+    environment: FreshEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the pages' numbers are of one thread
     printed = follow("first_run", tmp_path, environment)
     check_first_run(tmp_path, printed)
     assert (tmp_path / "with_gaze/report.html").exists() and len(
