@@ -1,6 +1,6 @@
-"""Generate the reference pages (commands, presets, keys, components, hooks, Python names), each from its source."""
+"""Generate the reference pages (commands, presets, components, hooks, measures, Python names), each from its source."""
 
-from _extension import commands, components, hooks, presets, python
+from _extension import commands, components, hooks, measures, presets, python
 from gazekit.registry.discovery import load_registry
 
 
@@ -13,5 +13,6 @@ def pages() -> dict[str, str]:
         **presets.pages(registry, resolved),
         **components.pages(registry, resolved),
         **hooks.pages(),
+        **measures.pages(),
         **python.pages(),
     }

@@ -15,6 +15,7 @@ from fresh_environment import ROOT
 
 import gazekit
 from gazekit.contracts import hookspecs
+from gazekit.measures.catalogue import CHECKS, MEASURES
 from gazekit.registry.component import OWN, Component
 from gazekit.registry.registry import HOOKS, KINDS, Registry
 from gazekit.registry.signature import options_of
@@ -132,6 +133,14 @@ def test_every_hook_and_contract_is_documented(kind: str, hook: str, pages: dict
 def test_every_hook_of_the_specification_is_known() -> None:
     specified = {name for name in vars(hookspecs) if name.startswith("gazekit_")}
     assert specified == {*HOOKS.values(), "gazekit_doctor_checks"}
+
+
+def test_every_measure_has_its_meaning_and_its_place(pages: dict[str, str]) -> None:
+    plain = extension("markdown").plain
+    for name, measure in {**MEASURES, **CHECKS}.items():
+        assert re.search(
+            rf"^\| `{name}` .*{re.escape(plain(measure.meaning))} \|$", pages["measures.md"], re.MULTILINE
+        )
 
 
 def test_every_public_name_is_documented(pages: dict[str, str]) -> None:
