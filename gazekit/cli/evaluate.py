@@ -59,6 +59,7 @@ def _print(result: dict[str, Any]) -> None:
     from gazekit.measures.former_names import by_current_name
     from gazekit.measures.numbers import NONE, three
     from gazekit.measures.threshold import with_advice
+    from gazekit.prediction.calibration import in_effect
     from gazekit.records.labels import count_classes, describe
 
     rows = [
@@ -76,6 +77,8 @@ def _print(result: dict[str, Any]) -> None:
     title = f"{result['preset']}, {result['split']} part: {who}"
     console.note(f"weights of epoch {result['epoch']}: {result['chosen']}")
     console.note(describe(tuple(result["classes"])))
+    if said := in_effect(result["calibration"], result["called_above"], result["positive"]):
+        console.note(f"by gazekit calibrate: {said}")
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
     for sentence in result["limits"]:
         console.note(sentence)

@@ -52,5 +52,19 @@ class Calibration:
         }[self.method]
 
 
+def in_effect(calibration: str, threshold: float, positive: str) -> str:
+    """Say how probabilities and calls differ from those of the network alone; empty if they do not.
+
+    Args:
+        calibration: `Calibration.words`.
+        threshold: above which the positive class is called.
+        positive: its name.
+    """
+    parts = [f"probabilities are calibrated ({calibration})"] if calibration != "none" else []
+    if threshold != UNCALIBRATED.threshold:
+        parts.append(f"'{positive}' is called above {threshold:.4g}")
+    return ", ".join(parts)
+
+
 UNCALIBRATED = Calibration()
 """Probabilities as the model states them, and calls above 0.5."""

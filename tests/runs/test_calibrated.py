@@ -132,6 +132,19 @@ def test_a_damaged_calibration_can_be_fitted_again_or_removed(calibrated, tmp_pa
     assert api.calibrate(run, method="none", at_specificity=0.6)["method"] == "none"
 
 
+def test_evaluate_and_predict_say_how_probabilities_and_calls_were_made(
+    calibrated, tiny_run, dataset, registry
+):
+    ours = open_trained(calibrated, registry, CPU).calibration
+    how, above = f"probabilities are calibrated ({ours.words()})", f"called above {ours.threshold:.4g}"
+    for command in (("evaluate", calibrated, "--resamples", 100), ("predict", calibrated, dataset.root)):
+        said = gazekit(*command).stderr
+        assert f"by gazekit calibrate: {how}, '{dataset.classes[1]}' is {above}" in said, command[0]
+    both = gazekit("predict", calibrated, dataset.root, "--ensemble", tiny_run).stderr
+    assert how in both and above not in both, "an ensemble calls above 0.5"
+    assert "by gazekit calibrate" not in gazekit("predict", tiny_run, dataset.root).stderr
+
+
 def test_it_can_be_removed(calibrated, registry, tmp_path):
     run = shutil.copytree(calibrated, tmp_path / "run")
     assert "its calibration is removed" in gazekit("calibrate", run, "--remove").stderr

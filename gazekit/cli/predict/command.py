@@ -190,6 +190,16 @@ def _refuse_orphans(context: typer.Context) -> None:
         refuse_options(context, ("burn_in", "copy_patient"), "a prediction without --dicom-out")
 
 
+def _say_calibrations(trained: "list[Trained]") -> None:
+    """Note how each run's probabilities are calibrated, and the threshold of a single run: an ensemble has none."""
+    from gazekit.prediction.calibration import UNCALIBRATED, in_effect
+
+    for each in trained:
+        above = each.calibration.threshold if len(trained) == 1 else UNCALIBRATED.threshold
+        if said := in_effect(each.calibration.words(), above, each.facts.classes[-1]):
+            console.note(f"{each.run.path.name}, by gazekit calibrate: {said}")
+
+
 def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     """Warn if the threshold separates nothing on these exams, or on those that a run was evaluated on."""
     import numpy as np
@@ -238,7 +248,11 @@ def _check_stdin(inputs: list[Path], *, alone: bool) -> None:
 
 
 def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list[Trained]":
-    """Open the runs. Raises ConfigurationError: they were trained differently, or have no attention map to draw."""
+    """Open the runs, and say how they are calibrated.
+
+    Raises:
+        ConfigurationError: they were trained differently, or have no attention map to draw.
+    """
     from gazekit.errors import ConfigurationError
     from gazekit.runs.trained import check_ensemble, open_trained
 
@@ -248,6 +262,7 @@ def _open(runs: list[Path], device: "torch.device", *, explained: bool) -> "list
         raise ConfigurationError(
             f"preset '{trained[0].facts.preset}' has no attention map to draw; leave out --overlays"
         )
+    _say_calibrations(trained)
     return trained
 
 
