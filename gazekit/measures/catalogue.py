@@ -11,13 +11,14 @@ Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths",
 attention maps, apart from the evaluation."""
 
 
-TARGET_GROUP, UNIT_GROUP, READER_GROUP = "target_", "per_", "reader_"
-"""Beginnings of groups with the same measures again: of a further target, of sides or patients, of one reader."""
+TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP = "target_", "per_", "reader_", "in_"
+"""Beginnings of groups with the same measures again: of a further target, of sides or patients, of one reader, of
+the exams of one class."""
 
 
 def of_label(group: str) -> bool:
-    """Whether a group of an evaluation measures the label, and all readers, of single exams."""
-    return not group.startswith((TARGET_GROUP, UNIT_GROUP, READER_GROUP))
+    """Whether a group of an evaluation measures the label, and all readers, of single exams of all classes."""
+    return not group.startswith((TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.catalogue import READER_GROUP
+from gazekit.measures.catalogue import CLASS_GROUP, READER_GROUP
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
 from gazekit.measures.intervals import Interval, mean_intervals
@@ -37,6 +37,7 @@ def evaluate(
     predictions: Predictions,
     *,
     metrics: OfferedMetrics | None = None,
+    by_class: bool = False,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Metrics:
@@ -46,6 +47,7 @@ def evaluate(
         dataset: the exams that were predicted.
         predictions: with attention maps if gaze agreement and localisation are wanted.
         metrics: those that plugins offer.
+        by_class: compare attention with gaze and lesions in the exams of each class, too.
         seed, resamples: of the bootstrap over patients.
 
     Returns:
@@ -53,8 +55,9 @@ def evaluate(
         two classes and two patients at least) and, if there are maps to compare with, ``gaze_agreement`` and
         ``localisation``; if scanpaths were predicted, and readers have some, ``scanpaths``. Each is measure → mean over
         exams (an exam's views averaged) with its 95 % interval. Measures that compare with fixations are averaged over
-        the readers of an image; where several readers have names, ``reader_NAME`` has those of each. A predicted
-        scanpath has no times, so only the places and order of theirs count.
+        the readers of an image; where several readers have names, ``reader_NAME`` has those of each, and ``in_CLASS``
+        agreement and localisation in the exams of a class, if asked for. A predicted scanpath has no times, so only the
+        places and order of theirs count.
 
     Raises:
         DataError: all exams are of one class.
@@ -83,6 +86,7 @@ def evaluate(
     looked = LookedAt.of(dataset, indices.tolist(), views)
 
     of_readers: dict[tuple[int, str], dict[str, _Values]] = {}
+    on_images: dict[tuple[int, str], _Values] = {}
 
     def agreement(exam: int, view: str, attention: Array) -> _Values | None:
         column = dataset.views.index(view)
@@ -100,6 +104,7 @@ def evaluate(
             each = of_readers[exam, view].values()
             scores = {name: float(np.mean([own[name] for own in each])) for name in measures}
             found |= scores | _ceilings(dataset, points, measures, scores, (exam, view))
+        on_images[exam, view] = dict(found)
         return found
 
     def location(exam: int, view: str, attention: Array) -> _Values | None:
@@ -107,7 +112,9 @@ def evaluate(
         if not dataset.has_mask[exam, column]:
             return None
         attention = resize_bilinear(attention, dataset.size)
-        return {**localisation(attention, dataset.masks[exam, column] > 0)}
+        found: _Values = {**localisation(attention, dataset.masks[exam, column] > 0)}
+        on_images.setdefault((exam, view), {}).update(found)
+        return found
 
     def order(exam: int, view: str, places: NDArray[np.float32]) -> _Values | None:
         readers = looked.scanpaths.get((exam, view), {})
@@ -130,6 +137,14 @@ def evaluate(
     def with_reader(reader: str, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
         return of_readers.get((exam, view), {}).get(reader)
 
+    def in_class(label: int, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
+        return on_images.get((exam, view)) if dataset.labels[exam] == label else None
+
+    for label, name in enumerate(dataset.classes if by_class else ()):
+        measure = partial(in_class, label)
+        found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)
+        if found:
+            measured[f"{CLASS_GROUP}{name}"] = found
     for reader in _worth_telling_apart(of_readers.values()):
         measure = partial(with_reader, reader)
         found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)

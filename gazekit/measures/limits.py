@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gazekit.measures.catalogue import CLASS_GROUP
 from gazekit.measures.evaluate import Metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 
 
 def limits_of(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> list[str]:
-    """List, a sentence each, an interval that is a point, and further targets that are not measured."""
+    """List, a sentence each, an interval that is a point, maps of another class, and targets that are not measured."""
     return [
         *_of_the_area(dataset, predictions, metrics),
+        *_of_the_maps(dataset, metrics),
         *_of_targets(dataset, predictions, metrics),
     ]
 
@@ -24,6 +26,16 @@ def _of_the_area(dataset: PreparedDataset, predictions: Predictions, metrics: Me
         yield (
             f"The scores of the classes do not overlap, so that every resample of the {patients} patients has the same "
             "AUC: its interval says nothing about other patients."
+        )
+
+
+def _of_the_maps(dataset: PreparedDataset, metrics: Metrics) -> Iterator[str]:
+    if any(group.startswith(CLASS_GROUP) for group in metrics):
+        negative, positive = dataset.classes
+        yield (
+            f"Gaze aligned the maps of the true class (gaze.target = label), and the maps measured here are of "
+            f"{positive}: in exams of {negative} the training asked for the opposite. Read the measures in "
+            f"{positive} and in {negative}, not those of all exams."
         )
 
 

@@ -126,6 +126,19 @@ class Preset(PresetTable):
         }
 
     @property
+    def aligns_label(self) -> bool:
+        """Whether gaze aligns the preset's attention map, and always that of the true class."""
+        if self.gaze is None:
+            return False
+        own = [self.gaze.target] if self.gaze.alignment_loss else []
+        further = [
+            term.target or self.gaze.target
+            for term in self.active_terms.values()
+            if term.alignment_loss and not term.attention_map
+        ]
+        return {*own, *further} == {"label"}
+
+    @property
     def space(self) -> Space:
         """The entries of ``tune`` that are in force: with ``gaze = "none"`` those about gaze are not."""
         idle = ("gaze.", "loss.gaze_weight") if self.gaze is None else ()

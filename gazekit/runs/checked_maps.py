@@ -130,10 +130,15 @@ class CheckedMaps:
         return self._over_views(beside)
 
     def gaze(self, maps: dict[str, NDArray[np.float32]]) -> Values:
-        """Compute NSS, averaged over the readers of an image, and the correlation with gaze; views averaged."""
+        """Compute NSS, averaged over the readers of an image, and the correlation with gaze; views averaged.
+
+        Not in exams where training aligned the map of another class than the explained one.
+        """
 
         def agreement(view: str, row: int) -> dict[str, float]:
             exam, attention = int(self.indices[row]), maps[view][row]
+            if self.trained.explains_another and self.dataset.labels[exam] != self.target[row]:
+                return {}
             if not self.dataset.has_gaze[exam, self.dataset.views.index(view)] or not _usable(attention):
                 return {}
             points = list(self.looked.points(exam, view).values())

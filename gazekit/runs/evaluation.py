@@ -50,7 +50,13 @@ def evaluate_run(
     assert dataset.is_checked
     predictions = trained.predict(dataset, part, report=report)
     offered = offered_metrics(trained.registry)
-    metrics = evaluate(dataset, predictions, metrics=offered, resamples=resamples)
+    metrics = evaluate(
+        dataset,
+        predictions,
+        metrics=offered,
+        by_class=trained.explains_another,
+        resamples=resamples,
+    )
     if per is not None:
         by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
         metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}

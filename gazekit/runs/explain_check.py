@@ -1,7 +1,7 @@
 """Check the attention maps of a run, and write ``explain_check.json`` into its directory."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 
@@ -86,11 +86,22 @@ def check_explanations(
         random_labels=None if random_labels is None else str(random_labels.run.path),
         rows=rows,
         summary=summary(rows, list(layers)),
-        statements=statements(rows, list(layers), supervised=supervised),
+        statements=[
+            *statements(rows, list(layers), supervised=supervised),
+            *_on_the_explained(trained, dataset),
+        ],
     )
     trained.run.write_json(path.name, result.model_dump(by_alias=True))
     journal.remove()
     return result
+
+
+def _on_the_explained(trained: Trained, dataset: PreparedDataset) -> Iterator[str]:
+    if trained.explains_another:
+        yield (
+            f"Agreement with gaze counts the exams of {dataset.classes[1]} alone, whose maps these are: gaze aligned "
+            "the maps of the true class (gaze.target = label)."
+        )
 
 
 def _opened(

@@ -66,6 +66,11 @@ class Trained:
             f"epoch={self.weights.epoch}, device={self.device.type!r})"
         )
 
+    @property
+    def explains_another(self) -> bool:
+        """Whether gaze aligned the map of the true class, but every picture shows that of the positive class."""
+        return self.preset.aligns_label and self.model.outputs == 1
+
     def predict(
         self, dataset: PreparedDataset, part: str, *, explain: bool = True, report: Progress = _SILENT
     ) -> Predictions:

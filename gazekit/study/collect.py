@@ -83,6 +83,7 @@ def collect(
                 metrics=estimates(records, pooled[system.name], metrics=metrics),
                 targets=of_targets(records),
                 calibrated=sum(record.calibrated for record in records),
+                explains_another=sum(record.explains_another for record in records),
             )
         rows[system.name] = replace(row, step_ratio=ratios.get(system.name))
     comparisons = _comparisons(pooled, found, settings.reference_name)

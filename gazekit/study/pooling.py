@@ -8,7 +8,7 @@ import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
-from gazekit.measures.catalogue import TARGET_GROUP, of_label
+from gazekit.measures.catalogue import CLASS_GROUP, TARGET_GROUP, of_label
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.former_names import by_current_name
 from gazekit.measures.intervals import Interval
@@ -27,8 +27,9 @@ from gazekit.study.grid import RunName
 class RunRecord:
     """Results of a finished run on its fold's test part: measure → value, exam id → probabilities ``[classes]``.
 
-    ``fold`` names the split, ``path`` is that of the run; ``targets`` holds the AUC of each further target, and
-    ``calibrated`` says whether the probabilities are.
+    ``fold`` names the split, ``path`` is that of the run; ``targets`` holds the AUC of each further target,
+    ``calibrated`` says whether the probabilities are, and ``explains_another`` whether the maps measured are not those
+    that gaze aligned in some exams.
     """
 
     fold: str
@@ -37,6 +38,7 @@ class RunRecord:
     path: Path = Path()
     targets: Mapping[str, float] = field(default_factory=dict)
     calibrated: bool = False
+    explains_another: bool = False
 
     @property
     def name(self) -> RunName:
@@ -70,6 +72,7 @@ def read_run(path: Path) -> RunRecord:
         path,
         targets,
         calibrated=evaluation["calibration"] != "none",
+        explains_another=any(group.startswith(CLASS_GROUP) for group, _ in groups),
     )
 
 

@@ -82,6 +82,7 @@ class SystemRow:
         group: heading that it stands under in the figure of AUCs.
         select: ``training.select`` of its preset, by which the tested epoch is chosen; empty in older files.
         calibrated: number of runs whose probabilities ``gazekit calibrate`` has fitted.
+        explains_another: number of runs whose gaze aligned the maps of the true class, not those that are measured.
     """
 
     name: str
@@ -106,6 +107,7 @@ class SystemRow:
     group: str = ""
     select: str = ""
     calibrated: int = 0
+    explains_another: int = 0
 
 
 @dataclass(frozen=True, slots=True)

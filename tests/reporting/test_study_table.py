@@ -276,6 +276,18 @@ def test_a_measure_of_a_file_is_shown_with_its_interval_if_it_has_one() -> None:
     assert measured({"value": None, "low": None, "high": None}) == "–"
 
 
+@pytest.mark.parametrize(("runs", "where"), [(2, ""), (1, " in 1 of its 2 runs")])
+def test_a_row_whose_gaze_aligned_another_class_says_so(runs: int, where: str) -> None:
+    row = SystemRow("a", "a", runs=2, planned=2, explains_another=runs)
+    table = study_table(made_result(rows=(row,), reference="a"))
+    negative, positive = made_result().classes
+    assert table.footnotes == (
+        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and in exams of {negative} "
+        "training asked for the opposite (gazekit evaluate RUN measures each class)",
+    )
+    assert all(line.marks == (1,) for block in table.blocks for line in block.lines)
+
+
 def test_results_are_read_under_the_measures_former_names_and_written_under_both(tmp_path):
     row = SystemRow("a", "a", runs=1, planned=1, metrics={"correlation": Estimate(0.5, None, 1)})
     written = made_result(rows=(row,), reference="a").to_json()

@@ -89,7 +89,10 @@ def run_page(
     assert dataset.is_checked
     own, pooled = next(iter(systems.values())), {t: pooled_of(dataset, p) for t, p in systems.items()}
     offered = offered_metrics(trained.registry)
-    metrics = {title: evaluate(dataset, each, metrics=offered) for title, each in systems.items()}
+    metrics = {
+        title: evaluate(dataset, each, metrics=offered, by_class=trained.explains_another)
+        for title, each in systems.items()
+    }
     found = next(iter(pooled.values()))
     number = min(settings.cases, len(own.indices))
     where = _where(trained, dataset, settings.part)

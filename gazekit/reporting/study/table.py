@@ -264,6 +264,7 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
     said += [f"failed: {', '.join(runs)}: {reason}" for reason, runs in reasons.items()]
     calibrated = f"the probabilities of {row.calibrated} of its {row.runs} runs are calibrated"
     said += [calibrated] if row.calibrated else []
+    said += _of_another_class(row, result)
     said += _of_some_runs(row, result)
     if row.starts:
         said.append(f"its runs began with different weights: {'; '.join(row.starts)}")
@@ -286,6 +287,18 @@ def _marks(row: SystemRow, result: StudyResult, footnotes: list[str]) -> tuple[i
         said.append(f"reported in {row.reported.source}")
     footnotes += [note for note in said if note not in footnotes]
     return tuple(footnotes.index(note) + 1 for note in said)
+
+
+def _of_another_class(row: SystemRow, result: StudyResult) -> list[str]:
+    """Say that maps were measured that gaze asked for the opposite in exams of one class."""
+    if not row.explains_another:
+        return []
+    negative, positive = result.classes
+    where = "" if row.explains_another == row.runs else f" in {row.explains_another} of its {row.runs} runs"
+    return [
+        f"gaze aligned the maps of the true class{where}; those measured are of {positive}, and in exams of {negative} "
+        "training asked for the opposite (gazekit evaluate RUN measures each class)"
+    ]
 
 
 def _of_some_runs(row: SystemRow, result: StudyResult) -> list[str]:
