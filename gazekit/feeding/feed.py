@@ -79,7 +79,7 @@ def check_views(dataset: PreparedDataset, preset: Preset) -> None:
 
 
 def check_gaze_of_all(dataset: PreparedDataset, indices: NDArray[np.int64], preset: Preset) -> None:
-    """Raise DataError if an exam lacks gaze on a view; for models that read gaze at inference."""
+    """Raise DataError if an exam lacks gaze, or loses all of it, on a view; for models that read gaze at inference."""
     columns = [dataset.views.index(view) for view in preset.views]
     without = np.argwhere(~dataset.has_gaze[indices][:, columns])  # [n, (exam, view)]
     if len(without):
@@ -88,4 +88,18 @@ def check_gaze_of_all(dataset: PreparedDataset, indices: NDArray[np.int64], pres
             f"{dataset.root}: exam {dataset.exam_ids[indices[exam]]} has no gaze on view '{preset.views[view]}' (and "
             f"{len(np.unique(without[:, 0]))} exams in all), which preset '{preset.name}' reads at inference too; "
             "leave such exams out of the data"
+        )
+    if preset.gaze is None:
+        return
+    looked = dataset.fixation_table
+    had = np.zeros(dataset.has_gaze.shape, dtype=np.bool_)
+    had[looked.exam, looked.view] = True
+    left = stored_gaze(dataset, indices, preset, torch.device("cpu")).number.numpy() > 0
+    lost = np.argwhere(had[indices][:, columns] & ~left)
+    if len(lost):
+        exam, view = lost[0]
+        raise DataError(
+            f"{dataset.root}: the table gaze of preset '{preset.name}' leaves exam {dataset.exam_ids[indices[exam]]} "
+            f"no fixation on view '{preset.views[view]}' (and {len(np.unique(lost[:, 0]))} exams in all), and it reads "
+            "gaze at inference too; look at gaze.readers, gaze.window_ms and gaze.minimum_duration_ms"
         )

@@ -21,7 +21,7 @@ from gazekit.errors import ConfigurationError
 from gazekit.machine import free_memory
 from gazekit.modelling.alignment import Alignment, Explained
 from gazekit.modelling.head import Covariates, PlainHead
-from gazekit.modelling.model import MultiViewClassifier
+from gazekit.modelling.model import MultiViewClassifier, gaze_use
 from gazekit.modelling.objective import GAZE, Objective
 from gazekit.presets.layers import COMPONENT_KEYS, Key
 from gazekit.presets.preset import Preset
@@ -115,6 +115,8 @@ def build_model(
     if image_fusion is not None:
         views, in_channels = image_fusion.views, image_fusion.in_channels
     _check_views(views, preset)
+    if image_fusion is not None and gaze_use(type(image_fusion)) == "never":
+        _check_supervised(preset)
     branches = 1 if preset.model.share_backbone else len(views)
     backbones: list[Backbone] = [create(("backbone",), in_channels, size) for _ in range(branches)]
     channels = backbones[0].channels
@@ -190,6 +192,15 @@ def _check_views(views: Sequence[str], preset: Preset) -> None:
     if preset.fusion.vectors is None and len(views) > 1:
         raise ConfigurationError(
             f"fusion.vectors is needed: the {len(views)} views {', '.join(views)} never meet"
+        )
+
+
+def _check_supervised(preset: Preset) -> None:
+    """Raise ConfigurationError if the table ``gaze`` of a preset serves nothing."""
+    if preset.gaze and not preset.supervised:
+        raise ConfigurationError(
+            f"preset '{preset.name}': nothing reads the table gaze; set gaze.alignment_loss, add a term that reads "
+            'gaze to the table terms, or train with gaze = "none"'
         )
 
 

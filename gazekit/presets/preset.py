@@ -126,6 +126,11 @@ class Preset(PresetTable):
         }
 
     @property
+    def supervised(self) -> bool:
+        """Whether the loss reads gaze; else the table ``gaze`` serves a fusion of images alone."""
+        return self.gaze is not None and (self.gaze.alignment_loss is not None or bool(self.active_terms))
+
+    @property
     def aligns_label(self) -> bool:
         """Whether gaze aligns the preset's attention map, and always that of the true class."""
         if self.gaze is None:
@@ -239,9 +244,12 @@ def _check_views(preset: Preset) -> list[tuple[Key, str]]:
         )
     if preset.gaze and preset.gaze.alignment_loss and not preset.attention_map:
         problems.append((("attention_map",), "is needed for gaze supervision"))
-    if preset.gaze and not preset.gaze.alignment_loss and not preset.active_terms:
+    if preset.gaze and not preset.supervised and not preset.fusion.images:
         problems.append(
-            (("gaze", "alignment_loss"), "is needed, or a term that reads gaze in the table terms")
+            (
+                ("gaze", "alignment_loss"),
+                "is needed, or a term that reads gaze in the table terms, or a fusion of images that does",
+            )
         )
     if preset.training.patience and preset.training.select == "last":
         problems.append(

@@ -121,7 +121,7 @@ class GazeSettings(PresetTable):
     """How gaze is read and how it supervises attention; ``gaze = "none"`` trains without it."""
 
     alignment_loss: Slot = None
-    """Compares attention with gaze; absent: gaze serves the terms of ``terms`` only."""
+    """Compares attention with gaze; absent: gaze serves the terms of ``terms`` and a fusion of images only."""
     target: Literal["label", "positive"] = "label"
     """Class whose attention is aligned: the true one, or the positive one (of several classes: the true one).
 

@@ -67,7 +67,7 @@ def check_explanations(
             journal.write(name, task())
     report(len(tasks), len(tasks))
     rows = _rows(checked, journal, list(layers), other is not None)
-    supervised = trained.preset.gaze is not None
+    supervised = trained.preset.supervised
     assert trained.preset.attention_map is not None
     patients = [dataset.patient_ids[exam] for exam in checked.indices]
     result = ExplainCheck(

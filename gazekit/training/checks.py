@@ -79,7 +79,7 @@ def try_one_batch(
     try:
         output = copy(batch.images, batch.gaze, batch.present, batch.covariates)
         smallest = min((tuple(maps.shape[-2:]) for maps in output.features.values()), key=prod)
-        if preset.gaze is not None and prod(smallest) == 1:
+        if preset.supervised and prod(smallest) == 1:
             raise ConfigurationError(
                 f"preset '{preset.name}': gaze cannot supervise attention maps of 1 × 1, which images of "
                 f"{' × '.join(map(str, dataset.size))} px give this backbone; prepare the data with a larger --size "
@@ -107,7 +107,7 @@ def _check_objective(
     training: NDArray[np.int64],
 ) -> None:
     """Raise an error if the terms need what the training cannot give."""
-    if "gaze" in objective.needs:
+    if "gaze" in objective.needs or (model.gaze_use == "training" and dataset.has_gaze[training].any()):
         _check_gaze_left(objective, preset, dataset, training)
     if "masks" in objective.needs and not dataset.has_mask[training].any():
         raise DataError(
@@ -273,7 +273,7 @@ def check_parts(dataset: PreparedDataset, split: Split) -> None:
 
 def _check_gaze(preset: Preset, dataset: PreparedDataset, split: Split) -> None:
     """Raise DataError if gaze would supervise but no training exam has gaze."""
-    if preset.gaze is None:
+    if not preset.supervised:
         return
     training = indices_of(dataset, split, "train")
     if not dataset.has_gaze[training].any():

@@ -16,8 +16,10 @@ from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.former_names import by_current_name
 from gazekit.measures.numbers import measured
 from gazekit.measures.offered import offered_metrics
+from gazekit.modelling.model import gaze_use
 from gazekit.prepared.settings import completed
 from gazekit.prepared.splits import read_split
+from gazekit.presets.preset import Preset
 from gazekit.records.labels import count_classes
 from gazekit.registry.registry import Registry
 from gazekit.reporting.page import FEW_PATIENTS, LIMITS, SINGLE_TRAINING
@@ -157,12 +159,22 @@ def _model(run: RunDirectory, facts: RunFacts, registry: Registry) -> Iterator[s
             "backbone": preset.backbone.use,
             "views": ", ".join(preset.views),
             "classes": _classes(facts),
-            "supervised by gaze": "yes, in training; a prediction needs none" if preset.gaze else "no",
+            "supervised by gaze": "yes, in training; a prediction needs none" if preset.supervised else "no",
+            **_read_by_the_fusion(preset, registry),
             "initial weights": facts.initial_weights,
             "epochs": _epochs([line["best_epoch"] for line in epochs], preset.training.select),
             "seed": facts.seed,
         }
     )
+
+
+def _read_by_the_fusion(preset: Preset, registry: Registry) -> dict[str, str]:
+    """Say when a fusion of images reads gaze, if it does."""
+    if preset.fusion.images is None:
+        return {}
+    use = gaze_use(registry.component("fusion", preset.fusion.images.use).value)
+    when = {"training": "in training; a prediction needs none", "always": "in training and to predict"}
+    return {"gaze as an input": when[use]} if use in when else {}
 
 
 def _epochs(selected: Sequence[int], select: Select) -> str:

@@ -49,11 +49,11 @@ def write_report(
     predicted = exams * (1 if without is None else 2)
     total = predicted + min(settings.cases, exams)
     own = trained.predict(dataset, settings.part, report=lambda done, _: report(done, total))
-    systems = {(WITH if trained.preset.gaze else ALONE): own}
+    systems = {(WITH if trained.preset.supervised else ALONE): own}
     if without is not None:
         theirs = without.predict(dataset, settings.part, report=lambda done, _: report(exams + done, total))
         _check_same(trained, without, own, theirs)
-        title = f"of {without.run.path.name}" if without.preset.gaze else WITHOUT
+        title = f"of {without.run.path.name}" if without.preset.supervised else WITHOUT
         systems[title] = theirs
     value, origin = _threshold(settings.threshold, trained, dataset)
     page = run_page(
