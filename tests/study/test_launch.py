@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from tiny import tiny
@@ -20,7 +20,7 @@ from gazekit.prepared.splits import make_split, write_split
 from gazekit.runs.directory import RunDirectory
 from gazekit.study.grid import RunTask
 from gazekit.study.launch import launch as launching
-from gazekit.study.launch import processes
+from gazekit.study.launch import processes, slurm
 from gazekit.study.launch.child import Child
 from gazekit.study.launch.launch import launch
 from gazekit.study.launch.launchers import LAUNCHERS, Launcher
@@ -321,6 +321,30 @@ def test_jobs_of_a_cluster_have_its_gpus_and_not_those_of_the_login_node(monkeyp
     assert device_of_runs("auto", "slurm").type == "cpu"
     with pytest.raises(ConfigurationError, match="sees no CUDA device here"):
         device_of_runs("cuda", "local")
+
+
+def test_no_more_jobs_than_asked_for_are_submitted_also_if_a_time_limit_stops_some(tmp_path, monkeypatch):
+    """Each job of the imagined cluster is stopped once before it ends."""
+    submitted, most = [], []
+
+    def submit(_executor, tasks):
+        submitted.extend(tasks)
+        return dict.fromkeys(tasks, "job")
+
+    def ended(left, _folder):
+        most.append(len(left))
+        return [(task, STOPPED if submitted.count(task) == 1 else None) for task in list(left)[:1]]
+
+    monkeypatch.setattr(slurm, "_executor", lambda *_: SimpleNamespace(folder=tmp_path))
+    monkeypatch.setattr(slurm, "_submit", submit)
+    monkeypatch.setattr(slurm, "_ended", ended)
+    monkeypatch.setattr(slurm, "_cancel", lambda left: None)
+    monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0)
+    tasks = [script(tmp_path, number, "") for number in range(5)]
+    found = launch(tasks, launcher="slurm", jobs=2, logs=tmp_path)
+    assert sorted(task.name for task, reason in found if reason is None) == [task.name for task in tasks]
+    assert max(most) == 2
+    assert [submitted.count(task) for task in tasks] == [2] * 5
 
 
 def test_a_launcher_is_a_file_and_a_line_of_the_table(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,20 +38,28 @@ _MOST_STOPS = 50
 def on_slurm(
     tasks: Sequence[RunTask], *, jobs: int, logs: Path, should_stop: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    """Carry out runs as jobs; see ``launch.launch``. A job stopped by its time limit or by others is resubmitted."""
+    """Carry out runs as jobs; see ``launch.launch``. A job stopped by its time limit or by others is resubmitted.
+
+    No more jobs than asked for are submitted at a time: the limit of an array does not hold for resubmitted jobs, and
+    a cluster refuses long arrays.
+    """
     executor = _executor(tasks, jobs, logs)
-    left = _submit(executor, tasks)
+    waiting = deque(tasks)
+    left: Jobs = {}
     stops: Counter[RunTask] = Counter()
     try:
-        while left:
+        while waiting or left:
             if should_stop():
-                raise Preempted(f"stopped; {len(left)} runs are left")
+                raise Preempted(f"stopped; {len(waiting) + len(left)} runs are left")
+            free = min(jobs - len(left), len(waiting))
+            if free:
+                left |= _submit(executor, [waiting.popleft() for _ in range(free)])
             for task, reason in _ended(left, executor.folder):
+                del left[task]
                 stops[task] += reason == STOPPED
                 if reason == STOPPED and stops[task] < _MOST_STOPS:
-                    left |= _submit(executor, [task])
+                    waiting.appendleft(task)
                 else:
-                    del left[task]
                     yield task, reason
             time.sleep(_LOOK_SECONDS)
     finally:
@@ -92,7 +100,7 @@ def _executor(tasks: Sequence[RunTask], jobs: int, logs: Path) -> "SlurmExecutor
         time=None,  # the partition's, or SBATCH_TIMELIMIT; submitit's own would be 5 minutes
         cpus_per_task=int(os.environ.get("OMP_NUM_THREADS", _CORES)),
         gpus_per_node=1 if any(task.device == "cuda" for task in tasks) else None,
-        array_parallelism=jobs,
+        array_parallelism=jobs,  # submitit's own would be 256
         # we resubmit ourselves; two resubmissions would train a run twice
         additional_parameters={"no-requeue": True},
     )
