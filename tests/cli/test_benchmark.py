@@ -13,6 +13,7 @@ import pytest
 from command_line import gazekit
 from tiny import SMALL, small_changes
 
+from gazekit.errors import Preempted
 from gazekit.modelling.build import build_model
 from gazekit.prepared.splits import make_split, write_split
 from gazekit.runs.directory import RunDirectory
@@ -400,6 +401,19 @@ def test_a_killed_study_goes_on_where_it_was_and_ends_as_if_nothing_had_been(fin
     assert before.items() < predictions(out).items() and len(predictions(out)) == 8
     for path in predictions(finished[0]):
         assert (out / path.relative_to(finished[0])).read_bytes() == path.read_bytes()
+
+
+def test_a_stopped_study_says_how_to_go_on_where_its_runs_were_carried_out(dataset, tmp_path, monkeypatch):
+    def stopped(*_tasks, **_options):
+        raise Preempted("stopped; 4 runs are left")
+
+    monkeypatch.setattr("gazekit.study.study.launch", stopped)
+    study, out = study_toml(tmp_path, dataset, ROWS[0]), tmp_path / "out"
+    command = ("benchmark", study, "--out", out)
+    assert gazekit(*command, code=75).stderr.endswith(f"go on with: gazekit benchmark --out {out}\n")
+    there = ("--launcher", "slurm", "--jobs", "2", "--device", "cpu")
+    said = gazekit(*command, *there, code=75).stderr
+    assert said.endswith(f"go on with: gazekit benchmark --out {out} {' '.join(there)}\n")
 
 
 @pytest.mark.parametrize(

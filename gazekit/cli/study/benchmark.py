@@ -140,7 +140,9 @@ def benchmark(
         opened = open_study(folder, settings, registry, device=chosen, adds=adds)
         if paper:
             check_reported(opened, paper)
-        again = f"gazekit benchmark --out {shlex.quote(str(folder.path))}"
+        where = {"--launcher": (launcher, "local"), "--jobs": (str(jobs), "1"), "--device": (device, "auto")}
+        elsewhere = [word for key, (word, usual) in where.items() if word != usual for word in (key, word)]
+        again = shlex.join(["gazekit", "benchmark", "--out", str(folder.path), *elsewhere])
         failures = opened.failures() if so_far else finish(opened, again, launcher=launcher, jobs=jobs)
         ratios = None
         if timing and not so_far:
