@@ -658,7 +658,14 @@ def tune(
 
     registry = registry or load_registry()
     base = registry.preset(preset, environment=os.environ, overrides=overrides)
-    drawn = tune_settings(grid, base, sampler=sampler, trials=trials, seed=seed)
+    drawn = tune_settings(
+        grid,
+        base,
+        sampler=sampler,
+        trials=trials,
+        seed=seed,
+        resolve=lambda item: registry.preset(preset, environment=os.environ, overrides=[*overrides, item]),
+    )
     values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides)}
     folder = StudyFolder(Path(out))
 

@@ -6,6 +6,7 @@ a run directory, ``tune.json`` the values found, and ``chosen.toml`` the preset 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempte
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import inner_folds, read_split, write_split
 from gazekit.presets.preset import Preset
-from gazekit.presets.tables import Space, ValueRange
 from gazekit.registry.registry import Registry
 from gazekit.study.grid import RunTask
 from gazekit.study.result import TunedRun
@@ -22,7 +22,15 @@ from gazekit.study.running import is_finished
 from gazekit.study.sampling import TriedPoint, changes, own_point, point_of
 from gazekit.study.settings import StudySettings, TuneSettings, resolve_presets
 from gazekit.study.study import Study, finish
-from gazekit.study.tuning import Candidate, Tuning, candidate, check_trials, choose_of, next_point
+from gazekit.study.tuning import (
+    Candidate,
+    Tuning,
+    candidate,
+    check_trials,
+    choose_of,
+    next_point,
+    wrong_values,
+)
 
 _BUDGET = ("data", "training.epochs", "training.patience", "training.batch_size", "training.accumulate")
 """Keys that would give a row more training than another, or other exams."""
@@ -169,12 +177,9 @@ def check_spaces(settings: StudySettings, registry: Registry, environment: Mappi
             for key in space
             if key.startswith(_BUDGET)
         ]
-        for item in _edges(space):
-            items = (*settings.changes, *system.changes, item)
-            try:
-                registry.preset(system.preset, environment=environment, overrides=items)
-            except ConfigurationError as error:
-                problems.append(f"{name}: {item}: {error}")
+        items = (*settings.changes, *system.changes)
+        resolve = partial(_resolved, registry, system.preset, environment, items)
+        problems += [f"{name}: {wrong}" for wrong in wrong_values(space, resolve)]
         try:
             check_trials(space, tune.trials, name)
         except ConfigurationError as error:
@@ -183,14 +188,10 @@ def check_spaces(settings: StudySettings, registry: Registry, environment: Mappi
         raise ConfigurationError("\n".join(["the rows of this study cannot be tuned:", *problems]))
 
 
-def _edges(space: Space) -> list[str]:
-    """List every value of a space, and the ends of ranges, as ``key=value`` items."""
-    return [
-        item
-        for key, axis in space.items()
-        for value in ((axis.low, axis.high) if isinstance(axis, ValueRange) else axis)
-        for item in changes({key: value})
-    ]
+def _resolved(
+    registry: Registry, preset: str, environment: Mapping[str, str], items: Sequence[str], item: str
+) -> Preset:
+    return registry.preset(preset, environment=environment, overrides=(*items, item))
 
 
 def finish_tuned(

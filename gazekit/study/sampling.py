@@ -119,11 +119,17 @@ def own_point(preset: Preset, space: Space) -> Point | None:
 
 
 def value_at(preset: Preset, key: str) -> Any:
-    """Return the value of a resolved preset at ``key.path``; the name of the component where it is one."""
+    """Return the value of a resolved preset at ``key.path``, ``"none"`` where it is absent; of a component its name."""
     value: Any = preset.model_dump(mode="json")
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
-    return value.get("use") if isinstance(value, Mapping) else value
+    value = value.get("use") if isinstance(value, Mapping) else value
+    return "none" if value is None else value
+
+
+def values_to_check(axis: ValueRange | tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return all values of a list; of a range its ends, and a number between, whole only if all that are drawn are."""
+    return (axis.low, axis.high, _rounded(axis.low + 0.5, axis)) if isinstance(axis, ValueRange) else axis
 
 
 def changes(point: Point) -> tuple[str, ...]:

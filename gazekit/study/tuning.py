@@ -12,12 +12,20 @@ from typing import Any
 from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.presets.preset import Preset
-from gazekit.presets.tables import Space
+from gazekit.presets.tables import Space, ValueRange
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.selection import Select
 from gazekit.study.folder import StudyFolder
 from gazekit.study.grid import RunTask
-from gazekit.study.sampling import TriedPoint, changes, own_point, point_of, size, suggest
+from gazekit.study.sampling import (
+    TriedPoint,
+    changes,
+    own_point,
+    point_of,
+    size,
+    suggest,
+    values_to_check,
+)
 from gazekit.study.settings import StudySettings, SystemSettings, TuneSettings, parse_study
 from gazekit.study.study import Study
 
@@ -129,7 +137,13 @@ def point_name(changes: Sequence[str]) -> str:
 
 
 def tune_settings(
-    grid: Sequence[str], preset: Preset, *, sampler: str, trials: int, seed: int
+    grid: Sequence[str],
+    preset: Preset,
+    *,
+    sampler: str,
+    trials: int,
+    seed: int,
+    resolve: Callable[[str], object],
 ) -> TuneSettings | None:
     """Settle how points are chosen; None for all points of a grid, which needs no sampler.
 
@@ -138,9 +152,10 @@ def tune_settings(
         preset: to be tuned.
         sampler: ``grid``, ``random`` or ``tpe``.
         trials, seed: of a sampler.
+        resolve: see ``wrong_values``.
 
     Raises:
-        ConfigurationError: no such sampler, a grid without points, or fewer points than trials.
+        ConfigurationError: no such sampler, a grid without points, fewer points than trials, or a wrong value.
     """
     if sampler not in SAMPLERS:
         raise ConfigurationError(f"--sampler {sampler}: expected {', '.join(SAMPLERS)}")
@@ -151,6 +166,8 @@ def tune_settings(
     values = {"sampler": sampler, "trials": trials, "seed": seed, "space": _space(grid) or preset.space}
     settings = TuneSettings.model_validate(values)
     check_trials(settings.space, trials, f"preset '{preset.name}'")
+    if wrong := wrong_values(settings.space, resolve):
+        raise ConfigurationError("\n".join(["the space cannot be drawn from:", *wrong]))
     return settings
 
 
@@ -169,6 +186,27 @@ def check_trials(space: Space, trials: int, who: str) -> None:
             f"{who}: {trials} trials, but its space has {points} points ({', '.join(space)}); expected no more trials "
             "than points: ask for fewer, or give the table tune of the preset more values or a range"
         )
+
+
+def wrong_values(space: Space, resolve: Callable[[str], object]) -> list[str]:
+    """List the values of a space that a preset does not take, each with the reason.
+
+    Args:
+        space: key → values, or a range.
+        resolve: puts a ``key=value`` item on top of the preset; raises ConfigurationError if that does not take it.
+    """
+    problems = []
+    for key, axis in space.items():
+        for value in values_to_check(axis):
+            [item] = changes({key: value})
+            try:
+                resolve(item)
+            except ConfigurationError as error:
+                drawn = isinstance(axis, ValueRange) and value not in (axis.low, axis.high)
+                problems.append(
+                    f"{item}: {error}" + ("; a range draws such numbers: list values instead" * drawn)
+                )
+    return problems
 
 
 def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[TriedPoint]) -> tuple[str, ...]:

@@ -165,6 +165,8 @@ def test_a_sampler_that_cannot_draw_is_refused(tuned):
     assert "--sampler grid: expected --grid" in gazekit(*base, code=2).stderr
     few = (*base, "--sampler", "tpe", "--grid", "loss.gaze_weight=1,2", "--trials", 3)
     assert "3 trials, but its space has 2 points" in gazekit(*few, code=2).stderr
+    wrong = (*base, "--sampler", "tpe", "--grid", "loss.gaze_weight=1,2,lots", "--trials", 2)
+    assert "loss.gaze_weight=lots: " in gazekit(*wrong, code=2).stderr
 
 
 @pytest.mark.parametrize("items", [["a"], ["a="], ["=1"], ["a=1,,2"], ["a=1,1"], ["a=1", "a=2"]])

@@ -15,10 +15,12 @@ from tiny import SMALL
 from gazekit.errors import ConfigurationError, DataError, Preempted
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split, write_split
+from gazekit.presets.tables import ValueRange
 from gazekit.registry.registry import Registry
 from gazekit.study.collect import collect
 from gazekit.study.folder import StudyFolder
 from gazekit.study.nested_tuning import check_spaces, finish_tuned, trial_runs
+from gazekit.study.sampling import values_to_check
 from gazekit.study.settings import StudySettings, parse_study
 from gazekit.study.study import open_study
 from gazekit.study.tuning import Tuning
@@ -272,6 +274,7 @@ def test_inner_folds_are_of_the_exams_outside_the_test_part(
         ({"loss.gaze_wieght": [1, 2, 3]}, 3, "no such key"),
         ({"loss.gaze_weight": [1, -2, 3]}, 3, "loss.gaze_weight=-2"),
         ({"loss.gaze_weight": [1, 2]}, 3, "3 trials, but its space has 2 points"),
+        ({"model.map_fusion_after": {"low": 1, "high": 3}}, 3, "(got 1.5); a range draws such numbers: list"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused_before_anything_is_written(
@@ -291,6 +294,28 @@ def test_the_spaces_of_all_presets_can_be_tuned(
     values = settings.model_dump(mode="json", by_alias=True) | {"system": systems, "set": []}
     assert len(names) >= 19
     check_spaces(parse_study(values, "all", folder=Path()), registry, {})
+
+
+@pytest.mark.parametrize("low", [0.0, 0.25, 1000.0])
+def test_a_range_is_tried_at_its_ends_and_between(low: float) -> None:
+    ends = low, low + 4
+    *tried, between = values_to_check(ValueRange(low=ends[0], high=ends[1]))
+    assert tuple(tried) == ends
+    assert ends[0] <= between <= ends[1]
+    assert low < 1000 or between == int(between)  # three digits: all that are drawn are whole
+
+
+def test_a_space_may_leave_something_out(
+    tmp_path: Path, dataset: PreparedDataset, split: Path, registry: Registry
+) -> None:
+    space = {"training.ema": ["none", 0.9], "fusion.maps": ["none", "cross_attention"]}
+    settings = settings_of(dataset.root, split, rows=("late_concat",), trials=4, space=space)
+    check_spaces(settings, registry, {})
+    _, failures, _ = carry_out(tmp_path / "out", settings, registry)
+    (tuning,) = tried(tmp_path / "out").values()
+    assert not failures
+    assert tuning["candidates"][0]["changes"] == ["training.ema=none", "fusion.maps=none"]  # the preset's own
+    assert len({tuple(each["changes"]) for each in tuning["candidates"]}) == 4
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -72,7 +72,16 @@ def tune(
 
     registry = console.registry()
     base = registry.preset(preset, environment=os.environ, overrides=changes or ())
-    drawn = tune_settings(grid or (), base, sampler=sampler, trials=trials, seed=sampler_seed)
+    drawn = tune_settings(
+        grid or (),
+        base,
+        sampler=sampler,
+        trials=trials,
+        seed=sampler_seed,
+        resolve=lambda item: registry.preset(
+            preset, environment=os.environ, overrides=[*(changes or ()), item]
+        ),
+    )
     values = {"data": str(data), "folds": folds, "seeds": seeds, "set": changes or []}
     folder = StudyFolder(out or Path("studies") / f"tune-{Path(preset).name.removesuffix('.toml')}")
     chosen = device_of_runs(device, launcher)
