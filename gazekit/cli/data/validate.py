@@ -176,6 +176,6 @@ def _faults(validation: "Validation") -> Iterator[tuple[object, ...]]:
     for exam, view, what in validation.faults.notes:
         alike.setdefault(what, []).append(f"{exam} {view}")
     for what, about in alike.items():
-        yield "note", len(about), f"{what} ({_first(about, _NAMED)})"
+        yield "note", len(about), f"{what} ({first_few(about, _NAMED)})"
     for same in validation.faults.identical:
         yield "identical", len(same), f"the same image in {first_few(same, 5)}"
