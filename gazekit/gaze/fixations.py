@@ -109,6 +109,11 @@ class Fixations:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def has_durations(self) -> bool:
+        """Whether durations were recorded; 1 for every sample of a recording without time is a weight."""
+        return not (np.isnan(self.onset_ms).all() and (self.duration_ms == 1).all())
+
     def inside(self, shape: tuple[int, int]) -> "Fixations":
         """Return the fixations inside an image of (height, width) pixels; a place that is NaN is not."""
         height, width = shape

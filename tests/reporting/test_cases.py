@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,26 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
             assert view.numbers[0].inside == pytest.approx(inside)
             assert view.readers == dataset.readers(int(exam), view.name)
             assert view.fixations == sum(len(each.x) for each in dataset.fixations(int(exam), view.name))
+
+
+def test_samples_without_times_last_no_time_and_fixations_of_known_length_do(
+    dataset, predictions, monkeypatch
+):
+    timed = [view for case in cases_of(dataset, predictions) for view in case.views if view.gaze]
+    assert timed and all(view.seconds for view in timed)
+    own = type(dataset).fixations
+    for duration, are_known in ((1.0, False), (250.0, True)):
+
+        def without_onsets(self, exam, view, duration=duration):
+            found = own(self, exam, view)
+            return tuple(
+                replace(each, onset_ms=0 * each.x + np.nan, duration_ms=0 * each.x + duration)
+                for each in found
+            )
+
+        monkeypatch.setattr(type(dataset), "fixations", without_onsets)
+        seen = [view for case in cases_of(dataset, predictions) for view in case.views if view.gaze]
+        assert all((view.seconds is not None) is are_known for view in seen)
 
 
 def test_without_gaze_there_is_no_agreement_and_no_scanpath(dataset, predictions):

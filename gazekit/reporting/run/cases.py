@@ -202,7 +202,7 @@ def _view(
     mask = dataset.masks[exam, column] > 0 if dataset.has_mask[exam, column] else None
     readers = dataset.fixations(exam, name)
     drawn = scanpaths([_moved(each, place) for each in readers], shape)
-    seconds = sum(float(each.duration_ms.sum()) for each in readers) / 1000
+    seconds = sum(float(each.duration_ms.sum()) for each in readers if each.has_durations) / 1000
     return CaseView(
         name=name,
         title=view_words(picture.side, name, missing=not dataset.has_image[exam, column]),
