@@ -90,6 +90,14 @@ def test_fixations_are_numbered_joined_and_as_large_as_they_are_long():
     assert path.dots[0].radius == pytest.approx(0.6)  # a quarter of the time, a quarter of the area
 
 
+def test_no_line_joins_two_recordings_of_a_reader():
+    x = np.array([4.0, 10.0, 20.0, 12.0])
+    [path] = scanpaths([fixations(4, x=x, y=x, onset_ms=np.array([0.0, 300.0, 0.0, 250.0]))], (40, 32))
+    assert path.line == "M4 4L10 10M20 20L12 12"
+    [timeless] = scanpaths([fixations(4, x=x, y=x, onset_ms=np.full(4, np.nan))], (40, 32))
+    assert timeless.line == "M4 4L10 10L20 20L12 12"
+
+
 def test_durations_that_are_not_recorded_are_alike():
     [path] = scanpaths([fixations(3, duration_ms=np.full(3, np.nan))], (40, 32))
     assert len({dot.radius for dot in path.dots}) == 1

@@ -90,7 +90,7 @@ class Scanpath:
     """The fixations of one reader on one view, ready to draw.
 
     Args:
-        line: SVG path through the fixations in order; empty if there are too many to follow.
+        line: SVG path through the fixations of each recording in order; empty if there are too many to follow.
         dots: numbered fixations, the disc's area proportional to duration; empty if there are too many.
         points: SVG path of the places alone, if there are too many for dots.
     """
@@ -126,7 +126,9 @@ def _scanpath(found: Fixations, shape: tuple[int, int], places: Places) -> Scanp
         size = text_size(shape) * _DIGIT * len(str(number)), text_size(shape)
         label = places.find(across, down, radius, size)
         dots.append(Dot(number, across, down, radius, label and (round(label[0], 2), round(label[1], 2))))
-    return Scanpath("M" + "L".join(points) if len(points) > 1 else "", tuple(dots), "")
+    begins = np.r_[True, np.diff(found.onset_ms[inside]) < 0]  # no saccade leads to another recording
+    line = "".join(f"{'M' if first else 'L'}{point}" for first, point in zip(begins, points, strict=False))
+    return Scanpath(line if len(points) > 1 else "", tuple(dots), "")
 
 
 def webp(picture: Image.Image, *, quality: int) -> str:
