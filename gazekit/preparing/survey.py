@@ -11,9 +11,12 @@ from gazekit.machine import available_cores
 from gazekit.prepared.settings import PreparationSettings
 from gazekit.preparing.corner import Corner
 from gazekit.preparing.one_exam import Task
+from gazekit.preparing.outside_files import outside
 from gazekit.preparing.source import RawData, tasks_of, views_of
 from gazekit.preparing.workers import prepare_all
+from gazekit.reading.bit_depth import find_depth
 from gazekit.reading.image import BIT_DEPTHS
+from gazekit.reading.window import FIRST
 from gazekit.records.exam import DOUBT, GAZE, NOTE, ODD, Exam
 from gazekit.records.refused import Refused
 
@@ -55,7 +58,8 @@ def find_faults(
 
     Args:
         exams, raw: of a data set.
-        settings: of the preparation to come, apart from views and size; without a bit depth any value fits.
+        settings: of the preparation to come, apart from views and size; without a bit depth the least that holds every
+            image, as there.
         jobs: worker processes; None takes one per core.
         progress: called with (images done, images).
     """
@@ -67,9 +71,12 @@ def find_faults(
     noticed: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     owners: dict[str, list[str]] = defaultdict(list)
     corner = Corner()
-    depth = BIT_DEPTHS[-1] if settings.bit_depth is None else settings.bit_depth
-    tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth))
-    with closing(prepare_all(tasks, available_cores() if jobs is None else jobs)) as results:
+    workers, depth = available_cores() if jobs is None else jobs, settings.bit_depth
+    if depth is None and settings.window == FIRST:
+        inside = [(exam, v) for exam, v in images if not any(outside(exam, raw.root, raw.allow_outside))]
+        depth = find_depth([exam.images[v] for exam, v in inside], workers, colour=settings.colour)
+    tasks = _tasks(images, raw, replace(settings, views=views, size=_SIZE, bit_depth=depth or BIT_DEPTHS[-1]))
+    with closing(prepare_all(tasks, workers)) as results:
         for done, ((exam, view), result) in enumerate(zip(images, results, strict=True), start=1):
             if isinstance(result, Refused):
                 refused.append(replace(result, view=view))

@@ -107,6 +107,17 @@ def test_images_are_read_as_the_preparation_to_come_would(exams, tmp_path):
     assert len(whole.refused) == 2 and "no window '3'" in whole.refused[0].reason
 
 
+def test_images_of_an_unknown_depth_are_read_by_that_of_the_data_set(exams, tmp_path):
+    for number, path in enumerate(exams[0].images.values()):
+        pixels = np.zeros((80, 60), dtype=np.uint16)
+        pixels[20:60, :20] = 3000 + number
+        Image.fromarray(pixels).save(path)
+    unmarked = Listed([replace(exams[0], masks={})])
+    assert validate(unmarked, tmp_path, jobs=0).faults.odd == ()
+    dark = validate(unmarked, tmp_path, jobs=0, bit_depth=16).faults.odd
+    assert len(dark) == 2 and "is nearly black" in dark[0][2]
+
+
 def test_one_class_is_no_fault_of_the_tables_but_said(exams, tmp_path):
     found = validate(Listed(exams[1:]), tmp_path, read_images=False)
     assert "one class only: all 2 exams are '0'" in found.refused
