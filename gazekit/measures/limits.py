@@ -1,6 +1,6 @@
 """Say what measured numbers cannot tell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,12 +10,20 @@ from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 
 
-def limits_of(dataset: PreparedDataset, predictions: Predictions, metrics: Metrics) -> list[str]:
-    """List, a sentence each, an interval that is a point, maps of another class, and targets that are not measured."""
+def limits_of(
+    dataset: PreparedDataset, predictions: Predictions, metrics: Metrics, covariates: Sequence[str] = ()
+) -> list[str]:
+    """List, a sentence each, an interval that is a point, maps of another class, unmeasured targets and covariates.
+
+    Args:
+        dataset, predictions, metrics: of the exams.
+        covariates: those that the model reads.
+    """
     return [
         *_of_the_area(dataset, predictions, metrics),
         *_of_the_maps(dataset, metrics),
         *_of_targets(dataset, predictions, metrics),
+        *_of_covariates(dataset, predictions, covariates),
     ]
 
 
@@ -50,3 +58,11 @@ def _of_targets(dataset: PreparedDataset, predictions: Predictions, metrics: Met
             yield f"Target {name} is not measured: every exam that says it has {only}."
         else:
             yield f"Target {name} is not measured: {'one patient alone says it' if len(known) else 'no exam says it'}."
+
+
+def _of_covariates(
+    dataset: PreparedDataset, predictions: Predictions, covariates: Sequence[str]
+) -> Iterator[str]:
+    for name in covariates:
+        if np.isnan(dataset.covariates[name][predictions.indices]).all():
+            yield f"No exam says the covariate {name}, which the model reads: all are predicted as not known."

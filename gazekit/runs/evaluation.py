@@ -96,7 +96,7 @@ def _record(
         "split": part,
         "data": dataset.fingerprint,
         "flattery": flattery(trained, dataset, part),
-        "limits": limits_of(dataset, predictions, metrics),
+        "limits": limits_of(dataset, predictions, metrics, trained.preset.covariates),
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
         "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},

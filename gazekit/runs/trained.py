@@ -250,17 +250,44 @@ def _put_learnt(
 def open_data(trained: Trained, data: PreparedDataset | Path | None) -> PreparedDataset:
     """Open the given data set, or the run's training data.
 
+    A further target or a covariate that other data lack is not known of any exam, and classes of targets are numbered
+    as the model does.
+
     Raises:
-        DataError: its classes differ, or it was prepared otherwise than the training data.
+        DataError: its classes differ, it lacks a view, or it was prepared otherwise than the training data.
     """
     if isinstance(data, PreparedDataset):
         dataset = data
     else:
         dataset = PreparedDataset.open(data_folder(trained.run, trained.facts, data))
     _check_classes(trained, dataset)
+    _check_views(trained, dataset)
     if data is not None:
         _check_preparation(trained, dataset)
-    return dataset
+    return _with_facts_of(trained, dataset)
+
+
+def _with_facts_of(trained: Trained, dataset: PreparedDataset) -> PreparedDataset:
+    """Return data that know the targets and covariates of a model. Raises DataError: a class that the model does not.
+
+    Other data need not have exams of every class of a target.
+    """
+    targets, numbered = dict(dataset.targets), dict(dataset.target_classes)
+    for name, classes in trained.facts.targets.items():
+        here = dataset.target_classes.get(name, ())
+        if strange := next((each for each in here if each not in classes), None):
+            raise DataError(
+                f"{dataset.root}: target {name} has '{strange}'; the model of {trained.run.path} was trained on "
+                f"{', '.join(classes)}; write its classes in the same words, and prepare the data again"
+            )
+        numbers = np.array([*map(classes.index, here), -1])  # the last is found by -1, not known
+        own = dataset.targets.get(name, np.full(len(dataset), -1))
+        targets[name], numbered[name] = numbers[own], classes
+    unknown = {name: np.full(len(dataset), np.nan) for name in trained.preset.covariates}
+    covariates = unknown | dataset.covariates
+    if numbered == dataset.target_classes and covariates.keys() == dataset.covariates.keys():
+        return dataset  # whose pixels may be checked already
+    return replace(dataset, targets=targets, target_classes=numbered, covariates=covariates)
 
 
 def _check_classes(trained: Trained, dataset: PreparedDataset) -> None:
@@ -269,6 +296,17 @@ def _check_classes(trained: Trained, dataset: PreparedDataset) -> None:
         raise DataError(
             f"{dataset.root}: classes {', '.join(dataset.classes)}; the model of {trained.run.path} "
             f"was trained on {', '.join(trained.facts.classes)}; {_to_have_equal_classes(dataset, trained)}"
+        )
+
+
+def _check_views(trained: Trained, dataset: PreparedDataset) -> None:
+    """Raise DataError if data lack a view that the model reads."""
+    views = trained.preset.views
+    missing = next((view for view in views if view not in dataset.views), None)
+    if missing is not None:
+        raise DataError(
+            f"{dataset.root}: no view '{missing}', which the model of {trained.run.path} reads; the data have "
+            f"{', '.join(dataset.views)}; call them {', '.join(views)} in the table of exams, and prepare them again"
         )
 
 

@@ -93,3 +93,17 @@ def test_exams_of_one_class_are_named_by_it(dataset: PreparedDataset) -> None:
     chances = np.full((len(exams), 2), 0.5, dtype=np.float32)
     with pytest.raises(DataError, match=r"all 12 exams to measure are of the class 'malignant'"):
         evaluate(dataset, Predictions(exams, chances, chances, {}))
+
+
+def test_data_whose_views_are_called_otherwise_are_refused_with_what_helps(
+    evaluated: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, others = evaluated
+    raw = Path(shutil.copytree(others.parent / "raw", tmp_path / "raw"))
+    header, rest = (raw / "exams.csv").read_text().split("\n", maxsplit=1)
+    (raw / "exams.csv").write_text(f"{header.replace('cc', 'CC').replace('mlo', 'MLO')}\n{rest}")
+    again = ("--size", 16, "--crop", "none", "--jobs", 1)
+    gazekit("data", "prepare", "folder", raw, tmp_path / "CAPITALS", *again)
+    said = gazekit("evaluate", run, "--data", tmp_path / "CAPITALS", "--part", "all", code=3).stderr
+    assert "no view 'cc', which the model of" in said and "the data have CC, MLO" in said
+    assert "call them cc, mlo in the table of exams, and prepare them again" in said and "--set" not in said

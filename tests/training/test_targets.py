@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import gazekit
+from made_data import write_exams
 from made_visits import prepare_visits
 from tiny import random_batch, tiny
 
@@ -71,8 +73,6 @@ def test_a_prepared_set_keeps_what_is_known_and_what_is_missing(visits: Prepared
     ("column", "cell"), [("target_density", "C"), ("covariate_age", "42.5"), ("has_image", "0")]
 )
 def test_a_changed_cell_is_found(visits: PreparedDataset, tmp_path: Path, column: str, cell: str) -> None:
-    import shutil
-
     from gazekit.prepared.manifest import read_manifest, to_json
     from gazekit.prepared.verification import facts_of
 
@@ -344,8 +344,6 @@ def test_a_preset_of_one_view_says_which_exams_lack_it(
 def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_reports(
     run: Path, visits: PreparedDataset, registry: Registry, tmp_path: Path
 ) -> None:
-    import shutil
-
     from gazekit.measures.catalogue import MEASURES
     from gazekit.measures.offered import offered_metrics
     from gazekit.reporting.run.measure_rows import tiles
@@ -405,6 +403,36 @@ def test_other_data_must_number_the_classes_of_a_target_alike(run: Path, visits:
     other = replace(visits, target_classes={**visits.target_classes, "density": ("B", "C")})
     with pytest.raises(DataError, match=r"target density has B, C; the model .* was trained on A, B, C"):
         api.load(run).predict(other, "all")
+
+
+def test_other_data_may_lack_targets_covariates_and_exams_of_a_class(
+    run: Path, visits: PreparedDataset, tmp_path: Path
+) -> None:
+    raw = visits.root.parent / "raw"
+    with (raw / "exams.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["target_calcification"], row["covariate_age"]
+        row["target_density"] = row["target_density"].replace("A", "")
+        row |= {key: str(raw / cell) for key, cell in row.items() if cell.endswith((".png", ".csv"))}
+    (tmp_path / "raw").mkdir()
+    write_exams(tmp_path / "raw", rows)
+    options = {"size": 16, "crop": "none", "missing_views": "keep", "jobs": 0, "allow_outside": [raw]}
+    other = api.prepare("folder", tmp_path / "raw", tmp_path / "other", note=lambda _: None, **options)
+    assert other.target_classes == {"density": ("B", "C")} and not other.covariates
+    copy = shutil.copytree(run, tmp_path / "run")
+    result = api.evaluate(copy, other, part="all", resamples=50)
+    assert result["limits"] == [
+        "Target calcification is not measured: no exam says it.",
+        "No exam says the covariate age, which the model reads: all are predicted as not known.",
+    ]
+    (table,) = copy.glob("predictions_all_*.csv")
+    with table.open() as file:
+        known = [row for row in csv.DictReader(file) if row["density"]]
+    assert {row["density"] for row in known} == {"B", "C"}
+    called = [max("ABC", key=lambda name: float(row[f"density:p_{name}"])) for row in known]
+    right = np.mean([row["density"] == name for row, name in zip(known, called, strict=True)])
+    assert result["metrics"]["target_density"]["accuracy"]["value"] == pytest.approx(right)
 
 
 def test_a_start_from_a_run_with_other_covariates_keeps_its_own_mean_and_spread(

@@ -147,7 +147,10 @@ def run_page(
             ),
         ],
         texts={"Preset, resolved": shown_preset(trained.run.preset_path)},
-        limits=[*_limits(found, where), *limits_of(dataset, own, next(iter(metrics.values())))],
+        limits=[
+            *_limits(found, where),
+            *limits_of(dataset, own, next(iter(metrics.values())), trained.preset.covariates),
+        ],
     )
 
 
