@@ -22,7 +22,7 @@ leaves out all plugins except gazekit's own; `gazekit --version` prints the vers
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | a run failed |
+| 1 | a run failed, or a check: `doctor`, `plugins check`, `benchmark --gate` |
 | 2 | the command line, a preset or a setting is wrong |
 | 3 | the data cannot be used |
 | 74 | the disk, or input and output |

@@ -26,9 +26,10 @@ class Folder:
     A column ``target_NAME`` holds the class of a further target, a column ``covariate_NAME`` a number that is known of
     the exam, such as an age; an empty cell is not known.
 
-    A view ``cc`` may have the columns ``cc_gaze`` and ``cc_mask``. Paths are relative to the folder; an empty cell,
-    ``NA``, ``nan``, ``None`` or ``-`` means that there is no file. The table is text as a spreadsheet
-    saves it (UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons or tabs), or a workbook ``exams.xlsx``.
+    A view ``cc`` may have the columns ``cc_gaze``, ``cc_heat_map`` and ``cc_mask``. Paths are relative to the folder;
+    an empty cell (or ``NA``, ``nan``, ``None``, ``-`` and the like) means that there is no file. The table is text as a
+    spreadsheet saves it (UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons or tabs), or a workbook
+    ``exams.xlsx``.
 
     Sides that neither the column ``laterality`` nor a DICOM header gives are taken from the names of views, files and
     folders (``l_cc``, ``P1_R_cc.png``, ``LEFT/cc.png``).
