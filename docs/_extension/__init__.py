@@ -21,6 +21,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", lambda app, _config: copy_notebook(Path(app.srcdir)))
     app.connect("source-read", list_folder)
     app.connect("html-page-context", keep_options_whole)
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-signature", leave_constructors_out)
     app.add_post_transform(DrawingsInPage)
     app.add_lexer("csv", TextLexer)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -49,6 +51,14 @@ def list_folder(_app: Sphinx, docname: str, source: list[str]) -> None:
     """Put a folder's other pages below its README, without an entry in its text."""
     if docname.endswith("/README"):
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
+def leave_constructors_out(_app: Sphinx, what: str, name: str, *_rest: object) -> tuple[str, None] | None:
+    """Show no constructor that a reader never calls: of an interface, or of what gazekit makes."""
+    is_made = name in ("gazekit.PreparedDataset", "gazekit.Trained")
+    if what == "class" and (is_made or name.startswith("gazekit.contracts.interfaces.")):
+        return "", None
+    return None
 
 
 def keep_options_whole(

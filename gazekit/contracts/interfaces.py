@@ -64,7 +64,7 @@ class ImageFusion(nn.Module, ABC):
     """Views meet at the images; ``__init__(views, in_channels, *, options)``."""
 
     needs_gaze: ClassVar[Literal["never", "training", "always"]] = "never"
-    """When gaze is handed over: never, in training only, or at inference too; else ``gaze`` is None.
+    """Gaze is handed over never, in training only, or at inference too; else ``gaze`` is None.
 
     In training an exam may lack gaze (``gaze.present(view)``); with ``"always"`` none does.
     """
@@ -178,7 +178,7 @@ class Term(nn.Module, ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """The parts of a batch it reads besides images and labels: ``"gaze"``, ``"masks"``; others are None.
+    """The parts of a batch it reads besides images and labels, of ``"gaze"`` and ``"masks"``; others are None.
 
     ``"fixations"`` beside ``"gaze"`` says that finished heat maps do not serve it.
     """
@@ -234,7 +234,7 @@ class DataSource(Protocol):
     """A data set as it lies on disk; ``__init__(*, options)``."""
 
     classes: Sequence[str] | None
-    """Class names in order (for two: negative, positive); None = sorted from the labels found."""
+    """Class names in order (of two, the negative one first); None = sorted from the labels found."""
 
     def exams(self, root: Path) -> Iterator[Exam | Finding]:
         """Yield the exams below ``root``, and a finding for whatever is left out or does not agree.

@@ -257,7 +257,11 @@ class PreparedDataset:
 
     @cached_property
     def fixation_table(self) -> FixationTable:
-        """All fixations. Raises DataError: the table is damaged, or names an exam or view that there is not."""
+        """All fixations.
+
+        Raises:
+            DataError: the table is damaged, or names an exam or view that there is not.
+        """
         check_file(self.root, FIXATIONS, read_manifest(self.root))
         exams = {name: number for number, name in enumerate(self.exam_ids)}
         views = {name: number for number, name in enumerate(self.views)}
