@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.classification import classification_metrics
 from gazekit.measures.evaluate import pooled_of
 from gazekit.measures.intervals import Interval
@@ -42,6 +42,7 @@ def pooled_metrics(
 
     Raises:
         ConfigurationError: the maximum of several classes.
+        DataError: all have one class.
     """
     if how == "max" and len(dataset.classes) != 2:
         raise ConfigurationError(
@@ -49,6 +50,11 @@ def pooled_metrics(
         )
     units = [_unit(dataset, int(exam), per) for exam in predictions.indices]
     together = pooled(units, pooled_of(dataset, predictions), how)
+    if len(present := np.unique(together.labels)) == 1:
+        raise DataError(
+            f"all {len(together.labels)} {per}s are of the class '{dataset.classes[present[0]]}', the greatest of "
+            "their exams: metrics need at least two; leave out --per"
+        )
     called = called_class(together.probabilities, predictions.threshold)
     return classification_metrics(
         together.probabilities,

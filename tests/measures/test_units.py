@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gazekit
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.pooled import Pooled
 from gazekit.measures.units import _unit, pooled
 from gazekit.prepared.dataset import PreparedDataset
@@ -57,6 +57,21 @@ def test_an_evaluation_states_patients_by_their_maximum(
     well = [highest[patient] for patient in highest if not truth[patient]]
     expected = np.mean([(a > b) + 0.5 * (a == b) for a in ill for b in well])
     assert result["metrics"]["per_patient_by_max"]["auc"]["value"] == pytest.approx(expected)
+
+
+def test_patients_of_one_class_are_refused_by_its_name() -> None:
+    """Each patient has a benign and a malignant exam, so that all patients are malignant."""
+    from gazekit.measures.units import pooled_metrics
+
+    names = SimpleNamespace(
+        classes=("benign", "malignant"),
+        exam_ids=list("abcd"),
+        patient_ids=list("ppqq"),
+        labels=np.array([0, 1, 0, 1]),
+    )
+    found = SimpleNamespace(indices=np.arange(4), probabilities=np.full((4, 2), 0.5), threshold=0.5)
+    with pytest.raises(DataError, match=r"all 2 patients are of the class 'malignant', .*; leave out --per$"):
+        pooled_metrics(names, found, "patient", "mean")  # type: ignore[arg-type]
 
 
 def test_a_maximum_of_several_classes_is_refused() -> None:
