@@ -83,7 +83,8 @@ def compare(
     rows += [(_words(name), *map(_interval, values)) for name, values in measured.items()]
     console.print_table(("", *names), rows)
     console.note(
-        "95 % intervals over patients; not evaluated yet: –; the tests of a difference: gazekit benchmark"
+        "95 % intervals over patients; –: not measured, or not evaluated yet; the tests of a difference: "
+        "gazekit benchmark"
     )
     for run in found:
         if run.facts and run.facts.leak:

@@ -23,8 +23,9 @@ class BidirectionalFusionLearning(VectorFusion):
         L_v = -mean_i log( s(I_i, p_v^i) / sum_j s(I_i, p_v^j) )                      (Eq. 5)
         L_BFL = sum_v L_v                                                             (Eq. 7)
 
-    The sum runs over all exams of the batch, ``i`` included, so a batch of one exam gives 0. With several
-    processes it runs over the exams of all, with gradient, and each process averages over its own exams.
+    The sum runs over all exams of the batch, ``i`` included, so a batch of one exam gives 0. Two exams of one patient
+    are negatives of each other, too; the paper speaks of those of different patients. With several processes the sum
+    runs over the exams of all, with gradient, and each process averages over its own exams.
 
     Args:
         views: names of the views, in the order of concatenation.
