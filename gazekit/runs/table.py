@@ -1,5 +1,7 @@
 """Compare runs side by side: settings, progress, results."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from typing import Any
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.measures.former_names import by_current_name
+from gazekit.prepared.splits import Split, read_split
 from gazekit.presets.layers import read_layer
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.files import RunFacts
@@ -96,18 +99,37 @@ def _planned(run: RunDirectory, values: Mapping[str, Any]) -> int:
 
 
 def differences(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    """Return the settings that differ between runs (preset values, seed, data, evaluated part) → value per run."""
+    """Return what differs between runs (preset values, seed, start, data, split, evaluation) → value per run.
+
+    Raises:
+        DataError: a split is damaged.
+    """
     rows: dict[str, list[Any]] = {
         "preset": [run.facts and run.facts.preset for run in runs],
         "seed": [run.facts and run.facts.seed for run in runs],
+        "initial weights": [run.facts and "; ".join(dict.fromkeys(run.facts.weights_origin)) for run in runs],
         "data": [run.facts and run.facts.fingerprint[:12] for run in runs],
-        "evaluated on": [run.evaluation and run.evaluation["split"] for run in runs],
+        "split": [_fingerprint(read_split(RunDirectory(run.path).split_path)) for run in runs],
+        "evaluated on": [run.evaluation and _evaluated(run.evaluation) for run in runs],
     }
     keys = dict.fromkeys(
         key for run in runs for key in run.values if not key.startswith(("description", "reported", "tune."))
     )
     rows |= {key: [run.values.get(key) for run in runs] for key in keys}
     return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}
+
+
+def _fingerprint(split: Split) -> str:
+    return hashlib.sha256(json.dumps(sorted(split.items())).encode()).hexdigest()[:12]
+
+
+def _evaluated(evaluation: Mapping[str, Any]) -> str:
+    """Name the evaluated part, with calibration and threshold where there are some."""
+    unusual = {
+        f"calibrated by {evaluation['calibration']}": evaluation["calibration"] != "none",
+        f"called above {evaluation['called_above']:.3g}": evaluation["called_above"] != 0.5,
+    }
+    return ", ".join([evaluation["split"], *(words for words, is_so in unusual.items() if is_so)])
 
 
 def measures(runs: Sequence[RunSummary]) -> dict[str, list[dict[str, float | None] | None]]:

@@ -104,6 +104,26 @@ def test_a_comparison_shows_what_differs_and_nothing_else(folder: Path) -> None:
     assert "training.epochs" in table and "gaze agreement: nss" in table and "batch_size" not in table
 
 
+def test_a_comparison_tells_another_split_start_and_calibration(tiny_run: Path, tmp_path: Path) -> None:
+    """The same preset, seed and data, and yet numbers that are not about the same exams, start or threshold."""
+    paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("one", "other")]
+    gazekit("evaluate", paths[0], "--resamples", 100)
+    assert differences([summarise(path) for path in (paths[0], paths[0])]) == {}
+    split = (paths[1] / "split.csv").read_text()
+    (paths[1] / "split.csv").write_text(
+        split.replace(",train\n", ",?\n").replace(",val\n", ",train\n").replace(",?\n", ",val\n")
+    )
+    facts = json.loads((paths[1] / "run.json").read_text())
+    (paths[1] / "run.json").write_text(json.dumps(facts | {"weights_origin": ["run first", "run first"]}))
+    evaluation = json.loads((paths[0] / "evaluation.json").read_text())
+    calibrated = evaluation | {"calibration": "temperature 2", "called_above": 0.3}
+    (paths[1] / "evaluation.json").write_text(json.dumps(calibrated))
+    found = differences([summarise(path) for path in paths])
+    assert found.keys() == {"initial weights", "split", "evaluated on"}
+    assert found["initial weights"] == ["random", "run first"]
+    assert found["evaluated on"] == ["test", "test, calibrated by temperature 2, called above 0.3"]
+
+
 def test_a_comparison_shows_each_measure_once_by_its_current_name(tiny_run: Path, tmp_path: Path) -> None:
     paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("former", "current")]
     for path in paths:
