@@ -50,4 +50,8 @@ def test_nothing_is_suggested_for_what_is_like_nothing(wrong):
 def test_a_list_written_with_bare_commas_is_shown_as_it_should_be():
     said = wrong_value("views", {"type": "tuple_type", "input": "cc, mlo", "msg": "no tuple"})
     assert said == """expected a list, in quotes for the shell: 'views=["cc", "mlo"]' (got 'cc, mlo')"""
+    said = wrong_value("views", {"type": "tuple_type", "input": "[cc,mlo]", "msg": "no tuple"})
+    assert said.endswith("""'views=["cc", "mlo"]' (got '[cc,mlo]')"""), (
+        'as a shell hands over views=["cc","mlo"]'
+    )
     assert wrong_value("n", {"type": "int_type", "input": 1.5, "msg": "no integer"}) == "no integer (got 1.5)"

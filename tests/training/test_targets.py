@@ -27,6 +27,7 @@ from gazekit.modelling.build import build_model, build_objective
 from gazekit.modelling.head import Covariates
 from gazekit.prediction.predict import predict_prepared
 from gazekit.prepared.dataset import PreparedDataset
+from gazekit.prepared.splits import make_split
 from gazekit.prepared.verification import faults_of
 from gazekit.presets.tables import AugmentationSettings
 from gazekit.registry.registry import Registry
@@ -339,6 +340,12 @@ def test_a_preset_of_one_view_says_which_exams_lack_it(
         DataError, match=r"exam e\d+ has none of the views mlo .* prepare the data with views mlo"
     ):
         train(tiny(registry, preset="single_mlo"), visits, tmp_path / "run", registry)
+    split = make_split(visits)
+    lacks = np.array([split[exam] == "test" for exam in visits.exam_ids])  # nothing that is trained on
+    only_there = replace(visits, has_image=np.stack([~lacks, lacks | True], axis=1))
+    with pytest.raises(DataError, match=f"none of the views cc .and {sum(lacks)} exams in all"):
+        train(tiny(registry, preset="single_cc"), only_there, tmp_path / "run", registry, split=split)
+    assert not (tmp_path / "run").exists()
 
 
 def test_further_targets_do_not_take_the_place_of_the_label_in_studies_and_reports(
