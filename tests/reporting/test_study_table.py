@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from made_study import LOST, made_result, made_rows
 
+from gazekit.measures.intervals import Interval
 from gazekit.measures.numbers import mean, measured, parameters, probability, three
+from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
-from gazekit.study.result import StudyResult, SystemRow
+from gazekit.study.result import DataSet, StudyResult, SystemRow
 
 
 def lines(result, title):
@@ -168,6 +170,14 @@ def test_how_to_read_it_depends_on_what_is_there():
     assert "no published figures (inbreast) are shown" in reading(rows=rows[1:])
     assert "report" not in reading(reported="", rows=tuple(replace(row, reported=None) for row in rows))
     assert "beside" in reading(notes=("what stands beside",))
+    sets = tuple(DataSet(name, "f" * 64, 10, 10) for name in ("one", "two"))
+    over = [OverDataSets(2, Interval(0.75, 0.6, 0.9), compared=n) for n in (0, 1, 2)]
+    alone, one, both = (
+        reading(data_sets=sets, rows=(replace(rows[0], over_data_sets=each),)) for each in over
+    )
+    for said in (alone, one):  # there is no p to read
+        assert "Student's t interval; it covers the chance in data" in said and "flipping" not in said
+    assert "flipping signs of the differences (with 2 data sets never below 0.500); both cover" in both
 
 
 def test_measures_are_shared_out_over_blocks_that_fit_a_terminal():

@@ -133,10 +133,13 @@ def reading(result: StudyResult) -> tuple[str, ...]:
         )
     if result.data_sets:
         number = max((row.over_data_sets.compared for row in result.rows if row.over_data_sets), default=0)
+        flipped = (
+            f", p two-sided by flipping signs of the differences (with {number} data sets never below "
+            f"{probability(2 / 2**number)}); both cover"
+        )
         said.append(
             "over data sets: each data set counts once, as the mean of its splits and seeds; [ ] is Student's t "
-            f"interval, p two-sided by flipping signs of the differences (with {number} data sets never below "
-            f"{probability(2 / 2**number)}); both cover the chance in data, splits and runs"
+            f"interval{flipped if number > 1 else '; it covers'} the chance in data, splits and runs"
         )
     if result.variance is not None and result.variance.systems:
         said.append(
