@@ -42,7 +42,8 @@ def wrong_value(name: str, problem: Mapping[str, Any]) -> str:
     """Describe what pydantic found wrong with a value; show how to write a list given with bare commas."""
     value = problem["input"]
     if problem["type"] in ("tuple_type", "list_type") and isinstance(value, str):
-        written = json.dumps([part.strip() for part in value.split(",")], ensure_ascii=False)
+        parts = value.strip().removeprefix("[").removesuffix("]").split(",")  # a shell takes quotes away
+        written = json.dumps([part.strip() for part in parts], ensure_ascii=False)
         return f"expected a list, in quotes for the shell: '{name}={written}' (got {value!r})"
     return f"{problem['msg']} (got {value!r})"
 

@@ -16,7 +16,6 @@ from gazekit.doctor.software import (
     check_torchvision,
     check_versions,
 )
-from gazekit.errors import ConfigurationError
 from gazekit.machine import available_cores, free_memory
 from gazekit.preparing.default_data import cache_folder
 from gazekit.registry.registry import Registry
@@ -71,13 +70,8 @@ def check_device() -> Iterator[Check]:
 
 def check_disk() -> Iterator[Check]:
     """Check free space and write permission where gazekit writes."""
-    places = {"here": Path.cwd, "cache": cache_folder, "temporary files": lambda: Path(tempfile.gettempdir())}
-    for name, find in places.items():
-        try:
-            place = find()
-        except (ConfigurationError, OSError) as error:
-            yield Check("disk", name, "problem", "there is no such folder", str(error))
-            continue
+    places = {"here": Path.cwd(), "cache": cache_folder(), "temporary files": Path(tempfile.gettempdir())}
+    for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         free = shutil.disk_usage(there).free
         found = f"{free / 2**30:.1f} GiB free in {place}"

@@ -13,7 +13,7 @@ from gazekit.contracts.interfaces import Term
 from gazekit.distributed.processes import count
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.batches import Exams, epoch_batches
-from gazekit.feeding.exam_facts import check_known
+from gazekit.feeding.exam_facts import check_known, check_some_view
 from gazekit.feeding.feed import check_views, prepared_exams
 from gazekit.feeding.stored_gaze import stored_gaze
 from gazekit.modelling.alignment import Alignment
@@ -41,10 +41,12 @@ def check_fits(preset: Preset, dataset: PreparedDataset, split: Split, *, allow_
 
     Raises:
         ConfigurationError: the data lack a view of the preset.
-        DataError: the split is unusable or leaks without permission, or gaze supervision lacks gaze.
+        DataError: an exam has none of the preset's views, the split is unusable or leaks without permission, or gaze
+            supervision lacks gaze.
     """
     check_views(dataset, preset)
     check_known(dataset, preset)
+    check_some_view(dataset, np.arange(len(dataset)), preset)
     check_split(dataset, split, allow_leak=allow_leak)
     check_parts(dataset, split)
     _check_gaze(preset, dataset, split)
