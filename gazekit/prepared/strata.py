@@ -120,15 +120,13 @@ def _exchanges(
 
 
 def _joined(labels: Mapping[int, list[PatientGroup]], least: int) -> dict[int, list[PatientGroup]]:
-    """Group by label; a label with fewer than ``least`` groups joins the next greater one, or the greatest left."""
+    """Group by label; a label with fewer than ``least`` groups joins the next greater one. The greatest has as many."""
     joined: dict[int, list[PatientGroup]] = {}
     waiting: list[PatientGroup] = []
     for label, members in sorted(labels.items()):
         waiting += members
         if len(waiting) >= least:
             joined[label], waiting = waiting, []
-    if waiting:
-        joined[max(joined)] += waiting
     return joined
 
 

@@ -3,12 +3,15 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from command_line import TINY, gazekit, one_exam
 from made_data import make_folder, write_exams
 
-from gazekit.prepared.leaks import find_leak
+from gazekit.prepared.leaks import find_leak, image_hashes
+from gazekit.records.geometry import Geometry
 
 LEAK = "12 patients are on two sides of the split (p000, p001, p002, p003, p004 and 7 more)"
 
@@ -58,3 +61,31 @@ def test_an_allowed_leak_is_said_in_every_report(leaking: Path, tmp_path: Path) 
     assert LEAK in json.loads((out / "evaluation.json").read_text())["leak"]
     gazekit("report", out, *one_exam(out))
     assert LEAK in (out / "report.html").read_text()
+
+
+def test_an_image_is_known_by_its_names_its_size_and_what_was_cut_out() -> None:
+    def hashes(**changes: object) -> tuple[str, ...]:
+        facts = {
+            **{"patient": "p", "exam": "e", "views": ("cc", "mlo"), "raw": (50, 40)},
+            **{"box": (2, 3, 30, 40), "size": (16, 16), "there": (True, True), "flip": False},
+        } | changes
+        geometry = Geometry.fit(facts["box"], facts["size"], flip=facts["flip"])
+        dataset = SimpleNamespace(
+            patient_ids=[facts["patient"]],
+            exam_ids=[facts["exam"]],
+            views=facts["views"],
+            has_image=np.array([facts["there"]]),
+            geometry=[dict.fromkeys(facts["views"], geometry)],
+            raw_size=[dict.fromkeys(facts["views"], facts["raw"])],
+        )
+        return image_hashes(dataset, 0)
+
+    known = hashes()
+    assert len(set(known)) == 2 and known == hashes(size=(8, 12), flip=True)
+    assert hashes(there=(False, True)) == known[1:]
+    for other in (
+        *({"patient": "q"}, {"exam": "f"}, {"views": ("lcc", "lmlo")}),
+        *({"raw": (50, 41)}, {"raw": (51, 40)}),
+        *({"box": (1, 3, 30, 40)}, {"box": (2, 2, 30, 40)}, {"box": (2, 3, 31, 40)}, {"box": (2, 3, 30, 41)}),
+    ):
+        assert not set(hashes(**other)) & set(known), other
