@@ -7,9 +7,21 @@ import pytest
 from scipy import stats
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.measures import planning
 from gazekit.measures.comparison import delong
-from gazekit.measures.planning import Pilot, closed_form, impose, plan_exams, power_at, resampled_z
+from gazekit.measures.planning import (
+    Pilot,
+    PowerAt,
+    _over_pilots,
+    _size_for,
+    closed_form,
+    impose,
+    plan_exams,
+    power_at,
+    resampled_z,
+)
 from gazekit.measures.reader_study import (
+    ReaderComponents,
     ReaderScores,
     auc_covariance,
     patients_needed,
@@ -203,3 +215,114 @@ def test_a_plan_says_on_how_many_resampled_pilots_the_difference_has_no_room():
     assert 100 <= plan_exams(high, difference=0.7 * room, simulations=100).pilots < 200
     with pytest.raises(DataError, match=r"only \d+ of 200 resampled pilots"):
         plan_exams(high, difference=0.999 * room, simulations=100)
+
+
+def crossed(rng):
+    """Readers who agree with others in the other way only: ``cov2 < cov3``."""
+    labels = np.arange(60) % 2
+    exams = 1.2 * labels + rng.normal(size=(3, 60))
+    scores = np.stack([exams, np.roll(exams, 1, axis=0) + 0.3 * labels])
+    return ReaderScores(labels, scores, [str(k // 3) for k in range(60)], list("abc"))
+
+
+@pytest.mark.parametrize("make", [lambda rng: read(rng, 4, 60, 0.3), crossed])
+def test_components_and_test_of_readers_are_those_of_an_analysis_of_variance_in_loops(make):
+    pilot = make(np.random.default_rng(12))
+    readers = len(pilot.readers)
+    areas, covariance = auc_covariance(pilot.labels, pilot.scores.reshape(2 * readers, -1), pilot.patients)
+    cells = list(np.ndindex(2, readers))
+    area = dict(zip(cells, areas, strict=True))
+
+    def mean_covariance(belongs):
+        found = [
+            covariance[a, b]
+            for a, (way, one) in enumerate(cells)
+            for b, (other_way, other) in enumerate(cells)
+            if belongs(way == other_way, one == other)
+        ]
+        return sum(found) / len(found)
+
+    error = mean_covariance(lambda way, reader: way and reader)
+    cov1 = mean_covariance(lambda way, reader: not way and reader)
+    cov2 = mean_covariance(lambda way, reader: way and not reader)
+    cov3 = mean_covariance(lambda way, reader: not way and not reader)
+    mean = sum(area.values()) / len(cells)
+    of_way = [sum(area[i, j] for j in range(readers)) / readers for i in (0, 1)]
+    of_reader = [(area[0, j] + area[1, j]) / 2 for j in range(readers)]
+    ms_way = readers * sum((each - mean) ** 2 for each in of_way)
+    ms_both = sum((area[i, j] - of_way[i] - of_reader[j] + mean) ** 2 for i, j in cells) / (readers - 1)
+    shared = max(cov2 - cov3, 0)
+    assert (shared == 0) == (make is crossed)
+    below = ms_both + readers * shared
+    found = reader_components(pilot)
+    assert found.p == pytest.approx(stats.f.sf(ms_way / below, 1, below**2 * (readers - 1) / ms_both**2))
+    assert found.interaction == pytest.approx(max(ms_both - error + cov1 + shared, 0))
+    assert (found.error, found.cov1, found.cov2, found.cov3) == pytest.approx((error, cov1, cov2, cov3))
+    assert found.patients == len(set(pilot.patients)) and found.aucs == pytest.approx(of_way)
+
+
+@pytest.mark.parametrize("cov3", [2e-4, 9e-4])
+def test_the_power_of_readers_is_that_of_a_mixture_of_central_tests(cov3):
+    found = ReaderComponents(
+        readers=5,
+        patients=80,
+        aucs=(0.7, 0.75),
+        interaction=3e-4,
+        error=2e-3,
+        cov1=8e-4,
+        cov2=5e-4,
+        cov3=cov3,
+        p=0.5,
+    )
+    readers, patients, difference = 7, 200, 0.04
+    share, apart = 80 / 200, max(5e-4 - cov3, 0)
+    of_both = 3e-4 + share * (2e-3 - 8e-4 - apart)  # what MS(TR) is on average
+    below = of_both + readers * share * apart
+    freedom = below**2 / of_both**2 * (readers - 1)
+    beyond = stats.f.ppf(0.95, 1, freedom)
+    shift = readers * difference**2 / 2 / below
+    number = np.arange(200)
+    central = stats.beta.sf(beyond / (beyond + freedom), 0.5 + number, freedom / 2)
+    expected = (stats.poisson.pmf(number, shift / 2) * central).sum()
+    came = reader_power(found, difference=difference, readers=readers, patients=patients)
+    assert came == pytest.approx(expected, rel=1e-6)
+
+
+def test_studies_without_a_class_find_nothing_and_are_counted():
+    """Wherever there is a test it finds the difference: one system is never wrong, the other always."""
+    labels = np.repeat([1, 1, 1, 0, 0, 0, 0, 0], 2)
+    pilot = Pilot(labels, -labels, labels, [f"p{k // 2}" for k in range(16)])
+    found = power_at(pilot, 5, simulations=400)
+    assert 0 < found.undefined < 400 and found.power == 1 - found.undefined / 400
+    assert found.exams == 10
+
+
+def test_resampled_pilots_have_as_many_patients_and_give_the_middle_95_percent(monkeypatch):
+    pilots = []
+    monkeypatch.setattr(planning, "closed_form", lambda each, **_: pilots.append(each) or len(pilots))
+    pilot = drawn(np.random.default_rng(13), 30, most=3)
+    assert _over_pilots(pilot, 0.0, power=0.8, alpha=0.05, seed=0) == (5, 196, 200)
+    assert {len(set(each.patients)) for each in pilots} == {30}
+    exams = {
+        patient: pilot.reference[np.array(pilot.patients) == patient].tolist() for patient in pilot.patients
+    }
+    for each in pilots[:5]:
+        own = {
+            patient: each.reference[np.array(each.patients) == patient].tolist() for patient in each.patients
+        }
+        assert all(values in exams.values() for values in own.values())
+
+
+def test_the_size_is_where_a_line_weighted_by_the_precision_of_each_power_reaches_it():
+    powers = {40: 0.31, 60: 0.62, 90: 0.71, 160: 0.999}
+    curve = [PowerAt(patients, 1.0 * patients, power, 0, 1, 0) for patients, power in powers.items()]
+    sums = np.zeros(5)
+    for patients, power in powers.items():
+        root, probit = math.sqrt(patients), stats.norm.ppf(power)
+        weight = 500 * stats.norm.pdf(probit) ** 2 / (power * (1 - power))
+        sums += weight * np.array([1, root, probit, root**2, root * probit])
+    one, x, y, xx, xy = sums
+    slope = (one * xy - x * y) / (one * xx - x**2)
+    root = (stats.norm.ppf(0.8) - (y - slope * x) / one) / slope
+    assert _size_for(0.8, curve, 500) == math.ceil(root**2)
+    assert (_size_for(0.01, curve, 500), _size_for(0.99999, curve, 500)) == (40, 160)
