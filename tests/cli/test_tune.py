@@ -10,9 +10,9 @@ from command_line import gazekit
 from tiny import SMALL
 
 from gazekit.cli.study.tune import _show as show
-from gazekit.errors import ConfigurationError
+from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.prepared.splits import make_split, write_split
-from gazekit.study.tuning import Candidate, Tuning, candidate, grid_points, point_name
+from gazekit.study.tuning import Candidate, Tuning, candidate, choose_of, grid_points, point_name
 
 CHANGES = [
     part for item in (*SMALL, "training.batch_size=4", "training.epochs=2") for part in ("--set", item)
@@ -114,6 +114,25 @@ def test_the_value_is_that_of_the_weights_that_are_used(tmp_path, select, value)
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = candidate(("a=1",), [tmp_path], 1, select)
     assert (found.mean, found.value) == (value, value)
+
+
+def test_of_equal_means_the_first_point_with_all_its_runs_is_chosen(tmp_path):
+    paths = []
+    for number, best in enumerate((0.6, 0.8)):
+        paths.append(tmp_path / str(number))
+        paths[-1].mkdir()
+        line = {"epoch": 1, "step": 1, "val_auc": best, "best_epoch": 1}
+        (paths[-1] / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    lower, half, first, second = (
+        candidate((f"a={number}",), runs, 2, "auc")
+        for number, runs in enumerate((paths[:1] * 2, paths[1:], paths, paths[::-1]))
+    )
+    assert (first.mean, first.sd) == (pytest.approx(0.7), pytest.approx(0.02**0.5))
+    assert (half.value, half.sd) == (None, None)
+    tuning = Tuning("p", 2, 1, "f", (lower, half, first, second), ())
+    assert choose_of(tuning, tmp_path).chosen == ("a=2",)
+    with pytest.raises(GazekitError, match="no point of the grid has a validation AUC from all its runs"):
+        choose_of(Tuning("p", 2, 1, "f", (half,), ()), tmp_path)
 
 
 def test_what_to_set_can_be_given_to_a_shell(capsys):

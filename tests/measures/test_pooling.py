@@ -1,6 +1,7 @@
 """Runs put together: every exam counts once, and systems are compared on the exams that both have predicted."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from made_study import made_pooled
 
 from gazekit.measures.comparison import auc_difference, delong
 from gazekit.measures.pooled import Pooled, compare
-from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool
+from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, pool_data_sets
 
 
 class Exams(SimpleNamespace):
@@ -36,6 +37,21 @@ def test_an_exams_probability_is_the_mean_of_the_runs_that_tested_it():
     assert pooled.exam_ids == ["a", "b", "c"] and list(pooled.patient_ids) == ["p", "p", "q"]
     assert pooled.labels.tolist() == [0, 1, 1]
     np.testing.assert_allclose(pooled.probabilities[:, 1], [0.5, 0.9, 0.4])
+
+
+def test_exams_and_patients_called_alike_in_two_data_sets_are_two():
+    runs = [
+        replace(record(a=0.2, c=0.4), path=Path("one-fold-1-seed-0")),
+        replace(record(b=0.8, a=0.6), path=Path("two-fold-1-seed-0")),
+        replace(record(a=0.4), path=Path("one-fold-1-seed-1")),
+    ]
+    pooled = pool_data_sets({"two": DATA, "one": DATA}, runs)
+    assert pooled.exam_ids == ["two/a", "two/b", "one/a", "one/c"]
+    assert pooled.patient_ids == ["two/p", "two/p", "one/p", "one/q"]
+    assert pooled.labels.tolist() == [0, 1, 0, 1]
+    np.testing.assert_allclose(pooled.probabilities[:, 1], [0.6, 0.8, 0.3, 0.4])
+    only = pool_data_sets({"one": DATA}, runs[:1])
+    assert (only.exam_ids, only.patient_ids) == (["a", "c"], ["p", "q"])
 
 
 def test_mean_and_spread_are_over_runs_and_the_interval_is_of_the_pooled_exams():

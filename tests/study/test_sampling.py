@@ -37,6 +37,14 @@ def test_a_point_follows_from_the_seed_and_the_trials_before(sampler: str) -> No
         assert trial.point["fusion.vectors.hidden"] in SPACE["fusion.vectors.hidden"]
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_rounded_number_stays_within_its_range(sampler: str) -> None:
+    space = {"a": ValueRange(low=0.12341, high=0.12349), "b": ValueRange(low=9.991, high=9.999)}
+    points = [suggest(space, [], sampler=sampler, seed=seed) for seed in range(8)]
+    assert {point["a"] for point in points} == {0.12341}
+    assert {point["b"] for point in points} == {9.991, 9.999}
+
+
 def test_random_draws_do_not_depend_on_values_and_cover_a_range_by_its_logarithm() -> None:
     low = drawn("random", 60, value=lambda point: point["training.learning_rate"])
     high = drawn("random", 60, value=lambda point: -point["training.learning_rate"])
@@ -92,6 +100,9 @@ def test_the_values_of_a_preset_are_a_point_if_they_lie_in_its_space(registry: R
     }
     assert own_point(registry.preset("ga_net", overrides=["loss.gaze_weight=3"]), preset.space) is None
     assert own_point(registry.preset("ga_net", overrides=["training.learning_rate=1"]), preset.space) is None
+    for low, high in ((1e-4, 1e-3), (1e-5, 1e-4)):  # its rate is an end of the range
+        ends = {"training.learning_rate": ValueRange(low=low, high=high)}
+        assert own_point(preset, ends) == {"training.learning_rate": 1e-4}
     assert own_point(preset, {"gaze.alignment_loss": ("mse", "pyramid")}) == {"gaze.alignment_loss": "mse"}
 
 
