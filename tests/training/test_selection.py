@@ -100,6 +100,8 @@ def test_few_validation_exams_are_a_warning_with_their_number() -> None:
     assert "0.20 in AUC" in doubt(few, 2, "auc")
     assert doubt(enough, 2, "auc") == doubt(few, 2, "last") == doubt(few, 2, "loss") == ""
     assert spread_of_guessing([0, 0, 1], 3) == math.inf  # a class that is not there
+    of_the_rarest = math.sqrt((18 + 1) / (12 * 2 * 16))
+    assert spread_of_guessing([0] * 8 + [1] * 2 + [2] * 8, 3) == pytest.approx(of_the_rarest)
 
 
 def test_the_last_weights_are_kept_beside_the_selected_ones(
