@@ -123,6 +123,28 @@ def test_a_label_keeps_its_warning_whole(mammograms: list[Path], tmp_path: Path,
     assert explained[:16] in segmentation.SeriesDescription
 
 
+def test_a_capture_of_half_the_size_has_pixels_of_twice_the_spacing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the attention's negative values count as none."""
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1", "Modality": "MG"}
+    path = write_mammogram(tmp_path / "m", side="L", seed=0, ImagerPixelSpacing=[0.07, 0.05], **uids)
+    rows, columns = pydicom.dcmread(path).pixel_array.shape
+    monkeypatch.setattr("gazekit.exporting.dicom.writing._LONGEST_SIDE", max(rows, columns) // 2)
+    attention = np.full((4, 4), -9, dtype=np.float32)
+    attention[1, 2] = 1
+    view = AttentionSource(path, "first", Geometry.fit((0, 0, columns, rows), (16, 16)), attention)
+    found = Findings({"benign": 0.2, "malignant": 0.8}, "malignant", "malignant", "model", 0.5)
+    write_exam(tmp_path / "d", "e", {"cc": view}, found)
+    capture, segmentation = (
+        pydicom.dcmread(tmp_path / "d" / f"e_cc_{kind}.dcm") for kind in ("capture", "segmentation")
+    )
+    assert (capture.Rows, capture.Columns) == (rows // 2, columns // 2)
+    assert list(map(float, capture.PixelSpacing)) == pytest.approx([0.14, 0.1])
+    values = np.squeeze(segmentation.pixel_array)
+    assert values.max() == segmentation.MaximumFractionalValue and values[0, 0] == values[-1, -1] == 0
+
+
 def referenced(dataset: pydicom.Dataset) -> set[str]:
     """All instances that an object refers to."""
     return {str(each.value) for each in dataset.iterall() if each.keyword == "ReferencedSOPInstanceUID"}

@@ -94,7 +94,8 @@ def test_the_page_prints_what_the_command_prints(once, viewed):
 
 
 def test_the_comparison_is_its_slow_definition(found, viewed):
-    gains, distances = [], []
+    gains = []
+    of_reader = {name: {"gain": [], "distance": []} for name in found.by_reader}
     for exam in range(len(viewed)):
         others = [each for e in range(len(viewed)) if e != exam for each in viewed.fixations(e, "photo")]
         x, y = (np.concatenate([getattr(each, axis) for each in others]) for axis in ("x", "y"))
@@ -105,9 +106,16 @@ def test_the_comparison_is_its_slow_definition(found, viewed):
                 [viewed.heat_map(exam, "photo", readers=(each,)) for each in paths if each != name], axis=0
             )
             gains.append(information_gain(rest, np.stack([path.x, path.y], axis=1), bias))
-            distances += [dtw_distance(path, paths[each], viewed.size) for each in paths if each != name]
+            of_reader[name]["gain"].append(gains[-1])
+            of_reader[name]["distance"].append(
+                np.mean([dtw_distance(path, paths[each], viewed.size) for each in paths if each != name])
+            )
     assert found.prediction["information_gain"].found.value == pytest.approx(np.mean(gains))
+    distances = [each for values in of_reader.values() for each in values["distance"]]
     assert found.scanpaths["dtw_distance"].found.value == pytest.approx(np.mean(distances))
+    for name, measures in found.by_reader.items():
+        assert measures["information_gain"] == pytest.approx(np.mean(of_reader[name]["gain"]))
+        assert measures["dtw_distance"] == pytest.approx(np.mean(of_reader[name]["distance"]))
 
 
 def test_the_heat_map_of_all_readers_is_the_mean_of_theirs_scaled_to_one(viewed):

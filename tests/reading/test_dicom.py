@@ -161,6 +161,9 @@ def test_tags_that_preparation_needs(path, ramp):
     assert (image.laterality, image.pixel_spacing_mm) == ("R", (0.07, 0.08))
     plain = read_dicom(write(path, ramp))
     assert (plain.laterality, plain.pixel_spacing_mm) == (None, None)
+    both = {"PixelSpacing": [0.06, 0.05], "Laterality": "L"}
+    found = read_dicom(write(path, ramp, ImageLaterality="R", ImagerPixelSpacing=[0.07, 0.08], **both))
+    assert (found.laterality, found.pixel_spacing_mm) == ("R", (0.06, 0.05))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,14 @@ def test_an_exam_has_its_own_numbers_pictures_and_attention(dataset, predictions
             inside = energy_inside(predictions.attention[view.name][row], dataset.masks[exam, column] > 0)
             assert view.numbers[0].inside == pytest.approx(inside)
             assert view.readers == dataset.readers(int(exam), view.name)
-            assert view.fixations == sum(len(each.x) for each in dataset.fixations(int(exam), view.name))
+            looked = dataset.fixations(int(exam), view.name)
+            assert view.fixations == sum(len(each.x) for each in looked)
+            seconds = sum(each.duration_ms.sum() for each in looked) / 1000
+            assert view.seconds == (pytest.approx(seconds) if seconds else None)
+
+
+def test_further_exams_are_those_that_all_exams_hold(dataset, predictions):
+    assert cases_of(dataset, predictions, first=4, most=3) == cases_of(dataset, predictions)[4:7]
 
 
 def test_samples_without_times_last_no_time_and_fixations_of_known_length_do(
@@ -86,6 +93,9 @@ def test_uncertainty_is_one_at_a_coin_toss_and_zero_when_sure(dataset, predictio
     predictions.probabilities[:2] = [[0.5, 0.5], [0.0, 1.0]]
     first, second, *_ = cases_of(dataset, predictions)
     assert (first.uncertainty, second.uncertainty) == (pytest.approx(1), 0.0)
+    even = np.full((len(dataset), 3), 1 / 3)
+    of_three = Predictions(predictions.indices, predictions.logits, even, {})
+    assert cases_of(dataset, of_three, most=1)[0].uncertainty == pytest.approx(1)
 
 
 def test_the_call_follows_the_threshold_of_two_classes_and_else_the_likeliest():

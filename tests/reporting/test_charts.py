@@ -8,8 +8,10 @@ from gazekit.errors import DataError
 from gazekit.measures.classification import auc, average_precision
 from gazekit.measures.curves import band, precision_recall, roc
 from gazekit.measures.intervals import Interval
+from gazekit.measures.pooled import Pooled
 from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
 from gazekit.reporting.drawing.training import training_figure
+from gazekit.reporting.run.curve_sections import curve_sections
 
 INTERVAL = Interval(0.8125, 0.701, 0.9)
 ONE = np.ones((1, 60))
@@ -68,6 +70,9 @@ def test_average_precision_is_the_area_under_the_steps_of_precision():
     fine = precision_recall(pooled)[1:]  # the precision that is reached at each hundredth of recall
     area = average_precision(pooled.labels == 1, pooled.probabilities[:, 1], ONE)[0]
     assert fine.mean() == pytest.approx(area, abs=0.01)
+    axes = precision_recall_figure({"one": pooled}, {"one": INTERVAL}).axes[0]
+    [chance] = [line for line in axes.lines if line.is_dashed()]
+    assert set(chance.get_ydata()) == {(pooled.labels == 1).mean()} != {0.5}
 
 
 def test_calibration_shows_frequencies_with_intervals_and_all_exams():
@@ -81,6 +86,20 @@ def test_calibration_shows_frequencies_with_intervals_and_all_exams():
     assert points.get_xdata()[3] == pytest.approx(stated[inside].mean())
     counts = figure.axes[1].patches[0].get_data().values
     assert counts.sum() == 200 and counts[3] == inside.sum()
+
+
+def test_calibration_of_three_classes_is_that_of_the_class_called():
+    rng = np.random.default_rng(0)
+    chances, labels = rng.dirichlet(np.ones(3), size=90), rng.integers(0, 3, 90)
+    names = [str(k) for k in range(90)]
+    pooled = Pooled(names, names, labels, chances)
+    [section] = curve_sections({"one": pooled}, {"one": {"classification": {}}}, "90 exams")
+    points = lines(section.figure.axes[0])["one"]
+    stated = chances.max(axis=1)
+    inside = (stated >= 0.5) & (stated < 0.6)
+    right = [label == np.argmax(row) for row, label in zip(chances[inside], labels[inside], strict=True)]
+    place = np.flatnonzero(np.isclose(points.get_xdata(), stated[inside].mean()))
+    assert points.get_ydata()[place] == pytest.approx(np.mean(right))
 
 
 def epoch(number, val_auc, **terms):
