@@ -209,7 +209,7 @@ def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
     """Read ``predictions.csv``: each exam with its probability of each class. Raises DataError."""
     columns: list[str] = []
     for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
-        columns = columns or _of_label(list(row))
+        columns = columns or columns_of_label(list(row))
         try:
             chances = tuple(float(row[name]) for name in columns)
         except ValueError:
@@ -221,7 +221,7 @@ def read_predictions(path: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
         yield row["exam_id"], chances
 
 
-def _of_label(names: Sequence[str]) -> list[str]:
+def columns_of_label(names: Sequence[str]) -> list[str]:
     """Return the columns with the probabilities of the label: those after ``label``, up to a further target.
 
     A target may be named ``p_stage`` too; its own probabilities follow it, such as ``p_stage:p_II``.

@@ -1,5 +1,6 @@
 """Read the predictions of a pilot: two rows of a study, two runs, or a table of readers' scores."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from gazekit.measures.reader_study import ReaderScores
 from gazekit.prepared.index import rows_of
 from gazekit.reading.table import open_table
 from gazekit.records.arrays import Floats
-from gazekit.runs.files import PREDICTIONS
+from gazekit.runs.files import PREDICTIONS, columns_of_label
 from gazekit.study.grid import RunName
 
 _NEAREST = 1e-12
@@ -95,15 +96,21 @@ def _read(paths: Iterable[Path], *, named: bool = True) -> _Exams:
     for path in paths:
         data = RunName.parse(path.parent.name).data if named else ""
         for number, row in enumerate(rows_of(path, ("exam_id", "patient_id", "label"), PREDICTIONS), 2):
-            classes = [name.removeprefix("p_") for name in row if name.startswith("p_")]
+            columns = columns_of_label(list(row))
+            classes = [name.removeprefix("p_") for name in columns]
             if len(classes) != 2 or row["label"] not in classes:
                 raise DataError(
                     f"{path}: row {number}: expected two classes and one of them as label; a study is planned for two"
                 )
             try:
-                chance = float(row[f"p_{classes[1]}"])
+                chance = float(row[columns[1]])
             except ValueError:
-                raise DataError(f"{path}: row {number}: expected a probability of {classes[1]}") from None
+                chance = math.nan
+            if not 0 <= chance <= 1:
+                raise DataError(
+                    f"{path}: row {number}: {columns[1]} is {visible(row[columns[1]][:40])!r}; expected a probability "
+                    "from 0 to 1; write the predictions again with gazekit evaluate"
+                )
             whose = (row["patient_id"], classes.index(row["label"]))
             patient, label, chances = found.setdefault((data, row["exam_id"]), (*whose, []))
             if (patient, label) != whose:

@@ -50,6 +50,26 @@ def test_two_runs_are_system_and_reference_in_this_order(tmp_path: Path) -> None
     assert pilot.reference.tolist() == pytest.approx([*logits(1e-12), *logits(0.7)])
 
 
+@pytest.mark.parametrize("chance", ["nan", "1.7", "-3", "inf", "high", ""])
+def test_what_is_no_probability_is_refused_with_its_row(tmp_path: Path, chance: str) -> None:
+    run, other = write(tmp_path / "x", a=0.1, b=0.8), write(tmp_path / "y", a=0.2, b=0.7)
+    table = run / "predictions.csv"
+    table.write_text(table.read_text().replace(",0.8", f",{chance}"))
+    with pytest.raises(
+        DataError, match=rf"row 3: p_malignant is '{chance}'; expected a probability from 0 to 1"
+    ):
+        pilot_of_runs(run, other)
+
+
+def test_the_probabilities_of_a_further_target_are_none_of_the_label(tmp_path: Path) -> None:
+    """Also of one that is named like a probability."""
+    run, other = write(tmp_path / "x", a=0.1, b=0.8), write(tmp_path / "y", a=0.2, b=0.7)
+    first, *rows = (run / "predictions.csv").read_text().splitlines()
+    rows = [f"{row},I,0.5,0.5" for row in rows]
+    (run / "predictions.csv").write_text("\n".join([f"{first},p_stage,p_stage:p_I,p_stage:p_II", *rows]))
+    assert pilot_of_runs(run, other).system == pytest.approx(logits(0.1, 0.8))
+
+
 def test_a_table_of_readers_keeps_ways_readers_exams_and_patients(tmp_path: Path) -> None:
     path = tmp_path / "readers.csv"
     rows = ["y,e2,1,0.2,8,q", "x,e1,0,0.1,7,p", "y,e1,0,0.3,6,p", "x,e2,1,0.4,5,q"]
