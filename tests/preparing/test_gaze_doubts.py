@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_preparation import Listed, run, validate, write_exams
 
 from gazekit.prepared.index import read_findings
+from gazekit.preparing.corner import Corner
 from gazekit.records.exam import GAZE, NOTE
+from gazekit.records.geometry import Geometry
 from gazekit.records.recording import Recording
 
 GOOD = Recording(
@@ -89,6 +92,26 @@ def test_gaze_that_keeps_to_the_upper_left_on_every_image_is_said(exams, tmp_pat
     assert len(said) == doubted
     if doubted:
         assert said[0].startswith("gaze on all 6 images with gaze: no fixation leaves the upper left quarter")
+
+
+@pytest.mark.parametrize(
+    ("images", "each", "place", "said"),
+    [
+        (5, 4, (59, 79), True),
+        (4, 5, (59, 79), False),
+        (5, 3, (59, 79), False),
+        (5, 4, (61, 79), False),  # beyond half of the width, though not of the height
+        (5, 4, (59, 81), False),
+    ],
+)
+def test_a_quarter_is_half_of_the_width_by_half_of_the_height_of_the_original(images, each, place, said):
+    """Of originals of 160 x 120 pixels, prepared at half of it."""
+    geometry = Geometry.fit((0, 0, 120, 160), (80, 60))
+    rows = [SimpleNamespace(x=place[0] / 2, y=place[1] / 2)] + [SimpleNamespace(x=1, y=1)] * (each - 1)
+    corner = Corner()
+    corner.look([SimpleNamespace(fixations=rows, geometry=geometry, raw_size=(160, 120))] * images)
+    corner.look([SimpleNamespace(fixations=())])
+    assert bool(corner.findings()) == said
 
 
 def test_validation_says_it_too(exams, tmp_path):
