@@ -139,18 +139,17 @@ def test_the_preset_may_stand_alone_and_a_finished_run_goes_on(
             ["train", "mammonet", "--set", "fusion.vectors.use=cross_attention"],
             2,
             "--set: fusion.vectors.use: fusion 'cross_attention' joins maps, so it belongs at fusion.maps; "
-            "fusions of vectors are: bfl, concat",
+            "fusions of vectors are: ",
         ),
         (
             ["train", "mammonet", "--set", "fusion.maps.use=concat"],
             2,
-            "fusion 'concat' joins vectors, so it belongs at fusion.vectors; fusions of maps are: cross_attention, "
-            "token_attention",
+            "fusion 'concat' joins vectors, so it belongs at fusion.vectors; fusions of maps are: ",
         ),
         (
             ["train", "mammonet", "--set", "fusion.vectors.use=cross_atention"],
             2,
-            "no fusion of vectors 'cross_atention'. There are: bfl, concat.",
+            "no fusion of vectors 'cross_atention'. There are: bfl, concat",
         ),
         (["plugins", "show", "bfi"], 2, "no component 'bfi'. Did you mean 'bfl'?"),
         (["presets", "show", "mammonet", "--set", "epochs"], 2, "expected key.path=value"),
@@ -174,16 +173,17 @@ def test_a_fault_of_the_input_is_one_line_and_an_exit_code(
 def test_lists_and_shows() -> None:
     rows = json.loads(gazekit("plugins", "list", "--json").stdout)["components"]
     assert {"kind", "level", "name", "package", "version", "location", "status"} == rows[0].keys()
-    assert {row["name"]: row["level"] for row in rows if row["kind"] == "fusion"} == {
-        **dict.fromkeys(("bfl", "concat"), "vectors"),
-        **dict.fromkeys(("cross_attention", "token_attention"), "maps"),
-        **dict.fromkeys(("stack", "gaze_overlay", "gaze_mask"), "images"),
-    }
+    levels = {row["name"]: row["level"] for row in rows if row["kind"] == "fusion"}
+    assert (levels["concat"], levels["cross_attention"], levels["stack"]) == ("vectors", "maps", "images")
     shown = gazekit("plugins", "show", "fusion", "bfl").stdout
     assert "anchor: Literal['fused', 'view'] = 'fused'" in shown and "Eq. 5" in shown
     assert gazekit("plugins", "show", "bfl").stdout == shown
-    presets = json.loads(gazekit("presets", "list", "--json").stdout)["presets"]
-    assert len(presets) == 19
+    listed = gazekit("presets", "list", "--json")
+    presets = {row["name"] for row in json.loads(listed.stdout)["presets"]}
+    assert (
+        presets == {row["name"] for row in rows if row["kind"] == "preset"}
+        and "left out" not in listed.stderr
+    )
     text = gazekit("presets", "show", "mammonet", "--set", "training.epochs=7").stdout
     assert "epochs = 7 # --set" in text and "Sec. 3.2: λ" in text
 
