@@ -14,12 +14,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-import torch
-
 from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.gaze.formats import gaze_files
 from gazekit.gaze.options import reader_lookup, readers_and_settings, reading_options
+from gazekit.machine import choose_device
 from gazekit.measures.units import How, Per
 from gazekit.prediction.calibration import Method
 from gazekit.prediction.loose_exams import find_exams
@@ -160,7 +159,7 @@ def train(
             "overrides belong to a preset given by name; give them to registry.preset(…, overrides=…)"
         )
     dataset = data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data))
-    out, chosen, warn = Path(out), _device(device), _warner(note)
+    out, chosen, warn = Path(out), choose_device(device or "auto"), _warner(note)
     if resume and (out / "run.json").exists():
         run = RunDirectory.open(out)
         if changed := resume_run(run, preset, registry, dataset=dataset, seed=seed, split=split):
@@ -201,7 +200,9 @@ def load(
     Raises:
         DataError: no run, or no epoch of it validated yet.
     """
-    return open_trained(Path(run), registry or load_registry(), _device(device), which=weights)
+    return open_trained(
+        Path(run), registry or load_registry(), choose_device(device or "auto"), which=weights
+    )
 
 
 @_speaks_python
@@ -306,7 +307,7 @@ def pretrain(
         registry,
         data if isinstance(data, PreparedDataset) else PreparedDataset.open(Path(data)),
         PretrainSettings(**settings),
-        device=_device(device),
+        device=choose_device(device or "auto"),
         report=progress,
     )
 
@@ -470,7 +471,7 @@ def calibrate(
     if isinstance(run, Trained):
         trained = run
     else:
-        trained = open_trained(Path(run), load_registry(), _device(None), calibrated=False)
+        trained = open_trained(Path(run), load_registry(), choose_device("auto"), calibrated=False)
     dataset = _data_for(trained, data)
     settings = CalibrationSettings(method=method, at_specificity=at_specificity)
     return calibrate_run(trained, dataset, settings, warn=lambda said: warnings.warn(said, stacklevel=4))
@@ -594,6 +595,7 @@ def benchmark(
     from gazekit.reporting.study.files import write_study
     from gazekit.study.collect import collect
     from gazekit.study.folder import StudyFolder
+    from gazekit.study.launch.launchers import device_of_runs
     from gazekit.study.nested_tuning import check_spaces, finish_tuned
     from gazekit.study.settings import parse_study, read_study
     from gazekit.study.study import finish, open_study
@@ -602,8 +604,8 @@ def benchmark(
         settings = parse_study(dict(study), "the study given", folder=Path())
     else:
         settings = read_study(Path(study))
-    folder, chosen = StudyFolder(Path(out)), _device(device)
-    here = _device(None) if chosen.type == "cuda" else chosen  # a login node may have no GPU
+    folder, chosen = StudyFolder(Path(out)), device_of_runs(device or "auto", launcher)
+    here = choose_device("auto") if chosen.type == "cuda" else chosen  # a login node may have no GPU
     registry = registry or load_registry()
     check_spaces(settings, registry, os.environ)
     with folder.lock():
@@ -653,6 +655,7 @@ def tune(
     from gazekit.disk.atomic import write_atomically
     from gazekit.study.folder import StudyFolder
     from gazekit.study.folds import inner_splits
+    from gazekit.study.launch.launchers import device_of_runs
     from gazekit.study.study import finish, open_study
     from gazekit.study.tuning import choose, points_study, try_points, tune_settings
 
@@ -667,14 +670,14 @@ def tune(
         resolve=lambda item: registry.preset(preset, environment=os.environ, overrides=[*overrides, item]),
     )
     values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides)}
-    folder = StudyFolder(Path(out))
+    folder, chosen = StudyFolder(Path(out)), device_of_runs(device or "auto", launcher)
 
     def inner(dataset: PreparedDataset) -> dict[str, dict[str, str]]:
         return inner_splits(dataset, split_of(base, dataset, split), folds)
 
     def open_points(points: Sequence[tuple[str, ...]]) -> "Study":
         settings = points_study(values, preset, points, drawn)
-        return open_study(folder, settings, registry, device=_device(device), kind="tune", splits=inner)
+        return open_study(folder, settings, registry, device=chosen, kind="tune", splits=inner)
 
     with folder.lock():
         study, _ = try_points(
@@ -695,16 +698,12 @@ def _opened(run: Trained | Path | str, weights: Which | None = None, *, device: 
     if isinstance(run, Trained) and weights in (None, run.weights.which):
         return run
     path = run.run.path if isinstance(run, Trained) else Path(run)
-    return open_trained(path, load_registry(), _device(device), which=weights or "selected")
+    return open_trained(path, load_registry(), choose_device(device or "auto"), which=weights or "selected")
 
 
 def _data_for(trained: Trained, data: Dataset | None) -> PreparedDataset:
     """The data given, or those the run was trained on, after checking that they fit the model."""
     return open_data(trained, data if data is None or isinstance(data, PreparedDataset) else Path(data))
-
-
-def _device(name: str | None) -> torch.device:
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _warner(note: Callable[[str], None]) -> Callable[[str], None]:

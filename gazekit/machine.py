@@ -1,4 +1,4 @@
-"""Tell how many cores and how much memory this process may use.
+"""Tell how many cores, how much memory and which device this process may use.
 
 A container, or a job of a cluster, may use less than its machine has. Linux tells in control groups, version 1 or 2
 (man page cgroups(7)); the limits of a group hold for all groups below it.
@@ -9,6 +9,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from gazekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import torch
 
 PROC = Path("/proc")
 _MEMORY = {
@@ -29,6 +35,20 @@ def free_memory() -> float:
     """Return the bytes that are free to this process; where the system does not say, those of the machine."""
     available = _numbers(PROC / "meminfo").get("MemAvailable:")
     return min([_all_memory() if available is None else available * 1024, *_free_of_groups()])
+
+
+def choose_device(name: str) -> "torch.device":
+    """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        several = "; CUDA_VISIBLE_DEVICES chooses among several GPUs" if name.startswith("cuda:") else ""
+        raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto{several}")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return torch.device(name)
 
 
 def _all_memory() -> float:

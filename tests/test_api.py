@@ -260,6 +260,26 @@ def test_errors_and_warnings_speak_python(
     assert not any("--" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("gpu", "device gpu: expected cpu, cuda or auto"),
+        (
+            "cuda:1",
+            "device cuda:1: expected cpu, cuda or auto; CUDA_VISIBLE_DEVICES chooses among several GPUs",
+        ),
+        ("cuda", "device cuda: torch sees no CUDA device here; use device cpu"),
+    ],
+)
+def test_a_device_that_there_is_not_is_refused_before_anything_else(
+    device: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigurationError) as error:
+        gazekit.load(tmp_path, device=device)
+    assert str(error.value) == said
+
+
 def test_a_run_is_resumed_and_extended_from_python(
     registry: Registry, dataset: PreparedDataset, tmp_path: Path
 ) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, choose_device
+from gazekit.cli.options import Device, Json
+from gazekit.machine import choose_device
 
 
 def calibrate(

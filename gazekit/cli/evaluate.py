@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Json, Part, choose_device, part_of, refuse_options
+from gazekit.cli.options import Device, FormerPart, Json, Part, part_of, refuse_options
+from gazekit.machine import choose_device
 
 
 def evaluate(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, Part, choose_device
+from gazekit.cli.options import Device, Json, Part
+from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
     from gazekit.runs.explain_check_file import ExplainCheck

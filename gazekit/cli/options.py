@@ -1,15 +1,12 @@
 """The options ``--part``, ``--device`` and ``--json``, and those that hold for some inputs only."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gazekit.cli import console
 from gazekit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import torch
 
 PartName = Literal["test", "val", "train", "all"]
 Part = Annotated[
@@ -42,26 +39,3 @@ def refuse_options(context: typer.Context, names: Sequence[str], what: str) -> N
         raise ConfigurationError(
             f"{what} takes no {', '.join(flags[name] for name in typed)}; leave {them} out"
         )
-
-
-def device_of_runs(name: str, launcher: str) -> "torch.device":
-    """Return the device for runs of a study: where they run elsewhere, CUDA need not be here. Else as below."""
-    import torch
-
-    from gazekit.study.launch.launchers import launcher_of
-
-    elsewhere = launcher_of(launcher).elsewhere and name == "cuda"
-    return torch.device(name) if elsewhere else choose_device(name)
-
-
-def choose_device(name: str) -> "torch.device":
-    """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("--device cuda: torch sees no CUDA device here; use --device cpu")
-    return torch.device(name)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device
+from gazekit.cli.options import Device
+from gazekit.machine import choose_device
 
 
 def pretrain(

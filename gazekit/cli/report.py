@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, FormerPart, Part, choose_device, part_of, refuse_options
+from gazekit.cli.options import Device, FormerPart, Part, part_of, refuse_options
+from gazekit.machine import choose_device
 
 _OF_RUNS = (
     "without",

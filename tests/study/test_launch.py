@@ -13,7 +13,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from tiny import tiny
 
-from gazekit.cli.options import device_of_runs
 from gazekit.errors import ConfigurationError, DataError, Preempted
 from gazekit.machine import available_cores
 from gazekit.prepared.splits import make_split, write_split
@@ -23,7 +22,7 @@ from gazekit.study.launch import launch as launching
 from gazekit.study.launch import processes, slurm
 from gazekit.study.launch.child import Child
 from gazekit.study.launch.launch import launch
-from gazekit.study.launch.launchers import LAUNCHERS, Launcher
+from gazekit.study.launch.launchers import LAUNCHERS, Launcher, device_of_runs
 from gazekit.study.launch.processes import in_processes, slot_environments
 from gazekit.study.outcome import STOPPED, in_one_line
 from gazekit.training.signals import stop_on_signals

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device, refuse_options
+from gazekit.cli.options import Device, refuse_options
 from gazekit.cli.predict.lines import answer_lines
 from gazekit.cli.predict.output import Format, Header, identity_of, opened_writer, record_of
 from gazekit.cli.predict.pictures import Style, Wanted, write_files
+from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
     import torch

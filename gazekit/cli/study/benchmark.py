@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, choose_device, device_of_runs
+from gazekit.cli.options import Device, Json
 from gazekit.cli.study.options import Changes, Jobs, LauncherName
+from gazekit.machine import choose_device
+from gazekit.study.launch.launchers import device_of_runs
 
 if TYPE_CHECKING:
     from gazekit.study.folder import StudyFolder

@@ -6,7 +6,9 @@ import typer
 
 from gazekit.study.launch.launchers import LAUNCHERS
 
-Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time, each a process, or a job or task of the launcher.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, help="Runs at a time, each a process, or a job or task of the launcher.")
+]
 LauncherName = Annotated[
     str,
     typer.Option(

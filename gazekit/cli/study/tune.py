@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, Json, device_of_runs
+from gazekit.cli.options import Device, Json
 from gazekit.cli.study.options import Changes, Jobs, LauncherName
+from gazekit.study.launch.launchers import device_of_runs
 
 if TYPE_CHECKING:
     from gazekit.prepared.dataset import PreparedDataset

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
-from gazekit.cli.options import Device, choose_device
+from gazekit.cli.options import Device
 from gazekit.cli.train.options import (
     Accumulate,
     AllowLeak,
@@ -23,6 +23,7 @@ from gazekit.cli.train.options import (
 )
 from gazekit.cli.train.start import AskedRun, begin
 from gazekit.errors import StorageError
+from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
     from gazekit.runs.directory import RunDirectory

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gazekit.cli import console
-from gazekit.cli.options import choose_device
+from gazekit.machine import choose_device
 
 if TYPE_CHECKING:
     from gazekit.presets.preset import Preset

@@ -1,8 +1,13 @@
 """Table of launchers. To add one, write a file beside this one and add a line here."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gazekit.errors import ConfigurationError
+from gazekit.machine import choose_device
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,15 @@ def launcher_of(name: str) -> Launcher:
     if name not in LAUNCHERS:
         raise ConfigurationError(f"launcher {name}: expected {' or '.join(LAUNCHERS)}")
     return LAUNCHERS[name]
+
+
+def device_of_runs(name: str, launcher: str) -> "torch.device":
+    """Choose the device for the runs of a study: where they run elsewhere, CUDA need not be here.
+
+    Raises:
+        ConfigurationError: unknown launcher, or unknown or missing device.
+    """
+    import torch
+
+    elsewhere = launcher_of(launcher).elsewhere and name == "cuda"
+    return torch.device(name) if elsewhere else choose_device(name)
