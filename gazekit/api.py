@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -553,17 +553,10 @@ def export(
         attention: with attention maps, or the predictions alone.
         overwrite: replace a file that is there.
     """
-    from gazekit.exporting import SUFFIXES, export_onnx, export_torch
+    from gazekit.exporting import export as write
 
-    trained = _opened(run, device="cpu")
-    if not attention:
-        trained = replace(trained, attention_map=None)
-    path = Path(out) if out is not None else trained.run.path / f"model{SUFFIXES[form]}"
-    if path.exists() and not overwrite:
-        raise ConfigurationError(
-            f"{path}: exists already; replace it with --overwrite, or choose another --out"
-        )
-    return (export_onnx if form == "onnx" else export_torch)(trained, path).path
+    trained, path = _opened(run, device="cpu"), None if out is None else Path(out)
+    return write(trained, form, path, attention=attention, overwrite=overwrite).path
 
 
 @_speaks_python

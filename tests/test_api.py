@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -317,6 +318,15 @@ def test_prepare_predict_report_and_export_do_what_their_commands_do(
     assert page == trained.run.path / "report.html" and page.read_text().startswith("<!")
     with pytest.raises(ConfigurationError, match=r"threshold=1\.5: expected a number between 0 and 1"):
         gazekit.report(trained, threshold=1.5)
+
+
+def test_a_model_on_another_device_is_exported_all_the_same(trained: gazekit.Trained, tmp_path: Path) -> None:
+    elsewhere = torch.device("meta")
+    moved = replace(trained, model=deepcopy(trained.model).to(elsewhere), device=elsewhere)
+    path = gazekit.export(moved, tmp_path / "model.pt2", form="torch-export")
+    assert path.stat().st_size > 0
+    with pytest.raises(ConfigurationError, match="exists already; replace it with overwrite=True"):
+        gazekit.export(moved, path, form="torch-export")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -28,23 +28,13 @@ def export(
     Inputs are the views, [exams, 1, height, width] in [0, 1]; outputs are the logits and, if you keep them, a map per
     view. The file's metadata describe how to prepare images; examples/run_onnx.py prepares raw images and runs it.
     """
-    from dataclasses import replace
-
     import torch
 
-    from gazekit.errors import ConfigurationError
-    from gazekit.exporting import SUFFIXES, export_onnx, export_torch
+    from gazekit.exporting import export as write
     from gazekit.runs.trained import open_trained
 
     trained = open_trained(run, console.registry(), torch.device("cpu"), report=console.warn)
-    if not attention:
-        trained = replace(trained, attention_map=None)
-    path = out or run / f"model{SUFFIXES[form]}"
-    if path.exists() and not overwrite:
-        raise ConfigurationError(
-            f"{path}: exists already; replace it with --overwrite, or choose another --out"
-        )
-    exported = (export_onnx if form == "onnx" else export_torch)(trained, path)
+    exported = write(trained, form, out, attention=attention, overwrite=overwrite)
     console.stdout().print(str(exported.path), markup=False, soft_wrap=True)
     read = f"{_images(trained.preset.views)}{_covariates(trained.preset.covariates)}"
     console.note(

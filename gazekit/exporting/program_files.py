@@ -7,10 +7,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,10 +32,11 @@ from gazekit.errors import ConfigurationError, GazekitError
 from gazekit.exporting.deployed_model import DeployedModel
 from gazekit.prepared.settings import completed
 from gazekit.registry.distribution import install_command
-from gazekit.runs.trained import Trained
+from gazekit.runs.trained import Trained, open_trained
 
 SCHEMA = "gazekit.exported/1"
-SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
+Form = Literal["onnx", "torch-export"]
+SUFFIXES: dict[Form, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 """Suffix of each format's files."""
 TOLERANCE = 1e-4
 """Largest allowed difference of any output from the original model."""
@@ -58,6 +59,31 @@ class Exported:
     path: Path
     outputs: tuple[str, ...]
     difference: float
+
+
+def export(
+    trained: Trained, form: Form, path: Path | None = None, *, attention: bool = True, overwrite: bool = False
+) -> Exported:
+    """Write a trained model as one file that runs without gazekit, after checking that it agrees with the original.
+
+    Args:
+        trained: the run; it is opened again if it is on another device than the CPU.
+        form: ``onnx`` or ``torch-export``; see ``export_onnx`` and ``export_torch``, also for what is raised.
+        path: the file; None is ``model.onnx`` or ``model.pt2`` in the run.
+        attention: with attention maps, or the predictions alone.
+        overwrite: replace a file that is there.
+    """
+    path = path or trained.run.path / f"model{SUFFIXES[form]}"
+    if path.exists() and not overwrite:
+        raise ConfigurationError(
+            f"{path}: exists already; replace it with --overwrite, or choose another --out"
+        )
+    if trained.device.type != "cpu":
+        which = trained.weights.which
+        trained = open_trained(trained.run.path, trained.registry, torch.device("cpu"), which=which)
+    if not attention:
+        trained = replace(trained, attention_map=None)
+    return (export_onnx if form == "onnx" else export_torch)(trained, path)
 
 
 def export_onnx(trained: Trained, path: Path) -> Exported:
