@@ -1,8 +1,10 @@
 """The command ``gazekit``; heavy imports happen inside the commands."""
 
+import io
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,8 +86,20 @@ def _show_warning(message: Warning | str, *_where: object, **_how: object) -> No
 def main() -> None:
     """Run the command line; a fault of the input ends with one line and its exit code."""
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # an encoding may lack a dash or a letter of a table
     with console.lasting_stderr():
         _run()
+
+
+def _check_current_folder() -> None:
+    """Raise StorageError if the current folder was removed: torch and worker processes do not start in it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StorageError("the current folder no longer exists; change to one that does") from None
 
 
 def _run() -> None:
@@ -99,6 +113,7 @@ def _run() -> None:
         os.environ["GAZEKIT_DISABLE"] = f"*,{os.environ.get('GAZEKIT_DISABLE', '')}"
     said = ""
     try:
+        _check_current_folder()
         with console.blaming_plugins():
             if sys.argv[1:2] == ["data"]:
                 generate.add_generators(data.app)

@@ -12,14 +12,14 @@ _FOLDERS = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/,;]+[\\/])*")
 
 def without_home(path: Path | str) -> str:
     """Replace the home folder at the start of a path by ``~``; leave any other path as it is."""
-    text, home = os.fspath(path), str(Path("~").expanduser()).rstrip("/\\")
+    text, home = os.fspath(path), _home()
     below = text.removeprefix(home)
     return f"~{below}" if home and below != text and below[:1] in ("", "/", "\\") else text
 
 
 def without_home_within(text: str) -> str:
     """Replace the home folder by ``~`` wherever a path begins in a text: ``--data=/home/NAME/x``."""
-    home = str(Path("~").expanduser()).rstrip("/\\")
+    home = _home()
     return re.sub(rf"(?<![\w.~/\\-]){re.escape(home)}(?![\w.-])", "~", text) if home else text
 
 
@@ -35,4 +35,13 @@ def without_folders_within(text: str) -> str:
 
 def with_home(text: str) -> Path:
     """Undo ``without_home``."""
-    return Path(text).expanduser() if text == "~" or text.startswith(("~/", "~\\")) else Path(text)
+    below_home = text == "~" or text.startswith(("~/", "~\\"))
+    return Path(text).expanduser() if below_home and _home() else Path(text)
+
+
+def _home() -> str:
+    """Return the home folder; empty if there is none, as for a user of a container whom the system does not know."""
+    try:
+        return str(Path("~").expanduser()).rstrip("/\\")
+    except RuntimeError:
+        return ""

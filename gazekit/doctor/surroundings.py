@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gazekit.contracts.check import Check
@@ -16,6 +16,7 @@ from gazekit.doctor.software import (
     check_torchvision,
     check_versions,
 )
+from gazekit.errors import ConfigurationError
 from gazekit.machine import available_cores, free_memory
 from gazekit.preparing.default_data import cache_folder
 from gazekit.registry.registry import Registry
@@ -70,8 +71,17 @@ def check_device() -> Iterator[Check]:
 
 def check_disk() -> Iterator[Check]:
     """Check free space and write permission where gazekit writes."""
-    places = {"here": Path.cwd(), "cache": cache_folder(), "temporary files": Path(tempfile.gettempdir())}
-    for name, place in places.items():
+    places: dict[str, Callable[[], str | Path]] = {
+        "here": Path.cwd,
+        "cache": cache_folder,
+        "temporary files": tempfile.gettempdir,
+    }
+    for name, find in places.items():
+        try:
+            place = Path(find())
+        except (ConfigurationError, OSError) as error:
+            yield Check("disk", name, "problem", "there is no such folder", str(error))
+            continue
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         free = shutil.disk_usage(there).free
         found = f"{free / 2**30:.1f} GiB free in {place}"

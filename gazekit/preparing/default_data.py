@@ -19,8 +19,17 @@ from gazekit.registry.registry import Registry
 
 
 def cache_folder() -> Path:
-    """Return the folder for generated data: ``GAZEKIT_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get("GAZEKIT_CACHE") or platformdirs.user_cache_dir("gazekit"))
+    """Return the folder for generated data: ``GAZEKIT_CACHE``, or the user's cache folder.
+
+    Raises: ConfigurationError (the user has no home folder, and nothing names another).
+    """
+    try:
+        return Path(os.environ.get("GAZEKIT_CACHE") or platformdirs.user_cache_dir("gazekit"))
+    except RuntimeError:
+        raise ConfigurationError(
+            "this user has no home folder to keep generated data in; set GAZEKIT_CACHE to a folder, or give a "
+            "prepared data set with --data"
+        ) from None
 
 
 def default_data(

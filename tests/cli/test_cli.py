@@ -62,6 +62,26 @@ def test_help_is_light_and_names_every_command() -> None:
         assert command in finished.stdout
 
 
+def test_results_are_printed_in_an_encoding_that_lacks_their_characters() -> None:
+    encoded = os.environ | {"PYTHONIOENCODING": "latin-1:strict"}
+    command = [sys.executable, "-m", "gazekit", "presets", "show", "mammonet"]
+    finished = subprocess.run(command, check=False, env=encoded, capture_output=True)
+    assert (
+        finished.returncode == 0 and b"\\u03bb" in finished.stdout
+    )  # the weight that the paper calls lambda
+
+
+def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "from gazekit.cli.main import main; sys.argv = ['gazekit', 'runs', 'list']; main()"
+    )
+    command = [sys.executable, "-c", code]
+    finished = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert finished.returncode == 74
+    assert finished.stderr == "error: the current folder no longer exists; change to one that does\n"
+
+
 def test_train_then_evaluate_predict_and_report(run: Path, raw_folder: Path, tmp_path: Path) -> None:
     table = gazekit("evaluate", run).stdout
     assert "auc" in table and "pointing game" in table and "95 % interval" in table

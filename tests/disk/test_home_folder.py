@@ -55,3 +55,10 @@ def test_the_command_of_a_run_does_not_name_the_home_folder(
 )
 def test_of_a_path_the_last_part_is_shown_and_other_texts_stay(value: str, shown: str) -> None:
     assert without_folders(value) == shown
+
+
+def test_a_user_without_a_home_folder_keeps_paths_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # as in a container: nobody that the system knows
+    assert without_home("/data/runs") == "/data/runs" and with_home("~/runs") == Path("~/runs")
+    assert without_home_within("--data=/data/runs") == "--data=/data/runs"

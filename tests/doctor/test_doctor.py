@@ -80,6 +80,16 @@ def test_versions_missing_extras_and_full_disks(monkeypatch: pytest.MonkeyPatch,
     assert {check.status for check in surroundings.check_disk()} == {"problem"}
 
 
+def test_a_user_without_a_home_folder_needs_another_for_generated_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HOME", "GAZEKIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    (problem,) = [check for check in surroundings.check_disk() if check.status == "problem"]
+    assert problem.name == "cache" and "set GAZEKIT_CACHE to a folder" in problem.remedy
+
+
 @pytest.mark.parametrize("cores", [64, 2])
 def test_more_threads_than_cores_of_a_container_are_a_limit(
     monkeypatch: pytest.MonkeyPatch, cores: int
