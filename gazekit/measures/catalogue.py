@@ -66,7 +66,9 @@ MEASURES = {
         "area under the precision-recall curve; guessing scores the share of positive exams",
     ),
     "brier": Measure(
-        "classification", "Brier score", "mean squared error of the probabilities; lower is better"
+        "classification",
+        "Brier score",
+        "mean squared error of the probabilities (several classes: summed over them, 2 at most); lower is better",
     ),
     "calibration_error": Measure(
         "classification",

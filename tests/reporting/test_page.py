@@ -146,6 +146,15 @@ def test_bars_lie_on_the_scale_of_the_measure(written):
     assert [float(b["x1"]) for b in page.all("line", **{"class": "chance"})] == [50.0, 50.0]
 
 
+def test_a_brier_score_of_several_classes_stays_on_its_scale(written):
+    """It sums over the classes and may be above 1."""
+    page, _ = written(metrics={"one": {"Classification": {"brier": Interval(1.1, 0.9, 1.2)}}}, cases=())
+    assert [float(c["cx"]) for c in page.all("circle")] == [100.0]
+    assert [(float(b["x1"]), float(b["x2"])) for b in page.all("line", **{"class": "interval"})] == [
+        (90.0, 100.0)
+    ]
+
+
 def test_a_measure_that_one_system_lacks_has_a_dash_there(written):
     page, _ = written(metrics={"one": METRICS, "other": {"Classification": METRICS["Classification"]}})
     row = page.words.index("my own")

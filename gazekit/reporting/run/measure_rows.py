@@ -97,4 +97,5 @@ def _bar(interval: Interval, measure: Measure) -> dict[str, float]:
 
 
 def _position(value: float, scale: tuple[float, float]) -> float:
-    return round(100 * (value - scale[0]) / (scale[1] - scale[0]), 2)
+    share = (value - scale[0]) / (scale[1] - scale[0])
+    return round(100 * min(max(share, 0), 1), 2)  # the Brier score of several classes may be above 1
