@@ -84,10 +84,8 @@ def contradictions(
         sides: view → side, as far as the table says it.
         views: the possible views.
     """
-    patients: dict[str, str] = {}  # patient in a header → the first view with it
-    for view, look in looks.items():
-        if look.header is None:
-            continue
+    with_header = {view: look for view, look in looks.items() if look.header is not None}
+    for view, look in with_header.items():
         named, side = views.match(look.identity.view, look.side), look.identity.side
         if named and named != view:
             yield view, f"is an image of view {named} by its header: check the table"
@@ -96,11 +94,17 @@ def contradictions(
                 view,
                 f"is an image of side {side} by its header, of side {sides[view]} by the table: check both",
             )
-        if look.identity.patient:
-            patients.setdefault(look.identity.patient, view)
-            if len(patients) > 1 and patients[look.identity.patient] == view:
-                first = next(iter(patients.values()))
-                yield (
-                    view,
-                    f"is an image of another patient than view {first} by their headers: check the table",
-                )
+    told = {view: look.identity.patient for view, look in with_header.items()}
+    for view, first in _unlike_the_first(told):
+        yield view, f"is an image of another patient than view {first} by their headers: check the table"
+    if not views.sided:
+        told = {view: look.identity.side for view, look in with_header.items() if not sides.get(view)}
+        for view, first in _unlike_the_first(told):
+            yield view, f"is an image of another side than view {first} by their headers: check the table"
+
+
+def _unlike_the_first(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the views of which something else is told than of the first view of which it is told, and that view."""
+    known = {view: value for view, value in told.items() if value}
+    first = next(iter(known), "")
+    yield from ((view, first) for view, value in known.items() if value != known[first])

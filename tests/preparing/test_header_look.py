@@ -22,25 +22,29 @@ CONTRADICTIONS = {
     ("turned cc", "is an image of side R by its header, of side L by the table: check both"),
     ("turned mlo", "is an image of side R by its header, of side L by the table: check both"),
     ("mixed mlo", "is an image of another patient than view cc by their headers: check the table"),
+    ("both mlo", "is an image of another side than view cc by their headers: check the table"),
 }
 
 
 def exams(root: Path) -> RawData:
-    """One exam in order, one whose views are swapped, one of the other side, one of two patients, a raw one."""
-    for number, (patient, side) in enumerate((("A", "L"), ("B", "R"), ("C", "L"))):
+    """One exam in order, one whose views are swapped, one of the other side, one of two patients, one of both sides."""
+    for number, (patient, side) in enumerate((("A", "L"), ("B", "R"), ("C", "L"), ("C", "R"))):
         for view in ("CC", "MLO"):
             about = {"PatientID": patient, "ImageLaterality": side, "ViewCodeSequence": view_sequence(view)}
-            write_mammogram(root / f"{patient}{view}.dcm", side=side, seed=10 * number + len(view), **about)
+            write_mammogram(
+                root / f"{patient}{side}{view}.dcm", side=side, seed=10 * number + len(view), **about
+            )
             raw = about | {"PresentationIntentType": "FOR PROCESSING"}
             write_mammogram(
-                root / f"{patient}{view}_raw.dcm", side=side, seed=90 + 10 * number + len(view), **raw
+                root / f"{patient}{side}{view}_raw.dcm", side=side, seed=90 + 10 * number + len(view), **raw
             )
     (root / "exams.csv").write_text(
         "exam_id,patient_id,label,laterality,cc,mlo\n"
-        "right,A,0,L,ACC.dcm,AMLO.dcm\n"
-        "swapped,B,1,R,BMLO.dcm,BCC.dcm\n"
-        "turned,C,0,L,BCC_raw.dcm,BMLO_raw.dcm\n"
-        "mixed,D,1,L,CCC.dcm,AMLO_raw.dcm\n"
+        "right,A,0,L,ALCC.dcm,ALMLO.dcm\n"
+        "swapped,B,1,R,BRMLO.dcm,BRCC.dcm\n"
+        "turned,C,0,L,BRCC_raw.dcm,BRMLO_raw.dcm\n"
+        "mixed,D,1,L,CLCC.dcm,ALMLO_raw.dcm\n"
+        "both,C,1,,CLCC_raw.dcm,CRMLO.dcm\n"
     )
     return RawData(Folder(), root, registry=gazekit.load_registry())
 
@@ -50,7 +54,7 @@ def test_a_table_that_contradicts_its_images_is_pointed_out_by_every_command(tmp
     summary = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
     found = {(each.about, each.what) for each in summary.findings if each.kind == ODD}
     assert {(about.partition(" (")[0], what) for about, what in found} == CONTRADICTIONS
-    assert sum(line.endswith("check the table") for line in summary.doubts()) == 3
+    assert sum(line.endswith("check the table") for line in summary.doubts()) == 4
     faults = validate(raw, PreparationSettings(), jobs=0).faults
     assert faults is not None
     assert {(f"{exam} {view}", what) for exam, view, what in faults.odd} == CONTRADICTIONS
@@ -65,10 +69,10 @@ def test_special_images_are_noted_once_for_all(tmp_path):
     assert faults is not None
     assert set(faults.notes) == {
         (exam, view, "is no usual image of its view: FOR PROCESSING")
-        for exam, view in (("turned", "cc"), ("turned", "mlo"), ("mixed", "mlo"))
+        for exam, view in (("turned", "cc"), ("turned", "mlo"), ("mixed", "mlo"), ("both", "cc"))
     }
     summary = prepare(Folder(), tmp_path, tmp_path / "out", jobs=0)
-    assert sum(each.kind == NOTE and "FOR PROCESSING" in each.what for each in summary.findings) == 3
+    assert sum(each.kind == NOTE and "FOR PROCESSING" in each.what for each in summary.findings) == 4
 
 
 def test_a_side_that_only_a_text_of_the_header_says_turns_the_image_as_predict_does(tmp_path):
