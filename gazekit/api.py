@@ -465,7 +465,7 @@ def calibrate(
     Args:
         run: from ``gazekit.train`` or ``gazekit.load``, or its folder.
         data: None is what it was trained on.
-        method: ``"temperature"``, ``"isotonic"`` (two classes), or ``"none"`` for the threshold alone.
+        method: ``"temperature"``, ``"platt"`` or ``"isotonic"`` (two classes), or ``"none"`` for the threshold alone.
         at_specificity: choose the lowest threshold of this specificity; None calls above 0.5.
     """
     if isinstance(run, Trained):

@@ -14,9 +14,10 @@ from gazekit.machine import choose_device
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run directory of gazekit train.")],
     method: Annotated[
-        Literal["temperature", "isotonic", "none"],
+        Literal["temperature", "platt", "isotonic", "none"],
         typer.Option(
-            help="temperature: one number; isotonic: any rising function, of two classes; none: a threshold alone."
+            help="temperature: one number; platt: two, the second moves the mean; isotonic: any rising function (both "
+            "of two classes); none: a threshold alone."
         ),
     ] = "temperature",
     at_specificity: Annotated[
@@ -37,8 +38,8 @@ def calibrate(
 ) -> None:
     """Fit probabilities, and a threshold, on the validation part; write calibration.json into the run directory.
 
-    From then on evaluate, report, predict and export use them. A temperature leaves the order of exams of two classes,
-    and so their AUC.
+    From then on evaluate, report, predict and export use them. temperature and platt leave the order of exams of two
+    classes, and so their AUC.
     """
     from gazekit.prepared.splits import read_split
     from gazekit.runs.calibrated import SCHEMA, CalibrationSettings, calibrate_run, forget_calibration
@@ -77,8 +78,11 @@ def _print(found: dict[str, Any], *, classes: int) -> None:
     ]
     title = f"{found['method']}, on {found['exams']} validation exams of {found['patients']} patients"
     console.print_table(("measure", "before", "after"), rows, title=title)
-    if found["method"] == "temperature":
+    if found["method"] in ("temperature", "platt"):
         console.note(f"temperature {found['temperature']:.4g}: {_reading(found['temperature'])}")
+    if found["method"] == "platt":
+        much = "high" if found["shift"] < 0 else "low"
+        console.note(f"shift {found['shift']:+.4g}: probabilities of the positive class were too {much}")
     console.note(
         found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class")
     )

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import optimize, special
 
 from gazekit.errors import DataError
 from gazekit.records.arrays import Booleans, Floats, Integers
@@ -43,6 +43,39 @@ def fit_temperature(logits: NDArray[np.floating], labels: Integers) -> float:
         options={"xatol": 1e-8},
     )
     return math.exp(float(found.x))
+
+
+def fit_platt(logits: NDArray[np.floating], positive: Booleans) -> tuple[float, float]:
+    """Find T, between 1 / `MOST` and `MOST`, and shift b of the smallest log loss of ``sigmoid(z / T + b)``.
+
+    At the best b the mean probability is the share that came true. The loss is convex in ``1 / T`` and b, so that there
+    is one pair.
+
+    Args:
+        logits: of the second of two classes, ``[N]``, uncalibrated.
+        positive: whether it came true, ``[N]``; both cases occur.
+
+    Source: Platt 1999, Probabilistic outputs for support vector machines, without its change of the targets.
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    share, labels = float(positive.mean()), positive.astype(np.int64)
+
+    def shift(scaled: Floats) -> float:
+        reach = float(np.abs(scaled).max()) + abs(math.log(share / (1 - share))) + 1
+        return float(
+            optimize.brentq(
+                lambda by: float(special.expit(scaled + by).mean()) - share, -reach, reach, xtol=1e-12
+            )
+        )
+
+    def loss(log: float) -> float:
+        scaled = values / math.exp(log)
+        return log_loss((scaled + shift(scaled))[:, None], labels)
+
+    reach = math.log(MOST)
+    found = optimize.minimize_scalar(loss, bounds=(-reach, reach), method="bounded", options={"xatol": 1e-8})
+    temperature = math.exp(float(found.x))
+    return temperature, shift(values / temperature)
 
 
 def fit_isotonic(stated: NDArray[np.floating], positive: Booleans) -> tuple[tuple[float, float], ...]:

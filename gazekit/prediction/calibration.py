@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gazekit.modelling.model import probabilities
 
-Method = Literal["temperature", "isotonic", "none"]
+Method = Literal["temperature", "platt", "isotonic", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +16,17 @@ class Calibration:
     """A fitted calibration, and the threshold of a call.
 
     Args:
-        method: ``temperature``: ``softmax(z / T)``, or the sigmoid of two classes. ``isotonic``: of two classes, a line
-            through the knots. ``none``: the probabilities stay.
+        method: ``temperature``: ``softmax(z / T)``, or the sigmoid of two classes. ``platt``: of two classes,
+            ``sigmoid(z / T + b)``. ``isotonic``: of two classes, a line through the knots. ``none``: the probabilities
+            stay.
         temperature: T.
         knots: for ``isotonic``, uncalibrated and calibrated probability of the second class, both rising.
         threshold: the second of two classes is called above this calibrated probability.
         threshold_origin: a sentence on where it comes from; empty for 0.5.
+        shift: b.
 
-    Source: temperature, Guo et al. 2017, arXiv:1706.04599; isotonic, Zadrozny & Elkan 2002, doi:10.1145/775047.775151.
+    Source: temperature, Guo et al. 2017, arXiv:1706.04599; Platt 1999; isotonic, Zadrozny & Elkan 2002,
+        doi:10.1145/775047.775151.
     """
 
     method: Method = "none"
@@ -31,9 +34,12 @@ class Calibration:
     knots: tuple[tuple[float, float], ...] = ()
     threshold: float = 0.5
     threshold_origin: str = ""
+    shift: float = 0.0
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Map logits ``[B, K]`` to calibrated probabilities ``[B, classes]``."""
+        if self.method == "platt":
+            return probabilities(logits / self.temperature + self.shift)
         if self.method != "isotonic":
             return probabilities(logits / self.temperature if self.method == "temperature" else logits)
         stated = probabilities(logits)[:, 1]
@@ -47,6 +53,7 @@ class Calibration:
         """Say how probabilities were calibrated: ``temperature 1.72``."""
         return {
             "temperature": f"temperature {self.temperature:.4g}",
+            "platt": f"Platt scaling with temperature {self.temperature:.4g} and shift {self.shift:+.4g}",
             "isotonic": f"isotonic regression with {len(self.knots)} knots",
             "none": "none",
         }[self.method]

@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.calibration import FEW, MOST, fit_isotonic, fit_temperature, threshold_at_specificity
+from gazekit.measures.calibration import (
+    FEW,
+    MOST,
+    fit_isotonic,
+    fit_platt,
+    fit_temperature,
+    threshold_at_specificity,
+)
 from gazekit.measures.classification import classification_metrics
 from gazekit.prediction.calibration import Calibration, Method
 from gazekit.prepared.dataset import PreparedDataset
@@ -23,6 +30,8 @@ __all__ = ["SCHEMA", "CalibrationSettings", "calibrate_run"]
 
 _FEW = 30
 """Exams below which a temperature is mostly chance (ours)."""
+_FAR = 3.0
+"""Standard deviations between the positive exams expected and counted that chance hardly explains (ours)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +39,7 @@ class CalibrationSettings:
     """How to calibrate a run.
 
     Args:
-        method: ``temperature``, ``isotonic`` for two classes, or ``none`` to store the threshold alone.
+        method: ``temperature``, ``platt`` or ``isotonic`` for two classes, or ``none`` to store the threshold alone.
         at_specificity: choose the lowest threshold of this specificity on the validation part; None calls above 0.5.
     """
 
@@ -74,6 +83,8 @@ def calibrate_run(
     before, after = (
         each.probabilities(logits).numpy().astype(np.float64) for each in (Calibration(), calibration)
     )
+    if settings.method == "temperature" and after.shape[1] == 2:
+        _compare_with_share(after[:, 1], labels == 1, trained.facts.classes[1], warn)
     threshold, origin = 0.5, ""
     if settings.at_specificity is not None:
         threshold, origin = _threshold(after[:, 1], labels, settings.at_specificity)
@@ -81,6 +92,7 @@ def calibrate_run(
     stored = StoredCalibration(
         method=settings.method,
         temperature=calibration.temperature,
+        shift=calibration.shift,
         knots=[list(knot) for knot in calibration.knots],
         threshold=threshold,
         threshold_origin=origin,
@@ -109,8 +121,10 @@ def _check(settings: CalibrationSettings, classes: int) -> None:
         raise ConfigurationError(
             f"--at-specificity {settings.at_specificity:g}: expected a number between 0 and 1"
         )
-    if classes > 2 and settings.method == "isotonic":
-        raise ConfigurationError("--method isotonic is for two classes; calibrate several by temperature")
+    if classes > 2 and settings.method in ("platt", "isotonic"):
+        raise ConfigurationError(
+            f"--method {settings.method} is for two classes; calibrate several by temperature"
+        )
     if classes > 2 and settings.at_specificity is not None:
         raise ConfigurationError("--at-specificity is for two classes; of several the likeliest is called")
     if settings.method == "none" and settings.at_specificity is None:
@@ -122,8 +136,11 @@ def _check(settings: CalibrationSettings, classes: int) -> None:
 def _fitted(
     method: Method, logits: NDArray[np.floating], labels: Integers, warn: Callable[[str], None]
 ) -> Calibration:
-    if method == "temperature":
-        temperature = fit_temperature(logits, labels)
+    if method in ("temperature", "platt"):
+        if method == "platt":
+            temperature, shift = fit_platt(logits[:, 0], labels == 1)
+        else:
+            temperature, shift = fit_temperature(logits, labels), 0.0
         if len(labels) < _FEW:
             warn(f"{len(labels)} validation exams say little about a temperature; take it for a guess")
         if not 1.01 / MOST < temperature < MOST / 1.01:
@@ -131,7 +148,7 @@ def _fitted(
                 f"the temperature is at its limit, {temperature:.3g}: the validation part is too small, or its exams "
                 f"are {'ordered without a fault' if temperature < 1 else 'not told apart'}"
             )
-        return Calibration("temperature", temperature)
+        return Calibration(method, temperature, shift=shift)
     if method == "isotonic":
         if len(labels) < FEW:
             warn(
@@ -141,6 +158,19 @@ def _fitted(
         stated = Calibration().probabilities(torch.as_tensor(logits))[:, 1].numpy()
         return Calibration("isotonic", knots=fit_isotonic(stated, labels == 1))
     return Calibration()
+
+
+def _compare_with_share(
+    stated: Floats, positive: NDArray[np.bool_], name: str, warn: Callable[[str], None]
+) -> None:
+    """Warn if the mean probability is further from the share of positive exams than chance explains."""
+    spread = float(np.sqrt((stated * (1 - stated)).sum()))
+    if abs(float(stated.sum()) - int(positive.sum())) > _FAR * spread:
+        warn(
+            f"the calibrated probability of {name} is {stated.mean():.3f} on average, and {positive.mean():.3f} of the "
+            "validation exams are: a temperature cannot move it (loss.class_weights weigh classes alike, whatever "
+            "their share); --method platt does"
+        )
 
 
 def _threshold(scores: Floats, labels: Integers, specificity: float) -> tuple[float, str]:

@@ -27,6 +27,7 @@ class StoredCalibration(StoredPart):
     schema_: Annotated[Literal["gazekit.calibration/1"], Field(alias="schema")] = SCHEMA
     method: Method
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    shift: Real = 0.0
     knots: Annotated[
         list[Annotated[list[Real], Field(min_length=2, max_length=2)]], Field(max_length=100_000)
     ] = []
@@ -48,6 +49,7 @@ class StoredCalibration(StoredPart):
             tuple((stated, observed) for stated, observed in self.knots),
             self.threshold,
             self.threshold_origin,
+            self.shift,
         )
 
     @pydantic.model_validator(mode="after")

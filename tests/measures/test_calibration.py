@@ -12,6 +12,7 @@ from gazekit.errors import DataError
 from gazekit.measures.calibration import (
     MOST,
     fit_isotonic,
+    fit_platt,
     fit_temperature,
     log_loss,
     threshold_at_specificity,
@@ -58,6 +59,33 @@ def test_a_temperature_stays_within_its_limits():
         1 / MOST, rel=1e-3
     )
     assert fit_temperature(np.array([[2.0], [1.0], [-1.0], [-2.0]]), labels) == pytest.approx(MOST, rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_platt_scaling_is_the_logistic_regression_of_scikit_learn(share):
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(3)
+    positive = random.random(400) < share
+    logits = 1.5 * (
+        random.normal(size=400) + 1.5 * positive - 0.75
+    )  # of a network that weighed the classes alike
+    temperature, shift = fit_platt(logits, positive)
+    exact = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, None], positive)
+    assert 1 / temperature == pytest.approx(exact.coef_[0, 0], rel=1e-4)
+    assert shift == pytest.approx(exact.intercept_[0], abs=1e-4)
+    calibration = Calibration("platt", temperature, shift=shift)
+    found = calibration.probabilities(torch.as_tensor(logits)[:, None])[:, 1].numpy()
+    assert found.mean() == pytest.approx(positive.mean(), abs=1e-9)
+    assert (np.argsort(found) == np.argsort(logits)).all()
+    assert "shift" in calibration.words()
+
+
+def test_platt_scaling_of_exams_in_perfect_order_stays_finite():
+    logits, positive = np.array([-3.0, -1.0, 0.5, 2.0]), np.array([False, False, False, True])
+    temperature, shift = fit_platt(logits, positive)
+    assert temperature == pytest.approx(1 / MOST, rel=1e-3) and np.isfinite(shift)
+    assert (logits[-1] / temperature + shift) > 0 > (logits[-2] / temperature + shift)
 
 
 def test_a_temperature_divides_logits_and_keeps_the_order():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from command_line import gazekit
 from gazekit import api
 from gazekit.exporting import deployed_model
 from gazekit.exporting.deployed_model import DeployedModel
-from gazekit.measures.calibration import fit_temperature, threshold_at_specificity
+from gazekit.measures.calibration import fit_platt, fit_temperature, threshold_at_specificity
 from gazekit.prediction.calibration import UNCALIBRATED
+from gazekit.runs.calibrated import CalibrationSettings, calibrate_run
 from gazekit.runs.trained import open_trained
 
 CPU = torch.device("cpu")
@@ -84,7 +86,7 @@ def test_an_exported_model_has_calibrated_probabilities(calibrated, registry, mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["temperature", "isotonic"])
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
 @pytest.mark.parametrize("form", ["onnx", "torch-export"])
 def test_an_exported_file_agrees_and_says_how_it_was_calibrated(tiny_run, tmp_path, method, form):
     run = shutil.copytree(tiny_run, tmp_path / "run")
@@ -96,6 +98,29 @@ def test_an_exported_file_agrees_and_says_how_it_was_calibrated(tiny_run, tmp_pa
         about = json.loads(session.get_modelmeta().custom_metadata_map["gazekit"])
         assert about["calibration"].startswith(method) and about["outputs"][-1] == "probabilities"
         assert 0 < about["threshold"] < 1 and "calibrated" in about["probabilities"]
+
+
+@pytest.mark.parametrize(("share", "warns"), [(0.1, True), (0.5, False)])
+def test_a_temperature_that_leaves_the_mean_off_the_share_says_so(tiny_run, share, warns):
+    """Logits of a network that weighed the classes alike; a tenth, or a half, of the exams are positive."""
+    random = np.random.default_rng(0)
+    labels = (random.random(400) < share).astype(np.int64)
+    logits = 1.5 * (random.normal(size=(400, 1)) + 1.5 * labels[:, None] - 0.75)
+    run = SimpleNamespace(path=tiny_run, write_json=lambda _name, _values: None)
+    predictions = SimpleNamespace(indices=np.arange(400), logits=logits)
+    trained = SimpleNamespace(
+        facts=SimpleNamespace(classes=("benign", "malignant")),
+        predict=lambda *_args, **_options: predictions,
+        run=run,
+        weights=SimpleNamespace(tensors={}, epoch=1),
+    )
+    data = SimpleNamespace(labels=labels, patient_ids=[str(i) for i in range(400)])
+    for method, expected in (("temperature", warns), ("platt", False)):
+        said: list[str] = []
+        found = calibrate_run(trained, data, CalibrationSettings(method=method), warn=said.append)
+        assert any("a temperature cannot move it" in text for text in said) == expected
+    assert (found["temperature"], found["shift"]) == pytest.approx(fit_platt(logits[:, 0], labels == 1))
+    assert found["after"]["brier"] < found["before"]["brier"] or not warns
 
 
 def test_a_calibration_of_other_weights_is_not_used(calibrated, registry, tmp_path):
