@@ -53,7 +53,7 @@ class Calibration:
         """Say how probabilities were calibrated: ``temperature 1.72``."""
         return {
             "temperature": f"temperature {self.temperature:.4g}",
-            "platt": f"Platt scaling with temperature {self.temperature:.4g} and shift {self.shift:+.4g}",
+            "platt": f"platt scaling with temperature {self.temperature:.4g} and shift {self.shift:+.4g}",
             "isotonic": f"isotonic regression with {len(self.knots)} knots",
             "none": "none",
         }[self.method]
