@@ -162,6 +162,22 @@ def test_prepared_exams_have_the_mean_of_their_models_whatever_the_batch_and_the
         np.testing.assert_array_equal(each.images["cc"], other.images["cc"])
 
 
+def test_a_prepared_exam_that_lacks_a_view_is_predicted_from_the_other_in_any_batch(
+    registry: Registry, dataset: PreparedDataset
+) -> None:
+    there = dataset.has_image.copy()
+    there[7, 1] = False
+    lacking = replace(dataset, has_image=there)
+    one = [member(registry, 0)]
+    whole, *batches = (list(predict_prepared(one, lacking, CPU, batch_size=n)) for n in (12, 5, 1))
+    for found in batches:
+        assert [set(each.images) for each in found] == [set(each.images) for each in whole]
+        chances = [[each.probabilities for each in some] for some in (found, whole)]
+        np.testing.assert_allclose(*chances, rtol=1e-5)
+    assert [each.key for each in whole if set(each.images) == {"cc"}] == [dataset.exam_ids[7]]
+    assert [bool(each.findings) for each in whole] == [k == 7 for k in range(len(whole))]
+
+
 def test_a_single_model_calls_at_its_own_threshold_and_several_at_a_half(
     registry: Registry, dataset: PreparedDataset
 ) -> None:

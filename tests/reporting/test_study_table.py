@@ -15,7 +15,8 @@ from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
-from gazekit.study.result import DataSet, StudyResult, SystemRow
+from gazekit.reporting.study.words import tuned_values
+from gazekit.study.result import DataSet, StudyResult, SystemRow, TunedRun
 
 
 def lines(result, title):
@@ -178,6 +179,27 @@ def test_how_to_read_it_depends_on_what_is_there():
     for said in (alone, one):  # there is no p to read
         assert "Student's t interval; it covers the chance in data" in said and "flipping" not in said
     assert "flipping signs of the differences (with 2 data sets never below 0.500); both cover" in both
+
+
+def test_tuned_values_are_counted_if_few_and_many_numbers_have_ends_and_median():
+    rates = (1e-3, 1e-5, 2e-5, 4e-5, 1e-4)
+    runs = tuple(
+        TunedRun("fold-1-seed-0", (f"rate={rate}", f"use={'ab'[k % 2]}"), 0.8, 3)
+        for k, rate in enumerate(rates)
+    )
+    said = tuned_values(replace(made_rows()[0], tuned=runs))
+    assert said == "rate 1e-05 to 0.001, median 4e-05; use a (3 ×), b (2 ×)"
+
+
+def test_a_study_is_doubted_whose_runs_are_calibrated_in_part():
+    def doubts(calibrated):
+        rows = [replace(row, calibrated=calibrated and row.runs) for row in made_rows()]
+        rows[0] = replace(rows[0], calibrated=calibrated)
+        return [said for said in study_table(made_result(rows=tuple(rows))).warnings if "calibrated" in said]
+
+    (said,) = doubts(2)
+    assert said.startswith("the probabilities of 13 of 17 runs are calibrated")
+    assert doubts(0) == doubts(6) == []
 
 
 def test_measures_are_shared_out_over_blocks_that_fit_a_terminal():

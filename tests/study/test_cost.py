@@ -17,11 +17,11 @@ from gazekit.study import cost
 def test_a_ratio_is_that_of_median_times_after_the_warm_up(
     monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
-    """A step takes 2 s or 3 s, in the warm-up 100 s, and every fifth a minute more."""
+    """A step takes 1 s and 3 s in turn, or 3 s; in the warm-up 100 s more, and once a minute more."""
     clock, taken, batches = [0.0], Counter[str](), {}
     presets = {
         name: SimpleNamespace(name=name, seconds=seconds, training=SimpleNamespace(batch_size=size))
-        for name, seconds, size in (("ours", 2, 8), ("broken", 1, 6), ("theirs", 3, 4))
+        for name, seconds, size in (("ours", (1, 3), 8), ("broken", (1,), 6), ("theirs", (3,), 4))
     }
 
     def stepper(preset: Any, *arguments: Any) -> Callable[[int], None]:
@@ -31,8 +31,9 @@ def test_a_ratio_is_that_of_median_times_after_the_warm_up(
 
         def step(_turn: int) -> None:
             taken[preset.name] += 1
-            slow = 100 if taken[preset.name] <= 1 + cost._WARM_UP else 60 * (taken[preset.name] % 5 == 0)
-            clock[0] += preset.seconds + slow
+            turn, seconds = taken[preset.name], preset.seconds
+            slow = 100 if turn <= 1 + cost._WARM_UP else 60 * (turn == 11)
+            clock[0] += seconds[turn % len(seconds)] + slow
 
         return step
 

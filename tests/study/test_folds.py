@@ -21,11 +21,32 @@ def study(**values: object) -> StudySettings:
 def test_folds_are_dealt_with_the_seed_and_the_validation_share_of_the_preset(
     registry: Registry, dataset: PreparedDataset
 ) -> None:
-    plain, other = tiny(registry), tiny(registry, "data.split_seed=3", "data.val=0.4")
+    plain, other = tiny(registry), tiny(registry, "data.split_seed=3", "data.val=0.6")
     usual = study_splits(dataset, study(folds=2), {"a": plain})
     assert list(usual.values()) == k_folds(dataset, 2)
     dealt = study_splits(dataset, study(folds=2), {"a": other})
-    assert list(dealt.values()) == k_folds(dataset, 2, 3, val=0.4) != list(usual.values())
+    assert list(dealt.values()) == k_folds(dataset, 2, 3, val=0.6) != k_folds(dataset, 2, 3)
+    again = study_splits(dataset, study(folds=2, repeats=2), {"a": other})
+    assert list(again) == [f"repeat-{repeat}-fold-{fold}" for repeat in (1, 2) for fold in (1, 2)]
+    assert list(again.values()) == [
+        *k_folds(dataset, 2, 3, val=0.6),
+        *k_folds(dataset, 2, 3, val=0.6, repeat=1),
+    ]
+
+
+def test_random_splits_have_the_shares_of_the_study_and_seeds_one_after_another(
+    registry: Registry, dataset: PreparedDataset
+) -> None:
+    preset = tiny(registry, "data.split_seed=3", "data.test=0.1", "data.val=0.1")
+    settings = study(folds={"test": 0.4, "val": 0.3}, repeats=2)
+    splits = study_splits(dataset, settings, {"a": preset})
+    assert splits == {
+        f"split-{number}": make_split(dataset, seed=2 + number, test=0.4, val=0.3, anew=True)
+        for number in (1, 2)
+    }
+    assert splits["split-1"] != splits["split-2"]
+    said = protocol(dataset, settings, splits, preset)
+    assert said.startswith("2 random splits by patient, 40 % of the patients in the test part: about ")
 
 
 def test_one_split_is_made_as_training_makes_it(registry: Registry, dataset: PreparedDataset) -> None:
