@@ -15,6 +15,7 @@ from gazekit.measures.leaving_out import (
     balanced_accuracy_without,
     calibration_error_without,
     mean_without,
+    ratio,
 )
 from gazekit.records.arrays import Booleans, Floats, Integers
 
@@ -49,7 +50,7 @@ def balanced_accuracy(labels: Integers, correct: Booleans, weights: Floats) -> F
     recalls = []
     for label in np.unique(labels):
         of_class = weights[:, labels == label]
-        recalls.append(_ratio(of_class @ correct[labels == label], of_class.sum(axis=1)))
+        recalls.append(ratio(of_class @ correct[labels == label], of_class.sum(axis=1)))
     return np.asarray(np.mean(recalls, axis=0))
 
 
@@ -60,7 +61,7 @@ def calibration_error(confidence: Floats, hit: Booleans, weights: Floats) -> Flo
     """
     member = calibration_bins(confidence)[:, None] == np.arange(CALIBRATION_BINS)  # [N, bins]
     gaps = weights @ (member * (hit - confidence)[:, None])  # [R, bins]
-    return _ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
+    return ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
 
 
 def classification_metrics(
@@ -200,14 +201,14 @@ class _Ranked:
     def auc(self, weights: Floats) -> Floats:
         hits, misses = self._by_threshold(weights)
         below = np.cumsum(misses, axis=1) - misses
-        return _ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+        return ratio((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
 
     def average_precision(self, weights: Floats) -> Floats:
         hits, misses = (part[:, ::-1] for part in self._by_threshold(weights))  # highest first
         found = np.cumsum(hits, axis=1)
         called = found + np.cumsum(misses, axis=1)
         precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-        return _ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+        return ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
 
     def _by_threshold(self, weights: Floats) -> tuple[Floats, Floats]:
         """Return the weight of positives and negatives at each distinct score, lowest first: two ``[R, T]``."""
@@ -218,11 +219,7 @@ class _Ranked:
 
 
 def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:
-    return _ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+    return ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
 
 
 def _check(chances: Floats, truth: Integers) -> None:

@@ -21,22 +21,19 @@ from gazekit.training.memory import memory_released
 from gazekit.training.run import continue_run
 from gazekit.training.start import StartSettings, resume_run, split_of, start_run
 
-Report = Callable[[State, int], None]
-
 
 def carry_out(
     task: RunTask,
     registry: Registry | None = None,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Report = lambda _state, _batches: None,
 ) -> None:
     """Train the run from its current state to the end, then evaluate the test part once; skip a finished run.
 
     Args:
         task: the run.
         registry: provides the components; None loads the installed plugins.
-        should_stop, report: see ``training.loop.train``.
+        should_stop: see ``training.loop.train``.
 
     Raises:
         Preempted: stopped on request; the same task resumes it.
@@ -44,10 +41,10 @@ def carry_out(
     """
     registry = registry or load_registry()
     with blaming(registry):
-        _carry_out(task, registry, should_stop=should_stop, report=report)
+        _carry_out(task, registry, should_stop)
 
 
-def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], bool], report: Report) -> None:
+def _carry_out(task: RunTask, registry: Registry, should_stop: Callable[[], bool]) -> None:
     preset = registry.preset(str(task.preset_path)).named(task.system)
     if is_finished(task, preset):
         return
@@ -55,10 +52,14 @@ def _carry_out(task: RunTask, registry: Registry, *, should_stop: Callable[[], b
     device = torch.device(task.device)
     with memory_released(device):
         run = _run(task, preset, registry, dataset, device)
-        with followed(run, registry, (), report, warn=run.log) as told:
+        with followed(run, registry, (), _silent, warn=run.log) as told:
             continue_run(run, registry, dataset, device=device, should_stop=should_stop, report=told)
         if task.test:
             evaluate_run(open_trained(run.path, registry, device, report=run.log), dataset, "test")
+
+
+def _silent(_state: State, _batches: int) -> None:
+    """Say nothing: the progress of a study is read from its run directories."""
 
 
 def is_finished(task: RunTask, preset: Preset) -> bool:

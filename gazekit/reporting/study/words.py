@@ -101,7 +101,7 @@ def gate_in_words(gate: GateResult) -> str:
     """Say a gate, its value and whether it is passed."""
     bounds = " and ".join(f"{word} {bound:g}" for word, bound in gate.bounds.items())
     shown = interval(gate.value, signed=" − " in gate.subject)
-    found = f"{shown} over {_data_sets(gate.data_sets)}" if gate.value else "no value"
+    found = f"{shown} over {counted(gate.data_sets, 'data set')}" if gate.value else "no value"
     waits = f", missing: {gate.missing}" if gate.missing else ""
     return f"gate {'passed' if gate.passed else 'not passed'}: {gate.subject} {bounds}: {found}{waits}"
 
@@ -114,10 +114,6 @@ def variance_missing(variance: Variance) -> list[str]:
     return [f"no variance components of {', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
-def _data_sets(number: int) -> str:
-    return f"{number} data set{'' if number == 1 else 's'}"
-
-
 def reading(result: StudyResult) -> tuple[str, ...]:
     """Explain how to read the numbers."""
     compared = sum(row.comparison is not None for row in result.rows)
@@ -128,7 +124,7 @@ def reading(result: StudyResult) -> tuple[str, ...]:
     if compared:
         said.append(
             "p is two-sided, exams clustered by patient: DeLong's test of the AUCs, McNemar's exact test of the ACCs; "
-            f"Holm: corrected for {compared} comparison{'s' if compared > 1 else ''}; they compare the averaged "
+            f"Holm: corrected for {counted(compared, 'comparison')}; they compare the averaged "
             "networks that there are, and cover neither the chance in a run nor that in the training data"
         )
     if result.data_sets:
