@@ -151,17 +151,65 @@ def _broken(line: str, width: int) -> str:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", fold: str | None = None
 ) -> None:
-    """Print a table on stdout; only the column ``fold`` (the last by default) wraps if the table is too wide."""
+    """Print a table on stdout; only the column ``fold`` (the last by default) wraps if the table is too wide.
+
+    If the other columns are too wide themselves, several tables show them, each beside the first column.
+    """
     from rich.table import Table
 
     if title:
         stdout().print(title, style="bold", markup=False, soft_wrap=True)
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column != (fold or columns[-1]))
-    for row in rows:
-        table.add_row(*(_escape(visible(str(cell), keep="\n")) for cell in row))
-    stdout().print(table)
+    cells = [[visible(str(cell), keep="\n") for cell in row] for row in rows]
+    below = [[name, *column] for name, *column in zip(columns, *cells, strict=True)]
+    lines = [_widest(column, lambda text: text.split("\n")) for column in below]
+    words = [_widest(column, str.split) for column in below]
+    wraps = list(columns).index(fold or columns[-1])
+    least = [min(width, _NARROWEST) if index == wraps else width for index, width in enumerate(lines)]
+    whole = sum(least) + _GAP * (len(least) - 1) <= stdout().width
+    for part in [list(range(len(columns)))] if whole else _parts(words, stdout().width):
+        table = Table(header_style="bold", box=None, pad_edge=False)
+        widths = {} if whole else _narrowed({index: lines[index] for index in part}, words, stdout().width)
+        for index in part:
+            no_wrap = whole and index != wraps
+            table.add_column(columns[index], overflow="fold", no_wrap=no_wrap, width=widths.get(index))
+        for row in cells:
+            table.add_row(*(_escape(row[index]) for index in part))
+        stdout().print(table)
+
+
+_GAP = 2
+"""Blanks between two columns."""
+_NARROWEST = 8
+"""Width that the column which wraps keeps at least."""
+
+
+def _widest(cells: Iterable[str], pieces: Callable[[str], Sequence[str]]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(piece) for cell in cells for piece in pieces(cell)), default=0)
+
+
+def _parts(words: Sequence[int], width: int) -> list[list[int]]:
+    """Divide the columns after the first into parts whose words fit beside those of the first, each at least one."""
+    parts: list[list[int]] = []
+    left = 0
+    for index, wide in enumerate(words[1:], start=1):
+        if not parts or wide + _GAP > left:
+            parts.append([0])
+            left = width - words[0]
+        parts[-1].append(index)
+        left -= wide + _GAP
+    return parts
+
+
+def _narrowed(lines: dict[int, int], words: Sequence[int], width: int) -> dict[int, int]:
+    """Take from the widest columns until the table fits; no column gets narrower than its longest word."""
+    widths = dict(lines)
+    for _ in range(sum(widths.values()) + _GAP * (len(widths) - 1) - width):
+        wide = [index for index in widths if widths[index] > words[index]]
+        if wide:
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
 
 
 @contextmanager

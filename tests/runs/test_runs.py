@@ -124,6 +124,17 @@ def test_a_comparison_tells_another_split_start_and_calibration(tiny_run: Path, 
     assert found["evaluated on"] == ["test", "test, calibrated by temperature 2, called above 0.3"]
 
 
+def test_a_comparison_of_many_runs_loses_none_in_a_narrow_terminal(tiny_run: Path, tmp_path: Path) -> None:
+    names = [f"run_of_some_name_{number}" for number in range(5)]
+    paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in names]
+    gazekit("evaluate", paths[-1], "--resamples", 100)
+    stored = json.loads((paths[-1] / "evaluation.json").read_text())["metrics"]["classification"]["auc"]
+    said = gazekit("runs", "compare", *paths, COLUMNS="70").stdout
+    assert max(map(len, said.splitlines())) <= 70
+    assert [name for name in names if name in said] == names
+    assert f"{stored['value']:.3f}" in said and f"({stored['low']:.3f}–{stored['high']:.3f})" in said
+
+
 def test_a_comparison_shows_each_measure_once_by_its_current_name(tiny_run: Path, tmp_path: Path) -> None:
     paths = [Path(shutil.copytree(tiny_run, tmp_path / name)) for name in ("former", "current")]
     for path in paths:
