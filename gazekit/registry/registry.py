@@ -179,6 +179,11 @@ class Registry:
         layers = preset.preset_layers(name, self._preset_file)
         if config is not None:
             layers.append(preset.read_layer(config))
+            if ("extends",) in layers[-1]:
+                raise ConfigurationError(
+                    f"{config}: extends belongs to a preset, and this file lies on top of one; remove it, or take "
+                    f"the file itself: --preset {config}"
+                )
         preset.check_environment(environment or {})
         layers.append(preset.environment_layer(environment or {}))
         layers.append(preset.override_layer(overrides))

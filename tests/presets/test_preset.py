@@ -32,6 +32,15 @@ def test_the_papers_values(registry: Registry) -> None:
     assert preset.gaze and preset.gaze.alignment_loss.options["order"] == "pyramid_first"
 
 
+def test_a_file_on_top_of_a_preset_extends_none(registry: Registry, tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text('extends = "late_concat"\n[training]\nepochs = 5\n')
+    with pytest.raises(
+        ConfigurationError, match=r"mine.toml: extends belongs to a preset.* --preset .*mine.toml"
+    ):
+        registry.preset("mammonet", config=config)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_resolved_preset_reads_back_to_itself(registry: Registry, tmp_path: Path, name: str) -> None:
     preset = registry.preset(name)
