@@ -23,6 +23,7 @@ from gazekit.preparing.one_exam import Task
 from gazekit.preparing.outside_files import outside
 from gazekit.preparing.regions import find_finder
 from gazekit.reading.identity_rules import identity_rules
+from gazekit.reading.table import LARGEST
 from gazekit.reading.view_names import ViewNames
 from gazekit.records.exam import Exam, Finding
 from gazekit.records.labels import check_label, in_order, spell_alike, with_positive
@@ -139,7 +140,10 @@ _VALUES = {
     ),
     "laterality": ("{view: 'L' or 'R'}", lambda value: not value or value in ("L", "R")),
     "targets": ("{name: text}", lambda value: isinstance(value, str)),
-    "covariates": ("{name: number}", lambda value: isinstance(value, Real)),
+    "covariates": (
+        "{name: number}",
+        lambda value: isinstance(value, Real) and not abs(float(value)) > LARGEST,
+    ),
 }
 """Field of an exam → what it holds, and a check of each value."""
 

@@ -26,6 +26,8 @@ SEPARATORS = ("\t", ";", ",")
 _SEPARATOR_NAMES = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
 TWICE = -1
 """Position of a column that occurs more than once; its cells cannot be read."""
+LARGEST = 3.4e38
+"""What the numbers of 32 bits that models compute with can hold; other programs mark a lost one by more."""
 _BLOCK = 2**20
 _HEAD = 2**16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -79,12 +81,13 @@ class Row:
             number = float(cell.replace(",", ".") if self.decimal_comma else cell)
         except ValueError:
             number = math.nan
-        if math.isfinite(number) and "_" not in cell:
+        if abs(number) <= LARGEST and "_" not in cell:
             return number
         if may_be_lost and is_missing(cell):
             return math.nan
         lost = ", or an empty cell where it was lost" if may_be_lost else ""
-        raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{lost}")
+        most = f" of at most {LARGEST:g}" if math.isfinite(number) and "_" not in cell else ""
+        raise DataError(f"{self.where}: {column} is {cell[:40]!r}; expected a number{most}{lost}")
 
     def numbers(self, columns: Mapping[str, str]) -> dict[str, float]:
         """Parse the numbers of some columns by name, without those that are lost. Raises: DataError."""

@@ -1,5 +1,6 @@
 """A preparation lists bad exams or stops at them, and refuses bad tables."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,7 @@ class Yields:
         ({"laterality": {"cc": "left"}}, "laterality {view: 'L' or 'R'} of exam e0"),
         ({"targets": {"density": 2}}, "targets {name: text} of exam e0"),
         ({"covariates": {"age": "61"}}, "covariates {name: number} of exam e0"),
+        ({"covariates": {"age": math.inf}}, "covariates {name: number} of exam e0; came: {'age': inf}"),
     ],
 )
 def test_a_source_that_breaks_its_contract_is_named(exams, root, changes, said):

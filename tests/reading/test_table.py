@@ -56,6 +56,7 @@ def test_a_quoted_line_break_and_a_quote_in_a_tab_separated_cell(tmp_path):
         (b"\xef\xbb\xbfa,b\n\xff,1\n", "not valid utf-8-sig"),
         ("a,b\n1,two\n", "row 2: b is 'two'; expected a number"),
         ("a,b\n1,inf\n", "row 2: b is 'inf'; expected a number"),
+        ("a,b\n1,-1.797e308\n", "row 2: b is '-1.797e308'; expected a number of at most 3.4e"),
         ("a,b\n1,1_0\n", "row 2: b is '1_0'; expected a number"),
         ("a,b\n1,\n", "row 2: b is ''; expected a number"),
         ("a,b\n,1\n", "row 2: a is empty"),
