@@ -277,3 +277,10 @@ def test_settings_of_another_type_or_of_another_preparation_are_named(
     manifest.write_text(text.replace(old, new))
     warned = gazekit("data", "verify", prepared, code=3).stderr
     assert f"{manifest}: {said}" in warned
+
+
+def test_a_preparation_that_is_not_finished_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("{}\n")
+    said = gazekit("data", "verify", tmp_path, code=3).stderr
+    assert "its preparation is incomplete; run the same `gazekit data prepare` again" in said
+    assert "there is no such folder" in gazekit("data", "verify", tmp_path / "none", code=3).stderr

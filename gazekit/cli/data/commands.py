@@ -188,8 +188,11 @@ def verify(
     Checksums detect accidental damage, not deliberate changes.
     """
     from gazekit.errors import DataError
+    from gazekit.prepared.not_prepared import why_not_prepared
     from gazekit.prepared.verification import faults_of
 
+    if why := why_not_prepared(data):
+        raise DataError(f"{data}: {why}")
     found = faults_of(data)
     if as_json:
         value = {
