@@ -26,6 +26,9 @@ def faults_of(run: RunDirectory) -> list[str]:
 
 
 def _faults(run: RunDirectory) -> Iterator[str]:
+    if not run.path.is_dir():
+        yield f"{run.path}: there is no such folder; expected a run directory"
+        return
     facts: list[RunFacts] = []
     split: dict[str, str] = {}
     preset: dict[str, Any] = {}

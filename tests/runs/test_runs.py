@@ -195,3 +195,10 @@ def test_words_about_a_preset_make_no_other_run_of_it(registry: Registry) -> Non
     assert preset_conflicts(preset, said_anew) == []
     other = registry.preset("phresnet", overrides=["training.epochs=3"])
     assert preset_conflicts(preset, other) == ["training.epochs"]
+
+
+def test_a_run_that_is_not_there_is_one_fault_and_the_others_are_verified(tmp_path: Path) -> None:
+    missing, file = tmp_path / "missing", tmp_path / "file"
+    file.touch()
+    for path in (missing, file):
+        assert faults_of(RunDirectory(path)) == [f"{path}: there is no such folder; expected a run directory"]
