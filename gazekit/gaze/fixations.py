@@ -5,7 +5,6 @@ from math import inf, isfinite
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.blinks import beside_blinks, sampling_period
@@ -16,7 +15,7 @@ from gazekit.gaze.fixation_detection import (
     dispersion_runs,
     velocity_runs,
 )
-from gazekit.records.arrays import Floats
+from gazekit.records.arrays import Booleans, Floats, Integers
 from gazekit.records.recording import Recording
 
 
@@ -119,7 +118,15 @@ class Fixations:
         height, width = shape
         return self._where((self.x >= 0) & (self.y >= 0) & (self.x < width) & (self.y < height))
 
-    def _where(self, keep: NDArray[np.bool_]) -> "Fixations":
+    def recordings(self) -> "tuple[Fixations, ...]":
+        """Cut the fixations of a reader where the onsets go back: there another recording begins.
+
+        Nothing tells two recordings without time apart.
+        """
+        back = np.flatnonzero(np.diff(self.onset_ms) < 0)  # NaN does not
+        return tuple(self._where(rows) for rows in np.split(np.arange(len(self)), back + 1))
+
+    def _where(self, keep: Booleans | Integers) -> "Fixations":
         return Fixations(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gazekit.errors import DataError
 from gazekit.gaze.blinks import sampling_period
 from gazekit.gaze.fixations import Fixations, FixationSettings, fixations_of
 from gazekit.gaze.lost import FEWEST, SHARE, Repeated, repeated_place
-from gazekit.records.arrays import Size
+from gazekit.records.arrays import Booleans, Mask, Size
 from gazekit.records.recording import Recording
 
 _BORDER = 1.0
@@ -132,15 +131,21 @@ def without_image(recording: Recording, settings: FixationSettings) -> tuple[Rec
     )
 
 
-def share_inside(fixations: Fixations, mask: NDArray[np.bool_]) -> float:
-    """Return the share of fixation time whose centroid lies in a mask ``[H, W]`` of the image."""
+def lie_inside(fixations: Fixations, mask: Mask) -> Booleans:
+    """Return for each fixation, ``[n]``, whether the pixel under its centroid is in a mask ``[H, W]`` of the image."""
     height, width = mask.shape
     x, y = np.floor(fixations.x), np.floor(fixations.y)
     on_image = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     inside = np.zeros(len(fixations), dtype=bool)
     inside[on_image] = mask[y[on_image].astype(np.int64), x[on_image].astype(np.int64)]
+    return inside
+
+
+def share_inside(fixations: Fixations, mask: Mask) -> float:
+    """Return the share of fixation time whose centroid lies in a mask ``[H, W]`` of the image."""
     total = float(fixations.duration_ms.sum())
-    return float(fixations.duration_ms[inside].sum()) / total if total > 0 else 0.0
+    inside = float(fixations.duration_ms[lie_inside(fixations, mask)].sum())
+    return inside / total if total > 0 else 0.0
 
 
 def doubts_about(check: RecordingCheck) -> list[str]:

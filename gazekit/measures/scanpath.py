@@ -5,7 +5,7 @@ the image, so that images of different sizes can be averaged.
 """
 
 import math
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def scanpath_similarity(first: Fixations, second: Fixations, shape: tuple[int, i
         ``scanmatch`` and ``dtw_distance`` where each has a fixation inside the image. Where each has 3 or more, also
         the values of `multimatch` as ``multimatch_shape`` and so on; the duration only where both have times.
     """
-    one, other = (_first_recording(each).inside(shape) for each in (first, second))
+    one, other = (each.recordings()[0].inside(shape) for each in (first, second))
     found: dict[str, float] = {}
     if min(len(one), len(other)) >= _FEWEST:
         found = {f"multimatch_{name}": value for name, value in multimatch(one, other, shape).items()}
@@ -156,15 +156,8 @@ def untimed(scanpath: Fixations) -> Fixations:
 
     A second recording is left out, too: without onsets nothing would tell where it begins.
     """
-    first = _first_recording(scanpath)
+    first = scanpath.recordings()[0]
     return replace(first, onset_ms=np.full(len(first), np.nan), duration_ms=np.ones(len(first)))
-
-
-def _first_recording(scanpath: Fixations) -> Fixations:
-    """Cut a scanpath off where its onsets go back."""
-    back = np.flatnonzero(np.diff(scanpath.onset_ms) < 0)  # NaN does not
-    end = int(back[0]) + 1 if len(back) else len(scanpath)
-    return Fixations(*(column[:end] for column in astuple(scanpath)))
 
 
 def _alignment(costs: Floats) -> Integers:
