@@ -93,6 +93,20 @@ def test_the_page_prints_what_the_command_prints(once, viewed):
     assert numbers[0] == pytest.approx(numbers[1], abs=0.002)
 
 
+def test_the_page_of_areas_prints_what_its_command_prints(viewed, tmp_path, monkeypatch):
+    text = (PAGE.parent / "areas.md").read_text()
+    (script,), (block,) = (
+        re.findall(rf"^```{kind}\n(.*?)^{end}\n", text, flags=re.DOTALL | re.MULTILINE)[:1]
+        for kind, end in (("python", "```"), ("text", "…"))
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    printed = gazekit("gaze", "areas", viewed.root, "--areas", "areas.csv").stdout
+    assert [line.split() for line in printed.splitlines()[:4]] == [
+        line.split() for line in block.splitlines()
+    ]
+
+
 def test_the_comparison_is_its_slow_definition(found, viewed):
     gains = []
     of_reader = {name: {"gain": [], "distance": []} for name in found.by_reader}

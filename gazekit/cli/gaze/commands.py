@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gazekit.cli import console
+from gazekit.cli.gaze import areas as gaze_areas
 from gazekit.cli.gaze import compare as gaze_compare
 from gazekit.cli.gaze import fixations as gaze_fixations
 from gazekit.cli.gaze import importing as gaze_import
@@ -32,6 +33,7 @@ app.command("validate")(gaze_validate.validate)
 app.command("import")(gaze_import.import_recordings)
 app.command("fixations")(gaze_fixations.fixations)
 app.command("compare")(gaze_compare.compare)
+app.command("areas")(gaze_areas.areas)
 
 
 @app.command()

@@ -69,7 +69,7 @@ def _print(data: Path, found: "ReaderComparison") -> None:
 
     def rows(contrasts: "dict[str, Contrast]") -> list[tuple[str, str, str]]:
         return [
-            (MEASURES[name].title, _interval(each.found), _interval(each.control))
+            (MEASURES[name].title, interval_or_value(each.found), interval_or_value(each.control))
             for name, each in contrasts.items()
         ]
 
@@ -104,8 +104,8 @@ def _print(data: Path, found: "ReaderComparison") -> None:
     console.note("[95 %]: bootstrap over patients; a few readers' map predicts worse than that of many would")
 
 
-def _interval(of: "Interval | None") -> str:
-    """Value and interval; the value alone if it has none, or cannot vary."""
+def interval_or_value(of: "Interval | None") -> str:
+    """Format value and interval; the value alone if it has none, or cannot vary."""
     from gazekit.measures.numbers import interval, three
 
     return interval(of) if of is None or of.low < of.high else three(of.value)
