@@ -1,4 +1,4 @@
-"""The fixations that an evaluation compares with: those inside the image, per image and reader."""
+"""The fixations that an evaluation compares with, per image and reader."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ class LookedAt:
     """Who looked where on the images of some exams.
 
     Args:
-        scanpaths: (exam, view) → reader → fixations inside the image, in prepared pixels; at least one each.
+        scanpaths: (exam, view) → reader → fixations in prepared pixels; at least one each inside the image. Those
+            outside stay: without their onsets a recording may seem to go on into the next.
         counts: view → fixations of all these exams and readers on each pixel, ``[H, W]``.
         size: ``(H, W)``.
     """
@@ -36,17 +37,18 @@ class LookedAt:
                 for reader, found in zip(
                     dataset.readers(exam, view), dataset.fixations(exam, view), strict=True
                 ):
-                    if len(inside := found.inside(dataset.size)):
-                        scanpaths.setdefault((exam, view), {})[reader] = inside
+                    if len(found.inside(dataset.size)):
+                        scanpaths.setdefault((exam, view), {})[reader] = found
         looked = cls(scanpaths, counts, dataset.size)
         for exam, view in scanpaths:
             counts[view] += looked._counts_of(exam, view)
         return looked
 
     def points(self, exam: int, view: str) -> dict[str, Floats]:
-        """Return the fixations on an image as ``[F, 2]``, x and y, per reader; empty if nobody looked."""
+        """Return the fixations inside an image as ``[F, 2]``, x and y, per reader; empty if nobody looked."""
         readers = self.scanpaths.get((exam, view), {})
-        return {reader: np.stack([each.x, each.y], axis=1) for reader, each in readers.items()}
+        inside = {reader: each.inside(self.size) for reader, each in readers.items()}
+        return {reader: np.stack([each.x, each.y], axis=1) for reader, each in inside.items()}
 
     def elsewhere(self, exam: int, view: str) -> NDArray[np.int64] | None:
         """Count the fixations on this view of the *other* exams, ``[H, W]``; None if there is none."""

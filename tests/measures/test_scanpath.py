@@ -1,6 +1,7 @@
 import itertools
 import math
 from dataclasses import astuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import Fixations
+from gazekit.measures.looked_at import LookedAt
 from gazekit.measures.scanpath import (
     _alignment,
     dtw_distance,
@@ -237,6 +239,22 @@ def test_a_second_recording_is_left_out() -> None:
     other = Fixations(*np.array([[2.0, 6, 7], [1.0, 5, 8], [0.0, 300, 700], [250.0, 300, 100]]))
     assert scanpath_similarity(twice, other, (12, 12)) == scanpath_similarity(once, other, (12, 12))
     assert untimed(twice).x.tolist() == once.x.tolist()
+
+
+def test_a_second_recording_is_told_by_fixations_beside_the_image() -> None:
+    """It begins beside the image, and inside only later than the first one ended."""
+    x, onsets = np.array([1.0, 8, 4, -5, 9]), np.array([0.0, 200, 500, 0, 900])
+    looked_twice = Fixations(x, np.full(5, 3.0), onsets, np.full(5, 90.0))
+    dataset = SimpleNamespace(
+        size=(12, 12), readers=lambda *_: ("Ann",), fixations=lambda *_: (looked_twice,)
+    )
+    looked = LookedAt.of(dataset, [0], ["front"])
+    found = looked.scanpaths[0, "front"]["Ann"]
+    once = Fixations(x[:3], np.full(3, 3.0), onsets[:3], np.full(3, 90.0))
+    assert scanpath_similarity(found, once, (12, 12))["scanmatch"] == 1
+    assert (
+        looked.points(0, "front")["Ann"][:, 0].tolist() == [1, 8, 4, 9] and looked.counts["front"].sum() == 4
+    )
 
 
 def test_of_equal_paths_the_one_that_steps_diagonally_from_the_end_is_taken():

@@ -94,6 +94,11 @@ def test_no_line_joins_two_recordings_of_a_reader():
     x = np.array([4.0, 10.0, 20.0, 12.0])
     [path] = scanpaths([fixations(4, x=x, y=x, onset_ms=np.array([0.0, 300.0, 0.0, 250.0]))], (40, 32))
     assert path.line == "M4 4L10 10M20 20L12 12"
+    beside = np.array(
+        [4.0, 99.0, 20.0, 12.0]
+    )  # the second recording begins beside the image, and goes on later
+    [path] = scanpaths([fixations(4, x=beside, y=x, onset_ms=np.array([300.0, 0.0, 400.0, 500.0]))], (40, 32))
+    assert path.line == "M4 4M20 20L12 12"
     [timeless] = scanpaths([fixations(4, x=x, y=x, onset_ms=np.full(4, np.nan))], (40, 32))
     assert timeless.line == "M4 4L10 10L20 20L12 12"
 

@@ -126,7 +126,8 @@ def _scanpath(found: Fixations, shape: tuple[int, int], places: Places) -> Scanp
         size = text_size(shape) * _DIGIT * len(str(number)), text_size(shape)
         label = places.find(across, down, radius, size)
         dots.append(Dot(number, across, down, radius, label and (round(label[0], 2), round(label[1], 2))))
-    begins = np.r_[True, np.diff(found.onset_ms[inside]) < 0]  # no saccade leads to another recording
+    recording = np.repeat(np.arange(len(found.recordings())), list(map(len, found.recordings())))[inside]
+    begins = np.diff(recording, prepend=-1) > 0  # no saccade leads to another recording
     line = "".join(f"{'M' if first else 'L'}{point}" for first, point in zip(begins, points, strict=False))
     return Scanpath(line if len(points) > 1 else "", tuple(dots), "")
 
