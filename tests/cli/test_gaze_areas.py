@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import gazekit
 
@@ -56,6 +58,16 @@ def test_the_screen_has_a_row_per_area_and_class(dataset: PreparedDataset, boxes
     assert lines[3].split()[:5] == ["all", "left", "half", "8", "0.500"]
     assert re.sub(" +", " ", lines[-1]).strip() == "malignant left half 4 0.000 – 0 0.000 0.500 0"
     assert max(map(len, lines)) <= 100
+
+
+def test_images_without_an_area_are_counted(
+    dataset: PreparedDataset, boxes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = replace(dataset, has_mask=np.zeros_like(dataset.has_mask))
+    monkeypatch.setattr(PreparedDataset, "open", lambda _: bare)
+    said = gazekit("gaze", "areas", dataset.root, "--areas", boxes)
+    assert said.stdout.startswith("8 images with gaze and an area")
+    assert "36 images with gaze but no area" in said.stderr
 
 
 def test_the_masks_alone_are_areas_and_a_table_is_not_replaced(dataset: PreparedDataset, boxes: Path) -> None:

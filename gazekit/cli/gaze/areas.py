@@ -110,13 +110,13 @@ def _plain(dataset: "PreparedDataset", of: "AreaSummary") -> dict[str, Any]:
 
 
 def _print(dataset: "PreparedDataset", found: "list[AreaReading]", summaries: "list[AreaSummary]") -> None:
-    images = len({(each.exam, each.view) for each in found})
+    images = {(each.exam, each.view) for each in found}
     readers = len({each.reader for each in found})
     of_readers = [each for each in summaries if each.label is None]
     console.print_table(
         ("reader", *_SHOWN),
         [("all" if each.reader is None else each.reader, *_cells(each)) for each in of_readers],
-        title=f"{counted(images, 'image')} with gaze and an area, {counted(readers, 'reader')}",
+        title=f"{counted(len(images), 'image')} with gaze and an area, {counted(readers, 'reader')}",
         fold="reader",
     )
     of_classes = [each for each in summaries if each.label is not None]
@@ -131,6 +131,10 @@ def _print(dataset: "PreparedDataset", found: "list[AreaReading]", summaries: "l
         "looked at: share of the readings, [95 %] by bootstrap over patients; first: time to the first fixation inside "
         "(where there is one); share: of the fixation time; chance: of the image; medians, but means of the shares"
     )
+    gaze = dataset.fixation_table
+    looked_at = {(int(exam), dataset.views[view]) for exam, view in zip(gaze.exam, gaze.view, strict=True)}
+    if bare := looked_at - images:
+        console.note(f"{counted(len(bare), 'image')} with gaze but no area: no rows")
 
 
 def _cells(of: "AreaSummary") -> tuple[object, ...]:
