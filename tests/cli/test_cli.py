@@ -445,8 +445,10 @@ def test_evaluate_prints_no_negative_zero_and_one_dash_for_no_interval(
     found = {"correlation": {"value": -0.0004, "low": -0.25, "high": 0.25}}
     found |= {"nss": {"value": 1.5, "low": None, "high": None}}
     words = dict.fromkeys(("preset", "split", "chosen", "threshold", "run"), "")
+    words |= {"calibration": "none", "positive": "malignant"}
     lists: dict[str, list[str]] = {"limits": [], "flattery": [], "files": []}
     counts = {"exams": 4, "patients": 4, "epoch": 1, "classes": {"benign": 2, "malignant": 2}}
+    counts |= {"called_above": 0.5}
     evaluate._print({"metrics": {"gaze_agreement": found}, **words, **lists, **counts})
     printed = capsys.readouterr().out
     assert re.search(r" 0\.000 +−0\.250 – 0\.250\n", printed) and re.search(r" 1\.500 +–\s*\n", printed)

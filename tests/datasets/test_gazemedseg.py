@@ -63,9 +63,9 @@ def test_with_onset_it_gives_the_order(tmp_path):
         (HEADER + "a,1,0.5,0.5,10,,100\n", "row 2: IMAGE_HEIGHT is ''"),
         (HEADER + "a,1,left,0.5,10,100,100\n", "row 2: CURRENT_FIX_X is 'left'"),
         (HEADER + "a,1,0.5,inf,10,100,100\n", "row 2: CURRENT_FIX_Y is 'inf'"),
-        (HEADER + "a,1,1e200,0.5,10,100,1e200\n", "row 2: a number is beyond"),
+        (HEADER + "a,1,1e30,0.5,10,100,1e30\n", "row 2: a number is beyond"),
         (HEADER + "a,1,0.5,0.5,1e400,100,100\n", "row 2: CURRENT_FIX_DURATION is '1e400'"),
-        (HEADER + "a,1,0.5,0.5,10,1e306,100\n", "row 2: a number is beyond"),
+        (HEADER + "a,1,0.5,0.5,10,1e30,100\n", "row 2: a number is beyond"),
         (ONSET + "a,1,0.5,0.5,10,100,100,\n", "row 2: CURRENT_FIX_START is ''"),
     ],
 )

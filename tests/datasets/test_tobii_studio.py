@@ -171,7 +171,7 @@ def test_the_distance_is_found_where_the_first_5000_rows_are_lost(tmp_path):
         (HEAD, [(0, "a", 1, 2, 0)], "row 2: 5 cells; expected 6"),
         (HEAD, [(0, "a", 1, 2, 0, 0, 7)], "row 2: 7 cells; expected 6"),
         (HEAD, [(0, "a", "inf", 2, 0, 0)], "is 'inf'"),
-        (HEAD, [(0, "a", "1e300", 2, 0, 0)], "beyond 1e"),
+        (HEAD, [(0, "a", "1e30", 2, 0, 0)], "beyond 1e"),
         (HEAD, [("1e400", "a", 1, 2, 0, 0)], "RecordingTimestamp is '1e400'"),
         (HEAD, [("nan", "a", 1, 2, 0, 0)], "RecordingTimestamp is 'nan'"),
         (
