@@ -115,8 +115,6 @@ def test_seeds_differ_and_row_order_does_not_matter():
     patients, labels = [f"p{i}" for i in range(40)], [i % 2 for i in range(40)]
     data = dataset(patients, labels)
     assert make_split(data, seed=0) != make_split(data, seed=1)
-    outer = make_split(data)
-    assert inner_folds(data, outer, 3, seed=0) != inner_folds(data, outer, 3, seed=1)
     mirrored = PreparedDataset(
         **vars(data)
         | {

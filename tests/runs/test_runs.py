@@ -132,7 +132,7 @@ def test_a_comparison_of_many_runs_loses_none_in_a_narrow_terminal(tiny_run: Pat
     said = gazekit("runs", "compare", *paths, COLUMNS="70").stdout
     assert max(map(len, said.splitlines())) <= 70
     assert [name for name in names if name in said] == names
-    assert f"{stored['value']:.3f}" in said and f"({stored['low']:.3f}–{stored['high']:.3f})" in said
+    assert f"{stored['value']:.3f}" in said and f"[{stored['low']:.3f}, {stored['high']:.3f}]" in said
 
 
 def test_a_comparison_shows_each_measure_once_by_its_current_name(tiny_run: Path, tmp_path: Path) -> None:
