@@ -98,7 +98,11 @@ def contradictions(
     for view, first in _unlike_the_first(told):
         yield view, f"is an image of another patient than view {first} by their headers: check the table"
     if not views.sided:
-        told = {view: look.identity.side for view, look in with_header.items() if not sides.get(view)}
+        told = {
+            view: look.identity.side
+            for view, look in with_header.items()
+            if not sides.get(view) and views.match(look.identity.view)  # not a view called left or OD
+        }
         for view, first in _unlike_the_first(told):
             yield view, f"is an image of another side than view {first} by their headers: check the table"
 

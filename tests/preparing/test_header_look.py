@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from gazekit_datasets.folder import Folder
 from made_mammography import view_sequence, write_mammogram
 from made_preparation import prepare
@@ -61,6 +62,16 @@ def test_a_table_that_contradicts_its_images_is_pointed_out_by_every_command(tmp
     table = read_exam_table(tmp_path / "exams.csv", ViewNames(("cc", "mlo")), identity_rules(raw.registry))
     said = {(key, what) for what, keys in table.assumed.items() for key in keys}
     assert said >= {(about.split()[0], f"view {about.split()[1]} {what}") for about, what in CONTRADICTIONS}
+
+
+@pytest.mark.parametrize("pair", [("left", "right"), ("od", "os")])
+def test_views_of_two_sides_contradict_nothing(tmp_path, pair):
+    for view, side in zip(pair, "LR", strict=True):
+        write_mammogram(tmp_path / f"{view}.dcm", PatientID="A", ImageLaterality=side, ViewCodeSequence=None)
+    images = ",".join(f"{view}.dcm" for view in pair)
+    (tmp_path / "exams.csv").write_text(f"exam_id,patient_id,label,{','.join(pair)}\na,A,0,{images}\n")
+    table = read_exam_table(tmp_path / "exams.csv", ViewNames(pair), identity_rules(gazekit.load_registry()))
+    assert not table.assumed
 
 
 def test_special_images_are_noted_once_for_all(tmp_path):
