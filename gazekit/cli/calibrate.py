@@ -81,8 +81,10 @@ def _print(found: dict[str, Any], *, classes: int) -> None:
     if found["method"] in ("temperature", "platt"):
         console.note(f"temperature {found['temperature']:.4g}: {_reading(found['temperature'])}")
     if found["method"] == "platt":
-        much = "high" if found["shift"] < 0 else "low"
-        console.note(f"shift {found['shift']:+.4g}: probabilities of the positive class were too {much}")
+        console.note(
+            f"shift {found['shift']:+.4g}: with it the mean probability of the positive class is its share of these "
+            "exams"
+        )
     console.note(
         found["threshold_origin"] or ("calls above 0.5" if classes == 2 else "calls the likeliest class")
     )

@@ -123,6 +123,19 @@ def test_a_temperature_that_leaves_the_mean_off_the_share_says_so(tiny_run, shar
     assert found["after"]["brier"] < found["before"]["brier"] or not warns
 
 
+def test_a_shift_is_told_as_the_mean_that_it_makes(tiny_run, dataset, registry, tmp_path):
+    """Its sign does not tell whether probabilities were too high: the temperature moves their mean, too."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    said = gazekit("calibrate", run, "--method", "platt").stderr
+    assert (
+        "mean probability of the positive class is its share of these exams" in said
+        and "too high" not in said
+    )
+    found = open_trained(run, registry, CPU).predict(dataset, "val", explain=False)
+    share = np.mean(dataset.labels[found.indices] == 1)
+    assert found.probabilities[:, 1].mean() == pytest.approx(share, abs=1e-6)
+
+
 def test_a_calibration_of_other_weights_is_not_used(calibrated, registry, tmp_path):
     run = shutil.copytree(calibrated, tmp_path / "run")
     stored = json.loads((run / "calibration.json").read_text()) | {"weights": "0" * 16}
