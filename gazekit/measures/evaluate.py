@@ -47,7 +47,8 @@ def evaluate(
         dataset: the exams that were predicted.
         predictions: with attention maps if gaze agreement and localisation are wanted.
         metrics: those that plugins offer.
-        by_class: compare attention with gaze and lesions in the exams of each class, too.
+        by_class: compare attention with gaze and lesions in the exams of each class, too, where exams of the negative
+            one are compared.
         seed, resamples: of the bootstrap over patients.
 
     Returns:
@@ -140,6 +141,7 @@ def evaluate(
     def in_class(label: int, exam: int, view: str, _attention: NDArray[np.float32]) -> _Values | None:
         return on_images.get((exam, view)) if dataset.labels[exam] == label else None
 
+    by_class = by_class and any(dataset.labels[exam] == 0 for exam, _ in on_images)
     for label, name in enumerate(dataset.classes if by_class else ()):
         measure = partial(in_class, label)
         found = _over_exams(dataset, indices, predictions.attention, measure, seed=seed, resamples=resamples)

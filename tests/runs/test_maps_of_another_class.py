@@ -1,6 +1,7 @@
 """Where gaze aligned the map of the true class, the maps of the positive class are measured in each class by itself."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,16 @@ def test_evaluation_measures_each_class_and_says_why(label_run: Trained, dataset
         assert {*of_class} == {*measured["metrics"]["gaze_agreement"], *measured["metrics"]["localisation"]}
     [said] = [sentence for sentence in measured["limits"] if "gaze.target = label" in sentence]
     assert f"in exams of {dataset.classes[0]} the training asked for the opposite" in said
+
+
+def test_where_positive_exams_alone_have_gaze_and_masks_nothing_is_mixed(
+    label_run: Trained, dataset: PreparedDataset
+) -> None:
+    """As in data whose readers' gaze, or lesions, are of the positive exams."""
+    positive = (dataset.labels == 1)[:, None]
+    alone = replace(dataset, has_gaze=dataset.has_gaze & positive, has_mask=dataset.has_mask & positive)
+    measured = evaluate(alone, label_run.predict(alone, "all"), by_class=True)
+    assert "gaze_agreement" in measured and not any(group.startswith("in_") for group in measured)
 
 
 def test_a_run_that_aligned_the_positive_class_is_measured_as_a_whole(
