@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from gazekit import machine
 
@@ -123,3 +124,7 @@ def test_groups_without_limits_and_those_that_cannot_be_read(proc: Path, tmp_pat
     put(tmp_path / "cpu" / "a", cpu__cfs_quota_us=-1, cpu__cfs_period_us=100000)
     assert machine.free_memory() == 8 * 2**30
     assert machine.available_cores() == 16
+
+
+def test_a_device_of_torch_is_taken_as_its_name() -> None:
+    assert machine.choose_device(torch.device("cpu")) == torch.device("cpu")
