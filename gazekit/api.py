@@ -660,7 +660,7 @@ def tune(
         sampler=sampler,
         trials=trials,
         seed=seed,
-        resolve=lambda item: registry.preset(preset, environment=os.environ, overrides=[*overrides, item]),
+        resolve=lambda items: registry.preset(preset, environment=os.environ, overrides=[*overrides, *items]),
     )
     values = {"data": str(data), "folds": folds, "seeds": seeds, "set": list(overrides)}
     folder, chosen = StudyFolder(Path(out)), device_of_runs(device or "auto", launcher)

@@ -189,9 +189,9 @@ def check_spaces(settings: StudySettings, registry: Registry, environment: Mappi
 
 
 def _resolved(
-    registry: Registry, preset: str, environment: Mapping[str, str], items: Sequence[str], item: str
+    registry: Registry, preset: str, environment: Mapping[str, str], items: Sequence[str], more: Sequence[str]
 ) -> Preset:
-    return registry.preset(preset, environment=environment, overrides=(*items, item))
+    return registry.preset(preset, environment=environment, overrides=(*items, *more))
 
 
 def finish_tuned(

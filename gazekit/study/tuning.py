@@ -36,6 +36,7 @@ _KIND = FileKind(
 SAMPLERS = ("grid", "random", "tpe")
 _COMMA = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""
+Resolve = Callable[[Sequence[str]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def tune_settings(
     sampler: str,
     trials: int,
     seed: int,
-    resolve: Callable[[str], object],
+    resolve: Resolve,
 ) -> TuneSettings | None:
     """Settle how points are chosen; None for all points of a grid, which needs no sampler.
 
@@ -188,25 +189,36 @@ def check_trials(space: Space, trials: int, who: str) -> None:
         )
 
 
-def wrong_values(space: Space, resolve: Callable[[str], object]) -> list[str]:
+def wrong_values(space: Space, resolve: Resolve) -> list[str]:
     """List the values of a space that a preset does not take, each with the reason.
+
+    A value may belong to a component that another key chooses: the preset takes it alone, or with the first values of
+    the other keys.
 
     Args:
         space: key → values, or a range.
-        resolve: puts a ``key=value`` item on top of the preset; raises ConfigurationError if that does not take it.
+        resolve: puts ``key=value`` items on top of the preset; raises ConfigurationError if that does not take them.
     """
+    first = {key: values_to_check(axis)[0] for key, axis in space.items()}
     problems = []
     for key, axis in space.items():
         for value in values_to_check(axis):
-            [item] = changes({key: value})
-            try:
-                resolve(item)
-            except ConfigurationError as error:
+            alone = changes({key: value})
+            error = _refusal(alone, resolve)
+            if error and _refusal(changes(first | {key: value}), resolve):
                 drawn = isinstance(axis, ValueRange) and value not in (axis.low, axis.high)
                 problems.append(
-                    f"{item}: {error}" + ("; a range draws such numbers: list values instead" * drawn)
+                    f"{alone[0]}: {error}" + ("; a range draws such numbers: list values instead" * drawn)
                 )
     return problems
+
+
+def _refusal(items: Sequence[str], resolve: Resolve) -> str:
+    try:
+        resolve(items)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def next_point(preset: Preset, settings: TuneSettings, trials: Sequence[TriedPoint]) -> tuple[str, ...]:

@@ -275,6 +275,12 @@ def test_inner_folds_are_of_the_exams_outside_the_test_part(
         ({"loss.gaze_weight": [1, -2, 3]}, 3, "loss.gaze_weight=-2"),
         ({"loss.gaze_weight": [1, 2]}, 3, "3 trials, but its space has 2 points"),
         ({"model.map_fusion_after": {"low": 1, "high": 3}}, 3, "(got 1.5); a range draws such numbers: list"),
+        ({"training.schedule.warm_up": [0, 0.1, 0.2]}, 3, "warm_up=0.2: preset"),
+        (
+            {"training.schedule": ["one_cycle"], "training.schedule.warm_up": [0, 0.1, 0.2]},
+            3,
+            "warm_up=0.2: ",
+        ),
     ],
 )
 def test_a_space_that_cannot_be_is_refused_before_anything_is_written(
@@ -294,6 +300,14 @@ def test_the_spaces_of_all_presets_can_be_tuned(
     values = settings.model_dump(mode="json", by_alias=True) | {"system": systems, "set": []}
     assert len(names) >= 19
     check_spaces(parse_study(values, "all", folder=Path()), registry, {})
+
+
+def test_a_space_may_choose_a_component_and_its_options(
+    dataset: PreparedDataset, split: Path, registry: Registry
+) -> None:
+    options = {"training.schedule.warm_up": [0, 0.1], "training.schedule.floor": {"low": 0, "high": 0.1}}
+    for space in (options | {"training.schedule": ["cosine"]}, {"training.schedule": ["cosine"]} | options):
+        check_spaces(settings_of(dataset.root, split, space=space), registry, {})
 
 
 @pytest.mark.parametrize("low", [0.0, 0.25, 1000.0])

@@ -79,8 +79,8 @@ def tune(
         sampler=sampler,
         trials=trials,
         seed=sampler_seed,
-        resolve=lambda item: registry.preset(
-            preset, environment=os.environ, overrides=[*(changes or ()), item]
+        resolve=lambda items: registry.preset(
+            preset, environment=os.environ, overrides=[*(changes or ()), *items]
         ),
     )
     values = {"data": str(data), "folds": folds, "seeds": seeds, "set": changes or []}
