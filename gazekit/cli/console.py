@@ -166,12 +166,15 @@ def print_table(
     wraps = list(columns).index(fold or columns[-1])
     least = [min(width, _NARROWEST) if index == wraps else width for index, width in enumerate(lines)]
     whole = sum(least) + _GAP * (len(least) - 1) <= stdout().width
-    for part in [list(range(len(columns)))] if whole else _parts(words, stdout().width):
+    for number, part in enumerate([list(range(len(columns)))] if whole else _parts(words, stdout().width)):
+        if number:
+            stdout().print()
         table = Table(header_style="bold", box=None, pad_edge=False)
         widths = {} if whole else _narrowed({index: lines[index] for index in part}, words, stdout().width)
         for index in part:
             no_wrap = whole and index != wraps
-            table.add_column(columns[index], overflow="fold", no_wrap=no_wrap, width=widths.get(index))
+            head = _escape(visible(columns[index]))
+            table.add_column(head, overflow="fold", no_wrap=no_wrap, width=widths.get(index))
         for row in cells:
             table.add_row(*(_escape(row[index]) for index in part))
         stdout().print(table)

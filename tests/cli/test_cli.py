@@ -229,6 +229,16 @@ def test_in_a_terminal_of_80_columns_nothing_is_cut_or_broken_inside_a_word() ->
     assert folded.split() == whole.split()
 
 
+def test_brackets_in_the_head_of_a_table_are_shown_and_its_parts_stand_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run directory or a class may be called so."""
+    monkeypatch.setenv("COLUMNS", "20")
+    console.print_table(("", "[first]", "[/second]"), [("auc", "0.1234567", "0.7654321")])
+    lines = [line.rstrip() for line in capsys.readouterr().out.split("\n")]
+    assert lines == ["     [first]", "auc  0.1234567", "", "     [/second]", "auc  0.7654321", ""]
+
+
 def test_brackets_in_help_are_shown() -> None:
     assert "Inputs are the views, [exams, 1, height, width] in [0, 1];" in gazekit("export", "--help").stdout
 
@@ -444,11 +454,10 @@ def test_evaluate_prints_no_negative_zero_and_one_dash_for_no_interval(
 ) -> None:
     found = {"correlation": {"value": -0.0004, "low": -0.25, "high": 0.25}}
     found |= {"nss": {"value": 1.5, "low": None, "high": None}}
-    words = dict.fromkeys(("preset", "split", "chosen", "threshold", "run"), "")
-    words |= {"calibration": "none", "positive": "malignant"}
+    words = dict.fromkeys(("preset", "split", "chosen", "threshold", "run", "positive"), "")
     lists: dict[str, list[str]] = {"limits": [], "flattery": [], "files": []}
     counts = {"exams": 4, "patients": 4, "epoch": 1, "classes": {"benign": 2, "malignant": 2}}
-    counts |= {"called_above": 0.5}
-    evaluate._print({"metrics": {"gaze_agreement": found}, **words, **lists, **counts})
+    unusual = {"calibration": "none", "called_above": 0.5}
+    evaluate._print({"metrics": {"gaze_agreement": found}, **words, **lists, **counts, **unusual})
     printed = capsys.readouterr().out
     assert re.search(r" 0\.000 +−0\.250 – 0\.250\n", printed) and re.search(r" 1\.500 +–\s*\n", printed)
