@@ -41,7 +41,7 @@ def choose_device(device: "str | torch.device") -> "torch.device":
     """Resolve ``auto`` to CUDA if there is a GPU. Raises ConfigurationError: unknown or missing device."""
     import torch
 
-    name = str(device)
+    name = str(device).removesuffix(":0")  # that of a tensor
     if name not in ("auto", "cpu", "cuda"):
         several = "; CUDA_VISIBLE_DEVICES chooses among several GPUs" if name.startswith("cuda:") else ""
         raise ConfigurationError(f"--device {name}: expected cpu, cuda or auto{several}")

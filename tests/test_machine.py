@@ -127,4 +127,5 @@ def test_groups_without_limits_and_those_that_cannot_be_read(proc: Path, tmp_pat
 
 
 def test_a_device_of_torch_is_taken_as_its_name() -> None:
-    assert machine.choose_device(torch.device("cpu")) == torch.device("cpu")
+    for device in (torch.device("cpu"), torch.device("cpu", 0)):
+        assert machine.choose_device(device) == torch.device("cpu")
