@@ -135,11 +135,11 @@ class Preset(PresetTable):
         """Whether gaze aligns the preset's attention map, and always that of the true class."""
         if self.gaze is None:
             return False
-        own = [self.gaze.target] if self.gaze.alignment_loss else []
+        own = [self.gaze.target] if self.gaze.alignment_loss and self.loss.gaze_weight else []
         further = [
             term.target or self.gaze.target
             for term in self.active_terms.values()
-            if term.alignment_loss and not term.attention_map
+            if term.alignment_loss and term.weight and not term.attention_map
         ]
         return {*own, *further} == {"label"}
 

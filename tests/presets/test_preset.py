@@ -32,6 +32,25 @@ def test_the_papers_values(registry: Registry) -> None:
     assert preset.gaze and preset.gaze.alignment_loss.options["order"] == "pyramid_first"
 
 
+@pytest.mark.parametrize(
+    ("changes", "aligns"),
+    [
+        ([], True),
+        (["gaze.target=positive"], False),
+        (["loss.gaze_weight=0"], False),
+        (["gaze=none"], False),
+        (["terms.more.alignment_loss=kl"], True),
+        (["terms.more.alignment_loss=kl", "terms.more.target=positive"], False),
+        (["terms.more.alignment_loss=kl", "terms.more.target=positive", "terms.more.weight=0"], True),
+        (["loss.gaze_weight=0", "terms.more.alignment_loss=kl"], True),
+    ],
+)
+def test_the_map_of_the_true_class_is_aligned_if_each_alignment_in_force_asks_for_it(
+    registry: Registry, changes: list[str], aligns: bool
+) -> None:
+    assert registry.preset("ga_net", overrides=changes).aligns_label is aligns
+
+
 def test_a_file_on_top_of_a_preset_extends_none(registry: Registry, tmp_path: Path) -> None:
     config = tmp_path / "mine.toml"
     config.write_text('extends = "late_concat"\n[training]\nepochs = 5\n')
