@@ -5,6 +5,7 @@ arguments of these functions where the command line's would name options.
 """
 
 import functools
+import inspect
 import operator
 import os
 import re
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from gazekit.disk.atomic import check_place
 from gazekit.errors import ConfigurationError, GazekitError
@@ -91,10 +92,15 @@ def _argument(found: re.Match[str]) -> str:
 
 
 def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Put the messages of errors into the words of Python."""
+    """Put the messages of errors into the words of Python, and refuse a word that is not among those to choose from."""
+    parameters = inspect.signature(function).parameters
+    offered = {name: words for name, each in parameters.items() if (words := _words_of(each.annotation))}
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, words in offered.items():
+            if isinstance(value := kwargs.get(name), str) and value not in words:
+                raise ConfigurationError(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")
         try:
             return function(*args, **kwargs)
         except GazekitError as error:
@@ -102,6 +108,13 @@ def _speaks_python(function: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return wrapped
+
+
+def _words_of(annotation: Any) -> tuple[Any, ...]:
+    """List the words that a ``Literal`` allows, also one within a union; none of another type."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return sum(map(_words_of, get_args(annotation)), ())
 
 
 @_speaks_python

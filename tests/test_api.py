@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from importlib import import_module
@@ -279,6 +280,33 @@ def test_a_device_that_there_is_not_is_refused_before_anything_else(
     with pytest.raises(ConfigurationError) as error:
         gazekit.load(tmp_path, device=device)
     assert str(error.value) == said
+
+
+@pytest.mark.parametrize(
+    ("function", "chosen", "said"),
+    [
+        (gazekit.load, {"weights": "best"}, "weights='best': expected 'selected' or 'last'"),
+        (gazekit.evaluate, {"per": "exam"}, "per='exam': expected 'side' or 'patient'"),
+        (gazekit.evaluate, {"per": "side", "pool": "median"}, "pool='median': expected 'max' or 'mean'"),
+        (gazekit.report, {"threshold": "test"}, "threshold='test': expected 'val'"),
+        (gazekit.export, {"form": "torch"}, "form='torch': expected 'onnx' or 'torch-export'"),
+        (
+            gazekit.calibrate,
+            {"method": "sigmoid"},
+            "method='sigmoid': expected 'temperature' or 'platt' or 'isotonic' or 'none'",
+        ),
+    ],
+)
+def test_a_word_that_is_none_to_choose_from_is_refused(
+    trained: gazekit.Trained, function: Callable[..., object], chosen: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        function(trained.run.path, **chosen)
+    assert str(error.value) == said
+
+
+def test_the_device_of_another_model_is_taken(trained: gazekit.Trained) -> None:
+    assert gazekit.load(trained.run.path, device=trained.device).device == torch.device("cpu")  # type: ignore[arg-type]
 
 
 def test_a_run_is_resumed_and_extended_from_python(
