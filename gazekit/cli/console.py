@@ -43,7 +43,7 @@ def _console(*, stderr: bool) -> "Console":
             shown = (visible(each, keep="\n\t") if isinstance(each, str) else each for each in objects)
             super().print(*shown, **options)
 
-    console = Harmless(stderr=stderr, highlight=False)
+    console = Harmless(stderr=stderr, highlight=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160
     return console

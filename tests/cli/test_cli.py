@@ -71,6 +71,13 @@ def test_results_are_printed_in_an_encoding_that_lacks_their_characters() -> Non
     )  # the weight that the paper calls lambda
 
 
+def test_words_between_colons_are_no_picture(tmp_path: Path) -> None:
+    assert "ward:x:2" in gazekit("runs", "list", tmp_path / "ward:x:2", code=3).stderr
+    (tmp_path / "ward:x:2").mkdir()
+    (tmp_path / "ward:x:2" / "run.json").write_text("{}")
+    assert "ward:x:2" in gazekit("runs", "list", tmp_path, code=0).stdout
+
+
 def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     code = (
         "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
