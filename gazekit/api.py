@@ -228,6 +228,7 @@ def evaluate(
     resamples: int = 2000,
     per: Per | None = None,
     pool: How = "max",
+    by: str | Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compare predictions with the truth, write measures and predictions into the run; the content of the first file.
 
@@ -242,10 +243,20 @@ def evaluate(
         resamples: of the bootstrap over patients.
         per: ``"side"`` or ``"patient"``: also measure those, with their exams pooled.
         pool: ``"max"`` (of the positive class) or ``"mean"``.
+        by: ``"side"``, ``"dataset"``, a further target or a covariate (``"age:50,65"``), or several: also measure the
+            exams of each group by themselves.
     """
     trained = _opened(run, weights)
     dataset = _data_for(trained, data)
-    return evaluate_run(trained, dataset, part, resamples=resamples, per=per, pool=pool)
+    return evaluate_run(
+        trained,
+        dataset,
+        part,
+        resamples=resamples,
+        per=per,
+        pool=pool,
+        by=[by] if isinstance(by, str) else by,
+    )
 
 
 @_speaks_python

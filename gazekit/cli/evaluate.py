@@ -29,6 +29,14 @@ def evaluate(
         Literal["max", "mean"],
         typer.Option(help="With --per: the highest probability of the positive class, or the mean."),
     ] = "max",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:EDGE,…]",
+            help="Also measure each group of exams by itself: side, dataset, a further target, or a covariate, such as "
+            "age:50,65. May be repeated.",
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over patients.")] = 2000,
     device: Device = "auto",
     as_json: Json = False,
@@ -49,7 +57,9 @@ def evaluate(
     trained = open_trained(run, console.registry(), choose_device(device), which=weights, report=console.warn)
     dataset = open_data(trained, data)
     with console.progress("predicting") as report:
-        result = evaluate_run(trained, dataset, part, resamples=resamples, per=per, pool=pool, report=report)
+        result = evaluate_run(
+            trained, dataset, part, resamples=resamples, per=per, pool=pool, by=by or (), report=report
+        )
     if as_json:
         console.print_json(SCHEMA, result)
     else:
@@ -71,6 +81,7 @@ def _print(result: dict[str, Any]) -> None:
             NONE if m["low"] is None else f"{three(m['low'])} – {three(m['high'])}",
         )
         for group, measures in result["metrics"].items()
+        if group not in result["subgroups"]
         for name, m in by_current_name(measures).items()
     ]
     classes = count_classes(result["classes"])
@@ -81,6 +92,8 @@ def _print(result: dict[str, Any]) -> None:
     if said := in_effect(result["calibration"], result["called_above"], result["positive"]):
         console.note(f"by gazekit calibrate: {said}")
     console.print_table(("", "measure", "value", "95 % interval"), rows, title=title)
+    for name in dict.fromkeys(group["by"] for group in result["subgroups"].values()):
+        _print_subgroups(result, name)
     for sentence in result["limits"]:
         console.note(sentence)
     for sentence in result["flattery"]:
@@ -92,3 +105,23 @@ def _print(result: dict[str, Any]) -> None:
     console.note(
         f"intervals: bootstrap over patients; attention explains the {explained} class; not a medical device"
     )
+
+
+def _print_subgroups(result: dict[str, Any], by: str) -> None:
+    """Print a table of the groups by one name; of two classes with the exams of the positive one."""
+    from gazekit.measures.catalogue import MEASURES, SUBGROUP
+    from gazekit.measures.numbers import NONE, measured
+
+    positive, shown = result["positive"], ("auc", "accuracy")
+    columns = ["group", "exams", "patients", *([positive] if positive else [])]
+    rows = []
+    for group, counts in result["subgroups"].items():
+        if counts["by"] == by:
+            found = result["metrics"].get(group, {})
+            of_class = [counts["classes"][positive]] if positive else []
+            values = [measured(found[name]) if name in found else NONE for name in shown]
+            rows.append(
+                [group.removeprefix(SUBGROUP), counts["exams"], counts["patients"], *of_class, *values]
+            )
+    titles = [f"{MEASURES[name].title} [95 %]" for name in shown]
+    console.print_table([*columns, *titles], rows, title=f"by {by}")

@@ -157,7 +157,8 @@ def _interval(measure: dict[str, float | None] | None) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace(".", ": ").replace("_", " ")
+    group, _, measure = name.rpartition(".")  # a group may have dots, as those of numbers do
+    return f"{group}: {measure}".replace("_", " ")
 
 
 def _names(runs: list[Path]) -> list[str]:

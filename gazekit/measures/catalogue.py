@@ -11,14 +11,14 @@ Group = Literal["classification", "gaze_agreement", "localisation", "scanpaths",
 attention maps, apart from the evaluation."""
 
 
-TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP = "target_", "per_", "reader_", "in_"
+TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP, SUBGROUP = "target_", "per_", "reader_", "in_", "by_"
 """Beginnings of groups with the same measures again: of a further target, of sides or patients, of one reader, of
-the exams of one class."""
+the exams of one class, of a subgroup of exams."""
 
 
 def of_label(group: str) -> bool:
-    """Whether a group of an evaluation measures the label, and all readers, of single exams of all classes."""
-    return not group.startswith((TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP))
+    """Whether a group of an evaluation measures the label, and all readers, of all single exams."""
+    return not group.startswith((TARGET_GROUP, UNIT_GROUP, READER_GROUP, CLASS_GROUP, SUBGROUP))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,17 +70,10 @@ def evaluate(
             f"{dataset.root}: all {len(indices)} exams to measure are of the class '{dataset.classes[only[0]]}': "
             "metrics need at least two; evaluate exams that have both (--part, --data)"
         )
-    called = called_class(exams.probabilities, predictions.threshold)
     measured = {
-        "classification": classification_metrics(
-            exams.probabilities,
-            exams.labels,
-            exams.patient_ids,
-            threshold=predictions.threshold,
-            seed=seed,
-            resamples=resamples,
+        "classification": measure_classes(
+            exams, threshold=predictions.threshold, metrics=metrics, seed=seed, resamples=resamples
         )
-        | measure_offered(metrics or {}, exams, called, seed=seed, resamples=resamples)
     }
     measured |= _of_targets(dataset, predictions, metrics or {}, seed=seed, resamples=resamples)
     views = dict.fromkeys((*predictions.attention, *predictions.scanpaths))
@@ -184,12 +177,28 @@ def _of_targets(
         exams = replace(everyone, labels=truth, probabilities=np.asarray(probabilities, dtype=np.float64))
         exams = exams.at(np.flatnonzero(truth >= 0).tolist())
         if len(np.unique(exams.labels)) > 1 and len(set(exams.patient_ids)) > 1:
-            found[f"target_{name}"] = classification_metrics(
-                exams.probabilities, exams.labels, exams.patient_ids, seed=seed, resamples=resamples
-            ) | measure_offered(
-                metrics, exams, called_class(exams.probabilities), seed=seed, resamples=resamples
-            )
+            found[f"target_{name}"] = measure_classes(exams, metrics=metrics, seed=seed, resamples=resamples)
     return found
+
+
+def measure_classes(
+    exams: Pooled,
+    *,
+    threshold: float = 0.5,
+    metrics: OfferedMetrics | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Interval]:
+    """Measure a classification by the core's measures and those that plugins offer; see ``classification_metrics``."""
+    called = called_class(exams.probabilities, threshold)
+    return classification_metrics(
+        exams.probabilities,
+        exams.labels,
+        exams.patient_ids,
+        threshold=threshold,
+        seed=seed,
+        resamples=resamples,
+    ) | measure_offered(metrics or {}, exams, called, seed=seed, resamples=resamples)
 
 
 def _ceilings(

@@ -6,12 +6,10 @@ from typing import Literal
 import numpy as np
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.classification import classification_metrics
-from gazekit.measures.evaluate import pooled_of
+from gazekit.measures.evaluate import measure_classes, pooled_of
 from gazekit.measures.intervals import Interval
-from gazekit.measures.offered import OfferedMetrics, measure_offered
+from gazekit.measures.offered import OfferedMetrics
 from gazekit.measures.pooled import Pooled
-from gazekit.measures.threshold import called_class
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 
@@ -55,14 +53,7 @@ def pooled_metrics(
             f"all {len(together.labels)} {per}s are of the class '{dataset.classes[present[0]]}', the greatest of "
             "their exams: metrics need at least two; leave out --per"
         )
-    called = called_class(together.probabilities, predictions.threshold)
-    return classification_metrics(
-        together.probabilities,
-        together.labels,
-        together.patient_ids,
-        threshold=predictions.threshold,
-        resamples=resamples,
-    ) | measure_offered(metrics or {}, together, called, resamples=resamples)
+    return measure_classes(together, threshold=predictions.threshold, metrics=metrics, resamples=resamples)
 
 
 def pooled(units: Sequence[tuple[str, str]], exams: Pooled, how: How) -> Pooled:
@@ -94,5 +85,10 @@ def _unit(dataset: PreparedDataset, exam: int, per: Per) -> tuple[str, str]:
     patient = dataset.patient_ids[exam]
     if per == "patient":
         return patient, ""
+    return patient, side_of(dataset, exam) or dataset.exam_ids[exam]
+
+
+def side_of(dataset: PreparedDataset, exam: int) -> str:
+    """The side of an exam; empty if none of its views says it, or they say two."""
     sides = {side for side in dataset.laterality[exam].values() if side}
-    return patient, sides.pop() if len(sides) == 1 else dataset.exam_ids[exam]
+    return sides.pop() if len(sides) == 1 else ""

@@ -6,18 +6,21 @@ find the selected weights on the test part under the plain names.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gazekit.measures.catalogue import SUBGROUP
 from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
 from gazekit.measures.limits import limits_of
 from gazekit.measures.offered import offered_metrics
+from gazekit.measures.subgroups import Subgroup, groupings, limits_of_subgroups, measure_subgroups
 from gazekit.measures.threshold import separates_nothing
 from gazekit.measures.units import How, Per, pooled_metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.index import as_csv
+from gazekit.records.arrays import Integers
 from gazekit.records.labels import positive_of
 from gazekit.runs.files import EVALUATION_SCHEMA as SCHEMA
 from gazekit.runs.files import Evaluation
@@ -35,6 +38,7 @@ def evaluate_run(
     resamples: int = 2000,
     per: Per | None = None,
     pool: How = "max",
+    by: Sequence[str] = (),
     report: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Predict one part of a data set, compare with the truth, write both files and return the content of the first.
@@ -45,8 +49,10 @@ def evaluate_run(
         part: ``train``, ``val``, ``test`` or ``all``.
         resamples: number of bootstrap resamples over patients.
         per, pool: also measure sides or patients, and pool their exams so; see ``pooled_metrics``.
+        by: also measure groups of exams by themselves; see ``groupings``.
         report: told the exams predicted and their number.
     """
+    grouped = groupings(dataset, by)
     assert dataset.is_checked
     predictions = trained.predict(dataset, part, report=report)
     offered = offered_metrics(trained.registry)
@@ -60,7 +66,11 @@ def evaluate_run(
     if per is not None:
         by_unit = pooled_metrics(dataset, predictions, per, pool, metrics=offered, resamples=resamples)
         metrics = {"classification": metrics["classification"], f"per_{per}_by_{pool}": by_unit, **metrics}
+    subgroups = measure_subgroups(dataset, predictions, grouped, metrics=offered, resamples=resamples)
+    metrics |= {f"{SUBGROUP}{name}": dict(own.measures) for name, own in subgroups.items() if own.measures}
     record = _record(trained, dataset, predictions, metrics, part)
+    record["limits"] += limits_of_subgroups(subgroups)
+    record["subgroups"] = {f"{SUBGROUP}{name}": _counts(own, dataset) for name, own in subgroups.items()}
     measures, table = trained.run.evaluation_of(
         part, trained.weights.which, trained.other_than_training(dataset)
     )
@@ -99,7 +109,7 @@ def _record(
         "limits": limits_of(dataset, predictions, metrics, trained.preset.covariates),
         "exams": len(predictions.indices),
         "patients": len({dataset.patient_ids[i] for i in predictions.indices}),
-        "classes": {name: int((labels == k).sum()) for k, name in enumerate(dataset.classes)},
+        "classes": _classes(dataset, labels),
         "positive": positive_of(dataset.classes),
         "interval": "95 %, bootstrap over patients",
         "leak": trained.facts.leak,
@@ -116,6 +126,20 @@ def _record(
             for group, measures in metrics.items()
         },
     }
+
+
+def _counts(subgroup: Subgroup, dataset: PreparedDataset) -> dict[str, Any]:
+    exams = subgroup.exams
+    return {
+        "by": subgroup.by,
+        "exams": len(exams.exam_ids),
+        "patients": len(set(exams.patient_ids)),
+        "classes": _classes(dataset, exams.labels),
+    }
+
+
+def _classes(dataset: PreparedDataset, labels: Integers) -> dict[str, int]:
+    return {name: int((labels == number).sum()) for number, name in enumerate(dataset.classes)}
 
 
 def _number(value: float) -> float | None:

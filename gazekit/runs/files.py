@@ -129,6 +129,15 @@ class StoredMeasure(StoredPart):
     high: Real | None
 
 
+class StoredSubgroup(StoredPart):
+    """The exams of a subgroup; its measures are the group of this name, unless it could not be measured."""
+
+    by: Name
+    exams: Whole
+    patients: Whole
+    classes: dict[Name, Whole]
+
+
 class Evaluation(StoredPart):
     """``evaluation.json``, and the files of other parts, other data and the last weights."""
 
@@ -153,6 +162,7 @@ class Evaluation(StoredPart):
     called_above: Real = 0.5
     calibration: Text = "none"
     metrics: dict[Name, dict[Name, StoredMeasure]]
+    subgroups: dict[Name, StoredSubgroup] = {}
 
 
 _EPOCH = pydantic.TypeAdapter(Epoch)

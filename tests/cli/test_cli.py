@@ -464,7 +464,7 @@ def test_evaluate_prints_no_negative_zero_and_one_dash_for_no_interval(
     words = dict.fromkeys(("preset", "split", "chosen", "threshold", "run", "positive"), "")
     lists: dict[str, list[str]] = {"limits": [], "flattery": [], "files": []}
     counts = {"exams": 4, "patients": 4, "epoch": 1, "classes": {"benign": 2, "malignant": 2}}
-    unusual = {"calibration": "none", "called_above": 0.5}
+    unusual = {"calibration": "none", "called_above": 0.5, "subgroups": {}}
     evaluate._print({"metrics": {"gaze_agreement": found}, **words, **lists, **counts, **unusual})
     printed = capsys.readouterr().out
     assert re.search(r" 0\.000 +−0\.250 – 0\.250\n", printed) and re.search(r" 1\.500 +–\s*\n", printed)

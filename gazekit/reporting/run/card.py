@@ -229,11 +229,18 @@ def _measures(evaluation: Mapping[str, Any], titles: Mapping[str, str]) -> Itera
         f"In brackets the interval: {_text(evaluation['interval'])}."
     )
     rows = [
-        f"| {_text(group.replace('_', ' '))} | {_text(titles.get(name, name))} | {measured(each)} |"
+        f"| {_text(_group(group, evaluation))} | {_text(titles.get(name, name))} | {measured(each)} |"
         for group, found in evaluation["metrics"].items()
         for name, each in by_current_name(found).items()
     ]
     yield "\n".join(["| group | measure | value [interval] |", "|---|---|---:|", *rows])
+
+
+def _group(name: str, evaluation: Mapping[str, Any]) -> str:
+    """Name a group of measures; a subgroup with its numbers, which may be small."""
+    counts = evaluation["subgroups"].get(name)
+    words = name.replace("_", " ")
+    return f"{words} ({counts['exams']} exams of {counts['patients']} patients)" if counts else words
 
 
 def _calibration(stored: StoredCalibration | None) -> Iterator[str]:
