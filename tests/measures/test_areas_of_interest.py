@@ -148,7 +148,7 @@ def test_a_box_goes_where_the_preparation_put_its_pixels(dataset, tmp_path, data
     size = dataset.size
     geometry = Geometry.fit((left, top, right, bottom), size, flip=data.draw(st.booleans()))
     moved = replace(dataset, geometry=({"cc": geometry, "mlo": geometry}, *dataset.geometry[1:]))
-    edges = rng.choice(np.arange(10, 310), (4, 2), replace=False) / 10 + 0.037  # no two alike, none at a centre
+    edges = rng.choice(np.arange(10, 310), (4, 2), replace=False) / 10 + 0.037  # all different
     boxes = [sorted(each) for each in edges.round(3)]
     rows = [f"e000,cc,it,{x[0]},{y[0]},{x[1]},{y[1]}" for x, y in (boxes[:2], boxes[2:])]
     read = read_areas(table(tmp_path / "t.csv", *rows), moved)

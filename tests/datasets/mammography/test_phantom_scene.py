@@ -119,7 +119,7 @@ def test_findings_lie_in_the_breast_and_apart(seed: int, index: int) -> None:
             assert in_pectoral(place[:1], place[1:], outline) < 0
         gaps = np.linalg.norm(places[0] - places[1:], axis=1)
         reach = np.array([(seen[0].diameter + f.diameter) / 2 for f in seen[1:]])
-        assert (gaps > 0.9 * reach).all()  # in a breast too small for all, the clearest place may touch another
+        assert (gaps > 0.9 * reach).all()  # they touch where the breast is too small for all
 
 
 @settings(max_examples=25, deadline=None)
