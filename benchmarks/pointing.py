@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from evidence import arguments, publish
 
-from gazekit.measures.localisation import pointing_game
+from gazekit.measures.attention.localisation import pointing_game
 from gazekit.registry.discovery import load_registry
 from gazekit.runs.trained import Trained, open_data, open_trained
 

@@ -43,6 +43,8 @@ ROOMS = [
     "cli",
 ]
 """Each imports from those above it only, inside functions too."""
+ROOMS_OF_MEASURES = ["statistics", "attention", "gaze", "classification", "comparing"]
+"""The same order, within ``measures``."""
 WITHOUT_TORCH = ["disk", "records", "presets", "reading", "gaze", "prepared", "preparing"]
 """Rooms that worker processes of a preparation may import."""
 HOMONYMS = {*MEASURES, *("tensorboard", "mlflow", "wandb"), "outside", "mean", "max", "class_token"}
@@ -168,9 +170,9 @@ def test_data_sources_and_regions_are_loaded_without_torch() -> None:
 
 def test_the_search_would_find_a_name(tmp_path: Path) -> None:
     file = tmp_path / "guilty.py"
-    file.write_text('"""bfl in a docstring."""\nimport gazekit_components.bfl\nname = "bfl"\n')
+    file.write_text('"""bfl in a docstring."""\nimport gazekit_components.fusions.bfl\nname = "bfl"\n')
     assert constants(file) == {"bfl"}
-    assert imports(file) == ["gazekit_components.bfl"]
+    assert imports(file) == ["gazekit_components.fusions.bfl"]
 
 
 def test_the_rooms_are_those_of_the_tree() -> None:
@@ -187,6 +189,19 @@ def test_imports_point_one_way(room: str) -> None:
     for path in (ROOT / "gazekit" / room).rglob("*.py"):
         assert not core_parts(path) & set(ROOMS) - below, path
         assert "api" not in core_parts(path), path
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_MEASURES)
+def test_rooms_of_measures_import_one_way(room: str) -> None:
+    below = tuple(
+        f"gazekit.measures.{each}." for each in ROOMS_OF_MEASURES[: ROOMS_OF_MEASURES.index(room) + 1]
+    )
+    paths = sorted((ROOT / "gazekit/measures" / room).glob("*.py"))
+    assert len(paths) > 1
+    for path in paths:
+        assert all(name.startswith(below) for name in imports(path) if name.startswith("gazekit.measures")), (
+            path
+        )
 
 
 def test_the_page_of_a_run_does_not_know_studies() -> None:

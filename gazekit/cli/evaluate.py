@@ -67,9 +67,9 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
+    from gazekit.measures.classification.threshold import with_advice
     from gazekit.measures.former_names import by_current_name
     from gazekit.measures.numbers import NONE, three
-    from gazekit.measures.threshold import with_advice
     from gazekit.prediction.calibration import in_effect
     from gazekit.records.labels import count_classes, describe
 

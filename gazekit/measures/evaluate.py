@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
+from gazekit.measures.attention.localisation import localisation
+from gazekit.measures.attention.resizing import resize_bilinear
 from gazekit.measures.catalogue import CLASS_GROUP, READER_GROUP
-from gazekit.measures.classification import classification_metrics
-from gazekit.measures.gaze_agreement import fixation_measures, gaze_agreement
-from gazekit.measures.intervals import Interval, mean_intervals
-from gazekit.measures.localisation import localisation
-from gazekit.measures.looked_at import LookedAt, heat_maps_of
-from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
+from gazekit.measures.classification.metrics import classification_metrics
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class
+from gazekit.measures.gaze.agreement import fixation_measures, gaze_agreement
+from gazekit.measures.gaze.looked_at import LookedAt, heat_maps_of
+from gazekit.measures.gaze.observer_ceiling import observer_ceiling, share_interval
+from gazekit.measures.gaze.scanpath import predicted_scanpath, scanpath_similarity, untimed
 from gazekit.measures.offered import OfferedMetrics, measure_offered
-from gazekit.measures.pooled import Pooled
-from gazekit.measures.resizing import resize_bilinear
-from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
-from gazekit.measures.threshold import called_class
+from gazekit.measures.statistics.intervals import Interval, mean_intervals
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Array, Floats, Integers

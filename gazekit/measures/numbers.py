@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from gazekit.measures.intervals import Interval
-from gazekit.measures.pooled import Estimate
+from gazekit.measures.comparing.systems import Estimate
+from gazekit.measures.statistics.intervals import Interval
 
 NONE = "–"
 """Stands for a missing number."""

@@ -12,10 +12,16 @@ import numpy as np
 
 from gazekit.errors import GazekitError
 from gazekit.measures.catalogue import MEASURES, Measure
-from gazekit.measures.intervals import Interval, WeightedStatistic, paired_bootstrap, patient_bootstrap
-from gazekit.measures.leaving_out import LeavingOut, one_by_one
-from gazekit.measures.pooled import Difference, Pooled
-from gazekit.measures.threshold import called_class
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class
+from gazekit.measures.comparing.systems import Difference
+from gazekit.measures.statistics.intervals import (
+    Interval,
+    WeightedStatistic,
+    paired_bootstrap,
+    patient_bootstrap,
+)
+from gazekit.measures.statistics.leaving_out import LeavingOut, one_by_one
 from gazekit.records.arrays import Floats, Integers
 from gazekit.registry.component import Failure, Provenance, one_line
 from gazekit.registry.isolation import foreign_code

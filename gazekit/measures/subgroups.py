@@ -9,10 +9,10 @@ import numpy as np
 
 from gazekit.disk.suggestion import did_you_mean
 from gazekit.errors import ConfigurationError
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.evaluate import measure_classes, pooled_of
-from gazekit.measures.intervals import Interval
 from gazekit.measures.offered import OfferedMetrics
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.measures.units import side_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset

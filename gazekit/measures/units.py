@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 
 from gazekit.errors import ConfigurationError, DataError
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.evaluate import measure_classes, pooled_of
-from gazekit.measures.intervals import Interval
 from gazekit.measures.offered import OfferedMetrics
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 

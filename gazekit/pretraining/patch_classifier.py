@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gazekit.measures.classification import area_under_roc
+from gazekit.measures.classification.metrics import area_under_roc
 from gazekit.pretraining.patches import Patches
 from gazekit.pretraining.pooled_backbone import PooledBackbone
 from gazekit.pretraining.settings import PretrainSettings

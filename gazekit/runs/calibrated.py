@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.calibration import (
+from gazekit.measures.classification.calibration import (
     FEW,
     MOST,
     fit_isotonic,
@@ -18,7 +18,7 @@ from gazekit.measures.calibration import (
     fit_temperature,
     threshold_at_specificity,
 )
-from gazekit.measures.classification import classification_metrics
+from gazekit.measures.classification.metrics import classification_metrics
 from gazekit.prediction.calibration import Calibration, Method
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.arrays import Floats, Integers

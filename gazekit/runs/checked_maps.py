@@ -15,10 +15,8 @@ from gazekit.errors import ConfigurationError
 from gazekit.feeding.batches import Exams
 from gazekit.feeding.feed import prepared_exams
 from gazekit.feeding.random_numbers import CHECK_NOISE, CHECK_REMOVAL, random_generator
-from gazekit.measures.gaze_agreement import correlation, nss
-from gazekit.measures.looked_at import LookedAt
-from gazekit.measures.map_likeness import map_likeness
-from gazekit.measures.removal import (
+from gazekit.measures.attention.map_likeness import map_likeness
+from gazekit.measures.attention.removal import (
     area_under,
     impute_blurred,
     impute_linearly,
@@ -26,7 +24,9 @@ from gazekit.measures.removal import (
     removed_pixels,
     with_cells_shuffled,
 )
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.resizing import resize_bilinear
+from gazekit.measures.gaze.agreement import correlation, nss
+from gazekit.measures.gaze.looked_at import LookedAt
 from gazekit.modelling.build import build_attention_map, build_model
 from gazekit.modelling.randomised import Layers, layers_of, randomised
 from gazekit.prediction.changed_images import Change, ExplainedExams, explain_changed, scores_of

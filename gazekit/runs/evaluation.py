@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gazekit.measures.catalogue import SUBGROUP
+from gazekit.measures.classification.threshold import separates_nothing
 from gazekit.measures.evaluate import Metrics, evaluate
 from gazekit.measures.former_names import with_former_names
 from gazekit.measures.limits import limits_of
 from gazekit.measures.offered import offered_metrics
 from gazekit.measures.subgroups import Subgroup, groupings, limits_of_subgroups, measure_subgroups
-from gazekit.measures.threshold import separates_nothing
 from gazekit.measures.units import How, Per, pooled_metrics
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from gazekit.errors import ConfigurationError
-from gazekit.measures.intervals import mean_interval
-from gazekit.measures.looked_at import LookedAt
+from gazekit.measures.gaze.looked_at import LookedAt
+from gazekit.measures.statistics.intervals import mean_interval
 from gazekit.modelling.model import explained_class
 from gazekit.modelling.randomised import Layers, layers_of
 from gazekit.prediction.changed_images import ExplainedExams, explain_changed

@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import chain
 
 from gazekit.errors import DataError
-from gazekit.measures.comparison import holm
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.comparing.over_data_sets import OverDataSets, over_data_sets
+from gazekit.measures.comparing.paired_tests import holm
+from gazekit.measures.comparing.systems import Comparison, Difference, compare
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
-from gazekit.measures.over_data_sets import OverDataSets, over_data_sets
-from gazekit.measures.pooled import Comparison, Difference, Pooled, compare
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import leak_of
 from gazekit.runs.directory import RunDirectory

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gazekit.errors import DataError
-from gazekit.measures.variance_components import variance_components
+from gazekit.measures.statistics.variance_components import variance_components
 from gazekit.records.arrays import Floats
 from gazekit.study.pooling import RunRecord, by_data_set
 from gazekit.study.result import Variance

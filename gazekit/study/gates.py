@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gazekit.measures.over_data_sets import differences, over_data_sets, t_interval
+from gazekit.measures.comparing.over_data_sets import differences, over_data_sets, t_interval
 from gazekit.study.pooling import RunRecord, by_data_set
 from gazekit.study.result import GateResult
 from gazekit.study.settings import Gate

@@ -9,8 +9,8 @@ import numpy as np
 
 from gazekit.disk.plain_text import visible
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.planning import Pilot
-from gazekit.measures.reader_study import ReaderScores
+from gazekit.measures.comparing.planning import Pilot
+from gazekit.measures.comparing.reader_study import ReaderScores
 from gazekit.prepared.index import rows_of
 from gazekit.reading.table import open_table
 from gazekit.records.arrays import Floats

@@ -9,13 +9,14 @@ import numpy as np
 from gazekit.disk.plain_text import visible
 from gazekit.errors import DataError
 from gazekit.measures.catalogue import CLASS_GROUP, TARGET_GROUP, of_label
-from gazekit.measures.classification import classification_metrics
+from gazekit.measures.classification.metrics import classification_metrics
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class
+from gazekit.measures.comparing.systems import Estimate
 from gazekit.measures.former_names import by_current_name
-from gazekit.measures.intervals import Interval
 from gazekit.measures.offered import OfferedMetrics, measure_offered
-from gazekit.measures.permutation import permute_runs
-from gazekit.measures.pooled import Estimate, Pooled
-from gazekit.measures.threshold import called_class
+from gazekit.measures.statistics.intervals import Interval
+from gazekit.measures.statistics.permutation import permute_runs
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.runs.directory import RunDirectory
 from gazekit.runs.explain_check_file import read_explain_check

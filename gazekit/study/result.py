@@ -11,9 +11,9 @@ import pydantic
 
 from gazekit.disk.own_files import MIB, FileKind, read_versioned
 from gazekit.measures.catalogue import CHECKS, MEASURES, Measure
+from gazekit.measures.comparing.over_data_sets import OverDataSets
+from gazekit.measures.comparing.systems import Bounded, Comparison, Difference, Estimate
 from gazekit.measures.former_names import by_current_name, with_former_names
-from gazekit.measures.over_data_sets import OverDataSets
-from gazekit.measures.pooled import Bounded, Comparison, Difference, Estimate
 
 SCHEMA = "gazekit.study/1"
 _KIND = FileKind("the results of a study", 128 * MIB, "make them again with gazekit benchmark --out STUDY")

@@ -17,7 +17,7 @@ from gazekit.distributed.processes import count, rank
 from gazekit.distributed.sharing import any_of_all, own_rows, synchronise_batch_norm
 from gazekit.errors import DataError, GazekitError, Preempted
 from gazekit.feeding.batches import Exams, Rows, epoch_batches
-from gazekit.measures.classification import area_under_roc
+from gazekit.measures.classification.metrics import area_under_roc
 from gazekit.modelling.model import MultiViewClassifier
 from gazekit.modelling.objective import Objective
 from gazekit.prediction.predictions import predict

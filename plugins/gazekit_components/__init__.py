@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @hookimpl
 def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
     """Offer timm's networks, and a small residual network."""
-    from gazekit_components.small_resnet import SmallResNet
-    from gazekit_components.timm_backbone import TimmBackbone
+    from gazekit_components.backbones.small_resnet import SmallResNet
+    from gazekit_components.backbones.timm_backbone import TimmBackbone
 
     return {"timm": TimmBackbone, "small_resnet": SmallResNet}
 
@@ -37,11 +37,11 @@ def gazekit_backbones() -> Mapping[str, "type[Backbone]"]:
 @hookimpl
 def gazekit_poolings() -> Mapping[str, "type[Pooling]"]:
     """Offer mean, maximum and what lies between, the class token, and gated attention."""
-    from gazekit_components.class_token import ClassToken
-    from gazekit_components.gated_attention import GatedAttention
-    from gazekit_components.gem_pooling import GeneralisedMean
-    from gazekit_components.max_pooling import MaxPooling
-    from gazekit_components.mean_pooling import MeanPooling
+    from gazekit_components.poolings.class_token import ClassToken
+    from gazekit_components.poolings.gated_attention import GatedAttention
+    from gazekit_components.poolings.gem import GeneralisedMean
+    from gazekit_components.poolings.max import MaxPooling
+    from gazekit_components.poolings.mean import MeanPooling
 
     return {
         "mean": MeanPooling,
@@ -55,10 +55,10 @@ def gazekit_poolings() -> Mapping[str, "type[Pooling]"]:
 @hookimpl
 def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
     """Offer concatenation, bidirectional fusion learning and cross-view attention to pixels or tokens."""
-    from gazekit_components.bfl import BidirectionalFusionLearning
-    from gazekit_components.concat import Concat
-    from gazekit_components.cross_attention import CrossAttention
-    from gazekit_components.token_attention import TokenAttention
+    from gazekit_components.fusions.bfl import BidirectionalFusionLearning
+    from gazekit_components.fusions.concat import Concat
+    from gazekit_components.fusions.cross_attention import CrossAttention
+    from gazekit_components.fusions.token_attention import TokenAttention
 
     return {
         "concat": Concat,
@@ -71,7 +71,7 @@ def gazekit_fusions() -> Mapping[str, "type[Fusion]"]:
 @hookimpl
 def gazekit_heads() -> Mapping[str, "type[Head]"]:
     """Offer proportional odds, for grades."""
-    from gazekit_components.ordinal import Ordinal
+    from gazekit_components.heads.ordinal import Ordinal
 
     return {"ordinal": Ordinal}
 
@@ -79,14 +79,14 @@ def gazekit_heads() -> Mapping[str, "type[Head]"]:
 @hookimpl
 def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
     """Offer CAM, the maps that generalise it, the gradient alone, and the attention that transformers show."""
-    from gazekit_components.cam import CAM
-    from gazekit_components.class_attention import ClassAttention
-    from gazekit_components.grad_cam import GradCAM
-    from gazekit_components.grad_cam_pp import GradCAMPlusPlus
-    from gazekit_components.gradient_saliency import GradientSaliency
-    from gazekit_components.hires_cam import HiResCAM
-    from gazekit_components.layer_cam import LayerCAM
-    from gazekit_components.rollout import AttentionRollout
+    from gazekit_components.attention_maps.cam import CAM
+    from gazekit_components.attention_maps.class_attention import ClassAttention
+    from gazekit_components.attention_maps.grad_cam import GradCAM
+    from gazekit_components.attention_maps.grad_cam_pp import GradCAMPlusPlus
+    from gazekit_components.attention_maps.gradient_saliency import GradientSaliency
+    from gazekit_components.attention_maps.hires_cam import HiResCAM
+    from gazekit_components.attention_maps.layer_cam import LayerCAM
+    from gazekit_components.attention_maps.rollout import AttentionRollout
 
     return {
         "cam": CAM,
@@ -103,15 +103,15 @@ def gazekit_attention_maps() -> Mapping[str, "type[AttentionMap]"]:
 @hookimpl
 def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
     """Offer Mammo-Net's pyramid loss, GA-Net's mean squared error, and the field's other distances."""
-    from gazekit_components.centre_of_mass_loss import CentreOfMassLoss
-    from gazekit_components.correlation_loss import CorrelationLoss
-    from gazekit_components.cosine_loss import CosineLoss
-    from gazekit_components.dice_loss import DiceLoss
-    from gazekit_components.kl_loss import KullbackLeibler
-    from gazekit_components.mse_loss import MeanSquaredError
-    from gazekit_components.nss_loss import NormalisedScanpathSaliency
-    from gazekit_components.outside_loss import OutsideLoss
-    from gazekit_components.pyramid_loss import Pyramid
+    from gazekit_components.alignment_losses.centre_of_mass import CentreOfMassLoss
+    from gazekit_components.alignment_losses.correlation import CorrelationLoss
+    from gazekit_components.alignment_losses.cosine import CosineLoss
+    from gazekit_components.alignment_losses.dice import DiceLoss
+    from gazekit_components.alignment_losses.kl import KullbackLeibler
+    from gazekit_components.alignment_losses.mse import MeanSquaredError
+    from gazekit_components.alignment_losses.nss import NormalisedScanpathSaliency
+    from gazekit_components.alignment_losses.outside import OutsideLoss
+    from gazekit_components.alignment_losses.pyramid import Pyramid
 
     return {
         "mse": MeanSquaredError,
@@ -129,9 +129,9 @@ def gazekit_alignment_losses() -> Mapping[str, "type[AlignmentLoss]"]:
 @hookimpl
 def gazekit_terms() -> Mapping[str, "type[Term]"]:
     """Offer a gaze decoder, next-fixation prediction, and attention against lesion masks."""
-    from gazekit_components.gaze_decoder import GazeDecoder
-    from gazekit_components.mask_alignment import MaskAlignment
-    from gazekit_components.next_fixation import NextFixation
+    from gazekit_components.terms.gaze_decoder import GazeDecoder
+    from gazekit_components.terms.mask_alignment import MaskAlignment
+    from gazekit_components.terms.next_fixation import NextFixation
 
     return {"gaze_decoder": GazeDecoder, "next_fixation": NextFixation, "mask_alignment": MaskAlignment}
 
@@ -139,8 +139,8 @@ def gazekit_terms() -> Mapping[str, "type[Term]"]:
 @hookimpl
 def gazekit_optimizers() -> Mapping[str, "type[Optimizer]"]:
     """Offer torch's optimisers, and all of timm's."""
-    from gazekit_components.optimisers import SGD, Adam, AdamW
-    from gazekit_components.timm_optimizer import TimmOptimizer
+    from gazekit_components.optimizers.timm_optimizer import TimmOptimizer
+    from gazekit_components.optimizers.torch_optimizers import SGD, Adam, AdamW
 
     return {"adam": Adam, "adamw": AdamW, "sgd": SGD, "timm": TimmOptimizer}
 
@@ -148,7 +148,7 @@ def gazekit_optimizers() -> Mapping[str, "type[Optimizer]"]:
 @hookimpl
 def gazekit_schedules() -> Mapping[str, "type[Schedule]"]:
     """Offer the courses of the learning rate that the field uses."""
-    from gazekit_components.schedules import (
+    from gazekit_components.optimizers.schedules import (
         ConstantRate,
         CosineDecay,
         OneCycle,
@@ -170,10 +170,10 @@ def gazekit_schedules() -> Mapping[str, "type[Schedule]"]:
 @hookimpl
 def gazekit_metrics() -> Mapping[str, "type[Metric]"]:
     """Offer measures of a working point, F1 and Cohen's kappa."""
-    from gazekit_components.f1 import F1
-    from gazekit_components.kappa import Kappa, LinearKappa, QuadraticKappa
-    from gazekit_components.partial_auc import PartialAUC
-    from gazekit_components.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
+    from gazekit_components.metrics.f1 import F1
+    from gazekit_components.metrics.kappa import Kappa, LinearKappa, QuadraticKappa
+    from gazekit_components.metrics.partial_auc import PartialAUC
+    from gazekit_components.metrics.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
 
     return {
         "sensitivity_at_80": SensitivityAt80,
@@ -189,7 +189,7 @@ def gazekit_metrics() -> Mapping[str, "type[Metric]"]:
 @hookimpl
 def gazekit_report_sections() -> Mapping[str, "type[ReportSection]"]:
     """Offer the wrong calls that a model was surest of."""
-    from gazekit_components.surest_errors import SurestErrors
+    from gazekit_components.report_sections.surest_errors import SurestErrors
 
     return {"surest_errors": SurestErrors}
 
@@ -197,9 +197,9 @@ def gazekit_report_sections() -> Mapping[str, "type[ReportSection]"]:
 @hookimpl
 def gazekit_trackers() -> Mapping[str, "type[Tracker]"]:
     """Offer TensorBoard, MLflow and Weights & Biases."""
-    from gazekit_components.mlflow_tracker import MLflow
-    from gazekit_components.tensorboard_tracker import TensorBoard
-    from gazekit_components.wandb_tracker import WeightsAndBiases
+    from gazekit_components.trackers.mlflow_tracker import MLflow
+    from gazekit_components.trackers.tensorboard_tracker import TensorBoard
+    from gazekit_components.trackers.wandb_tracker import WeightsAndBiases
 
     return {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WeightsAndBiases}
 
@@ -214,6 +214,6 @@ def gazekit_presets() -> Mapping[str, Traversable]:
 @hookimpl
 def gazekit_doctor_checks() -> "Iterable[Check]":
     """Check which pretrained weights of timm are in the cache."""
-    from gazekit_components.weights_check import check_weights
+    from gazekit_components.backbones.weights_check import check_weights
 
     return check_weights()

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from gazekit_components.bfl import BidirectionalFusionLearning
+from gazekit_components.fusions.bfl import BidirectionalFusionLearning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

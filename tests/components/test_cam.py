@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from gazekit_components.cam import CAM
-from gazekit_components.grad_cam import GradCAM
+from gazekit_components.attention_maps.cam import CAM
+from gazekit_components.attention_maps.grad_cam import GradCAM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn

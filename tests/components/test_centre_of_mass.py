@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.centre_of_mass_loss import CentreOfMassLoss
+from gazekit_components.alignment_losses.centre_of_mass import CentreOfMassLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage

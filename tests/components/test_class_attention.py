@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.class_attention import ClassAttention
+from gazekit_components.attention_maps.class_attention import ClassAttention
 from made_attention import showing, weights
 
 from gazekit.errors import ConfigurationError

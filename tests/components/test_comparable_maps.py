@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from gazekit_components.comparable_maps import (
+from gazekit_components.alignment_losses.comparable_maps import (
     resize,
     unit_norm,
     unit_peak,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from gazekit_components.concat import Concat
+from gazekit_components.fusions.concat import Concat
 from torch import nn
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from gazekit_components.correlation_loss import CorrelationLoss
-from gazekit_components.cosine_loss import CosineLoss
+from gazekit_components.alignment_losses.correlation import CorrelationLoss
+from gazekit_components.alignment_losses.cosine import CosineLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import spatial, stats

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from gazekit_components import cross_attention
-from gazekit_components.cross_attention import CrossAttention, Norm
+from gazekit_components.fusions import cross_attention
+from gazekit_components.fusions.cross_attention import CrossAttention, Norm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gazekit_components.dice_loss import DiceLoss
+from gazekit_components.alignment_losses.dice import DiceLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_maps import Array, bilinear, random_maps

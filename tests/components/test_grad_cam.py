@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from gazekit_components.grad_cam import GradCAM
+from gazekit_components.attention_maps.grad_cam import GradCAM
 from torch import Tensor, nn
 
 from gazekit.contracts.types import Output

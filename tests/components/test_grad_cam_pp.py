@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from explained import VIEWS, gradient_of_one, nonlinear_head, output_of
-from gazekit_components.grad_cam_pp import GradCAMPlusPlus
+from gazekit_components.attention_maps.grad_cam_pp import GradCAMPlusPlus
 from slow_maps import Array, random_maps
 from torch import nn
 

@@ -1,10 +1,10 @@
 """The gradient at a stage against its definition, and a loss on it: in half precision, through any attention."""
 
-import gazekit_components.cross_attention
+import gazekit_components.fusions.cross_attention
 import numpy as np
 import pytest
 import torch
-from gazekit_components.gradient_saliency import GradientSaliency
+from gazekit_components.attention_maps.gradient_saliency import GradientSaliency
 from tiny import tiny, without_batch_norm
 
 from gazekit.errors import ConfigurationError
@@ -139,7 +139,7 @@ def test_stages_that_are_computed_again_give_the_same_gradients(registry: Regist
 def test_fused_attention_between_views_is_differentiated_twice(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gazekit_components.cross_attention, "_FEW", 0)
+    monkeypatch.setattr(gazekit_components.fusions.cross_attention, "_FEW", 0)
     preset = tiny(registry, "attention_map=gradient_saliency", "fusion.maps=cross_attention")
     model = learning(registry, preset)
     assert reached(model, build_attention_map(preset, registry), 16)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from explained import VIEWS, gradient_of_one, nonlinear_head, output_of
-from gazekit_components.cam import CAM
-from gazekit_components.grad_cam import GradCAM
-from gazekit_components.hires_cam import HiResCAM
+from gazekit_components.attention_maps.cam import CAM
+from gazekit_components.attention_maps.grad_cam import GradCAM
+from gazekit_components.attention_maps.hires_cam import HiResCAM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

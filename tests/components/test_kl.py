@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gazekit_components.kl_loss import KullbackLeibler
+from gazekit_components.alignment_losses.kl import KullbackLeibler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_maps import Array, bilinear, random_maps

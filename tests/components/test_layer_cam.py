@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from explained import gradient_of_one, nonlinear_head, output_of
-from gazekit_components.cam import CAM
-from gazekit_components.layer_cam import LayerCAM
+from gazekit_components.attention_maps.cam import CAM
+from gazekit_components.attention_maps.layer_cam import LayerCAM
 from torch import nn
 
 from gazekit.contracts.types import Output

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.mse_loss import MeanSquaredError
+from gazekit_components.alignment_losses.mse import MeanSquaredError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_maps import bilinear, random_maps

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from gazekit_components.next_fixation import NextFixation
+from gazekit_components.terms.next_fixation import NextFixation
 
 from gazekit.contracts.gaze import Gaze
 from gazekit.contracts.heat_map import COLUMNS, DURATION, ONSET, READER, SIGMA_X, SIGMA_Y, SLOT, X, Y

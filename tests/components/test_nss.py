@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gazekit_components.nss_loss import NormalisedScanpathSaliency
+from gazekit_components.alignment_losses.nss import NormalisedScanpathSaliency
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_maps import Array, bilinear_at, random_maps

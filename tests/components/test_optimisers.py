@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gazekit_components import timm_optimizer
-from gazekit_components.optimisers import SGD, Adam, AdamW
-from gazekit_components.timm_optimizer import TimmOptimizer
+from gazekit_components.optimizers import timm_optimizer
+from gazekit_components.optimizers.timm_optimizer import TimmOptimizer
+from gazekit_components.optimizers.torch_optimizers import SGD, Adam, AdamW
 
 from gazekit.errors import ConfigurationError
 from gazekit.registry.registry import Registry

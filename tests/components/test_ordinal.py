@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.ordinal import Ordinal
+from gazekit_components.heads.ordinal import Ordinal
 
 from gazekit.errors import ConfigurationError
 

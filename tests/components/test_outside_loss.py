@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.outside_loss import OutsideLoss
+from gazekit_components.alignment_losses.outside import OutsideLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_maps import Array, bilinear, random_maps

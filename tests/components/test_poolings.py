@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from explained import VIEWS, gradient_of_one, nonlinear_head, output_of
-from gazekit_components.class_token import ClassToken
-from gazekit_components.gated_attention import GatedAttention
-from gazekit_components.gem_pooling import GeneralisedMean
-from gazekit_components.grad_cam import GradCAM
-from gazekit_components.max_pooling import MaxPooling
-from gazekit_components.mean_pooling import MeanPooling
+from gazekit_components.attention_maps.grad_cam import GradCAM
+from gazekit_components.poolings.class_token import ClassToken
+from gazekit_components.poolings.gated_attention import GatedAttention
+from gazekit_components.poolings.gem import GeneralisedMean
+from gazekit_components.poolings.max import MaxPooling
+from gazekit_components.poolings.mean import MeanPooling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -13,9 +13,9 @@ import timm.data
 import torch
 import torch.nn.functional as F
 import torchvision.models
-from gazekit_components.pretrained_keys import LAYOUTS, Mismatch, _parts, match_names, match_order
-from gazekit_components.timm_backbone import TimmBackbone
-from gazekit_components.timm_weights import _read, adapt_stem
+from gazekit_components.backbones.pretrained_keys import LAYOUTS, Mismatch, _parts, match_names, match_order
+from gazekit_components.backbones.timm_backbone import TimmBackbone
+from gazekit_components.backbones.timm_weights import _read, adapt_stem
 from matplotlib import cbook
 from PIL import Image
 from tiny import tiny

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gazekit_components.pyramid_loss import Pyramid
+from gazekit_components.alignment_losses.pyramid import Pyramid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

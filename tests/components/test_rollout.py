@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.rollout import AttentionRollout, rollout
+from gazekit_components.attention_maps.rollout import AttentionRollout, rollout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_attention import showing, weights

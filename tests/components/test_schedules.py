@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from gazekit_components.schedules import (
+from gazekit_components.optimizers.schedules import (
     ConstantRate,
     CosineDecay,
     OneCycle,

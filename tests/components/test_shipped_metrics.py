@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from gazekit_components.f1 import F1
-from gazekit_components.kappa import Kappa, LinearKappa, QuadraticKappa
-from gazekit_components.partial_auc import PartialAUC
-from gazekit_components.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
+from gazekit_components.metrics.f1 import F1
+from gazekit_components.metrics.kappa import Kappa, LinearKappa, QuadraticKappa
+from gazekit_components.metrics.partial_auc import PartialAUC
+from gazekit_components.metrics.sensitivity_at_specificity import SensitivityAt80, SensitivityAt90
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazekit.measures.intervals import patient_bootstrap
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class
 from gazekit.measures.offered import OfferedMetric
-from gazekit.measures.pooled import Pooled
-from gazekit.measures.threshold import called_class
+from gazekit.measures.statistics.intervals import patient_bootstrap
 from gazekit.registry.component import Provenance
 from gazekit.testing import check_component
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from gazekit_components.gaze_decoder import GazeDecoder
-from gazekit_components.mask_alignment import MaskAlignment
-from gazekit_components.next_fixation import NextFixation
+from gazekit_components.terms.gaze_decoder import GazeDecoder
+from gazekit_components.terms.mask_alignment import MaskAlignment
+from gazekit_components.terms.next_fixation import NextFixation
 from scipy import ndimage
 from slow_maps import Array, bilinear
 from torch import Tensor

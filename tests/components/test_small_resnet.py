@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from gazekit_components.small_resnet import SmallResNet
+from gazekit_components.backbones.small_resnet import SmallResNet
 from torch import Tensor, nn
 
 

@@ -1,7 +1,7 @@
 """The section of a report that lists the wrong calls, surest first."""
 
 import numpy as np
-from gazekit_components.surest_errors import SurestErrors
+from gazekit_components.report_sections.surest_errors import SurestErrors
 
 from gazekit.contracts.report import ReportedRun
 

@@ -10,8 +10,8 @@ import huggingface_hub
 import pytest
 import safetensors.torch
 import torch
-from gazekit_components import timm_weights
-from gazekit_components.timm_backbone import TimmBackbone
+from gazekit_components.backbones import timm_weights
+from gazekit_components.backbones.timm_backbone import TimmBackbone
 
 from gazekit.errors import ConfigurationError
 

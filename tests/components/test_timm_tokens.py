@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from gazekit_components import timm_weights
-from gazekit_components.rollout import rollout
-from gazekit_components.timm_backbone import TimmBackbone
-from gazekit_components.timm_tokens import attention_weights
+from gazekit_components.attention_maps.rollout import rollout
+from gazekit_components.backbones import timm_weights
+from gazekit_components.backbones.timm_backbone import TimmBackbone
+from gazekit_components.backbones.timm_tokens import attention_weights
 from tiny import random_batch
 from torch import Tensor, nn
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from gazekit_components.token_attention import TokenAttention
+from gazekit_components.fusions.token_attention import TokenAttention
 
 CHANNELS, TOKENS, HEADS, HEAD_DIM = 5, 3, 2, 4
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import TINY, gazekit
-from gazekit_components.tensorboard_tracker import TensorBoard
+from gazekit_components.trackers.tensorboard_tracker import TensorBoard
 from PIL import Image
 from tiny import tiny
 

@@ -10,7 +10,7 @@ import torch
 import torchvision.ops
 from command_line import gazekit
 from conftest import MakeDistribution
-from gazekit_components.weights_check import check_weights
+from gazekit_components.backbones.weights_check import check_weights
 
 from gazekit.doctor import mend_torchvision, software, surroundings
 from gazekit.registry import distribution

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gazekit.gaze.fixations import Fixations
-from gazekit.measures.intervals import Interval
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.drawing.colours import ATTENTION, GAZE, INK, MUTED
 from gazekit.reporting.drawing.layers import image_uri, map_uri, outline, scanpaths
 from gazekit.reporting.page import Section

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from gazekit.measures.intervals import Interval
-from gazekit.measures.pooled import Comparison, Estimate, Pooled
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.comparing.systems import Comparison, Estimate
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.study.result import Evidence, FailedRun, Reported, StudyResult, SystemRow
 
 LOST = "2 exams: 100 % of gaze_x is <lost>"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gazekit.errors import DataError
 from gazekit.gaze.fixations import Fixations
 from gazekit.gaze.quality import share_inside
-from gazekit.measures.areas_of_interest import (
+from gazekit.measures.gaze.areas_of_interest import (
     AreaReading,
     Dwell,
     dwell_on,

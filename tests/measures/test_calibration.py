@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.measures.calibration import (
+from gazekit.measures.classification.calibration import (
     MOST,
     fit_isotonic,
     fit_platt,

@@ -6,8 +6,8 @@ import torch
 from made_study import made_result, made_rows
 
 from gazekit.measures.catalogue import CHECKS, MEASURES
+from gazekit.measures.comparing.systems import Estimate
 from gazekit.measures.evaluate import evaluate
-from gazekit.measures.pooled import Estimate
 from gazekit.reporting.study.table import study_table
 from gazekit.runs.trained import open_trained
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.measures.comparison import DeLong, auc_difference, delong, holm, mcnemar
-from gazekit.measures.permutation import permute_runs
+from gazekit.measures.comparing.paired_tests import DeLong, auc_difference, delong, holm, mcnemar
+from gazekit.measures.statistics.permutation import permute_runs
 
 
 def slow_delong(labels, scores_a, scores_b):

@@ -7,9 +7,9 @@ import pytest
 from made_study import made_pooled
 from scipy import stats
 
-from gazekit.measures.classification import calibration_bins, calibration_error
-from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall, roc
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.curves import GRID, band, calibration, is_binary, precision_recall, roc
+from gazekit.measures.classification.metrics import calibration_bins, calibration_error
+from gazekit.measures.classification.pooled import Pooled
 
 
 def slow_precision(pooled, recall, weights):

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.measures.fixated_pixels import fixation_counts
+from gazekit.measures.attention.resizing import resize_bilinear
 from gazekit.measures.former_names import by_current_name, with_former_names
-from gazekit.measures.gaze_agreement import (
+from gazekit.measures.gaze.agreement import (
     auc_judd,
     correlation,
     gaze_agreement,
@@ -18,8 +18,8 @@ from gazekit.measures.gaze_agreement import (
     shuffled_auc,
     similarity,
 )
-from gazekit.measures.information_gain import centre_bias
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.gaze.fixated_pixels import fixation_counts
+from gazekit.measures.gaze.information_gain import centre_bias
 
 SHAPE = (9, 12)
 MEASURES = [

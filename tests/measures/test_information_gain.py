@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.fixated_pixels import fixation_counts
-from gazekit.measures.information_gain import centre_bias, information_gain, map_density
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.resizing import resize_bilinear
+from gazekit.measures.gaze.fixated_pixels import fixation_counts
+from gazekit.measures.gaze.information_gain import centre_bias, information_gain, map_density
 
 SHAPE = (9, 12)
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from gazekit.measures import classification as metrics
-from gazekit.measures.intervals import mean_interval, patient_bootstrap
-from gazekit.measures.leaving_out import one_by_one
+from gazekit.measures.classification import metrics
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class, separates_nothing
 from gazekit.measures.offered import OfferedMetric
-from gazekit.measures.pooled import Pooled
-from gazekit.measures.threshold import called_class, separates_nothing
+from gazekit.measures.statistics.intervals import mean_interval, patient_bootstrap
+from gazekit.measures.statistics.leaving_out import one_by_one
 from gazekit.registry.component import Provenance
 from gazekit.reporting.drawing.charts import roc_figure
 

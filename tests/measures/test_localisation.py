@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.measures.localisation import best_iou, energy_inside, localisation, pointing_game
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.localisation import best_iou, energy_inside, localisation, pointing_game
+from gazekit.measures.attention.resizing import resize_bilinear
 
 
 def slow_best_iou(values, mask):

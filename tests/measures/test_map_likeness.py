@@ -9,7 +9,7 @@ from scipy import stats
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from gazekit.errors import DataError
-from gazekit.measures.map_likeness import map_likeness, rank_correlation, structural_similarity
+from gazekit.measures.attention.map_likeness import map_likeness, rank_correlation, structural_similarity
 
 
 def maps(seed: int, shape: tuple[int, int] = (8, 6)) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional import classification as theirs
 
 from gazekit.errors import DataError
-from gazekit.measures.classification import (
+from gazekit.measures.classification.metrics import (
     CALIBRATION_BINS,
     area_under_roc,
     auc,

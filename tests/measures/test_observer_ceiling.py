@@ -5,10 +5,10 @@ import pytest
 
 from gazekit.errors import DataError
 from gazekit.gaze.heat_map import heat_map
-from gazekit.measures.fixated_pixels import fixation_counts
-from gazekit.measures.gaze_agreement import auc_judd, correlation, nss
-from gazekit.measures.information_gain import centre_bias, information_gain
-from gazekit.measures.observer_ceiling import observer_ceiling, share_interval
+from gazekit.measures.gaze.agreement import auc_judd, correlation, nss
+from gazekit.measures.gaze.fixated_pixels import fixation_counts
+from gazekit.measures.gaze.information_gain import centre_bias, information_gain
+from gazekit.measures.gaze.observer_ceiling import observer_ceiling, share_interval
 
 SHAPE = (24, 32)
 

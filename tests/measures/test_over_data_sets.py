@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gazekit.measures.over_data_sets import differences, over_data_sets, sign_flips, t_interval
+from gazekit.measures.comparing.over_data_sets import differences, over_data_sets, sign_flips, t_interval
 
 
 def study(seed, sets=6, splits=2, seeds=3, lift=0.0):

@@ -13,9 +13,9 @@ from made_study import made_pooled, made_result, made_rows
 
 import gazekit
 from gazekit.measures.catalogue import CHECKS, MEASURES
-from gazekit.measures.intervals import paired_bootstrap
+from gazekit.measures.classification.threshold import called_class
 from gazekit.measures.offered import differences, measure_offered, offered_metrics
-from gazekit.measures.threshold import called_class
+from gazekit.measures.statistics.intervals import paired_bootstrap
 from gazekit.registry.component import Provenance
 from gazekit.reporting.run.measure_rows import measure_groups
 from gazekit.reporting.study.formats import tidy_csv

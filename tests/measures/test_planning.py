@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures import planning
-from gazekit.measures.comparison import delong
-from gazekit.measures.planning import (
+from gazekit.measures.comparing import planning
+from gazekit.measures.comparing.paired_tests import delong
+from gazekit.measures.comparing.planning import (
     Pilot,
     PowerAt,
     _over_pilots,
@@ -20,7 +20,7 @@ from gazekit.measures.planning import (
     power_at,
     resampled_z,
 )
-from gazekit.measures.reader_study import (
+from gazekit.measures.comparing.reader_study import (
     ReaderComponents,
     ReaderScores,
     auc_covariance,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from made_study import made_pooled
 
-from gazekit.measures.comparison import auc_difference, delong
-from gazekit.measures.pooled import Pooled, compare
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.comparing.paired_tests import auc_difference, delong
+from gazekit.measures.comparing.systems import compare
 from gazekit.study.pooling import RunRecord, compare_runs, estimates, pool, pool_data_sets
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gazekit.errors import DataError
-from gazekit.measures.removal import (
+from gazekit.measures.attention.removal import (
     area_under,
     impute_blurred,
     impute_linearly,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.resizing import resize_bilinear
 
 
 @settings(max_examples=40, deadline=None)

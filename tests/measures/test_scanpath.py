@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.gaze.fixations import Fixations
-from gazekit.measures.looked_at import LookedAt
-from gazekit.measures.scanpath import (
+from gazekit.measures.gaze.looked_at import LookedAt
+from gazekit.measures.gaze.scanpath import (
     _alignment,
     dtw_distance,
     multimatch,

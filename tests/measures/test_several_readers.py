@@ -14,12 +14,12 @@ from made_viewers import PAGE, prepare_viewers
 from gazekit.errors import DataError
 from gazekit.measures.catalogue import MEASURES
 from gazekit.measures.evaluate import evaluate
-from gazekit.measures.fixated_pixels import fixation_counts
-from gazekit.measures.gaze_agreement import correlation, nss
-from gazekit.measures.information_gain import centre_bias, information_gain
-from gazekit.measures.looked_at import LookedAt
-from gazekit.measures.reader_comparison import _elsewhere, _predictions, compare_readers
-from gazekit.measures.scanpath import dtw_distance
+from gazekit.measures.gaze.agreement import correlation, nss
+from gazekit.measures.gaze.fixated_pixels import fixation_counts
+from gazekit.measures.gaze.information_gain import centre_bias, information_gain
+from gazekit.measures.gaze.looked_at import LookedAt
+from gazekit.measures.gaze.reader_comparison import _elsewhere, _predictions, compare_readers
+from gazekit.measures.gaze.scanpath import dtw_distance
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 
@@ -37,7 +37,7 @@ def found(viewed):
 @pytest.fixture
 def once(monkeypatch, found):
     """The command prints a comparison that was made before: it takes seconds."""
-    monkeypatch.setattr("gazekit.measures.reader_comparison.compare_readers", lambda *_, **__: found)
+    monkeypatch.setattr("gazekit.measures.gaze.reader_comparison.compare_readers", lambda *_, **__: found)
 
 
 @pytest.fixture
@@ -197,13 +197,13 @@ def test_data_with_one_reader_have_no_ceiling_and_nothing_to_compare(dataset):
 
 def test_one_patient_gives_values_without_intervals(viewed, monkeypatch):
     monkeypatch.setattr(
-        "gazekit.measures.reader_comparison.scanpath_similarity", lambda *_: {"scanmatch": 0.5}
+        "gazekit.measures.gaze.reader_comparison.scanpath_similarity", lambda *_: {"scanmatch": 0.5}
     )
     alone = replace(viewed, patient_ids=("one",) * len(viewed))
     found = compare_readers(alone, resamples=10)
     assert found.scanpaths["scanmatch"].found.value == 0.5 and found.scanpaths["scanmatch"].control is None
     assert math.isnan(found.prediction["nss"].found.low)
-    monkeypatch.setattr("gazekit.measures.reader_comparison.compare_readers", lambda *_, **__: found)
+    monkeypatch.setattr("gazekit.measures.gaze.reader_comparison.compare_readers", lambda *_, **__: found)
     assert (
         json.loads(gazekit("gaze", "compare", viewed.root, "--json").stdout)["prediction"]["nss"]["low"]
         is None
@@ -216,7 +216,7 @@ def test_the_centre_bias_of_an_image_is_estimated_once_for_its_control(viewed, m
     image = next(image for image, readers in looked.scanpaths.items() if len(readers) > 1)
     calls = []
     monkeypatch.setattr(
-        "gazekit.measures.reader_comparison.centre_bias",
+        "gazekit.measures.gaze.reader_comparison.centre_bias",
         lambda counts: calls.append(counts) or centre_bias(counts),
     )
     controls = _predictions(viewed, looked, image)[1]

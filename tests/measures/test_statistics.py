@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gazekit.errors import DataError
-from gazekit.measures.intervals import mean_interval, paired_bootstrap, patient_bootstrap
+from gazekit.measures.statistics.intervals import mean_interval, paired_bootstrap, patient_bootstrap
 
 
 def names(count, exams_each=1):
@@ -141,7 +141,7 @@ def test_a_higher_level_gives_a_wider_interval():
 def test_batches_do_not_change_the_interval(monkeypatch):
     values = np.random.default_rng(0).normal(size=25)
     whole = mean_interval(values, names(25), resamples=200)
-    monkeypatch.setattr("gazekit.measures.intervals.CELLS_PER_BATCH", 25 * 7)
+    monkeypatch.setattr("gazekit.measures.statistics.intervals.CELLS_PER_BATCH", 25 * 7)
     batched = mean_interval(values, names(25), resamples=200)
     assert (batched.low, batched.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
 

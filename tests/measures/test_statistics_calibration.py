@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gazekit.measures.classification import auc
-from gazekit.measures.comparison import auc_difference, delong, holm, mcnemar
-from gazekit.measures.intervals import patient_bootstrap
+from gazekit.measures.classification.metrics import auc
+from gazekit.measures.comparing.paired_tests import auc_difference, delong, holm, mcnemar
+from gazekit.measures.statistics.intervals import patient_bootstrap
 
 pytestmark = pytest.mark.slow
 

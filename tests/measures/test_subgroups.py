@@ -16,8 +16,8 @@ import gazekit as api
 from gazekit.cli import evaluate as evaluate_command
 from gazekit.errors import ConfigurationError
 from gazekit.measures.evaluate import evaluate
-from gazekit.measures.intervals import Interval
 from gazekit.measures.offered import offered_metrics
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.measures.subgroups import groupings, limits_of_subgroups, measure_subgroups
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from command_line import gazekit
 
-from gazekit.measures.intervals import Interval
-from gazekit.measures.threshold import (
+from gazekit.measures.classification.threshold import (
     _best_youden,
     _youden,
     called_class,
@@ -18,6 +17,7 @@ from gazekit.measures.threshold import (
     share_above,
     with_advice,
 )
+from gazekit.measures.statistics.intervals import Interval
 
 CLASSES = ("benign", "malignant")
 LABELS = np.array([0, 0, 0, 1, 1, 1])

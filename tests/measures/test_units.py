@@ -9,7 +9,7 @@ import pytest
 
 import gazekit
 from gazekit.errors import ConfigurationError, DataError
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.units import _unit, pooled
 from gazekit.prepared.dataset import PreparedDataset
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gazekit.errors import DataError
-from gazekit.measures.variance_components import COMPONENTS, variance_components
+from gazekit.measures.statistics.variance_components import COMPONENTS, variance_components
 
 KNOWN = {"data set": 0.04**2, "split": 0.03**2, "seed": 0.02**2, "residual": 0.01**2}
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from gazekit_components.mse_loss import MeanSquaredError
-from gazekit_components.nss_loss import NormalisedScanpathSaliency
+from gazekit_components.alignment_losses.mse import MeanSquaredError
+from gazekit_components.alignment_losses.nss import NormalisedScanpathSaliency
 from torch import Tensor
 
 from gazekit.contracts.gaze import Gaze

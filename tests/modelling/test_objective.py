@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gazekit_components.grad_cam import GradCAM
-from gazekit_components.mse_loss import MeanSquaredError
+from gazekit_components.alignment_losses.mse import MeanSquaredError
+from gazekit_components.attention_maps.grad_cam import GradCAM
 from tiny import random_batch, tiny
 from torch import Tensor
 from torch.nn import functional

@@ -12,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 from command_line import TINY, gazekit
-from gazekit_components.small_resnet import SmallResNet
+from gazekit_components.backbones.small_resnet import SmallResNet
 from tiny import tiny
 
 from gazekit.contracts.backbone_weights import load_backbone, read_origin

@@ -193,7 +193,7 @@ def test_docs_has_every_component_with_its_provenance() -> None:
     assert {f"### {row['name']}" for row in rows if row["kind"] != "preset"} <= set(text.splitlines())
     assert (
         "`Concat(views, channels, *, hidden: " in text
-        and "From gazekit-multiview 0.1.0, `gazekit_components.concat:" in text
+        and "From gazekit-multiview 0.1.0, `gazekit_components.fusions.concat:" in text
     )
     only = gazekit("plugins", "docs", "--kind", "attention_map", "--package", "gazekit-multiview").stdout
     assert only.startswith("## Attention map\n\n### cam\n") and "## Fusion" not in only

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gazekit.measures.gaze_agreement import correlation
-from gazekit.measures.localisation import energy_inside
+from gazekit.measures.attention.localisation import energy_inside
+from gazekit.measures.gaze.agreement import correlation
 from gazekit.prediction.predictions import Predictions
 from gazekit.reporting.drawing.views import ShownViews
 from gazekit.reporting.run.cases import called_class, make_cases

@@ -5,10 +5,10 @@ import pytest
 from made_study import made_pooled
 
 from gazekit.errors import DataError
-from gazekit.measures.classification import auc, average_precision
-from gazekit.measures.curves import band, precision_recall, roc
-from gazekit.measures.intervals import Interval
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.curves import band, precision_recall, roc
+from gazekit.measures.classification.metrics import auc, average_precision
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
 from gazekit.reporting.drawing.training import training_figure
 from gazekit.reporting.run.curve_sections import curve_sections

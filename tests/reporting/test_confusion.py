@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from made_study import made_pooled
 
-from gazekit.measures.intervals import patient_bootstrap
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.statistics.intervals import patient_bootstrap
 from gazekit.reporting.run.confusion import at_thresholds, confusion, youden_threshold
 from gazekit.reporting.run.measure_rows import interval_words
 

@@ -16,12 +16,12 @@ from PIL import Image
 from scipy import ndimage
 
 from gazekit.errors import DataError
+from gazekit.measures.attention.localisation import localisation
 from gazekit.measures.catalogue import MEASURES
-from gazekit.measures.classification import classification_metrics
-from gazekit.measures.fixated_pixels import fixation_counts
-from gazekit.measures.gaze_agreement import gaze_agreement
-from gazekit.measures.intervals import Interval
-from gazekit.measures.localisation import localisation
+from gazekit.measures.classification.metrics import classification_metrics
+from gazekit.measures.gaze.agreement import gaze_agreement
+from gazekit.measures.gaze.fixated_pixels import fixation_counts
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.fixation_table import FixationTable
 from gazekit.records.geometry import Geometry

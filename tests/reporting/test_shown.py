@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.resizing import resize_bilinear
 from gazekit.reading.image import read_image
 from gazekit.records.geometry import Geometry
 from gazekit.records.raw_image import RawImage

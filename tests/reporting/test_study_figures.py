@@ -8,11 +8,11 @@ import pytest
 from made_study import made_pooled, made_result, made_rows
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from gazekit.measures.classification import auc
-from gazekit.measures.curves import band, roc
-from gazekit.measures.intervals import Interval
-from gazekit.measures.over_data_sets import OverDataSets
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.curves import band, roc
+from gazekit.measures.classification.metrics import auc
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.comparing.over_data_sets import OverDataSets
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.drawing.colours import MUTED, SERIES
 from gazekit.reporting.study.figures import area_figure, difference_figure, roc_grid, study_figures
 from gazekit.study.result import DataSet, Reported, RunValues, SystemRow

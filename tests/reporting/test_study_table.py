@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from made_study import LOST, made_result, made_rows
 
-from gazekit.measures.intervals import Interval
+from gazekit.measures.comparing.over_data_sets import OverDataSets
+from gazekit.measures.comparing.systems import Estimate
 from gazekit.measures.numbers import mean, measured, parameters, probability, three
-from gazekit.measures.over_data_sets import OverDataSets
-from gazekit.measures.pooled import Estimate
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.reporting.study.formats import latex, markdown, tidy_csv, write_tables
 from gazekit.reporting.study.table import study_table
 from gazekit.reporting.study.words import tuned_values

@@ -17,9 +17,9 @@ from scipy import stats
 
 from gazekit.errors import ConfigurationError, DataError
 from gazekit.feeding.random_numbers import CHECK_REMOVAL, random_generator
+from gazekit.measures.attention.removal import impute_blurred, removal_order, removed_pixels
 from gazekit.measures.catalogue import CHECKS
 from gazekit.measures.evaluate import evaluate
-from gazekit.measures.removal import impute_blurred, removal_order, removed_pixels
 from gazekit.modelling.build import build_model
 from gazekit.prediction.changed_images import explain_changed
 from gazekit.prepared.dataset import PreparedDataset

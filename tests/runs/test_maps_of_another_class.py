@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gazekit.measures.evaluate import evaluate
-from gazekit.measures.gaze_agreement import nss
-from gazekit.measures.looked_at import LookedAt
+from gazekit.measures.gaze.agreement import nss
+from gazekit.measures.gaze.looked_at import LookedAt
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.registry.registry import Registry
 from gazekit.runs.evaluation import evaluate_run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_study import made_pooled
 
-from gazekit.measures.pooled import compare
+from gazekit.measures.comparing.systems import compare
 from gazekit.study.collect import _comparisons, _over_data_sets
 from gazekit.study.pooling import RunRecord
 

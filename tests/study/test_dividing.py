@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gazekit.measures.variance_components import variance_components
+from gazekit.measures.statistics.variance_components import variance_components
 from gazekit.study.dividing import divide_variance
 from gazekit.study.pooling import RunRecord
 

@@ -9,7 +9,7 @@ import gazekit_baselines
 import gazekit_components
 import pytest
 import torch
-from gazekit_components.timm_backbone import TimmBackbone
+from gazekit_components.backbones.timm_backbone import TimmBackbone
 from torch import Tensor, nn
 
 from gazekit.contracts.gaze import Gaze

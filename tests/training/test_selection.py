@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiny import tiny
 
 from gazekit.errors import ConfigurationError, DataError, GazekitError, Preempted
-from gazekit.measures.classification import area_under_roc
+from gazekit.measures.classification.metrics import area_under_roc
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.prepared.splits import make_split
 from gazekit.registry.registry import Registry

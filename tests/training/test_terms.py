@@ -379,7 +379,7 @@ def test_a_training_without_gaze_says_which_terms_it_leaves_out(
 def test_a_predicted_scanpath_is_compared_with_the_readers(
     registry: Registry, read: PreparedDataset, tmp_path: Path
 ) -> None:
-    from gazekit.measures.scanpath import predicted_scanpath, scanpath_similarity, untimed
+    from gazekit.measures.gaze.scanpath import predicted_scanpath, scanpath_similarity, untimed
 
     preset = tiny(registry, "terms.order.use=next_fixation", "terms.order.features=4", *SHORT)
     train(preset, read, tmp_path / "run", registry)

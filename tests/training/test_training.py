@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gazekit_components.schedules import OneCycle
+from gazekit_components.optimizers.schedules import OneCycle
 from interrupted import wait_for_checkpoints
 from tiny import tiny
 

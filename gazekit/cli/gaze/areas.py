@@ -12,7 +12,7 @@ from gazekit.cli.options import Json
 from gazekit.disk.wording import counted, first_few
 
 if TYPE_CHECKING:
-    from gazekit.measures.areas_of_interest import AreaReading, AreaSummary
+    from gazekit.measures.gaze.areas_of_interest import AreaReading, AreaSummary
     from gazekit.prepared.areas import AreaBoxes
     from gazekit.prepared.dataset import PreparedDataset
 
@@ -47,7 +47,7 @@ def areas(
     looked at an area, medians of times and entries, and mean shares; --out and --json have every reading.
     """
     from gazekit.errors import ConfigurationError
-    from gazekit.measures.areas_of_interest import measure_areas, summarise_areas
+    from gazekit.measures.gaze.areas_of_interest import measure_areas, summarise_areas
     from gazekit.prepared.areas import read_areas
     from gazekit.prepared.dataset import PreparedDataset
     from gazekit.prepared.index import write_table

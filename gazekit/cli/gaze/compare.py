@@ -10,8 +10,8 @@ from gazekit.cli import console
 from gazekit.cli.options import Json
 
 if TYPE_CHECKING:
-    from gazekit.measures.intervals import Interval
-    from gazekit.measures.reader_comparison import Contrast, ReaderComparison
+    from gazekit.measures.gaze.reader_comparison import Contrast, ReaderComparison
+    from gazekit.measures.statistics.intervals import Interval
 
 _OF_READERS = ("nss", "information_gain", "multimatch_shape", "scanmatch")
 """Measures in the table of readers; ``--json`` has all."""
@@ -28,7 +28,7 @@ def compare(
     other images. This is the ceiling for a model's attention. Order: the scanpaths of two readers, beside those of
     two readers on images of different patients. Then the means of each reader.
     """
-    from gazekit.measures.reader_comparison import compare_readers
+    from gazekit.measures.gaze.reader_comparison import compare_readers
     from gazekit.prepared.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(data)

@@ -206,7 +206,7 @@ def _doubt(answers: list[Any], trained: "list[Trained]") -> None:
     import numpy as np
 
     from gazekit.errors import DataError
-    from gazekit.measures.threshold import on_one_side, with_advice
+    from gazekit.measures.classification.threshold import on_one_side, with_advice
 
     classes = trained[0].facts.classes
     if len(classes) != 2 or not answers:

@@ -9,8 +9,8 @@ from gazekit.cli import console
 from gazekit.cli.options import Json, refuse_options
 
 if TYPE_CHECKING:
-    from gazekit.measures.planning import ExamPlan, PowerAt
-    from gazekit.measures.reader_study import ReaderComponents, ReaderScores
+    from gazekit.measures.comparing.planning import ExamPlan, PowerAt
+    from gazekit.measures.comparing.reader_study import ReaderComponents, ReaderScores
 
 _READERS = (3, 4, 5, 6, 8, 10, 15, 20, 30)
 
@@ -45,7 +45,7 @@ def plan(
     pilot (Obuchowski-Rockette, Hillis).
     """
     from gazekit.errors import ConfigurationError
-    from gazekit.measures.planning import plan_exams
+    from gazekit.measures.comparing.planning import plan_exams
     from gazekit.study.pilot import pilot_of_runs, pilot_of_study, scores_of_readers
 
     rows = ("system", "reference")
@@ -112,7 +112,7 @@ def _plan_readers(
 ) -> None:
     from dataclasses import asdict
 
-    from gazekit.measures.reader_study import patients_needed, reader_components
+    from gazekit.measures.comparing.reader_study import patients_needed, reader_components
 
     found = reader_components(scores)
     exams = len(scores.labels) / found.patients

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.classification import CALIBRATION_BINS
-from gazekit.measures.curves import GRID, band, calibration, is_binary, precision_recall, roc
-from gazekit.measures.intervals import Interval
+from gazekit.measures.classification.curves import GRID, band, calibration, is_binary, precision_recall, roc
+from gazekit.measures.classification.metrics import CALIBRATION_BINS
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import interval as interval_words
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.axes import finish, key
 from gazekit.reporting.drawing.colours import INK, MUTED, SERIES

@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from gazekit.errors import DataError
-from gazekit.measures.resizing import resize_bilinear
+from gazekit.measures.attention.resizing import resize_bilinear
 from gazekit.records.arrays import Array, Floats
 from gazekit.reporting.drawing.colours import ATTENTION
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazekit.gaze.fixations import Fixations
-from gazekit.measures.gaze_agreement import correlation
-from gazekit.measures.localisation import energy_inside, pointing_game
-from gazekit.measures.threshold import called_class
+from gazekit.measures.attention.localisation import energy_inside, pointing_game
+from gazekit.measures.classification.threshold import called_class
+from gazekit.measures.gaze.agreement import correlation
 from gazekit.prediction.predictions import Predictions
 from gazekit.records.arrays import Array
 from gazekit.reporting.drawing.captioned import scale_bar

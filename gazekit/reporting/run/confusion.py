@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gazekit.measures.intervals import Interval, Statistic, patient_bootstraps
-from gazekit.measures.leaving_out import share_without
-from gazekit.measures.pooled import Pooled
-from gazekit.measures.threshold import called_class, share_above
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.classification.threshold import called_class, share_above
+from gazekit.measures.statistics.intervals import Interval, Statistic, patient_bootstraps
+from gazekit.measures.statistics.leaving_out import share_without
 from gazekit.records.arrays import Floats
 
 _STEPS = ((100, 1), (500, 2), (10**9, 5))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gazekit.measures.curves import is_binary
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.curves import is_binary
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.reporting.drawing.charts import calibration_figure, precision_recall_figure, roc_figure
 from gazekit.reporting.page import Section
 from gazekit.reporting.run.measure_rows import Metrics

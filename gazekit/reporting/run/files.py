@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gazekit.disk.atomic import check_place, write_atomically
 from gazekit.errors import ConfigurationError
-from gazekit.measures.curves import is_binary
+from gazekit.measures.classification.curves import is_binary
 from gazekit.measures.evaluate import pooled_of
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset

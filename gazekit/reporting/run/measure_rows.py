@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gazekit.measures.catalogue import Measure, of_label
-from gazekit.measures.intervals import Interval
 from gazekit.measures.numbers import three
+from gazekit.measures.statistics.intervals import Interval
 
 Metrics = Mapping[str, Mapping[str, Interval]]
 """Group → measure → interval."""

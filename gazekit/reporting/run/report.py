@@ -8,11 +8,12 @@ from gazekit.contracts.report import ReportedRun
 from gazekit.disk.wording import first_few
 from gazekit.errors import ConfigurationError
 from gazekit.measures.catalogue import MEASURES
+from gazekit.measures.classification.pooled import Pooled
+from gazekit.measures.comparing.systems import compare
 from gazekit.measures.evaluate import Metrics, evaluate, pooled_of
 from gazekit.measures.limits import limits_of
 from gazekit.measures.numbers import interval, probability
 from gazekit.measures.offered import OfferedMetrics, differences, offered_metrics
-from gazekit.measures.pooled import Pooled, compare
 from gazekit.prediction.predictions import Predictions
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.labels import count_classes

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gazekit.measures.curves import GRID, band, is_binary, roc
-from gazekit.measures.intervals import Interval
+from gazekit.measures.classification.curves import GRID, band, is_binary, roc
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import interval, probability
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.statistics.intervals import Interval
 from gazekit.records.arrays import Floats
 from gazekit.reporting.drawing.colours import INK, MUTED, SERIES
 from gazekit.study.result import StudyResult, SystemRow

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from gazekit.disk.atomic import write_atomically
-from gazekit.measures.pooled import Pooled
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.prepared.splits import indices_of
 from gazekit.reporting.drawing.attention import attention_panels, choose_exams
 from gazekit.reporting.drawing.attention_figure import attention_figure

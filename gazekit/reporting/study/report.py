@@ -9,9 +9,9 @@ from pathlib import Path
 from gazekit.disk.plain_text import visible
 from gazekit.disk.wording import counted
 from gazekit.errors import DataError
-from gazekit.measures.curves import is_binary
+from gazekit.measures.classification.curves import is_binary
+from gazekit.measures.classification.pooled import Pooled
 from gazekit.measures.numbers import interval, three
-from gazekit.measures.pooled import Pooled
 from gazekit.prepared.dataset import PreparedDataset
 from gazekit.records.labels import count_classes
 from gazekit.reporting.drawing.charts import calibration_figure, roc_figure

@@ -6,9 +6,9 @@ from functools import partial
 
 from gazekit.disk.wording import counted
 from gazekit.measures.catalogue import Group
+from gazekit.measures.comparing.systems import Comparison
 from gazekit.measures.numbers import NONE, component, interval, mean, parameters, probability, three
-from gazekit.measures.pooled import Comparison
-from gazekit.measures.variance_components import COMPONENTS
+from gazekit.measures.statistics.variance_components import COMPONENTS
 from gazekit.reporting.study.words import evidence, gate_in_words, over_runs, reading, tuned_values, warnings
 from gazekit.study.result import StudyResult, SystemRow
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from statistics import median
 
 from gazekit.disk.wording import counted
+from gazekit.measures.comparing.over_data_sets import OverDataSets
 from gazekit.measures.numbers import interval, probability
-from gazekit.measures.over_data_sets import OverDataSets
 from gazekit.records.labels import count_classes
 from gazekit.study.result import GateResult, StudyResult, SystemRow, Variance
 

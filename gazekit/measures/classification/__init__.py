@@ -1,0 +1,1 @@
+"""Measures of probabilities and the classes called from them."""

@@ -1,0 +1,1 @@
+"""Statistics that every measure uses: intervals over patients, permutations, parts of variance."""

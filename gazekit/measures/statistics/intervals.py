@@ -1,0 +1,282 @@
+"""Confidence intervals over patients."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy import special
+
+from gazekit.errors import DataError
+from gazekit.measures.statistics.leaving_out import CELLS_PER_BATCH, LeavingOut, mean_without, one_by_one
+from gazekit.records.arrays import Floats, Integers
+
+WeightedStatistic = Callable[[Floats], Floats]
+"""Exam weights ``[R, N]`` (how often each of N exams is in each of R resamples) to values ``[R]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Args:
+        value: the estimate on the data.
+        low, high: bounds of the interval; NaN when the estimate, or every resample, is undefined.
+        method: ``"BCa"``, ``"percentile"`` or ``"t"`` (Student's, without resamples).
+        resamples: number of resamples that define the interval.
+        undefined: number of resamples skipped because the statistic does not exist on them.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str = "percentile"
+    resamples: int = 0
+    undefined: int = 0
+
+
+def patient_bootstrap(
+    statistic: WeightedStatistic,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+    bounded: bool = True,
+    leaving_out: LeavingOut | None = None,
+) -> Interval:
+    """Estimate the interval of a statistic by resampling patients, so that exams of one patient stay together.
+
+    The interval is BCa if ``bounded``, if the statistic is defined on every resample and if BCa exists; else the
+    percentile interval of the resamples where the statistic is defined (not NaN), widened for few patients.
+
+    Args:
+        statistic: exam weights ``[R, N]`` to values ``[R]``, NaN where undefined.
+        patients: patient of each exam, ``[N]``.
+        seed: equal seeds draw equal resamples of patients.
+        resamples: number of resamples, at least 1.
+        level: confidence level in (0, 1).
+        bounded: whether the statistic may come near a bound, as an AUC may: its resamples are then skewed, which BCa
+            corrects. A difference of two is not skewed; there the correction is noise and costs coverage
+            (docs/statistics.md has the numbers), so False chooses the percentile interval.
+        leaving_out: computes the statistic without each patient in one pass; without it the statistic is computed once
+            for each, or for each of 2000 groups of patients where there are more.
+
+    Raises:
+        DataError: fewer than two patients.
+
+    Source: BCa, Efron 1987, doi:10.1080/01621459.1987.10478410; the widened percentile interval, Hesterberg 2015,
+        doi:10.1080/00031305.2015.1089789.
+    """
+    one = Statistic(statistic, leaving_out, bounded=bounded)
+    (found,) = patient_bootstraps({"": one}, patients, seed=seed, resamples=resamples, level=level).values()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A statistic of weighted exams: see ``statistic``, ``leaving_out`` and ``bounded`` of `patient_bootstrap`."""
+
+    of: WeightedStatistic
+    leaving_out: LeavingOut | None = None
+    bounded: bool = True
+
+
+def patient_bootstraps(
+    statistics: Mapping[str, Statistic],
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Estimate the intervals of several statistics from the same resamples; each is that of `patient_bootstrap`.
+
+    Args:
+        statistics: name → statistic.
+        patients, seed, resamples, level: as there.
+
+    Raises:
+        DataError: fewer than two patients.
+    """
+    if not statistics:
+        return {}
+    found = _resampled([each.of for each in statistics.values()], patients, seed=seed, resamples=resamples)
+    return {
+        name: _interval(statistic, found, row, level)
+        for row, (name, statistic) in enumerate(statistics.items())
+    }
+
+
+def _interval(statistic: Statistic, found: "_Resampled", row: int, level: float) -> Interval:
+    value, distribution = float(found.values[row]), found.distributions[row]
+    if statistic.bounded and np.isfinite(distribution).all():
+        others = statistic.leaving_out or partial(one_by_one, statistic.of)
+        with np.errstate(all="ignore"):
+            low, high = _bca(value, distribution, others(found.patient_of_exam), level)
+        if np.isfinite([low, high]).all():
+            return Interval(value, low, high, "BCa", len(distribution))
+    return _percentile_of_defined(value, distribution, _widened(level, found.patients))
+
+
+def paired_bootstrap(
+    difference: WeightedStatistic, patients: Sequence[str], *, seed: int = 0, resamples: int = 2000
+) -> tuple[Interval, float | None]:
+    """Estimate a difference of two systems on the same exams: its 95 % interval over patients, and p of no difference.
+
+    The interval is the percentile interval of `patient_bootstrap` with ``bounded=False``. p is two-sided and inverts
+    it: 1 minus the level of the interval that ends at 0, so that p < 0.05 where the 95 % interval leaves 0 out. With
+    the share s of resamples beyond 0 (their ties count half), ``p = 2 P(T > Φ⁻¹(1 - s) / √(n / (n - 1)))``, T of n - 1
+    degrees of freedom; s is at least 1 / (resamples + 1). None if no resample has a difference.
+
+    Args:
+        difference: exam weights ``[R, N]`` to values ``[R]``, NaN where undefined.
+        patients, seed, resamples: as in `patient_bootstrap`.
+
+    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 15.4; widened as the interval, Hesterberg 2015.
+    """
+    found = _resampled([difference], patients, seed=seed, resamples=resamples)
+    (distribution,) = found.distributions
+    interval = _percentile_of_defined(float(found.values[0]), distribution, _widened(0.95, found.patients))
+    defined = distribution[np.isfinite(distribution)]
+    if defined.size == 0:
+        return interval, None
+    below = (np.count_nonzero(defined < 0) + np.count_nonzero(defined <= 0)) / 2
+    beyond = max(min(below, defined.size - below), defined.size / (defined.size + 1)) / defined.size
+    reach = -special.ndtri(beyond) / math.sqrt(found.patients / (found.patients - 1))
+    return interval, min(float(2 * special.stdtr(found.patients - 1, -reach)), 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Resampled:
+    """Statistics ``[S]``, also on resamples ``[S, R]``; the number of patients, the patient of each exam ``[N]``."""
+
+    values: Floats
+    distributions: Floats
+    patients: int
+    patient_of_exam: Integers
+
+
+def _resampled(
+    statistics: Sequence[WeightedStatistic], patients: Sequence[str], *, seed: int, resamples: int
+) -> _Resampled:
+    """Compute statistics on resamples of the patients. Raises DataError: fewer than two patients."""
+    from scipy import stats  # takes a second, and a training that only imports this file needs none of it
+
+    names, patient_of_exam = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"intervals need at least two patients, found {len(names)}: evaluate on more data")
+
+    def of_drawn(drawn: Integers, axis: int) -> Floats:
+        assert axis == -1
+        rows = drawn.reshape(-1, drawn.shape[-1])  # [R, P]
+        weights = _counts(rows, len(names))[:, patient_of_exam]
+        found = np.stack([np.asarray(statistic(weights)) for statistic in statistics])
+        return found.reshape(len(statistics), *drawn.shape[:-1])
+
+    everyone = np.ones((1, len(patient_of_exam)))
+    values = np.array([float(statistic(everyone)[0]) for statistic in statistics])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # scipy warns of cases that are handled here: no variance, not defined
+        warnings.simplefilter("ignore")
+        drawn = stats.bootstrap(
+            (np.arange(len(names)),),
+            of_drawn,
+            batch=max(1, CELLS_PER_BATCH // len(patient_of_exam)),
+            vectorized=True,
+            axis=-1,
+            rng=np.random.default_rng(seed),
+            n_resamples=resamples,
+            method="percentile",
+        )
+    return _Resampled(values, drawn.bootstrap_distribution, len(names), patient_of_exam)
+
+
+def _bca(value: float, distribution: Floats, without: Floats, level: float) -> tuple[float, float]:
+    """Compute the bias-corrected and accelerated interval; NaN if it does not exist.
+
+    Args:
+        value: the statistic.
+        distribution: the statistic on resamples, ``[R]``.
+        without: the statistic without each patient, or group of patients, ``[P]``.
+        level: confidence level.
+
+    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, 14.3; Eq. 15.36 for the acceleration.
+    """
+    below = np.count_nonzero(distribution < value) + np.count_nonzero(distribution <= value)
+    bias = special.ndtri(below / (2 * len(distribution)))
+    patients = len(without)
+    influence = (patients - 1) * (without.mean() - without)
+    acceleration = (influence**3).sum() / patients**3 / 6 / ((influence**2).sum() / patients**2) ** 1.5
+    shifted = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
+    shares = special.ndtr(bias + shifted / (1 - acceleration * shifted))
+    if not np.isfinite(shares).all():
+        return math.nan, math.nan
+    low, high = np.quantile(distribution, shares)
+    return float(low), float(high)
+
+
+def _widened(level: float, patients: int) -> float:
+    """Return the level whose normal interval is as wide as the t interval of this many patients at the given level.
+
+    The spread of resamples is too small by √((n - 1) / n), and their quantiles ignore Student's t.
+    """
+    reach = math.sqrt(patients / (patients - 1)) * special.stdtrit(patients - 1, (1 + level) / 2)
+    return float(1 - 2 * special.ndtr(-reach))
+
+
+def _counts(drawn: Integers, patients: int) -> Floats:
+    """Count how often each patient was drawn: indices ``[R, P']`` to counts ``[R, P]``."""
+    flat = drawn + patients * np.arange(len(drawn))[:, None]
+    return np.bincount(flat.ravel(), minlength=len(drawn) * patients).reshape(-1, patients).astype(np.float64)
+
+
+def _percentile_of_defined(value: float, distribution: Floats, level: float) -> Interval:
+    defined = distribution[np.isfinite(distribution)]
+    undefined = distribution.size - defined.size
+    if defined.size == 0 or not math.isfinite(value):
+        return Interval(value, math.nan, math.nan, undefined=undefined)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), resamples=defined.size, undefined=undefined)
+
+
+def mean_interval(
+    values: Sequence[float] | Floats,
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    bounded: bool = True,
+) -> Interval:
+    """Average one finite number per exam, with a 95 % interval over patients; arguments as in `patient_bootstrap`.
+
+    Raises:
+        DataError: fewer than two patients, or a value that is not finite.
+    """
+    mean = _mean_of(np.asarray(values, dtype=np.float64), bounded=bounded)
+    return patient_bootstraps({"": mean}, patients, seed=seed, resamples=resamples)[""]
+
+
+def mean_intervals(
+    values: Mapping[str, Sequence[float] | Floats],
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Interval]:
+    """Average several numbers per exam by name, each as in `mean_interval`, from the same resamples."""
+    means = {name: _mean_of(np.asarray(each, dtype=np.float64)) for name, each in values.items()}
+    return patient_bootstraps(means, patients, seed=seed, resamples=resamples)
+
+
+def _mean_of(exams: Floats, *, bounded: bool = True) -> Statistic:
+    if not np.isfinite(exams).all():
+        row = int(np.argmin(np.isfinite(exams)))
+        raise DataError(f"value of row {row} is {exams[row]}: expected a number; leave that exam out")
+
+    def mean(weights: Floats) -> Floats:
+        return np.asarray(weights @ exams / weights.sum(axis=1))
+
+    return Statistic(mean, partial(mean_without, exams), bounded)

@@ -1,0 +1,1 @@
+"""How far attention lies from gaze."""

@@ -1,0 +1,1 @@
+"""Networks from an image to maps, in stages, and their initial weights."""

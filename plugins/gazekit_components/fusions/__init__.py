@@ -1,0 +1,1 @@
+"""Where views meet."""

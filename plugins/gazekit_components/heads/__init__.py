@@ -1,0 +1,1 @@
+"""From what is fused to classes."""

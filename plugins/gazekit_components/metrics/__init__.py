@@ -1,0 +1,1 @@
+"""Metrics of classification beside the core's."""

@@ -1,0 +1,1 @@
+"""Optimisers, and the course of their learning rate."""
